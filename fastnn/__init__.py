@@ -1,0 +1,45 @@
+"""fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind one interface."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastnn import workloads
+    from fastnn.backends import Backend, TrainingState, get_backend, register_backend
+    from fastnn.errors import DivergenceError, FastnnError, ModelFileError
+    from fastnn.network import Network
+    from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
+    from fastnn.schedules import constant, cosine, exponential, step_decay
+    from fastnn.storage import load
+    from fastnn.training import History, Stop, TrainingResult, loss_and_gradient, predict, train
+
+_HOME = {
+    "Network": "network",
+    **dict.fromkeys(("SGD", "Adam", "AdamW", "RMSprop", "RPROP"), "optimizers"),
+    **dict.fromkeys(("constant", "step_decay", "exponential", "cosine"), "schedules"),
+    **dict.fromkeys(("train", "predict", "loss_and_gradient", "Stop", "TrainingResult", "History"), "training"),
+    "load": "storage",
+    **dict.fromkeys(("Backend", "TrainingState", "get_backend", "register_backend"), "backends"),
+    **dict.fromkeys(("FastnnError", "DivergenceError", "ModelFileError"), "errors"),
+}
+"""The module of each public name; it is imported when the name is first used."""
+
+__all__ = [*_HOME, "workloads"]  # noqa: PLE0604, RUF022
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("fastnn")
+    if name == "workloads":
+        return importlib.import_module("fastnn.workloads")
+    if name not in _HOME:
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"fastnn.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,102 @@
+"""What a back end is, and the register of the known ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from fastnn.checks import check_choice
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.state import Array, Data, Steps, TrainingState
+
+__all__ = ["Backend", "Data", "Steps", "TrainingState", "get_backend", "register_backend"]
+
+@runtime_checkable
+class Backend(Protocol):
+    """What trains. Its input has been checked; it validates nothing and draws nothing at random."""
+
+    name: str
+
+    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+        """Whether this back end can train the network so; where not, `train` raises and conformance tests skip."""
+
+    def predict(self, network: Network, params: Array, X: Array) -> Array:
+        """Outputs (n, n_outputs) for inputs (n, n_inputs)."""
+
+    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+        """The loss of all rows of `data` as one batch, and its gradient (n_params,)."""
+
+    def train_steps(
+        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
+    ) -> int:
+        """Do the steps, changing `state` in place; the number of good steps.
+
+        A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
+        `state` is then of no use. A batch whose weights sum to 0 is skipped.
+        """
+
+
+# ------------------------------------------------------------------------------------------------------- the register
+
+
+def _numpy() -> Backend:
+    from fastnn.reference import NumpyBackend
+
+    return NumpyBackend()
+
+
+def _numba() -> Backend:
+    from fastnn.fused.backend import NumbaBackend  # imports numba, which takes a while
+
+    return NumbaBackend()
+
+
+_factories: dict[str, Callable[[], Backend]] = {"numpy": _numpy, "numba": _numba}
+_made: dict[str, Backend] = {}
+
+
+def register_backend(name: str, factory: Callable[[], Backend]) -> None:
+    """Make a back end known under a name, in place of an earlier one of that name.
+
+    Parameters
+    ----------
+    name : str
+    factory : callable
+        Returns a `Backend`; called once, when the back end is first asked for.
+
+    Raises
+    ------
+    TypeError
+        When `name` is not a str or `factory` cannot be called.
+    """
+    if not isinstance(name, str) or not callable(factory):
+        raise TypeError("register_backend takes a name and a function that makes the back end")
+    _factories[name] = factory
+    _made.pop(name, None)
+
+
+def get_backend(backend: str | Backend = "numba") -> Backend:
+    """The back end of a name ("numpy", "numba" or a registered one); a back end itself is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name; the text lists the known ones.
+    TypeError
+        For an object that lacks one of the methods of `Backend`.
+    """
+    if isinstance(backend, str):
+        check_choice("backend", backend, _factories)
+        if backend not in _made:
+            _made[backend] = _checked(_factories[backend]())
+        return _made[backend]
+    return _checked(backend)
+
+
+def _checked(backend: object) -> Backend:
+    if not isinstance(backend, Backend):
+        needed = ("name", "supports", "predict", "loss_and_gradient", "train_steps")
+        missing = [name for name in needed if not hasattr(backend, name)]
+        raise TypeError(f"{backend!r} is no back end: it lacks {', '.join(missing)}")
+    return backend

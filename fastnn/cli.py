@@ -1,0 +1,54 @@
+"""The ``fastnn`` command: runs it, and turns what a person can mend into one clear line instead of a traceback.
+
+The commands themselves are in `fastnn.commands`; they need the extra ``cli``, this module does not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+# Package that a command may miss -> the extra that brings it.
+_EXTRAS = {"typer": "cli", "click": "cli", "rich": "cli", "matplotlib": "cli", "sklearn": "sklearn"}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        In place of the process's own.
+
+    Raises
+    ------
+    SystemExit
+        With 0 where all went well, 1 for an error that was explained in one line on stderr, 2 for wrong usage.
+    """
+    from fastnn.errors import FastnnError
+
+    try:
+        from fastnn.commands import app
+
+        app(args=None if arguments is None else list(arguments), prog_name="fastnn")
+    except ImportError as error:
+        _explain_import(error)
+    except (FastnnError, OSError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _explain_import(error: ImportError) -> NoReturn:
+    """End with the extra to install; an ImportError that no extra mends is raised again."""
+    package = (error.name or "").partition(".")[0]
+    if package in _EXTRAS:
+        extra = _EXTRAS[package]
+        _fail(f'this needs {package}, which is not installed: python -m pip install "fastnn[{extra}]"')
+    if isinstance(error.__cause__, ImportError):  # explained where it was found, in workloads for example
+        _fail(str(error))
+    raise error
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"fastnn: {message}", file=sys.stderr)  # noqa: T201  there may be no rich
+    raise SystemExit(1)

@@ -1,0 +1,235 @@
+"""The commands of ``fastnn``: what they ask for and how they print (typer and rich)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fastnn import demo as work
+from fastnn import machine, plotting, tutorial
+from fastnn._version import __version__
+from fastnn.memory import ALIGNMENT
+from fastnn.timing import ENTRY_POINTS, Timing, first_calls
+from fastnn.workloads import Workload
+
+app = typer.Typer(
+    name="fastnn",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_out = Console(highlight=False)
+_err = Console(stderr=True)
+
+_TITLES = {"loop": "tutorial's loop", "numpy": "numpy", "numba": "numba"}
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        _out.print(f"fastnn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Train small neural networks fast on a CPU.
+
+    A NumPy reference that can be read in one sitting, and a fused Numba kernel that trains to the same weights.
+    """
+
+
+# --------------------------------------------------------------------------------------------------------------- demo
+
+
+@app.command()
+def demo(
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the initial weights and the order of the rows.")
+    ] = 0,
+    plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Save the error and loss curves as PNG.")] = True,
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pictures; made if need be.")] = Path(),
+) -> None:
+    """Train the tutorial's network and the handwritten digits on both back ends.
+
+    Checks that the answers agree, then times, then says where the pictures are. Takes some seconds, and once some
+    more for compiling.
+    """
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is computed
+
+        output.mkdir(parents=True, exist_ok=True)
+
+    with _progress("the tutorial's network", work.SEED_TIMED_CALLS) as advance:
+        seed_report = work.run_seed(seed, advance)
+    _print_seed(seed_report, seed)
+    if plot:
+        curves = {f"{name} back end": seed_report.errors[name] for name in work.BACKENDS}
+        _say_saved("Error curve", plotting.save(plotting.error_curve(curves), output / "error_curve.png"))
+
+    _out.print()
+    with _progress("the handwritten digits", work.DIGITS_TIMED_CALLS) as advance:
+        digits_report = work.run_digits(seed, advance)
+    _print_digits(digits_report, seed)
+    if plot:
+        curves = {f"{name} back end": digits_report.losses[name] for name in work.BACKENDS}
+        figure = plotting.loss_curves(curves, "Handwritten digits, 64-64-10, Adam")
+        _say_saved("Loss curves", plotting.save(figure, output / "digits_loss.png"))
+
+
+def _print_seed(report: work.SeedReport, seed: int) -> None:
+    columns = (work.LOOP, *work.BACKENDS)
+    iterations = report.workload.epochs
+    table = _table(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", columns)
+    table.add_row(f"error at iteration {iterations - 1}", *(f"{report.errors[name][-1]:.10f}" for name in columns))
+    for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
+        bits = ",".join(f"{bit:.0f}" for bit in row)
+        outputs = (f"{report.outputs[name][i, 0]:.10f}" for name in columns)
+        table.add_row(rf"output for \[{bits}], target {target[0]:.0f}", *outputs)
+    table.add_section()
+    _add_rates(table, report.iteration, "iterations a second", columns)
+    table.add_row(
+        f"train() of {iterations}, call to result", *(_seconds(report.whole_call[name].median) for name in columns)
+    )
+    _out.print(table)
+    _say_difference(report.weight_difference, report.workload)
+    _say_first_call(report.first_call, report.workload)
+    _out.print(
+        f"Timed after the three answers agreed and after a warm-up: medians of {work.ROUNDS} rounds, taken in turn, of "
+        + ", ".join(f"{n:,} iterations ({_TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
+        + ".",
+        style="dim",
+    )
+
+
+def _print_digits(report: work.DigitsReport, seed: int) -> None:
+    workload, columns = report.workload, work.BACKENDS
+    assert workload.Y_test is not None
+    title = f"Handwritten digits, 64-64-10, {workload.epochs} epochs of batches of {workload.batch_size}, seed {seed}"
+    table = _table(title, columns)
+    table.add_row(
+        f"accuracy on {len(workload.Y_test)} held-out digits", *(f"{report.accuracy[name]:.4f}" for name in columns)
+    )
+    table.add_row("training loss, last epoch", *(f"{report.losses[name][-1]:.6f}" for name in columns))
+    table.add_section()
+    table.add_row("time an epoch", *(_seconds(report.epoch[name].median) for name in columns))
+    slowest = report.epoch["numpy"].median
+    table.add_row("times numpy", *(f"{slowest / report.epoch[name].median:.1f}" for name in columns))
+    table.add_row("spread of the samples", *(f"{report.epoch[name].spread:.0%}" for name in columns))
+    _out.print(table)
+    _say_difference(report.weight_difference, workload)
+    _say_first_call(report.first_call, workload)
+    _out.print(
+        f"Timed after both answers agreed and after a warm-up: medians of {work.DIGITS_ROUNDS} whole trainings, taken "
+        f"in turn.",
+        style="dim",
+    )
+
+
+def _table(title: str, columns: tuple[str, ...]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column()
+    for name in columns:
+        table.add_column(_TITLES[name], justify="right")
+    return table
+
+
+def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tuple[str, ...]) -> None:
+    """Add iterations a second, the ratios to the first column, and how far the samples spread."""
+    base = timings[columns[0]].median
+    table.add_row(title, *(f"{timings[name].per_second:,.0f}" for name in columns))
+    table.add_row(f"times the {_TITLES[columns[0]]}", *(f"{base / timings[name].median:.2f}" for name in columns))
+    table.add_row("spread of the samples", *(f"{timings[name].spread:.0%}" for name in columns))
+
+
+def _say_difference(difference: float, workload: Workload) -> None:
+    _out.print(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
+
+
+def _say_first_call(seconds: float, workload: Workload) -> None:
+    _out.print(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
+
+
+def _say_saved(what: str, path: Path) -> None:
+    _out.print(f"{what}: {path}", soft_wrap=True, markup=False)
+
+
+def _seconds(seconds: float) -> str:
+    """Return a duration with three digits and a unit that suits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-6:.3g} us"
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on stderr while the body runs; it yields the function that moves the bar on."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_err, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+# --------------------------------------------------------------------------------------------------------------- info
+
+
+@app.command()
+def info() -> None:
+    """Show versions, processor, vector width, kernel cache and flush-to-zero state."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, version in machine.versions().items():
+        table.add_row(name, version)
+    cpu = machine.cpu()
+    table.add_row("processor", cpu.model)
+    table.add_row("  as LLVM calls it", cpu.llvm_name)
+    table.add_row("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
+    if cpu.override:
+        table.add_row("  Numba was told", " ".join(cpu.override))
+    register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
+    table.add_row("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
+    cache = machine.cache()
+    table.add_row("kernel cache", str(cache.folder))
+    table.add_row("  can be written", f"no: {cache.problem}" if cache.problem else "yes")
+    flushed = "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off"
+    table.add_row("flush to zero", flushed)
+    _out.print(table)
+
+
+# ------------------------------------------------------------------------------------------------------------- warmup
+
+
+@app.command()
+def warmup() -> None:
+    """Compile the kernels of both dtypes into the disk cache, so that later processes start at once."""
+    dtypes = (np.dtype(np.float64), np.dtype(np.float32))
+    table = Table()
+    for title in ("dtype", *ENTRY_POINTS, "sum"):
+        table.add_column(title, justify="left" if title == "dtype" else "right")
+    with _progress("compiling", len(dtypes) * len(ENTRY_POINTS)) as advance:
+        for dtype in dtypes:
+            seconds = []
+            for _, elapsed in first_calls(dtype):
+                seconds.append(elapsed)
+                advance()
+            table.add_row(dtype.name, *(f"{s:.2f} s" for s in (*seconds, sum(seconds))))
+    _out.print(table)
+    cache = machine.cache()
+    kept = f"Not kept: {cache.problem}" if cache.problem else f"Kept in {cache.folder}"
+    _out.print(kept, soft_wrap=True, markup=False)

@@ -1,0 +1,30 @@
+"""The exceptions that are fastnn's own; everything else that it raises is a plain ValueError, TypeError or OSError."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.training import TrainingResult
+
+
+class FastnnError(Exception):
+    """The base of fastnn's own exceptions."""
+
+
+class DivergenceError(FastnnError, ArithmeticError):
+    """A training step gave a loss or a parameter that is not finite.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        What was trained up to the last good step; it can be resumed, with a smaller learning rate for example.
+    """
+
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+class ModelFileError(FastnnError, ValueError):
+    """A file is not a model that this version of fastnn can read: foreign, damaged or too new."""

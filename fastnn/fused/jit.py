@@ -1,0 +1,150 @@
+"""The one decorator of the project's compiled code: flags, disk-cache policy, KERNEL_REVISION.
+
+`helper` compiles a function that kernels call; `entry` compiles one that Python calls and keeps it on disk. The flags
+are the same: no GIL, NumPy's error model (division by zero gives infinity), no fast-math, no threads.
+
+The disk cache is Numba's, with two rules of our own. Its key covers every file of this folder, the versions of Numba,
+llvmlite and NumPy and the flags that change code, where Numba's covers one file only. Its folder belongs to the user
+alone (mode 0700), for the files are pickles; where no such folder can be had, one warning says so and every process
+compiles anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import pathlib
+import stat
+import sys
+import warnings
+
+import llvmlite
+import numba
+import numpy as np
+from numba import config, njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+
+KERNEL_REVISION = 1
+"""Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
+
+_FLAGS = {"nogil": True, "error_model": "numpy"}
+
+
+def helper(function):
+    """Compile a function that compiled code calls."""
+    return njit(function, **_FLAGS)
+
+
+def inlined(function):
+    """The same for a part of a kernel that takes many arrays: put in its place, it needs no call that passes them."""
+    return njit(function, forceinline=True, **_FLAGS)
+
+
+def entry(function):
+    """Compile a function that Python calls; the machine code is found again by the next process."""
+    dispatcher = helper(function)
+    if not config.DISABLE_JIT:
+        try:
+            dispatcher._cache = _Cache(function)
+        except (OSError, RuntimeError) as problem:
+            _warn_once(f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}")
+    return dispatcher
+
+
+def cache_folder() -> pathlib.Path:
+    """Where kernels are kept: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else the user's cache."""
+    if own := os.environ.get("FASTNN_CACHE_DIR"):
+        return pathlib.Path(own)
+    if numbas := os.environ.get("NUMBA_CACHE_DIR"):
+        return pathlib.Path(numbas) / "fastnn"
+    if sys.platform == "win32":
+        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData/Local") / "fastnn/cache"
+    if sys.platform == "darwin":
+        return pathlib.Path.home() / "Library/Caches/fastnn"
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fastnn"
+
+
+def prepare_cache_folder() -> pathlib.Path:
+    """The cache folder, made where it is missing.
+
+    Raises
+    ------
+    OSError
+        When it cannot be made or written, or when others than the user may write it.
+    """
+    folder = cache_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(f"{folder} cannot be written; set FASTNN_CACHE_DIR to a folder that can")
+    if hasattr(os, "getuid"):
+        found = folder.stat()
+        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(f"{folder} can be written by other users, who could plant code there")
+    return folder
+
+
+@functools.cache
+def source_stamp() -> str:
+    """The hash of what compiled code depends on besides the CPU and the signature."""
+    digest = hashlib.sha256()
+    for file in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    versions = (numba.__version__, llvmlite.__version__, np.__version__, sys.version)
+    options = (config.BOUNDSCHECK, config.OPT, config.DEBUGINFO_DEFAULT, config.SLP_VECTORIZE, config.LOOP_VECTORIZE)
+    digest.update(repr((versions, options, sorted(_FLAGS.items()))).encode())
+    return digest.hexdigest()
+
+
+def _warn_once(message):
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+_warned: set[str] = set()
+
+
+class _Locator(_CacheLocator):
+    """Numba's interface: where the files of one function lie and what they depend on."""
+
+    def __init__(self, py_func, py_file):
+        self._folder = str(prepare_cache_folder())
+
+    def get_cache_path(self):
+        return self._folder
+
+    def get_source_stamp(self):
+        return source_stamp()
+
+    def get_disambiguator(self):
+        return source_stamp()[:10]
+
+    @classmethod
+    def from_function(cls, py_func, py_file):
+        return cls(py_func, py_file)
+
+
+class _Impl(CompileResultCacheImpl):
+    _locator_classes = (_Locator,)
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one function. A cache that fails is a cache that is not there, never an error."""
+
+    _impl_class = _Impl
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged files: forget them, compile anew
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
+    def save_overload(self, sig, data):
+        try:
+            super().save_overload(sig, data)
+        except Exception as problem:
+            _warn_once(f"fastnn could not keep a compiled kernel: {problem}")

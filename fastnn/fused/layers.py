@@ -1,0 +1,280 @@
+"""A dense layer on a panel: gathering, forward, the way back of delta, and the gradients of its weights and biases."""
+
+from __future__ import annotations
+
+import math
+
+from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
+from fastnn.fused.jit import helper
+from fastnn.fused.lowering import loop, traced
+from fastnn.fused.simd import at, fma, gather, get, lanes, lanes_of, like, load, maximum, put, store, total, where_gt, zero
+from fastnn.network import ACTIVATIONS
+
+IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFTMAX, EXP = (
+    ACTIVATIONS[name].code
+    for name in (
+        "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu", "softmax", "exp",
+    )
+)  # fmt: skip
+LEAKY_SLOPE = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)
+
+# --------------------------------------------------------------------------------------------------------- gathering
+
+
+@helper
+def gather_rows(scratch, rows, sample_weight, n_inputs, n_outputs, width):
+    """Note where the rows begin in X and Y, and write their weights; the sum of the weights, in ascending order.
+
+    Padding takes the last row's place, which can be read, and weight 0, so nothing of it is used.
+    """
+    places, weight, n = scratch.places, scratch.weight, len(rows)
+    sum_of_weights = 0.0
+    for b in range(width):
+        row = rows[min(b, n - 1)]
+        put(places, b, row * n_inputs)
+        put(places, width + b, row * n_outputs)
+        w = get(sample_weight, row) if b < n else get(scratch.zeros, 0)
+        put(weight, b, w)
+        sum_of_weights += w
+    return sum_of_weights
+
+
+@traced
+def gather_panel(panel, source, places, weight, n_features, width):
+    """``panel[f, b] = source[places[b] + f]``, 0 where the row weight is 0; a vector of rows at a time."""
+    L = lanes_of(panel)
+
+    def columns(v, _):
+        b = v * L
+        used, nothing, place = load(weight, b), zero(panel), at(places, b)
+
+        def feature(f, _):
+            store(panel, f * width + b, where_gt(used, nothing, gather(source, place, f), nothing))
+            return ()
+
+        return loop(n_features, feature)
+
+    loop(width // L, columns)
+
+
+# ------------------------------------------------------------------------------------------------------- activations
+# A pair of functions a name: a from z, and delta from d = dL/da and a; where the derivative needs z, forward leaves
+# f'(z) in the panel `slopes` and delta is d times that.
+
+
+def _forward(function, slope=None):
+    """The panel function of an activation: z is overwritten by a, and `slopes` by f'(z) where `slope` is given."""
+
+    @traced
+    def activate(Z, slopes, weight, n, width):
+        L = lanes_of(Z)
+
+        def row(o, _):
+            def column(v, _):
+                b = v * L
+                i = o * width + b
+                z, used, nothing = load(Z, i), load(weight, b), zero(Z)
+                if slope is not None:
+                    store(slopes, i, slope(z))
+                store(Z, i, where_gt(used, nothing, function(z), nothing))
+                return ()
+
+            return loop(width // L, column)
+
+        loop(n, row)
+
+    return activate
+
+
+def _backward(function):
+    """The panel function of a derivative: D, dL/da, is overwritten by delta; `A` is a, or f'(z) where that is kept."""
+
+    @traced
+    def derive(D, A, n):
+        L = lanes_of(D)
+
+        def vector(v, _):
+            i = v * L
+            store(D, i, function(load(D, i), load(A, i)))
+            return ()
+
+        loop(n // L, vector)
+
+    return derive
+
+
+def positive(x, p, q):
+    """p where x > 0 else q"""
+    return where_gt(x, like(x, 0.0), p, q)
+
+
+def relu(z):
+    return where_gt(like(z, 0.0), z, like(z, 0.0), z)  # NaN passes
+
+
+def leaky_relu(z):
+    return where_gt(like(z, 0.0), z, z * LEAKY_SLOPE, z)
+
+
+def elu(z):
+    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)))
+
+
+def selu(z):
+    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * SELU_ALPHA) * SELU_SCALE
+
+
+def silu_slope(z):
+    s = sigmoid(z)
+    return s * fma(z, 1.0 - s, like(z, 1.0))
+
+
+def gelu_gate(z):
+    return sigmoid(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
+
+
+def gelu_slope(z):
+    s = gelu_gate(z)
+    return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
+
+
+_identity = _forward(lambda z: z)
+_sigmoid, _d_sigmoid = _forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))
+_tanh, _d_tanh = _forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))
+_relu, _d_relu = _forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))
+_leaky_relu, _d_leaky_relu = _forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))
+_elu, _d_elu = _forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))
+_selu, _d_selu = (
+    _forward(selu),
+    _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
+)
+_softplus, _d_softplus = _forward(softplus), _backward(lambda d, a: d * -expm1(-a))
+_silu = _forward(lambda z: z * sigmoid(z), silu_slope)
+_gelu = _forward(lambda z: z * gelu_gate(z), gelu_slope)
+_exp, _d_product = _forward(exp), _backward(lambda d, a: d * a)
+
+
+@traced
+def _softmax(Z, n, width):
+    """Of each column: exp(z - max z), divided by its sum, which is added up in ascending order."""
+    L = lanes_of(Z)
+
+    def column(v, _):
+        b = v * L
+
+        def largest(o, state):
+            return [maximum(load(Z, o * width + b), state[0])]
+
+        (top,) = loop(n, largest, [load(Z, b)])
+
+        def exponential(o, state):
+            e = exp(load(Z, o * width + b) - top)
+            store(Z, o * width + b, e)
+            return [state[0] + e]
+
+        (sum_of_e,) = loop(n, exponential, [zero(Z)])
+
+        def divide(o, _):
+            store(Z, o * width + b, load(Z, o * width + b) / sum_of_e)
+            return ()
+
+        return loop(n, divide)
+
+    loop(width // L, column)
+
+
+@traced
+def _d_softmax(D, A, n, width):
+    """The full Jacobian: ``delta = a * (d - sum(d a))``."""
+    L = lanes_of(D)
+
+    def column(v, _):
+        b = v * L
+
+        def inner(o, state):
+            return [fma(load(D, o * width + b), load(A, o * width + b), state[0])]
+
+        (mean,) = loop(n, inner, [zero(D)])
+
+        def subtract(o, _):
+            i = o * width + b
+            store(D, i, load(A, i) * (load(D, i) - mean))
+            return ()
+
+        return loop(n, subtract)
+
+    loop(width // L, column)
+
+
+@helper
+def activate(Z, slopes, weight, n, width, code):
+    """a = f(z) on the panel Z (n, width), in place; 0 where the row weight is 0 (not for softmax, an output)."""
+    if code == IDENTITY:
+        _identity(Z, slopes, weight, n, width)
+    elif code == SIGMOID:
+        _sigmoid(Z, slopes, weight, n, width)
+    elif code == TANH:
+        _tanh(Z, slopes, weight, n, width)
+    elif code == RELU:
+        _relu(Z, slopes, weight, n, width)
+    elif code == LEAKY_RELU:
+        _leaky_relu(Z, slopes, weight, n, width)
+    elif code == ELU:
+        _elu(Z, slopes, weight, n, width)
+    elif code == SELU:
+        _selu(Z, slopes, weight, n, width)
+    elif code == SOFTPLUS:
+        _softplus(Z, slopes, weight, n, width)
+    elif code == SILU:
+        _silu(Z, slopes, weight, n, width)
+    elif code == GELU:
+        _gelu(Z, slopes, weight, n, width)
+    elif code == SOFTMAX:
+        _softmax(Z, n, width)
+    elif code == EXP:
+        _exp(Z, slopes, weight, n, width)
+
+
+@helper
+def activation_delta(D, A, slopes, n, width, code):
+    """delta = d * f'(z) on the panel D (n, width), in place; A holds a, `slopes` f'(z) where that was kept."""
+    if code == SIGMOID:
+        _d_sigmoid(D, A, n * width)
+    elif code == TANH:
+        _d_tanh(D, A, n * width)
+    elif code == RELU:
+        _d_relu(D, A, n * width)
+    elif code == LEAKY_RELU:
+        _d_leaky_relu(D, A, n * width)
+    elif code == ELU:
+        _d_elu(D, A, n * width)
+    elif code == SELU:
+        _d_selu(D, A, n * width)
+    elif code == SOFTPLUS:
+        _d_softplus(D, A, n * width)
+    elif code == SILU or code == GELU:
+        _d_product(D, slopes, n * width)
+    elif code == SOFTMAX:
+        _d_softmax(D, A, n, width)
+    elif code == EXP:
+        _d_product(D, A, n * width)
+
+
+# ------------------------------------------------------------------------------------------------------------ biases
+
+
+@helper
+def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
+    """``db[o] = sum_b D[o, b]``, or one sum over all of D for a scalar bias; times the bias for the tutorial's rule."""
+    L = lanes(D)
+    rows = fan_out if n_bias == 1 else 1
+    for o in range(n_bias):
+        s = load(D, o * rows * width)
+        for i in range(o * rows * width + L, (o + 1) * rows * width, L):
+            s = s + load(D, i)
+        db_o = total(s)
+        if times_bias:
+            db_o = db_o * get(b, o)
+        put(db, o, db_o)

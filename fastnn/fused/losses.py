@@ -1,0 +1,129 @@
+"""The loss of a block and the delta of the output layer, on panels."""
+
+from __future__ import annotations
+
+from fastnn.fused.elementary import log
+from fastnn.fused.jit import helper
+from fastnn.fused.layers import activation_delta, positive
+from fastnn.fused.lowering import loop, traced
+from fastnn.fused.simd import copysign, fma, is_double, lanes_of, like, load, magnitude, store, where_gt, zero
+from fastnn.network import LOSSES
+
+SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, LOG_LOSS, CROSS_ENTROPY, POISSON = (
+    LOSSES[name].code
+    for name in ("squared_error", "absolute_error", "huber", "log_loss", "cross_entropy", "poisson")
+)
+
+
+def _loss(value, derivative):
+    """The panel function of a loss: the sum of ``w l`` to `sum_of_l`, lane by lane, and ``w d`` to D, d = dl/da.
+
+    A row of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
+    """
+
+    @traced
+    def panel(sum_of_l, D, A, Y, weight, n, width):
+        L = lanes_of(D)
+
+        def row(o, state):
+            def column(v, state):
+                b = v * L
+                i = o * width + b
+                a, y, w, nothing = load(A, i), load(Y, i), load(weight, b), zero(D)
+                store(D, i, where_gt(w, nothing, w * derivative(a, y), nothing))
+                return [fma(w, where_gt(w, nothing, value(a, y), nothing), state[0])]
+
+            return loop(width // L, column, state)
+
+        store(sum_of_l, 0, loop(n, row, [zero(D)])[0])
+
+    return panel
+
+
+def difference(a, y):
+    """delta where the loss goes with its output, and the derivative of the squared error"""
+    return a - y
+
+
+def squared_error(a, y):
+    e = a - y
+    return e * e * 0.5
+
+
+def absolute_error(a, y):
+    return magnitude(a - y)
+
+
+def sign(a, y):
+    e = a - y
+    return where_gt(magnitude(e), like(e, 0.0), copysign(like(e, 1.0), e), e)  # 0 and NaN are their own
+
+
+def huber(a, y):
+    e = a - y
+    size = magnitude(e)
+    return where_gt(size, like(e, 1.0), size - 0.5, e * e * 0.5)
+
+
+def huber_derivative(a, y):
+    e = a - y
+    return where_gt(magnitude(e), like(e, 1.0), copysign(like(e, 1.0), e), e)
+
+
+def clip(p):
+    """A probability kept within [eps, 1 - eps] of its dtype; NaN passes."""
+    low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
+    high = 1.0 - low
+    return where_gt(low, p, low, where_gt(p, high, high, p))
+
+
+def log_loss(a, y):
+    p = clip(a)
+    return -fma(y, log(p), (1.0 - y) * log(1.0 - p))
+
+
+def cross_entropy(a, y):
+    return -(y * log(clip(a)))
+
+
+def poisson(a, y):
+    one = like(a, 1.0)
+    ratio = positive(y, y, one) / positive(y, a, one)  # 0 log 0 = 0
+    return fma(y, log(ratio), a - y)
+
+
+def poisson_derivative(a, y):
+    return 1.0 - y / a
+
+
+_squared_error = _loss(squared_error, difference)
+_absolute_error = _loss(absolute_error, sign)
+_huber = _loss(huber, huber_derivative)
+_log_loss = _loss(log_loss, difference)
+_cross_entropy = _loss(cross_entropy, difference)
+_poisson_matched = _loss(poisson, difference)
+_poisson = _loss(poisson, poisson_derivative)
+
+
+@helper
+def output_loss(sum_of_l, D, A, slopes, Y, weight, n, width, loss, matched, activation):
+    """The block's loss, lane by lane, to `sum_of_l` (one vector), and delta of the output layer to D (n, width).
+
+    A (n, width) holds the outputs, `slopes` f'(z) of those activations that keep it, Y (n, width) the targets.
+    """
+    if loss == SQUARED_ERROR:
+        _squared_error(sum_of_l, D, A, Y, weight, n, width)
+    elif loss == ABSOLUTE_ERROR:
+        _absolute_error(sum_of_l, D, A, Y, weight, n, width)
+    elif loss == HUBER:
+        _huber(sum_of_l, D, A, Y, weight, n, width)
+    elif loss == LOG_LOSS:
+        _log_loss(sum_of_l, D, A, Y, weight, n, width)
+    elif loss == CROSS_ENTROPY:
+        _cross_entropy(sum_of_l, D, A, Y, weight, n, width)
+    elif matched:
+        _poisson_matched(sum_of_l, D, A, Y, weight, n, width)
+    else:
+        _poisson(sum_of_l, D, A, Y, weight, n, width)
+    if not matched:
+        activation_delta(D, A, slopes, n, width, activation)

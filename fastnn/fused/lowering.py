@@ -1,0 +1,222 @@
+"""How a Python function becomes a primitive of the compiled code: typing, lowering and tracing.
+
+Two mechanisms, both without a compilation of their own (an ``@overload`` around an ``@intrinsic`` costs about a second
+for the primitives of this package):
+
+- `primitive` and `compiled`: a Python function, which is the meaning, and beside it the LLVM instructions that it
+  stands for in compiled code.
+- `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba lowers a call of it.
+  Each primitive then emits its instructions; Python's own loops unroll and a Python list of vectors is a set of
+  registers. `loop` is the loop that stays one.
+
+This is the one file that knows Numba's internals (`resolve_function_type`, `get_function`).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import lower_builtin, type_callable
+
+INT32, INT64 = ir.IntType(32), ir.IntType(64)
+
+
+def compiled(function, *formal):
+    """Say what `function` compiles to: decorates ``typer(*types) -> (signature, codegen)``.
+
+    `typer` gets the argument types and returns None when they do not fit; ``codegen(context, builder, signature,
+    values)`` emits the instructions.
+    """
+
+    def register(typer):
+        @type_callable(function)
+        def _(context):
+            def signature_of(*args):
+                found = typer(*args)
+                return found and found[0]
+
+            signature_of.__signature__ = inspect.signature(function)
+            return signature_of
+
+        @lower_builtin(function, *(formal or [types.VarArg(types.Any)]))
+        def _(context, builder, signature, values):
+            return typer(*signature.args)[1](context, builder, signature, values)
+
+        return typer
+
+    return register
+
+
+def primitive(function):
+    """A Python function that, called with a traced value, emits what it compiles to."""
+
+    @functools.wraps(function)
+    def call(*args):
+        for x in args:
+            if isinstance(x, Traced):
+                return x.emit(call, *args)
+        return function(*args)
+
+    return call
+
+
+def traced(function):
+    """A Python function that is compiled by running it once on traced values. It returns nothing: it writes arrays."""
+    return _trace(function, lambda *args: types.void)
+
+
+def traced_vector(function):
+    """The same for a function that returns a vector of its first argument's kind, such as the elementary functions."""
+    return _trace(function, lambda *args: args[0])
+
+
+def _trace(function, returns):
+    @functools.wraps(function)
+    def call(*args):
+        return function(*args)
+
+    @compiled(call)
+    def _(*args):
+        signature = returns(*args)(*(types.intp if isinstance(t, types.Integer) else t for t in args))
+
+        def codegen(context, builder, sig, values):
+            given = (Traced(context, builder, t, v) for t, v in zip(sig.args, values, strict=True))
+            result = function(*given)
+            return None if result is None else result.value
+
+        return signature, codegen
+
+    return call
+
+
+class Traced:
+    """A value of the compiled code, seen from the function that is being traced."""
+
+    def __init__(self, context, builder, type, value):
+        self.context, self.builder, self.type, self.value = context, builder, type, value
+
+    def of(self, type, value):
+        """Another value of the same code."""
+        return Traced(self.context, self.builder, type, value)
+
+    def emit(self, function, *args):
+        """The instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
+        args = [x if isinstance(x, Traced) else self.of(*_constant(x)) for x in args]
+        signature, implementation = _resolve(self.context, function, *(x.type for x in args))
+        values = [
+            self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
+        ]
+        return self.of(signature.return_type, implementation(self.builder, values))
+
+    def __add__(self, other):
+        return self.emit(operator.add, self, other)
+
+    def __sub__(self, other):
+        return self.emit(operator.sub, self, other)
+
+    def __mul__(self, other):
+        return self.emit(operator.mul, self, other)
+
+    def __truediv__(self, other):
+        return self.emit(operator.truediv, self, other)
+
+    def __radd__(self, other):
+        return self.emit(operator.add, other, self)
+
+    def __rsub__(self, other):
+        return self.emit(operator.sub, other, self)
+
+    def __rmul__(self, other):
+        return self.emit(operator.mul, other, self)
+
+    def __rtruediv__(self, other):
+        return self.emit(operator.truediv, other, self)
+
+    def __neg__(self):
+        return self.emit(operator.neg, self)
+
+    def __floordiv__(self, divisor):
+        """Of an integer that is not negative by a positive constant: Numba's own checks signs and zero."""
+        return self.of(self.type, self.builder.udiv(self.value, const(divisor)))
+
+    def __bool__(self):
+        raise TypeError("a traced value is not known yet: no `if`, `while` or `range` may depend on it")
+
+    __index__ = __bool__
+
+
+def _constant(x):
+    """A plain number as compiled code has it."""
+    if isinstance(x, int):
+        return types.intp, const(x)
+    return types.float64, ir.Constant(ir.DoubleType(), float(x))
+
+
+@functools.cache
+def _resolve(context, function, *argument_types):
+    known = context.typing_context.resolve_value_type(function)
+    signature = context.typing_context.resolve_function_type(known, argument_types, {})
+    return signature, context.get_function(known, signature)
+
+
+def loop(n, step, state=()):
+    """``for k in range(n): state = step(k, state)``, kept as a loop where `n` is traced. Returns the last state."""
+    if not isinstance(n, Traced):
+        for k in range(n):
+            state = step(k, state)
+        return state
+    builder, start = n.builder, n.builder.block
+    test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
+    builder.branch(test)
+    builder.position_at_end(test)
+    first = [n.of(n.type, const(0)), *state]
+    phis = [builder.phi(x.value.type) for x in first]
+    k, *held = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
+    builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
+    builder.position_at_end(body)
+    last = [k + 1, *step(k, held)]
+    for phi, x, y in zip(phis, first, last, strict=True):
+        phi.add_incoming(x.value, start)
+        phi.add_incoming(y.value, builder.block)
+    builder.branch(test)
+    builder.position_at_end(done)
+    return held
+
+
+# ------------------------------------------------------------------------------------------- LLVM IR: a few shorthands
+
+
+def const(i):
+    """An index."""
+    return ir.Constant(INT64, i)
+
+
+def mask(lanes):
+    """The lane numbers of a shuffle."""
+    return ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes))
+
+
+def splat_ir(builder, x, n):
+    """The scalar `x` in each of `n` lanes."""
+    undefined = ir.Constant(ir.VectorType(x.type, n), ir.Undefined)
+    first = builder.insert_element(undefined, x, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(first, undefined, mask([0] * n))
+
+
+def intrinsic_ir(builder, name, *args):
+    """A call of LLVM's intrinsic `name` on vectors of one type; none of those used here becomes a libm call where the
+    CPU has the instruction."""
+    vector = args[0].type
+    kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
+    signature = ir.FunctionType(vector, [vector] * len(args))
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{kind}"), args)
+
+
+def data_ir(context, builder, array_type, array, i):
+    """The address of ``array[i]``: no wraparound, no check."""
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [i])

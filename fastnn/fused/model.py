@@ -1,0 +1,129 @@
+"""What a kernel is told and what it works in: the arguments of the entry points, as NamedTuples of arrays and numbers.
+
+The panel layout, one block of a batch at a time. A block is up to ROW_BLOCK rows of the data, a panel its matrix
+(features, width): one column per row of the block, one row per feature, contiguous. `width` is the number of rows
+rounded up to whole vectors; the columns beyond the rows are padding, with row weight 0::
+
+                        column 0 .. n-1: rows of the batch      n .. width-1: padding
+    inputs   row 0      x[r0, 0]  x[r1, 0]  x[r2, 0]  ...       0 0 0
+             row 1      x[r0, 1]  x[r1, 1]  x[r2, 1]  ...       0 0 0
+    layer 1  row 0      a[r0, 0]  ...                           0 0 0
+    ...
+
+Every layer then vectorises over the batch, whatever its own width, and weights are broadcast. Where the row weight is
+0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by selection, never by
+multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any bit.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
+from fastnn.network import ACTIVATIONS, LOSSES, Network
+
+ROW_BLOCK = 256
+"""Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
+
+# columns of Model.layers
+FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, ACTIVATION, INPUT, OUTPUT, N_COLUMNS = range(9)
+
+
+class Model(NamedTuple):
+    """The network in numbers: one compiled kernel serves every network of a dtype."""
+
+    layers: NDArray[np.int64]
+    """(n_layers, N_COLUMNS): widths; places of W and b in the flat vector; 0, 1 or fan_out biases; activation code;
+    first row of the layer's input and output panels in `Scratch.activations`."""
+    loss: int  # code of LOSSES
+    matched: int  # 1: delta = a - y at the output
+    times_bias: int  # 1: the tutorial's bias gradient
+    mean: int  # 1: divide by the sum of the row weights
+    block: int  # rows of a block
+
+
+class Rule(NamedTuple):
+    """The optimiser in numbers; its constants of the working dtype are in `Scratch.rates`."""
+
+    code: int
+    sequential: int
+    alpha: float
+    beta_1: float
+    beta_2: float
+    weight_decay: float
+
+
+# places in Scratch.rates
+ALPHA, SCALE, RATE, DECAY, HYPER, N_RATES = 0, 1, 2, 3, 4, 10
+
+
+class Scratch(NamedTuple):
+    """Buffers of the working dtype, each 64-byte aligned, made and owned by the back end for one call.
+
+    Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered inputs, targets and
+    row weights while the same rows are trained on. No kernel reads what it has not written in the same call, except
+    `rates` and `zeros`, which the back end fills.
+    """
+
+    activations: NDArray  # (n_inputs + all fan_out, width): panels of the inputs and of each layer's output
+    slopes: NDArray  # the same shape: f'(z) of the activations that need z; one vector where no layer does
+    targets: NDArray  # (n_outputs, width)
+    weight: NDArray  # (width,): row weights
+    delta: NDArray  # (largest fan_out, width): delta of the layer that backward is at
+    delta_below: NDArray  # the same shape: delta of the layer below; the two change places
+    gradient: NDArray  # (padded n_params,)
+    block_gradient: NDArray  # the same, of one block; one vector where a batch is one block
+    rates: NDArray  # (N_RATES padded,): what an update multiplies with, rounded once to the working dtype
+    sums: NDArray  # (3 vectors,): the block's loss, the check of the parameters, and the sum of the weights' squares
+    zeros: NDArray  # (1 vector,)
+    places: NDArray[np.int64]  # (2 * width,): where each row of the block begins in X, then in Y
+
+
+CHECK, SQUARES = 64, 128  # bytes: where the second and third vector of `sums` begin
+
+
+def describe(network: Network, block: int = ROW_BLOCK) -> Model:
+    """The `Model` of a network."""
+    table = np.zeros((network.n_layers, N_COLUMNS), np.int64)
+    panel = 0
+    for line, layer in zip(table, network.layers, strict=True):
+        line[FAN_IN], line[FAN_OUT], line[N_BIAS] = layer.fan_in, layer.fan_out, layer.n_bias
+        line[WEIGHT], line[BIAS] = layer.weight.start, layer.bias.start
+        line[ACTIVATION] = ACTIVATIONS[layer.activation].code
+        line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in
+        panel += layer.fan_in
+    return Model(
+        table,
+        LOSSES[network.loss].code,
+        int(network.matched),
+        int(network.bias_gradient == "times_bias"),
+        int(network.reduction == "mean"),
+        block,
+    )
+
+
+def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Scratch:
+    """Buffers for batches of up to `rows` rows in blocks of `block`."""
+    lanes = ALIGNMENT // dtype.itemsize
+    width = -(-min(rows, block) // lanes) * lanes
+    panels = sum(network.sizes) * width
+    needs_z = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
+    vector = padded_size(network.n_params, dtype)
+    sizes = {
+        "activations": panels,
+        "slopes": panels if needs_z else lanes,
+        "targets": network.n_outputs * width,
+        "weight": width,
+        "delta": max(network.sizes) * width,
+        "delta_below": max(network.sizes) * width,
+        "gradient": vector,
+        "block_gradient": vector if rows > block else lanes,
+        "rates": padded_size(N_RATES, dtype),
+        "sums": 3 * lanes,
+        "zeros": lanes,
+    }
+    buffers = {name: aligned_zeros(size, dtype) for name, size in sizes.items()}
+    return Scratch(**buffers, places=aligned_zeros(2 * width, np.int64))

@@ -1,0 +1,506 @@
+"""SIMD vectors that are NumPy arrays in Python and LLVM vectors in compiled code, with the same bits in both.
+
+A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every primitive is a Python function, which is its
+meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
+`fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
+
+Arrays are one-dimensional and contiguous; an index is in elements and a vector may begin at any element.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import models, register_model
+
+from fastnn.fused.lowering import (
+    INT32,
+    INT64,
+    Traced,
+    compiled,
+    const,
+    data_ir,
+    intrinsic_ir,
+    mask,
+    primitive,
+    splat_ir,
+)
+
+VECTOR_BYTES = 64
+
+
+class Lanes(np.ndarray):
+    """A vector in Python: a value, never changed in place; scalars take its dtype, as they do in compiled code."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(Lanes)
+
+
+class Vec(types.Type):
+    """A vector in compiled code."""
+
+    def __init__(self, elem):
+        self.elem = elem
+        self.lanes = VECTOR_BYTES * 8 // elem.bitwidth
+        super().__init__(name=f"Vec({elem})")
+
+
+@register_model(Vec)
+class VecModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        elem = dmm.lookup(fe_type.elem).get_value_type()
+        super().__init__(dmm, fe_type, ir.VectorType(elem, fe_type.lanes))
+
+
+# ------------------------------------------------------------------------------- + - * / and unary - (Python: NumPy's)
+
+
+def _binary(op, instruction):
+    for formal in ((Vec, Vec), (Vec, types.Number), (types.Number, Vec)):
+
+        @compiled(op, *formal)
+        def _(x, y):
+            vec = x if isinstance(x, Vec) else y
+            if not isinstance(vec, Vec) or not all(t == vec or isinstance(t, types.Number) for t in (x, y)):
+                return None
+
+            def codegen(context, builder, sig, args):
+                args = [v if t == vec else splat_ir(builder, v, vec.lanes) for v, t in zip(args, sig.args, strict=True)]
+                return getattr(builder, instruction)(*args)
+
+            return vec(*(t if t == vec else vec.elem for t in (x, y))), codegen
+
+
+for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
+    _binary(getattr(operator, _name), _instruction)
+    _binary(getattr(operator, "i" + _name), _instruction)
+
+
+@compiled(operator.neg, Vec)
+def _(x):
+    return isinstance(x, Vec) and (x(x), lambda context, builder, sig, args: builder.fneg(args[0])) or None
+
+
+# ---------------------------------------------------------------------------------------------------------- memory
+
+
+@primitive
+def at(a, i):
+    """The rest of the array, from element `i` on: how a panel or a layer's weights are handed to a function."""
+    return a[i:]
+
+
+@compiled(at)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        array = context.make_array(a)(context, builder, args[0])
+        array.data = builder.gep(array.data, [args[1]])  # the shape is left as it is: nothing reads it
+        array.meminfo = ir.Constant(array.meminfo.type, None)  # borrowed: no count of references to keep
+        return array._getvalue()
+
+    return a(a, types.intp), codegen
+
+
+@primitive
+def lanes(a):
+    """Lanes of a vector of array a's dtype; a constant of the compiled code (an itemsize is not)."""
+    return VECTOR_BYTES // a.itemsize
+
+
+@compiled(lanes)
+def _(a):
+    return types.intp(a), lambda context, builder, sig, args: const(Vec(a.dtype).lanes)
+
+
+def lanes_of(a):
+    """The same, a Python integer also while tracing."""
+    return Vec(a.type.dtype).lanes if isinstance(a, Traced) else lanes(a)
+
+
+def _pointer(context, builder, array_type, array, i):
+    """The address of the vector at ``array[i]`` and its alignment: an element's, for it may begin anywhere."""
+    vector = context.get_value_type(Vec(array_type.dtype))
+    address = data_ir(context, builder, array_type, array, i)
+    return builder.bitcast(address, vector.as_pointer()), array_type.dtype.bitwidth // 8
+
+
+@primitive
+def load(a, i):
+    """The vector ``a[i : i + lanes(a)]``."""
+    v = a[i : i + lanes(a)].view(Lanes).copy()
+    assert i >= 0 and v.nbytes == VECTOR_BYTES, "load outside the array"
+    return v
+
+
+@compiled(load)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        address, align = _pointer(context, builder, a, *args)
+        return builder.load(address, align=align)
+
+    return Vec(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def store(a, i, v):
+    """``a[i : i + lanes(a)] = v``"""
+    assert v.dtype == a.dtype and 0 <= i <= a.size - v.size, "store outside the array or of another dtype"
+    a[i : i + v.size] = v
+
+
+@compiled(store)
+def _(a, i, v):
+    def codegen(context, builder, sig, args):
+        address, align = _pointer(context, builder, a, *args[:2])
+        builder.store(args[2], address, align=align)
+
+    return (types.void(a, types.intp, v), codegen) if v == Vec(a.dtype) else None
+
+
+@primitive
+def put(a, i, x):
+    """``a[i] = x``, one number, without Numba's wraparound of negative indices."""
+    a[i] = x
+
+
+@compiled(put)
+def _(a, i, x):
+    def codegen(context, builder, sig, args):
+        builder.store(args[2], data_ir(context, builder, a, *args[:2]))
+
+    return types.void(a, types.intp, a.dtype), codegen
+
+
+@primitive
+def get(a, i):
+    """``a[i]``, one number, without Numba's wraparound of negative indices."""
+    return a[i]
+
+
+@compiled(get)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        return builder.load(data_ir(context, builder, a, *args))
+
+    return a.dtype(a, types.intp), codegen
+
+
+@primitive
+def gather(a, places, i):
+    """``a[places[j] + i]`` in lane j."""
+    return a[places[: lanes(a)] + i].view(Lanes)
+
+
+@compiled(gather)
+def _(a, places, i):
+    def codegen(context, builder, sig, args):
+        v = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
+        base = data_ir(context, builder, a, args[0], args[2])
+        for j in range(sig.return_type.lanes):
+            place = builder.load(data_ir(context, builder, places, args[1], const(j)))
+            v = builder.insert_element(v, builder.load(builder.gep(base, [place])), ir.Constant(INT32, j))
+        return v
+
+    return Vec(a.dtype)(a, places, types.intp), codegen
+
+
+@primitive
+def splat(a, i):
+    """``a[i]`` in every lane"""
+    assert i >= 0
+    return np.full(lanes(a), a[i]).view(Lanes)
+
+
+@compiled(splat)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        return splat_ir(builder, builder.load(data_ir(context, builder, a, *args)), sig.return_type.lanes)
+
+    return Vec(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def like(v, x):
+    """The number `x` in every lane of a vector of v's kind."""
+    return np.full_like(v, x)
+
+
+@compiled(like)
+def _(v, x):
+    return v(v, v.elem), lambda context, builder, sig, args: splat_ir(builder, args[1], v.lanes)
+
+
+@primitive
+def zero(a):
+    """A vector of zeros of array a's dtype."""
+    return np.zeros(lanes(a), a.dtype).view(Lanes)
+
+
+@compiled(zero)
+def _(a):
+    return Vec(a.dtype)(a), lambda context, builder, sig, args: ir.Constant(context.get_value_type(sig.return_type), None)
+
+
+
+# ------------------------------------------------------------------------------------------------------ arithmetic
+
+
+def _fma32(a, x, c):
+    p = np.multiply(a, x, dtype=np.float64)  # exact: 24 + 24 bits
+    s = p + c
+    t = s - p
+    e = (p - (s - t)) + (c - t)  # s + e = p + c exactly (two-sum)
+    odd = np.where((e != 0) & (s.view(np.int64) & 1 == 0), np.nextafter(s, np.copysign(np.inf, e)), s)
+    return odd.astype(np.float32)  # the sum was rounded to odd, so this second rounding is the right one
+
+
+def _fma64(a, x, c):
+    """Of Python floats, by integers: int / int is correctly rounded."""
+    if not (math.isfinite(a) and math.isfinite(x)):
+        return a * x + c
+    if not math.isfinite(c):
+        return c
+    (i, p), (j, q), (k, r) = a.as_integer_ratio(), x.as_integer_ratio(), c.as_integer_ratio()
+    n = i * j * r + k * p * q
+    try:
+        return n / (p * q * r) if n else a * x + c
+    except OverflowError:
+        return math.inf if n > 0 else -math.inf
+
+
+@primitive
+def fma(a, x, c):
+    """``a * x + c``, rounded once."""
+    assert a.dtype == x.dtype == c.dtype
+    a, x, c = (v.view(np.ndarray) for v in (a, x, c))
+    if a.dtype == np.float32:
+        return _fma32(a, x, c).view(Lanes)
+    return np.array(list(map(_fma64, a.tolist(), x.tolist(), c.tolist()))).view(Lanes)
+
+
+@compiled(fma)
+def _(a, x, c):
+    return a(a, a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "fma", *args)
+
+
+@primitive
+def sqrt(a):
+    """Correctly rounded, as IEEE 754 demands."""
+    return np.sqrt(a)
+
+
+@compiled(sqrt)
+def _(a):
+    return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "sqrt", *args)
+
+
+@primitive
+def magnitude(a):
+    """``|a|``: the sign bit cleared, of NaN as well."""
+    return np.abs(a)
+
+
+@compiled(magnitude)
+def _(a):
+    return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "fabs", *args)
+
+
+@primitive
+def copysign(a, sign):
+    """The magnitude of `a` with the sign bit of `sign`."""
+    return np.copysign(a, sign)
+
+
+@compiled(copysign)
+def _(a, sign):
+    return a(a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "copysign", *args)
+
+
+# -------------------------------------------------------------------------------------------------- selections
+
+
+@primitive
+def where_gt(a, b, p, q):
+    """``p where a > b else q``, lane by lane; `q` where a or b is NaN."""
+    return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(Lanes)
+
+
+@compiled(where_gt)
+def _(a, b, p, q):
+    def codegen(context, builder, sig, args):
+        return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])
+
+    return a(a, a, a, a), codegen
+
+
+@primitive
+def maximum(a, b):
+    """The larger one; `b` where a is NaN or equal, NaN where b is."""
+    return where_gt(a, b, a, b)
+
+
+@compiled(maximum)
+def _(a, b):
+    def codegen(context, builder, sig, args):
+        return builder.select(builder.fcmp_ordered(">", *args), *args)
+
+    return a(a, a), codegen
+
+
+@primitive
+def first(n, p, q):
+    """`p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector."""
+    return np.where(np.arange(p.size) < n, p, q).view(Lanes)
+
+
+@compiled(first)
+def _(n, p, q):
+    def codegen(context, builder, sig, args):
+        number = ir.Constant(ir.VectorType(INT64, p.lanes), list(range(p.lanes)))
+        chosen = builder.icmp_signed("<", number, splat_ir(builder, args[0], p.lanes))
+        return builder.select(chosen, *args[1:])
+
+    return p(types.intp, p, p), codegen
+
+
+# ---------------------------------------------- exponent and mantissa: integer arithmetic on the bits of each element
+
+_FORMAT = {32: (23, 127, 0x3F3504F3), 64: (52, 1023, 0x3FE6A09E667F3BCD)}  # mantissa bits, bias, bits of sqrt(1/2)
+
+
+def is_double(v):
+    """Whether a vector is of float64; a Python bool also while tracing."""
+    return (v.type.elem.bitwidth if isinstance(v, Traced) else v.itemsize * 8) == 64
+
+
+def rounding(v):
+    """The number S for which t = S + x, once rounded, is S plus the integer nearest to x: its last bit counts ones."""
+    mantissa, bias, _ = _FORMAT[64 if is_double(v) else 32]
+    return 1.5 * 2.0**mantissa + bias  # the bias makes the low bits of t the exponent field of 2**(t - S)
+
+
+@primitive
+def pow2(t):
+    """``2**k`` for t = rounding(t) + k with 2**k normal, else any number (also for NaN); no conversion, one shift."""
+    bits = t.view(np.ndarray).view(f"u{t.itemsize}")
+    return (bits << bits.dtype.type(_FORMAT[8 * t.itemsize][0])).view(t.dtype).view(Lanes)
+
+
+@compiled(pow2)
+def _(t):
+    def codegen(context, builder, sig, args):
+        bits, number = _bits_ir(builder, args[0])
+        return builder.bitcast(builder.shl(bits, number(_FORMAT[t.elem.bitwidth][0])), args[0].type)
+
+    return t(t), codegen
+
+
+@primitive
+def fraction(x):
+    """`z` of x = 2**k * z with sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
+    mantissa, bias, root = _FORMAT[8 * x.itemsize]
+    bits = x.view(np.ndarray).view(f"u{x.itemsize}")
+    one = bias << mantissa
+    z = ((bits + bits.dtype.type(one - root)) & bits.dtype.type((1 << mantissa) - 1)) + bits.dtype.type(root)
+    return z.view(x.dtype).view(Lanes)
+
+
+@compiled(fraction)
+def _(x):
+    mantissa, bias, root = _FORMAT[x.elem.bitwidth]
+
+    def codegen(context, builder, sig, args):
+        bits, number = _bits_ir(builder, args[0])
+        above = builder.and_(builder.add(bits, number((bias << mantissa) - root)), number((1 << mantissa) - 1))
+        return builder.bitcast(builder.add(above, number(root)), args[0].type)
+
+    return x(x), codegen
+
+
+@primitive
+def exponent(x):
+    """`k` of the same x = 2**k * z."""
+    mantissa, bias, root = _FORMAT[8 * x.itemsize]
+    bits = x.view(np.ndarray).view(f"u{x.itemsize}")
+    k = (bits + bits.dtype.type((bias << mantissa) - root)) >> bits.dtype.type(mantissa)
+    return (k.astype(x.dtype) - x.dtype.type(bias)).view(Lanes)
+
+
+@compiled(exponent)
+def _(x):
+    mantissa, bias, root = _FORMAT[x.elem.bitwidth]
+    counter = 2.0**mantissa  # a number whose last bit counts ones: no conversion from integers, which AVX2 lacks
+
+    def codegen(context, builder, sig, args):
+        bits, number = _bits_ir(builder, args[0])
+        k = builder.lshr(builder.add(bits, number((bias << mantissa) - root)), number(mantissa))
+        counted = builder.bitcast(builder.or_(k, number((bias + mantissa) << mantissa)), args[0].type)
+        return builder.fsub(counted, splat_ir(builder, ir.Constant(args[0].type.element, counter + bias), x.lanes))
+
+    return x(x), codegen
+
+
+def _bits_ir(builder, v):
+    """The elements of the vector as integers, and how to write such a vector of one integer."""
+    ints = ir.VectorType(ir.IntType(32 if isinstance(v.type.element, ir.FloatType) else 64), v.type.count)
+    return builder.bitcast(v, ints), lambda i: ir.Constant(ints, [i] * ints.count)
+
+
+# -------------------------------------------------------------------------------------- sums: halves onto halves
+
+
+@primitive
+def total(a):
+    """The sum of the lanes."""
+    a = a.view(np.ndarray)
+    while a.size > 1:
+        a = a[: a.size // 2] + a[a.size // 2 :]
+    return a[0]
+
+
+@compiled(total)
+def _(a):
+    def codegen(context, builder, sig, args):
+        x = args[0]
+        while n := x.type.count // 2:
+            low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))
+            x = builder.fadd(low, high)
+        return builder.extract_element(x, ir.Constant(INT32, 0))
+
+    return a.elem(a), codegen
+
+
+def store_totals(rows, vectors):
+    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row; part of a traced function."""
+    n, width = len(vectors) // len(rows), lanes_of(rows[0])
+    if isinstance(rows[0], Traced) and len(vectors) % width == 0 == width % n:
+        for g in range(0, len(vectors), width):  # a vector of totals at once, which is some rows of results
+            builder = rows[0].builder
+            totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
+            for j in range(0, width, n):
+                row = rows[(g + j) // n]
+                address = data_ir(row.context, builder, row.type, row.value, const(0))
+                part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
+                builder.store(part, builder.bitcast(address, part.type.as_pointer()), align=row.type.dtype.bitwidth // 8)
+    else:
+        for j, v in enumerate(vectors):
+            put(rows[j // n], j % n, total(v))
+
+
+def _totals_ir(builder, vectors):
+    """As many vectors as a vector has lanes -> the vector of their totals, each by the tree of `total`."""
+    n, half = len(vectors), len(vectors) // 2
+    while half:
+        low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *range(n, n + half))]
+        high = [k + half for k in low]
+        pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
+        vectors = [
+            builder.fadd(builder.shuffle_vector(x, y, mask(low)), builder.shuffle_vector(x, y, mask(high)))
+            for x, y in pairs
+        ]
+        half //= 2
+    return vectors[0]

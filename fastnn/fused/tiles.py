@@ -1,0 +1,122 @@
+"""The two matrix products on panels, as register tiles: plain Python that is traced, so a list here is registers there.
+
+A panel is a matrix (features, width) with one column per row of the batch, contiguous, its width a multiple of the
+vector. A tile keeps a small block of results in registers while it walks along the sum, so each number that it loads
+is used several times. Each result is one chain of fma in ascending order of the sum (`product`) or one chain per lane
+and then the tree of `total` (`inner_product`), whatever tile it falls into: tile shapes never show in the bits.
+"""
+
+from __future__ import annotations
+
+from llvmlite import binding
+from numba import config
+
+from fastnn.fused.jit import helper
+from fastnn.fused.lowering import loop, traced
+from fastnn.fused.simd import at, fma, lanes_of, load, splat, store, store_totals, zero
+
+
+def _registers_of_64_bytes():
+    """How many whole vectors the CPU's registers hold: 32 with AVX-512, 8 with AVX2, 8 with NEON, 4 with SSE."""
+    if config.CPU_FEATURES is not None:
+        features = config.CPU_FEATURES
+        name = config.CPU_NAME or ""
+    else:
+        features = ",".join(f"+{k}" for k, on in binding.get_host_cpu_features().items() if on)
+        name = config.CPU_NAME or binding.get_host_cpu_name()
+    wide = "+avx512f" in features or (not features and ("avx512" in name or name.startswith("znver4")))
+    return 32 if wide else 8
+
+
+# (rows, vectors): tall tiles share the loaded panel, wide ones the broadcast weight; rows x vectors accumulators
+# plus one row of operands must fit the registers.
+PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if _registers_of_64_bytes() == 32 else {1: (6, 4, 2, 1)}
+INNER_TILES = (4, 2, 1)
+
+
+def sweep(n, sizes, body):
+    """Cover range(n) with the largest pieces that fit, in order: ``body(start, size)``; sizes descend to 1."""
+    start = 0
+    for size in sizes:
+        count = (n - start) // size
+
+        def piece(k, _, start=start, size=size):
+            body(start + k * size, size)
+            return ()
+
+        loop(count, piece)
+        start = start + count * size
+
+
+def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width):
+    """`rows` x `vectors` of the results of `product`, at the front of the arrays given."""
+    lanes = lanes_of(Z)
+    Wm = [at(W, m * row) for m in range(rows)]
+
+    def step(k, acc):
+        a = at(A, k * width)
+        panel = [load(a, n * lanes) for n in range(vectors)]
+        weight = [splat(Wm[m], k * col) for m in range(rows)]
+        return [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
+
+    acc = loop(K, step, [b for m in range(rows) for b in [splat(bias, m * bias_step)] * vectors])
+    for m in range(rows):
+        Zm = at(Z, m * width)
+        for n in range(vectors):
+            store(Zm, n * lanes, acc[m * vectors + n])
+
+
+@traced
+def _product(Z, W, row, col, A, bias, bias_step, M, K, width):
+    lanes = lanes_of(Z)
+
+    def columns(n, vectors):
+        n = n * lanes
+
+        def tile(m, rows):
+            place = at(Z, m * width + n), at(W, m * row), row, col, at(A, n), at(bias, m * bias_step), bias_step
+            product_tile(rows, vectors, *place, K, width)
+
+        sweep(M, PRODUCT_TILES[vectors], tile)
+
+    sweep(width // lanes, tuple(PRODUCT_TILES), columns)
+
+
+@helper
+def product(Z, W, row, col, A, bias, bias_step, M, K, width):
+    """``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]`` for m < M, k < K.
+
+    Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
+    its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned.
+    """
+    _product(Z, W, row, col, A, bias, bias_step, M, K, width)
+
+
+def inner_tile(rows, cols, G, A, D, fan_out, width):
+    """`rows` x `cols` of the results of `inner_product`, at the front of the arrays given."""
+    lanes = lanes_of(G)
+    Ai, Do = [at(A, i * width) for i in range(rows)], [at(D, o * width) for o in range(cols)]
+
+    def step(k, acc):
+        a, d = [load(x, k * lanes) for x in Ai], [load(x, k * lanes) for x in Do]
+        return [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
+
+    acc = loop(width // lanes, step, [zero(G)] * (rows * cols))
+    store_totals([at(G, i * fan_out) for i in range(rows)], acc)
+
+
+@traced
+def _inner_product(G, A, D, fan_in, fan_out, width):
+    def row_of_tiles(i, rows):
+        def tile(o, cols):
+            inner_tile(rows, cols, at(G, i * fan_out + o), at(A, i * width), at(D, o * width), fan_out, width)
+
+        sweep(fan_out, INNER_TILES, tile)
+
+    sweep(fan_in, INNER_TILES, row_of_tiles)
+
+
+@helper
+def inner_product(G, A, D, fan_in, fan_out, width):
+    """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out) row-major, A (fan_in, width) and D (fan_out, width)."""
+    _inner_product(G, A, D, fan_in, fan_out, width)

@@ -1,0 +1,196 @@
+"""The optimisers' steps on the flat vectors, and what shares their shape: finishing and adding gradients.
+
+A range of the vectors is walked through a vector at a time, from `low` to `high`; its weights end and its biases begin
+at `middle`. The last vector may reach beyond `high`, into the next layer or the padding: it is computed whole and
+stored with its old numbers there, so the same code does the end of a range as its middle.
+"""
+
+from __future__ import annotations
+
+from fastnn.fused.jit import helper
+from fastnn.fused.lowering import loop, traced
+from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
+from fastnn.fused.simd import (
+    copysign,
+    first,
+    fma,
+    is_double,
+    lanes_of,
+    like,
+    load,
+    magnitude,
+    splat,
+    sqrt,
+    store,
+    where_gt,
+    zero,
+)
+from fastnn.optimizers import RPROP as RPROP_CLASS
+from fastnn.optimizers import SGD as SGD_CLASS
+from fastnn.optimizers import Adam, AdamW, RMSprop
+
+SGD, ADAM, ADAMW, RMSPROP, RPROP = (c.code for c in (SGD_CLASS, Adam, AdamW, RMSprop, RPROP_CLASS))
+
+
+def _walk(low, high, lanes, step, state=()):
+    """``step(i, n, state)`` for each vector of the range: it begins at i and its first n lanes belong to the range."""
+
+    def body(k, state):
+        i = low + k * lanes
+        return step(i, high - i, state)
+
+    return loop((high - low + (lanes - 1)) // lanes, body, state)
+
+
+def _update(n_slots, step):
+    """The update function of an optimiser: ``step(p, g, slots, rates, is_weight) -> (p, slots)`` on single vectors.
+
+    `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. `check`, one
+    vector, takes part in a sum of zero times each new parameter: it is NaN when one of them is not finite.
+    """
+
+    @traced
+    def update(vectors, stride, gradient, rates, check, low, middle, high):
+        L = lanes_of(vectors)
+        nothing, one = zero(vectors), like(zero(vectors), 1.0)
+        alpha, scale = splat(rates, ALPHA), splat(rates, SCALE)
+
+        def vector(i, n, state):
+            places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
+            old = [load(vectors, place) for place in places]
+            p, slots = old[0], old[1:]
+            is_weight = first(middle - i, one, nothing)
+            g = fma(alpha * is_weight, p, load(gradient, i)) * scale
+            new = step(p, g, slots, lambda k: splat(rates, k), is_weight)
+            for place, x, y in zip(places, old, new, strict=True):
+                kept = first(n, y, x)
+                store(vectors, place, kept)
+                p = kept if place is places[0] else p
+            return [fma(p, nothing, state[0])]
+
+        store(check, 0, _walk(low, high, L, vector, [load(check, 0)])[0])
+
+    return update
+
+
+def flush(x):
+    """0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
+    tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
+    return where_gt(tiny, magnitude(x), like(x, 0.0), x)
+
+
+def plain_sgd(p, g, slots, rate, is_weight):
+    return [fma(-rate(RATE), g, p)]
+
+
+def momentum_sgd(p, g, slots, rate, is_weight):
+    """rates: momentum; 1 for Nesterov else 0, which makes both one formula"""
+    momentum, nesterov = rate(HYPER), rate(HYPER + 1)
+    step = rate(RATE) * g
+    v = flush(fma(momentum, slots[0], -step))
+    ahead = fma(momentum, v, -step)
+    return [p + where_gt(nesterov, like(p, 0.0), ahead, v), v]
+
+
+def _adam_moments(g, slots, rate):
+    """rates: beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon"""
+    m = flush(fma(slots[0], rate(HYPER), rate(HYPER + 1) * g))
+    v = flush(fma(slots[1], rate(HYPER + 2), rate(HYPER + 3) * g * g))
+    return m, v
+
+
+def adam(p, g, slots, rate, is_weight):
+    m, v = _adam_moments(g, slots, rate)
+    return [p - rate(RATE) * m / (sqrt(v) + rate(HYPER + 4)), m, v]
+
+
+def adamw(p, g, slots, rate, is_weight):
+    m, v = _adam_moments(g, slots, rate)
+    step = rate(RATE) * m / (sqrt(v) + rate(HYPER + 4))
+    return [p - fma(rate(DECAY) * is_weight, p, step), m, v]
+
+
+def rmsprop(p, g, slots, rate, is_weight):
+    """rates: rho, 1 - rho, epsilon"""
+    v = flush(fma(slots[0], rate(HYPER), rate(HYPER + 1) * g * g))
+    return [p - rate(RATE) * g / (sqrt(v) + rate(HYPER + 2)), v]
+
+
+def rprop(p, g, slots, rate, is_weight):
+    """rates: grow, shrink, smallest, largest step. A step size of 0 means that p has not been updated yet."""
+    last, size = slots
+    grow, shrink, smallest, largest = (rate(HYPER + k) for k in range(4))
+    nothing = like(p, 0.0)
+    size = where_gt(size, nothing, size, rate(RATE))
+    agreement = g * last
+    grown, shrunk = size * grow, size * shrink
+    grown, shrunk = where_gt(grown, largest, largest, grown), where_gt(smallest, shrunk, smallest, shrunk)
+    size = where_gt(agreement, nothing, grown, where_gt(nothing, agreement, shrunk, size))
+    g = where_gt(nothing, agreement, nothing, g)
+    step = where_gt(magnitude(g), nothing, copysign(size, g), g * size)  # of 0, 0; of NaN, NaN
+    return [p - step, g, size]
+
+
+_plain_sgd = _update(0, plain_sgd)
+_momentum_sgd = _update(1, momentum_sgd)
+_adam = _update(2, adam)
+_adamw = _update(2, adamw)
+_rmsprop = _update(1, rmsprop)
+_rprop = _update(2, rprop)
+
+
+@helper
+def update(vectors, stride, gradient, rates, check, low, middle, high, code):
+    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, stride)."""
+    if code == SGD:
+        if len(vectors) == stride:
+            _plain_sgd(vectors, stride, gradient, rates, check, low, middle, high)
+        else:
+            _momentum_sgd(vectors, stride, gradient, rates, check, low, middle, high)
+    elif code == ADAM:
+        _adam(vectors, stride, gradient, rates, check, low, middle, high)
+    elif code == ADAMW:
+        _adamw(vectors, stride, gradient, rates, check, low, middle, high)
+    elif code == RMSPROP:
+        _rmsprop(vectors, stride, gradient, rates, check, low, middle, high)
+    elif code == RPROP:
+        _rprop(vectors, stride, gradient, rates, check, low, middle, high)
+
+
+@traced
+def finish_gradient(gradient, params, rates, low, middle, high):
+    """``g = (g + alpha p) * scale`` in place, alpha for weights only: what `update` does on the way."""
+    L = lanes_of(gradient)
+    nothing, alpha, scale = zero(gradient), splat(rates, ALPHA), splat(rates, SCALE)
+
+    def vector(i, n, _):
+        g = load(gradient, i)
+        store(gradient, i, first(n, fma(first(middle - i, alpha, nothing), load(params, i), g) * scale, g))
+        return ()
+
+    _walk(low, high, L, vector)
+
+
+@traced
+def add(gradient, block_gradient, low, high):
+    """Add one block's gradient to that of the blocks before it."""
+    L = lanes_of(gradient)
+
+    def vector(i, n, _):
+        g = load(gradient, i)
+        store(gradient, i, first(n, g + load(block_gradient, i), g))
+        return ()
+
+    _walk(low, high, L, vector)
+
+
+@traced
+def add_squares(sums, params, low, high):
+    """Add the squares of a range of the parameters to the vector `sums`, lane by lane."""
+    L, nothing = lanes_of(params), zero(params)
+
+    def vector(i, n, state):
+        p = first(n, load(params, i), nothing)
+        return [fma(p, p, state[0])]
+
+    store(sums, 0, _walk(low, high, L, vector, [load(sums, 0)])[0])

@@ -1,0 +1,101 @@
+"""What fastnn runs on: versions, processor, cache folder; for `fastnn info` and beside every published number."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastnn._version import __version__
+
+# Vector extensions in the names that LLVM uses, widest first, and the bytes of their registers.
+_REGISTER_BYTES = {"avx512f": 64, "avx2": 32, "avx": 32, "sse2": 16, "neon": 16}
+_SHOWN_FEATURES = ("sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq", "avx512vl", "neon", "sve")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of fastnn, Python and the packages that matter; "not installed" where one is missing."""
+    found = {}
+    for package in ("numpy", "numba", "llvmlite", "scikit-learn"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return {"fastnn": __version__, "python": platform.python_version(), **found}
+
+
+def cpu_model() -> str:
+    """Return the processor's name as the operating system gives it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def flush_to_zero() -> bool:
+    """Return whether this process flushes denormal numbers to zero; then fastnn's promise of equal bits is off."""
+    smallest_normal = np.array([np.finfo(np.float64).tiny])
+    return bool((smallest_normal * 0.5 == 0.0)[0])
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """The processor as LLVM sees it, and as Numba compiles for it."""
+
+    model: str
+    """What the operating system calls it."""
+    llvm_name: str
+    """What LLVM calls it."""
+    features: tuple[str, ...]
+    """Vector extensions that LLVM sees, as far as they matter here."""
+    override: tuple[str, ...]
+    """The environment variables by which Numba was told to compile for another processor."""
+    register_bytes: int | None
+    """Width of the widest vector register that kernels use; None where only LLVM knows it (see `override`)."""
+
+
+def cpu() -> Cpu:
+    """Ask LLVM for the processor and its vector extensions, and Numba for what was put in their place."""
+    from llvmlite import binding
+    from numba import config
+
+    features = {name for name, there in binding.get_host_cpu_features().items() if there}
+    used = features
+    told: str | None = vars(config)["CPU_FEATURES"]
+    if told is not None:  # "" leaves the choice to LLVM, by the processor's name
+        used = {word[1:] for word in told.split(",") if word.startswith("+")}
+    return Cpu(
+        model=cpu_model(),
+        llvm_name=binding.get_host_cpu_name(),
+        features=tuple(feature for feature in _SHOWN_FEATURES if feature in features),
+        override=tuple(
+            f"{name}={os.environ[name]}" for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES") if name in os.environ
+        ),
+        register_bytes=next((size for feature, size in _REGISTER_BYTES.items() if feature in used), None),
+    )
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where compiled kernels are kept."""
+
+    folder: Path
+    problem: str
+    """Why it cannot be used, or ""."""
+
+
+def cache() -> Cache:
+    """Return the kernels' cache folder, made where it is missing, and whether it can be used."""
+    from fastnn.fused.backend import cache_folder, prepare_cache_folder
+
+    try:
+        return Cache(prepare_cache_folder(), "")
+    except OSError as problem:
+        return Cache(cache_folder(), str(problem))

@@ -1,0 +1,27 @@
+"""Arrays that begin at a multiple of 64 bytes, as wide as a vector of the fused kernel."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+ALIGNMENT = 64
+"""Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
+
+
+def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""
+    shape = (shape,) if isinstance(shape, int) else shape
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def padded_size(n: int, dtype: DTypeLike) -> int:
+    """Elements that a vector of `n` numbers takes when whole 64-byte vectors may be read at any of them."""
+    lanes = ALIGNMENT // np.dtype(dtype).itemsize
+    return (n + 2 * lanes - 1) // lanes * lanes

@@ -1,0 +1,271 @@
+"""What is trained: the sizes, activations and loss of a network, and where its weights lie in one flat vector.
+
+Names used everywhere in fastnn: ``z`` is a pre-activation, ``a`` an activation, ``delta`` the derivative of the loss by
+z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the widths on either side of a layer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn.checks import check_choice, check_integer, check_number
+
+# ------------------------------------------------------------------------------------------------ the tables of names
+
+
+class Activation(NamedTuple):
+    """A line of `ACTIVATIONS`: the number that stands for it in the kernel, and where it may be used."""
+
+    code: int
+    hidden: bool = True
+    needs_z: bool = False
+    """Its derivative is a function of z, not of the activation itself."""
+
+
+class Loss(NamedTuple):
+    """A line of `LOSSES`: the number that stands for it in the kernel, and the output activations that it goes with."""
+
+    code: int
+    outputs: tuple[str, ...]
+    matched: str
+    """The output activation with which ``delta = a - y``; "" where there is none."""
+    targets: str = "any number"
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(0),
+    "sigmoid": Activation(1),
+    "tanh": Activation(2),
+    "relu": Activation(3),
+    "leaky_relu": Activation(4),
+    "elu": Activation(5),
+    "selu": Activation(6),
+    "softplus": Activation(7),
+    "silu": Activation(8, needs_z=True),
+    "gelu": Activation(9, needs_z=True),
+    "softmax": Activation(10, hidden=False),
+    "exp": Activation(11, hidden=False),
+}
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": Loss(0, tuple(ACTIVATIONS), "identity"),
+    "absolute_error": Loss(1, tuple(ACTIVATIONS), ""),
+    "huber": Loss(2, tuple(ACTIVATIONS), ""),
+    "log_loss": Loss(3, ("sigmoid",), "sigmoid", "numbers from 0 to 1"),
+    "cross_entropy": Loss(4, ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels"),
+    "poisson": Loss(5, ("exp", "softplus"), "exp", "numbers that are not negative"),
+}
+
+BIASES = ("vector", "scalar", "none")
+BIAS_GRADIENTS = ("exact", "times_bias")
+REDUCTIONS = ("mean", "sum")
+INITS = ("glorot_uniform", "glorot_normal", "he", "normal")
+
+
+class Layer(NamedTuple):
+    """One layer: its widths and where its numbers lie in the flat parameter vector."""
+
+    fan_in: int
+    fan_out: int
+    n_bias: int  # fan_out, 1 or 0
+    weight: slice  # fan_in * fan_out numbers: W (fan_in, fan_out), row-major
+    bias: slice  # n_bias numbers
+    activation: str
+
+    @property
+    def all(self) -> slice:
+        """Both, which lie side by side."""
+        return slice(self.weight.start, self.bias.stop)
+
+
+# -------------------------------------------------------------------------------------------------------- the network
+
+
+@dataclass(frozen=True)
+class Network:
+    """A multilayer perceptron and the loss that it is trained on. It holds no weights.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
+    activation : str or sequence of str
+        Of the hidden layers: one name for all of them, or one each. See `ACTIVATIONS`.
+    output : str
+        Activation of the last layer.
+    loss : str
+        See `LOSSES`. Per row, summed over the outputs, with a the output and y the target:
+        squared_error ``(a-y)^2 / 2``, absolute_error ``|a-y|``, huber (delta 1), log_loss ``-[y log a + (1-y)
+        log(1-a)]``, cross_entropy ``-y log a``, poisson ``y log(y/a) - y + a``.
+    bias : {"vector", "scalar", "none"}
+        A layer adds fan_out numbers, one number to all its neurons, or nothing.
+    bias_gradient : {"exact", "times_bias"}
+        "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the loss' gradient.
+    reduction : {"mean", "sum"}
+        Whether the loss of a batch is divided by the sum of its weights (its number of rows).
+    init : {"glorot_uniform", "glorot_normal", "he", "normal"}
+        How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid layer) [1]_, normal
+        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1.
+    bias_init : "same" or float
+        Biases are drawn like W after it ("same"), or begin at this number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, a size below one, or a loss that does not go with the output activation.
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
+       equation 16; the 2 for sigmoid is scikit-learn's rule.
+    .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
+
+    Examples
+    --------
+    >>> Network((3, 5, 1), activation="tanh").n_params
+    26
+    """
+
+    sizes: tuple[int, ...]
+    activation: str | tuple[str, ...] = "relu"
+    output: str = "identity"
+    loss: str = "squared_error"
+    bias: str = dataclasses.field(default="vector", kw_only=True)
+    bias_gradient: str = dataclasses.field(default="exact", kw_only=True)
+    reduction: str = dataclasses.field(default="mean", kw_only=True)
+    init: str = dataclasses.field(default="glorot_uniform", kw_only=True)
+    bias_init: str | float = dataclasses.field(default="same", kw_only=True)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # frozen for users, not for its own normalisation
+        put(self, "sizes", _check_sizes(self.sizes))
+        put(self, "activation", _check_activation(self.activation, len(self.sizes) - 2))
+        check_choice("output", self.output, ACTIVATIONS)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("bias", self.bias, BIASES)
+        check_choice("bias_gradient", self.bias_gradient, BIAS_GRADIENTS)
+        check_choice("reduction", self.reduction, REDUCTIONS)
+        check_choice("init", self.init, INITS)
+        if self.bias_init != "same":
+            put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
+        legal = LOSSES[self.loss].outputs
+        if self.output not in legal:
+            raise ValueError(
+                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {', '.join(legal)}"
+            )
+
+    @property
+    def n_inputs(self) -> int:
+        """Columns of X."""
+        return self.sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of Y."""
+        return self.sizes[-1]
+
+    @property
+    def n_layers(self) -> int:
+        """Layers with weights: hidden ones and the output."""
+        return len(self.sizes) - 1
+
+    @property
+    def n_params(self) -> int:
+        """Length of the flat parameter vector."""
+        return self.layers[-1].bias.stop
+
+    @property
+    def matched(self) -> bool:
+        """Whether ``delta = a - y`` at the output."""
+        return LOSSES[self.loss].matched == self.output
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers from the input to the output, with their places in the flat vector."""
+        hidden = (self.activation,) * (self.n_layers - 1) if isinstance(self.activation, str) else self.activation
+        layers, place = [], 0
+        for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], (*hidden, self.output), strict=False):
+            n_bias = {"vector": fan_out, "scalar": 1, "none": 0}[self.bias]
+            middle = place + fan_in * fan_out
+            end = middle + n_bias
+            layers.append(Layer(fan_in, fan_out, n_bias, slice(place, middle), slice(middle, end), activation))
+            place = end
+        return tuple(layers)
+
+    def weights(self, params: NDArray[Any]) -> list[NDArray[Any]]:
+        """Views W (fan_in, fan_out) of the layers in a flat vector (n_params,)."""
+        return [params[layer.weight].reshape(layer.fan_in, layer.fan_out) for layer in self.layers]
+
+    def biases(self, params: NDArray[Any]) -> list[NDArray[Any]]:
+        """Views b (fan_out,), (1,) or (0,) of the layers in a flat vector (n_params,)."""
+        return [params[layer.bias] for layer in self.layers]
+
+    def init_params(self, random_state: np.random.RandomState, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """Draw initial parameters.
+
+        Parameters
+        ----------
+        random_state : numpy.random.RandomState
+            Drawn from layer by layer, W and then (for ``bias_init="same"``) the bias; its streams are frozen, so a
+            seed gives the same weights in every version of NumPy.
+        dtype : float32 or float64
+            Draws are made in float64 and rounded once.
+
+        Returns
+        -------
+        params : ndarray (n_params,)
+        """
+        params = np.empty(self.n_params)
+        for layer in self.layers:
+            params[layer.weight] = self._draw(random_state, layer, layer.fan_in * layer.fan_out)
+            if self.bias_init == "same":
+                params[layer.bias] = self._draw(random_state, layer, layer.n_bias)
+            else:
+                params[layer.bias] = self.bias_init
+        return params.astype(dtype)
+
+    def _draw(self, random_state: np.random.RandomState, layer: Layer, n: int) -> NDArray[np.float64]:
+        if self.init == "normal":
+            return random_state.standard_normal(n)
+        if self.init == "he":
+            return random_state.standard_normal(n) * math.sqrt(2 / layer.fan_in)
+        if self.init == "glorot_normal":
+            return random_state.standard_normal(n) * math.sqrt(2 / (layer.fan_in + layer.fan_out))
+        bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (layer.fan_in + layer.fan_out))
+        return random_state.uniform(-bound, bound, n)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that makes the network, in JSON's types."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Network:
+        """The network that `to_dict` described."""
+        return cls(**values)
+
+
+def _check_sizes(sizes: Any) -> tuple[int, ...]:
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes must be a sequence of integers such as (3, 5, 1), not {sizes!r}")
+    checked = tuple(check_integer(f"sizes[{i}]", n, low=1) for i, n in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(f"sizes needs at least the inputs and the outputs, such as (3, 5, 1); got {checked}")
+    return checked
+
+
+def _check_activation(activation: Any, n_hidden: int) -> str | tuple[str, ...]:
+    legal = [name for name, line in ACTIVATIONS.items() if line.hidden]
+    if isinstance(activation, str) or not isinstance(activation, Iterable):
+        return check_choice("activation", activation, legal)
+    names = tuple(check_choice(f"activation[{i}]", name, legal) for i, name in enumerate(activation))
+    if len(names) != n_hidden:
+        raise ValueError(f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or one each")
+    return names

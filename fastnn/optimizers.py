@@ -1,0 +1,143 @@
+"""The optimisers: frozen hyper-parameters and how many vectors of state each needs. The arithmetic is the back ends'."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fastnn.checks import check_flag, check_number
+from fastnn.schedules import LearningRate, check_learning_rate, describe
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """What all optimisers share. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
+
+    Every optimiser takes ``sequential=True``: a layer is updated before the delta of the layer below is computed, so
+    with its new weights (Gauss-Seidel in place of Jacobi), as the tutorial does. The batch is then one panel, whatever
+    its size: meant for teaching, not for large batches.
+    """
+
+    code: ClassVar[int]
+    n_slots: ClassVar[int]
+    full_batch: ClassVar[bool] = False
+
+    learning_rate: LearningRate
+
+    def __post_init__(self) -> None:
+        self._put("learning_rate", check_learning_rate(self.learning_rate))
+        self._put("sequential", check_flag("sequential", getattr(self, "sequential", False)))
+        for name in ("beta_1", "beta_2", "momentum"):
+            if hasattr(self, name):
+                self._put(name, check_number(name, getattr(self, name), low=0, high=1, high_open=name != "momentum"))
+        for name in ("epsilon", "weight_decay"):
+            if hasattr(self, name):
+                value = check_number(name, getattr(self, name), low=0, low_open=name == "epsilon")
+                self._put(name, value)
+
+    def _put(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)  # frozen for users, not for its own normalisation
+
+    @property
+    def name(self) -> str:
+        """The class' name."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and hyper-parameters in JSON's types; a learning rate that is a function is only named."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {"name": self.name, **values, "learning_rate": describe(self.learning_rate)}
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr g``.
+
+    Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013, equations 1-4, as
+    scikit-learn writes them. State: v, unless momentum is 0.
+    """
+
+    code: ClassVar[int] = 0
+
+    learning_rate: LearningRate = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    sequential: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._put("nesterov", check_flag("nesterov", self.nesterov))
+
+    @property
+    def n_slots(self) -> int:  # type: ignore[override]
+        """Vectors of state."""
+        return 1 if self.momentum else 0
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
+
+    With ``lr_t = lr sqrt(1-beta_2^t) / (1-beta_1^t)``: Kingma and Ba, ICLR 2015, section 2, the order of computation
+    that its last paragraph gives; epsilon stands outside the corrected root, as in scikit-learn. State: m, v.
+    """
+
+    code: ClassVar[int] = 1
+    n_slots: ClassVar[int] = 2
+
+    learning_rate: LearningRate = 0.001
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    sequential: bool = False
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam, and ``p -= lr weight_decay p`` for weights, not for biases. Loshchilov and Hutter, ICLR 2019, algorithm 2."""
+
+    code: ClassVar[int] = 2
+
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
+
+    Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, 2012. State: v.
+    """
+
+    code: ClassVar[int] = 3
+    n_slots: ClassVar[int] = 1
+    rho: ClassVar[float] = 0.99
+
+    learning_rate: LearningRate = 0.01
+    epsilon: float = 1e-8
+    sequential: bool = False
+
+
+@dataclass(frozen=True)
+class RPROP(Optimizer):
+    """iRprop-: each parameter has a step of its own, which grows while its gradient keeps its sign; full batch only.
+
+    With s the sign of ``g`` times the last ``g``: the step is multiplied by 1.2 (s > 0) or 0.5 (s < 0), kept within
+    [1e-6, 50]; where s < 0 the gradient counts as 0; then ``p -= sign(g) step``. The learning rate is the first step.
+    Igel and Huesken, Empirical evaluation of the improved Rprop learning algorithms, Neurocomputing 50, 2003,
+    algorithm 4. State: last gradient, step.
+    """
+
+    code: ClassVar[int] = 4
+    n_slots: ClassVar[int] = 2
+    full_batch: ClassVar[bool] = True
+    grow: ClassVar[float] = 1.2
+    shrink: ClassVar[float] = 0.5
+    smallest: ClassVar[float] = 1e-6
+    largest: ClassVar[float] = 50.0
+
+    learning_rate: LearningRate = 0.1
+    sequential: bool = False
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}

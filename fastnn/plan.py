@@ -1,0 +1,186 @@
+"""Which rows each step sees, how long a chunk of steps is, and what its losses say of each epoch.
+
+    epoch              0                     1                     2
+    step         0   1   2   3         4   5   6   7         8   9  10  11        steps_per_epoch = 4
+    chunk       |------------------------------| |--------- ...                   begins and ends anywhere
+
+Nothing here depends on where chunks begin and end: each epoch has its one shuffle, and its loss is summed in the order
+of the steps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.state import Data, Steps
+
+CHUNK_SECONDS = 0.05
+"""What a chunk should take: Ctrl-C, progress and time limits wait for its end."""
+MAX_CHUNK_STEPS = 65_536
+MAX_CHUNK_ROWS = 1 << 22
+"""Limits the memory that the row numbers of a chunk take: 32 MB."""
+FIRST_CHUNK_STEPS = 1_024
+FIRST_CHUNK_WORK = 1 << 22
+"""The first chunk has no measurement to go by: at most so many rows times parameters."""
+
+
+class RowPlan:
+    """The order of the rows.
+
+    Parameters
+    ----------
+    index : (n,) int64
+        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed.
+    batch_size : int or None
+        Rows a step; the last batch of an epoch may be shorter. None, or more than there are: all of them.
+    shuffle : bool
+        Whether an epoch begins with a shuffle. Full batches are never shuffled.
+    random_state : RandomState
+        What shuffles; one draw of `shuffle` an epoch.
+    batch : int
+        Steps done in the current epoch.
+    """
+
+    def __init__(
+        self,
+        index: NDArray[np.int64],
+        batch_size: int | None,
+        shuffle: bool,
+        random_state: np.random.RandomState,
+        batch: int = 0,
+    ) -> None:
+        self.index = index
+        self.n_rows = len(index)
+        self.batch_size = self.n_rows if batch_size is None else min(batch_size, self.n_rows)
+        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
+        self.shuffle = shuffle and self.steps_per_epoch > 1
+        self.random_state = random_state
+        self.batch = batch
+        self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
+        self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
+        self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # start, stop of full batches, kept for reuse
+
+    def steps_until(self, n_epochs: int) -> int:
+        """Steps until so many epochs have ended, the current one the first."""
+        return n_epochs * self.steps_per_epoch - self.batch
+
+    def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
+        """The next steps, as many as there are learning rates; `commit` says how many of them were done."""
+        n_steps = len(learning_rate)
+        n_epochs = -(-(self.batch + n_steps) // self.steps_per_epoch)
+        rows = self._shuffled(n_epochs)
+        self._drawn = (n_steps, rows[-self.n_rows :])
+        if self.steps_per_epoch == 1:
+            start, stop = self._full_batches(n_steps)
+        else:
+            epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
+            start = batch * self.batch_size
+            stop = np.minimum(start + self.batch_size, self.n_rows)
+            if self.shuffle:  # each epoch has its own stretch of `rows`
+                start += epoch * self.n_rows
+                stop += epoch * self.n_rows
+        return Steps(rows, start, stop, learning_rate, np.zeros(n_steps))
+
+    def commit(self, n_steps: int) -> None:
+        """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
+        n_drawn, index = self._drawn
+        if n_steps < n_drawn:
+            if self._before is not None:
+                self.random_state.set_state(self._before)
+            index = self._shuffled(-(-(self.batch + n_steps) // self.steps_per_epoch))[-self.n_rows :]
+        self.index = index.copy() if index.base is not None and index.base.size > index.size else index
+        self.batch = (self.batch + n_steps) % self.steps_per_epoch
+
+    def _shuffled(self, n_epochs: int) -> NDArray[np.int64]:
+        """The rows of the next `n_epochs` epochs, one after another; the first may have begun and be in order already.
+
+        Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps.
+        """
+        self._before = None
+        begun = self.batch > 0
+        if not self.shuffle or n_epochs <= begun:
+            return self.index
+        self._before = self.random_state.get_state(legacy=False)
+        orders = np.empty((n_epochs, self.n_rows), np.int64)
+        order = self.index
+        for e in range(n_epochs):
+            orders[e] = order
+            order = orders[e]
+            if e > 0 or not begun:
+                self.random_state.shuffle(order)
+        return orders.reshape(-1)
+
+    def _full_batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if len(self._full[0]) < n_steps:
+            self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
+        return self._full[0][:n_steps], self._full[1][:n_steps]
+
+
+def first_steps(steps: Steps, n: int) -> Steps:
+    """The first `n` of some steps, as views."""
+    return Steps(steps.rows, steps.start[:n], steps.stop[:n], steps.learning_rate[:n], steps.loss[:n])
+
+
+class Pace:
+    """The length of chunks: about `CHUNK_SECONDS`, judged by the last chunk only, so that compiling spoils just one."""
+
+    def __init__(self, n_params: int, batch_size: int) -> None:
+        self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
+        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
+
+    def measured(self, n_steps: int, seconds: float) -> None:
+        """A chunk of so many steps took so long."""
+        self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
+
+
+class EpochLoss:
+    """The losses of epochs from the losses of steps.
+
+    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
+    sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
+    """
+
+    def __init__(self, data: Data, reduction: str, steps_per_epoch: int, partial: tuple[float, float]) -> None:
+        self._mean = reduction == "mean"
+        self._steps_per_epoch = steps_per_epoch
+        self._counted = None if data.sample_weight.all() else data.sample_weight > 0
+        self.partial = partial
+        """Of the epoch under way: the sum of losses (times rows), the sum of rows."""
+
+    def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
+        """The losses of the epochs that end within the first `n_steps` steps, and what `partial` is after them.
+
+        `batch` is the number of steps that the current epoch had before.
+        """
+        losses = steps.loss[:n_steps]
+        if self._steps_per_epoch == 1:
+            return losses, (0.0, 0.0)
+        rows = np.ones(n_steps)
+        if self._mean:
+            rows = (steps.stop[:n_steps] - steps.start[:n_steps]).astype(np.float64)
+            if self._counted is not None:
+                n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
+                rows[n_before[steps.stop[:n_steps]] == n_before[steps.start[:n_steps]]] = 0
+        loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
+        row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
+        return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
+
+
+def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
+    """Sums of each epoch's values, strictly from left to right, and the sum of the epoch that has not ended."""
+    first = min(len(values), per_epoch - batch) if batch else 0  # values that belong to the epoch under way
+    n_whole = (len(values) - first) // per_epoch
+    sums = np.cumsum(values[first : first + n_whole * per_epoch].reshape(n_whole, per_epoch), axis=1)[:, -1]
+    if first:
+        carry = _running(carry, values[:first])
+        if first < per_epoch - batch:
+            return sums, carry
+        sums = np.concatenate([[carry], sums])
+    return sums, _running(0.0, values[first + n_whole * per_epoch :])
+
+
+def _running(carry: float, values: NDArray[np.float64]) -> float:
+    return float(np.cumsum(np.concatenate([[carry], values]))[-1])

@@ -1,0 +1,102 @@
+"""Pictures of a training: error and loss curves (matplotlib, without a screen)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
+_STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "#9ecae1", "linewidth": 7, "solid_capstyle": "round"},
+    {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
+    {"color": "#d94801", "linewidth": 2, "linestyle": ":"},
+)
+
+
+def error_curve(curves: Mapping[str, ArrayLike], title: str = "Artificial Neural Networks Training") -> Figure:
+    """Draw errors against the iteration, as the tutorial does.
+
+    Parameters
+    ----------
+    curves : mapping of str to array_like, shape (n_iterations,)
+        The label and the errors of each training.
+    title : str
+        Above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        10 by 8 inches; `save` writes it.
+    """
+    figure, axes = _figure()
+    _draw(axes, curves, first=0)
+    axes.set(title=title, xlabel="iteration", ylabel="error")
+    axes.set_ylim(bottom=0)
+    return figure
+
+
+def loss_curves(curves: Mapping[str, ArrayLike], title: str) -> Figure:
+    """Draw losses against the epoch, with a logarithmic loss axis.
+
+    Parameters
+    ----------
+    curves : mapping of str to array_like, shape (n_epochs,)
+        The label and the losses of each training; the first epoch is number 1.
+    title : str
+        Above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        10 by 8 inches; `save` writes it.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _figure()
+    _draw(axes, curves, first=1)
+    axes.set(title=title, xlabel="epoch", ylabel="mean training loss (cross entropy)", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, making the folder if need be; return the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without the software's version in the file, the same curve gives the same bytes.
+    figure.savefig(path, format="png", metadata={"Software": None})
+    return path
+
+
+def _figure() -> tuple[Figure, Axes]:
+    """Return an empty figure that belongs to no window, whatever back end the user's matplotlib is set to."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _draw(axes: Axes, curves: Mapping[str, ArrayLike], first: int) -> None:
+    import numpy as np
+
+    for i, (label, values) in enumerate(curves.items()):
+        y = np.asarray(values)
+        axes.plot(np.arange(first, first + len(y)), y, label=label, **_STYLES[i % len(_STYLES)])
+    axes.margins(x=0.02)
+    axes.legend(frameon=False, fontsize=13)
+    axes.title.set_fontsize(17)
+    axes.xaxis.label.set_fontsize(14)
+    axes.yaxis.label.set_fontsize(14)
+    axes.tick_params(labelsize=12)

@@ -1,0 +1,383 @@
+"""The NumPy back end: the specification. If the two back ends disagree, this one is right.
+
+Read it top to bottom: activations, losses, forward pass, backward pass, optimisers, and the loop that puts them
+together. Arrays have one row per example: X (n, fan_in), a (n, fan_out), W (fan_in, fan_out), b (fan_out,). The
+functions accept complex parameters, so that the gradient can be checked by complex steps; branches look at ``.real``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.network import Network
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.state import Data, Steps, TrainingState
+
+Array = NDArray[Any]
+
+# -------------------------------------------------------------------------------------------------------- activations
+# name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be. Where f' is 0 or 1,
+# `where` chooses: 0 times infinity is no number.
+
+LEAKY_SLOPE = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
+GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016: its tanh form, see `gelu`
+
+
+class Activation(NamedTuple):
+    """One activation: its value, and delta from d, a and z."""
+
+    value: Callable[[Array], Array]
+    delta: Callable[[Array, Array, Array], Array]
+
+
+def sigmoid(z: Array) -> Array:
+    """``1 / (1 + exp(-z))``"""
+    return 1 / (1 + np.exp(-z))
+
+
+def softplus(z: Array) -> Array:
+    """``log(1 + exp(z))``, written so that nothing overflows"""
+    positive = z.real > 0
+    return np.where(positive, z, 0) + np.log1p(np.exp(np.where(positive, -z, z)))
+
+
+def elu(z: Array) -> Array:
+    """``z where z > 0 else exp(z) - 1``: Clevert et al., ICLR 2016, equation 15, alpha 1"""
+    return np.where(z.real > 0, z, np.expm1(np.where(z.real > 0, 0, z)))
+
+
+def selu(z: Array) -> Array:
+    """``scale * (z where z > 0 else alpha (exp(z) - 1))``"""
+    return SELU_SCALE * np.where(z.real > 0, z, SELU_ALPHA * np.expm1(np.where(z.real > 0, 0, z)))
+
+
+def silu_slope(z: Array) -> Array:
+    """The derivative of ``z sigmoid(z)``: Elfwing et al., Neural Networks 107, 2018, equation 5"""
+    s = sigmoid(z)
+    return s * (1 + z * (1 - s))
+
+
+def gelu_gate(z: Array) -> Array:
+    """``sigmoid(2u)`` with ``u = sqrt(2/pi) (z + 0.044715 z^3)``, since ``(1 + tanh u) / 2 = sigmoid(2u)``"""
+    return sigmoid(GELU_SCALE * (z + GELU_CUBIC * z * z * z))
+
+
+def gelu_slope(z: Array) -> Array:
+    """The derivative of ``z sigmoid(2u)``: ``s + z s (1 - s) 2u'``"""
+    s = gelu_gate(z)
+    return s + z * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * z * z))
+
+
+def softmax(z: Array) -> Array:
+    """``exp(z) / sum(exp(z))`` over the outputs of a row"""
+    e = np.exp(z - z.real.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation(lambda z: z, lambda d, a, z: d),
+    "sigmoid": Activation(sigmoid, lambda d, a, z: d * (a * (1 - a))),
+    "tanh": Activation(np.tanh, lambda d, a, z: d * (1 - a * a)),
+    "relu": Activation(lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)),
+    "leaky_relu": Activation(
+        lambda z: np.where(z.real < 0, LEAKY_SLOPE * z, z), lambda d, a, z: np.where(a.real > 0, d, LEAKY_SLOPE * d)
+    ),
+    "elu": Activation(elu, lambda d, a, z: np.where(a.real > 0, d, d * (a + 1))),
+    "selu": Activation(
+        selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
+    ),
+    "softplus": Activation(softplus, lambda d, a, z: d * -np.expm1(-a)),
+    "silu": Activation(lambda z: z * sigmoid(z), lambda d, a, z: d * silu_slope(z)),
+    "gelu": Activation(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
+    "softmax": Activation(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
+    "exp": Activation(np.exp, lambda d, a, z: d * a),
+}
+
+# ------------------------------------------------------------------------------------------------------------- losses
+# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs.
+
+
+class Loss(NamedTuple):
+    """One loss: its value for each output, and its derivative by the output."""
+
+    value: Callable[[Array, Array], Array]
+    d: Callable[[Array, Array], Array]
+
+
+def clip(p: Array) -> Array:
+    """A probability kept within [eps, 1 - eps] of its dtype, in the loss' value only"""
+    eps = np.finfo(p.dtype).eps
+    return np.where(p.real < eps, eps, np.where(p.real > 1 - eps, 1 - eps, p))
+
+
+def huber(a: Array, y: Array) -> Array:
+    """``e^2 / 2 where |e| <= 1 else |e| - 1/2``, e = a - y: Huber, Annals of Mathematical Statistics 35, 1964"""
+    e = a - y
+    size = e * np.sign(e.real)
+    return np.where(size.real <= 1, e * e / 2, size - 0.5)
+
+
+def log_loss(a: Array, y: Array) -> Array:
+    """``-[y log p + (1 - y) log(1 - p)]``, p the clipped output"""
+    p = clip(a)
+    return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def poisson(a: Array, y: Array) -> Array:
+    """``y log(y / a) - y + a``, where 0 log 0 = 0: half the Poisson deviance"""
+    ratio = np.where(y > 0, y, 1) / np.where(y > 0, a, 1)
+    return y * np.log(ratio) - y + a
+
+
+def unmatched(a: Array, y: Array) -> Array:
+    """Losses that go with one output only never need their derivative by it."""
+    raise NotImplementedError("this loss is always matched with its output: delta = a - y")
+
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": Loss(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
+    "absolute_error": Loss(lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)),
+    "huber": Loss(huber, lambda a, y: np.where(abs((a - y).real) <= 1, a - y, np.sign((a - y).real))),
+    "log_loss": Loss(log_loss, unmatched),
+    "cross_entropy": Loss(lambda a, y: -y * np.log(clip(a)), unmatched),
+    "poisson": Loss(poisson, lambda a, y: 1 - y / a),
+}
+
+# -------------------------------------------------------------------------------------------------- forward, backward
+
+
+class Batch(NamedTuple):
+    """The rows of one step, those of weight 0 left out, and the sum that the loss is divided by."""
+
+    X: Array  # (n, n_inputs)
+    Y: Array  # (n, n_outputs)
+    weight: Array  # (n, 1)
+    divisor: float
+
+
+class Views(NamedTuple):
+    """The weights W (fan_in, fan_out) and biases b (n_bias,) of the layers, as views of a flat vector."""
+
+    W: list[Array]
+    b: list[Array]
+
+
+def views(network: Network, flat: Array) -> Views:
+    """The layers' views of `flat` (n_params,)."""
+    return Views(network.weights(flat), network.biases(flat))
+
+
+def take(network: Network, data: Data, rows: Array | slice) -> Batch:
+    """The batch of some rows of the data."""
+    X, Y, weight = data.X[rows], data.Y[rows], data.sample_weight[rows]
+    if not weight.all():
+        used = weight > 0
+        X, Y, weight = X[used], Y[used], weight[used]
+    divisor = float(weight.sum()) if network.reduction == "mean" else 1.0
+    return Batch(X, Y, weight[:, None], divisor)
+
+
+def forward(network: Network, params: Views, X: Array) -> tuple[list[Array], list[Array]]:
+    """Pre-activations z[l] (n, fan_out) of the layers, and activations a[l]: a[0] is X, a[l + 1] layer l's output."""
+    zs, activations = [], [X]
+    for layer, W, b in zip(network.layers, params.W, params.b, strict=True):
+        z = activations[-1] @ W
+        if layer.n_bias:
+            z = z + b
+        zs.append(z)
+        activations.append(ACTIVATIONS[layer.activation].value(z))
+    return zs, activations
+
+
+def loss_value(network: Network, params: Views, batch: Batch, output: Array, alpha: float) -> Any:
+    """``L = (1/s) [ sum_i w_i l_i + (alpha/2) sum W^2 ]``, l_i summed over the outputs."""
+    loss = (batch.weight * LOSSES[network.loss].value(output, batch.Y)).sum()
+    if alpha:
+        loss = loss + alpha / 2 * sum((W * W).sum() for W in params.W)
+    return loss / batch.divisor
+
+
+def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
+    """delta of the last layer (n, n_outputs), times the rows' weights."""
+    if network.matched:
+        delta = a - batch.Y
+    else:
+        delta = ACTIVATIONS[network.output].delta(LOSSES[network.loss].d(a, batch.Y), a, z)
+    return batch.weight * delta
+
+
+def backward(
+    network: Network,
+    params: Views,
+    gradient: Views,
+    batch: Batch,
+    passed: tuple[list[Array], list[Array]],
+    alpha: float,
+    after_layer: Callable[[int], None] | None = None,
+) -> None:
+    """Write the gradient of L into the views `gradient`, from the output to the input.
+
+    `after_layer`, if given, is called with a layer's number when its gradient is there and before delta is carried
+    below it: an optimiser with ``sequential=True`` updates the layer then.
+    """
+    zs, activations = passed
+    delta = output_delta(network, zs[-1], activations[-1], batch)
+    for l in reversed(range(network.n_layers)):
+        layer, W, b = network.layers[l], params.W[l], params.b[l]
+        dW, db = gradient.W[l], gradient.b[l]
+        np.matmul(activations[l].T, delta, out=dW)
+        if alpha:
+            dW += alpha * W
+        if layer.n_bias:
+            db[...] = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
+            if network.bias_gradient == "times_bias":
+                db *= b
+        if batch.divisor != 1:
+            dW /= batch.divisor
+            db /= batch.divisor
+        if after_layer is not None:
+            after_layer(l)
+        if l > 0:
+            below = network.layers[l - 1].activation
+            delta = ACTIVATIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
+
+
+# --------------------------------------------------------------------------------------------------------- optimisers
+# Each changes the parameters p and the optimiser's state in place, given the gradient g: all of one length.
+
+
+class Rates(NamedTuple):
+    """What a step's update depends on besides the gradient."""
+
+    learning_rate: float
+    beta_products: Array  # (2,): beta_1 ** t, beta_2 ** t, this step included
+    is_weight: Array  # 1 for a weight, 0 for a bias
+
+
+def sgd(optimizer: SGD, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+    """``v = momentum v - lr g; p += v``; Nesterov: ``p += momentum v - lr g``"""
+    step = rates.learning_rate * g
+    if not optimizer.momentum:
+        p -= step
+        return
+    v = slots[0]
+    v *= optimizer.momentum
+    v -= step
+    p += optimizer.momentum * v - step if optimizer.nesterov else v
+
+
+def adam(optimizer: Adam, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+    """``m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2; p -= lr_t m / (sqrt v + eps)``"""
+    m, v = slots
+    m *= optimizer.beta_1
+    m += (1 - optimizer.beta_1) * g
+    v *= optimizer.beta_2
+    v += (1 - optimizer.beta_2) * g * g
+    product_1, product_2 = rates.beta_products
+    lr_t = float(rates.learning_rate * math.sqrt(1 - product_2) / (1 - product_1))
+    step = lr_t * m / (np.sqrt(v) + optimizer.epsilon)
+    if isinstance(optimizer, AdamW):
+        step += rates.learning_rate * optimizer.weight_decay * rates.is_weight * p
+    p -= step
+
+
+def rmsprop(optimizer: RMSprop, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+    """``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + eps)``"""
+    v = slots[0]
+    v *= optimizer.rho
+    v += (1 - optimizer.rho) * g * g
+    p -= rates.learning_rate * g / (np.sqrt(v) + optimizer.epsilon)
+
+
+def rprop(optimizer: RPROP, p: Array, slots: Array, g: Array, rates: Rates) -> None:
+    """iRprop-; a step size of 0 means that the parameter has not been updated yet"""
+    last, size = slots
+    size[size == 0] = rates.learning_rate
+    agreement = g * last
+    factor = np.where(agreement > 0, optimizer.grow, np.where(agreement < 0, optimizer.shrink, 1)).astype(p.dtype)
+    size[...] = np.where(agreement == 0, size, np.clip(size * factor, optimizer.smallest, optimizer.largest))
+    last[...] = np.where(agreement < 0, 0, g)
+    p -= np.sign(last) * size
+
+
+UPDATES: dict[str, Callable[..., None]] = {
+    "SGD": sgd,
+    "Adam": adam,
+    "AdamW": adam,
+    "RMSprop": rmsprop,
+    "RPROP": rprop,
+}
+
+# ----------------------------------------------------------------------------------------------------------- the loop
+
+
+class NumpyBackend:
+    """The reference back end."""
+
+    name = "numpy"
+
+    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+        """All of the built-in optimisers."""
+        return optimizer.name in UPDATES
+
+    def predict(self, network: Network, params: Array, X: Array) -> Array:
+        """Outputs (n, n_outputs)."""
+        with np.errstate(all="ignore"):
+            _, activations = forward(network, views(network, params), X)
+        return activations[-1]
+
+    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[Any, Array]:
+        """The loss and its gradient (n_params,); complex if `params` are."""
+        gradient, batch = np.zeros_like(params), take(network, data, slice(None))
+        if not len(batch.X):
+            return 0.0, gradient
+        v = views(network, params)
+        with np.errstate(all="ignore"):
+            passed = forward(network, v, batch.X)
+            loss = loss_value(network, v, batch, passed[1][-1], alpha).item()
+            backward(network, v, views(network, gradient), batch, passed, alpha)
+        return loss, gradient
+
+    def train_steps(
+        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
+    ) -> int:
+        """Forward, backward and update for each step; the number of good ones."""
+        p, slots = state.params, state.vectors[1:]
+        gradient = np.zeros_like(p)
+        params, d = views(network, p), views(network, gradient)
+        is_weight = np.zeros_like(p)
+        for W in views(network, is_weight).W:
+            W[...] = 1
+        update, betas = UPDATES[optimizer.name], [getattr(optimizer, f"beta_{i}", 1.0) for i in (1, 2)]
+        zeros, seen = np.zeros_like(p), None
+
+        def apply(where: slice) -> None:
+            rates = Rates(learning_rate, state.beta_products, is_weight[where])
+            update(optimizer, p[where], slots[:, where], gradient[where], rates)
+
+        after_layer = (lambda l: apply(network.layers[l].all)) if optimizer.sequential else None
+        with np.errstate(all="ignore"):
+            for s in range(len(steps.loss)):
+                if seen != (seen := (int(steps.start[s]), int(steps.stop[s]))):
+                    batch = take(network, data, steps.rows[slice(*seen)])
+                state.t += 1
+                steps.loss[s] = 0.0
+                if not len(batch.X):
+                    continue
+                learning_rate = float(steps.learning_rate[s])
+                state.beta_products *= betas
+                passed = forward(network, params, batch.X)
+                steps.loss[s] = loss_value(network, params, batch, passed[1][-1], alpha)
+                backward(network, params, d, batch, passed, alpha, after_layer)
+                if not optimizer.sequential:
+                    apply(slice(None))
+                # 0 times a number that is not finite is not a number, so one product looks at all parameters
+                if not (math.isfinite(steps.loss[s]) and math.isfinite(zeros @ p)):
+                    return s
+        return len(steps.loss)

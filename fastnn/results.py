@@ -1,0 +1,122 @@
+"""What a training gives back, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.inference import predict
+from fastnn.network import Network
+from fastnn.state import TrainingState
+from fastnn.stopping import StopReason
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What was measured, epoch by epoch, in one call of `train` (a resumed run begins a new history)."""
+
+    loss: NDArray[np.float64]
+    """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
+    (the sum of them for ``reduction="sum"``), penalty included."""
+    validation_loss: NDArray[np.float64]
+    """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
+    seconds: float
+    """Wall time of the call."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A trained network, and everything that is needed to go on training it.
+
+    Attributes
+    ----------
+    network : Network
+    params : (n_params,)
+        The parameters, read-only: those after the last step, or the best ones for ``Stop(restore_best=True)``.
+    state : TrainingState
+        Where training stopped: ``train(..., resume=result.state)`` goes on from here, bit for bit.
+    history : History
+    stop_reason : str
+        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
+        "running" for a snapshot that a callback took.
+    backend : str or Backend
+        What it was trained with; `predict` uses it unless told otherwise.
+    """
+
+    network: Network
+    params: Array
+    state: TrainingState
+    history: History
+    stop_reason: StopReason
+    backend: str | Backend = "numba"
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended in this call; one that was begun and not ended does not count."""
+        return len(self.history.loss)
+
+    def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
+        """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`."""
+        backend = self.backend if backend is None else backend
+        return predict(self.network, self.params, X, backend=backend, assume_finite=assume_finite)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.storage.save`."""
+        from fastnn import storage
+
+        storage.save(path, self)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a training has come: what callbacks are called with.
+
+    A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
+    A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a
+    second; it only observes (what it returns is ignored), and unlike the first kind it costs no speed.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that ended in this call of `train`.
+    n_epochs : int
+        Epochs asked for.
+    part : float
+        How much of the next epoch is done, at least 0 and less than 1.
+    step : int
+        Steps done in all, earlier runs and skipped batches included: `state.t`.
+    loss : float
+        The last epoch's training loss; NaN before the first has ended.
+    validation_loss : float
+        The validation data's loss after the last epoch; NaN where there are none.
+    seconds : float
+        Wall time since `train` was called.
+    """
+
+    epoch: int
+    n_epochs: int
+    part: float
+    step: int
+    loss: float
+    validation_loss: float
+    seconds: float
+    _result: Callable[[], TrainingResult]
+
+    def result(self) -> TrainingResult:
+        """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
+
+        Valid during the callback that this object was handed to; its stop reason is "running".
+        """
+        return self._result()
+
+
+Callback = Callable[[Progress], object]
+"""A function called with the `Progress`: see there."""

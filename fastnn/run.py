@@ -1,0 +1,180 @@
+"""A training under way: chunks of steps, and what is known between two of them."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.plan import EpochLoss, Pace, RowPlan, first_steps
+from fastnn.results import History, Progress, TrainingResult
+from fastnn.schedules import learning_rates
+from fastnn.state import Data, Steps, TrainingState
+from fastnn.stopping import Patience, Stop, StopReason
+
+Array = NDArray[Any]
+
+
+class Problem(NamedTuple):
+    """What does not change while a training runs."""
+
+    network: Network
+    optimizer: Optimizer
+    backend: Backend
+    data: Data
+    validation: Data | None
+    alpha: float
+    stop: Stop
+
+
+class Run:
+    """A training under way."""
+
+    def __init__(self, problem: Problem, state: TrainingState, plan: RowPlan, n_epochs: int, started: float) -> None:
+        self.problem = problem
+        self.plan = plan
+        self.n_epochs = n_epochs
+        self.started = started
+        self.n_done = 0
+        """Epochs that ended in this call."""
+        self.stop_reason: StopReason = "running"
+        self.divergence = ""
+
+        counters, stop = state.counters, problem.stop
+        self.epochs_before: int = counters.get("epoch", 0)
+        self.best_score: float = _number(counters.get("best_score"))
+        self.best_params, self.validation_rows = state.best_params, state.validation_rows
+        self.rule = None if stop.tol is None else Patience(stop.tol, stop.patience)
+        self.rule_on = "loss" if problem.validation is None else "validation"
+        if self.rule is not None and counters.get("rule_on") == self.rule_on:
+            self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
+        self.losses: list[Array] = []
+        self.validation_losses: list[float] = []
+        self.scored = problem.validation is not None or stop.restore_best
+
+        # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
+        self.state = TrainingState(state.storage, state.n_params, state.t, state.beta_products, state.optimizer)
+        self.snapshot = self.state.copy()
+        self.pace = Pace(state.n_params, plan.batch_size)
+        partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
+        self.epoch_loss = EpochLoss(problem.data, problem.network.reduction, plan.steps_per_epoch, partial)
+
+    def chunk(self, n_epochs: int) -> int:
+        """Do some steps, at most until `n_epochs` epochs have ended; the number of epochs that ended."""
+        network, optimizer, backend, data, _, alpha, _ = self.problem
+        before = time.perf_counter()
+        n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
+        steps = self.plan.draw(learning_rates(optimizer.learning_rate, self.state.t, n_steps))
+        self.snapshot.restore(self.state)
+        n_good = backend.train_steps(network, optimizer, self.state, data, steps, alpha)
+
+        losses, partial = self.epoch_loss.add(steps, n_good, self.plan.batch)
+        fired = self.rule.count(losses) if self.rule is not None and self.rule_on == "loss" else None
+        n_wanted = n_good
+        if fired is not None:
+            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), self.plan.steps_until(fired)
+            self.end("tolerance")
+        elif n_good < n_steps:
+            self.end("diverged")
+            self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
+        if n_wanted < n_steps:
+            self.state.restore(self.snapshot)
+            again = first_steps(steps, n_wanted)
+            if n_wanted and backend.train_steps(network, optimizer, self.state, data, again, alpha) != n_wanted:
+                raise RuntimeError(f"back end {backend.name!r} did not repeat its own steps")
+        self.plan.commit(n_wanted)
+        self.epoch_loss.partial = partial
+        self.losses.append(losses)
+        self.n_done += len(losses)
+        self.pace.measured(n_steps, time.perf_counter() - before)
+        return len(losses)
+
+    def score(self) -> None:
+        """Take the loss that the best parameters are chosen by, and ask the stop rule about it."""
+        network, _, backend, data, validation, alpha, stop = self.problem
+        if validation is None:
+            loss = backend.loss_and_gradient(network, self.state.params, data, alpha)[0]
+        else:
+            loss = backend.loss_and_gradient(network, self.state.params, validation, 0.0)[0]
+            self.validation_losses.append(loss)
+            if self.rule is not None and self.rule.count(np.array([loss])) is not None:
+                self.end("validation")
+        if stop.restore_best and loss < self.best_score:
+            self.best_score, self.best_params = loss, self.state.params.copy()
+
+    def check_end(self) -> None:
+        """End when all epochs are done or the time is over, unless there was a reason already."""
+        limit = self.problem.stop.max_seconds
+        if self.n_done >= self.n_epochs:
+            self.end("epochs")
+        elif limit is not None and time.perf_counter() - self.started >= limit:
+            self.end("time")
+
+    def end(self, reason: StopReason) -> None:
+        """Stop after this chunk. The first reason counts."""
+        if self.stop_reason == "running":
+            self.stop_reason = reason
+
+    def progress(self) -> Progress:
+        """What callbacks are told."""
+        last = next((losses[-1] for losses in reversed(self.losses) if len(losses)), math.nan)
+        return Progress(
+            epoch=self.n_done,
+            n_epochs=self.n_epochs,
+            part=self.plan.batch / self.plan.steps_per_epoch,
+            step=self.state.t,
+            loss=float(last),
+            validation_loss=self.validation_losses[-1] if self.validation_losses else math.nan,
+            seconds=time.perf_counter() - self.started,
+            _result=lambda: self.result("running"),
+        )
+
+    def result(self, reason: StopReason) -> TrainingResult:
+        """An independent copy of the training as it stands."""
+        network, optimizer, backend, _, _, _, stop = self.problem
+        state = self.state.copy()
+        state.random_state = self.plan.random_state.get_state(legacy=False)
+        state.index, state.batch = self.plan.index.copy(), self.plan.batch
+        state.validation_rows, state.best_params = self.validation_rows, self.best_params
+        state.counters = {
+            "epoch": self.epochs_before + self.n_done,
+            "loss_sum": self.epoch_loss.partial[0],
+            "row_sum": self.epoch_loss.partial[1],
+            "best_score": _finite(self.best_score),
+            "sizes": list(network.sizes),
+            "batch_size": self.plan.batch_size,
+            "optimizer": optimizer.to_dict(),
+        }
+        if self.rule is not None:
+            best, stale = _finite(self.rule.best), self.rule.stale
+            state.counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
+        params = self.best_params if stop.restore_best and self.best_params is not None else state.params
+        params = params.copy()
+        params.flags.writeable = False
+        loss = np.concatenate([np.zeros(0), *self.losses])
+        history = History(loss, np.array(self.validation_losses, np.float64), time.perf_counter() - self.started)
+        return TrainingResult(network, params, state, history, reason, backend)
+
+    def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
+        epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)
+        epoch += self.epochs_before + self.n_done
+        return (
+            f"training diverged at step {self.snapshot.t + n_good} (epoch {epoch}, batch {batch}, all counted from 0): "
+            f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "
+            "inputs and targets of the size of 1; `.result` of this error is the training up to the step before."
+        )
+
+
+def _finite(value: float) -> float | None:
+    """A number as JSON has it; no number for "none yet"."""
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -1,0 +1,131 @@
+"""Learning rates that change with the step."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checks import check_integer, check_number
+
+LearningRate = float | Callable[[int], float]
+"""A number, one of the schedules below, or any function of the absolute step (0-based) that returns a number."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning rate as a function of the absolute step, counted from 0 over all of the training, resumed or not."""
+
+    learning_rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "learning_rate", check_number("learning_rate", self.learning_rate, low=0))
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        raise NotImplementedError
+
+    def __call__(self, step: int) -> float:
+        """The rate of one step."""
+        return float(self.rates(np.array([step]))[0])
+
+
+@dataclass(frozen=True)
+class constant(Schedule):
+    """The same rate at every step."""
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        return np.full(steps.shape, self.learning_rate)
+
+
+@dataclass(frozen=True)
+class step_decay(Schedule):
+    """``learning_rate * factor ** (step // every)``: by exact multiplication, the same bits on every machine."""
+
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "every", check_integer("every", self.every, low=1))
+        object.__setattr__(self, "factor", check_number("factor", self.factor, low=0, low_open=True))
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        stages, stage_of_step = np.unique(steps // self.every, return_inverse=True)
+        rate, passed, table = self.learning_rate, 0, []
+        for stage in stages:  # ascending: each rate is the last one, multiplied on
+            while passed < stage and rate not in (0.0, math.inf):
+                rate, passed = rate * self.factor, passed + 1
+            table.append(rate)
+        return np.array(table)[stage_of_step]
+
+
+@dataclass(frozen=True)
+class exponential(Schedule):
+    """``learning_rate * decay ** step``. The power is the C library's: its last bit may differ between machines."""
+
+    decay: float = 0.999
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "decay", check_number("decay", self.decay, low=0, low_open=True))
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        return self.learning_rate * self.decay ** steps.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class cosine(Schedule):
+    """Half a cosine from `learning_rate` down to `final` over `steps` steps, and `final` from then on.
+
+    Loshchilov and Hutter, SGDR, ICLR 2017, equation 5. The cosine is the C library's: its last bit may differ between
+    machines.
+    """
+
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
+        object.__setattr__(self, "final", check_number("final", self.final, low=0))
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        part = np.minimum(steps, self.steps) / self.steps
+        return self.final + (self.learning_rate - self.final) * (1 + np.cos(math.pi * part)) / 2
+
+
+def check_learning_rate(value: object) -> LearningRate:
+    """A learning rate as the optimisers keep it: a float that is not negative, or a function of the step."""
+    return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
+
+
+def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:
+    """The rates (n,) of the steps ``first ... first + n - 1``.
+
+    Raises
+    ------
+    ValueError
+        When a function of the step returns a negative number or one that is not finite.
+    """
+    if not callable(rate):
+        return np.full(n, rate)
+    if isinstance(rate, Schedule):
+        return rate.rates(np.arange(first, first + n))
+    values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
+    return np.fromiter(values, np.float64, n)
+
+
+def describe(rate: LearningRate) -> object:
+    """A learning rate in JSON's types, for a reader: a function is only named."""
+    if isinstance(rate, Schedule):
+        return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
+    return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate

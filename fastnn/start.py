@@ -1,0 +1,125 @@
+"""What a training begins with: a state drawn from a seed, or the copy of one that is gone on with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.state import Data, TrainingState
+from fastnn.stopping import Stop
+from fastnn.validation import check_data, check_inputs, check_memory, check_params
+
+Array = NDArray[Any]
+Seed = int | np.integer[Any] | np.random.RandomState | None
+
+
+def fresh(
+    network: Network, optimizer: Optimizer, data: Data, params: Any, seed: Seed, stop: Stop
+) -> tuple[TrainingState, np.random.RandomState]:
+    """The state before the first step, and the generator after the weights and the validation split were drawn."""
+    dtype, n = data.X.dtype, len(data.X)
+    check_memory(network, 2 * (1 + optimizer.n_slots) + 2, dtype)  # state, snapshot, gradient, best parameters
+    random_state = make_random_state(seed)
+    params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
+    state = TrainingState.create(params, optimizer.n_slots)
+    state.optimizer = optimizer.name
+    state.index = np.arange(n)
+    if isinstance(stop.validation, (int, float)):
+        n_validation = math.ceil(stop.validation * n)
+        if n_validation >= n:
+            raise ValueError(
+                f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
+            )
+        order = random_state.permutation(n)
+        state.validation_rows, state.index = order[:n_validation], order[n_validation:].copy()
+    return state, random_state
+
+
+def resumed(
+    network: Network, optimizer: Optimizer, data: Data, resume: Any, stop: Stop
+) -> tuple[TrainingState, np.random.RandomState]:
+    """A copy of the state to go on with, and its generator, if network, optimiser and data fit it."""
+    if not isinstance(resume, TrainingState):
+        hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
+        raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
+    if resume.index is None or resume.random_state is None:
+        raise ValueError("resume must be the state of a training result; this one has no row order and no generator")
+    check_memory(network, 2 * (1 + optimizer.n_slots) + 2, data.X.dtype)
+    _check_fits(network, optimizer, data, resume)
+    _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
+    random_state = np.random.RandomState()
+    random_state.set_state(resume.random_state)
+    return resume.copy(), random_state
+
+
+def make_random_state(seed: Seed) -> np.random.RandomState:
+    """The generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    if isinstance(seed, np.random.RandomState):
+        kind = seed.get_state(legacy=False)["bit_generator"]
+        if kind != "MT19937":
+            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
+        return seed
+    if seed is None:
+        return np.random.RandomState()
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer)):
+        raise TypeError(f"seed must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
+    return np.random.RandomState(int(seed))
+
+
+def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:
+    """The data that the stop rules ask to validate on: a copy of the rows that were split off, or the given arrays."""
+    if stop.validation is None:
+        return None
+    if isinstance(stop.validation, (int, float)):
+        part = Data(*(array[state.validation_rows] for array in data))
+        for array in part:
+            array.flags.writeable = False
+    else:
+        try:
+            X = check_inputs(network, stop.validation[0], data.X.dtype, assume_finite)
+            Y, weight = (*stop.validation[1:], None)[:2]
+            part = check_data(network, X, Y, weight, assume_finite)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+    for rows, what in ((part.sample_weight, "validate"), (data.sample_weight[state.index], "train")):
+        if not rows.any():
+            raise ValueError(f"sample_weight is 0 for all of the {len(rows)} rows to {what} on")
+    return part
+
+
+def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: TrainingState) -> None:
+    """ValueError, naming both sides, where the state belongs to another training."""
+    sizes = resume.counters.get("sizes", list(network.sizes))
+    has: list[tuple[str, Any, Any]] = [
+        ("sizes", tuple(sizes), tuple(network.sizes)),
+        ("number of parameters", resume.n_params, network.n_params),
+        ("optimizer", resume.optimizer, optimizer.name),
+        ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
+        ("dtype", resume.storage.dtype, data.X.dtype),
+    ]
+    for what, of_state, of_call in has:
+        if of_state != of_call:
+            raise ValueError(
+                f"resume does not fit: the {what} of its state is {of_state}, that of this training {of_call}"
+            )
+
+
+def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:
+    split = np.zeros(0, np.int64) if validation_rows is None else validation_rows
+    if len(index) + len(split) != n:
+        raise ValueError(f"resume does not fit: its state was trained on {len(index) + len(split)} rows, X has {n}")
+    rows = np.concatenate([index, split])
+    if rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any():
+        raise ValueError("resume is damaged: its row order does not hold each row once")
+    if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != len(split):
+        raise ValueError(
+            f"resume does not fit: its state keeps {len(split)} rows for validation, validation={stop.validation:g} "
+            f"of {n} rows is {math.ceil(stop.validation * n)}; the split is made once, when training begins"
+        )

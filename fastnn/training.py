@@ -1,0 +1,221 @@
+"""train(): the one driver of all back ends.
+
+`train` checks its input and then does chunks of steps until there is a reason to stop. `start.py` makes the state that it
+begins with, `plan.py` says which rows each step sees, `Run.chunk` in `run.py` is the only place where a back end trains.
+What needs Python stands between two chunks: stop rules, callbacks, Ctrl-C, the time limit. A chunk that turns out to
+have gone too far is taken back and done again up to the step wanted, which is exact because a step draws nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from fastnn.backends import Backend, get_backend
+from fastnn.checks import check_flag, check_integer, check_number
+from fastnn.errors import DivergenceError
+from fastnn.inference import loss_and_gradient, predict
+from fastnn.interrupts import Interrupt
+from fastnn.network import Network
+from fastnn.optimizers import SGD, Optimizer
+from fastnn.plan import RowPlan
+from fastnn.results import Callback, History, Progress, TrainingResult
+from fastnn.run import Problem, Run
+from fastnn.start import Seed, fresh, resumed, validation_data
+from fastnn.state import TrainingState
+from fastnn.stopping import Stop, StopReason
+from fastnn.validation import check_data
+
+__all__ = [
+    "Callback",
+    "History",
+    "Progress",
+    "Stop",
+    "StopReason",
+    "TrainingResult",
+    "loss_and_gradient",
+    "predict",
+    "train",
+]
+
+
+def train(
+    network: Network,
+    X: Any,
+    Y: Any,
+    *,
+    sample_weight: Any = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 1,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    seed: Seed = None,
+    alpha: float = 0.0,
+    params: Any = None,
+    resume: TrainingState | None = None,
+    stop: Stop | None = None,
+    callbacks: Iterable[Callback] = (),
+    backend: str | Backend = "numba",
+    assume_finite: bool = False,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train a network.
+
+    The same seed gives the same initial weights, row order and validation split on every back end and machine: one
+    ``RandomState(seed)`` draws the weights (unless `params` are given), then the validation split, then one shuffle an
+    epoch. The arrays that are passed in are never written.
+
+    Parameters
+    ----------
+    network : Network
+    X : array-like (n, n_inputs)
+        float32 is trained in float32, everything else in float64. Copied only where its dtype, byte order or memory
+        layout asks for it.
+    Y : array-like (n, n_outputs)
+        Also (n,) for one output, and integer labels (n,) for the loss cross_entropy.
+    sample_weight : array-like (n,), optional
+        Not negative; a batch whose weights are all 0 is skipped.
+    optimizer : Optimizer, optional
+        ``SGD()`` by default. Its learning rate is a number or a function of the absolute step, 0-based.
+    epochs : int
+        How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
+        first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
+        and resumed with ``epochs=n - k``.
+    batch_size : int, optional
+        Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
+    shuffle : bool
+        Whether the rows are put in a new order at the beginning of each epoch; a full batch never is.
+    seed : None, int or RandomState
+        None: other numbers at each call. A RandomState is used as it is, and goes on from where it stands.
+    alpha : float
+        Strength of the L2 penalty on the weights (not the biases).
+    params : array-like (n_params,), optional
+        Initial parameters, copied. Nothing is drawn for them.
+    resume : TrainingState, optional
+        The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
+        parameters, so `seed` and `params` must not be given; network, optimiser class and number of rows must be the
+        same. Learning rate, alpha, callbacks and stop rules may change. Rows that were split off for validation stay
+        untrained.
+    stop : Stop, optional
+        When to stop early, and what to keep.
+    callbacks : iterable of callables
+        Each is called with a `Progress` after each epoch, and stops the training by returning True; with an attribute
+        ``per_chunk = True`` it only observes, after each chunk.
+    backend : {"numba", "numpy"}, name or Backend
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity.
+    progress : bool
+        Whether to show a progress bar (needs the package rich).
+
+    Returns
+    -------
+    TrainingResult
+        On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was; a second
+        Ctrl-C raises KeyboardInterrupt at once. (In the main thread only: elsewhere Python delivers no signals.)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit; the text says what would.
+    MemoryError
+        Before anything is allocated, when parameters and optimiser state would not fit the machine.
+    DivergenceError
+        When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
+    """
+    started = time.perf_counter()
+    stop = Stop() if stop is None else stop
+    optimizer = SGD() if optimizer is None else optimizer
+    backend = get_backend(backend)
+    _check_options(network, optimizer, backend, stop)
+    n_epochs = check_integer("epochs", epochs, low=0)
+    batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
+    shuffle, assume_finite = check_flag("shuffle", shuffle), check_flag("assume_finite", assume_finite)
+    observers, controllers = _sorted_callbacks(callbacks)
+    if resume is not None and (seed is not None or params is not None):
+        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
+
+    data = check_data(network, X, Y, sample_weight, assume_finite)
+    if resume is None:
+        state, random_state = fresh(network, optimizer, data, params, seed, stop)
+    else:
+        state, random_state = resumed(network, optimizer, data, resume, stop)
+    validation = validation_data(network, data, state, stop, assume_finite)
+    problem = Problem(network, optimizer, backend, data, validation, check_number("alpha", alpha, low=0), stop)
+    plan = _plan(state, optimizer, batch_size, shuffle, random_state)
+    run = Run(problem, state, plan, n_epochs, started)
+
+    epoch_by_epoch = bool(controllers) or run.scored
+    with contextlib.ExitStack() as stack:
+        if progress:
+            from fastnn.progress import ProgressBar
+
+            observers.append(stack.enter_context(ProgressBar()))
+        interrupt = stack.enter_context(Interrupt())
+        while run.stop_reason == "running" and not interrupt.requested:
+            ended = run.chunk(1 if epoch_by_epoch else n_epochs - run.n_done) if n_epochs else 0
+            if ended and run.scored:
+                run.score()
+            if controllers or observers:
+                now = run.progress()
+                for observe in observers:
+                    observe(now)
+                if ended:
+                    answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+                    if any(answer is True for answer in answers):
+                        run.end("callback")
+            run.check_end()
+    if interrupt.requested and run.stop_reason != "diverged":
+        run.stop_reason = "interrupted"
+    result = run.result(run.stop_reason)
+    if run.stop_reason == "diverged" and stop.on_divergence == "raise":
+        raise DivergenceError(run.divergence, result)
+    return result
+
+
+def _check_options(network: Network, optimizer: Optimizer, backend: Backend, stop: Stop) -> None:
+    for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer), ("stop", stop, Stop)):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be a fastnn {kind.__name__}, not {value!r}")
+    if not backend.supports(network, optimizer):
+        raise ValueError(f"back end {backend.name!r} cannot train this network with {optimizer.name}")
+
+
+def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:
+    """Those that observe chunks, and those that may stop after an epoch."""
+    if callable(callbacks):
+        raise TypeError("callbacks must be a list of functions; put this one into a list")
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"callbacks must be functions of the progress; {callback!r} cannot be called")
+    observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
+    return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
+
+
+def _plan(
+    state: TrainingState,
+    optimizer: Optimizer,
+    batch_size: int | None,
+    shuffle: bool,
+    random_state: np.random.RandomState,
+) -> RowPlan:
+    assert state.index is not None
+    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch)
+    was = state.counters.get("batch_size", plan.batch_size)
+    if state.batch and was != plan.batch_size:
+        raise ValueError(
+            f"resume does not fit: its state is within an epoch of batches of {was} rows, "
+            f"batch_size is {plan.batch_size} now; it may change between epochs only"
+        )
+    if not 0 <= state.batch < plan.steps_per_epoch:
+        raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
+    if optimizer.full_batch and plan.steps_per_epoch > 1:
+        raise ValueError(
+            f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}, "
+            f"there are {plan.n_rows} rows to train on"
+        )
+    return plan

@@ -1,0 +1,90 @@
+"""The project's checks, each in an environment of its own: ``python -m nox -s tests``; ``--list`` shows them all."""
+
+import itertools
+import os
+import pathlib
+
+import nox
+from packaging.requirements import Requirement
+
+nox.needs_version = ">=2025.5.1"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["tests"]
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+LOWEST_PYTHON = PROJECT["project"]["requires-python"].removeprefix(">=")
+
+# An older wheel rather than a compiler: Numba's newest version has no wheel for Intel Macs.
+os.environ.setdefault("PIP_PREFER_BINARY", "1")
+
+
+def group(name):
+    """The requirements of a dependency group of pyproject.toml."""
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def lowest():
+    """The lowest declared version of everything that a user installs, as pins."""
+    project = PROJECT["project"]
+    lines = itertools.chain(project["dependencies"], *project["optional-dependencies"].values())
+    declared = [requirement for requirement in map(Requirement, lines) if requirement.name != project["name"]]
+    return [f"{r.name}=={bound.version}" for r in declared for bound in r.specifier if bound.operator == ">="]
+
+
+def run_tests(session, *arguments, **options):
+    """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest."""
+    session.run("python", "-m", "pytest", *arguments, *session.posargs, **options)
+
+
+@nox.session
+def tests(session):
+    """Run the tests."""
+    session.install("-e.[all]", *group("test"))
+    run_tests(session)
+
+
+@nox.session(python=LOWEST_PYTHON)
+def tests_lowest(session):
+    """Run the tests on the lowest declared versions of Python and of all dependencies."""
+    session.install("-e.[all]", *lowest(), *group("test"))
+    run_tests(session, "-W", "default")  # old versions warn of what newer ones have put right
+
+
+@nox.session
+def slow(session):
+    """Run the tests that take minutes."""
+    session.install("-e.[all]", *group("test"))
+    run_tests(session, "-m", "slow", success_codes=[0, 5])  # 5: there is none
+
+
+@nox.session
+def lint(session):
+    """Check style, formatting, who imports whom, and spelling."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("lint-imports")
+    session.run("codespell")
+
+
+@nox.session
+def types(session):
+    """Check the types: strict outside ``fused/``."""
+    session.install("-e.[all]", *group("lint"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(reuse_venv=False)
+def build(session):
+    """Build the sdist and from it the wheel, check both, and run the command from the installed wheel."""
+    dist = pathlib.Path(session.create_tmp(), "dist")
+    for old in dist.glob("*"):
+        old.unlink()
+    session.install("build", "twine")
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
+    (wheel,) = dist.glob("*.whl")
+    session.install(f"fastnn[all] @ {wheel.resolve().as_uri()}")
+    session.chdir(session.create_tmp())  # away from the source tree
+    session.run("fastnn", "info")

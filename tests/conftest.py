@@ -1,0 +1,30 @@
+"""What all tests share: one body for both back ends and both dtypes, and the same drawn examples everywhere."""
+
+import hypothesis
+import numpy as np
+import pytest
+
+BACKENDS = ("numpy", "numba")
+DTYPES = (np.float32, np.float64)
+
+hypothesis.settings.register_profile(
+    "fastnn",
+    deadline=None,  # the first call of a kernel compiles it
+    derandomize=True,  # the same examples on every machine and in every run
+    database=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
+)
+hypothesis.settings.load_profile("fastnn")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    """The name of a back end."""
+    return request.param
+
+
+@pytest.fixture(params=DTYPES, ids=lambda dtype: dtype.__name__)
+def dtype(request):
+    """A scalar type, ``np.float32`` or ``np.float64``."""
+    return request.param

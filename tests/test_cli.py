@@ -1,0 +1,294 @@
+"""The ``fastnn`` command: what it prints, what it writes, and how it fails."""
+
+import io
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import seed_page
+
+import fastnn
+from fastnn import cli, machine
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+pytest.importorskip("matplotlib")
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run the command in an empty folder; what it returns, prints, and prints on stderr."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(arguments)
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The demo, timed once and briefly."""
+    from fastnn import demo
+
+    monkeypatch.setattr(demo, "ROUNDS", 1)
+    monkeypatch.setattr(demo, "DIGITS_ROUNDS", 1)
+    monkeypatch.setattr(demo, "TIMED_ITERATIONS", dict.fromkeys(demo.TIMED_ITERATIONS, 10))
+    return demo
+
+
+def without_colours(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+# -------------------------------------------------------------------------------------------------------------- basics
+
+
+def test_version(run):
+    assert run("--version")[:2] == (0, f"fastnn {fastnn.__version__}\n")
+
+
+def test_module_runs_as_the_command():
+    command = [sys.executable, "-m", "fastnn", "--version"]
+    assert (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {fastnn.__version__}\n"
+    )
+
+
+def test_help_lists_the_commands(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("demo", "info", "warmup"):
+        assert re.search(rf"\b{command}\b", out)
+
+
+@pytest.mark.parametrize("option", ["--seed", "--no-plot", "--output"])
+def test_help_of_the_demo_explains_its_options(run, option):
+    assert option in without_colours(run("demo", "--help")[1])
+
+
+@pytest.mark.parametrize("arguments", [("dmeo",), ("demo", "--seed", "-1"), ("demo", "--seed", "x"), ("info", "x")])
+def test_wrong_usage_ends_with_2(run, arguments):
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+# ---------------------------------------------------------------------------------------------------------------- demo
+
+
+def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_path):
+    code, out, err = run("demo", "--seed", "2", "--output", "new/folder")
+    assert code == 0, err
+    expected = seed_page.BY_SEED[2]
+    for number in (expected.last_error, expected.output_110, expected.output_111):
+        assert out.count(f"{number:.10f}") == 3  # the loop and both back ends
+    for words in ("iterations a second", "times the tutorial's loop", "held-out digits", "time an epoch", "disk cache"):
+        assert words in out
+    assert out.count("Largest difference of a weight between the back ends") == 2
+    accuracies = re.search(r"held-out digits\D+(0\.\d+)\D+(0\.\d+)", out)
+    assert all(float(accuracy) >= 0.96 for accuracy in accuracies.groups())
+    for name in ("error_curve.png", "digits_loss.png"):
+        path = pathlib.Path("new/folder", name)
+        assert str(path) in out
+        assert (tmp_path / path).read_bytes().startswith(PNG)
+
+
+def test_demo_without_plot_writes_nothing(run, quick, tmp_path):
+    assert run("demo", "--no-plot")[0] == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
+    drawn = quick.tutorial.initial_weights
+    monkeypatch.setattr(quick.tutorial, "initial_weights", lambda seed: drawn(seed + 1))
+    monkeypatch.setattr(quick, "interleaved", lambda *_: pytest.fail("timed"))
+    code, out, err = run("demo", "--no-plot")
+    assert code == 1
+    assert re.fullmatch(r"fastnn: .*relative distance.*nothing was timed\n", err)
+    assert "iterations a second" not in out
+
+
+def test_demo_reports_an_output_that_is_no_folder(run, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, err = run("demo", "--output", "file")
+    assert code == 1
+    assert err.startswith("fastnn: ")
+    assert err.count("\n") == 1
+
+
+# -------------------------------------------------------------------------------------------------------------- extras
+
+
+@pytest.mark.parametrize("package", ["typer", "rich"])
+def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "fastnn.commands", raising=False)
+    code, out, err = run("info")
+    assert (code, out) == (1, "")
+    assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn[cli]"\n'
+
+
+def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
+    code, _, err = run("demo")
+    assert code == 1
+    assert "fastnn[cli]" in err
+    assert err.count("\n") == 1
+
+
+def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    code, out, err = run("demo", "--no-plot")
+    assert code == 1
+    assert "iterations a second" in out
+    assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn\[sklearn\].*\n", err)
+
+
+def test_other_import_errors_are_not_hidden(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastnn.commands", None)
+    with pytest.raises(ImportError):
+        cli.main(["info"])
+
+
+# ---------------------------------------------------------------------------------------------------------------- info
+
+
+def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
+    code, out, _ = run("info")
+    assert code == 0
+    assert re.search(rf"numpy +{re.escape(np.__version__)}", out)
+    assert re.search(rf"python +{platform.python_version()}", out)
+    assert str(tmp_path / "kernels") in out.replace("\n", "").replace(" ", "")
+    assert re.search(r"can be written +yes", out)
+    assert re.search(r"vector width +64 bytes", out)
+    assert re.search(r"flush to zero +off", out)
+
+
+def test_info_says_why_the_cache_cannot_be_used(run, tmp_path, monkeypatch):
+    (tmp_path / "kernels").touch()
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
+    code, out, _ = run("info")
+    assert code == 0
+    assert re.search(r"can be written +no: ", out)
+
+
+def test_processor_that_numba_is_told_to_compile_for():
+    code = "from fastnn import machine; c = machine.cpu(); print(c.override, c.register_bytes)"
+    environment = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
+    assert python(code, environment) == "('NUMBA_CPU_NAME=haswell', 'NUMBA_CPU_FEATURES=+avx2,+fma') 32\n"
+    assert python(code, environment | {"NUMBA_CPU_FEATURES": ""}).endswith(" None\n")
+
+
+FLUSH = """
+import ctypes, ctypes.util
+libm = ctypes.CDLL(ctypes.util.find_library("m"))
+environment = (ctypes.c_uint32 * 8)()  # glibc, x86-64: the last word is MXCSR
+libm.fegetenv(environment)
+environment[7] |= 0x8040  # flush to zero, denormals are zero
+libm.fesetenv(environment)
+"""
+
+
+@pytest.mark.skipif(
+    (platform.system(), platform.machine()) != ("Linux", "x86_64") or platform.libc_ver()[0] != "glibc",
+    reason="sets the flag through glibc's structure of x86-64",
+)
+def test_flush_to_zero_is_seen():
+    code = "from fastnn import machine; print(machine.flush_to_zero())"
+    assert python(code) == "False\n"
+    assert python("from fastnn import machine" + FLUSH + "print(machine.flush_to_zero())") == "True\n"
+
+
+def python(code, environment=None):
+    """What a fresh interpreter prints."""
+    import os
+
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+
+
+def test_versions_name_what_is_missing(monkeypatch):
+    real = machine.importlib.metadata.version
+
+    def version(package):
+        if package == "scikit-learn":
+            raise machine.importlib.metadata.PackageNotFoundError(package)
+        return real(package)
+
+    monkeypatch.setattr(machine.importlib.metadata, "version", version)
+    assert machine.versions()["scikit-learn"] == "not installed"
+
+
+# -------------------------------------------------------------------------------------------------- warm-up, progress
+
+
+def test_warmup_compiles_both_dtypes_and_says_where(run):
+    code, out, _ = run("warmup")
+    assert code == 0
+    assert re.search(r"float64.*\d+\.\d\d s", out)
+    assert re.search(r"float32.*\d+\.\d\d s", out)
+    assert str(machine.cache().folder) in out
+
+
+def test_progress_bar_follows_the_training():
+    from rich.console import Console
+
+    from fastnn.progress import ProgressBar
+
+    drawn = io.StringIO()
+    with ProgressBar(Console(file=drawn, force_terminal=True, width=120)) as bar:
+        result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, callbacks=[bar], backend="numpy")
+    assert result.n_epochs == 3
+    last = without_colours(drawn.getvalue())
+    assert "epoch 3/3" in last
+    assert f"loss {result.history.loss[-1]:.6g}" in last
+
+
+def test_progress_on_request_draws_on_stderr(capsys):
+    fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, progress=True, backend="numpy")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "3/3" in err
+
+
+def test_missing_rich_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    with pytest.raises(ImportError, match=r"fastnn\[cli\]"):
+        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], progress=True, backend="numpy")
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def test_error_curve_is_the_tutorials_picture(tmp_path):
+    from fastnn import plotting
+
+    figure = plotting.error_curve({"a": [1.0, 0.5], "b": [1.0, 0.4]})
+    (axes,) = figure.axes
+    assert tuple(figure.get_size_inches()) == (10, 8)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "error")
+    assert axes.get_title() == "Artificial Neural Networks Training"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert list(axes.lines[0].get_xdata()) == [0, 1]
+    first, second = (plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png"))
+    assert first == second
+
+
+def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
+    code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
+    assert "matplotlib.pyplot" not in python(code).split()
