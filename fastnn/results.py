@@ -113,7 +113,12 @@ class Progress:
     def result(self) -> TrainingResult:
         """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
 
-        Valid during the callback that this object was handed to; its stop reason is "running".
+        Its stop reason is "running".
+
+        Raises
+        ------
+        RuntimeError
+            When the training has gone on since the callback was called.
         """
         return self._result()
 

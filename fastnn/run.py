@@ -15,7 +15,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.plan import EpochLoss, Pace, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, TrainingState
 from fastnn.stopping import Patience, Stop, StopReason
 
 Array = NDArray[Any]
@@ -45,6 +45,7 @@ class Run:
         """Epochs that ended in this call."""
         self.stop_reason: StopReason = "running"
         self.divergence = ""
+        self.over = False
 
         counters, stop = state.counters, problem.stop
         self.epochs_before: int = counters.get("epoch", 0)
@@ -123,16 +124,23 @@ class Run:
 
     def progress(self) -> Progress:
         """What callbacks are told."""
+        step = self.state.t
+
+        def result() -> TrainingResult:
+            if self.over or self.state.t != step:
+                raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
+            return self.result("running")
+
         last = next((losses[-1] for losses in reversed(self.losses) if len(losses)), math.nan)
         return Progress(
             epoch=self.n_done,
             n_epochs=self.n_epochs,
             part=self.plan.batch / self.plan.steps_per_epoch,
-            step=self.state.t,
+            step=step,
             loss=float(last),
             validation_loss=self.validation_losses[-1] if self.validation_losses else math.nan,
             seconds=time.perf_counter() - self.started,
-            _result=lambda: self.result("running"),
+            _result=result,
         )
 
     def result(self, reason: StopReason) -> TrainingResult:

@@ -1,9 +1,9 @@
 """train(): the one driver of all back ends.
 
-`train` checks its input and then does chunks of steps until there is a reason to stop. `start.py` makes the state that it
-begins with, `plan.py` says which rows each step sees, `Run.chunk` in `run.py` is the only place where a back end trains.
-What needs Python stands between two chunks: stop rules, callbacks, Ctrl-C, the time limit. A chunk that turns out to
-have gone too far is taken back and done again up to the step wanted, which is exact because a step draws nothing.
+`train` checks its input and then does chunks of steps until there is a reason to stop. `start.py` makes the state that
+it begins with, `plan.py` says which rows each step sees, `Run.chunk` in `run.py` is the only place where a back end
+trains. What needs Python stands between two chunks: stop rules, callbacks, Ctrl-C, the time limit. A chunk that turns
+out to have gone too far is taken back and done again up to the step wanted: exact, because a step draws nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fastnn.optimizers import SGD, Optimizer
 from fastnn.plan import RowPlan
 from fastnn.results import Callback, History, Progress, TrainingResult
 from fastnn.run import Problem, Run
-from fastnn.start import Seed, fresh, resumed, validation_data
+from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import TrainingState
 from fastnn.stopping import Stop, StopReason
 from fastnn.validation import check_data
@@ -165,12 +165,14 @@ def train(
                     observe(now)
                 if ended:
                     answers = [control(now) for control in controllers]  # all are called, whatever the first one says
-                    if any(answer is True for answer in answers):
+                    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
                         run.end("callback")
             run.check_end()
     if interrupt.requested and run.stop_reason != "diverged":
         run.stop_reason = "interrupted"
     result = run.result(run.stop_reason)
+    run.over = True
+    give_back(random_state, seed)
     if run.stop_reason == "diverged" and stop.on_divergence == "raise":
         raise DivergenceError(run.divergence, result)
     return result

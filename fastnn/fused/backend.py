@@ -36,9 +36,9 @@ class NumbaBackend:
         n = len(data.X)
         scratch = make_scratch(network, data.X.dtype, n, ROW_BLOCK)
         scratch.rates[ALPHA] = alpha
-        rule = Rule(SGD.code, 0, float(alpha), 1.0, 1.0, 0.0)
+        rule = Rule(SGD.code, 0, 0, 0, float(alpha), 1.0, 1.0, 0.0)
         loss = kernels.loss_and_gradient(
-            scratch.gradient, _padded(params), scratch, describe(network), rule, _flatten(data), _read_only(np.arange(n))
+            _padded(params), scratch, describe(network), rule, _flatten(data), _read_only(np.arange(n))
         )
         return loss, scratch.gradient[: network.n_params].copy()
 
@@ -52,6 +52,8 @@ class NumbaBackend:
         scratch.rates[HYPER : HYPER + len(hyper)] = hyper
         rule = Rule(
             optimizer.code,
+            optimizer.n_slots,
+            state.storage.shape[1],
             int(optimizer.sequential),
             float(alpha),
             float(getattr(optimizer, "beta_1", 1)),
@@ -60,14 +62,12 @@ class NumbaBackend:
         )
         good = kernels.train_steps(
             state.storage.reshape(-1),
-            state.storage.shape[1],
             state.beta_products,
-            steps.loss,
             scratch,
             describe(network, block),
             rule,
             _flatten(data),
-            Steps(*(_read_only(np.ascontiguousarray(a)) for a in steps)),
+            Steps(*(_read_only(np.ascontiguousarray(a)) for a in steps[:-1]), steps.loss),
         )
         state.t += good if good == len(steps.loss) else good + 1
         return good

@@ -24,19 +24,18 @@ GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)
 
 
 @helper
-def gather_rows(scratch, rows, sample_weight, n_inputs, n_outputs, width):
-    """Note where the rows begin in X and Y, and write their weights; the sum of the weights, in ascending order.
+def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
+    """Note where the `n` rows begin in X and Y, and write their weights; the sum of the weights, in ascending order.
 
     Padding takes the last row's place, which can be read, and weight 0, so nothing of it is used.
     """
-    places, weight, n = scratch.places, scratch.weight, len(rows)
     sum_of_weights = 0.0
     for b in range(width):
-        row = rows[min(b, n - 1)]
-        put(places, b, row * n_inputs)
-        put(places, width + b, row * n_outputs)
+        row = get(rows, min(b, n - 1))
+        put(scratch.rows_of_X, b, row * n_inputs)
+        put(scratch.rows_of_Y, b, row * n_outputs)
         w = get(sample_weight, row) if b < n else get(scratch.zeros, 0)
-        put(weight, b, w)
+        put(scratch.weight, b, w)
         sum_of_weights += w
     return sum_of_weights
 

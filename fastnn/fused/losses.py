@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastnn.fused.elementary import log
 from fastnn.fused.jit import helper
-from fastnn.fused.layers import activation_delta, positive
+from fastnn.fused.layers import positive
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.simd import copysign, fma, is_double, lanes_of, like, load, magnitude, store, where_gt, zero
 from fastnn.network import LOSSES
@@ -101,15 +101,15 @@ _absolute_error = _loss(absolute_error, sign)
 _huber = _loss(huber, huber_derivative)
 _log_loss = _loss(log_loss, difference)
 _cross_entropy = _loss(cross_entropy, difference)
-_poisson_matched = _loss(poisson, difference)
+_matched_poisson = _loss(poisson, difference)
 _poisson = _loss(poisson, poisson_derivative)
 
 
 @helper
-def output_loss(sum_of_l, D, A, slopes, Y, weight, n, width, loss, matched, activation):
-    """The block's loss, lane by lane, to `sum_of_l` (one vector), and delta of the output layer to D (n, width).
+def output_loss(sum_of_l, D, A, Y, weight, n, width, loss, matched):
+    """The block's loss, lane by lane, to `sum_of_l` (one vector), and dL/da to D (n, width): delta if matched.
 
-    A (n, width) holds the outputs, `slopes` f'(z) of those activations that keep it, Y (n, width) the targets.
+    A (n, width) holds the outputs, Y (n, width) the targets.
     """
     if loss == SQUARED_ERROR:
         _squared_error(sum_of_l, D, A, Y, weight, n, width)
@@ -121,9 +121,7 @@ def output_loss(sum_of_l, D, A, slopes, Y, weight, n, width, loss, matched, acti
         _log_loss(sum_of_l, D, A, Y, weight, n, width)
     elif loss == CROSS_ENTROPY:
         _cross_entropy(sum_of_l, D, A, Y, weight, n, width)
-    elif matched:
-        _poisson_matched(sum_of_l, D, A, Y, weight, n, width)
-    else:
+    elif loss == POISSON and matched:
+        _matched_poisson(sum_of_l, D, A, Y, weight, n, width)
+    elif loss == POISSON:
         _poisson(sum_of_l, D, A, Y, weight, n, width)
-    if not matched:
-        activation_delta(D, A, slopes, n, width, activation)

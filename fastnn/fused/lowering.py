@@ -183,9 +183,18 @@ def loop(n, step, state=()):
     for phi, x, y in zip(phis, first, last, strict=True):
         phi.add_incoming(x.value, start)
         phi.add_incoming(y.value, builder.block)
-    builder.branch(test)
+    builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
     return held
+
+
+def _keep_rolled(module):
+    """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
+    compile."""
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
+    loop_id.operands = (loop_id, option)  # a loop's metadata names itself first
+    return loop_id
 
 
 # ------------------------------------------------------------------------------------------- LLVM IR: a few shorthands
@@ -215,8 +224,3 @@ def intrinsic_ir(builder, name, *args):
     kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
     signature = ir.FunctionType(vector, [vector] * len(args))
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{kind}"), args)
-
-
-def data_ir(context, builder, array_type, array, i):
-    """The address of ``array[i]``: no wraparound, no check."""
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [i])

@@ -36,8 +36,11 @@ class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
     layers: NDArray[np.int64]
-    """(n_layers, N_COLUMNS): widths; places of W and b in the flat vector; 0, 1 or fan_out biases; activation code;
+    """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases; activation code;
     first row of the layer's input and output panels in `Scratch.activations`."""
+    n_layers: int
+    n_outputs: int
+    keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
     loss: int  # code of LOSSES
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
@@ -49,6 +52,8 @@ class Rule(NamedTuple):
     """The optimiser in numbers; its constants of the working dtype are in `Scratch.rates`."""
 
     code: int
+    n_slots: int
+    stride: int  # from a vector of the state to the next
     sequential: int
     alpha: float
     beta_1: float
@@ -77,12 +82,12 @@ class Scratch(NamedTuple):
     gradient: NDArray  # (padded n_params,)
     block_gradient: NDArray  # the same, of one block; one vector where a batch is one block
     rates: NDArray  # (N_RATES padded,): what an update multiplies with, rounded once to the working dtype
-    sums: NDArray  # (3 vectors,): the block's loss, the check of the parameters, and the sum of the weights' squares
+    sum_of_l: NDArray  # (1 vector,): the block's loss, lane by lane
+    check: NDArray  # (1 vector,): 0 times each parameter after its update; NaN when one is not finite
+    squares: NDArray  # (1 vector,): the squares of the weights, lane by lane
     zeros: NDArray  # (1 vector,)
-    places: NDArray[np.int64]  # (2 * width,): where each row of the block begins in X, then in Y
-
-
-CHECK, SQUARES = 64, 128  # bytes: where the second and third vector of `sums` begin
+    rows_of_X: NDArray[np.int64]  # (width,): where each row of the block begins in X
+    rows_of_Y: NDArray[np.int64]  # (width,): and in Y
 
 
 def describe(network: Network, block: int = ROW_BLOCK) -> Model:
@@ -96,7 +101,10 @@ def describe(network: Network, block: int = ROW_BLOCK) -> Model:
         line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in
         panel += layer.fan_in
     return Model(
-        table,
+        table.reshape(-1),
+        network.n_layers,
+        network.n_outputs,
+        int(_keeps_slopes(network)),
         LOSSES[network.loss].code,
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
@@ -110,11 +118,10 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
     lanes = ALIGNMENT // dtype.itemsize
     width = -(-min(rows, block) // lanes) * lanes
     panels = sum(network.sizes) * width
-    needs_z = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
     vector = padded_size(network.n_params, dtype)
     sizes = {
         "activations": panels,
-        "slopes": panels if needs_z else lanes,
+        "slopes": panels if _keeps_slopes(network) else lanes,
         "targets": network.n_outputs * width,
         "weight": width,
         "delta": max(network.sizes) * width,
@@ -122,8 +129,11 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,
         "rates": padded_size(N_RATES, dtype),
-        "sums": 3 * lanes,
-        "zeros": lanes,
+        **dict.fromkeys(("sum_of_l", "check", "squares", "zeros"), lanes),
     }
     buffers = {name: aligned_zeros(size, dtype) for name, size in sizes.items()}
-    return Scratch(**buffers, places=aligned_zeros(2 * width, np.int64))
+    return Scratch(**buffers, rows_of_X=aligned_zeros(width, np.int64), rows_of_Y=aligned_zeros(width, np.int64))
+
+
+def _keeps_slopes(network: Network) -> bool:
+    return any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)

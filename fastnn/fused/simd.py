@@ -15,6 +15,7 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import models, register_model
 
 from fastnn.fused.lowering import (
@@ -23,7 +24,6 @@ from fastnn.fused.lowering import (
     Traced,
     compiled,
     const,
-    data_ir,
     intrinsic_ir,
     mask,
     primitive,
@@ -88,21 +88,60 @@ def _(x):
 # ---------------------------------------------------------------------------------------------------------- memory
 
 
+class Place(types.Type):
+    """A place in an array, in compiled code a bare address: nothing to count references of, one word to hand over."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Place({dtype})")
+
+
+@register_model(Place)
+class PlaceModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+def _address(context, builder, a, value, i):
+    """The address of ``a[i]``, `a` an array or a place: no wraparound, no check."""
+    start = context.make_array(a)(context, builder, value).data if isinstance(a, types.Array) else value
+    return builder.gep(start, [i])
+
+
 @primitive
 def at(a, i):
     """The rest of the array, from element `i` on: how a panel or a layer's weights are handed to a function."""
+    assert i >= 0, "a place before the array"
     return a[i:]
 
 
 @compiled(at)
 def _(a, i):
     def codegen(context, builder, sig, args):
-        array = context.make_array(a)(context, builder, args[0])
-        array.data = builder.gep(array.data, [args[1]])  # the shape is left as it is: nothing reads it
-        array.meminfo = ir.Constant(array.meminfo.type, None)  # borrowed: no count of references to keep
-        return array._getvalue()
+        return _address(context, builder, a, *args)
 
-    return a(a, types.intp), codegen
+    return Place(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def places(arguments):
+    """A NamedTuple of arrays and numbers, the arrays as places."""
+    return arguments
+
+
+@compiled(places)
+def _(arguments):
+    kinds = [Place(t.dtype) if isinstance(t, types.Array) else t for t in arguments.types]
+
+    def codegen(context, builder, sig, args):
+        values = cgutils.unpack_tuple(builder, args[0])
+        starts = [
+            _address(context, builder, t, v, const(0)) if isinstance(t, types.Array) else v
+            for t, v in zip(arguments.types, values, strict=True)
+        ]
+        return context.make_tuple(builder, sig.return_type, starts)
+
+    return types.NamedTuple(kinds, arguments.instance_class)(arguments), codegen
 
 
 @primitive
@@ -124,7 +163,7 @@ def lanes_of(a):
 def _pointer(context, builder, array_type, array, i):
     """The address of the vector at ``array[i]`` and its alignment: an element's, for it may begin anywhere."""
     vector = context.get_value_type(Vec(array_type.dtype))
-    address = data_ir(context, builder, array_type, array, i)
+    address = _address(context, builder, array_type, array, i)
     return builder.bitcast(address, vector.as_pointer()), array_type.dtype.bitwidth // 8
 
 
@@ -170,7 +209,7 @@ def put(a, i, x):
 @compiled(put)
 def _(a, i, x):
     def codegen(context, builder, sig, args):
-        builder.store(args[2], data_ir(context, builder, a, *args[:2]))
+        builder.store(args[2], _address(context, builder, a, *args[:2]))
 
     return types.void(a, types.intp, a.dtype), codegen
 
@@ -184,7 +223,7 @@ def get(a, i):
 @compiled(get)
 def _(a, i):
     def codegen(context, builder, sig, args):
-        return builder.load(data_ir(context, builder, a, *args))
+        return builder.load(_address(context, builder, a, *args))
 
     return a.dtype(a, types.intp), codegen
 
@@ -199,9 +238,9 @@ def gather(a, places, i):
 def _(a, places, i):
     def codegen(context, builder, sig, args):
         v = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
-        base = data_ir(context, builder, a, args[0], args[2])
+        base = _address(context, builder, a, args[0], args[2])
         for j in range(sig.return_type.lanes):
-            place = builder.load(data_ir(context, builder, places, args[1], const(j)))
+            place = builder.load(_address(context, builder, places, args[1], const(j)))
             v = builder.insert_element(v, builder.load(builder.gep(base, [place])), ir.Constant(INT32, j))
         return v
 
@@ -218,7 +257,7 @@ def splat(a, i):
 @compiled(splat)
 def _(a, i):
     def codegen(context, builder, sig, args):
-        return splat_ir(builder, builder.load(data_ir(context, builder, a, *args)), sig.return_type.lanes)
+        return splat_ir(builder, builder.load(_address(context, builder, a, *args)), sig.return_type.lanes)
 
     return Vec(a.dtype)(a, types.intp), codegen
 
@@ -483,7 +522,7 @@ def store_totals(rows, vectors):
             totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
             for j in range(0, width, n):
                 row = rows[(g + j) // n]
-                address = data_ir(row.context, builder, row.type, row.value, const(0))
+                address = _address(row.context, builder, row.type, row.value, const(0))
                 part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
                 builder.store(part, builder.bitcast(address, part.type.as_pointer()), align=row.type.dtype.bitwidth // 8)
     else:

@@ -140,20 +140,20 @@ _rprop = _update(2, rprop)
 
 
 @helper
-def update(vectors, stride, gradient, rates, check, low, middle, high, code):
-    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, stride)."""
-    if code == SGD:
-        if len(vectors) == stride:
-            _plain_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-        else:
-            _momentum_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-    elif code == ADAM:
+def update(vectors, gradient, rates, check, low, middle, high, rule):
+    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, rule.stride)."""
+    stride = rule.stride
+    if rule.code == SGD and rule.n_slots == 0:
+        _plain_sgd(vectors, stride, gradient, rates, check, low, middle, high)
+    elif rule.code == SGD:
+        _momentum_sgd(vectors, stride, gradient, rates, check, low, middle, high)
+    elif rule.code == ADAM:
         _adam(vectors, stride, gradient, rates, check, low, middle, high)
-    elif code == ADAMW:
+    elif rule.code == ADAMW:
         _adamw(vectors, stride, gradient, rates, check, low, middle, high)
-    elif code == RMSPROP:
+    elif rule.code == RMSPROP:
         _rmsprop(vectors, stride, gradient, rates, check, low, middle, high)
-    elif code == RPROP:
+    elif rule.code == RPROP:
         _rprop(vectors, stride, gradient, rates, check, low, middle, high)
 
 

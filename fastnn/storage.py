@@ -1,0 +1,293 @@
+"""save and load: a training result as one .npz file, without pickle.
+
+The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
+
+    header            uint8            JSON: format, network, counters, versions; see `_header`
+    params            (n_params,)      the result's parameters
+    vectors           (1 + n_slots, n_params)    the state: parameters, then the optimiser's vectors
+    index             (n_train,)       int64: row order
+    random_state      (624,)           uint32: key of the generator
+    loss, validation_loss              float64: the history
+    validation_rows, best_params       where there are any
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import platform
+import secrets
+import zipfile
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._version import __version__
+from fastnn.errors import ModelFileError
+from fastnn.network import Network
+from fastnn.results import History, TrainingResult
+from fastnn.state import TrainingState
+from fastnn.stopping import STOP_REASONS, StopReason
+
+Array = NDArray[Any]
+
+FORMAT = "fastnn"
+FORMAT_VERSION = 1
+MAX_HEADER_BYTES = 1 << 24
+
+REQUIRED = ("header", "params", "vectors", "index", "random_state", "loss", "validation_loss")
+OPTIONAL = ("validation_rows", "best_params")
+
+# ---------------------------------------------------------------------------------------------------------------- save
+
+
+def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
+    """Write a training result to one .npz file; `load` reads it, and ``train(..., resume=...)`` goes on from it.
+
+    The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
+    file. Data, callbacks and stop rules are not part of it; the optimiser's hyper-parameters are, for information.
+
+    Parameters
+    ----------
+    path : str or path
+        Taken as it is: no ".npz" is added. An existing file is replaced.
+    result : TrainingResult
+
+    Raises
+    ------
+    TypeError
+        When `result` is not a training result.
+    OSError
+        When the file cannot be written.
+    """
+    if not isinstance(result, TrainingResult):
+        raise TypeError(f"save takes a training result, not {type(result).__name__}")
+    state = result.state
+    if state.random_state is None or state.index is None:
+        raise ValueError("the result's state has no row order and no generator: it does not come from `train`")
+    arrays: dict[str, Array] = {
+        "header": np.frombuffer(json.dumps(_header(result)).encode(), np.uint8),
+        "params": result.params,
+        "vectors": state.vectors,
+        "index": state.index,
+        "random_state": state.random_state["state"]["key"],
+        "loss": result.history.loss,
+        "validation_loss": result.history.validation_loss,
+    }
+    for name in OPTIONAL:
+        value = getattr(state, name)
+        if value is not None:
+            arrays[name] = value
+    path = os.path.realpath(path)  # a link stays a link
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _header(result: TrainingResult) -> dict[str, Any]:
+    state = result.state
+    generator = cast(dict[str, Any], state.random_state)
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "network": result.network.to_dict(),
+        "dtype": state.storage.dtype.name,
+        "n_params": state.n_params,
+        "n_vectors": len(state.vectors),
+        "optimizer": state.optimizer,
+        "t": state.t,
+        "batch": state.batch,
+        "beta_products": state.beta_products.tolist(),
+        "random_state": {
+            "pos": int(generator["state"]["pos"]),
+            "has_gauss": int(generator["has_gauss"]),
+            "gauss": float(generator["gauss"]),
+        },
+        "counters": state.counters,
+        "stop_reason": result.stop_reason,
+        "seconds": result.history.seconds,
+        "backend": result.backend if isinstance(result.backend, str) else result.backend.name,
+        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------- load
+
+
+def load(path: str | os.PathLike[str]) -> TrainingResult:
+    """Read a training result that `TrainingResult.save` wrote.
+
+    Nothing in the file is executed, and nothing is allocated that is larger than the file.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    TrainingResult
+        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit.
+
+    Raises
+    ------
+    OSError
+        When there is no such file or it cannot be read.
+    ModelFileError
+        When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
+    """
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        return _result(_arrays(content))
+    except ModelFileError as error:
+        raise ModelFileError(f"{os.fspath(path)}: {error}") from None
+    except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
+        raise ModelFileError(f"{os.fspath(path)}: damaged, or no fastnn file at all ({error})") from error
+
+
+def _arrays(content: bytes) -> dict[str, Array]:
+    """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
+    if not content.startswith(b"PK"):
+        raise ModelFileError("not a fastnn file (it is no .npz archive)")
+    arrays = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        names = [member.filename.removesuffix(".npy") for member in members]
+        unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
+        missing = [name for name in REQUIRED if name not in names]
+        if "header" in missing or len(set(names)) < len(names):
+            raise ModelFileError("not a fastnn file (an .npz archive of something else)")
+        arrays["header"] = _array(archive, members[names.index("header")], len(content))
+        _check_version(_json(arrays["header"]))
+        if unknown or missing:
+            raise ModelFileError(
+                f"damaged: it lacks {missing or 'nothing'} and has the unexpected {unknown or 'nothing'}"
+            )
+        for name, member in zip(names, members, strict=True):
+            arrays[name] = _array(archive, member, len(content))
+    return arrays
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
+    """One array, its checksum tested; its size must be what the archive has for it, not what it says of itself."""
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
+        raise ModelFileError(f"damaged: {member.filename} is not stored as fastnn stores it")
+    stream = io.BytesIO(archive.read(member))
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
+        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}, which is not what its size says")
+    stream.seek(0)
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _json(header: Array) -> dict[str, Any]:
+    if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
+        raise ModelFileError("damaged: its header is no text")
+    value = json.loads(header.tobytes())
+    if not isinstance(value, dict):
+        raise ModelFileError("not a fastnn file (its header is none of fastnn's)")
+    return value
+
+
+def _check_version(header: dict[str, Any]) -> None:
+    if header.get("format") != FORMAT:
+        raise ModelFileError("not a fastnn file (its header is none of fastnn's)")
+    version = header.get("format_version")
+    if version != FORMAT_VERSION:
+        written_by = header.get("versions", {}).get("fastnn", "of another version")
+        raise ModelFileError(
+            f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format "
+            f"{FORMAT_VERSION}"
+        )
+
+
+def _result(arrays: dict[str, Array]) -> TrainingResult:
+    header = _json(arrays["header"])
+    network = Network.from_dict(header["network"])
+    _check_header(header, network)
+    _check_arrays(arrays, header)
+    state = TrainingState.create(arrays["vectors"][0], header["n_vectors"] - 1)
+    state.vectors[...] = arrays["vectors"]
+    state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
+    state.beta_products = np.array(header["beta_products"], np.float64)
+    generator = header["random_state"]
+    state.random_state = {
+        "bit_generator": "MT19937",
+        "state": {"key": arrays["random_state"], "pos": generator["pos"]},
+        "has_gauss": generator["has_gauss"],
+        "gauss": generator["gauss"],
+    }
+    state.index, state.counters = arrays["index"], header["counters"]
+    state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
+    params = arrays["params"]
+    params.flags.writeable = False
+    history = History(arrays["loss"], arrays["validation_loss"], float(header["seconds"]))
+    return TrainingResult(network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"])
+
+
+def _check_header(header: dict[str, Any], network: Network) -> None:
+    """The numbers that training or the generator would take on trust."""
+    generator = header["random_state"]
+    legal = {
+        "dtype": header["dtype"] in ("float32", "float64"),
+        "n_params": header["n_params"] == network.n_params,
+        "n_vectors": isinstance(header["n_vectors"], int) and header["n_vectors"] >= 1,
+        "optimizer": isinstance(header["optimizer"], str),
+        "t": isinstance(header["t"], int) and 0 <= header["t"] < 2**63,
+        "batch": isinstance(header["batch"], int) and header["batch"] >= 0,
+        "beta_products": len(header["beta_products"]) == 2 and all(0 <= b <= 1 for b in header["beta_products"]),
+        "random_state": isinstance(generator["pos"], int)
+        and 0 <= generator["pos"] <= 624
+        and generator["has_gauss"] in (0, 1)
+        and isinstance(generator["gauss"], float),
+        "counters": isinstance(header["counters"], dict),
+        "stop_reason": header["stop_reason"] in STOP_REASONS,
+        "backend": isinstance(header["backend"], str),
+    }
+    for name, fits in legal.items():
+        if not fits:
+            raise ModelFileError(f"damaged: {name} is {header[name]!r} in its header")
+
+
+def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
+    """Dtype and shape against the header, parameters finite, row numbers a permutation."""
+    dtype, n, n_epochs = np.dtype(header["dtype"]), header["n_params"], arrays["loss"].size
+    expected: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "params": (dtype, (n,)),
+        "vectors": (dtype, (header["n_vectors"], n)),
+        "best_params": (dtype, (n,)),
+        "index": (np.int64, (arrays["index"].size,)),
+        "validation_rows": (np.int64, (arrays.get("validation_rows", arrays["index"]).size,)),
+        "random_state": (np.uint32, (624,)),
+        "loss": (np.float64, (n_epochs,)),
+        "validation_loss": (np.float64, (n_epochs if arrays["validation_loss"].size else 0,)),
+    }
+    for name, (kind, shape) in expected.items():
+        if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
+            is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"
+            raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")
+    for name in ("params", "best_params"):
+        if name in arrays and not np.isfinite(arrays[name]).all():
+            raise ModelFileError(f"damaged: {name} must be finite")
+    if not np.isfinite(arrays["vectors"][0]).all():
+        raise ModelFileError("damaged: the state's parameters must be finite")
+    rows = np.concatenate([arrays["index"], arrays.get("validation_rows", arrays["index"][:0])])
+    n_rows = rows.size
+    if not n_rows or rows.min() < 0 or rows.max() >= n_rows or (np.bincount(rows, minlength=n_rows) != 1).any():
+        raise ModelFileError("damaged: its row order does not hold each row once")
