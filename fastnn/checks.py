@@ -15,7 +15,7 @@ def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(legal)}, not {value!r} of type {type(value).__name__}")
     if value in legal:
-        return value
+        return str(value)
     near = difflib.get_close_matches(value.lower(), legal, 1, 0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(f"unknown {name} {value!r}{hint}; one of {', '.join(legal)}")

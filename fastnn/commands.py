@@ -33,6 +33,7 @@ _out = Console(highlight=False)
 _err = Console(stderr=True)
 
 _TITLES = {"loop": "tutorial's loop", "numpy": "numpy", "numba": "numba"}
+_HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
 
 
 def _version(asked: bool) -> None:
@@ -87,7 +88,7 @@ def demo(
     _print_digits(digits_report, seed)
     if plot:
         curves = {f"{name} back end": digits_report.losses[name] for name in work.BACKENDS}
-        figure = plotting.loss_curves(curves, "Handwritten digits, 64-64-10, Adam")
+        figure = plotting.loss_curves(curves, "Handwritten digits, 64-64-10: cross entropy")
         _say_saved("Loss curves", plotting.save(figure, output / "digits_loss.png"))
 
 
@@ -95,7 +96,7 @@ def _print_seed(report: work.SeedReport, seed: int) -> None:
     columns = (work.LOOP, *work.BACKENDS)
     iterations = report.workload.epochs
     table = _table(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", columns)
-    table.add_row(f"error at iteration {iterations - 1}", *(f"{report.errors[name][-1]:.10f}" for name in columns))
+    table.add_row(f"final error (iteration {iterations - 1})", *(f"{report.errors[name][-1]:.10f}" for name in columns))
     for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
         bits = ",".join(f"{bit:.0f}" for bit in row)
         outputs = (f"{report.outputs[name][i, 0]:.10f}" for name in columns)
@@ -103,24 +104,19 @@ def _print_seed(report: work.SeedReport, seed: int) -> None:
     table.add_section()
     _add_rates(table, report.iteration, "iterations a second", columns)
     table.add_row(
-        f"train() of {iterations}, call to result", *(_seconds(report.whole_call[name].median) for name in columns)
+        f"all {iterations} iterations, one call", *(_seconds(report.whole_call[name].median) for name in columns)
     )
     _out.print(table)
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
-    _out.print(
-        f"Timed after the three answers agreed and after a warm-up: medians of {work.ROUNDS} rounds, taken in turn, of "
-        + ", ".join(f"{n:,} iterations ({_TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
-        + ".",
-        style="dim",
-    )
+    calls = ", ".join(f"{n:,} iterations ({_TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
+    _say(f"{_HONESTLY} of {work.ROUNDS} trainings of {calls}, taken in turn.", "dim")
 
 
 def _print_digits(report: work.DigitsReport, seed: int) -> None:
     workload, columns = report.workload, work.BACKENDS
     assert workload.Y_test is not None
-    title = f"Handwritten digits, 64-64-10, {workload.epochs} epochs of batches of {workload.batch_size}, seed {seed}"
-    table = _table(title, columns)
+    table = _table(f"Handwritten digits, 64-64-10, {workload.epochs} epochs, seed {seed}", columns)
     table.add_row(
         f"accuracy on {len(workload.Y_test)} held-out digits", *(f"{report.accuracy[name]:.4f}" for name in columns)
     )
@@ -133,11 +129,7 @@ def _print_digits(report: work.DigitsReport, seed: int) -> None:
     _out.print(table)
     _say_difference(report.weight_difference, workload)
     _say_first_call(report.first_call, workload)
-    _out.print(
-        f"Timed after both answers agreed and after a warm-up: medians of {work.DIGITS_ROUNDS} whole trainings, taken "
-        f"in turn.",
-        style="dim",
-    )
+    _say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:
@@ -157,15 +149,20 @@ def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tu
 
 
 def _say_difference(difference: float, workload: Workload) -> None:
-    _out.print(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
+    _say(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
 
 
 def _say_first_call(seconds: float, workload: Workload) -> None:
-    _out.print(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
+    _say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
 
 
 def _say_saved(what: str, path: Path) -> None:
-    _out.print(f"{what}: {path}", soft_wrap=True, markup=False)
+    _say(f"{what}: {path}")
+
+
+def _say(sentence: str, style: str | None = None) -> None:
+    """Print a sentence; the terminal wraps it, a pipe gets one line."""
+    _out.print(sentence, style=style, soft_wrap=True, markup=False)
 
 
 def _seconds(seconds: float) -> str:
@@ -173,14 +170,14 @@ def _seconds(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} us"
+    return f"{seconds / 1e-6:.3g} µs"
 
 
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on stderr while the body runs; it yields the function that moves the bar on."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_err, transient=True) as progress:
+    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
 
@@ -232,4 +229,4 @@ def warmup() -> None:
     _out.print(table)
     cache = machine.cache()
     kept = f"Not kept: {cache.problem}" if cache.problem else f"Kept in {cache.folder}"
-    _out.print(kept, soft_wrap=True, markup=False)
+    _say(kept)

@@ -164,22 +164,22 @@ class EpochLoss:
             if self._counted is not None:
                 n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
                 rows[n_before[steps.stop[:n_steps]] == n_before[steps.start[:n_steps]]] = 0
-        loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
-        row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
-        return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
+        with np.errstate(over="ignore"):  # losses near the largest number, on the way to divergence
+            loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
+            row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
+            return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
     """Sums of each epoch's values, strictly from left to right, and the sum of the epoch that has not ended."""
-    first = min(len(values), per_epoch - batch) if batch else 0  # values that belong to the epoch under way
-    n_whole = (len(values) - first) // per_epoch
-    sums = np.cumsum(values[first : first + n_whole * per_epoch].reshape(n_whole, per_epoch), axis=1)[:, -1]
-    if first:
-        carry = _running(carry, values[:first])
-        if first < per_epoch - batch:
-            return sums, carry
-        sums = np.concatenate([[carry], sums])
-    return sums, _running(0.0, values[first + n_whole * per_epoch :])
+    left = per_epoch - batch if batch else 0  # steps that the epoch under way still needs
+    if len(values) < left:
+        return np.zeros(0), _running(carry, values)
+    whole, rest = np.split(values[left:], [(len(values) - left) // per_epoch * per_epoch])
+    sums = np.cumsum(whole.reshape(-1, per_epoch), axis=1)[:, -1]
+    if left:
+        sums = np.concatenate([[_running(carry, values[:left])], sums])
+    return sums, _running(0.0, rest)
 
 
 def _running(carry: float, values: NDArray[np.float64]) -> float:

@@ -35,9 +35,8 @@ def error_curve(curves: Mapping[str, ArrayLike], title: str = "Artificial Neural
     matplotlib.figure.Figure
         10 by 8 inches; `save` writes it.
     """
-    figure, axes = _figure()
+    figure, axes = _figure(title, "iteration", "error")
     _draw(axes, curves, first=0)
-    axes.set(title=title, xlabel="iteration", ylabel="error")
     axes.set_ylim(bottom=0)
     return figure
 
@@ -57,12 +56,15 @@ def loss_curves(curves: Mapping[str, ArrayLike], title: str) -> Figure:
     matplotlib.figure.Figure
         10 by 8 inches; `save` writes it.
     """
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    figure, axes = _figure()
+    figure, axes = _figure(title, "epoch", "mean training loss")
+    axes.set_yscale("log")
     _draw(axes, curves, first=1)
-    axes.set(title=title, xlabel="epoch", ylabel="mean training loss (cross entropy)", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     return figure
 
 
@@ -74,8 +76,8 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _figure() -> tuple[Figure, Axes]:
-    """Return an empty figure that belongs to no window, whatever back end the user's matplotlib is set to."""
+def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
+    """Return an empty figure and its axes; it belongs to no window, whatever back end the user's matplotlib is set to."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -85,6 +87,10 @@ def _figure() -> tuple[Figure, Axes]:
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, fontsize=18, pad=14)
+    axes.set_xlabel(xlabel, fontsize=14)
+    axes.set_ylabel(ylabel, fontsize=14)
+    axes.tick_params(labelsize=12)
     return figure, axes
 
 
@@ -96,7 +102,3 @@ def _draw(axes: Axes, curves: Mapping[str, ArrayLike], first: int) -> None:
         axes.plot(np.arange(first, first + len(y)), y, label=label, **_STYLES[i % len(_STYLES)])
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=13)
-    axes.title.set_fontsize(17)
-    axes.xaxis.label.set_fontsize(14)
-    axes.yaxis.label.set_fontsize(14)
-    axes.tick_params(labelsize=12)

@@ -91,6 +91,8 @@ def _new_random_state() -> np.random.RandomState:
 
 def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:
     """The data that the stop rules ask to validate on: a copy of the rows that were split off, or the given arrays."""
+    if state.validation_rows is not None and not data.sample_weight[state.index].any():
+        raise ValueError("sample_weight is 0 for all rows that are left to train on")
     if stop.validation is None:
         return None
     if isinstance(stop.validation, (int, float)):
@@ -104,9 +106,8 @@ def validation_data(network: Network, data: Data, state: TrainingState, stop: St
             part = check_data(network, X, Y, weight, assume_finite)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
-    for rows, what in ((part.sample_weight, "validate"), (data.sample_weight[state.index], "train")):
-        if not rows.any():
-            raise ValueError(f"sample_weight is 0 for all of the {len(rows)} rows to {what} on")
+    if not part.sample_weight.any():
+        raise ValueError("sample_weight is 0 for all rows that were split off for validation")
     return part
 
 

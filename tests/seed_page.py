@@ -1,6 +1,7 @@
 """The numbers of the tutorial's network that every implementation of it must reproduce (rtol 1e-10).
 
 Weights from ``RandomState(seed)``: ``randn(3, 5)``, then ``randn(5, 1)``; biases 1; 100 iterations in float64.
+`test_numbers_are_those_of_exact_arithmetic` recomputes them with 30 digits.
 """
 
 from typing import NamedTuple
@@ -57,7 +58,7 @@ BY_SEED = {
         0.012709674679951991,
         1.2562004371793745,
         0.32184549778200616,
-        0.04728102097152051,
+        0.04728101897152051,
         0.9247260207571257,
     ),
 }

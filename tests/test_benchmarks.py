@@ -6,6 +6,7 @@ import pathlib
 import re
 import runpy
 
+import mpmath
 import numpy as np
 import pytest
 import seed_page
@@ -17,6 +18,45 @@ from fastnn.timing import DifferentAnswerError, Timing, check_same_answer, inter
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 
 # ----------------------------------------------------------------------------------------------------------- the loop
+
+
+@pytest.mark.parametrize("seed", seed_page.BY_SEED)
+def test_numbers_are_those_of_exact_arithmetic(seed):
+    """The tutorial's mathematics once more, in scalars of 30 digits: no array, no rounding that could be shared."""
+    with mpmath.workdps(30):
+        found = exact_numbers(seed)
+        for number, expected in zip(found, seed_page.BY_SEED[seed], strict=True):
+            assert abs(number / expected - 1) < 1e-13
+
+
+def exact_numbers(seed):
+    """The fields of `seed_page.Numbers`."""
+    drawn = tutorial.initial_weights(seed)
+    w1, w2 = mpmath.matrix(drawn.w1.tolist()), mpmath.matrix(drawn.w2.tolist())
+    b1 = b2 = mpmath.mpf(1)
+    rows = [(mpmath.matrix([row]), int(y)) for row, (y,) in zip(tutorial.X.tolist(), tutorial.Y, strict=True)]
+
+    def sigmoid(z):
+        return 1 / (1 + mpmath.exp(-z))
+
+    def forward(x):
+        a1 = (x * w1).apply(lambda z: sigmoid(z + b1))
+        return a1, sigmoid((a1 * w2)[0] + b2)
+
+    errors = []
+    for _ in range(100):
+        passed = [(x, y, *forward(x)) for x, y in rows]
+        errors.append(sum((y - a2) ** 2 / 2 for _, y, _, a2 in passed))
+        d2 = [(a2 - y) * a2 * (1 - a2) for _, y, _, a2 in passed]
+        for d, (_, _, a1, _) in zip(d2, passed, strict=True):
+            w2 -= d * a1.T
+        b2 -= b2 * sum(d2)
+        d1 = [[d * w2[j] * a1[j] * (1 - a1[j]) for j in range(5)] for d, (_, _, a1, _) in zip(d2, passed, strict=True)]
+        for d, (x, *_) in zip(d1, passed, strict=True):
+            w1 -= x.T * mpmath.matrix([d])
+        b1 -= b1 * sum(map(sum, d1))
+    outputs = [forward(mpmath.matrix([row]))[1] for row in tutorial.X_TEST.tolist()]
+    return errors[0], errors[-1], b1, b2, *outputs
 
 
 @pytest.mark.parametrize("seed", seed_page.BY_SEED)

@@ -13,6 +13,7 @@ import seed_page
 
 import fastnn
 from fastnn import cli, machine
+from fastnn._version import __version__
 
 pytest.importorskip("typer")
 pytest.importorskip("rich")
@@ -47,6 +48,12 @@ def quick(monkeypatch):
     return demo
 
 
+def uninstall(monkeypatch, package):
+    """Make a package look as if it were not installed."""
+    for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 def without_colours(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
@@ -55,13 +62,13 @@ def without_colours(text):
 
 
 def test_version(run):
-    assert run("--version")[:2] == (0, f"fastnn {fastnn.__version__}\n")
+    assert run("--version")[:2] == (0, f"fastnn {__version__}\n")
 
 
 def test_module_runs_as_the_command():
     command = [sys.executable, "-m", "fastnn", "--version"]
     assert (
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {fastnn.__version__}\n"
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {__version__}\n"
     )
 
 
@@ -132,7 +139,7 @@ def test_demo_reports_an_output_that_is_no_folder(run, tmp_path):
 
 @pytest.mark.parametrize("package", ["typer", "rich"])
 def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypatch, package):
-    monkeypatch.setitem(sys.modules, package, None)
+    uninstall(monkeypatch, package)
     monkeypatch.delitem(sys.modules, "fastnn.commands", raising=False)
     code, out, err = run("info")
     assert (code, out) == (1, "")
@@ -140,7 +147,7 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
 
 
 def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    uninstall(monkeypatch, "matplotlib")
     monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
     code, _, err = run("demo")
     assert code == 1
@@ -149,7 +156,7 @@ def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
 
 
 def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
+    uninstall(monkeypatch, "sklearn")
     code, out, err = run("demo", "--no-plot")
     assert code == 1
     assert "iterations a second" in out
@@ -267,7 +274,7 @@ def test_progress_on_request_draws_on_stderr(capsys):
 
 
 def test_missing_rich_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rich", None)
+    uninstall(monkeypatch, "rich")
     with pytest.raises(ImportError, match=r"fastnn\[cli\]"):
         fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], progress=True, backend="numpy")
 

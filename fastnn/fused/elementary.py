@@ -1,8 +1,10 @@
 """Elementary functions on SIMD vectors: exp, expm1, log, log1p, tanh, sigmoid, softplus.
 
-Every function is right to 2 ULP over all of float64 and float32, subnormal numbers included, and passes NaN, infinities
-and signed zeros as IEEE 754 recommends. There is no table, no branch, no call of the C library, no conversion between
-integers and floats; `fma` stands wherever it is meant.
+Each is within 2 ULP of the truth in all of float64 and float32, subnormal arguments and results included, and takes
+and gives NaN, infinities and signed zeros as C's functions do. No table, no branch, no call of the C library and no
+conversion between integers and floats, which AVX2 lacks for float64; fused multiplication and addition only where it
+says `fma`. The errors stated are the largest ones met: in float32 of all 2**32 arguments, in float64 of some 10**7,
+most of them where the function is at its worst. tests/test_elementary.py measures them.
 """
 
 from __future__ import annotations
@@ -11,10 +13,23 @@ import math
 from dataclasses import dataclass
 
 from fastnn.fused.lowering import traced_vector
-from fastnn.fused.simd import copysign, exponent, fma, fraction, is_double, like, magnitude, pow2, rounding, where_gt
+from fastnn.fused.simd import (
+    copysign,
+    exponent,
+    fma,
+    fraction,
+    is_double,
+    like,
+    magnitude,
+    maximum,
+    pow2,
+    rounding,
+    where_gt,
+)
 
 LOG2_E = 1 / math.log(2)
-SCALE = 64  # results that may be subnormal are computed as 2**64 times themselves and scaled once, at the end
+SCALE = 64  # what may be subnormal is computed as 2**64 times itself and rounded to a subnormal number once, at the end
+TANH_WINDOW = (0.43, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,20 +116,20 @@ def _polynomial(x, coefficients):
 
 
 def _at_least(x, low):
-    """`x` or `low` where x is below it; NaN stays NaN."""
-    return where_gt(like(x, low), x, like(x, low), x)
+    """`x`, or `low` where x is below it; NaN stays NaN."""
+    return maximum(like(x, low), x)
 
 
-def _between(x, low, high):
-    x = _at_least(x, low)
+def _at_most(x, high):
     return where_gt(x, like(x, high), like(x, high), x)
 
 
 def _exp_parts(x, times=1, shift=0, fine=False):
     """(t, m) with e**(times x) = 2**k (1 + times m) and pow2(t) = 2**(k + shift): Cody and Waite's reduction.
 
-    k is the integer nearest to the exponent of 2, `times` is 1, -1, 2 or -2. With `fine` m is more accurate, one
-    operation later: for results near 0, in which 1 + times m is all but cancelled.
+    k is rounded by the addition of a number so large that its last bit counts ones, which leaves k in the low bits of
+    t; `times`, 1, -1, 2 or -2, goes into the constants and costs nothing. With `fine` m is more accurate and two
+    operations later: for results near 0, in which 1 + times m is all but cancelled.
     """
     c = _constants(x)
     origin = like(x, rounding(x) + shift)
@@ -131,8 +146,13 @@ def _exp_parts(x, times=1, shift=0, fine=False):
 
 @traced_vector
 def exp(x):
+    """e**x: ``2**k + 2**k m``, rounded once. It is computed as 2**64 times itself, for x > 0 as 2**-64 times, so that
+    the power of two is a normal number; the last factor overflows or rounds to a subnormal number where it should.
+
+    At most 1.02 ULP in float64 (at 105.01745406387386), 1.07 in float32 (at -5.842026).
+    """
     c = _constants(x)
-    x = _between(x, c.underflow, c.overflow)
+    x = _at_most(_at_least(x, c.underflow), c.overflow)
     t, m = _exp_parts(x)
     zero = like(x, 0.0)
     s = pow2(t + where_gt(x, zero, like(x, -SCALE), like(x, SCALE)))
@@ -141,16 +161,27 @@ def exp(x):
 
 @traced_vector
 def expm1(x):
+    """e**x - 1: twice ``(2**k - 1) / 2 + 2**k / 2 m``, for 2**k alone may overflow; x itself where it is small.
+
+    At most 1.62 ULP in float64 (at 0.3591110870857198), 1.59 in float32 (at 0.38425028).
+    """
     c = _constants(x)
-    t, m = _exp_parts(_between(x, c.saturation, c.overflow), shift=-1, fine=True)
-    s = pow2(t)  # half of 2**k, which may overflow
+    t, m = _exp_parts(_at_most(_at_least(x, c.saturation), c.overflow), shift=-1, fine=True)
+    s = pow2(t)
     return where_gt(like(x, c.linear), magnitude(x), x, fma(s, m, s - 0.5) * 2.0)
 
 
 @traced_vector
 def sigmoid(x):
+    """1 / (1 + e**-x), all of it times 2**-64: the division then rounds to a subnormal result if it has to.
+
+    ``1 + 2**k m`` comes first: ``1 + 2**k`` would lose the 1 at k = 53. The two additions cost at most 1.5 ULP of the
+    result (where the sum is just above 1 or 2 and m all but exact) and the division half an ULP: never more than 2.
+
+    At most 1.9994 ULP in float64 (at -0.00026641514895168865), 1.9991 in float32 (at -0.0003449918).
+    """
     c = _constants(x)
-    t, m = _exp_parts(_between(x, c.underflow, -c.saturation), times=-1, shift=-SCALE)
+    t, m = _exp_parts(_at_most(_at_least(x, c.underflow), -c.saturation), times=-1, shift=-SCALE)
     s = pow2(t)
     one = like(x, 2.0**-SCALE)
     return one / (s + fma(-s, m, one))
@@ -158,17 +189,27 @@ def sigmoid(x):
 
 @traced_vector
 def tanh(x):
+    """(1 - e**-2|x|) / (1 + e**-2|x|) with the sign of x; each of the two is rounded once, after exact steps.
+
+    A rounding error is large beside a number just above a power of two. In TANH_WINDOW, where tanh is just below one,
+    that would be too much, so both are multiplied by 1.375 there.
+
+    At most 1.94 ULP in float64 (at 0.12522961192271412), 1.96 in float32 (at 0.12502617).
+    """
     c = _constants(x)
     y = magnitude(x)
-    high = like(x, c.saturation * -0.5)
-    one = where_gt(y, like(x, 0.43), where_gt(like(x, 1.0), y, like(x, 1.375), like(x, 1.0)), like(x, 1.0))
-    t, m = _exp_parts(where_gt(y, high, high, y), times=-2, shift=1, fine=True)
+    low, high = (like(x, bound) for bound in TANH_WINDOW)
+    unit = like(x, 1.0)
+    one = where_gt(y, low, where_gt(high, y, like(x, 1.375), unit), unit)
+    t, m = _exp_parts(_at_most(y, c.saturation * -0.5), times=-2, shift=1, fine=True)
     s = pow2(t) * one
     return copysign(fma(s, m, fma(s, like(x, -0.5), one)) / fma(-s, m, fma(s, like(x, 0.5), one)), x)
 
 
 def _log_parts(k, f):
-    """``k ln(2) + log(1 + f)``, sqrt(1/2) <= 1 + f <= sqrt(2): the method of fdlibm's e_log.c."""
+    """``k ln(2) + log(1 + f)``, sqrt(1/2) <= 1 + f <= sqrt(2): the method of fdlibm's e_log.c, with
+    ``log(1 + f) = f - (f**2 / 2 - s (f**2 / 2 + s**2 p(s**2)))``.
+    """
     c = _constants(f)
     s = f / (f + 2.0)
     z = s * s
@@ -188,6 +229,10 @@ def _log_special(x, y):
 
 @traced_vector
 def log(x):
+    """ln(x): x = 2**k (1 + f), subnormal x scaled first.
+
+    At most 0.87 ULP in float64 (at 1.4125224805219048), 0.84 in float32 (at 1.4133185).
+    """
     tiny = like(x, _constants(x).tiny)
     normal = where_gt(tiny, x, x * 2.0**SCALE, x)
     k = exponent(normal) - where_gt(tiny, x, like(x, SCALE), like(x, 0.0))
@@ -196,6 +241,10 @@ def log(x):
 
 @traced_vector
 def log1p(x):
+    """ln(1 + x): the logarithm of the rounded sum, with what rounding took from it added to f.
+
+    At most 1.40 ULP in float64 (at 0.4196539389068464), 1.40 in float32 (at 0.42084107).
+    """
     c = _constants(x)
     u = x + 1.0
     back = u - 1.0
@@ -208,6 +257,10 @@ def log1p(x):
 
 @traced_vector
 def softplus(x):
+    """ln(1 + e**x) = max(x, 0) + log1p(e**-|x|): e**-|x| as in `exp`, its logarithm as in `log1p`, k being 0 or 1.
+
+    At most 1.68 ULP in float64 (at -0.8088378256120702), 1.68 in float32 (at -1.2646601).
+    """
     c = _constants(x)
     t, m = _exp_parts(_at_least(-magnitude(x), c.underflow), shift=SCALE)
     s = pow2(t)
@@ -216,4 +269,4 @@ def softplus(x):
     k = exponent(u)  # 0 or 1
     f = fma(e - (u - 1.0), 1.0 - k * 0.5, fraction(u) - 1.0)
     y = where_gt(like(x, c.linear), e, e, _log_parts(k, f))
-    return where_gt(x, like(x, 0.0), x, like(x, 0.0)) + y
+    return maximum(x, like(x, 0.0)) + y

@@ -25,6 +25,7 @@ import numba
 import numpy as np
 from numba import config, njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.registry import cpu_target
 
 KERNEL_REVISION = 1
 """Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
@@ -51,6 +52,15 @@ def entry(function):
         except (OSError, RuntimeError) as problem:
             _warn_once(f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}")
     return dispatcher
+
+
+def cpu_has(feature: str) -> bool:
+    """Whether code is compiled for a CPU with this feature of LLVM's, such as "avx512f".
+
+    It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
+    """
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return f"+{feature}" in features.split(",")
 
 
 def cache_folder() -> pathlib.Path:

@@ -25,7 +25,8 @@ from fastnn.fused.model import (
     SCALE,
     WEIGHT,
 )
-from fastnn.fused.simd import at, get, lanes, load, places, put, store, total, zero
+from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
+from fastnn.fused.sums import total
 from fastnn.fused.tiles import inner_product, product
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
 

@@ -7,15 +7,28 @@ import math
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import loop, traced
-from fastnn.fused.simd import at, fma, gather, get, lanes, lanes_of, like, load, maximum, put, store, total, where_gt, zero
+from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
+from fastnn.fused.simd import fma, like, maximum, where_gt
+from fastnn.fused.sums import total
 from fastnn.network import ACTIVATIONS
 
 IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFTMAX, EXP = (
     ACTIVATIONS[name].code
-    for name in (
-        "identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu", "softmax", "exp",
-    )
-)  # fmt: skip
+    for name in [
+        "identity",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "softplus",
+        "silu",
+        "gelu",
+        "softmax",
+        "exp",
+    ]
+)
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)
@@ -253,7 +266,7 @@ def activation_delta(D, A, slopes, n, width, code):
         _d_selu(D, A, n * width)
     elif code == SOFTPLUS:
         _d_softplus(D, A, n * width)
-    elif code == SILU or code == GELU:
+    elif code in (SILU, GELU):
         _d_product(D, slopes, n * width)
     elif code == SOFTMAX:
         _d_softmax(D, A, n, width)

@@ -6,12 +6,12 @@ from fastnn.fused.elementary import log
 from fastnn.fused.jit import helper
 from fastnn.fused.layers import positive
 from fastnn.fused.lowering import loop, traced
-from fastnn.fused.simd import copysign, fma, is_double, lanes_of, like, load, magnitude, store, where_gt, zero
+from fastnn.fused.places import lanes_of, load, store, zero
+from fastnn.fused.simd import copysign, fma, is_double, like, magnitude, where_gt
 from fastnn.network import LOSSES
 
 SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, LOG_LOSS, CROSS_ENTROPY, POISSON = (
-    LOSSES[name].code
-    for name in ("squared_error", "absolute_error", "huber", "log_loss", "cross_entropy", "poisson")
+    LOSSES[name].code for name in ("squared_error", "absolute_error", "huber", "log_loss", "cross_entropy", "poisson")
 )
 
 

@@ -190,7 +190,8 @@ def loop(n, step, state=()):
 
 def _keep_rolled(module):
     """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
-    compile."""
+    compile.
+    """
     option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
     loop_id.operands = (loop_id, option)  # a loop's metadata names itself first
@@ -219,7 +220,8 @@ def splat_ir(builder, x, n):
 
 def intrinsic_ir(builder, name, *args):
     """A call of LLVM's intrinsic `name` on vectors of one type; none of those used here becomes a libm call where the
-    CPU has the instruction."""
+    CPU has the instruction.
+    """
     vector = args[0].type
     kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
     signature = ir.FunctionType(vector, [vector] * len(args))

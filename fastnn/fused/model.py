@@ -36,8 +36,8 @@ class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
     layers: NDArray[np.int64]
-    """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases; activation code;
-    first row of the layer's input and output panels in `Scratch.activations`."""
+    """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases;
+    activation code; first row of the layer's input and output panels in `Scratch.activations`."""
     n_layers: int
     n_outputs: int
     keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)

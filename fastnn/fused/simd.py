@@ -4,7 +4,7 @@ A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every prim
 meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
 `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
 
-Arrays are one-dimensional and contiguous; an index is in elements and a vector may begin at any element.
+`places.py` reads and writes them, `sums.py` adds up their lanes; nowhere else is LLVM's IR written.
 """
 
 from __future__ import annotations
@@ -15,20 +15,9 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.fused.lowering import (
-    INT32,
-    INT64,
-    Traced,
-    compiled,
-    const,
-    intrinsic_ir,
-    mask,
-    primitive,
-    splat_ir,
-)
+from fastnn.fused.lowering import INT64, Traced, compiled, intrinsic_ir, primitive, splat_ir
 
 VECTOR_BYTES = 64
 
@@ -82,184 +71,10 @@ for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), (
 
 @compiled(operator.neg, Vec)
 def _(x):
-    return isinstance(x, Vec) and (x(x), lambda context, builder, sig, args: builder.fneg(args[0])) or None
+    return (isinstance(x, Vec) and (x(x), lambda context, builder, sig, args: builder.fneg(args[0]))) or None
 
 
-# ---------------------------------------------------------------------------------------------------------- memory
-
-
-class Place(types.Type):
-    """A place in an array, in compiled code a bare address: nothing to count references of, one word to hand over."""
-
-    def __init__(self, dtype):
-        self.dtype = dtype
-        super().__init__(name=f"Place({dtype})")
-
-
-@register_model(Place)
-class PlaceModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
-
-
-def _address(context, builder, a, value, i):
-    """The address of ``a[i]``, `a` an array or a place: no wraparound, no check."""
-    start = context.make_array(a)(context, builder, value).data if isinstance(a, types.Array) else value
-    return builder.gep(start, [i])
-
-
-@primitive
-def at(a, i):
-    """The rest of the array, from element `i` on: how a panel or a layer's weights are handed to a function."""
-    assert i >= 0, "a place before the array"
-    return a[i:]
-
-
-@compiled(at)
-def _(a, i):
-    def codegen(context, builder, sig, args):
-        return _address(context, builder, a, *args)
-
-    return Place(a.dtype)(a, types.intp), codegen
-
-
-@primitive
-def places(arguments):
-    """A NamedTuple of arrays and numbers, the arrays as places."""
-    return arguments
-
-
-@compiled(places)
-def _(arguments):
-    kinds = [Place(t.dtype) if isinstance(t, types.Array) else t for t in arguments.types]
-
-    def codegen(context, builder, sig, args):
-        values = cgutils.unpack_tuple(builder, args[0])
-        starts = [
-            _address(context, builder, t, v, const(0)) if isinstance(t, types.Array) else v
-            for t, v in zip(arguments.types, values, strict=True)
-        ]
-        return context.make_tuple(builder, sig.return_type, starts)
-
-    return types.NamedTuple(kinds, arguments.instance_class)(arguments), codegen
-
-
-@primitive
-def lanes(a):
-    """Lanes of a vector of array a's dtype; a constant of the compiled code (an itemsize is not)."""
-    return VECTOR_BYTES // a.itemsize
-
-
-@compiled(lanes)
-def _(a):
-    return types.intp(a), lambda context, builder, sig, args: const(Vec(a.dtype).lanes)
-
-
-def lanes_of(a):
-    """The same, a Python integer also while tracing."""
-    return Vec(a.type.dtype).lanes if isinstance(a, Traced) else lanes(a)
-
-
-def _pointer(context, builder, array_type, array, i):
-    """The address of the vector at ``array[i]`` and its alignment: an element's, for it may begin anywhere."""
-    vector = context.get_value_type(Vec(array_type.dtype))
-    address = _address(context, builder, array_type, array, i)
-    return builder.bitcast(address, vector.as_pointer()), array_type.dtype.bitwidth // 8
-
-
-@primitive
-def load(a, i):
-    """The vector ``a[i : i + lanes(a)]``."""
-    v = a[i : i + lanes(a)].view(Lanes).copy()
-    assert i >= 0 and v.nbytes == VECTOR_BYTES, "load outside the array"
-    return v
-
-
-@compiled(load)
-def _(a, i):
-    def codegen(context, builder, sig, args):
-        address, align = _pointer(context, builder, a, *args)
-        return builder.load(address, align=align)
-
-    return Vec(a.dtype)(a, types.intp), codegen
-
-
-@primitive
-def store(a, i, v):
-    """``a[i : i + lanes(a)] = v``"""
-    assert v.dtype == a.dtype and 0 <= i <= a.size - v.size, "store outside the array or of another dtype"
-    a[i : i + v.size] = v
-
-
-@compiled(store)
-def _(a, i, v):
-    def codegen(context, builder, sig, args):
-        address, align = _pointer(context, builder, a, *args[:2])
-        builder.store(args[2], address, align=align)
-
-    return (types.void(a, types.intp, v), codegen) if v == Vec(a.dtype) else None
-
-
-@primitive
-def put(a, i, x):
-    """``a[i] = x``, one number, without Numba's wraparound of negative indices."""
-    a[i] = x
-
-
-@compiled(put)
-def _(a, i, x):
-    def codegen(context, builder, sig, args):
-        builder.store(args[2], _address(context, builder, a, *args[:2]))
-
-    return types.void(a, types.intp, a.dtype), codegen
-
-
-@primitive
-def get(a, i):
-    """``a[i]``, one number, without Numba's wraparound of negative indices."""
-    return a[i]
-
-
-@compiled(get)
-def _(a, i):
-    def codegen(context, builder, sig, args):
-        return builder.load(_address(context, builder, a, *args))
-
-    return a.dtype(a, types.intp), codegen
-
-
-@primitive
-def gather(a, places, i):
-    """``a[places[j] + i]`` in lane j."""
-    return a[places[: lanes(a)] + i].view(Lanes)
-
-
-@compiled(gather)
-def _(a, places, i):
-    def codegen(context, builder, sig, args):
-        v = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
-        base = _address(context, builder, a, args[0], args[2])
-        for j in range(sig.return_type.lanes):
-            place = builder.load(_address(context, builder, places, args[1], const(j)))
-            v = builder.insert_element(v, builder.load(builder.gep(base, [place])), ir.Constant(INT32, j))
-        return v
-
-    return Vec(a.dtype)(a, places, types.intp), codegen
-
-
-@primitive
-def splat(a, i):
-    """``a[i]`` in every lane"""
-    assert i >= 0
-    return np.full(lanes(a), a[i]).view(Lanes)
-
-
-@compiled(splat)
-def _(a, i):
-    def codegen(context, builder, sig, args):
-        return splat_ir(builder, builder.load(_address(context, builder, a, *args)), sig.return_type.lanes)
-
-    return Vec(a.dtype)(a, types.intp), codegen
+# ------------------------------------------------------------------------------------------------------ arithmetic
 
 
 @primitive
@@ -271,21 +86,6 @@ def like(v, x):
 @compiled(like)
 def _(v, x):
     return v(v, v.elem), lambda context, builder, sig, args: splat_ir(builder, args[1], v.lanes)
-
-
-@primitive
-def zero(a):
-    """A vector of zeros of array a's dtype."""
-    return np.zeros(lanes(a), a.dtype).view(Lanes)
-
-
-@compiled(zero)
-def _(a):
-    return Vec(a.dtype)(a), lambda context, builder, sig, args: ir.Constant(context.get_value_type(sig.return_type), None)
-
-
-
-# ------------------------------------------------------------------------------------------------------ arithmetic
 
 
 def _fma32(a, x, c):
@@ -487,59 +287,3 @@ def _bits_ir(builder, v):
     """The elements of the vector as integers, and how to write such a vector of one integer."""
     ints = ir.VectorType(ir.IntType(32 if isinstance(v.type.element, ir.FloatType) else 64), v.type.count)
     return builder.bitcast(v, ints), lambda i: ir.Constant(ints, [i] * ints.count)
-
-
-# -------------------------------------------------------------------------------------- sums: halves onto halves
-
-
-@primitive
-def total(a):
-    """The sum of the lanes."""
-    a = a.view(np.ndarray)
-    while a.size > 1:
-        a = a[: a.size // 2] + a[a.size // 2 :]
-    return a[0]
-
-
-@compiled(total)
-def _(a):
-    def codegen(context, builder, sig, args):
-        x = args[0]
-        while n := x.type.count // 2:
-            low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))
-            x = builder.fadd(low, high)
-        return builder.extract_element(x, ir.Constant(INT32, 0))
-
-    return a.elem(a), codegen
-
-
-def store_totals(rows, vectors):
-    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row; part of a traced function."""
-    n, width = len(vectors) // len(rows), lanes_of(rows[0])
-    if isinstance(rows[0], Traced) and len(vectors) % width == 0 == width % n:
-        for g in range(0, len(vectors), width):  # a vector of totals at once, which is some rows of results
-            builder = rows[0].builder
-            totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
-            for j in range(0, width, n):
-                row = rows[(g + j) // n]
-                address = _address(row.context, builder, row.type, row.value, const(0))
-                part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
-                builder.store(part, builder.bitcast(address, part.type.as_pointer()), align=row.type.dtype.bitwidth // 8)
-    else:
-        for j, v in enumerate(vectors):
-            put(rows[j // n], j % n, total(v))
-
-
-def _totals_ir(builder, vectors):
-    """As many vectors as a vector has lanes -> the vector of their totals, each by the tree of `total`."""
-    n, half = len(vectors), len(vectors) // 2
-    while half:
-        low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *range(n, n + half))]
-        high = [k + half for k in low]
-        pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
-        vectors = [
-            builder.fadd(builder.shuffle_vector(x, y, mask(low)), builder.shuffle_vector(x, y, mask(high)))
-            for x, y in pairs
-        ]
-        half //= 2
-    return vectors[0]

@@ -8,29 +8,16 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 
 from __future__ import annotations
 
-from llvmlite import binding
-from numba import config
-
-from fastnn.fused.jit import helper
+from fastnn.fused.jit import cpu_has, helper
 from fastnn.fused.lowering import loop, traced
-from fastnn.fused.simd import at, fma, lanes_of, load, splat, store, store_totals, zero
+from fastnn.fused.places import at, lanes_of, load, splat, store, zero
+from fastnn.fused.simd import fma
+from fastnn.fused.sums import store_totals
 
-
-def _registers_of_64_bytes():
-    """How many whole vectors the CPU's registers hold: 32 with AVX-512, 8 with AVX2, 8 with NEON, 4 with SSE."""
-    if config.CPU_FEATURES is not None:
-        features = config.CPU_FEATURES
-        name = config.CPU_NAME or ""
-    else:
-        features = ",".join(f"+{k}" for k, on in binding.get_host_cpu_features().items() if on)
-        name = config.CPU_NAME or binding.get_host_cpu_name()
-    wide = "+avx512f" in features or (not features and ("avx512" in name or name.startswith("znver4")))
-    return 32 if wide else 8
-
-
-# (rows, vectors): tall tiles share the loaded panel, wide ones the broadcast weight; rows x vectors accumulators
-# plus one row of operands must fit the registers.
-PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if _registers_of_64_bytes() == 32 else {1: (6, 4, 2, 1)}
+# {vectors: rows of the tiles} from the widest tile to the narrowest, the tallest first. rows x vectors sums and the
+# vectors of the panel that they take in must fit the registers: 32 of 64 bytes with AVX-512; elsewhere 16 of 32 bytes (AVX2),
+# 32 of 16 bytes (NEON) or fewer, of which a tile that is one vector wide and six rows high takes 14.
+PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 INNER_TILES = (4, 2, 1)
 
 
@@ -118,5 +105,5 @@ def _inner_product(G, A, D, fan_in, fan_out, width):
 
 @helper
 def inner_product(G, A, D, fan_in, fan_out, width):
-    """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out) row-major, A (fan_in, width) and D (fan_out, width)."""
+    """``G[i, o] = sum_b A[i, b] * D[o, b]``, G (fan_in, fan_out), A (fan_in, width), D (fan_out, width) row-major."""
     _inner_product(G, A, D, fan_in, fan_out, width)

@@ -10,21 +10,8 @@ from __future__ import annotations
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
-from fastnn.fused.simd import (
-    copysign,
-    first,
-    fma,
-    is_double,
-    lanes_of,
-    like,
-    load,
-    magnitude,
-    splat,
-    sqrt,
-    store,
-    where_gt,
-    zero,
-)
+from fastnn.fused.places import lanes_of, load, splat, store, zero
+from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
 from fastnn.optimizers import RPROP as RPROP_CLASS
 from fastnn.optimizers import SGD as SGD_CLASS
 from fastnn.optimizers import Adam, AdamW, RMSprop
@@ -45,8 +32,8 @@ def _walk(low, high, lanes, step, state=()):
 def _update(n_slots, step):
     """The update function of an optimiser: ``step(p, g, slots, rates, is_weight) -> (p, slots)`` on single vectors.
 
-    `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. `check`, one
-    vector, takes part in a sum of zero times each new parameter: it is NaN when one of them is not finite.
+    `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
+    one vector, zero times each new parameter is added: it is NaN when one of them is not finite.
     """
 
     @traced

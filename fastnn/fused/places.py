@@ -1,0 +1,203 @@
+"""Places in arrays, and the numbers and vectors that are read and written there.
+
+Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any element. In compiled
+code an array is handed on as a place in it, a bare address (`at`); in Python it is the rest of the array.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+from fastnn.fused.lowering import INT32, Traced, compiled, const, primitive, splat_ir
+from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
+
+
+class Place(types.Type):
+    """A place in an array, in compiled code a bare address: nothing to count references of, one word to hand over."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"Place({dtype})")
+
+
+@register_model(Place)
+class PlaceModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+def address_ir(context, builder, a, value, i):
+    """The address of ``a[i]``, `a` an array or a place: no wraparound, no check."""
+    start = context.make_array(a)(context, builder, value).data if isinstance(a, types.Array) else value
+    return builder.gep(start, [i])
+
+
+@primitive
+def at(a, i):
+    """The rest of the array, from element `i` on: how a panel or a layer's weights are handed to a function."""
+    assert i >= 0, "a place before the array"
+    return a[i:]
+
+
+@compiled(at)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        return address_ir(context, builder, a, *args)
+
+    return Place(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def places(arguments):
+    """A NamedTuple of arrays and numbers, the arrays as places."""
+    return arguments
+
+
+@compiled(places)
+def _(arguments):
+    kinds = [Place(t.dtype) if isinstance(t, types.Array) else t for t in arguments.types]
+
+    def codegen(context, builder, sig, args):
+        values = cgutils.unpack_tuple(builder, args[0])
+        starts = [
+            address_ir(context, builder, t, v, const(0)) if isinstance(t, types.Array) else v
+            for t, v in zip(arguments.types, values, strict=True)
+        ]
+        return context.make_tuple(builder, sig.return_type, starts)
+
+    return types.NamedTuple(kinds, arguments.instance_class)(arguments), codegen
+
+
+@primitive
+def lanes(a):
+    """Lanes of a vector of array a's dtype; a constant of the compiled code (an itemsize is not)."""
+    return VECTOR_BYTES // a.itemsize
+
+
+@compiled(lanes)
+def _(a):
+    return types.intp(a), lambda context, builder, sig, args: const(Vec(a.dtype).lanes)
+
+
+def lanes_of(a):
+    """The same, a Python integer also while tracing."""
+    return Vec(a.type.dtype).lanes if isinstance(a, Traced) else lanes(a)
+
+
+def _vector_ir(context, builder, array_type, array, i):
+    """The address of the vector at ``array[i]`` and its alignment: an element's, for it may begin anywhere."""
+    vector = context.get_value_type(Vec(array_type.dtype))
+    address = address_ir(context, builder, array_type, array, i)
+    return builder.bitcast(address, vector.as_pointer()), array_type.dtype.bitwidth // 8
+
+
+@primitive
+def load(a, i):
+    """The vector ``a[i : i + lanes(a)]``."""
+    v = a[i : i + lanes(a)].view(Lanes).copy()
+    assert i >= 0 and v.nbytes == VECTOR_BYTES, "load outside the array"
+    return v
+
+
+@compiled(load)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        address, align = _vector_ir(context, builder, a, *args)
+        return builder.load(address, align=align)
+
+    return Vec(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def store(a, i, v):
+    """``a[i : i + lanes(a)] = v``"""
+    assert v.dtype == a.dtype and 0 <= i <= a.size - v.size, "store outside the array or of another dtype"
+    a[i : i + v.size] = v
+
+
+@compiled(store)
+def _(a, i, v):
+    def codegen(context, builder, sig, args):
+        address, align = _vector_ir(context, builder, a, *args[:2])
+        builder.store(args[2], address, align=align)
+
+    return (types.void(a, types.intp, v), codegen) if v == Vec(a.dtype) else None
+
+
+@primitive
+def put(a, i, x):
+    """``a[i] = x``, one number, without Numba's wraparound of negative indices."""
+    a[i] = x
+
+
+@compiled(put)
+def _(a, i, x):
+    def codegen(context, builder, sig, args):
+        builder.store(args[2], address_ir(context, builder, a, *args[:2]))
+
+    return types.void(a, types.intp, a.dtype), codegen
+
+
+@primitive
+def get(a, i):
+    """``a[i]``, one number, without Numba's wraparound of negative indices."""
+    return a[i]
+
+
+@compiled(get)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        return builder.load(address_ir(context, builder, a, *args))
+
+    return a.dtype(a, types.intp), codegen
+
+
+@primitive
+def gather(a, places, i):
+    """``a[places[j] + i]`` in lane j."""
+    return a[places[: lanes(a)] + i].view(Lanes)
+
+
+@compiled(gather)
+def _(a, places, i):
+    def codegen(context, builder, sig, args):
+        v = ir.Constant(context.get_value_type(sig.return_type), ir.Undefined)
+        base = address_ir(context, builder, a, args[0], args[2])
+        for j in range(sig.return_type.lanes):
+            place = builder.load(address_ir(context, builder, places, args[1], const(j)))
+            v = builder.insert_element(v, builder.load(builder.gep(base, [place])), ir.Constant(INT32, j))
+        return v
+
+    return Vec(a.dtype)(a, places, types.intp), codegen
+
+
+@primitive
+def splat(a, i):
+    """``a[i]`` in every lane"""
+    assert i >= 0
+    return np.full(lanes(a), a[i]).view(Lanes)
+
+
+@compiled(splat)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        return splat_ir(builder, builder.load(address_ir(context, builder, a, *args)), sig.return_type.lanes)
+
+    return Vec(a.dtype)(a, types.intp), codegen
+
+
+@primitive
+def zero(a):
+    """A vector of zeros of array a's dtype."""
+    return np.zeros(lanes(a), a.dtype).view(Lanes)
+
+
+@compiled(zero)
+def _(a):
+    return Vec(a.dtype)(a), lambda context, builder, sig, args: ir.Constant(
+        context.get_value_type(sig.return_type), None
+    )

@@ -1,0 +1,64 @@
+"""Sums over the lanes of vectors: halves onto halves, one fixed tree, hence the same bits everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+
+from fastnn.fused.lowering import INT32, Traced, compiled, const, mask, primitive
+from fastnn.fused.places import address_ir, lanes_of, put
+
+
+@primitive
+def total(a):
+    """The sum of the lanes."""
+    a = a.view(np.ndarray)
+    while a.size > 1:
+        a = a[: a.size // 2] + a[a.size // 2 :]
+    return a[0]
+
+
+@compiled(total)
+def _(a):
+    def codegen(context, builder, sig, args):
+        x = args[0]
+        while n := x.type.count // 2:
+            low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))
+            x = builder.fadd(low, high)
+        return builder.extract_element(x, ir.Constant(INT32, 0))
+
+    return a.elem(a), codegen
+
+
+def store_totals(rows, vectors):
+    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row; part of a traced function."""
+    n, width = len(vectors) // len(rows), lanes_of(rows[0])
+    if isinstance(rows[0], Traced) and len(vectors) % width == 0 == width % n:
+        for g in range(0, len(vectors), width):  # a vector of totals at once, which is some rows of results
+            builder = rows[0].builder
+            totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
+            for j in range(0, width, n):
+                row = rows[(g + j) // n]
+                address = address_ir(row.context, builder, row.type, row.value, const(0))
+                part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
+                builder.store(
+                    part, builder.bitcast(address, part.type.as_pointer()), align=row.type.dtype.bitwidth // 8
+                )
+    else:
+        for j, v in enumerate(vectors):
+            put(rows[j // n], j % n, total(v))
+
+
+def _totals_ir(builder, vectors):
+    """As many vectors as a vector has lanes -> the vector of their totals, each by the tree of `total`."""
+    n, half = len(vectors), len(vectors) // 2
+    while half:
+        low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *range(n, n + half))]
+        high = [k + half for k in low]
+        pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
+        vectors = [
+            builder.fadd(builder.shuffle_vector(x, y, mask(low)), builder.shuffle_vector(x, y, mask(high)))
+            for x, y in pairs
+        ]
+        half //= 2
+    return vectors[0]
