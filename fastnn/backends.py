@@ -12,6 +12,7 @@ from fastnn.state import Array, Data, Steps, TrainingState
 
 __all__ = ["Backend", "Data", "Steps", "TrainingState", "get_backend", "register_backend"]
 
+
 @runtime_checkable
 class Backend(Protocol):
     """What trains. Its input has been checked; it validates nothing and draws nothing at random."""

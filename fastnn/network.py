@@ -148,18 +148,21 @@ class Network:
         put = object.__setattr__  # frozen for users, not for its own normalisation
         put(self, "sizes", _check_sizes(self.sizes))
         put(self, "activation", _check_activation(self.activation, len(self.sizes) - 2))
-        check_choice("output", self.output, ACTIVATIONS)
-        check_choice("loss", self.loss, LOSSES)
-        check_choice("bias", self.bias, BIASES)
-        check_choice("bias_gradient", self.bias_gradient, BIAS_GRADIENTS)
-        check_choice("reduction", self.reduction, REDUCTIONS)
-        check_choice("init", self.init, INITS)
+        for name, legal in (
+            ("output", ACTIVATIONS),
+            ("loss", LOSSES),
+            ("bias", BIASES),
+            ("bias_gradient", BIAS_GRADIENTS),
+            ("reduction", REDUCTIONS),
+            ("init", INITS),
+        ):
+            put(self, name, check_choice(name, getattr(self, name), legal))
         if self.bias_init != "same":
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
-        legal = LOSSES[self.loss].outputs
-        if self.output not in legal:
+        outputs = LOSSES[self.loss].outputs
+        if self.output not in outputs:
             raise ValueError(
-                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {', '.join(legal)}"
+                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {', '.join(outputs)}"
             )
 
     @property

@@ -89,9 +89,7 @@ ACTIVATIONS: dict[str, Activation] = {
         lambda z: np.where(z.real < 0, LEAKY_SLOPE * z, z), lambda d, a, z: np.where(a.real > 0, d, LEAKY_SLOPE * d)
     ),
     "elu": Activation(elu, lambda d, a, z: np.where(a.real > 0, d, d * (a + 1))),
-    "selu": Activation(
-        selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
-    ),
+    "selu": Activation(selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))),
     "softplus": Activation(softplus, lambda d, a, z: d * -np.expm1(-a)),
     "silu": Activation(lambda z: z * sigmoid(z), lambda d, a, z: d * silu_slope(z)),
     "gelu": Activation(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),

@@ -14,9 +14,9 @@ from fastnn.fused.places import at, lanes_of, load, splat, store, zero
 from fastnn.fused.simd import fma
 from fastnn.fused.sums import store_totals
 
-# {vectors: rows of the tiles} from the widest tile to the narrowest, the tallest first. rows x vectors sums and the
-# vectors of the panel that they take in must fit the registers: 32 of 64 bytes with AVX-512; elsewhere 16 of 32 bytes (AVX2),
-# 32 of 16 bytes (NEON) or fewer, of which a tile that is one vector wide and six rows high takes 14.
+# {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
+# they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
+# rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 INNER_TILES = (4, 2, 1)
 
