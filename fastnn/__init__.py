@@ -26,7 +26,7 @@ _HOME = {
 }
 """The module of each public name; it is imported when the name is first used."""
 
-__all__ = [*_HOME, "workloads"]  # noqa: PLE0604, RUF022
+__all__ = [*_HOME, "workloads"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

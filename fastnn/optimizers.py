@@ -1,4 +1,4 @@
-"""The optimisers: frozen hyper-parameters and how many vectors of state each needs. The arithmetic is the back ends'."""
+"""The optimisers: frozen hyper-parameters, and how many vectors of state each needs; no array arithmetic."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam, and ``p -= lr weight_decay p`` for weights, not for biases. Loshchilov and Hutter, ICLR 2019, algorithm 2."""
+    """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2."""
 
     code: ClassVar[int] = 2
 

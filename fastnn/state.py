@@ -38,7 +38,7 @@ class Steps(NamedTuple):
 
 @dataclass
 class TrainingState:
-    """Everything that training goes on from. A back end changes vectors, t and beta_products; the rest is the driver's."""
+    """All that training goes on from. A back end changes vectors, t and beta_products; the rest is the driver's."""
 
     storage: Array
     """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes, zero beyond n_params."""
