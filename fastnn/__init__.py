@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastnn._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from fastnn import workloads
     from fastnn.backends import Backend, TrainingState, get_backend, register_backend
@@ -30,8 +32,6 @@ __all__ = [*_HOME, "workloads"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return importlib.import_module("importlib.metadata").version("fastnn")
     if name == "workloads":
         return importlib.import_module("fastnn.workloads")
     if name not in _HOME:

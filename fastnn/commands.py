@@ -169,8 +169,8 @@ def _seconds(seconds: float) -> str:
     """Return a duration with three digits and a unit that suits."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"
+            return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
+    return f"{seconds / 1e-6:#.3g}".rstrip(".") + " µs"
 
 
 @contextmanager

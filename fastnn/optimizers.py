@@ -24,10 +24,11 @@ class Optimizer:
     full_batch: ClassVar[bool] = False
 
     learning_rate: LearningRate
+    sequential: bool = dataclasses.field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self._put("learning_rate", check_learning_rate(self.learning_rate))
-        self._put("sequential", check_flag("sequential", getattr(self, "sequential", False)))
+        self._put("sequential", check_flag("sequential", self.sequential))
         for name in ("beta_1", "beta_2", "momentum"):
             if hasattr(self, name):
                 self._put(name, check_number(name, getattr(self, name), low=0, high=1, high_open=name != "momentum"))
@@ -63,7 +64,6 @@ class SGD(Optimizer):
     learning_rate: LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
-    sequential: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,7 +90,6 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
-    sequential: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,6 @@ class RMSprop(Optimizer):
 
     learning_rate: LearningRate = 0.01
     epsilon: float = 1e-8
-    sequential: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,6 @@ class RPROP(Optimizer):
     largest: ClassVar[float] = 50.0
 
     learning_rate: LearningRate = 0.1
-    sequential: bool = False
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}

@@ -77,7 +77,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Return an empty figure and its axes; it belongs to no window, whatever back end the user's matplotlib is set to."""
+    """Return an empty figure, which belongs to no window whatever matplotlib is set to, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

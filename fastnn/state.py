@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ class TrainingState:
     @property
     def params(self) -> Array:
         """(n_params,): the parameters, a view."""
-        return cast(Array, self.storage[0, : self.n_params])
+        return self.storage[0, : self.n_params]
 
     def copy(self) -> TrainingState:
         """An independent copy."""

@@ -104,7 +104,7 @@ class Patience:
         """
         if not len(losses):
             return None
-        best_before = np.minimum.accumulate(np.concatenate([[self.best], losses[:-1]]))
+        best_before = np.fmin.accumulate(np.concatenate([[self.best], losses[:-1]]))
         improved = losses <= best_before - self.tol  # false for NaN
         epoch = np.arange(len(losses))
         last_improved = np.maximum.accumulate(np.where(improved, epoch, -1 - self.stale))

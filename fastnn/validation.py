@@ -20,7 +20,7 @@ MEMORY_LIMIT_FRACTION = 0.9
 """Of the machine's memory: what the parameters and an optimiser's state may take."""
 
 
-def check_inputs(network: Network, X: Any, dtype: DTypeLike = None, assume_finite: bool = False) -> Array:
+def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
     """X as (n, n_inputs): real, finite, C order, of `dtype` or else float32 or float64; a read-only view or a copy."""
     return _check_matrix("X", X, network.n_inputs, f"the network has {network.n_inputs} inputs", dtype, assume_finite)
 
@@ -135,7 +135,9 @@ def _check_range(loss: str, Y: Array) -> None:
             raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; row {row} of Y sums to {sums[row]:g}")
 
 
-def _check_matrix(name: str, value: Any, n_columns: int, reason: str, dtype: DTypeLike, assume_finite: bool) -> Array:
+def _check_matrix(
+    name: str, value: Any, n_columns: int, reason: str, dtype: DTypeLike | None, assume_finite: bool
+) -> Array:
     matrix = _as_float(name, value, dtype, (2,))
     if matrix.shape[1] != n_columns:
         raise ValueError(f"{name} has {matrix.shape[1]} columns, {reason}")
@@ -146,7 +148,7 @@ def _check_matrix(name: str, value: Any, n_columns: int, reason: str, dtype: DTy
     return _read_only(matrix)
 
 
-def _as_float(name: str, value: Any, dtype: DTypeLike, ndims: tuple[int, ...]) -> Array:
+def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, ...]) -> Array:
     """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
     if type(value).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")

@@ -67,9 +67,7 @@ def test_version(run):
 
 def test_module_runs_as_the_command():
     command = [sys.executable, "-m", "fastnn", "--version"]
-    assert (
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {__version__}\n"
-    )
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {__version__}\n"
 
 
 def test_help_lists_the_commands(run):

@@ -1,0 +1,103 @@
+"""How large the terms are that a loss and a gradient are sums of: what rounding errors are measured by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import reference
+from fastnn.network import Layer, Network
+from fastnn.state import Data
+
+Array = NDArray[Any]
+
+_KINK = 1e-3  # a derivative that jumps by more than this is one
+
+
+def longest_sum(network: Network, n_rows: int) -> int:
+    """The n of the bounds: terms of the longest sum in a forward and backward pass over `n_rows` rows as one batch."""
+    of_a_bias = n_rows * (max(network.sizes[1:]) if network.bias == "scalar" else 1)
+    return max(*network.sizes, of_a_bias)
+
+
+def gradient_scale(network: Network, params: Array, data: Data, alpha: float = 0.0) -> NDArray[np.float64]:
+    """The S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
+
+    Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the difference ``a -
+    y``: so large are the terms of the sums that a gradient is, however much of them cancels.
+
+    Returns
+    -------
+    (n_params,)
+        The same number for all entries of a W, and for all entries of a b.
+    """
+    wide = Data(*(array.astype(np.float64) for array in data))
+    v, batch = reference.views(network, np.asarray(params, np.float64)), reference.take(network, wide, slice(None))
+    scale = np.zeros(network.n_params)
+    with np.errstate(all="ignore"):
+        zs, activations = reference.forward(network, v, batch.X)
+        delta = batch.weight * _output_magnitude(network, zs[-1], activations[-1], batch.Y)
+        for l in reversed(range(network.n_layers)):
+            layer, W, b = network.layers[l], abs(v.W[l]), abs(v.b[l])
+            scale[layer.weight] = (abs(activations[l]).T @ delta + alpha * W).max()
+            if layer.n_bias:
+                db = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
+                scale[layer.bias] = (db * b if network.bias_gradient == "times_bias" else db).max()
+            if l > 0:
+                delta = delta @ W.T * abs(_slope(network.layers[l - 1], activations[l], zs[l - 1]))
+    return scale / batch.divisor
+
+
+def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
+    """The magnitude of the output layer's delta: |Jacobian| times |dl/da|, the latter with its difference as a sum."""
+    if network.matched:
+        return abs(a) + abs(y)
+    loss, activation = reference.LOSSES[network.loss], reference.ACTIVATIONS[network.output]
+    d = (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2
+    return np.sum([abs(activation.delta(d * one, a, z)) for one in np.eye(network.n_outputs)], axis=0)
+
+
+def _slope(layer: Layer, a: Array, z: Array) -> Array:
+    return reference.ACTIVATIONS[layer.activation].delta(np.ones_like(a), a, z)
+
+
+def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> float:
+    """The S of the loss: the loss itself, and its differences ``a - y`` as sums, ``|a| + |y|``."""
+    v, batch = reference.views(network, params), reference.take(network, data, slice(None))
+    with np.errstate(all="ignore"):
+        a = reference.forward(network, v, batch.X)[1][-1]
+        slope = 1.0 if network.matched else abs(reference.LOSSES[network.loss].d(a, batch.Y))
+        differences = (batch.weight * slope * (abs(a) + abs(batch.Y))).sum() / batch.divisor
+        return float(abs(reference.loss_value(network, v, batch, a, alpha)) + differences)
+
+
+def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor: float) -> NDArray[np.bool_]:
+    """For each row, whether rounding cannot carry it across a kink, `factor` times eps for each term of a sum.
+
+    At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
+    which side a row lies: gradients can be compared on the other rows only. Likewise where a probability is clipped
+    in the loss, which its gradient ignores. A row that lies on a kink exactly, whatever the rounding, counts as away.
+    """
+    v, eps = reference.views(network, params), float(np.finfo(params.dtype).eps)
+    margin = factor * max(network.sizes) * eps
+    away = np.ones(len(X), bool)
+    with np.errstate(all="ignore"):
+        zs, activations = reference.forward(network, v, X)
+        for l, (layer, W, b) in enumerate(zip(network.layers, *v, strict=True)):
+            if _has_kink(layer):
+                size = abs(activations[l]) @ abs(W) + (abs(b) if layer.n_bias else 0)
+                away &= (abs(zs[l]) >= margin * size).all(axis=1)
+    a = activations[-1]
+    if network.loss == "absolute_error":
+        away &= (abs(a - Y) > margin * (abs(a) + abs(Y))).all(axis=1)
+    if network.loss in ("log_loss", "cross_entropy"):
+        away &= (reference.clip(a) == a).all(axis=1)
+    return away
+
+
+def _has_kink(layer: Layer) -> bool:
+    sides = np.array([[-1e-9], [1e-9]])
+    slopes = _slope(layer, reference.ACTIVATIONS[layer.activation].value(sides), sides)
+    return bool(abs(slopes[0] - slopes[1]) > _KINK)
