@@ -202,7 +202,7 @@ def _digits(dtype: np.dtype[Any] | None, name: str = "digits") -> Workload:
         name=name,
         description="the digits, one row a step" if online else "1,797 handwritten digits of 8 by 8 pixels",
         network=Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"),
-        # 0.003 was the best of 0.001, 0.002 and 0.003 on forty other splits of the data, none of them this one.
+        # 0.003 was the best of 0.001, 0.002 and 0.003 on forty other splits of the data.
         optimizer=SGD(learning_rate=0.01) if online else Adam(learning_rate=0.003),
         X=_array(X[n_test:], dtype),
         Y=_array(Y[n_test:], dtype),

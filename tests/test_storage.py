@@ -295,6 +295,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
     for compression, loss, match in (
         (zipfile.ZIP_STORED, lie.getvalue(), "not what its size says"),
         (zipfile.ZIP_DEFLATED, raw["loss.npy"] + bytes(10**6), "not stored as fastnn stores it"),
+        (zipfile.ZIP_DEFLATED, raw["loss.npy"], "not stored as fastnn stores it"),
     ):
         with zipfile.ZipFile(path, "w") as archive:
             for name, value in raw.items():

@@ -239,7 +239,7 @@ def test_resume_changes_no_bit(go, case):
     options = CASES[case]
     epochs = options.get("epochs", 6)
     whole = go(**options)
-    for first in (0, 1, epochs // 2, epochs):
+    for first in {0, 1, epochs // 2, whole.n_epochs - 1, epochs}:
         a = go(**options | {"epochs": first})
         if a.stop_reason != "epochs":
             assert a.n_epochs == whole.n_epochs
@@ -452,6 +452,11 @@ def test_patience_agrees_with_a_plain_loop():
             assert rule.best == losses[: done or 40].min()
         fired += expected is not None
     assert 50 < fired < 290
+
+
+def test_patience_takes_exactly_tol_as_improvement():
+    assert Patience(0.0, 0).count(np.ones(5)) is None
+    assert Patience(0.5, 0).count(np.array([2, 1.5, 1.0, 0.75])) == 4
 
 
 def test_patience_counts_nan_as_no_improvement():

@@ -188,6 +188,25 @@ def loop(n, step, state=()):
     return held
 
 
+def choose(condition, yes, no):
+    """``yes() if condition else no()``, lists of values of the same kinds, kept as a branch where traced."""
+    if not isinstance(condition, Traced):
+        return yes() if condition else no()
+    builder, results = condition.builder, []
+    blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
+    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
+    for block, values in zip(blocks, (yes, no), strict=False):
+        builder.position_at_end(block)
+        results.append((values(), builder.block))
+        builder.branch(blocks[2])
+    builder.position_at_end(blocks[2])
+    phis = [builder.phi(x.value.type) for x in results[0][0]]
+    for values, block in results:
+        for phi, x in zip(phis, values, strict=True):
+            phi.add_incoming(x.value, block)
+    return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+
+
 def _keep_rolled(module):
     """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
     compile.

@@ -9,7 +9,7 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 from __future__ import annotations
 
 from fastnn.fused.jit import cpu_has, helper
-from fastnn.fused.lowering import loop, traced
+from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.places import at, lanes_of, load, splat, store, zero
 from fastnn.fused.simd import fma
 from fastnn.fused.sums import store_totals
@@ -19,6 +19,7 @@ from fastnn.fused.sums import store_totals
 # rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 INNER_TILES = (4, 2, 1)
+SUM_BLOCK = 512  # rows of the panel that a product goes through at a time, so that they stay in the cache
 
 
 def sweep(n, sizes, body):
@@ -35,10 +36,10 @@ def sweep(n, sizes, body):
         start = start + count * size
 
 
-def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width):
-    """`rows` x `vectors` of the results of `product`, at the front of the arrays given."""
+def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width, begun):
+    """`rows` x `vectors` of the results of `product`, at the front of the arrays given; on top of Z if `begun`."""
     lanes = lanes_of(Z)
-    Wm = [at(W, m * row) for m in range(rows)]
+    Wm, Zm = [at(W, m * row) for m in range(rows)], [at(Z, m * width) for m in range(rows)]
 
     def step(k, acc):
         a = at(A, k * width)
@@ -46,15 +47,19 @@ def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width):
         weight = [splat(Wm[m], k * col) for m in range(rows)]
         return [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
 
-    acc = loop(K, step, [b for m in range(rows) for b in [splat(bias, m * bias_step)] * vectors])
+    acc = choose(
+        begun,
+        lambda: [load(Zm[m], n * lanes) for m in range(rows) for n in range(vectors)],
+        lambda: [b for m in range(rows) for b in [splat(bias, m * bias_step)] * vectors],
+    )
+    acc = loop(K, step, acc)
     for m in range(rows):
-        Zm = at(Z, m * width)
         for n in range(vectors):
-            store(Zm, n * lanes, acc[m * vectors + n])
+            store(Zm[m], n * lanes, acc[m * vectors + n])
 
 
 @traced
-def _product(Z, W, row, col, A, bias, bias_step, M, K, width):
+def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
     lanes = lanes_of(Z)
 
     def columns(n, vectors):
@@ -62,7 +67,7 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width):
 
         def tile(m, rows):
             place = at(Z, m * width + n), at(W, m * row), row, col, at(A, n), at(bias, m * bias_step), bias_step
-            product_tile(rows, vectors, *place, K, width)
+            product_tile(rows, vectors, *place, K, width, begun)
 
         sweep(M, PRODUCT_TILES[vectors], tile)
 
@@ -76,7 +81,10 @@ def product(Z, W, row, col, A, bias, bias_step, M, K, width):
     Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
     its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned.
     """
-    _product(Z, W, row, col, A, bias, bias_step, M, K, width)
+    begun = 0
+    for k in range(0, K, SUM_BLOCK):
+        _product(Z, at(W, k * col), row, col, at(A, k * width), bias, bias_step, M, min(SUM_BLOCK, K - k), width, begun)
+        begun = 1
 
 
 def inner_tile(rows, cols, G, A, D, fan_out, width):
