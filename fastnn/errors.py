@@ -18,7 +18,8 @@ class DivergenceError(FastnnError, ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        What was trained up to the last good step; it can be resumed, with a smaller learning rate for example.
+        What was trained up to the last good step. Its parameters are finite, but may be large already: rather than
+        resume it, train anew with a smaller learning rate.
     """
 
     def __init__(self, message: str, result: TrainingResult) -> None:
