@@ -77,7 +77,7 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
     """For each row of X and Y, arrays in the dtype of `params`, whether its gradient can be compared.
 
     At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
-    which side a row lies. Likewise where a probability is clipped in the loss, which its gradient ignores.
+    which side a row lies.
 
     Returns
     -------
@@ -163,8 +163,9 @@ def check_gradient(
     Raises
     ------
     ValueError
-        With ``bias_gradient="times_bias"``, which is not the loss' gradient; and when a row lies near a kink, where
-        there is none (see `away_from_kinks`).
+        With ``bias_gradient="times_bias"``, which is not the loss' gradient; when a row lies near a kink, where there
+        is none (see `away_from_kinks`); when a probability is so near 0 or 1 that the loss clips it, which its gradient
+        ignores.
     """
     if network.bias_gradient != "exact":
         raise ValueError(f"bias_gradient={network.bias_gradient!r} is not the gradient of the loss: nothing to check")
@@ -173,7 +174,11 @@ def check_gradient(
     batch = reference.take(network, data, slice(None))
     if not away_from_kinks(network, params, batch.X, batch.Y).all():
         raise ValueError("a row lies near a kink of the network or its loss, where the derivative jumps: draw another")
-    actual = get_backend(backend).loss_and_gradient(network, params, data, alpha)[1]
+    backend = get_backend(backend)
+    output = backend.predict(network, params, batch.X)
+    if network.loss in ("log_loss", "cross_entropy") and not (reference.clip(output) == output).all():
+        raise ValueError("the loss clips a probability of 0 or 1, which its gradient ignores: draw another row")
+    actual = backend.loss_and_gradient(network, params, data, alpha)[1]
     expected = np.empty(params.size)
     moved = params.astype(complex)
     for i in range(params.size):

@@ -26,8 +26,8 @@ from fastnn.fused.model import (
     WEIGHT,
 )
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
-from fastnn.fused.sums import total
-from fastnn.fused.tiles import inner_product, product
+from fastnn.fused.shuffles import total
+from fastnn.fused.tiles import product, weight_gradient
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
 
 
@@ -99,7 +99,7 @@ def backward(scratch, model, rule, vectors, width, first_block, updating):
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         W, A = at(vectors, low), at(scratch.activations, get(layer, INPUT) * width)
-        inner_product(at(gradient, low), A, delta, fan_in, fan_out, width)
+        weight_gradient(at(gradient, low), A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
         bias_gradient(at(gradient, middle), delta, at(vectors, middle), n_bias, fan_out, width, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)

@@ -8,8 +8,8 @@ from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
+from fastnn.fused.shuffles import total, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
-from fastnn.fused.sums import total
 from fastnn.network import ACTIVATIONS
 
 IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFTMAX, EXP = (
@@ -61,12 +61,21 @@ def gather_panel(panel, source, places, weight, n_features, width):
     def columns(v, _):
         b = v * L
         used, nothing, place = load(weight, b), zero(panel), at(places, b)
+        rows = [get(place, j) for j in range(L)]
 
-        def feature(f, _):
+        def block(k, _):  # as many features as a vector has lanes: read along the rows and turned
+            f = k * L
+            for j, x in enumerate(turned([load(source, row + f) for row in rows])):
+                store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
+            return ()
+
+        def feature(k, _):
+            f = n_features // L * L + k
             store(panel, f * width + b, where_gt(used, nothing, gather(source, place, f), nothing))
             return ()
 
-        return loop(n_features, feature)
+        loop(n_features // L, block)
+        return loop(n_features - n_features // L * L, feature)
 
     loop(width // L, columns)
 

@@ -79,6 +79,7 @@ class Scratch(NamedTuple):
     weight: NDArray  # (width,): row weights
     delta: NDArray  # (largest fan_out, width): delta of the layer that backward is at
     delta_below: NDArray  # the same shape: delta of the layer below; the two change places
+    turned: NDArray  # (width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient
     gradient: NDArray  # (padded n_params,)
     block_gradient: NDArray  # the same, of one block; one vector where a batch is one block
     rates: NDArray  # (N_RATES padded,): what an update multiplies with, rounded once to the working dtype
@@ -126,6 +127,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "weight": width,
         "delta": max(network.sizes) * width,
         "delta_below": max(network.sizes) * width,
+        "turned": max(network.sizes) * width,
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,
         "rates": padded_size(N_RATES, dtype),

@@ -4,7 +4,7 @@ A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every prim
 meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
 `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
 
-`places.py` reads and writes them, `sums.py` adds up their lanes; nowhere else is LLVM's IR written.
+`places.py` reads and writes them, `shuffles.py` adds up their lanes; nowhere else is LLVM's IR written.
 """
 
 from __future__ import annotations

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from fastnn.fused.jit import cpu_has, helper
 from fastnn.fused.lowering import choose, loop, traced
-from fastnn.fused.places import at, lanes_of, load, splat, store, zero
+from fastnn.fused.places import at, lanes, lanes_of, load, splat, store, zero
+from fastnn.fused.shuffles import store_totals, turned
 from fastnn.fused.simd import fma
-from fastnn.fused.sums import store_totals
 
 # {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
 # they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
 # rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 INNER_TILES = (4, 2, 1)
+TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 SUM_BLOCK = 512  # rows of the panel that a product goes through at a time, so that they stay in the cache
 
 
@@ -111,7 +112,33 @@ def _inner_product(G, A, D, fan_in, fan_out, width):
     sweep(fan_in, INNER_TILES, row_of_tiles)
 
 
+@traced
+def turn(T, D, n, width):
+    """``T[b, o] = D[o, b]``: D (n, width) to T (width, n), n a multiple of the vector."""
+    lanes = lanes_of(D)
+
+    def rows(i, _):
+        def columns(k, _):
+            o, b = i * lanes, k * lanes
+            for j, x in enumerate(turned([load(D, (o + j) * width + b) for j in range(lanes)])):
+                store(T, (b + j) * n + o, x)
+            return ()
+
+        return loop(width // lanes, columns)
+
+    loop(n // lanes, rows)
+
+
 @helper
-def inner_product(G, A, D, fan_in, fan_out, width):
-    """``G[i, o] = sum_b A[i, b] * D[o, b]``, G (fan_in, fan_out), A (fan_in, width), D (fan_out, width) row-major."""
-    _inner_product(G, A, D, fan_in, fan_out, width)
+def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
+    """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
+
+    Where a row of G is whole vectors and there are enough rows to repay the turning of D into T (width, fan_out), this
+    is a `product`, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then by
+    `total`. Which one depends on the shape alone.
+    """
+    if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
+        turn(T, D, fan_out, width)
+        product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out)
+    else:
+        _inner_product(G, A, D, fan_in, fan_out, width)

@@ -1,4 +1,4 @@
-"""Sums over the lanes of vectors: halves onto halves, one fixed tree, hence the same bits everywhere."""
+"""What crosses the lanes of vectors: their sums, in one fixed tree of halves onto halves, and turning square blocks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from llvmlite import ir
 
 from fastnn.fused.lowering import INT32, Traced, compiled, const, mask, primitive
 from fastnn.fused.places import address_ir, lanes_of, put
+from fastnn.fused.simd import Lanes
 
 
 @primitive
@@ -47,6 +48,21 @@ def store_totals(rows, vectors):
     else:
         for j, v in enumerate(vectors):
             put(rows[j // n], j % n, total(v))
+
+
+def turned(vectors):
+    """A square block of numbers, one vector a row, with rows and columns exchanged; part of a traced function."""
+    if not isinstance(vectors[0], Traced):
+        return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+    builder, n = vectors[0].builder, len(vectors)
+    rows = [v.value for v in vectors]
+    for s in (1 << k for k in range(n.bit_length() - 1)):  # in blocks of 2 s: the two off the diagonal change places
+        upper = mask([n + k - s if k & s else k for k in range(n)])
+        lower = mask([n + k if k & s else k + s for k in range(n)])
+        for i in (i for i in range(n) if not i & s):
+            a, b = rows[i], rows[i + s]
+            rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
+    return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
 
 
 def _totals_ir(builder, vectors):
