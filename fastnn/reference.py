@@ -343,9 +343,20 @@ class NumpyBackend:
         return loss, gradient
 
     def train_steps(
-        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        state: TrainingState,
+        data: Data,
+        steps: Steps,
+        alpha: float,
+        *,
+        penalty: float | None = None,
     ) -> int:
-        """Forward, backward and update for each step; the number of good ones."""
+        """Forward, backward and update for each step; the number of good ones.
+
+        `penalty` replaces alpha in the value of the loss, not in its gradient.
+        """
         p, slots = state.params, state.vectors[1:]
         gradient = np.zeros_like(p)
         params, d = views(network, p), views(network, gradient)
@@ -371,7 +382,7 @@ class NumpyBackend:
                 learning_rate = float(steps.learning_rate[s])
                 state.beta_products *= betas
                 passed = forward(network, params, batch.X)
-                steps.loss[s] = loss_value(network, params, batch, passed[1][-1], alpha)
+                steps.loss[s] = loss_value(network, params, batch, passed[1][-1], alpha if penalty is None else penalty)
                 backward(network, params, d, batch, passed, alpha, after_layer)
                 if not optimizer.sequential:
                     apply(slice(None))

@@ -11,10 +11,9 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-import seed_page
 from problems import HIDDEN, PAIRS, draw, draw_targets
 
-from fastnn import SGD, Adam, Network, cosine, exponential, reference, step_decay, testing, train, workloads
+from fastnn import SGD, Adam, Network, cosine, exponential, reference, step_decay, testing, train
 from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
 
@@ -252,34 +251,6 @@ def drawn_trainings(draw_from):
 def test_drawn_trainings(drawn):
     network, dtype, options = drawn
     assert_training_matches(network, dtype=dtype, **options)
-
-
-# --------------------------------------------------------------------------------------------- the tutorial, and digits
-
-
-@pytest.mark.parametrize("seed", seed_page.BY_SEED)
-def test_seed_network(seed, backend):
-    problem = workloads.load("seed")
-    result = train(problem.network, problem.X, problem.Y, **problem.train_options, seed=seed, backend=backend)
-    b1, b2 = (float(b[0]) for b in problem.network.biases(result.params))
-    found = (*result.history.loss[[0, 99]], b1, b2, *result.predict([[1, 1, 0], [1, 1, 1]])[:, 0])
-    np.testing.assert_allclose(found, seed_page.BY_SEED[seed], rtol=seed_page.RTOL)
-
-
-def test_seed_network_from_the_printed_weights(backend):
-    problem = workloads.load("seed")
-    params = np.concatenate([seed_page.PRINTED_W1.ravel(), [1], seed_page.PRINTED_W2.ravel(), [1]])
-    result = train(problem.network, problem.X, problem.Y, **problem.train_options, params=params, backend=backend)
-    for i, error in seed_page.PRINTED_ERRORS.items():
-        np.testing.assert_allclose(result.history.loss[i], error, rtol=seed_page.RTOL)
-
-
-def test_digits(backend):
-    pytest.importorskip("sklearn")
-    problem = workloads.load("digits")
-    result = train(problem.network, problem.X, problem.Y, **problem.train_options, seed=0, backend=backend)
-    right = result.predict(problem.X_test).argmax(axis=1) == problem.Y_test.argmax(axis=1)
-    assert right.mean() >= 0.96
 
 
 # ------------------------------------------------------------------------------------------------------------- mutants

@@ -42,8 +42,8 @@ class NumbaBackend:
         )
         return loss, scratch.gradient[: network.n_params].copy()
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
-        """Train in the compiled loop; the number of good steps."""
+    def train_steps(self, network, optimizer, state, data, steps, alpha, *, penalty=None):
+        """Train in the compiled loop; the number of good steps. `penalty` replaces alpha in the value of the loss."""
         rows = int((steps.stop - steps.start).max())
         block = max(rows, 1) if optimizer.sequential else ROW_BLOCK
         scratch = make_scratch(network, data.X.dtype, rows, block)
@@ -55,7 +55,7 @@ class NumbaBackend:
             optimizer.n_slots,
             state.storage.shape[1],
             int(optimizer.sequential),
-            float(alpha),
+            float(alpha if penalty is None else penalty),
             float(getattr(optimizer, "beta_1", 1)),
             float(getattr(optimizer, "beta_2", 1)),
             float(getattr(optimizer, "weight_decay", 0)),

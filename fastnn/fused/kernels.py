@@ -82,7 +82,7 @@ def block_loss(scratch, model, width):
     output_loss(scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n, width, model.loss, model.matched)
     if not model.matched:
         activation_delta(D, A, slopes, n, width, get(layer, ACTIVATION))
-    return total(load(scratch.sum_of_l, 0))
+    return float(total(load(scratch.sum_of_l, 0)))  # in Python, a float32 would make the sum of all blocks one
 
 
 @inlined
@@ -123,7 +123,7 @@ def penalty(scratch, model, params, alpha):
     for l in range(model.n_layers):
         layer = layer_line(model, l)
         add_squares(scratch.squares, params, get(layer, WEIGHT), get(layer, BIAS))
-    return alpha / 2 * total(load(scratch.squares, 0))
+    return alpha / 2 * float(total(load(scratch.squares, 0)))
 
 
 @inlined

@@ -49,7 +49,7 @@ def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
         put(scratch.rows_of_Y, b, row * n_outputs)
         w = get(sample_weight, row) if b < n else get(scratch.zeros, 0)
         put(scratch.weight, b, w)
-        sum_of_weights += w
+        sum_of_weights += float(w)
     return sum_of_weights
 
 

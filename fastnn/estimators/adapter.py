@@ -1,0 +1,153 @@
+"""A back end as scikit-learn's MLP needs it: its value of the squared error, sparse X, steps that went too far."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.reference import UPDATES, Rates
+from fastnn.state import Data, Steps, TrainingState
+
+Array = NDArray[Any]
+
+DENSE_BYTES = 64 << 20
+"""The most of a sparse X that is dense at any time."""
+
+
+class Adapter:
+    """A back end with two additions; a `Backend` itself.
+
+    Parameters
+    ----------
+    backend : Backend
+    mean_over_outputs : bool
+        scikit-learn's squared error with several outputs: the *value* is the mean over the outputs, the gradient that
+        of the sum (scikit-learn issue 8349). ``L = D / n_outputs + P`` has the gradient of ``D + P``.
+    """
+
+    def __init__(self, backend: Backend, mean_over_outputs: bool = False) -> None:
+        self.backend = backend
+        self.name = backend.name
+        self.mean_over_outputs = mean_over_outputs
+
+    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+        """Whatever the back end supports."""
+        return self.backend.supports(network, optimizer)
+
+    def predict(self, network: Network, params: Array, X: Any) -> Array:
+        """Outputs (n, n_outputs); a sparse X in blocks."""
+        if isinstance(X, np.ndarray):
+            return self.backend.predict(network, params, X)
+        outputs = np.empty((X.shape[0], network.n_outputs), params.dtype)
+        for block in _blocks(X.shape[0], _rows_at_once(X, params.dtype)):
+            outputs[block] = self.backend.predict(network, params, _dense(X[block], params.dtype))
+        return outputs
+
+    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+        """The loss of all rows as one batch, and its gradient (n_params,)."""
+        if isinstance(data.X, np.ndarray):
+            loss, gradient = self.backend.loss_and_gradient(network, params, data, alpha)
+            if self.mean_over_outputs:
+                p = self._penalty(network, params, data, alpha)
+                loss = (loss - p) / network.n_outputs + p
+            return loss, gradient
+        total, gradient, weights = 0.0, np.zeros_like(params), 0.0
+        for block in _blocks(len(data.Y), _rows_at_once(data.X, params.dtype)):
+            part = Data(_dense(data.X[block], params.dtype), data.Y[block], data.sample_weight[block])
+            weight = float(part.sample_weight.sum())
+            loss, d = self.backend.loss_and_gradient(network, params, part, 0.0)
+            if weight:
+                total, gradient, weights = total + loss * weight, gradient + d * weight, weights + weight
+        for layer in network.layers:
+            gradient[layer.weight] += alpha * params[layer.weight]
+        total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
+        return total + self._penalty(network, params, data, alpha), gradient / params.dtype.type(weights)
+
+    def train_steps(
+        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
+    ) -> int:
+        """Train; the number of good steps. A sparse X is made dense for as many steps at once as fit `DENSE_BYTES`."""
+        if isinstance(data.X, np.ndarray):
+            return self._train(network, optimizer, state, data, steps, alpha)
+        at_once = _rows_at_once(data.X, state.storage.dtype)
+        n_rows = steps.stop - steps.start
+        s = 0
+        while s < len(n_rows):
+            n_steps = max(1, int(np.searchsorted(np.cumsum(n_rows[s : s + at_once]), at_once, side="right")))
+            group = slice(s, s + n_steps)
+            if n_steps == 1 and n_rows[s] > at_once:
+                rows = steps.rows[steps.start[s] : steps.stop[s]]
+                part = Data(data.X[rows], data.Y[rows], data.sample_weight[rows])
+                rate = float(steps.learning_rate[s])
+                steps.loss[s] = self.one_step(network, optimizer, state, part, rate, alpha)
+                good = int(math.isfinite(steps.loss[s]) and bool(np.isfinite(state.params).all()))
+            else:
+                taken = [steps.rows[a:b] for a, b in zip(steps.start[group], steps.stop[group], strict=True)]
+                rows = np.concatenate(taken)
+                stop = np.cumsum(n_rows[group])
+                part = Data(_dense(data.X[rows], state.storage.dtype), data.Y[rows], data.sample_weight[rows])
+                few = Steps(np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group])
+                good = self._train(network, optimizer, state, part, few, alpha)
+            if good < n_steps:
+                return s + good
+            s += n_steps
+        return s
+
+    def one_step(
+        self, network: Network, optimizer: Optimizer, state: TrainingState, batch: Data, rate: float, alpha: float
+    ) -> float:
+        """One step on all rows of `batch`, the update in NumPy: goes where `train_steps` stops. The loss before it."""
+        state.t += 1
+        if not batch.sample_weight.any():
+            return 0.0
+        loss, gradient = self.loss_and_gradient(network, state.params, batch, alpha)
+        state.beta_products *= [getattr(optimizer, f"beta_{i}", 1.0) for i in (1, 2)]
+        is_weight = np.zeros_like(gradient)
+        for layer in network.layers:
+            is_weight[layer.weight] = 1
+        with np.errstate(all="ignore"):
+            rates = Rates(rate, state.beta_products, is_weight)
+            UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
+        return loss
+
+    def _train(
+        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
+    ) -> int:
+        if not self.mean_over_outputs:
+            return self.backend.train_steps(network, optimizer, state, data, steps, alpha)
+        n, train_steps = network.n_outputs, cast(Any, self.backend.train_steps)
+        good = int(train_steps(network, optimizer, state, data, steps, alpha, penalty=alpha * n))
+        steps.loss[...] /= n
+        return good
+
+    @staticmethod
+    def _penalty(network: Network, params: Array, data: Data, alpha: float) -> float:
+        squares = sum(float(np.dot(params[layer.weight], params[layer.weight])) for layer in network.layers)
+        return 0.5 * alpha * squares / float(data.sample_weight.sum())
+
+
+def _rows_at_once(X: Any, dtype: np.dtype[Any]) -> int:
+    return max(1, DENSE_BYTES // (X.shape[1] * dtype.itemsize))
+
+
+def _blocks(n: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]
+
+
+def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
+    return np.asarray(X.toarray(), dtype, order="C")
+
+
+def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
+    """X as a back end or an `Adapter` reads it: dense in C order, or CSR where it would be more than `DENSE_BYTES`."""
+    if isinstance(X, np.ndarray):
+        return np.require(X, dtype, ["C", "A"])
+    if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
+        return _dense(X, dtype)
+    return X.tocsr().astype(dtype, copy=False)

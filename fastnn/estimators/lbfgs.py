@@ -1,0 +1,69 @@
+"""solver="lbfgs": SciPy's L-BFGS-B over the fused loss and gradient."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn.estimators.epochs import Task
+
+Array = NDArray[Any]
+
+_REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
+
+
+def fit_lbfgs(mlp: Any, task: Task) -> Array:
+    """Minimise the loss, setting the attributes of `mlp` as scikit-learn's does; the parameters (n_params,)."""
+    network, data, alpha = task.network, task.data, float(mlp.alpha)
+    started = time.perf_counter()
+    n_done = 0
+
+    def objective(params: Array) -> tuple[float, Array]:
+        loss, gradient = task.backend.loss_and_gradient(network, params, data, alpha)
+        return (np.nan if task.hopeless_loss else loss), gradient
+
+    def after_iteration(intermediate_result: Any) -> None:
+        nonlocal n_done
+        n_done += 1
+        if mlp.verbose and mlp.fix_defects:
+            print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
+        if task.validation is not None:
+            mlp.validation_loss_curve_.append(task.validation.loss(task.backend, network, intermediate_result.x))
+        asked = task.on_epoch is not None and task.on_epoch(intermediate_result.x)
+        if asked or (mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time):
+            raise StopIteration
+
+    watched = task.validation is not None or task.on_epoch is not None or mlp.max_time is not None
+    result = scipy.optimize.minimize(
+        objective,
+        task.params,
+        method="L-BFGS-B",
+        jac=True,
+        options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
+        callback=after_iteration if watched or (mlp.verbose and mlp.fix_defects) else None,
+    )
+    mlp.n_iter_ = min(result.nit, mlp.max_iter)
+    mlp.loss_ = float(result.fun)
+    mlp.stop_reason_ = _REASONS.get(result.status, "abnormal")
+    if mlp.stop_reason_ == "time" and mlp.max_time is None:
+        mlp.stop_reason_ = "callback"
+    if result.status not in (0, 99):
+        _warn(result, mlp.n_iter_, mlp.max_iter)
+    return np.asarray(result.x)
+
+
+def _warn(result: Any, n_iter: int, max_iter: int) -> None:
+    text = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+    if n_iter == max_iter:
+        text += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+    text += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warnings.warn(text, ConvergenceWarning, stacklevel=6)

@@ -1,0 +1,73 @@
+"""Rows that are not trained on: scikit-learn's validation score of them, and their loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.estimators.adapter import Adapter
+from fastnn.network import Network
+from fastnn.state import Data
+
+Array = NDArray[Any]
+
+
+class HeldOut:
+    """Rows to validate on.
+
+    Parameters
+    ----------
+    X : (n, n_inputs), dense or sparse
+    Y : (n, n_outputs)
+        As the loss takes them: zeros and ones for a classifier.
+    sample_weight : (n,) or None
+    labels : {None, "one", "many", "single"}
+        What the score is: None R2; else the accuracy, of rows with one label of three or more ("one"), with yes or no
+        in each column ("many"), or where all rows have the same ("single").
+    """
+
+    def __init__(self, X: Any, Y: Array, sample_weight: Array | None, labels: str | None) -> None:
+        self.X, self.Y, self.sample_weight, self.labels = X, Y, sample_weight, labels
+        self._data: Data | None = None
+
+    def outputs(self, backend: Adapter, network: Network, params: Array) -> Array:
+        """What the network says (n, n_outputs)."""
+        return backend.predict(network, params, self.X)
+
+    def loss(self, backend: Adapter, network: Network, params: Array) -> float:
+        """The mean loss, without the penalty of alpha."""
+        if self._data is None:
+            weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
+            self._data = Data(self.X, self.Y.astype(params.dtype), weight.astype(params.dtype))
+        return float(backend.loss_and_gradient(network, params, self._data, 0.0)[0])
+
+    def score(self, outputs: Array) -> float:
+        """Accuracy or R2, NaN for an R2 of outputs that are not finite."""
+        if self.labels is not None:
+            return _accuracy(outputs, self.Y, self.sample_weight, self.labels)
+        if not np.isfinite(outputs).all():
+            return float("nan")
+        return _r2(outputs, self.Y, self.sample_weight)
+
+
+def _accuracy(outputs: Array, Y: Array, weight: Array | None, labels: str) -> float:
+    if labels == "one":
+        right = outputs.argmax(axis=1) == Y.argmax(axis=1)
+    elif labels == "single":
+        right = np.ones(len(Y), bool)
+    else:
+        right = ((outputs > 0.5) == (Y > 0.5)).all(axis=1)
+    return float(np.average(right, weights=weight))
+
+
+def _r2(outputs: Array, Y: Array, weight: Array | None) -> float:
+    """The mean over the outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``; 1 where 0 / 0, 0 where x / 0."""
+    w: Any = 1.0 if weight is None else weight[:, None]
+    rest = (w * (Y - outputs) ** 2).sum(axis=0, dtype=np.float64)
+    spread = (w * (Y - np.average(Y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
+    scores = np.where(rest == 0, 1.0, 0.0)
+    usual = (rest != 0) & (spread != 0)
+    scores[usual] = 1 - rest[usual] / spread[usual]
+    return float(np.average(scores))

@@ -1,0 +1,341 @@
+"""The fused kernel's promises on bits and memory: the same result each time, nothing touched that is not its own."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from problems import HIDDEN, PAIRS, draw
+
+from fastnn import Network, get_backend, loss_and_gradient, predict, testing, train
+from fastnn.fused import backend as fused_backend
+from fastnn.fused import jit
+from fastnn.network import ACTIVATIONS
+from fastnn.optimizers import OPTIMIZERS, SGD, Adam
+from fastnn.state import Data, Steps, TrainingState
+
+MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
+SMALL = Network((5, 7, 3), "tanh", "softmax", "cross_entropy", bias="scalar")
+
+
+def bits(*arrays):
+    return [np.asarray(array).tobytes() for array in arrays]
+
+
+def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, alpha=0.01):
+    """30 steps by so many calls of the back end; the state's vectors and the losses."""
+    n = len(problem.X)
+    rows = np.concatenate([np.random.RandomState(k).permutation(n) for k in range(30)])
+    start = np.arange(30) * batch_size
+    start[20:25] = start[20]  # the same rows again
+    loss = np.empty(30)
+    state = TrainingState.create(problem.params, optimizer.n_slots)
+    first = 0
+    for n_steps in calls:
+        part = slice(first, first := first + n_steps)
+        rates = np.linspace(0.01, 0.02, 30)[part]
+        steps = Steps(rows, start[part], start[part] + batch_size, rates, loss[part])
+        done = get_backend(backend).train_steps(network, optimizer, state, Data(*problem[1:]), steps, alpha)
+        assert done == n_steps
+    assert (state.t, first) == (30, 30)
+    return bits(state.vectors, state.beta_products, loss)
+
+
+OPTIMIZER_CASES = [kind() for kind in OPTIMIZERS.values()] + [SGD(momentum=0.9, nesterov=True), Adam(sequential=True)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+@pytest.mark.parametrize("network", [SMALL, MIXED], ids=["small", "mixed"])
+def test_chunks_and_repetition(network, optimizer, dtype, backend):
+    problem = draw(network, 40, dtype)
+    once = do_steps(network, optimizer, problem, backend)
+    assert do_steps(network, optimizer, problem, backend) == once
+    assert do_steps(network, optimizer, problem, backend, [1] * 30) == once
+    assert do_steps(network, optimizer, problem, backend, [7, 7, 7, 7, 2]) == once
+    assert do_steps(network, optimizer, problem, backend, [22, 8]) == once
+    assert do_steps(network, optimizer, problem, backend, alpha=0.02) != once
+
+
+def test_blocks_and_repetition(dtype, backend):
+    """Batches of more than one block, whose rows stay the same for some steps."""
+    problem = draw(SMALL, 700, dtype)
+    once = do_steps(SMALL, Adam(), problem, backend, batch_size=300)
+    assert do_steps(SMALL, Adam(), problem, backend, [1] * 30, batch_size=300) == once
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_outputs_depend_on_their_row_alone(output, dtype):
+    """Not on how many rows there are, nor on their order. (The reference's products are BLAS': no such promise.)"""
+    network = Network((6, *range(3, 3 + len(HIDDEN)), 5), tuple(HIDDEN), output)
+    problem = draw(network, 270, dtype)
+    whole = predict(network, problem.params, problem.X)
+    for n in (1, 2, 7, 8, 9, 17, 255, 257):
+        assert bits(predict(network, problem.params, problem.X[:n])) == bits(whole[:n])
+        assert bits(predict(network, problem.params, problem.X[-n:])) == bits(whole[-n:])
+    order = np.random.RandomState(0).permutation(270)
+    assert bits(predict(network, problem.params, problem.X[order])) == bits(whole[order])
+
+
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_rows_of_weight_zero_show_in_no_bit(loss, output, backend, dtype):
+    network = Network((6, *range(3, 3 + len(HIDDEN)), 5), tuple(HIDDEN), output, loss)
+    for n in (1, 21, 300):
+        problem = draw(network, n + 2, dtype)
+        unused = problem.sample_weight == 0
+        unused[1] = True
+        found = []
+        for value in (0.25, np.nan, -np.inf, 1e30):
+            X, Y, weight = (array.copy() for array in problem[1:])
+            X[unused], Y[unused], weight[unused] = value, value, 0
+            options = {"sample_weight": weight, "alpha": 0.1, "assume_finite": True, "backend": backend}
+            value_and_gradient = loss_and_gradient(network, problem.params, X, Y, **options)
+            assert np.isfinite(value_and_gradient[0])
+            changed = problem._replace(X=X, Y=Y, sample_weight=weight)
+            steps = do_steps(network, SGD(), changed, backend, batch_size=min(n, 13)) if n > 1 else None
+            found.append((bits(*value_and_gradient), steps))
+        assert found.count(found[0]) == len(found)
+
+
+def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
+    problem = draw(SMALL, 10, dtype)
+    state = TrainingState.create(problem.params, 2)
+    state.vectors[1:] = 0.5
+    before = bits(state.vectors, state.beta_products)
+    data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
+    steps = Steps(np.arange(10), np.array([0, 5]), np.array([5, 10]), np.ones(2), np.full(2, 9.0))
+    assert get_backend(backend).train_steps(SMALL, Adam(), state, data, steps, 0.3) == 2
+    assert (bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
+
+
+def test_denormal_moments_are_flushed(dtype):
+    """The kernel sets them to 0, the reference keeps them; what they hold is below what testing.py calls equal."""
+    network = Network((6, 1), loss="absolute_error")
+    tiny = float(np.finfo(dtype).tiny)
+    found = {}
+    for name in ("numpy", "numba"):
+        state = TrainingState.create(np.arange(7, dtype=dtype), 2)
+        state.vectors[1] = tiny * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
+        state.vectors[2] = tiny
+        data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))
+        steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
+        assert get_backend(name).train_steps(network, Adam(), state, data, steps, 0.0) == 1
+        found[name] = state.vectors[:, :6].copy()
+    kept, flushed = found["numpy"][1:], found["numba"][1:]
+    denormal = (abs(kept) < tiny) & (kept != 0)
+    assert denormal.sum() == 9
+    assert (flushed[denormal] == 0).all()
+    assert (flushed[~denormal] == kept[~denormal]).all()
+    assert abs(flushed - kept).max() < testing.UPDATE_FLOOR
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+FILLED = {"rates", "zeros"}  # by the back end; a kernel writes all others before it reads them
+
+
+def everything(dtype):
+    """The bits of what all three entry points compute, over the networks and optimisers of this file."""
+    found = []
+    for network in (SMALL, MIXED, Network((2, 1)), Network((3, 20, 1), "silu", bias="none")):
+        for n in (1, 9, 300):
+            problem = draw(network, n, dtype)
+            found += bits(predict(network, problem.params, problem.X))
+            found += bits(*loss_and_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2))
+        problem = draw(network, 270, dtype)
+        for optimizer in OPTIMIZER_CASES:
+            for batch_size in (1, 13, 265):
+                found += do_steps(network, optimizer, problem, "numba", [19, 11], batch_size)
+    return found
+
+
+def replace_scratch(monkeypatch, change):
+    right = fused_backend.make_scratch
+
+    def make_scratch(*args):
+        scratch = right(*args)
+        return scratch._replace(**{name: change(name, buffer) for name, buffer in scratch._asdict().items()})
+
+    monkeypatch.setattr(fused_backend, "make_scratch", make_scratch)
+
+
+def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
+    clean = everything(dtype)
+    poisoned = []
+
+    def poison(name, buffer):
+        if name not in FILLED:
+            buffer[...] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
+            poisoned.append(name)
+        return buffer
+
+    replace_scratch(monkeypatch, poison)
+    assert everything(dtype) == clean
+    assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= set(poisoned)
+
+
+def test_a_poisoned_zero_is_noticed(monkeypatch):
+    """The test above could fail."""
+    problem = draw(SMALL, 9)
+    clean = bits(*loss_and_gradient(SMALL, *problem[:3]))
+    replace_scratch(monkeypatch, lambda name, buffer: buffer + np.nan if name == "zeros" else buffer)
+    assert bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
+
+
+GUARD = 4096
+PATTERN = 0xA5
+
+
+def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
+    """Each buffer, and each array that is written, lies between two guard zones."""
+    clean = everything(dtype)
+    guarded = []
+
+    def between_guards(array):
+        size = array.nbytes
+        raw = np.full(size + 2 * GUARD + 64, PATTERN, np.uint8)
+        first = GUARD + -(raw.ctypes.data + GUARD) % 64
+        inside = raw[first : first + size].view(array.dtype).reshape(array.shape)
+        inside[...] = array
+        guarded.append((raw, first, size))
+        return inside
+
+    def intact(raw, first, size):
+        return (raw[:first] == PATTERN).all() and (raw[first + size :] == PATTERN).all()
+
+    replace_scratch(monkeypatch, lambda name, buffer: between_guards(buffer))
+    for place in ("fastnn.state.aligned_zeros", "fastnn.fused.backend.aligned_zeros"):
+        monkeypatch.setattr(place, lambda shape, dtype: between_guards(np.zeros(shape, dtype)))
+    assert everything(dtype) == clean
+    assert len(guarded) > 1000
+    assert all(intact(*zone) for zone in guarded)
+    raw, first, size = guarded[0]
+    raw[first + size] = 0
+    assert not intact(raw, first, size)
+
+
+# ---------------------------------------------------------------------------------------------------------- disk cache
+
+
+def stamp():
+    return jit.source_stamp.__wrapped__()
+
+
+def test_the_cache_is_keyed_on_every_file_of_fused(tmp_path, monkeypatch):
+    folder = pathlib.Path(jit.__file__).parent
+    before = stamp()
+    copy = tmp_path / "fused"
+    shutil.copytree(folder, copy)
+    monkeypatch.setattr(jit, "__file__", str(copy / "jit.py"))
+    assert stamp() == before == jit.source_stamp()
+    files = sorted(copy.glob("*.py"))
+    assert len(files) > 8
+    for file in files:
+        text = file.read_text("utf-8")
+        file.write_text(text + "# edited\n", "utf-8")
+        assert stamp() != before, file.name
+        file.write_text(text, "utf-8")
+    assert stamp() == before
+    (copy / "new.py").write_text("")
+    assert stamp() != before
+    (copy / "new.py").unlink()
+    (copy / "notes.txt").write_text("")
+    assert stamp() == before
+
+
+@pytest.mark.parametrize("option", ["BOUNDSCHECK", "OPT"])
+def test_the_cache_is_keyed_on_what_changes_code(option, monkeypatch):
+    before = stamp()
+    monkeypatch.setattr(jit.config, option, 1 if option == "BOUNDSCHECK" else 0)
+    assert stamp() != before
+
+
+TRAIN = """
+import hashlib, sys, warnings
+import numpy as np
+from fastnn import Network, train
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
+from fastnn.fused import kernels
+hits = sum(kernels.train_steps.stats.cache_hits.values())
+print(hashlib.sha256(result.params.tobytes()).hexdigest(), hits, result.n_epochs)
+for warning in caught:
+    print(warning.category.__name__, warning.message)
+"""
+
+
+def start(folder):
+    """Begin a process of its own that trains with this cache folder."""
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(folder)}
+    environment["PYTHONPATH"] = str(pathlib.Path(jit.__file__).parents[2])
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen([sys.executable, "-c", TRAIN], **options)
+
+
+def finish(process):
+    """Its hash, how many kernels it found in the cache, and its warnings."""
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    first, *warnings = out.splitlines()
+    digest, hits, n_epochs = first.split()
+    assert n_epochs == "20"
+    return digest, int(hits), warnings
+
+
+@pytest.fixture(scope="module")
+def digest():
+    """Of the parameters that this process trains to."""
+    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
+    return hashlib.sha256(result.params.tobytes()).hexdigest()
+
+
+def test_two_processes_may_start_cold_at_once(tmp_path, digest):
+    folder = tmp_path / "cache"
+    for process in [start(folder), start(folder)]:
+        assert finish(process) == (digest, 0, [])
+    assert folder.stat().st_mode & 0o777 == 0o700 or os.name == "nt"
+    assert finish(start(folder)) == (digest, 1, [])  # the next one finds what they compiled
+
+    kept = list(folder.iterdir())
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert finish(start(folder)) == (digest, 0, [])  # damaged files are files that are not there
+    assert finish(start(folder)) == (digest, 1, [])
+
+
+def _a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "cache"
+
+
+def _writable_by_all(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_a_file_in_the_way, "Not a directory"),
+        pytest.param(
+            _writable_by_all,
+            "can be written by other users",
+            marks=pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
+        ),
+    ],
+)
+def test_an_unusable_cache_folder_costs_one_warning(tmp_path, digest, make, reason):
+    folder = make(tmp_path)
+    found, hits, warnings = finish(start(folder))
+    assert (found, hits) == (digest, 0)
+    assert len(warnings) == 1
+    assert warnings[0].startswith("RuntimeWarning")
+    assert reason in warnings[0]
+    assert not folder.is_dir() or not list(folder.iterdir())

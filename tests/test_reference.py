@@ -1,0 +1,253 @@
+"""The reference: its gradient is the derivative of its loss, its formulas are those of the documentation."""
+
+import math
+
+import numpy as np
+import pytest
+from problems import HIDDEN, PAIRS, draw
+
+from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
+from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, RMSprop
+from fastnn.state import Data, Steps, TrainingState
+
+# -------------------------------------------------------------------------------------------------------- complex steps
+
+
+@pytest.mark.parametrize("activation", HIDDEN)
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_gradient_is_the_derivative_of_the_loss(activation, loss, output, backend):
+    k = HIDDEN.index(activation) + PAIRS.index((loss, output))
+    network = Network(
+        (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2),
+        activation,
+        output,
+        loss,
+        bias=BIASES[k % 3],
+        reduction=REDUCTIONS[k % 2],
+    )
+    problem = draw(network, 7, seed=k)
+    for alpha in (0.0, 0.3):
+        testing.check_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=alpha, backend=backend)
+
+
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_gradient_without_a_hidden_layer(loss, output, backend):
+    network = Network((3, 2), output=output, loss=loss)
+    testing.check_gradient(network, *draw(network, 5)[:3], backend=backend)
+
+
+def test_gradient_of_mixed_layers(backend):
+    network = Network((3, *[4] * len(HIDDEN), 2), tuple(HIDDEN), "softmax", "cross_entropy")
+    testing.check_gradient(network, *draw(network, 6)[:3], alpha=0.1, backend=backend)
+
+
+@pytest.mark.parametrize("size", [0.001, 1.4, 5.0])
+def test_both_sides_of_huber(size, backend):
+    network = Network((2, 3, 1), "tanh", loss="huber")
+    problem = draw(network, 12)
+    testing.check_gradient(network, problem.params, problem.X, problem.Y * 2 * size - size, backend=backend)
+
+
+def test_what_has_no_gradient_is_refused():
+    tutorial = Network((3, 5, 1), bias_gradient="times_bias")
+    with pytest.raises(ValueError, match="not the gradient of the loss"):
+        testing.check_gradient(tutorial, *draw(tutorial, 4)[:3])
+    kinked = Network((3, 5, 1), bias="none")
+    problem = draw(kinked, 4)
+    W = kinked.weights(problem.params)[0]
+    W[0] = -(problem.X[2, 1:] @ W[1:]) / problem.X[2, 0]  # z = 0 but for rounding
+    with pytest.raises(ValueError, match="near a kink"):
+        testing.check_gradient(kinked, *problem[:3])
+    saturated = Network((1, 2), output="softmax", loss="cross_entropy")
+    with pytest.raises(ValueError, match="clips"):
+        testing.check_gradient(saturated, [99, 0, 0, 0], [[1]], [[0, 1]])
+
+
+# ------------------------------------------------------------------------------------------------- a few lines of NumPy
+
+
+def plain_loss(network, params, X, Y, weight, alpha):
+    """The documented formulas, a row at a time, with Python's floats."""
+    L = 0.0
+    for x, y, w in zip(X, Y, weight, strict=True):
+        a = x
+        for layer, W, b in zip(network.layers, network.weights(params), network.biases(params), strict=True):
+            a = PLAIN_ACTIVATIONS[layer.activation]([float(z) for z in a @ W + (b if layer.n_bias else 0)])
+            a = np.array(a)
+        L += float(w) * sum(PLAIN_LOSSES[network.loss](float(p), float(q)) for p, q in zip(a, y, strict=True))
+    L += alpha / 2 * sum(float((W * W).sum()) for W in network.weights(params))
+    return L / (weight.sum() if network.reduction == "mean" else 1)
+
+
+def each(f):
+    return lambda z: [f(x) for x in z]
+
+
+SELU = 1.0507009873554805, 1.6732632423543772
+PLAIN_ACTIVATIONS = {
+    "identity": each(lambda z: z),
+    "sigmoid": each(lambda z: 1 / (1 + math.exp(-z))),
+    "tanh": each(math.tanh),
+    "relu": each(lambda z: max(z, 0.0)),
+    "leaky_relu": each(lambda z: z if z > 0 else 0.01 * z),
+    "elu": each(lambda z: z if z > 0 else math.exp(z) - 1),
+    "selu": each(lambda z: SELU[0] * (z if z > 0 else SELU[1] * (math.exp(z) - 1))),
+    "softplus": each(lambda z: math.log(1 + math.exp(z))),
+    "silu": each(lambda z: z / (1 + math.exp(-z))),
+    "gelu": each(lambda z: z / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))),
+    "softmax": lambda z: [math.exp(x) / sum(map(math.exp, z)) for x in z],
+    "exp": each(math.exp),
+}
+PLAIN_LOSSES = {
+    "squared_error": lambda a, y: (a - y) ** 2 / 2,
+    "absolute_error": lambda a, y: abs(a - y),
+    "huber": lambda a, y: (a - y) ** 2 / 2 if abs(a - y) < 1 else abs(a - y) - 0.5,
+    "log_loss": lambda a, y: -(y * math.log(a) + (1 - y) * math.log(1 - a)),
+    "cross_entropy": lambda a, y: -y * math.log(a),
+    "poisson": lambda a, y: (y * math.log(y / a) if y else 0) - y + a,
+}
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_loss_is_the_documented_one(loss, output, bias, reduction, backend):
+    network = Network((2, *[3] * len(HIDDEN), 2), tuple(HIDDEN), output, loss, bias=bias, reduction=reduction)
+    problem = draw(network, 4)
+    Y = problem.Y if loss == "cross_entropy" else np.round(problem.Y * 2) / 2  # with zeros and ones
+    expected = plain_loss(network, problem.params, problem.X, Y, problem.sample_weight, 0.7)
+    options = {"sample_weight": problem.sample_weight, "alpha": 0.7, "backend": backend}
+    loss, _ = loss_and_gradient(network, problem.params, problem.X, Y, **options)
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+
+
+def test_plain_formulas_are_of_all_names():
+    assert set(PLAIN_ACTIVATIONS) == set(ACTIVATIONS) == set(reference.ACTIVATIONS)
+    assert set(PLAIN_LOSSES) == set(LOSSES) == set(reference.LOSSES)
+    assert set(reference.UPDATES) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(("loss", "output"), [(loss, line.matched) for loss, line in LOSSES.items() if line.matched])
+def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
+    """``a - y`` is what the output's derivative makes of the loss'. (Of log_loss and cross_entropy: by hand.)"""
+    network = Network((2, 3), output=output, loss=loss)
+    problem = draw(network, 6)
+    batch = reference.take(network, Data(problem.X, problem.Y, np.ones(6)), slice(None))
+    zs, (_, a) = reference.forward(network, reference.views(network, problem.params), problem.X)
+    by_hand = {
+        "log_loss": lambda a, y: (a - y) / (a * (1 - a)),
+        "cross_entropy": lambda a, y: -y / a,
+    }
+    d = by_hand.get(loss, reference.LOSSES[loss].d)(a, batch.Y)
+    expected = reference.ACTIVATIONS[output].delta(d, a, zs[0])
+    np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_far_from_zero(name, backend):
+    """Nothing overflows on the way, and NaN stays NaN."""
+    network = Network((1, 2), output=name, bias="none")
+    z = np.array([[0.0], [1e4], [-1e4], [1e300], [-1e300]])
+    a = predict(network, [1.0, 0.5], z, backend=backend)
+    limit = {"exp": [1, np.inf, 0, np.inf, 0], "softmax": [0.5, 1, 0, 1, 0], "sigmoid": [0.5, 1, 0, 1, 0]}
+    limit |= {"tanh": [0, 1, -1, 1, -1], "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2], "elu": [0, *[np.inf, -1] * 2]}
+    limit |= {"relu": [0, *[np.inf, 0] * 2], "softplus": [math.log(2), *[np.inf, 0] * 2]}
+    limit |= {"silu": limit["relu"], "gelu": limit["relu"]}
+    expected = np.array(limit.get(name, [0, *[np.inf, -np.inf] * 2]))
+    finite = np.isfinite(expected)
+    np.testing.assert_allclose(a[finite, 0], expected[finite], rtol=1e-14)
+    assert (a[~finite, 0] * np.sign(expected[~finite]) >= 100).all()
+    assert np.isnan(predict(network, [1.0, 0.5], [[np.nan]], assume_finite=True, backend=backend)).all()
+
+
+# ---------------------------------------------------------------------------------------------------------- optimisers
+
+
+def plain_updates(optimizer, gradients, p=1.0):
+    """The parameter after each step, by the formulas of the optimisers' documentation, with Python's floats."""
+    found, v, m, size = [], 0.0, 0.0, 0.0
+    for t, g in enumerate(gradients, 1):
+        lr = optimizer.learning_rate
+        if isinstance(optimizer, SGD):
+            v = optimizer.momentum * v - lr * g
+            p += optimizer.momentum * v - lr * g if optimizer.nesterov else v
+        elif isinstance(optimizer, Adam):
+            m = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
+            v = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
+            lr_t = lr * math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
+            decay = lr * optimizer.weight_decay * p if isinstance(optimizer, AdamW) else 0
+            p -= lr_t * m / (math.sqrt(v) + optimizer.epsilon) + decay
+        elif isinstance(optimizer, RMSprop):
+            v = 0.99 * v + 0.01 * g**2
+            p -= lr * g / (math.sqrt(v) + optimizer.epsilon)
+        else:  # RPROP; m is the last gradient
+            size = lr if t == 1 else size
+            if g * m > 0:
+                size = min(size * 1.2, 50)
+            elif g * m < 0:
+                size = max(size * 0.5, 1e-6)
+                g = 0
+            m = g
+            p -= math.copysign(size, g) if g else 0
+        found.append(p)
+    return found
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [SGD(0.1), SGD(0.1, momentum=0.8), SGD(0.1, momentum=0.8, nesterov=True)]
+    + [kind(0.1) for kind in (Adam, AdamW, RMSprop, RPROP)]
+    + [RPROP(49.0), RPROP(1.5e-6)],
+    ids=repr,
+)
+def test_updates_are_the_documented_ones(optimizer, backend):
+    gradients = np.array([0.3, 0.4, 0.1, -0.2, -0.1, -3, -2, 0, -1, 5, -5, 5, 1e-3])
+    signs = np.where(np.arange(len(gradients)) % 2, -1, 1)
+    network = Network((1, 1), loss="absolute_error", bias="none")
+    data = Data((gradients * signs)[:, None], -1e9 * signs[:, None].astype(float), np.ones(len(gradients)))
+    state = TrainingState.create(np.array([1.0]), optimizer.n_slots)
+    found = []
+    for s in range(len(gradients)):
+        steps = Steps(np.array([s]), np.array([0]), np.array([1]), np.array([optimizer.learning_rate]), np.empty(1))
+        assert get_backend(backend).train_steps(network, optimizer, state, data, steps, 0.0) == 1
+        found.append(state.params[0])
+    np.testing.assert_allclose(found, plain_updates(optimizer, gradients), rtol=1e-12, atol=1e-14)
+
+
+# --------------------------------------------------------------------------------------------------- an outside oracle
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])
+@pytest.mark.parametrize(
+    ("kind", "output", "loss", "n_outputs"),
+    [
+        ("MLPRegressor", "identity", "squared_error", 1),
+        ("MLPClassifier", "sigmoid", "log_loss", 3),
+        ("MLPClassifier", "softmax", "cross_entropy", 3),
+    ],
+)
+def test_scikit_learn_finds_the_same_loss_and_gradient(kind, output, loss, n_outputs, activation, backend):
+    """One step of gradient descent with learning rate 1 takes the gradient off the weights."""
+    models = pytest.importorskip("sklearn.neural_network")
+    network = Network((4, 6, 5, n_outputs), "sigmoid" if activation == "logistic" else activation, output, loss)
+    problem = draw(network, 11)
+    labels = np.arange(11) % 3
+    Y = {"squared_error": problem.Y, "log_loss": np.round(problem.Y), "cross_entropy": np.eye(3)[labels]}[loss]
+    y = {"squared_error": Y[:, 0], "log_loss": Y.astype(int), "cross_entropy": labels}[loss]
+
+    options = {"solver": "sgd", "momentum": 0.0, "learning_rate_init": 1.0, "batch_size": 11, "alpha": 0.3}
+    model = getattr(models, kind)(hidden_layer_sizes=(6, 5), activation=activation, **options)
+    model.partial_fit(problem.X, y, **({"classes": np.arange(3)} if kind == "MLPClassifier" else {}))
+    weights, biases = network.weights(problem.params), network.biases(problem.params)
+    for theirs, ours in zip([*model.coefs_, *model.intercepts_], [*weights, *biases], strict=True):
+        theirs[...] = ours
+    model.partial_fit(problem.X, y)
+
+    found, gradient = loss_and_gradient(network, problem.params, problem.X, Y, alpha=0.3, backend=backend)
+    np.testing.assert_allclose(found, model.loss_, rtol=1e-12)
+    after = problem.params - gradient
+    for theirs, ours in zip(model.coefs_, network.weights(after), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+    for theirs, ours in zip(model.intercepts_, network.biases(after), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
