@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -176,7 +176,7 @@ def run(
         for backend in backends:
             after_each(f"checking {workload.name} on {backend}")
             check_workload(workload, backend)
-    starts = _starts({w.dtype.name for w in problems} if "numba" in backends else set(), plan, after_each)
+    starts = list(_starts({w.dtype.name for w in problems} if "numba" in backends else set(), plan, after_each))
     trainings: list[Training] = []
     for workload in problems:
         trainings += _trainings(workload, backends, plan, functools.partial(after_each, f"timing {workload.name}"))
@@ -191,13 +191,13 @@ def run(
 
 
 def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: Plan) -> int:
-    """Return how often `run` calls ``after_each``, for one dtype of kernel and about so for two."""
+    """Return how often `run` calls ``after_each``, give or take what starting a second dtype's kernels adds."""
     return len(names) * len(dtypes) * len(backends) * (1 + plan.rounds) + 3 * plan.starts
 
 
 def _trainings(
     workload: Workload, backends: Sequence[str], plan: Plan, after_each: Callable[[], object]
-) -> Iterable[Training]:
+) -> list[Training]:
     data = (workload.network, workload.X, workload.Y)
     options = workload.train_options | {"seed": 0}
 
@@ -255,7 +255,7 @@ print(*(seconds for entry, seconds in first_calls({dtype!r})))
 """
 
 
-def _starts(dtypes: set[str], plan: Plan, after_each: Callable[[str], object]) -> Iterable[Start]:
+def _starts(dtypes: set[str], plan: Plan, after_each: Callable[[str], object]) -> Iterator[Start]:
     """Time the imports, and each kernel's compilation and its way from the disk cache, in processes of their own."""
     yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), plan.starts))
     after_each("starting processes")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -14,11 +14,15 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from fastnn import demo as work
-from fastnn import machine, plotting, tutorial
+from fastnn import bench as measure
+from fastnn import bench_tables, machine, plotting, tutorial, workloads
 from fastnn._version import __version__
 from fastnn.memory import ALIGNMENT
 from fastnn.timing import ENTRY_POINTS, Timing, first_calls
 from fastnn.workloads import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 app = typer.Typer(
     name="fastnn",
@@ -174,12 +178,100 @@ def _seconds(seconds: float) -> str:
 
 
 @contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on stderr while the body runs; it yields the function that moves the bar on."""
+def _progress(what: str, total: int) -> Iterator[Callable[..., None]]:
+    """Show a bar on stderr while the body runs; it yields the function that moves the bar on, and may rename it."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
         task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
+        yield lambda what=None: progress.update(task, advance=1, description=what)
+
+
+# -------------------------------------------------------------------------------------------------------------- bench
+
+_BOTH = "both"
+_DTYPES = ("float32", "float64")
+
+
+@app.command()
+def bench(
+    workload: Annotated[
+        list[str] | None, typer.Option(help="A problem to train on; may be given several times. All of them if not.")
+    ] = None,
+    backend: Annotated[list[str] | None, typer.Option(help="A back end; may be given several times.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, float64 or both, in place of each problem's own.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, small problems, a rough answer.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all samples to a file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a PNG.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="A report that --json wrote, on the same machine.")
+    ] = None,
+    fail_below: Annotated[
+        float | None, typer.Option(metavar="RATIO", min=0.0, help="End with 1 if any new speed / old speed is less.")
+    ] = None,
+) -> None:
+    """Measure training speed, checked, on the named problems, and what import and compilation cost.
+
+    Two minutes, or 15 seconds with [bold]--quick[/bold]. No answer, no number: a back end that does not train as it
+    should ends the command before anything is timed.
+    """
+    if fail_below is not None and compare is None:
+        raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
+    if dtype not in (None, _BOTH, *_DTYPES):
+        raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
+    for name in workload or ():
+        if name not in workloads.names():
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(workloads.names())}", param_hint="--workload")
+    for name in backend or ():
+        if name not in measure.BACKENDS:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(measure.BACKENDS)}", param_hint="--backend")
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is computed
+    old = measure.load(compare) if compare else None
+    plan = measure.QUICK if quick else measure.FULL
+    dtypes = _DTYPES if dtype == _BOTH else (dtype,)
+    what = (list(dict.fromkeys(workload or plan.workloads)), list(dict.fromkeys(backend or measure.BACKENDS)), dtypes)
+    with _progress("checking the answers", measure.n_steps(*what, plan)) as advance:
+        report = measure.run(*what, plan, advance)
+    _print_bench(report)
+    if json:
+        report.save(json)
+        _say(f"All samples: {json}")
+    if plot:
+        _say_saved("Speeds", plotting.save(_draw_bench(report), plot))
+    if old:
+        _compare(report, old, fail_below)
+
+
+def _print_bench(report: measure.Report) -> None:
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    load = "" if report.load is None else f"; load before: {report.load:.2f}"
+    _say(f"{report.date}, {report.cpu} ({versions}){load}")
+    _out.print(bench_tables.trainings(report))
+    _say(
+        "Answers checked first, back ends timed in turn; ratios are medians of the rounds', with their middle half.",
+        "dim",
+    )
+    _out.print(bench_tables.starts(report))
+
+
+def _draw_bench(report: measure.Report) -> Figure:
+    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for training in report.trainings:
+        low, high = training.timing.quartiles
+        speed = (1 / high, training.timing.per_second, 1 / low)
+        rows.setdefault(f"{training.workload}\n{training.dtype}", {})[training.backend] = speed
+    return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}")
+
+
+def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
+    if report.cpu != old.cpu:
+        _say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
+    _out.print(bench_tables.comparison(report, old, fail_below))
+    found = measure.speed_ratios(report, old)
+    if not found:
+        raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
+    if fail_below is not None and min(found.values()) < fail_below:
+        raise typer.Exit(1)
 
 
 # --------------------------------------------------------------------------------------------------------------- info

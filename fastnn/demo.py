@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import tutorial, workloads
-from fastnn.timing import Timing, check_same_answer, first_calls, interleaved
+from fastnn.answers import accuracy, check_same_answer
+from fastnn.timing import Timing, first_calls, interleaved
 from fastnn.training import TrainingResult, train
 from fastnn.workloads import Workload
 
@@ -181,11 +182,3 @@ def run_digits(seed: int = 0, after_each: Callable[[], object] = _nothing) -> Di
             after_each,
         ),
     )
-
-
-def accuracy(result: TrainingResult, workload: Workload) -> float:
-    """Return the share of the workload's held-out rows whose most probable class is the right one."""
-    assert workload.X_test is not None, f"{workload.name} holds nothing out"
-    assert workload.Y_test is not None
-    found = result.predict(workload.X_test).argmax(axis=1)
-    return float(np.mean(found == workload.Y_test.argmax(axis=1)))

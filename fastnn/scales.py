@@ -19,8 +19,9 @@ _KINK = 1e-3  # a derivative that jumps by more than this is one
 
 def longest_sum(network: Network, n_rows: int) -> int:
     """The n of the bounds: terms of the longest sum in a forward and backward pass over `n_rows` rows as one batch."""
+    of_z = max(network.sizes) + (network.bias != "none")
     of_a_bias = n_rows * (max(network.sizes[1:]) if network.bias == "scalar" else 1)
-    return max(*network.sizes, of_a_bias)
+    return max(of_z, of_a_bias)
 
 
 def gradient_scale(network: Network, params: Array, data: Data, alpha: float = 0.0) -> NDArray[np.float64]:

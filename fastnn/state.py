@@ -41,7 +41,7 @@ class TrainingState:
     """All that training goes on from. A back end changes vectors, t and beta_products; the rest is the driver's."""
 
     storage: Array
-    """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes, zero beyond n_params."""
+    """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes."""
     n_params: int
     t: int = 0
     """Steps done, skipped ones included."""

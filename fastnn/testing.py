@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, Steps, TrainingState, get_backend
+from fastnn.backends import Backend, Data, Steps, TrainingState, get_backend
 from fastnn.inference import loss_and_gradient
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -215,29 +215,36 @@ def assert_updates_match(
     -------
     float
         The worst difference of parameters and optimiser state as a part of its bound: `UPDATE_ULPS` units in the last
-        place of the number before or after the step, whichever is larger.
+        place of the largest number that the update adds up.
     """
     network = Network((gradients.shape[1], 1), loss="absolute_error", reduction="sum")
-    signs = np.where(np.arange(len(gradients)) % 2, -1, 1).astype(params.dtype)[:, None]
-    data = check_data(network, gradients * signs, -_FAR * signs)
-    states = [TrainingState.create(params, optimizer.n_slots) for _ in range(2)]
     rates = learning_rates(optimizer.learning_rate, 0, len(gradients))
-    worst = 0.0
-    for s in range(len(gradients)):
-        before = states[0].copy()
-        states[1].restore(before)
-        for name, state in zip(("numpy", backend), states, strict=True):
-            one = np.array([s]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1)
-            if get_backend(name).train_steps(network, optimizer, state, data, Steps(*one), 0.0) != 1:
-                raise AssertionError(f"step {s} of {get_backend(name).name}: parameters or loss are not finite")
-        expected, actual = (state.vectors for state in states)
-        units = ulp_difference(expected, actual, abs(before.vectors))
+    state, worst = TrainingState.create(params, optimizer.n_slots), 0.0
+
+    def step(name: str | Backend, s: int, sign: int, gradient: Array, before: TrainingState) -> TrainingState:
+        after, one = before.copy(), np.ones((1, 1), params.dtype)
+        data = Data(sign * gradient[None], -sign * _FAR * one, one[0])
+        steps = Steps(np.array([0]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1))
+        if get_backend(name).train_steps(network, optimizer, after, data, steps, 0.0) != 1:
+            raise AssertionError(f"step {s} of {optimizer.name}: parameters or loss are not finite")
+        return after
+
+    for s, gradient in enumerate(gradients):
+        before, sign = state, -1 if s % 2 else 1
+        state = step("numpy", s, sign, gradient, before)
+        expected, actual = state.vectors, step(backend, s, sign, gradient, before).vectors
+        sizes = before.copy()
+        sizes.vectors[...] = abs(before.vectors)
+        added = [step("numpy", s, sign, sign * abs(gradient), sizes).vectors for sign in (1, -1)]
+        terms = np.maximum(*(abs(v) for v in added))
+        terms[0] = np.maximum(*(abs(v[0] - sizes.params) for v in added))
+        units = ulp_difference(expected, actual, np.maximum(terms, sizes.vectors))
         units[abs(expected - actual) < UPDATE_FLOOR] = 0
         if not units.max() <= UPDATE_ULPS:
             row, i = np.unravel_index(int(units.argmax()), units.shape)
             raise AssertionError(
-                f"step {s} of {optimizer.name}, vector {row}, parameter {i}: {actual[row, i]!r} where the reference "
-                f"has {expected[row, i]!r}, {units[row, i]:.3g} ULP apart; {UPDATE_ULPS} are allowed"
+                f"step {s} of {optimizer.name}, vector {row}, parameter {i}: {actual[row, i]} where the reference "
+                f"has {expected[row, i]}, {units[row, i]:.3g} ULP apart; {UPDATE_ULPS} are allowed"
             )
         worst = max(worst, float(units.max()) / UPDATE_ULPS)
     return worst
@@ -266,7 +273,8 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
         result = train(network, X, Y, params=start, backend="numpy", **options)
         runs.append((result.params, result.history.loss))
     (final, loss), moved = runs[0], runs[1:]
-    unit = GRADIENT_FACTOR * longest_sum(network, len(X)) * float(np.finfo(final.dtype).eps)
+    n_rows = min(options.get("batch_size") or len(X), len(X))
+    unit = GRADIENT_FACTOR * longest_sum(network, n_rows) * float(np.finfo(final.dtype).eps)
     drift = max(float(abs(p - final).max()) for p, _ in moved)
     loss_drift = np.max([abs(l - loss) for _, l in moved], axis=0)
     return Growth(final, loss, GROWTH * drift + unit * float(abs(final).max()), GROWTH * loss_drift + unit * abs(loss))

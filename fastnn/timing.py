@@ -1,25 +1,20 @@
-"""Timing that can be believed: first calls apart, answers checked before, samples interleaved, medians reported."""
+"""Timing that can be believed: first calls apart, samples interleaved, medians reported, whole processes."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from fastnn.errors import FastnnError
 from fastnn.network import Network
 from fastnn.training import loss_and_gradient, predict, train
-
-Array = NDArray[Any]
-
-# Largest distance of two trainings of the same thing, relative to what was trained, that still counts as the same
-# answer. It is meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
-SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
 
 
 @dataclass(frozen=True)
@@ -39,36 +34,16 @@ class Timing:
         return 1.0 / self.median
 
     @property
+    def quartiles(self) -> tuple[float, float]:
+        """Between these two lies the middle half of the samples."""
+        low, high = np.percentile(self.seconds, [25, 75])
+        return float(low), float(high)
+
+    @property
     def spread(self) -> float:
         """Interquartile range relative to the median."""
-        low, high = np.percentile(self.seconds, [25, 75])
-        return float(high - low) / self.median
-
-
-class DifferentAnswerError(FastnnError):
-    """Two implementations of the same training disagree, so that comparing their speed means nothing."""
-
-
-def check_same_answer(what: str, actual: Array, expected: Array) -> None:
-    """Raise unless two results of the same training agree; made before anything is timed.
-
-    Parameters
-    ----------
-    what : str
-        Name of the comparison, for the error's text.
-    actual, expected : ndarray of the same shape
-        Compared by the 2-norm of their difference, relative to the norm of `expected`; the dtype of `actual` decides
-        how close they must be.
-
-    Raises
-    ------
-    DifferentAnswerError
-        With the distance and the limit.
-    """
-    distance = float(np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected))
-    limit = SAME_ANSWER[actual.dtype.name]
-    if not distance <= limit:
-        raise DifferentAnswerError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
+        low, high = self.quartiles
+        return (high - low) / self.median
 
 
 def interleaved(
@@ -140,3 +115,56 @@ def first_calls(dtype: DTypeLike, backend: str = "numba") -> Iterator[tuple[str,
         start = time.perf_counter()
         calls[entry]()
         yield entry, time.perf_counter() - start
+
+
+# ------------------------------------------------------------------------------------------------------ whole processes
+
+
+# A process reports its own memory: what the system tells its parent includes the parent's, from before the exec.
+_PEAK = """
+def _peak():
+    import sys
+    if sys.platform == "linux":
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    if sys.platform == "darwin":
+        import resource
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 0
+print(_peak())
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process of its own took, from its start to its end."""
+
+    seconds: float
+    peak_bytes: int | None
+    """Most memory that it held at a time; None where the operating system does not tell (Windows)."""
+    output: str
+
+
+def in_process(code: str, environment: Mapping[str, str] | None = None) -> Process:
+    """Run Python code in a fresh interpreter, alone, and take its time and its memory.
+
+    Parameters
+    ----------
+    code : str
+    environment : mapping of str to str, optional
+        Variables that are added to this process's own.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails, with the last line that it printed on stderr.
+    """
+    command = [sys.executable, "-c", code + "\n" + _PEAK]
+    start = time.perf_counter()
+    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise RuntimeError(f"a process of its own failed: {lines[-1] if lines else done.returncode}")
+    *output, peak = done.stdout.splitlines(keepends=True)
+    return Process(seconds, int(peak) or None, "".join(output))

@@ -52,6 +52,9 @@ class Workload:
         Strength of the L2 penalty.
     X_test, Y_test : ndarray or None
         Held-out data, where the problem has some.
+    most_loss, least_accuracy : float or None
+        What a usual training from seed 0 must reach, in its last epoch and on the held-out rows; None where there is
+        nothing to learn. `fastnn.answers.check_workload` asks for it before anything is timed.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Workload:
     alpha: float = 0.0
     X_test: Array | None = None
     Y_test: Array | None = None
+    most_loss: float | None = None
+    least_accuracy: float | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -172,6 +177,7 @@ def _seed(dtype: np.dtype[Any] | None) -> Workload:
         shuffle=False,
         X_test=_array(tutorial.X_TEST, dtype),
         Y_test=_array(tutorial.Y_TEST, dtype),
+        most_loss=0.05,
     )
 
 
@@ -188,6 +194,7 @@ def _iris(dtype: np.dtype[Any] | None) -> Workload:
         batch_size=None,
         epochs=500,
         shuffle=False,
+        most_loss=0.06,
     )
 
 
@@ -210,6 +217,7 @@ def _digits(dtype: np.dtype[Any] | None, name: str = "digits") -> Workload:
         epochs=5 if online else 20,
         X_test=_array(X[:n_test], dtype),
         Y_test=_array(Y[:n_test], dtype),
+        least_accuracy=0.93 if online else 0.96,
     )
 
 

@@ -13,7 +13,8 @@ import seed_page
 from numpy.testing import assert_allclose
 
 from fastnn import tutorial, workloads
-from fastnn.timing import DifferentAnswerError, Timing, check_same_answer, interleaved
+from fastnn.answers import DifferentAnswerError, check_same_answer
+from fastnn.timing import Timing, interleaved
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 

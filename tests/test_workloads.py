@@ -8,7 +8,7 @@ import seed_page
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fastnn import tutorial, workloads
-from fastnn.demo import accuracy
+from fastnn.answers import accuracy
 from fastnn.training import train
 
 HELD_OUT_ACCURACY = 0.96

@@ -28,7 +28,7 @@ class NumbaBackend:
         n = len(X)
         out = np.empty((n, network.n_outputs), X.dtype)
         scratch = make_scratch(network, X.dtype, n, ROW_BLOCK)
-        kernels.predict(out.reshape(-1), _padded(params), scratch, describe(network), _flat(X))
+        kernels.predict(out.reshape(-1), _padded(params), scratch, describe(network, X.dtype), _flat(X))
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
@@ -38,7 +38,7 @@ class NumbaBackend:
         scratch.rates[ALPHA] = alpha
         rule = Rule(SGD.code, 0, 0, 0, float(alpha), 1.0, 1.0, 0.0)
         loss = kernels.loss_and_gradient(
-            _padded(params), scratch, describe(network), rule, _flatten(data), _read_only(np.arange(n))
+            _padded(params), scratch, describe(network, data.X.dtype), rule, _flatten(data), _read_only(np.arange(n))
         )
         return loss, scratch.gradient[: network.n_params].copy()
 
@@ -64,7 +64,7 @@ class NumbaBackend:
             state.storage.reshape(-1),
             state.beta_products,
             scratch,
-            describe(network, block),
+            describe(network, data.X.dtype, block),
             rule,
             _flatten(data),
             Steps(*(_read_only(np.ascontiguousarray(a)) for a in steps[:-1]), steps.loss),

@@ -15,6 +15,7 @@ from fastnn.fused.model import (
     ACTIVATION,
     BIAS,
     DECAY,
+    END,
     FAN_IN,
     FAN_OUT,
     INPUT,
@@ -104,13 +105,13 @@ def backward(scratch, model, rule, vectors, width, first_block, updating):
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
         if updating and rule.sequential:
-            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, middle + n_bias, rule)
+            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
         if l > 0:
             product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width)
             under = layer_line(model, l - 1)
             activation_delta(below, A, slopes_of(scratch, model, under, width), fan_in, width, get(under, ACTIVATION))
         if updating and not rule.sequential:
-            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, middle + n_bias, rule)
+            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
         delta, below = below, delta
 
 

@@ -29,7 +29,7 @@ ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
 # columns of Model.layers
-FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, ACTIVATION, INPUT, OUTPUT, N_COLUMNS = range(9)
+FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, END, ACTIVATION, INPUT, OUTPUT, N_COLUMNS = range(10)
 
 
 class Model(NamedTuple):
@@ -37,7 +37,7 @@ class Model(NamedTuple):
 
     layers: NDArray[np.int64]
     """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases;
-    activation code; first row of the layer's input and output panels in `Scratch.activations`."""
+    where its update ends; activation code; first row of the input and output panels in `Scratch.activations`."""
     n_layers: int
     n_outputs: int
     keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
@@ -91,16 +91,19 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and in Y
 
 
-def describe(network: Network, block: int = ROW_BLOCK) -> Model:
-    """The `Model` of a network."""
+def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
+    """The `Model` of a network that computes in `dtype`."""
     table = np.zeros((network.n_layers, N_COLUMNS), np.int64)
     panel = 0
     for line, layer in zip(table, network.layers, strict=True):
         line[FAN_IN], line[FAN_OUT], line[N_BIAS] = layer.fan_in, layer.fan_out, layer.n_bias
         line[WEIGHT], line[BIAS] = layer.weight.start, layer.bias.start
+        line[END] = layer.bias.stop
         line[ACTIVATION] = ACTIVATIONS[layer.activation].code
         line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in
         panel += layer.fan_in
+    lanes = ALIGNMENT // dtype.itemsize  # the last layer is updated to the end of a vector: what follows it is padding
+    table[-1, END] = table[-1, WEIGHT] + -(-(table[-1, END] - table[-1, WEIGHT]) // lanes) * lanes
     return Model(
         table.reshape(-1),
         network.n_layers,

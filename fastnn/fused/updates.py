@@ -8,7 +8,7 @@ stored with its old numbers there, so the same code does the end of a range as i
 from __future__ import annotations
 
 from fastnn.fused.jit import helper
-from fastnn.fused.lowering import loop, traced
+from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
@@ -49,11 +49,17 @@ def _update(n_slots, step):
             is_weight = first(middle - i, one, nothing)
             g = fma(alpha * is_weight, p, load(gradient, i)) * scale
             new = step(p, g, slots, lambda k: splat(rates, k), is_weight)
-            for place, x, y in zip(places, old, new, strict=True):
-                kept = first(n, y, x)
-                store(vectors, place, kept)
-                p = kept if place is places[0] else p
-            return [fma(p, nothing, state[0])]
+
+            def put_back(values):
+                for place, x in zip(places, values, strict=True):
+                    store(vectors, place, x)
+                return [fma(values[0], nothing, state[0])]
+
+            return choose(
+                n // L,
+                lambda: put_back(new),
+                lambda: put_back([first(n, y, x) for x, y in zip(old, new, strict=True)]),
+            )
 
         store(check, 0, _walk(low, high, L, vector, [load(check, 0)])[0])
 
