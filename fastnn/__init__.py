@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fastnn import workloads
     from fastnn.backends import Backend, TrainingState, get_backend, register_backend
     from fastnn.errors import DivergenceError, FastnnError, ModelFileError
+    from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.network import Network
     from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
     from fastnn.schedules import constant, cosine, exponential, step_decay
@@ -24,6 +25,7 @@ _HOME = {
     **dict.fromkeys(("train", "predict", "loss_and_gradient", "Stop", "TrainingResult", "History"), "training"),
     "load": "storage",
     **dict.fromkeys(("Backend", "TrainingState", "get_backend", "register_backend"), "backends"),
+    **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "estimators"),
     **dict.fromkeys(("FastnnError", "DivergenceError", "ModelFileError"), "errors"),
 }
 """The module of each public name; it is imported when the name is first used."""

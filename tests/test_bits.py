@@ -209,6 +209,22 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     replace_scratch(monkeypatch, lambda name, buffer: between_guards(buffer))
     for place in ("fastnn.state.aligned_zeros", "fastnn.fused.backend.aligned_zeros"):
         monkeypatch.setattr(place, lambda shape, dtype: between_guards(np.zeros(shape, dtype)))
+    kernels = fused_backend.kernels
+    right_predict, right_train_steps = kernels.predict, kernels.train_steps
+
+    def predict_into_guards(out, *others):
+        inside = between_guards(out)
+        right_predict(inside, *others)
+        out[...] = inside
+
+    def train_steps_into_guards(vectors, beta_products, *others):
+        inside, loss = between_guards(beta_products), between_guards(others[-1].loss)
+        good = right_train_steps(vectors, inside, *others[:-1], others[-1]._replace(loss=loss))
+        beta_products[...], others[-1].loss[...] = inside, loss
+        return good
+
+    monkeypatch.setattr(kernels, "predict", predict_into_guards)
+    monkeypatch.setattr(kernels, "train_steps", train_steps_into_guards)
     assert everything(dtype) == clean
     assert len(guarded) > 1000
     assert all(intact(*zone) for zone in guarded)

@@ -135,9 +135,16 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "block_gradient": vector if rows > block else lanes,
         "rates": padded_size(N_RATES, dtype),
         **dict.fromkeys(("sum_of_l", "check", "squares", "zeros"), lanes),
+        **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
-    buffers = {name: aligned_zeros(size, dtype) for name, size in sizes.items()}
-    return Scratch(**buffers, rows_of_X=aligned_zeros(width, np.int64), rows_of_Y=aligned_zeros(width, np.int64))
+    types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
+    memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)
+    buffers, start = {}, 0
+    for name, n in sizes.items():  # each is whole vectors, so each begins at one
+        stop = start + n * types[name].itemsize
+        buffers[name] = memory[start:stop].view(types[name])
+        start = stop
+    return Scratch(**buffers)
 
 
 def _keeps_slopes(network: Network) -> bool:

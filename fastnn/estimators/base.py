@@ -1,0 +1,321 @@
+"""What MLPClassifier and MLPRegressor share: the order of things in a fit, the fitted attributes, the outputs."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastnn.backends import get_backend
+from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.estimators.epochs import Task, fit_in_epochs
+from fastnn.estimators.lbfgs import fit_lbfgs
+from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
+from fastnn.estimators.scoring import HeldOut
+from fastnn.estimators.single import one_row
+from fastnn.estimators.solver import Solver
+from fastnn.estimators.tables import CONSTRAINTS, STOCHASTIC_SOLVERS, draw_params, network_of
+from fastnn.network import Network
+from fastnn.state import Data
+
+Array = NDArray[Any]
+
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
+
+
+def store_parameters(estimator: Any, values: dict[str, Any]) -> None:
+    """What scikit-learn asks of a constructor: each argument becomes the attribute of its name, unchanged."""
+    for name, value in values.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
+
+
+class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
+    """The base of both estimators."""
+
+    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+
+    # ------------------------------------------------------------------------------------------------ what they differ in
+
+    @abstractmethod
+    def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """X, and y as targets (n, n_outputs)."""
+
+    @abstractmethod
+    def _encode_validation(self, y: Any) -> Array:
+        """The targets (n, n_outputs) of rows that the caller gave to validate on."""
+
+    @abstractmethod
+    def _output_activation(self) -> str: ...
+
+    @abstractmethod
+    def _labels(self) -> str | None:
+        """What kind of score early stopping takes: see `HeldOut`."""
+
+    def _weights(self, y: Any, sample_weight: Any) -> Any:
+        return sample_weight
+
+    def _split_by(self, Y: Array) -> Array | None:
+        """What early stopping's split is stratified by."""
+        return None
+
+    # ------------------------------------------------------------------------------------------------------------ fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
+        """Fit to X and y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data. float32 is computed with as float32, everything else as float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
+            Not trained on: `validation_loss_curve_` holds its loss after each epoch, and early stopping goes by it in
+            place of a part of X.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight, validation_data)
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
+    ) -> Any:
+        hidden = self._hidden_sizes()
+        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        y_given = y
+        X, Y = self._encode(X, y, incremental, first_pass)
+        sample_weight = self._weights(y_given, sample_weight)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        self.n_outputs_ = Y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        stochastic = self.solver in STOCHASTIC_SOLVERS
+
+        params, network = self._begin(X, hidden, first_pass, stochastic)
+        if stochastic:
+            self._begin_epochs(first_pass, incremental)
+        if validation_data is not None and (first_pass or not hasattr(self, "validation_loss_curve_")):
+            self.validation_loss_curve_: list[float] = []
+        task = self._task(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
+        params = fit_in_epochs(self, task) if stochastic else fit_lbfgs(self, task)
+        if self.fix_defects and not stochastic:
+            params = params.astype(X.dtype, copy=False)
+        self._put(network, params)
+        if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
+            raise ValueError(NOT_FINITE)
+        if task.on_epoch is not None:
+            task.on_epoch(None)
+        return self
+
+    def _hidden_sizes(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if np.any(np.array(sizes) <= 0):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return sizes
+
+    def _begin(self, X: Any, hidden: list[int], first_pass: bool, stochastic: bool) -> tuple[Array, Network]:
+        """The parameters to begin with, and the network that they are of."""
+        activation = self._activation()
+        if not first_pass:
+            params = self._packed()
+            sizes = self._sizes()
+            if len(sizes) != len(hidden) + 2 or sizes[-1] != self.n_outputs_:
+                wanted = (sizes[0], *hidden, self.n_outputs_)
+                raise ValueError(f"the fitted network has layers of {sizes}; to go on with it, do not ask for {wanted}")
+            network = network_of(sizes, activation, self.out_activation_, self.loss)
+            return (params if stochastic else params.astype(np.float64)), network
+        self.t_ = self.n_iter_ = 0
+        self.n_layers_ = len(hidden) + 2
+        self.out_activation_ = self._output_activation()
+        sizes = (X.shape[1], *map(int, hidden), self.n_outputs_)
+        network = network_of(sizes, activation, self.out_activation_, self.loss)
+        params = draw_params(network, activation, self._random_state).astype(X.dtype)
+        for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
+            _fill(name, views, getattr(self, name))
+        self.__dict__.pop("validation_loss_curve_", None)
+        return params.astype(X.dtype if stochastic else np.float64), network
+
+    def _begin_epochs(self, first_pass: bool, incremental: bool) -> None:
+        if first_pass or not hasattr(self, "loss_curve_"):
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
+            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.early_stopping:
+            self.best_loss_ = None
+            self.validation_scores_ = self.validation_scores_ or []
+            if self.best_validation_score_ is None:
+                self.best_validation_score_ = -np.inf
+        elif self.best_loss_ is None:
+            self.best_loss_ = np.inf
+        if not incremental or not hasattr(self, "_optimizer"):
+            self._optimizer = Solver(self)
+
+    def _task(
+        self,
+        X: Any,
+        Y: Array,
+        weight: Array | None,
+        validation_data: Any,
+        network: Network,
+        params: Array,
+        incremental: bool,
+        first_pass: bool,
+    ) -> Task:
+        n, dtype = len(Y), params.dtype
+        split = self.solver in STOCHASTIC_SOLVERS and self.early_stopping
+        index = np.arange(n)
+        validation = held_out = None
+        if validation_data is not None:
+            validation = self._held_out(*self._checked_validation(validation_data), dtype)
+            held_out = validation if split else None
+        elif split:
+            stratify = self._split_by(Y)
+            index, rest = train_test_split(
+                index, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+            )
+            if len(rest) < 2:
+                raise ValueError(
+                    "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+                )
+            held_out = self._held_out(X[rest], Y[rest], None if weight is None else weight[rest], dtype)
+        weights = np.ones(n, dtype) if weight is None else weight.astype(dtype, copy=False)
+        data = Data(contiguous(X, dtype), Y.astype(dtype, order="C", copy=False), weights)
+        mean = self.loss == "squared_error" and self.n_outputs_ > 1 and self._labels() is None and not self.fix_defects
+        hopeless = self.loss == "poisson" and bool((Y < 0).any())
+        if hopeless and self.fix_defects:
+            raise ValueError("loss='poisson' takes targets that are not negative")
+        on_epoch = epoch_callback(self, X, Y, weight, network)
+        backend = Adapter(get_backend(self.backend), mean)
+        return Task(
+            network, backend, data, index, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
+        )
+
+    def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
+        return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
+
+    def _checked_validation(self, validation_data: Any) -> tuple[Any, Array, Array | None]:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+        X = validate_data(
+            self, validation_data[0], accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
+        )
+        Y = self._encode_validation(validation_data[1])
+        if len(Y) != X.shape[0]:
+            raise ValueError(f"validation_data: X has {X.shape[0]} rows, y has {len(Y)}")
+        weight = self._weights(validation_data[1], validation_data[2] if len(validation_data) == 3 else None)
+        return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
+
+    # --------------------------------------------------------------------------------------------------- fitted parameters
+
+    def _activation(self) -> str | tuple[str, ...]:
+        return self.activation if isinstance(self.activation, str) else tuple(self.activation)
+
+    def _put(self, network: Network, params: Array) -> None:
+        """Make `coefs_` and `intercepts_` views of `params`."""
+        self.coefs_, self.intercepts_ = network.weights(params), network.biases(params)
+        self._flat = params, (*self.coefs_, *self.intercepts_)
+
+    def _packed(self) -> Array:
+        """All parameters in one vector, layer by layer; whoever has put another array into `coefs_` finds it here."""
+        params, views = getattr(self, "_flat", (None, ()))
+        now = (*self.coefs_, *self.intercepts_)
+        if params is not None and len(now) == len(views) and all(a is b for a, b in zip(now, views, strict=True)):
+            return params
+        pairs = zip(self.coefs_, self.intercepts_, strict=True)
+        packed = np.concatenate([np.ravel(part) for pair in pairs for part in pair])
+        return packed if packed.dtype == np.float32 else packed.astype(np.float64, copy=False)
+
+    def _sizes(self) -> tuple[int, ...]:
+        return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
+
+    def __getstate__(self) -> Any:
+        state = dict(super().__getstate__())
+        state.pop("_flat", None)
+        return state
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "coefs_") and hasattr(self, "out_activation_") and hasattr(self, "n_outputs_"):
+            try:
+                network = network_of(self._sizes(), self._activation(), self.out_activation_, "squared_error")
+                self._put(network, self._packed())
+            except (TypeError, ValueError):
+                pass  # edited by hand: predict will say what is wrong
+
+    # ------------------------------------------------------------------------------------------------------------- outputs
+
+    def _outputs(self, X: Any, output: str | None = None) -> Array:
+        """The network's outputs (n, n_outputs), of another output activation where asked for."""
+        output = self.out_activation_ if output is None else output
+        if self._is_plain(X):
+            if len(X) == 1 and math.isfinite(X.sum()):
+                outputs = one_row(X, self.coefs_, self.intercepts_, self.activation, output)
+                if outputs is not None:
+                    return outputs
+            elif not np.isfinite(X).all():
+                X = validate_data(self, X, reset=False)  # raises what is to be raised
+        else:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        params = self._packed()
+        single = np.result_type(X.dtype, params.dtype) == np.float32
+        params = params.astype(np.float32 if single else np.float64, copy=False)
+        network = network_of(self._sizes(), self._activation(), output, "squared_error")
+        return Adapter(get_backend(self.backend)).predict(network, params, contiguous(X, params.dtype))
+
+    def _is_plain(self, X: Any) -> bool:
+        """Whether X needs no validation but for its values: the fitted dtype and width, rows in C order, no names."""
+        return (
+            type(X) is np.ndarray
+            and X.ndim == 2
+            and X.dtype == self.coefs_[0].dtype
+            and X.shape[1] == self.n_features_in_
+            and X.shape[0] > 0
+            and X.flags.c_contiguous
+            and not hasattr(self, "feature_names_in_")
+        )
+
+    def _check_fitted(self) -> None:
+        if "coefs_" not in self.__dict__:
+            check_is_fitted(self)
+
+    def _has_epochs(self) -> bool:
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _fill(name: str, views: list[Array], values: Any) -> None:
+    if values is None:
+        return
+    if len(values) != len(views):
+        raise ValueError(f"{name} must have one array for each of the {len(views)} layers, not {len(values)}")
+    for i, (view, value) in enumerate(zip(views, values, strict=True)):
+        if np.shape(value) != view.shape:
+            raise ValueError(f"{name}[{i}] must have the shape {view.shape}, not {np.shape(value)}")
+        view[...] = value

@@ -1,0 +1,60 @@
+"""scikit-learn's callbacks (`sklearn.callback`, from version 1.9): one task an epoch, or an iteration of L-BFGS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.network import Network
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing: this scikit-learn has no callbacks."""
+
+
+Array = NDArray[Any]
+
+
+def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network) -> Any:
+    """What to call after each epoch with the parameters, and with None at the end; None without callbacks.
+
+    It returns whether a callback wants to stop.
+    """
+    if not getattr(mlp, "_skl_callbacks", None):
+        return None
+    y = mlp._decode(Y)
+    metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+    root = mlp._init_callback_context(max_subtasks=mlp.max_iter)
+    root.call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+    epochs = {"now": root.subcontext(task_name="epoch")}
+    epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+    n_epochs = 0
+
+    def fitted(params: Array) -> dict[str, Any]:
+        params = np.array(params)
+        coefs, intercepts = network.weights(params), network.biases(params)
+        return {"coefs_": coefs, "intercepts_": intercepts, "_flat": (params, (*coefs, *intercepts))}
+
+    def on_epoch(params: Array | None) -> bool:
+        nonlocal n_epochs
+        if params is None:
+            final = {"coefs_": mlp.coefs_, "intercepts_": mlp.intercepts_}
+            root.call_on_fit_task_end(
+                estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: final
+            )
+            return False
+        stop = epochs["now"].call_on_fit_task_end(
+            estimator=mlp, X=X, y=y, metadata=metadata, reconstruction_attributes=lambda: fitted(params)
+        )
+        n_epochs += 1
+        if n_epochs < mlp.max_iter and not stop:
+            epochs["now"] = root.subcontext(task_name="epoch")
+            epochs["now"].call_on_fit_task_begin(estimator=mlp, X=X, y=y, metadata=metadata)
+        return bool(stop)
+
+    return on_epoch
