@@ -22,6 +22,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parent))  # this source tree, installed or not
 
+from fastnn import tutorial  # noqa: E402
 from fastnn.backends import get_backend  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
@@ -35,7 +36,7 @@ FEW = 2  # steps where a step takes seconds: without compilation, or where fma i
 
 
 class Run(NamedTuple):
-    """A training of so many steps from the stored numbers."""
+    """A training from the stored numbers, of so many steps: whole epochs."""
 
     data: str  # seed, iris, digits or drawn
     network: Network
@@ -79,11 +80,11 @@ def _runs():
             batch_size = None if optimizer.full_batch else 16
             network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
             options = {"batch_size": batch_size, "n_rows": 37, "alpha": 0.125}
-            yield run(name, "drawn", network, optimizer, 20, 0.5, **options)
+            yield run(name, "drawn", network, optimizer, 21, 0.5, **options)
         for loss, line in LOSSES.items():
             for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
                 network = Network((6, 9, 3), "silu", output, loss)
-                yield run(f"{loss} {output}", "drawn", network, SGD(0.125), 8, 0.5, batch_size=16, n_rows=37)
+                yield run(f"{loss} {output}", "drawn", network, SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
 
 
 RUNS = dict(_runs())
@@ -101,8 +102,8 @@ def start_of(run):
     n = slice(run.n_rows)
     params = stored["params"][: run.network.n_params] * (run.scale / 2.0**15)
     if run.data == "seed":
-        bits = np.arange(8)[:, None] >> np.arange(3) & 1
-        X, Y, weight = bits[:6].astype(np.float64), bits[:6, 2:].astype(np.float64), np.ones(6)
+        X, Y = (np.array(a, np.float64) for a in (tutorial.X, tutorial.Y))
+        weight = np.ones(len(X))
     elif run.data == "drawn":
         y = stored["drawn_y"][n] / 2.0**14
         X, weight = stored["drawn_X"][n] / 2.0**15, stored["drawn_weight"][n] / 4.0

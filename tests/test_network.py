@@ -1,0 +1,215 @@
+"""What is trained and how: the layout of the parameters, their first draw, optimisers, learning rates."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+from problems import HIDDEN, PAIRS
+
+from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay
+from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES
+from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
+from fastnn.schedules import describe, learning_rates
+
+# ---------------------------------------------------------------------------------------------------------- the network
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_layout(bias):
+    """Per layer W (fan_in, fan_out), row by row, and then the bias; nothing between and nothing left over."""
+    network = Network((3, 5, 2), ("tanh",), "sigmoid", bias=bias)
+    per_layer = {"vector": (5, 2), "scalar": (1, 1), "none": (0, 0)}[bias]
+    assert (network.n_inputs, network.n_outputs, network.n_layers) == (3, 2, 2)
+    assert network.n_params == 15 + 10 + sum(per_layer)
+    params = np.arange(network.n_params)
+    parts = [
+        part.ravel() for pair in zip(network.weights(params), network.biases(params), strict=True) for part in pair
+    ]
+    assert np.concatenate(parts).tolist() == params.tolist()
+    assert [W.shape for W in network.weights(params)] == [(3, 5), (5, 2)]
+    assert tuple(b.size for b in network.biases(params)) == per_layer == tuple(l.n_bias for l in network.layers)
+    assert network.weights(params)[0].tolist() == np.arange(15).reshape(3, 5).tolist()
+    assert [layer.activation for layer in network.layers] == ["tanh", "sigmoid"]
+    assert all(np.shares_memory(part, params) for part in parts if part.size)
+    for layer in network.layers:
+        assert params[layer.all].tolist() == [*params[layer.weight], *params[layer.bias]]
+
+
+def test_the_tutorials_network_has_22_parameters():
+    assert Network((3, 5, 1), bias="scalar").n_params == 22
+
+
+def test_one_activation_or_one_each():
+    one, each = Network((2, 3, 4, 1), "tanh"), Network((2, 3, 4, 1), ("tanh", "tanh"))
+    assert one.layers == each.layers
+    assert Network((2, 1), "tanh").layers == Network((2, 1), ()).layers
+
+
+def test_a_network_is_a_value():
+    network = Network([np.int64(3), 5, 1], activation=["tanh"])
+    assert network == Network((3, 5, 1), ("tanh",))
+    assert hash(network) == hash(Network((3, 5, 1), ("tanh",)))
+    assert network != Network((3, 5, 1), ("relu",))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        network.loss = "huber"
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Network((3, 1)), Network((3, 4, 5, 2), ("elu", "gelu"), "softmax", "cross_entropy", bias="scalar", bias_init=1)],
+    ids=["plain", "all options"],
+)
+def test_to_dict_and_back(network):
+    assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
+
+
+def test_the_tables():
+    assert [line.code for line in ACTIVATIONS.values()] == list(range(len(ACTIVATIONS)))
+    assert [line.code for line in LOSSES.values()] == list(range(len(LOSSES)))
+    assert [kind.code for kind in OPTIMIZERS.values()] == list(range(len(OPTIMIZERS)))
+    assert set(ACTIVATIONS) - set(HIDDEN) == {"softmax", "exp"}
+    assert len(PAIRS) == 3 * len(ACTIVATIONS) + 4
+    matched = {(loss, output) for loss, output in PAIRS if Network((2, 2), output=output, loss=loss).matched}
+    assert matched == {
+        ("squared_error", "identity"),
+        ("log_loss", "sigmoid"),
+        ("cross_entropy", "softmax"),
+        ("poisson", "exp"),
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- first draw
+
+
+def test_draws_are_those_of_the_documentation():
+    """Layer by layer, W and then the bias; from RandomState, whose numbers NumPy never changes."""
+    network = Network((3, 5, 2), "tanh", init="normal")
+    params = network.init_params(np.random.RandomState(7))
+    random_state = np.random.RandomState(7)
+    expected = [random_state.standard_normal(n) for n in (15, 5, 10, 2)]
+    assert params.tolist() == np.concatenate(expected).tolist()
+    assert params[0] == pytest.approx(1.690525703800356, rel=1e-15)
+
+
+def test_uniform_draws_are_scikit_learns():
+    """The bound has a 2 in place of the 6 for sigmoid layers; biases too. Its own drawing, layer by layer."""
+    network = Network((4, 6, 3, 2), ("sigmoid", "relu"), "softmax", "cross_entropy")
+    params = network.init_params(np.random.RandomState(3))
+    random_state, place = np.random.RandomState(3), 0
+    for fan_in, fan_out, factor in ((4, 6, 2), (6, 3, 6), (3, 2, 6)):
+        bound = math.sqrt(factor / (fan_in + fan_out))
+        for shape in ((fan_in, fan_out), (fan_out,)):
+            expected = random_state.uniform(-bound, bound, shape).ravel()
+            assert params[place : place + expected.size].tolist() == expected.tolist()
+            place += expected.size
+    assert place == params.size
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_spread_of_draws(init):
+    network = Network((300, 200, 100), "relu", init=init, bias_init=0.5)
+    for W, (fan_in, fan_out) in zip(
+        network.weights(network.init_params(np.random.RandomState(0))), [(300, 200), (200, 100)], strict=True
+    ):
+        deviation = {"he": math.sqrt(2 / fan_in), "normal": 1.0}.get(init, math.sqrt(2 / (fan_in + fan_out)))
+        assert W.std() == pytest.approx(deviation, rel=0.02)
+        assert abs(W.mean()) < 0.02 * deviation
+        assert (abs(W).max() <= math.sqrt(6 / (fan_in + fan_out))) == (init == "glorot_uniform")
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("bias_init", ["same", 0.25, -1])
+def test_biases_and_dtype(init, bias, bias_init):
+    network = Network((3, 4, 2), bias=bias, init=init, bias_init=bias_init)
+    params = network.init_params(np.random.RandomState(5))
+    assert params.dtype == np.float64
+    for b in network.biases(params):
+        if bias_init == "same":
+            assert len(set(b.tolist())) == b.size
+            assert (b != 0).all()
+        else:
+            assert (b == bias_init).all()
+    single = network.init_params(np.random.RandomState(5), np.float32)
+    assert single.dtype == np.float32
+    assert single.tolist() == params.astype(np.float32).tolist()  # rounded once
+
+
+# ----------------------------------------------------------------------------------------------------------- optimisers
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_is_a_value(name):
+    kind = OPTIMIZERS[name]
+    assert kind() == kind()
+    assert kind(0.5) != kind(0.25)
+    assert hash(kind(0.5)) == hash(kind(np.float64(0.5)))
+    assert kind().name == name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kind().learning_rate = 1.0
+    described = json.loads(json.dumps(kind(cosine(0.1, 5)).to_dict()))
+    assert described["name"] == name
+    assert described["learning_rate"] == {"schedule": "cosine", "learning_rate": 0.1, "steps": 5, "final": 0.0}
+
+
+def test_state_vectors():
+    assert [SGD().n_slots, SGD(momentum=0.5).n_slots, SGD(momentum=0.0, nesterov=True).n_slots] == [0, 1, 0]
+    assert [OPTIMIZERS[name]().n_slots for name in ("Adam", "AdamW", "RMSprop", "RPROP")] == [2, 2, 1, 2]
+    assert [name for name, kind in OPTIMIZERS.items() if kind.full_batch] == ["RPROP"]
+
+
+def test_defaults_are_the_papers():
+    assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (0.001, 0.9, 0.999, 1e-8)
+    assert AdamW().weight_decay == 0.01
+    assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
+
+
+# ------------------------------------------------------------------------------------------------------- learning rates
+
+SCHEDULES = {
+    "constant": (constant(0.3), lambda t: 0.3),
+    "step_decay": (step_decay(0.3, 4), lambda t: 0.3 * 0.5 ** (t // 4)),
+    "step_decay, factor": (step_decay(0.3, 3, 0.9), lambda t: 0.3 * 0.9 ** (t // 3)),
+    "exponential": (exponential(0.3, 0.95), lambda t: 0.3 * 0.95**t),
+    "cosine": (cosine(0.3, 10), lambda t: 0.15 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "cosine to 0.1": (cosine(0.3, 10, 0.1), lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "a number": (0.3, lambda t: 0.3),
+    "a function": (lambda t: 0.3 / (1 + t), lambda t: 0.3 / (1 + t)),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_rates(case):
+    rate, formula = SCHEDULES[case]
+    rates = learning_rates(rate, 0, 25)
+    assert (rates.dtype, rates.shape) == (np.float64, (25,))
+    np.testing.assert_allclose(rates, [formula(t) for t in range(25)], rtol=1e-14, atol=1e-17)
+    for first in (0, 7, 24):  # a chunk's rates are those of the absolute steps, to the bit
+        assert learning_rates(rate, first, 25 - first).tobytes() == rates[first:].tobytes()
+    if callable(rate):
+        assert [rate(t) for t in range(25)] == rates.tolist()
+        assert SGD(rate).learning_rate is rate
+
+
+def test_step_decay_is_exact():
+    assert learning_rates(step_decay(0.3, 1, 0.1), 0, 4).tolist() == [
+        0.3,
+        0.3 * 0.1,
+        0.3 * 0.1 * 0.1,
+        0.3 * 0.1 * 0.1 * 0.1,
+    ]
+    assert learning_rates(step_decay(1.0, 1, 0.5), 10**12, 2).tolist() == [0, 0]  # at once, not after so many products
+    assert math.isinf(step_decay(1.0, 1, 2.0)(10**9))
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>")])
+def test_description_of_rates(rate, expected):
+    assert str(describe(rate)).endswith(str(expected))
+
+
+@pytest.mark.parametrize("bad", [math.nan, -1.0, math.inf])
+def test_a_function_must_return_a_rate(bad):
+    with pytest.raises(ValueError, match=r"learning_rate\(8\) must be"):
+        learning_rates(lambda t: bad if t == 8 else 0.1, 5, 10)
