@@ -11,21 +11,20 @@ from fastnn.timing import Timing
 
 
 def trainings(report: Report) -> Table:
-    """One line a workload and dtype: iterations a second of each back end, and their ratio, with spreads."""
+    """A row for each workload and dtype: iterations a second of each back end, and their ratio, with spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
     table = _table("Training: iterations a second, median ± half the interquartile range")
-    for title in ("workload", "sizes", "batch", "dtype"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "batch" else "left")
+    table.add_column("workload", no_wrap=True)
     for name in backends:
         table.add_column(name, justify="right", no_wrap=True)
     if len(backends) == 2:
         table.add_column(f"{backends[1]} / {backends[0]}", justify="right", no_wrap=True)
     for row in _by_problem(report).values():
         first = next(iter(row.values()))
-        cells = [first.workload, "-".join(map(str, first.sizes)), str(first.batch_size), first.dtype]
-        cells += [f"{t.timing.per_second:,.0f} ±{t.timing.spread / 2:3.0%}" for t in row.values()]
+        cells = [f"{first.workload}, {first.dtype}\n[dim]{'-'.join(map(str, first.sizes))}, {first.batch_size} rows[/]"]
+        cells += [f"{t.timing.per_second:,.0f}\n[dim]±{t.timing.spread / 2:.1%}[/]" for t in row.values()]
         if len(backends) == 2:
-            cells.append(ratio_text(ratios(*(row[name].timing for name in backends))))
+            cells.append(_ratio_text(ratios(*(row[name].timing for name in backends))))
         table.add_row(*cells)
     return table
 
@@ -52,10 +51,10 @@ def comparison(new: Report, old: Report, fail_below: float | None) -> Table:
     return table
 
 
-def ratio_text(ratio: Timing) -> str:
+def _ratio_text(ratio: Timing) -> str:
     """Return a ratio and the middle half of its samples, with two or three digits."""
     low, high = ratio.quartiles
-    return f"{_digits(ratio.median)} ({_digits(low)}-{_digits(high)})"
+    return f"{_digits(ratio.median)}\n[dim]{_digits(low)} to {_digits(high)}[/]"
 
 
 def _digits(number: float) -> str:

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fastnn import demo as work
 from fastnn import bench as measure
 from fastnn import bench_tables, machine, plotting, tutorial, workloads
+from fastnn import demo as work
 from fastnn._version import __version__
 from fastnn.memory import ALIGNMENT
 from fastnn.timing import ENTRY_POINTS, Timing, first_calls

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend
-from fastnn.inference import predict
+from fastnn.backends import Backend, get_backend
+from fastnn.checks import check_flag
 from fastnn.network import Network
 from fastnn.state import TrainingState
 from fastnn.stopping import StopReason
+from fastnn.validation import check_inputs
 
 Array = NDArray[Any]
 
@@ -66,7 +67,8 @@ class TrainingResult:
     def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
         """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`."""
         backend = self.backend if backend is None else backend
-        return predict(self.network, self.params, X, backend=backend, assume_finite=assume_finite)
+        X = check_inputs(self.network, X, self.params.dtype, check_flag("assume_finite", assume_finite))
+        return get_backend(backend).predict(self.network, self.params, X)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.storage.save`."""

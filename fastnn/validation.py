@@ -16,6 +16,8 @@ from fastnn.state import Data
 
 Array = NDArray[Any]
 
+_NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
+
 MEMORY_LIMIT_FRACTION = 0.9
 """Of the machine's memory: what the parameters and an optimiser's state may take."""
 
@@ -150,6 +152,9 @@ def _check_matrix(
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, ...]) -> Array:
     """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
+    if type(value) is np.ndarray and value.ndim in ndims and value.dtype == (dtype or value.dtype):
+        if value.dtype in _NATIVE and value.flags.c_contiguous and value.flags.aligned:
+            return value  # as it should be: what a caller in a hurry hands over
     if type(value).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
     try:
