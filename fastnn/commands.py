@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from fastnn import bench as measure
-from fastnn import bench_tables, machine, plotting, tutorial, workloads
 from fastnn import demo as work
+from fastnn import machine, plotting, tables, workloads
 from fastnn._version import __version__
 from fastnn.memory import ALIGNMENT
-from fastnn.timing import ENTRY_POINTS, Timing, first_calls
+from fastnn.timing import ENTRY_POINTS, first_calls
 from fastnn.workloads import Workload
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ app = typer.Typer(
 _out = Console(highlight=False)
 _err = Console(stderr=True)
 
-_TITLES = {"loop": "tutorial's loop", "numpy": "numpy", "numba": "numba"}
 _HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
 
 
@@ -97,59 +96,18 @@ def demo(
 
 
 def _print_seed(report: work.SeedReport, seed: int) -> None:
-    columns = (work.LOOP, *work.BACKENDS)
-    iterations = report.workload.epochs
-    table = _table(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", columns)
-    table.add_row(f"final error (iteration {iterations - 1})", *(f"{report.errors[name][-1]:.10f}" for name in columns))
-    for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
-        bits = ",".join(f"{bit:.0f}" for bit in row)
-        outputs = (f"{report.outputs[name][i, 0]:.10f}" for name in columns)
-        table.add_row(rf"output for \[{bits}], target {target[0]:.0f}", *outputs)
-    table.add_section()
-    _add_rates(table, report.iteration, "iterations a second", columns)
-    table.add_row(
-        f"all {iterations} iterations, one call", *(_seconds(report.whole_call[name].median) for name in columns)
-    )
-    _out.print(table)
+    _out.print(tables.demo_seed(report, seed))
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
-    calls = ", ".join(f"{n:,} iterations ({_TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
+    calls = ", ".join(f"{n:,} iterations ({tables.TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
     _say(f"{_HONESTLY} of {work.ROUNDS} trainings of {calls}, taken in turn.", "dim")
 
 
 def _print_digits(report: work.DigitsReport, seed: int) -> None:
-    workload, columns = report.workload, work.BACKENDS
-    assert workload.Y_test is not None
-    table = _table(f"Handwritten digits, 64-64-10, {workload.epochs} epochs, seed {seed}", columns)
-    table.add_row(
-        f"accuracy on {len(workload.Y_test)} held-out digits", *(f"{report.accuracy[name]:.4f}" for name in columns)
-    )
-    table.add_row("training loss, last epoch", *(f"{report.losses[name][-1]:.6f}" for name in columns))
-    table.add_section()
-    table.add_row("time an epoch", *(_seconds(report.epoch[name].median) for name in columns))
-    slowest = report.epoch["numpy"].median
-    table.add_row("times numpy", *(f"{slowest / report.epoch[name].median:.1f}" for name in columns))
-    table.add_row("spread of the samples", *(f"{report.epoch[name].spread:.0%}" for name in columns))
-    _out.print(table)
-    _say_difference(report.weight_difference, workload)
-    _say_first_call(report.first_call, workload)
+    _out.print(tables.demo_digits(report, seed))
+    _say_difference(report.weight_difference, report.workload)
+    _say_first_call(report.first_call, report.workload)
     _say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
-
-
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column()
-    for name in columns:
-        table.add_column(_TITLES[name], justify="right")
-    return table
-
-
-def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tuple[str, ...]) -> None:
-    """Add iterations a second, the ratios to the first column, and how far the samples spread."""
-    base = timings[columns[0]].median
-    table.add_row(title, *(f"{timings[name].per_second:,.0f}" for name in columns))
-    table.add_row(f"times the {_TITLES[columns[0]]}", *(f"{base / timings[name].median:.2f}" for name in columns))
-    table.add_row("spread of the samples", *(f"{timings[name].spread:.0%}" for name in columns))
 
 
 def _say_difference(difference: float, workload: Workload) -> None:
@@ -167,14 +125,6 @@ def _say_saved(what: str, path: Path) -> None:
 def _say(sentence: str, style: str | None = None) -> None:
     """Print a sentence; the terminal wraps it, a pipe gets one line."""
     _out.print(sentence, style=style, soft_wrap=True, markup=False)
-
-
-def _seconds(seconds: float) -> str:
-    """Return a duration with three digits and a unit that suits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:#.3g}".rstrip(".") + f" {unit}"
-    return f"{seconds / 1e-6:#.3g}".rstrip(".") + " µs"
 
 
 @contextmanager
@@ -246,12 +196,12 @@ def _print_bench(report: measure.Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
     _say(f"{report.date}, {report.cpu} ({versions}){load}")
-    _out.print(bench_tables.trainings(report))
+    _out.print(tables.bench_trainings(report))
     _say(
         "Answers checked first, back ends timed in turn; ratios are medians of the rounds', with their middle half.",
         "dim",
     )
-    _out.print(bench_tables.starts(report))
+    _out.print(tables.bench_starts(report))
 
 
 def _draw_bench(report: measure.Report) -> Figure:
@@ -266,7 +216,7 @@ def _draw_bench(report: measure.Report) -> Figure:
 def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
     if report.cpu != old.cpu:
         _say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
-    _out.print(bench_tables.comparison(report, old, fail_below))
+    _out.print(tables.bench_comparison(report, old, fail_below))
     found = measure.speed_ratios(report, old)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")

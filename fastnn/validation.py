@@ -152,9 +152,15 @@ def _check_matrix(
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, ...]) -> Array:
     """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
-    if type(value) is np.ndarray and value.ndim in ndims and value.dtype == (dtype or value.dtype):
-        if value.dtype in _NATIVE and value.flags.c_contiguous and value.flags.aligned:
-            return value  # as it should be: what a caller in a hurry hands over
+    if (
+        type(value) is np.ndarray
+        and value.ndim in ndims
+        and value.dtype in _NATIVE
+        and (dtype is None or value.dtype == dtype)
+        and value.flags.c_contiguous
+        and value.flags.aligned
+    ):
+        return value  # as it should be: what a caller in a hurry hands over
     if type(value).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
     try:
