@@ -145,14 +145,16 @@ class Process:
     output: str
 
 
-def in_process(code: str, environment: Mapping[str, str] | None = None) -> Process:
+def in_process(code: str, environment: Mapping[str, str] | None = None, only: bool = False) -> Process:
     """Run Python code in a fresh interpreter, alone, and take its time and its memory.
 
     Parameters
     ----------
     code : str
     environment : mapping of str to str, optional
-        Variables that are added to this process's own.
+        Variables that are added to this process's own,
+    only : bool
+        or take their place.
 
     Raises
     ------
@@ -161,7 +163,8 @@ def in_process(code: str, environment: Mapping[str, str] | None = None) -> Proce
     """
     command = [sys.executable, "-c", code + "\n" + _PEAK]
     start = time.perf_counter()
-    done = subprocess.run(command, env={**os.environ, **(environment or {})}, capture_output=True, text=True)
+    variables = {**({} if only else os.environ), **(environment or {})}
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         lines = done.stderr.strip().splitlines()

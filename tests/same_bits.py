@@ -38,7 +38,7 @@ FEW = 2  # steps where a step takes seconds: without compilation, or where fma i
 class Run(NamedTuple):
     """A training from the stored numbers, of so many steps: whole epochs."""
 
-    data: str  # seed, iris, digits or drawn
+    data: str  # seed, iris, digits, wide or drawn
     network: Network
     optimizer: Optimizer
     dtype: str
@@ -73,6 +73,11 @@ def _runs():
         yield run("iris", "iris", Network((4, 16, 3), "tanh", "softmax", "cross_entropy"), SGD(0.5), 100, 0.5)
         network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
         yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
+        yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
+        network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
+        yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
+        network, options = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL), {"n_rows": 37, "alpha": 0.125}
+        yield run("online scalar", "drawn", network, Adam(0.003, sequential=True), 74, 0.5, batch_size=1, **options)
         # blocks of 256 + 14 rows, and a short batch
         network, options = Network(DEEP, HIDDEN, "softmax"), {"batch_size": 270, "alpha": 0.125}
         yield run("deep", "drawn", network, SGD(0.125, 0.5), 20, 0.5, **options)
@@ -109,8 +114,9 @@ def start_of(run):
         X, weight = stored["drawn_X"][n] / 2.0**15, stored["drawn_weight"][n] / 4.0
         Y = np.stack([y, 1 - y, np.zeros_like(y)], axis=1)  # probabilities, and legal for every loss
     else:
-        X = stored[f"{run.data}_X"][n] / 16.0
-        Y = np.eye(run.network.n_outputs)[stored[f"{run.data}_y"][n]]
+        name = "digits" if run.data == "wide" else run.data  # wide: ten digits side by side
+        X = stored[f"{name}_X"].reshape(-1, run.network.n_inputs) / 16.0
+        Y = np.eye(run.network.n_outputs)[stored[f"{name}_y"][: len(X)]]
         weight = np.ones(len(X))
     return params, X, Y, weight
 

@@ -42,6 +42,7 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
         done = get_backend(backend).train_steps(network, optimizer, state, Data(*problem[1:]), steps, alpha)
         assert done == n_steps
     assert (state.t, first) == (30, 30)
+    assert not state.storage[0, state.n_params :].any()
     return bits(state.vectors, state.beta_products, loss)
 
 
@@ -134,7 +135,7 @@ def test_denormal_moments_are_flushed(dtype):
 
 # --------------------------------------------------------------------------------------------------------------- memory
 
-FILLED = {"rates", "zeros"}  # by the back end; a kernel writes all others before it reads them
+FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all else is written before it is read
 
 
 def everything(dtype):
@@ -153,22 +154,26 @@ def everything(dtype):
 
 
 def replace_scratch(monkeypatch, change):
+    """Let `change` replace each buffer, anew for each call of a kernel."""
     right = fused_backend.make_scratch
 
     def make_scratch(*args):
         scratch = right(*args)
-        return scratch._replace(**{name: change(name, buffer) for name, buffer in scratch._asdict().items()})
+        return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
 
     monkeypatch.setattr(fused_backend, "make_scratch", make_scratch)
+    monkeypatch.setattr(fused_backend._Workspace, "KEEP", -1)
+    monkeypatch.setattr(get_backend("numba"), "_workspace", fused_backend._Workspace())
 
 
 def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
     clean = everything(dtype)
     poisoned = []
 
-    def poison(name, buffer):
+    def poison(name, buffer, network):
         if name not in FILLED:
-            buffer[...] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
+            part = slice(network.n_params) if name == "gradient" else slice(None)
+            buffer[part] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
             poisoned.append(name)
         return buffer
 
@@ -177,11 +182,26 @@ def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
     assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= set(poisoned)
 
 
+def test_padding_stays_zero(dtype, monkeypatch):
+    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel changes."""
+    gradients = []
+
+    def keep(name, buffer, network):
+        if name == "gradient":
+            gradients.append(buffer[network.n_params :])
+        return buffer
+
+    replace_scratch(monkeypatch, keep)
+    everything(dtype)
+    assert len(gradients) > 100
+    assert not any(padding.any() for padding in gradients)
+
+
 def test_a_poisoned_zero_is_noticed(monkeypatch):
     """The test above could fail."""
     problem = draw(SMALL, 9)
     clean = bits(*loss_and_gradient(SMALL, *problem[:3]))
-    replace_scratch(monkeypatch, lambda name, buffer: buffer + np.nan if name == "zeros" else buffer)
+    replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)
     assert bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
 
 
@@ -206,7 +226,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     def intact(raw, first, size):
         return (raw[:first] == PATTERN).all() and (raw[first + size :] == PATTERN).all()
 
-    replace_scratch(monkeypatch, lambda name, buffer: between_guards(buffer))
+    replace_scratch(monkeypatch, lambda name, buffer, network: between_guards(buffer))
     for place in ("fastnn.state.aligned_zeros", "fastnn.fused.backend.aligned_zeros"):
         monkeypatch.setattr(place, lambda shape, dtype: between_guards(np.zeros(shape, dtype)))
     kernels = fused_backend.kernels

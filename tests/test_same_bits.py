@@ -21,7 +21,6 @@ from same_bits import FEW, HASHES, RUNS
 
 import fastnn
 from fastnn import plan
-from fastnn.backends import get_backend
 from fastnn.fused import jit
 from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
@@ -230,4 +229,3 @@ def test_the_last_bit_shows(monkeypatch):
     other = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
     assert same_bits.differences(other, right) == {"seed": ["state", "loss"]}
     assert same_bits.differences(other, {}) == {"seed": ["missing"]}
-    assert get_backend("numba").name == "numba"

@@ -1,4 +1,7 @@
-"""The benchmarks that asv follows from commit to commit; asv imports every module of this folder."""
+"""The benchmarks that asv follows from commit to commit; asv imports every module of this folder.
+
+They use the public interface only, so that they run on old commits too; where an old one lacks something, asv skips.
+"""
 
 import os
 import tempfile

@@ -45,10 +45,12 @@ class HeldOut:
 
     def score(self, outputs: Array) -> float:
         """Accuracy or R2, NaN for an R2 of outputs that are not finite."""
+        if self.labels is None and not np.isfinite(outputs).all():
+            return float("nan")
+        if self.sample_weight is not None and not self.sample_weight.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
         if self.labels is not None:
             return _accuracy(outputs, self.Y, self.sample_weight, self.labels)
-        if not np.isfinite(outputs).all():
-            return float("nan")
         return _r2(outputs, self.Y, self.sample_weight)
 
 

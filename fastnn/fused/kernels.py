@@ -27,6 +27,7 @@ from fastnn.fused.model import (
     WEIGHT,
 )
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
+from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
 from fastnn.fused.shuffles import total
 from fastnn.fused.tiles import product, weight_gradient
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
@@ -37,6 +38,8 @@ def gather_block(scratch, model, data, rows, n):
     """Gather `n` rows, a block; its width and the sum of its weights."""
     n_inputs, n_outputs = get(model.layers, FAN_IN), model.n_outputs
     width = padded(n, lanes(data.X))
+    if n == 1:
+        return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     sum_of_weights = gather_rows(scratch, rows, n, data.sample_weight, n_inputs, n_outputs, width)
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
@@ -62,16 +65,34 @@ def slopes_of(scratch, model, layer, width):
 
 
 @inlined
-def forward(scratch, model, params, width):
-    """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`."""
+def forward(scratch, model, params, width, n):
+    """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
+
+    A block of one row has its activations side by side, but for the outputs, which are a panel.
+    """
+    L = lanes(params)
     for l in range(model.n_layers):
         layer = layer_line(model, l)
-        fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
+        fan_in, fan_out, n_bias, code = (
+            get(layer, FAN_IN),
+            get(layer, FAN_OUT),
+            get(layer, N_BIAS),
+            get(layer, ACTIVATION),
+        )
         Z, A = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.activations, get(layer, INPUT) * width)
+        W, slopes = at(params, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
         bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros
         bias_step = 1 if n_bias == fan_out else 0
-        product(Z, at(params, get(layer, WEIGHT)), 1, fan_out, A, bias, bias_step, fan_out, fan_in, width)
-        activate(Z, slopes_of(scratch, model, layer, width), scratch.weight, fan_out, width, get(layer, ACTIVATION))
+        if n > 1:
+            product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width)
+            activate(Z, slopes, scratch.weight, fan_out, width, code)
+        else:
+            row_product(Z, W, A, bias, bias_step, fan_in, fan_out)
+            if l < model.n_layers - 1:
+                activate(Z, slopes, scratch.ones, padded(fan_out, L) // L, L, code)
+            else:
+                spread(Z, fan_out)
+                activate(Z, slopes, scratch.weight, fan_out, width, code)
 
 
 @inlined
@@ -87,29 +108,42 @@ def block_loss(scratch, model, width):
 
 
 @inlined
-def backward(scratch, model, rule, vectors, width, first_block, updating):
+def backward(scratch, model, rule, vectors, width, n, first_block, updating):
     """From the output to the input: each layer's gradient, its update after the last block, and delta below it.
 
     The gradient of the first block is written to `scratch.gradient`, that of another one added. With ``sequential``
     the layer is updated before delta is carried below it, otherwise after: delta takes the weights as they are.
     """
+    L = lanes(vectors)
     delta, below = scratch.delta, scratch.delta_below
     gradient = scratch.gradient if first_block else scratch.block_gradient
+    if n == 1:
+        collect(below, delta, model.n_outputs)
+        delta, below = below, delta
     for l in range(model.n_layers - 1, -1, -1):
         layer = layer_line(model, l)
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
-        W, A = at(vectors, low), at(scratch.activations, get(layer, INPUT) * width)
-        weight_gradient(at(gradient, low), A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
-        bias_gradient(at(gradient, middle), delta, at(vectors, middle), n_bias, fan_out, width, model.times_bias)
+        W, b, A = at(vectors, low), at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
+        dW, db = at(gradient, low), at(gradient, middle)
+        if n > 1:
+            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
+            bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
+        else:
+            row_gradient(dW, db, A, delta, b, fan_in, fan_out, n_bias, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
         if updating and rule.sequential:
             update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
         if l > 0:
-            product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width)
             under = layer_line(model, l - 1)
-            activation_delta(below, A, slopes_of(scratch, model, under, width), fan_in, width, get(under, ACTIVATION))
+            slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
+            if n > 1:
+                product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width)
+                activation_delta(below, A, slopes, fan_in, width, code)
+            else:
+                row_delta(below, W, delta, fan_in, fan_out)
+                activation_delta(below, A, slopes, 1, padded(fan_in, L), code)
         if updating and not rule.sequential:
             update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
         delta, below = below, delta
@@ -165,9 +199,9 @@ def train_steps(vectors, beta_products, scratch, model, rule, data, steps):
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_rates(scratch.rates, rule, beta_products, get(steps.learning_rate, s), divisor)
-            forward(scratch, model, vectors, width)
+            forward(scratch, model, vectors, width, n)
             sum_of_losses += block_loss(scratch, model, width)
-            backward(scratch, model, rule, vectors, width, begin == first, learning)
+            backward(scratch, model, rule, vectors, width, n, begin == first, learning)
         loss = sum_of_losses / divisor if learning else 0.0
         put(steps.loss, s, loss)
         if not (math.isfinite(loss) and total(load(scratch.check, 0)) == 0):
@@ -183,11 +217,12 @@ def loss_and_gradient(params, scratch, model, rule, data, rows):
     scratch, model, data = places(scratch), places(model), places(data)
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, rule.alpha)
     for begin in range(0, n_rows, model.block):
-        width, block_weight = gather_block(scratch, model, data, at(rows, begin), min(model.block, n_rows - begin))
+        n = min(model.block, n_rows - begin)
+        width, block_weight = gather_block(scratch, model, data, at(rows, begin), n)
         divisor += block_weight
-        forward(scratch, model, params, width)
+        forward(scratch, model, params, width, n)
         sum_of_losses += block_loss(scratch, model, width)
-        backward(scratch, model, rule, params, width, begin == 0, False)
+        backward(scratch, model, rule, params, width, n, begin == 0, False)
     divisor = divisor if model.mean else 1.0
     put(scratch.rates, SCALE, 1 / divisor)
     for l in range(model.n_layers):
@@ -195,6 +230,18 @@ def loss_and_gradient(params, scratch, model, rule, data, rows):
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + get(layer, N_BIAS))
     return sum_of_losses / divisor
+
+
+@inlined
+def gather_inputs(scratch, X, begin, n, n_inputs, width):
+    """The inputs of `n` rows from `begin` on, all of weight 1."""
+    for b in range(width):
+        put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
+        put(scratch.weight, b, 1 if b < n else 0)
+    if n > 1:
+        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+    else:
+        gather_inputs_of_row(scratch, X, begin, n_inputs)
 
 
 @entry
@@ -207,11 +254,8 @@ def predict(out, params, scratch, model, X):
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes(out))
-        for b in range(width):
-            put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
-            put(scratch.weight, b, 1 if b < n else 0)
-        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
-        forward(scratch, model, params, width)
+        gather_inputs(scratch, X, begin, n, n_inputs, width)
+        forward(scratch, model, params, width, n)
         A = at(scratch.activations, get(last, OUTPUT) * width)
         for b in range(n):
             for o in range(model.n_outputs):

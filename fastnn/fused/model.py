@@ -70,7 +70,7 @@ class Scratch(NamedTuple):
 
     Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered inputs, targets and
     row weights while the same rows are trained on. No kernel reads what it has not written in the same call, except
-    `rates` and `zeros`, which the back end fills.
+    `rates`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
     """
 
     activations: NDArray  # (n_inputs + all fan_out, width): panels of the inputs and of each layer's output
@@ -87,6 +87,7 @@ class Scratch(NamedTuple):
     check: NDArray  # (1 vector,): 0 times each parameter after its update; NaN when one is not finite
     squares: NDArray  # (1 vector,): the squares of the weights, lane by lane
     zeros: NDArray  # (1 vector,)
+    ones: NDArray  # (1 vector,): row weights for activations that lie side by side
     rows_of_X: NDArray[np.int64]  # (width,): where each row of the block begins in X
     rows_of_Y: NDArray[np.int64]  # (width,): and in Y
 
@@ -134,7 +135,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,
         "rates": padded_size(N_RATES, dtype),
-        **dict.fromkeys(("sum_of_l", "check", "squares", "zeros"), lanes),
+        **dict.fromkeys(("sum_of_l", "check", "squares", "zeros", "ones"), lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}

@@ -8,7 +8,7 @@ stored with its old numbers there, so the same code does the end of a range as i
 from __future__ import annotations
 
 from fastnn.fused.jit import helper
-from fastnn.fused.lowering import choose, loop, traced
+from fastnn.fused.lowering import loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
@@ -30,7 +30,7 @@ def _walk(low, high, lanes, step, state=()):
 
 
 def _update(n_slots, step):
-    """The update function of an optimiser: ``step(p, g, slots, rates, is_weight) -> (p, slots)`` on single vectors.
+    """The update function of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
 
     `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
     one vector, zero times each new parameter is added: it is NaN when one of them is not finite.
@@ -42,26 +42,27 @@ def _update(n_slots, step):
         nothing, one = zero(vectors), like(zero(vectors), 1.0)
         alpha, scale = splat(rates, ALPHA), splat(rates, SCALE)
 
-        def vector(i, n, state):
+        def vector(i, is_weight, keep, checked):
             places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
-            old = [load(vectors, place) for place in places]
-            p, slots = old[0], old[1:]
-            is_weight = first(middle - i, one, nothing)
+            p, *slots = old = [load(vectors, place) for place in places]
             g = fma(alpha * is_weight, p, load(gradient, i)) * scale
-            new = step(p, g, slots, lambda k: splat(rates, k), is_weight)
+            new = keep(old, step(p, g, slots, lambda k: splat(rates, k), is_weight))
+            for place, x in zip(places, new, strict=True):
+                store(vectors, place, x)
+            return [fma(new[0], nothing, checked[0])]
 
-            def put_back(values):
-                for place, x in zip(places, values, strict=True):
-                    store(vectors, place, x)
-                return [fma(values[0], nothing, state[0])]
+        def whole(k, checked):  # all lanes are weights
+            return vector(low + k * L, one, lambda old, new: new, checked)
 
-            return choose(
-                n // L,
-                lambda: put_back(new),
-                lambda: put_back([first(n, y, x) for x, y in zip(old, new, strict=True)]),
-            )
+        def mixed(i, n, checked):  # biases, and what lies around them
+            def keep(old, new):
+                return [first(n, y, x) for x, y in zip(old, new, strict=True)]
 
-        store(check, 0, _walk(low, high, L, vector, [load(check, 0)])[0])
+            return vector(i, first(middle - i, one, nothing), keep, checked)
+
+        count = (middle - low) // L
+        checked = loop(count, whole, [load(check, 0)])
+        store(check, 0, _walk(low + count * L, high, L, mixed, checked)[0])
 
     return update
 

@@ -1,0 +1,30 @@
+"""The seed network as a C programmer would write it: ``seed.c``, by the C compiler that is here."""
+
+import ctypes
+
+import numpy as np
+
+from benchmarks.peers.compiler import compiled
+from benchmarks.peers.problems import Problem, flat
+
+VERSIONS = ()
+
+library = compiled("seed.c", "-O3", "-march=native", "-ffast-math")
+
+
+class Trainer:
+    """All iterations in one call."""
+
+    own_rules = False
+
+    def __init__(self, problem: Problem) -> None:
+        if problem.name != "seed":
+            raise NotImplementedError("only the seed network is written in C")
+        self.layers = problem.layers
+
+    def train(self, epochs: int) -> np.ndarray:
+        weights = [np.ascontiguousarray(part.copy()) for layer in self.layers for part in layer]
+        errors = np.empty(epochs)
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (*weights, errors))
+        library.train(*pointers, ctypes.c_long(epochs))
+        return flat([weights])

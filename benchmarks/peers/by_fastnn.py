@@ -1,0 +1,68 @@
+"""fastnn itself, on one thread."""
+
+import time
+
+import numpy as np
+
+import fastnn
+from benchmarks.peers.problems import Problem
+
+VERSIONS = ("numba", "llvmlite")
+
+
+class Trainer:
+    """`fastnn.train`, from the call to its result."""
+
+    own_rules = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.data = (problem.network, problem.X, problem.Y)
+        self.options = {"optimizer": problem.optimizer, "batch_size": problem.batch}
+        self.params = problem.params
+
+    def train(self, epochs: int) -> np.ndarray:
+        options = self.options | {"shuffle": False, "params": self.params}
+        return fastnn.train(*self.data, epochs=epochs, **options).params
+
+    def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
+        """Train on shuffled rows; the labels of other rows."""
+        result = fastnn.train(*self.data, epochs=epochs, seed=seed, **self.options)
+        return result.predict(X_test).argmax(axis=1)
+
+    def predictor(self, X: np.ndarray):
+        """A function that predicts X."""
+        result = fastnn.train(*self.data, epochs=1, **self.options)
+        return lambda: result.predict(X)
+
+
+def products(width: int, seconds: float) -> dict[str, float]:
+    """GF/s of the products inside the kernel, by a network of a few such layers without an activation.
+
+    What else is in the time, gathering rows and the output, is less than a tenth of the work from 128 columns on.
+    """
+    n_layers, rows = max(2, min(8, 1024 // width)), 2048
+    network = fastnn.Network((width,) * (n_layers + 1), activation="identity", output="identity")
+    random_state = np.random.RandomState(0)
+    X = random_state.standard_normal((rows, width)).astype(np.float32)
+    params = network.init_params(random_state, np.float32)
+    forward = 2 * width * width * rows * n_layers
+    calls = {
+        "forward": (forward, lambda: fastnn.predict(network, params, X, assume_finite=True)),
+        # The deltas of the layer below, of all but the first; the gradients of all.
+        "forward and back": (
+            3 * forward - forward / n_layers,
+            lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True),
+        ),
+    }
+    return {name: operations / _least(call, seconds) / 1e9 for name, (operations, call) in calls.items()}
+
+
+def _least(call, seconds: float) -> float:
+    """The least seconds that a call takes, tried for so long."""
+    call()
+    least, stop = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < stop:
+        start = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - start)
+    return least

@@ -1,0 +1,104 @@
+"""JAX: the whole training one `lax.scan` under one `jit`, with optax' optimisers."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from benchmarks.peers.problems import Problem, flat
+from fastnn import Adam
+
+VERSIONS = ("jax", "optax")
+ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid}
+
+jax.config.update("jax_enable_x64", True)  # the seed and iris are float64; float32 arrays stay what they are
+
+
+class Trainer:
+    """Compiled once for each number of epochs; the compiling call is not timed."""
+
+    own_rules = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.X = jnp.asarray(problem.X.reshape(problem.batches, problem.batch, -1))
+        self.Y = jnp.asarray(problem.Y.reshape(problem.batches, problem.batch, -1))
+        self.layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in problem.layers]
+        adam = isinstance(problem.optimizer, Adam)
+        self.optimizer = (optax.adam if adam else optax.sgd)(problem.optimizer.learning_rate)
+
+    def outputs(self, layers, x):
+        """What the output layer sums up, before a softmax."""
+        activation = ACTIVATIONS[self.problem.network.layers[0].activation]
+        for W, b in layers[:-1]:
+            x = activation(x @ W + b)
+        W, b = layers[-1]
+        return x @ W + b
+
+    def loss(self, layers, x, y):
+        output = self.outputs(layers, x)
+        if self.problem.classes:
+            return optax.softmax_cross_entropy(output, y).mean()
+        return 0.5 * jnp.square(output - y).sum() / len(x)
+
+    def step(self, carry, batch):
+        layers, state = carry
+        loss, gradient = jax.value_and_grad(self.loss)(layers, *batch)
+        updates, state = self.optimizer.update(gradient, state)
+        return (optax.apply_updates(layers, updates), state), loss
+
+    @partial(jax.jit, static_argnums=(0, 2))
+    def run(self, carry, epochs: int):
+        if self.problem.name == "seed":
+            return jax.lax.scan(partial(_seed_step, self.X[0], self.Y[0]), carry, length=epochs)
+        n = self.problem.batches
+        return jax.lax.scan(
+            lambda carry, i: self.step(carry, (self.X[i % n], self.Y[i % n])), carry, jnp.arange(epochs * n)
+        )
+
+    @partial(jax.jit, static_argnums=0)
+    def epoch(self, carry, order):
+        """One epoch on rows in a new order."""
+        X, Y = self.X.reshape(-1, self.X.shape[-1]), self.Y.reshape(-1, self.Y.shape[-1])
+        return jax.lax.scan(lambda carry, rows: self.step(carry, (X[rows], Y[rows])), carry, order)[0]
+
+    @partial(jax.jit, static_argnums=0)
+    def probabilities(self, layers, x):
+        return jax.nn.softmax(self.outputs(layers, x))
+
+    def train(self, epochs: int) -> np.ndarray:
+        carry = self.layers if self.problem.name == "seed" else (self.layers, self.optimizer.init(self.layers))
+        carry, _ = jax.block_until_ready(self.run(carry, epochs))
+        return flat(carry if self.problem.name == "seed" else carry[0])
+
+    def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
+        """Train on shuffled rows; the labels of other rows."""
+        random_state = np.random.RandomState(seed)
+        network = self.problem.network
+        params = network.init_params(random_state, self.problem.X.dtype)
+        parts = zip(network.weights(params), network.biases(params), strict=True)
+        layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in parts]
+        carry = layers, self.optimizer.init(layers)
+        for _ in range(epochs):
+            order = random_state.permutation(len(self.problem.X)).reshape(self.problem.batches, self.problem.batch)
+            carry = self.epoch(carry, order)
+        return np.asarray(self.probabilities(carry[0], X_test)).argmax(axis=1)
+
+    def predictor(self, X: np.ndarray):
+        """A function that predicts X."""
+        return lambda: np.asarray(self.probabilities(self.layers, X))
+
+
+def _seed_step(X, Y, carry, _):
+    """The tutorial's iteration, its oddities included."""
+    (w1, b1), (w2, b2) = carry
+    a1 = jax.nn.sigmoid(X @ w1 + b1)
+    a2 = jax.nn.sigmoid(a1 @ w2 + b2)
+    error = 0.5 * jnp.square(a2 - Y).sum()
+    d2 = (a2 - Y) * a2 * (1 - a2)
+    w2 -= a1.T @ d2
+    b2 -= d2.sum() * b2
+    d1 = (d2 @ w2.T) * a1 * (1 - a1)
+    return [(w1 - X.T @ d1, b1 - d1.sum() * b1), (w2, b2)], error

@@ -1,0 +1,63 @@
+"""The bare loop in NumPy: the tutorial's own for the seed, and the same for the other problems."""
+
+import numpy as np
+
+from benchmarks.peers.problems import Problem, flat
+from fastnn import Adam, tutorial
+
+VERSIONS = ("numpy",)
+
+
+class Trainer:
+    """Products, activations and updates as one writes them down, nothing else."""
+
+    own_rules = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def train(self, epochs: int) -> np.ndarray:
+        if self.problem.name == "seed":
+            return tutorial.flat(tutorial.train(tutorial.initial_weights(0), epochs)[0])
+        return flat(_train(self.problem, epochs))
+
+
+def _train(problem: Problem, epochs: int) -> list:
+    layers, dtype, batch = problem.layers, problem.X.dtype.type, problem.batch
+    adam, rate = isinstance(problem.optimizer, Adam), dtype(problem.optimizer.learning_rate)
+    means = [[np.zeros_like(p) for p in layer] for layer in layers]
+    squares = [[np.zeros_like(p) for p in layer] for layer in layers]
+    tanh = problem.network.activation == "tanh"
+    t = 0
+    for _ in range(epochs):
+        for k in range(0, len(problem.X), batch):
+            activations = [problem.X[k : k + batch]]
+            for W, b in layers:
+                z = activations[-1] @ W
+                z += b
+                if len(activations) < len(layers):
+                    np.tanh(z, out=z) if tanh else np.maximum(z, 0, out=z)
+                elif problem.classes:
+                    z -= z.max(axis=1, keepdims=True)
+                    np.exp(z, out=z)
+                    z /= z.sum(axis=1, keepdims=True)
+                activations.append(z)
+            delta = activations.pop()
+            delta -= problem.Y[k : k + batch]
+            delta /= dtype(batch)
+            t += 1
+            step = rate * dtype(np.sqrt(1 - 0.999**t) / (1 - 0.9**t)) if adam else rate
+            for l in reversed(range(len(layers))):
+                gradients = activations[l].T @ delta, delta.sum(axis=0)
+                if l:
+                    a = activations[l]
+                    delta = delta @ layers[l][0].T
+                    delta *= 1 - a * a if tanh else a > 0
+                for p, g, m, v in zip(layers[l], gradients, means[l], squares[l], strict=True):
+                    if adam:
+                        m += (g - m) * dtype(0.1)
+                        v += (g * g - v) * dtype(0.001)
+                        p -= step * m / (np.sqrt(v) + dtype(1e-8))
+                    else:
+                        p -= step * g
+    return layers

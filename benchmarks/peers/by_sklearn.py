@@ -1,0 +1,59 @@
+"""scikit-learn's MLPClassifier and MLPRegressor."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from benchmarks.peers.problems import Problem, flat
+from fastnn import Adam
+
+VERSIONS = ("scikit-learn",)
+NEVER = 10**9  # so patient are the stop rules
+
+warnings.simplefilter("ignore", ConvergenceWarning)
+
+
+class Trainer:
+    """One `fit`, which draws the initial weights itself: from seed 0 they are those of all."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.own_rules = problem.name == "seed"  # it has a bias for each neuron, and updates all layers at once
+        self.target = problem.labels if problem.classes else problem.Y
+        if self.target.ndim == 2 and self.target.shape[1] == 1:
+            self.target = self.target.ravel()
+
+    def model(self, epochs: int, seed: int, shuffle: bool) -> MLPClassifier | MLPRegressor:
+        problem = self.problem
+        activation = problem.network.layers[0].activation
+        return (MLPClassifier if problem.classes else MLPRegressor)(
+            hidden_layer_sizes=problem.network.sizes[1:-1],
+            activation={"sigmoid": "logistic"}.get(activation, activation),
+            solver="adam" if isinstance(problem.optimizer, Adam) else "sgd",
+            batch_size=problem.batch,
+            learning_rate_init=problem.optimizer.learning_rate,
+            max_iter=epochs,
+            shuffle=shuffle,
+            random_state=seed,
+            alpha=0.0,
+            momentum=0.0,
+            nesterovs_momentum=False,
+            tol=0.0,
+            n_iter_no_change=NEVER,
+        )
+
+    def train(self, epochs: int) -> np.ndarray:
+        model = self.model(epochs, seed=0, shuffle=False).fit(self.problem.X, self.target)
+        self.losses = model.loss_curve_
+        return flat(zip(model.coefs_, model.intercepts_, strict=True))
+
+    def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
+        """Train on shuffled rows; the labels of other rows."""
+        return self.model(epochs, seed, shuffle=True).fit(self.problem.X, self.target).predict(X_test)
+
+    def predictor(self, X: np.ndarray):
+        """A function that predicts X."""
+        model = self.model(1, seed=0, shuffle=False).fit(self.problem.X, self.target)
+        return lambda: model.predict_proba(X)

@@ -1,0 +1,101 @@
+"""PyTorch, eager, with its fused optimisers."""
+
+import os
+
+import numpy as np
+import torch
+
+from benchmarks.peers.problems import Problem, flat
+from fastnn import Adam
+
+VERSIONS = ("torch",)
+ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+
+if threads := os.environ.get("PEER_THREADS"):
+    torch.set_num_threads(int(threads))
+
+
+class Trainer:
+    """The loop that every PyTorch tutorial has. The seed's odd rules are written out, without autograd."""
+
+    own_rules = False
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.X, self.Y = torch.tensor(problem.X), torch.tensor(problem.Y)
+        self.labels = torch.tensor(problem.labels)
+
+    def model(self) -> torch.nn.Sequential:
+        parts = []
+        for W, b in self.problem.layers:
+            linear = torch.nn.Linear(*W.shape, dtype=self.X.dtype)
+            with torch.no_grad():
+                linear.weight.copy_(torch.tensor(W.T))
+                linear.bias.copy_(torch.tensor(b))
+            parts += [linear, ACTIVATIONS[self.problem.network.layers[0].activation]()]
+        return torch.nn.Sequential(*parts[:-1])
+
+    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        rate = self.problem.optimizer.learning_rate
+        if isinstance(self.problem.optimizer, Adam):
+            return torch.optim.Adam(model.parameters(), rate, fused=True)
+        return torch.optim.SGD(model.parameters(), rate, fused=True)
+
+    def train(self, epochs: int) -> np.ndarray:
+        if self.problem.name == "seed":
+            return _train_seed(self.problem, self.X, self.Y, epochs)
+        model = self.model()
+        optimizer = self.optimizer(model)
+        batches = [slice(k, k + self.problem.batch) for k in range(0, len(self.X), self.problem.batch)]
+        for _ in range(epochs):
+            self.epoch(model, optimizer, batches)
+        return flat((p.weight.detach().T, p.bias.detach()) for p in model if hasattr(p, "weight"))
+
+    def epoch(self, model, optimizer, batches) -> None:
+        for rows in batches:
+            optimizer.zero_grad()
+            output = model(self.X[rows])
+            if self.problem.classes:
+                loss = torch.nn.functional.cross_entropy(output, self.labels[rows])
+            else:
+                loss = 0.5 * (output - self.Y[rows]).square().sum() / len(output)
+            loss.backward()
+            optimizer.step()
+
+    def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
+        """Train on shuffled rows; the labels of other rows. Initial weights are PyTorch's own."""
+        torch.manual_seed(seed)
+        model = self.model()
+        for part in model:
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()
+        optimizer = self.optimizer(model)
+        for _ in range(epochs):
+            self.epoch(model, optimizer, torch.randperm(len(self.X)).split(self.problem.batch))
+        with torch.inference_mode():
+            return model(torch.tensor(X_test)).argmax(dim=1).numpy()
+
+    def predictor(self, X: np.ndarray):
+        """A function that predicts X, an array as fastnn gets it."""
+        model = self.model().eval()
+
+        @torch.inference_mode()
+        def predict() -> np.ndarray:
+            return torch.softmax(model(torch.from_numpy(X)), dim=1).numpy()
+
+        return predict
+
+
+@torch.inference_mode()
+def _train_seed(problem: Problem, X: torch.Tensor, Y: torch.Tensor, epochs: int) -> np.ndarray:
+    (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in problem.layers)
+    for _ in range(epochs):
+        a1 = torch.sigmoid(X @ w1 + b1)
+        a2 = torch.sigmoid(a1 @ w2 + b2)
+        d2 = (a2 - Y) * a2 * (1 - a2)
+        w2 -= a1.T @ d2
+        b2 -= d2.sum() * b2
+        d1 = (d2 @ w2.T) * a1 * (1 - a1)
+        w1 -= X.T @ d1
+        b1 -= d1.sum() * b1
+    return flat([(w1, b1), (w2, b2)])

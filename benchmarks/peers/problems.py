@@ -1,0 +1,104 @@
+"""What every peer trains: the same rows in the same order, from the same initial weights, by the same rule."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import SGD, Adam, Network, train, workloads
+
+Array = NDArray[Any]
+
+GRID = re.compile(r"(\d+) wide, batch (\d+)")
+"""Names of the crossover chart's problems."""
+
+_STEPS_AN_EPOCH = 16  # of those
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A training that every peer can be given. Rows stay in order, and all batches are full."""
+
+    name: str
+    network: Network
+    optimizer: SGD | Adam
+    X: Array
+    Y: Array
+    batch: int
+    most_epochs: int
+    """Longer, and it would no longer be the same problem: gradients vanish."""
+
+    @property
+    def params(self) -> Array:
+        """The initial weights, which are those that scikit-learn draws from seed 0 too."""
+        return self.network.init_params(np.random.RandomState(0), self.X.dtype)
+
+    @property
+    def layers(self) -> list[tuple[Array, Array]]:
+        """Each layer's initial W (fan_in, fan_out) and b, arrays that are nobody else's."""
+        params, network = self.params, self.network
+        return [(W.copy(), b.copy()) for W, b in zip(network.weights(params), network.biases(params), strict=True)]
+
+    @property
+    def batches(self) -> int:
+        """Steps an epoch."""
+        return len(self.X) // self.batch
+
+    @property
+    def classes(self) -> bool:
+        """Whether it is a classification: softmax and cross-entropy; else squared error."""
+        return self.network.loss == "cross_entropy"
+
+    @property
+    def labels(self) -> Array:
+        """The targets as integers."""
+        return self.Y.argmax(axis=1)
+
+    def expected(self, epochs: int) -> Array:
+        """The weights after so many epochs of the reference back end."""
+        options = {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "params": self.params}
+        return train(self.network, self.X, self.Y, epochs=epochs, backend="numpy", **options).params
+
+
+@cache
+def load(name: str) -> Problem:
+    """One of fastnn's workloads, cut to full batches, or a point of the crossover chart."""
+    if point := GRID.fullmatch(name):
+        width, batch = map(int, point.groups())
+        return _grid(name, width, batch)
+    workload = workloads.load(name)
+    batch = workload.batch_size or len(workload.X)
+    rows = len(workload.X) // batch * batch
+    return Problem(
+        name=name,
+        network=workload.network,
+        optimizer=workload.optimizer,
+        X=workload.X[:rows],
+        Y=workload.Y[:rows],
+        batch=batch,
+        most_epochs=workload.epochs if workload.batch_size else 10**7,
+    )
+
+
+def _grid(name: str, width: int, batch: int) -> Problem:
+    random_state = np.random.RandomState(0)
+    rows = _STEPS_AN_EPOCH * batch
+    return Problem(
+        name=name,
+        network=Network((width, width, 10), activation="relu", output="identity", loss="squared_error"),
+        optimizer=Adam(learning_rate=0.001),
+        X=random_state.standard_normal((rows, width)).astype(np.float32),
+        Y=random_state.random_sample((rows, 10)).astype(np.float32),
+        batch=batch,
+        most_epochs=20,
+    )
+
+
+def flat(layers: Any) -> NDArray[np.float64]:
+    """Weights and biases, layer by layer, as fastnn lays them out."""
+    return np.concatenate([np.asarray(part, np.float64).ravel() for layer in layers for part in layer])

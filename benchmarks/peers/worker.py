@@ -1,0 +1,132 @@
+"""The process in which one peer lives: a request a line on stdin, an answer a line on stdout, both JSON.
+
+Each peer has a process of its own, so that its threads, its environment and its crashes are its own. The one that
+asks (`lanes`) asks one at a time, in turn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+from benchmarks.peers import problems
+from fastnn import workloads
+from fastnn.answers import check_same_answer
+
+CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
+TARGET_ACCURACY = 0.96
+MOST_EPOCHS = 60
+
+
+class Worker:
+    """What can be asked of a peer; each method is a request."""
+
+    def __init__(self, module: str) -> None:
+        self.peer = importlib.import_module(f"benchmarks.peers.{module}")
+
+    def about(self) -> dict:
+        """Versions, and which kernels the BLAS in this process runs."""
+        found = {package: importlib.metadata.version(package) for package in self.peer.VERSIONS}
+        try:
+            import threadpoolctl
+        except ImportError:
+            return {"versions": found, "blas": []}
+        pools = [pool for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        names = {f"{p['internal_api']} {p['version']}, {p.get('architecture', '?')} kernels" for p in pools}
+        return {"versions": found, "blas": sorted(names)}
+
+    def prepare(self, problem: str) -> dict:
+        """Load a problem; train it for some steps and compare with the reference."""
+        self.problem = problems.load(problem)
+        self.trainer = self.peer.Trainer(self.problem)
+        epochs = CHECKED_EPOCHS.get(problem, max(1, min(self.problem.most_epochs, 10 // self.problem.batches)))
+        start = time.perf_counter()
+        params = self.trainer.train(epochs)
+        first_call = time.perf_counter() - start
+        if self.trainer.own_rules:
+            self.trainer.train(5 * epochs)
+            first, last = self.trainer.losses[0], self.trainer.losses[-1]
+            if not last < first:
+                raise ValueError(f"error {first} before the training, {last} after it")
+        elif not problems.GRID.fullmatch(problem):
+            check_same_answer(problem, params.astype(self.problem.X.dtype), self.problem.expected(epochs))
+        return {"first_call": first_call, "own_rules": self.trainer.own_rules}
+
+    def time(self, epochs: int) -> float:
+        """Seconds of a training of the prepared problem."""
+        start = time.perf_counter()
+        self.trainer.train(epochs)
+        return time.perf_counter() - start
+
+    def release(self) -> None:
+        """Forget the problem."""
+        self.problem = self.trainer = None
+
+    def learn(self, seed: int) -> dict:
+        """How long the digits take to the target: epochs are counted first, one by one, and then timed in one go."""
+        digits = workloads.load("digits")
+        trainer = self.peer.Trainer(problems.load("digits"))
+        labels = digits.Y_test.argmax(axis=1)
+        for epochs in range(1, MOST_EPOCHS + 1):
+            accuracy = (trainer.learn(epochs, seed, digits.X_test) == labels).mean()
+            if accuracy >= TARGET_ACCURACY:
+                break
+        else:
+            raise ValueError(f"seed {seed}: {accuracy:.3f} of the held-out digits after {MOST_EPOCHS} epochs")
+        start = time.perf_counter()
+        trainer.learn(epochs, seed, digits.X_test)
+        return {"seconds": time.perf_counter() - start, "epochs": epochs}
+
+    def prepare_predict(self, rows: int) -> None:
+        """A classifier of the digits' size, and so many rows in C order, float32."""
+        X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
+        self.predict = self.peer.Trainer(problems.load("digits")).predictor(X)
+        output = self.predict()
+        if output.shape != (rows, 10) or not np.allclose(output.sum(axis=1), 1, atol=1e-4):
+            raise ValueError("no probabilities")
+
+    def time_predict(self, calls: int) -> float:
+        """Seconds of so many predictions."""
+        start = time.perf_counter()
+        for _ in range(calls):
+            self.predict()
+        return time.perf_counter() - start
+
+    def products(self, width: int, seconds: float) -> dict:
+        """GF/s inside fastnn's kernel."""
+        return self.peer.products(width, seconds)
+
+
+def serve(module: str) -> None:
+    """Answer until stdin ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints goes to stderr
+
+    def answer(**content) -> None:
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
+    try:
+        worker = Worker(module)
+    except (ImportError, OSError) as error:
+        answer(missing=str(error))
+        return
+    answer(result=None)
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer(result=getattr(worker, name)(**arguments))
+        except NotImplementedError as error:
+            answer(unsupported=str(error))
+        except Exception as error:
+            answer(error=f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,47 @@
+"""Prediction and the gradient: seconds of a fixed number of calls."""
+
+import numpy as np
+
+from fastnn import Network, loss_and_gradient, train
+from suite.common import BACKENDS, Timed, check, load
+
+CALLS = {1: 1_000, 10_000: 1}  # by rows, so that a sample takes some milliseconds
+
+
+class Predict(Timed):
+    """`TrainingResult.predict` of a 64-64-10 classifier, one row a call or many."""
+
+    param_names = ("rows", "backend")
+    params = (tuple(CALLS), BACKENDS)
+
+    def setup(self, rows, backend):
+        """Train a little, compile."""
+        network = Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy")
+        X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
+        self.result = train(network, X[:1], np.eye(10, dtype=np.float32)[:1], seed=0, backend=backend)
+        self.X, self.calls = X, CALLS[rows]
+        self.result.predict(X)
+
+    def time_predict(self, rows, backend):
+        for _ in range(self.calls):
+            self.result.predict(self.X)
+
+
+class Gradient(Timed):
+    """`loss_and_gradient` over all rows of a problem."""
+
+    param_names = ("workload", "backend")
+    params = (("iris", "digits", "tab"), BACKENDS)
+    calls = 10
+
+    def setup(self, name, backend):
+        """Draw parameters; compile, and check."""
+        workload = load(name)
+        check(workload, backend)
+        params = workload.network.init_params(np.random.RandomState(0), workload.dtype)
+        self.arguments = (workload.network, params, workload.X, workload.Y)
+        loss_and_gradient(*self.arguments, backend=backend)
+
+    def time_loss_and_gradient(self, name, backend):
+        for _ in range(self.calls):
+            loss_and_gradient(*self.arguments, backend=backend)

@@ -1,0 +1,231 @@
+"""What the kernel was compiled to: nothing that reorders a sum, calls the C library's mathematics or allocates.
+
+Read in LLVM's optimised intermediate code and in the assembly. The rest of the module says what of Numba's internals
+the package rests on, so that a version of Numba that moved one of them fails here, with its name.
+"""
+
+import importlib
+import inspect
+import math
+import re
+import tracemalloc
+
+import llvmlite.binding as llvm
+import numba.core.dispatcher
+import numpy as np
+import pytest
+import same_bits
+from numba import njit
+from numba.core.runtime import rtsys
+from same_bits import RUNS
+
+from fastnn.backends import get_backend
+from fastnn.fused import jit, kernels, lowering
+from fastnn.fused.simd import Vec
+from fastnn.state import Data, Steps, TrainingState
+
+# ----------------------------------------------------------------------------------------------------- how code is read
+
+RULES = {
+    "fast-math": (
+        r"\b(fadd|fsub|fmul|fdiv|frem|fneg|fcmp|fptrunc|fpext|select|phi|call) "
+        r"(fast|reassoc|nnan|ninf|nsz|arcp|contract|afn)\b|(unsafe-fp|no-nans-fp|no-infs-fp)-math\"=\"true"
+    ),
+    "unordered": r"@llvm\.(vector\.reduce\.f(add|mul)|fmuladd)\b",
+    "allocation": r"@(NRT_Allocate|NRT_MemInfo_(v?alloc|new)|malloc|calloc|realloc|Py\w+_New)",
+}
+
+
+def violations(ir, assembly):
+    """{rule: the lines of a function's code that break it}, for libm the functions that it calls."""
+    lines = ir.splitlines()
+    found = {rule: [line for line in lines if re.search(pattern, line)] for rule, pattern in RULES.items()}
+    return {**found, "libm": same_bits.libm_symbols(assembly)}
+
+
+def code_of(dispatcher, signature):
+    """(IR, assembly) of one compiled signature; fails with a clear text where Numba hands out something else."""
+    ir, assembly = dispatcher.inspect_llvm(signature), dispatcher.inspect_asm(signature)
+    name = dispatcher.py_func.__name__
+    for what, text, mark in (("inspect_llvm", ir, "define"), ("inspect_asm", assembly, "retq?")):
+        assert re.search(rf"\b{mark}\b", text) and name in text, (
+            f"numba {numba.__version__}: {what}() does not give the code of {name}; this test must learn the new way"
+        )
+    return ir, assembly
+
+
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def kernel(request):
+    """train_steps of one dtype, compiled anew: Numba does not show code that comes from the disk cache."""
+    same_bits.train(RUNS[f"seed {request.param}"], 1)
+    element = numba.from_dtype(np.dtype(request.param))
+    (signature,) = [s for s in kernels.train_steps.signatures if s[0].dtype == element]
+    dispatcher = jit.helper(kernels.train_steps.py_func)
+    dispatcher.compile(signature)
+    return *code_of(dispatcher, signature), Vec(element).lanes
+
+
+HAS_FMA = any(llvm.get_host_cpu_features().get(feature) for feature in ("fma", "neon"))
+
+
+@pytest.mark.skipif(not HAS_FMA, reason="without the instruction, fma is a call")
+def test_kernel_has_no_reordered_sum_no_libm_and_no_allocation(kernel):
+    ir, assembly, _ = kernel
+    assert violations(ir, assembly) == {"fast-math": [], "unordered": [], "allocation": [], "libm": []}
+
+
+def test_kernel_works_on_whole_vectors(kernel):
+    """The text read is that of the kernel: it holds its vectors, and what calls Python is not in the step loop."""
+    ir, assembly, lanes = kernel
+    assert len(re.findall(rf"<{lanes} x (?:double|float)>", ir)) > 1000
+    assert ir.count("@llvm.fma") > 100
+    (body,) = re.findall(r"^define [^\n]*@(?!cfunc)_ZN6fastnn[^\n]*\{\n(.*?)^\}", ir, re.M | re.S)
+    called = set(re.findall(r"\bcall\b[^@\n]*@([\w.]+)", body))
+    assert {name for name in called if not name.startswith("llvm.")} <= {"sqrt", "NRT_decref", "NRT_incref"}
+    assert sum(same_bits.vector_registers(assembly).values()) > 1000
+
+
+def test_only_one_signature_a_dtype(kernel):
+    found = [s[0].dtype for s in kernels.train_steps.signatures]
+    assert len(found) == len(set(found))
+
+
+# -- each of these breaks one of the rules
+
+
+def total(x):
+    s = 0.0
+    for i in range(x.size):
+        s += x[i]
+    return s
+
+
+def libm(x):
+    for i in range(x.size):
+        x[i] = math.tanh(x[i]) + math.log(x[i])
+    return x[0]
+
+
+def allocating(x):
+    s = 0.0
+    for i in range(x.size):
+        s += np.ones(i)[i // 2]
+    return s
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "rules"),
+    [
+        (total, {}, set()),
+        (total, {"fastmath": True}, {"fast-math"}),
+        (total, {"fastmath": {"contract"}}, {"fast-math"}),
+        (libm, {}, {"libm"}),
+        (allocating, {}, {"allocation"}),
+    ],
+    ids=["plain", "fast-math", "contract", "libm", "allocation"],
+)
+def test_what_breaks_a_rule_is_found(function, options, rules):
+    dispatcher = njit(function, error_model="numpy", **options)
+    dispatcher(np.ones(100))
+    broken = {rule for rule, lines in violations(*code_of(dispatcher, dispatcher.signatures[0])).items() if lines}
+    assert broken - {"unordered"} == rules  # how a reordered sum is written is LLVM's affair
+
+
+# ------------------------------------------------------------------------------------------------------ memory, running
+
+
+def many_steps(n_steps):
+    run = RUNS["seed float64"]
+    params, *rows = same_bits.start_of(run)
+    state = TrainingState.create(params, 0)
+    full = np.zeros(n_steps, np.int64), np.full(n_steps, len(rows[0]))
+    return state, Data(*rows), Steps(np.arange(len(rows[0])), *full, np.full(n_steps, 0.01), np.zeros(n_steps))
+
+
+def test_no_memory_grows_over_100_000_steps():
+    """Numba's allocations are as many for 1e5 steps as for one; NumPy's do not outlast a call."""
+    backend, run, counted = get_backend("numba"), RUNS["seed float64"], {}
+    stats = importlib.import_module("numba.core.runtime._nrt_python")
+    stats.memsys_enable_stats()
+    try:
+        for n_steps in (1, 1, 100_000):
+            state, data, steps = many_steps(n_steps)
+            before = rtsys.get_allocation_stats()
+            assert backend.train_steps(run.network, run.optimizer, state, data, steps, 0.0) == n_steps
+            counted[n_steps] = np.subtract(rtsys.get_allocation_stats(), before).tolist()
+    finally:
+        stats.memsys_disable_stats()
+    assert counted[100_000] == counted[1]
+    allocated, freed, made, dropped = counted[1]
+    assert (allocated, made) == (freed, dropped)
+
+    state, data, steps = many_steps(1000)
+    tracemalloc.start()
+    try:
+        for k in range(400):
+            if k == 300:  # by then NumPy's lists of spare small blocks are full
+                start = tracemalloc.get_traced_memory()[0]
+            backend.train_steps(run.network, run.optimizer, state, data, steps, 0.0)
+        grown = tracemalloc.get_traced_memory()[0] - start
+    finally:
+        tracemalloc.stop()
+    assert grown < 2000
+
+
+# ---------------------------------------------------------------------------------------------------- Numba's internals
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "user"),
+    [
+        ("numba.core.caching", "CompileResultCacheImpl._locator_classes", "jit.py, the disk cache"),
+        ("numba.core.caching", "FunctionCache._impl_class", "jit.py, the disk cache"),
+        ("numba.core.caching", "FunctionCache.load_overload", "jit.py, the disk cache"),
+        ("numba.core.caching", "FunctionCache.save_overload", "jit.py, the disk cache"),
+        ("numba.core.caching", "FunctionCache.flush", "jit.py, the disk cache"),
+        ("numba.core.caching", "_CacheLocator.get_cache_path", "jit.py, the disk cache"),
+        ("numba.core.caching", "_CacheLocator.get_source_stamp", "jit.py, the disk cache"),
+        ("numba.core.caching", "_CacheLocator.get_disambiguator", "jit.py, the disk cache"),
+        ("numba.core.caching", "_CacheLocator.from_function", "jit.py, the disk cache"),
+        ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
+        ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
+        ("numba.core.typing", "BaseContext.resolve_value_type", "lowering.py, tracing"),
+        ("numba.core.typing", "BaseContext.resolve_function_type", "lowering.py, tracing"),
+        ("numba.core.base", "BaseContext.get_function", "lowering.py, tracing"),
+        ("numba.core.base", "BaseContext.cast", "lowering.py, tracing"),
+        ("numba.core.cgutils", "get_or_insert_function", "lowering.py, LLVM's intrinsics"),
+        ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
+        ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
+    ],
+)
+def test_numba_still_has(module, name, user):
+    try:
+        thing = importlib.import_module(module)
+        for part in name.split("."):
+            thing = getattr(thing, part)
+    except (ImportError, AttributeError) as missing:
+        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which fused/{user}, needs: {missing}")
+
+
+def test_numba_takes_our_cache():
+    """A dispatcher asks what stands in its attribute `_cache`."""
+    source = inspect.getsource(numba.core.dispatcher)
+    for use in ("self._cache.load_overload(", "self._cache.save_overload("):
+        assert use in source, f"numba {numba.__version__}: its dispatcher has no {use}...), on which fused/jit.py rests"
+    assert type(kernels.train_steps._cache) is jit._Cache
+
+
+def test_a_branch_on_a_traced_value_is_refused():
+    """It would be decided once, while compiling."""
+
+    @lowering.traced
+    def wrong(n):
+        if n:
+            pass
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="a traced value is not known yet"):
+        call(3)
