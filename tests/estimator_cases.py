@@ -149,6 +149,8 @@ def compare(case, **more):
     if isinstance(reference, Exception) or isinstance(mine, Exception):
         assert (type(mine), str(mine)) == (type(reference), str(reference))
         return None
+    if case.target == "counts" and np.isnan(getattr(reference, "loss_curve_", 0.0)).any():
+        return None  # exp underflowed to 0: scikit-learn's loss is 0/0 there, fastnn's is not (docs/scikit-learn.md)
     apart = deviation(mine.coefs_ + mine.intercepts_, reference.coefs_ + reference.intercepts_)
     assert apart < TOLERANCE or apart < 10 * rounding(case, reference)
     assert [W.shape for W in mine.coefs_] == [W.shape for W in reference.coefs_]

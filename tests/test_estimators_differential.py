@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
-import hypothesis  # noqa: E402
-from estimator_cases import TOLERANCE, cases, compare  # noqa: E402
+import hypothesis
+from estimator_cases import TOLERANCE, cases, compare
 
 
 @hypothesis.settings(max_examples=150)
@@ -38,5 +38,5 @@ def test_many_settings(capsys):
     with capsys.disabled():
         worst, usual = np.max(deviations), np.median(deviations)
         above = sum(apart >= TOLERANCE for apart in deviations)
-        print(f"\n{tried} settings, {len(deviations)} models: weights apart by {usual:.1e}, at most {worst:.1e};")
-        print(f"{above} above {TOLERANCE:.0e}, where scikit-learn does not reproduce itself to it either")
+        print(f"\n{tried} settings, {len(deviations)} models: weights apart by {usual:.1e}, at most {worst:.1e};")  # noqa: T201
+        print(f"{above} above {TOLERANCE:.0e}, where scikit-learn does not reproduce itself to it either")  # noqa: T201

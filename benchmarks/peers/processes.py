@@ -30,8 +30,8 @@ print(errors[-1])
 import warnings
 from sklearn.neural_network import MLPRegressor
 warnings.simplefilter("ignore")
-model = MLPRegressor((5,), activation="logistic", solver="sgd", learning_rate_init=0.5, batch_size=6, max_iter=100,
-                     shuffle=False, random_state=0, tol=0, n_iter_no_change=1000)
+model = MLPRegressor(hidden_layer_sizes=(5,), activation="logistic", solver="sgd", learning_rate_init=0.5,
+                     batch_size=6, max_iter=100, shuffle=False, random_state=0, tol=0, n_iter_no_change=1000)
 print(model.fit(X, Y.ravel()).loss_)
 """,
     "PyTorch": DATA

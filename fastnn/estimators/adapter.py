@@ -92,7 +92,9 @@ class Adapter:
                 rows = np.concatenate(taken)
                 stop = np.cumsum(n_rows[group])
                 part = Data(_dense(data.X[rows], state.storage.dtype), data.Y[rows], data.sample_weight[rows])
-                few = Steps(np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group])
+                few = Steps(
+                    np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group]
+                )
                 good = self._train(network, optimizer, state, part, few, alpha)
             if good < n_steps:
                 return s + good

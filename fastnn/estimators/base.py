@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.backends import get_backend
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Task, fit_in_epochs
+from fastnn.estimators.fitted import Fitted
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.scoring import HeldOut
-from fastnn.estimators.single import one_row
 from fastnn.estimators.solver import Solver
 from fastnn.estimators.tables import CONSTRAINTS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.network import Network
@@ -39,12 +38,16 @@ def store_parameters(estimator: Any, values: dict[str, Any]) -> None:
             setattr(estimator, name, value)
 
 
-class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
+class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     """The base of both estimators."""
 
-    _parameter_constraints: dict[str, list[Any]] = CONSTRAINTS
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = CONSTRAINTS
 
-    # ------------------------------------------------------------------------------------------------ what they differ in
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_loss_: float | None
 
     @abstractmethod
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -67,8 +70,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     def _split_by(self, Y: Array) -> Array | None:
         """What early stopping's split is stratified by."""
         return None
-
-    # ------------------------------------------------------------------------------------------------------------ fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
@@ -111,7 +112,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         if stochastic:
             self._begin_epochs(first_pass, incremental)
         if validation_data is not None and (first_pass or not hasattr(self, "validation_loss_curve_")):
-            self.validation_loss_curve_: list[float] = []
+            self.validation_loss_curve_ = []
         task = self._task(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
         params = fit_in_epochs(self, task) if stochastic else fit_lbfgs(self, task)
         if self.fix_defects and not stochastic:
@@ -154,7 +155,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _begin_epochs(self, first_pass: bool, incremental: bool) -> None:
         if first_pass or not hasattr(self, "loss_curve_"):
-            self.loss_curve_: list[float] = []
+            self.loss_curve_ = []
             self._no_improvement_count = 0
             self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
         if self.early_stopping and incremental:
@@ -182,15 +183,15 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> Task:
         n, dtype = len(Y), params.dtype
         split = self.solver in STOCHASTIC_SOLVERS and self.early_stopping
-        index = np.arange(n)
+        rows = np.arange(n)
         validation = held_out = None
         if validation_data is not None:
             validation = self._held_out(*self._checked_validation(validation_data), dtype)
             held_out = validation if split else None
         elif split:
             stratify = self._split_by(Y)
-            index, rest = train_test_split(
-                index, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+            rows, rest = train_test_split(
+                rows, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
             )
             if len(rest) < 2:
                 raise ValueError(
@@ -206,7 +207,7 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
         on_epoch = epoch_callback(self, X, Y, weight, network)
         backend = Adapter(get_backend(self.backend), mean)
         return Task(
-            network, backend, data, index, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
+            network, backend, data, rows, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
         )
 
     def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
@@ -223,79 +224,6 @@ class BaseMLP(CallbackSupportMixin, BaseEstimator, ABC):
             raise ValueError(f"validation_data: X has {X.shape[0]} rows, y has {len(Y)}")
         weight = self._weights(validation_data[1], validation_data[2] if len(validation_data) == 3 else None)
         return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
-
-    # --------------------------------------------------------------------------------------------------- fitted parameters
-
-    def _activation(self) -> str | tuple[str, ...]:
-        return self.activation if isinstance(self.activation, str) else tuple(self.activation)
-
-    def _put(self, network: Network, params: Array) -> None:
-        """Make `coefs_` and `intercepts_` views of `params`."""
-        self.coefs_, self.intercepts_ = network.weights(params), network.biases(params)
-        self._flat = params, (*self.coefs_, *self.intercepts_)
-
-    def _packed(self) -> Array:
-        """All parameters in one vector, layer by layer; whoever has put another array into `coefs_` finds it here."""
-        params, views = getattr(self, "_flat", (None, ()))
-        now = (*self.coefs_, *self.intercepts_)
-        if params is not None and len(now) == len(views) and all(a is b for a, b in zip(now, views, strict=True)):
-            return params
-        pairs = zip(self.coefs_, self.intercepts_, strict=True)
-        packed = np.concatenate([np.ravel(part) for pair in pairs for part in pair])
-        return packed if packed.dtype == np.float32 else packed.astype(np.float64, copy=False)
-
-    def _sizes(self) -> tuple[int, ...]:
-        return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
-
-    def __getstate__(self) -> Any:
-        state = dict(super().__getstate__())
-        state.pop("_flat", None)
-        return state
-
-    def __setstate__(self, state: Any) -> None:
-        super().__setstate__(state)
-        if hasattr(self, "coefs_") and hasattr(self, "out_activation_") and hasattr(self, "n_outputs_"):
-            try:
-                network = network_of(self._sizes(), self._activation(), self.out_activation_, "squared_error")
-                self._put(network, self._packed())
-            except (TypeError, ValueError):
-                pass  # edited by hand: predict will say what is wrong
-
-    # ------------------------------------------------------------------------------------------------------------- outputs
-
-    def _outputs(self, X: Any, output: str | None = None) -> Array:
-        """The network's outputs (n, n_outputs), of another output activation where asked for."""
-        output = self.out_activation_ if output is None else output
-        if self._is_plain(X):
-            if len(X) == 1 and math.isfinite(X.sum()):
-                outputs = one_row(X, self.coefs_, self.intercepts_, self.activation, output)
-                if outputs is not None:
-                    return outputs
-            elif not np.isfinite(X).all():
-                X = validate_data(self, X, reset=False)  # raises what is to be raised
-        else:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        params = self._packed()
-        single = np.result_type(X.dtype, params.dtype) == np.float32
-        params = params.astype(np.float32 if single else np.float64, copy=False)
-        network = network_of(self._sizes(), self._activation(), output, "squared_error")
-        return Adapter(get_backend(self.backend)).predict(network, params, contiguous(X, params.dtype))
-
-    def _is_plain(self, X: Any) -> bool:
-        """Whether X needs no validation but for its values: the fitted dtype and width, rows in C order, no names."""
-        return (
-            type(X) is np.ndarray
-            and X.ndim == 2
-            and X.dtype == self.coefs_[0].dtype
-            and X.shape[1] == self.n_features_in_
-            and X.shape[0] > 0
-            and X.flags.c_contiguous
-            and not hasattr(self, "feature_names_in_")
-        )
-
-    def _check_fitted(self) -> None:
-        if "coefs_" not in self.__dict__:
-            check_is_fitted(self)
 
     def _has_epochs(self) -> bool:
         if self.solver not in STOCHASTIC_SOLVERS:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.adapter import Adapter
+from fastnn.estimators.notices import warn
 from fastnn.estimators.scoring import HeldOut
 from fastnn.interrupts import Interrupt
 from fastnn.network import Network
@@ -33,7 +33,7 @@ class Task(NamedTuple):
     network: Network
     backend: Adapter
     data: Data
-    index: NDArray[np.int64]  # the rows of `data` to train on
+    rows: NDArray[np.int64]  # those of `data` to train on
     params: Array
     held_out: HeldOut | None
     """What early stopping looks at."""
@@ -64,8 +64,8 @@ class Epochs:
         self.over = ""  # why training ended
         self.dead = False  # parameters are not finite: nothing more can be learnt
 
-        n = len(task.index)
-        self.plan = RowPlan(task.index, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
+        n = len(task.rows)
+        self.plan = RowPlan(task.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
         state = mlp._optimizer.begin(task.network, task.params)
         self.rate = mlp._optimizer.rate(mlp.t_, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)
@@ -88,7 +88,7 @@ class Epochs:
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             self.over = "interrupted"
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warn("Training interrupted by user.")
         mlp.stop_reason_ = self.over
         mlp._optimizer.end(self.core.state)
         if self.plan.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
@@ -150,11 +150,10 @@ class Epochs:
         if not self.over and mlp.n_iter_ >= self.n_epochs:
             self.over = "epochs"
             if not self.task.incremental:
-                warnings.warn(
+                warn(
                     f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) "
                     "reached and the optimization hasn't converged yet.",
                     ConvergenceWarning,
-                    stacklevel=6,
                 )
 
     def _score(self) -> None:
@@ -228,9 +227,7 @@ def _batch_size(mlp: Any, n_rows: int) -> int:
     if mlp.batch_size == "auto":
         return min(200, n_rows)
     if mlp.batch_size > n_rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=6
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(mlp.batch_size, n_rows)
 
 

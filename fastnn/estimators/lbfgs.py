@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.epochs import Task
+from fastnn.estimators.notices import warn
 
 Array = NDArray[Any]
 
@@ -66,4 +66,4 @@ def _warn(result: Any, n_iter: int, max_iter: int) -> None:
         "\nYou might also want to scale the data as shown in:\n"
         "    https://scikit-learn.org/stable/modules/preprocessing.html"
     )
-    warnings.warn(text, ConvergenceWarning, stacklevel=6)
+    warn(text, ConvergenceWarning)

@@ -19,6 +19,8 @@ except ImportError:  # scikit-learn before 1.9
 
 Array = NDArray[Any]
 
+__all__ = ["CallbackSupportMixin", "epoch_callback"]
+
 
 def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network) -> Any:
     """What to call after each epoch with the parameters, and with None at the end; None without callbacks.

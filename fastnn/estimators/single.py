@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ Array = NDArray[Any]
 MOST_PARAMETERS = 50_000
 """A larger network is quicker in the kernel."""
 
-_VALUES = {
+_VALUES: dict[str, Callable[[Array], Array]] = {
     "identity": lambda z: z,
     "logistic": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,

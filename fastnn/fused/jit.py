@@ -39,8 +39,12 @@ def helper(function):
 
 
 def inlined(function):
-    """The same for a part of a kernel that takes many arrays: put in its place, it needs no call that passes them."""
-    return njit(function, forceinline=True, **_FLAGS)
+    """The same for a part of a kernel, put in its place before types are inferred.
+
+    A helper is optimised by LLVM once for itself and once more in each function that calls it, to any depth; the parts
+    of a kernel, which call all helpers, would double the time of compilation.
+    """
+    return njit(function, inline="always", **_FLAGS)
 
 
 def entry(function):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
-from fastnn.fused.jit import helper
+from fastnn.fused.jit import helper, inlined
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
 from fastnn.fused.shuffles import total, turned
@@ -36,7 +36,7 @@ GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)
 # --------------------------------------------------------------------------------------------------------- gathering
 
 
-@helper
+@inlined
 def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
     """Note where the `n` rows begin in X and Y, and write their weights; the sum of the weights, in ascending order.
 
@@ -286,7 +286,7 @@ def activation_delta(D, A, slopes, n, width, code):
 # ------------------------------------------------------------------------------------------------------------ biases
 
 
-@helper
+@inlined
 def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
     """``db[o] = sum_b D[o, b]``, or one sum over all of D for a scalar bias; times the bias for the tutorial's rule."""
     L = lanes(D)

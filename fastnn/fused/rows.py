@@ -8,7 +8,7 @@ feature, up to the end of its vector, is of no meaning.
 
 from __future__ import annotations
 
-from fastnn.fused.jit import helper
+from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.places import get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import turned
@@ -18,7 +18,7 @@ from fastnn.fused.tiles import sweep
 ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
 
 
-@helper
+@inlined
 def gather_inputs_of_row(scratch, X, row, n_inputs):
     """The inputs of a row to `scratch.activations`, side by side."""
     for i in range(n_inputs):
@@ -26,7 +26,7 @@ def gather_inputs_of_row(scratch, X, row, n_inputs):
     store(scratch.ones, 0, like(zero(X), 1.0))
 
 
-@helper
+@inlined
 def gather_row(scratch, data, row, n_inputs, n_outputs):
     """The inputs of a row side by side, its targets and weight to panels of one row; the weight."""
     L = lanes(data.X)
@@ -57,7 +57,7 @@ def _row_product(z, a, W, fan_in, fan_out):
     sweep((fan_out + (L - 1)) // L, ROW_TILES, columns)
 
 
-@helper
+@inlined
 def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
     """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `product` for one row."""
     for o in range(fan_out):
@@ -65,7 +65,7 @@ def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
     _row_product(z, a, W, fan_in, fan_out)
 
 
-@helper
+@inlined
 def spread(z, n):
     """Make a row of `n` numbers, in place, the first column of a panel (n, one vector); from the last to the first."""
     for o in range(n - 1, -1, -1):
@@ -74,7 +74,7 @@ def spread(z, n):
         put(z, o * lanes(z), z_o)
 
 
-@helper
+@inlined
 def collect(row, panel, n):
     """The first column of a panel (n, one vector) as a row."""
     for o in range(n):
@@ -106,7 +106,7 @@ def _outer(G, a, d, fan_in, fan_out):
     loop(fan_in, row)
 
 
-@helper
+@inlined
 def row_gradient(G, db, a, d, b, fan_in, fan_out, n_bias, times_bias):
     """``G[i, o] = a[i] * d[o]``, ``db[o] = d[o]`` or their sum: `weight_gradient` and `bias_gradient` for one row."""
     _outer(G, a, d, fan_in, fan_out)

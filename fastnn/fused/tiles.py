@@ -8,7 +8,7 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 
 from __future__ import annotations
 
-from fastnn.fused.jit import cpu_has, helper
+from fastnn.fused.jit import cpu_has, helper, inlined
 from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.places import at, lanes, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import store_totals, turned
@@ -129,7 +129,7 @@ def turn(T, D, n, width):
     loop(n // lanes, rows)
 
 
-@helper
+@inlined
 def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
     """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
 
