@@ -115,7 +115,8 @@ def cases(draw, solvers=("sgd", "adam")):
             "nesterovs_momentum": draw(st.booleans()),
         }
     else:
-        parameters |= {"beta_1": draw(st.sampled_from([0.9, 0.5, 0])), "beta_2": draw(st.sampled_from([0.999, 0.9]))}
+        parameters |= {"beta_1": draw(st.sampled_from([0.9, 0.5, 0])), "beta_2": draw(st.sampled_from([0.999, 0.99]))}
+        parameters["learning_rate_init"] = draw(st.sampled_from([0.001, 0.005, 0.01]))
     if target == "counts":
         parameters["loss"] = "poisson"
     weighted = draw(st.sampled_from(["no", "no", "yes", "some zero"]))
@@ -153,6 +154,8 @@ def compare(case, **more):
         return None  # exp underflowed to 0: scikit-learn's loss is 0/0 there, fastnn's is not (docs/scikit-learn.md)
     apart = deviation(mine.coefs_ + mine.intercepts_, reference.coefs_ + reference.intercepts_)
     assert apart < TOLERANCE or apart < 10 * rounding(case, reference)
+    if apart >= TOLERANCE:
+        return apart
     assert [W.shape for W in mine.coefs_] == [W.shape for W in reference.coefs_]
     for name in ATTRIBUTES:
         assert getattr(mine, name, None) == getattr(reference, name, None), name

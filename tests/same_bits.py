@@ -261,7 +261,6 @@ def main():
     parser.add_argument("--write", action="store_true", help="renew hashes.json")
     parser.add_argument("--again", action="store_true", help="with --write: keep the revision")
     options = parser.parse_args()
-    np.seterr(all="ignore")  # without compilation NumPy would speak up, at infinities that are meant to be
     if options.write:
         return write(options.again)
     found = report([name for name in RUNS if re.search(options.only, name)], options.few)

@@ -126,6 +126,7 @@ def largest_error(name, x, wider):
     return float(error[worst]), x[worst]
 
 
+@pytest.mark.nojit
 @every_function
 @both_dtypes
 def test_special_values(name, dtype):

@@ -56,6 +56,7 @@ def test_gradients(activation, loss, output, dtype):
         testing.assert_gradients_match(*(network, *problem[:3]), sample_weight=weight, alpha=alpha)
 
 
+@pytest.mark.nojit
 def test_gradients_of_mixed_layers(dtype):
     network = Network((9, *range(3, 3 + len(HIDDEN)), 4), tuple(HIDDEN), "softmax", "cross_entropy")
     for n in (1, 40, 300):
@@ -76,6 +77,7 @@ def test_gradients_of_bias_modes(bias, bias_gradient, reduction, n, dtype):
             testing.assert_gradients_match(network, *problem[:3], sample_weight=weight, alpha=alpha)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_gradients_on_a_kink(activation, dtype):
     """z is exactly 0 in the first layer for a row of zeros, and everywhere without weights."""
@@ -87,6 +89,7 @@ def test_gradients_on_a_kink(activation, dtype):
     testing.assert_gradients_match(network, np.zeros_like(problem.params), X, problem.Y)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("loss", LOSSES)
 def test_where_output_and_target_are_equal(loss, dtype):
     """|a - y| and its derivative are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the value alone."""

@@ -29,7 +29,7 @@ class PeerError(Exception):
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's variables without those that tune a library, and with these."""
+    """The variables of this process without those that tune a library, and with these."""
     return {name: value for name, value in os.environ.items() if name not in TUNING} | dict(extra or {})
 
 
@@ -53,9 +53,7 @@ class Lane:
         With what is missing.
     """
 
-    def __init__(
-        self, title: str, module: str, one_core: bool = False, extra: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, title: str, module: str, one_core: bool = False, extra: Mapping[str, str] | None = None) -> None:
         self.title = title
         command = [sys.executable, "-m", "benchmarks.peers.worker", module]
         if one_core and hasattr(os, "sched_setaffinity"):

@@ -49,7 +49,7 @@ class Plan:
     most_seconds: float = 12.0  # of one problem's rounds
     processes: int = 5
     seeds: int = 5
-    widths: tuple[int, ...] = (4, 16, 64, 256, 1024, 2048)
+    widths: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
     batches: tuple[int, ...] = (1, 8, 32, 128, 1024)
     grid_rounds: int = 3
     grid_seconds: float = 0.02
@@ -111,9 +111,7 @@ class Measurement:
             lanes = list(self.lanes.values())
             extra: list[Lane] = []
             if name == "big":
-                started = [
-                    self.start(title, module, True, {"PEER_THREADS": "1"}) for title, module in ONE_CORE.items()
-                ]
+                started = [self.start(title, module, True, {"PEER_THREADS": "1"}) for title, module in ONE_CORE.items()]
                 extra = [lane for lane in started if lane]
             self.found["training"][name] = self.problem(name, lanes + extra)
             for lane in extra:
@@ -133,9 +131,7 @@ class Measurement:
                 self.found["failed"][f"{name}, {lane.title}"] = str(error)
                 self.say(f"failed: {name}: {error}")
         rounds = plan.grid_rounds if grid else plan.rounds
-        samples = in_turn(
-            ready, lambda lane: lane.ask("time", epochs=ready[lane]["epochs"]), rounds, plan.most_seconds
-        )
+        samples = in_turn(ready, lambda lane: lane.ask("time", epochs=ready[lane]["epochs"]), rounds, plan.most_seconds)
         result = {}
         for lane, size in ready.items():
             seconds = [s / size["iterations"] for s in samples[lane.title]]
@@ -217,7 +213,7 @@ class Measurement:
 
     def crossover(self) -> None:
         """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
-        lanes = [self.lanes[title] for title in (US, SKLEARN, TORCH, JAX) if title in self.lanes]
+        lanes = [self.lanes[title] for title in (US, TORCH, JAX) if title in self.lanes]
         self.found["crossover"] = {}
         for width in self.plan.widths:
             for batch in self.plan.batches:

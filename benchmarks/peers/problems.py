@@ -17,7 +17,8 @@ Array = NDArray[Any]
 GRID = re.compile(r"(\d+) wide, batch (\d+)")
 """Names of the crossover chart's problems."""
 
-_STEPS_AN_EPOCH = 16  # of those
+_GRID_EPOCHS = 1000
+_GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ def load(name: str) -> Problem:
 
 def _grid(name: str, width: int, batch: int) -> Problem:
     random_state = np.random.RandomState(0)
-    rows = _STEPS_AN_EPOCH * batch
+    rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))
     return Problem(
         name=name,
         network=Network((width, width, 10), activation="relu", output="identity", loss="squared_error"),
@@ -95,7 +96,7 @@ def _grid(name: str, width: int, batch: int) -> Problem:
         X=random_state.standard_normal((rows, width)).astype(np.float32),
         Y=random_state.random_sample((rows, 10)).astype(np.float32),
         batch=batch,
-        most_epochs=20,
+        most_epochs=_GRID_EPOCHS,
     )
 
 

@@ -52,7 +52,7 @@ class Fitted:
         return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
 
     def __getstate__(self) -> Any:
-        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[arg-type]
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         state.pop("_flat", None)
         return state
 

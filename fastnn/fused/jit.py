@@ -49,12 +49,13 @@ def inlined(function):
 
 def entry(function):
     """Compile a function that Python calls; the machine code is found again by the next process."""
+    if config.DISABLE_JIT:
+        return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
     dispatcher = helper(function)
-    if not config.DISABLE_JIT:
-        try:
-            dispatcher._cache = _Cache(function)
-        except (OSError, RuntimeError) as problem:
-            _warn_once(f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}")
+    try:
+        dispatcher._cache = _Cache(function)
+    except (OSError, RuntimeError) as problem:
+        _warn_once(f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}")
     return dispatcher
 
 

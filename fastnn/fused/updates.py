@@ -8,7 +8,7 @@ stored with its old numbers there, so the same code does the end of a range as i
 from __future__ import annotations
 
 from fastnn.fused.jit import helper
-from fastnn.fused.lowering import loop, traced
+from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
@@ -55,8 +55,9 @@ def _update(n_slots, step):
             return vector(low + k * L, one, lambda old, new: new, checked)
 
         def mixed(i, n, checked):  # biases, and what lies around them
-            def keep(old, new):
-                return [first(n, y, x) for x, y in zip(old, new, strict=True)]
+            def keep(old, new):  # a store under a mask would hold up the loads of the next step
+                blended = [first(n, y, x) for x, y in zip(old, new, strict=True)]
+                return choose(n // L, lambda: new, lambda: blended)
 
             return vector(i, first(middle - i, one, nothing), keep, checked)
 

@@ -1,0 +1,105 @@
+"""Measure fastnn beside its peers, and write tables and pictures: ``python -m benchmarks.peers --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import re
+import time
+
+from benchmarks.peers.lanes import ROOT
+from benchmarks.peers.measure import FULL, SECTIONS, TINY, Measurement
+
+IMAGES = pathlib.Path("docs", "images")
+RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
+
+
+def measure(sections: list[str], tiny: bool, say=print) -> dict:
+    """All that is asked for; what one section finds is kept when the next one is interrupted."""
+    start = time.perf_counter()
+    with Measurement(TINY if tiny else FULL, say) as measurement:
+        measurement.about()
+        for section in sections:
+            begun = time.perf_counter()
+            try:
+                getattr(measurement, section)()
+            except KeyboardInterrupt:
+                say(f"interrupted in {section}")
+                break
+            say(f"[{section}: {time.perf_counter() - begun:.0f} s]")
+        measurement.found["about"]["seconds"] = round(time.perf_counter() - start)
+        return measurement.found
+
+
+def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Draw the pictures, and put the tables between the markers of the README files; what was written."""
+    from benchmarks.peers import charts, tables
+
+    written = []
+    pages = {"README.md": [tables.about(found)], "benchmarks/README.md": [tables.about(found)]}
+    images = folder / IMAGES
+    images.mkdir(parents=True, exist_ok=True)
+
+    def picture(name: str, figure, text: str) -> None:
+        figure.savefig(images / name, metadata={"Software": None})
+        written.append(images / name)
+        for page, parts in pages.items():
+            parts.append(f"![{text}]({'../' if '/' in page else ''}{(IMAGES / name).as_posix()})")
+
+    def add(text: str, *only: str) -> None:
+        for page in only or pages:
+            pages[page].append(text)
+
+    if found.get("training"):
+        add(tables.training(found))
+        add(tables.TRAINING_NOTES)
+        picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
+    if "prediction" in found:
+        add(tables.other(found))
+    if found.get("crossover"):
+        picture("crossover.png", charts.crossover(found), "Speed of fastnn by that of the best peer, over layer width")
+    add(tables.aims_table(found), "benchmarks/README.md")
+    add(tables.limits(found), "benchmarks/README.md")
+    if missing := tables.skipped(found):
+        add(missing)
+    for page, parts in pages.items():
+        path = folder / page
+        path.write_text(between_markers(path.read_text("utf-8"), "peers", "\n\n".join(parts)), "utf-8")
+        written.append(path)
+    return written
+
+
+def between_markers(page: str, name: str, content: str) -> str:
+    """The page with new content between ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page, n_found = re.subn(
+        f"({re.escape(begin)}).*?({re.escape(end)})", lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL
+    )
+    if n_found != 1:
+        raise ValueError(f"{n_found} places are marked {name!r}, not one")
+    return page
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
+    parser.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; may be given several times")
+    parser.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, write what this file holds")
+    parser.add_argument("--json", type=pathlib.Path, default=ROOT / RESULTS, help=f"all samples ({RESULTS})")
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
+    parser.add_argument("--no-write", action="store_true", help="leave README files and pictures alone")
+    options = parser.parse_args(arguments)
+    if options.source:
+        found = json.loads(options.source.read_text("utf-8"))
+    else:
+        found = measure(options.only or list(SECTIONS), options.tiny)
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        print(options.json)
+    if not options.no_write:
+        print(*write(found, options.folder), sep="\n")
+
+
+if __name__ == "__main__":
+    main()

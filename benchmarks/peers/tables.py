@@ -1,0 +1,141 @@
+"""The measurement as Markdown: what stands between the markers of the two README files."""
+
+from __future__ import annotations
+
+from statistics import median
+
+import numpy as np
+
+from benchmarks.peers.aims import aims, digits, rate, ratio
+from benchmarks.peers.measure import PEERS, US
+from fastnn import workloads
+
+
+def about(found: dict) -> str:
+    """Where, when and with what."""
+    a = found["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
+    load = "" if a["load"] is None else f" Load before: {a['load']}."
+    blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
+    return (
+        f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores ({versions}; "
+        f"{a['compiler'] or 'no C compiler'}).{blas}{load} fastnn uses one thread; PyTorch, JAX and the BLAS of NumPy "
+        "and scikit-learn all cores, unless said."
+    )
+
+
+def training(found: dict) -> str:
+    """Iterations a second, and how many times as fast as each peer."""
+    titles = [t for t in PEERS if t != US and any(t in lanes for lanes in found["training"].values())]
+    lines = [_row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
+    lines.append(_rule(len(titles) + 2))
+    for name, lanes in found["training"].items():
+        ours = lanes[US]["seconds"]
+        low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
+        cells = [f"{describe(name)}", f"{_round(middle)} ({_round(low)}–{_round(high)})"]
+        for title in titles:
+            theirs = lanes.get(title)
+            mark = "*" if theirs and theirs["own_rules"] else ""
+            cells.append(f"{ratio(theirs['seconds'], ours)}{mark}" if theirs else "")
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+TRAINING_NOTES = (
+    "How many times as fast fastnn is: the median of the rounds' ratios and, in brackets, their quartiles. All start "
+    "from the same weights, see the same rows in the same order, and are compared with the reference before they are "
+    "timed; * has its own rules on the same sizes, and only has to learn."
+)
+
+
+def describe(name: str) -> str:
+    """A workload in a few words."""
+    w = workloads.load(name)
+    batch = min(w.batch_size or len(w.X), len(w.X))
+    sizes = "-".join(map(str, w.network.sizes))
+    return f"`{name}`: {sizes}, {batch} row{'s' * (batch > 1)}, {w.optimizer.name}, {w.dtype}"
+
+
+def other(found: dict) -> str:
+    """What is not training speed: a table of medians, one line a peer."""
+    rows, heads = [], ["", "predict 1 row", "predict 10,000 rows", "0.96 on held-out digits", "process", "its memory"]
+    for title in PEERS:
+        cells = [title]
+        cells += [_seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
+        learnt = found.get("accuracy", {}).get(title, {})
+        epochs = f", {median(learnt['epochs']):.0f} epochs" if learnt.get("epochs") else ""
+        cells.append(_seconds(learnt.get("seconds")) + epochs)
+        process = found.get("processes", {}).get(title, {})
+        cells.append(_seconds(process.get("seconds")))
+        known = [size for size in process.get("bytes", ()) if size]
+        cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
+        if any(cells[1:]):
+            rows.append(_row(cells))
+    cold = (
+        f"First `train` ever on a machine, with an empty cache: {_seconds(found['cold'])}." if "cold" in found else ""
+    )
+    return "\n".join([_row(heads), _rule(len(heads)), *rows, "", OTHER_NOTES, cold])
+
+
+OTHER_NOTES = (
+    "Medians and quartiles. Prediction: a 64-64-10 classifier, float32. Digits: warm, on shuffled rows, as many epochs "
+    "as each seed needs. Process: the seed's 100 iterations from the start of Python to its end, fastnn's and JAX's "
+    "kernels: fastnn's from the disk cache, JAX's compiled."
+)
+
+
+def aims_table(found: dict) -> str:
+    """Each ratio that the kernel is meant to reach."""
+    lines = [_row(["what", "against", "at least", "measured", ""]), _rule(5)]
+    for aim in aims(found):
+        verdict = "not measured" if aim.found is None else "" if aim.met else "missed"
+        measured = "" if aim.found is None else str(aim.found)
+        if aim.found and aim.found.low == aim.found.high:
+            measured = digits(aim.found.median)
+        lines.append(_row([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict]))
+    return "\n".join(lines)
+
+
+def limits(found: dict) -> str:
+    """GF/s of the core and of the products in the kernel."""
+    levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
+    if not levels:
+        return "The core's peak was not measured: no C compiler."
+    lines = [_row(["float32, one core, GF/s", *levels]), _rule(1 + len(levels))]
+    lines.append(_row(["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]))
+    for width in next(iter(levels.values()))["products"]:
+        for kind in ("forward", "forward and back"):
+            cells = [f"{width} wide, {kind}"]
+            for l in levels.values():
+                found_rate = rate(l["products"][width], lambda products, kind=kind: products[kind])
+                cells.append(f"{found_rate:.0f} ({found_rate / max(l['peak']):.0%})")
+            lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def skipped(found: dict) -> str:
+    """What was not measured, and why."""
+    lines = [f"- {title} was skipped: {reason}" for title, reason in found["skipped"].items()]
+    lines += [f"- {what} failed: {reason}" for what, reason in found["failed"].items()]
+    return "\n".join(lines)
+
+
+def _seconds(samples: list[float] | None) -> str:
+    if not samples:
+        return ""
+    low, middle, high = np.percentile(samples, [25, 50, 75])
+    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if middle >= s), (1e-6, "µs"))
+    return f"{digits(middle / size)} {unit} ({digits(low / size)}–{digits(high / size)})"
+
+
+def _round(number: float) -> str:
+    """Three digits are enough."""
+    return f"{float(f'{number:.3g}'):,.0f}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(n: int) -> str:
+    return f"|{'---|' * n}"
