@@ -268,7 +268,40 @@ def test_weight_gradient(fan_in, fan_out, dtype):
     assert_same_bits(G, right)
 
 
-# ------------------------------------------------------------------------------------------------- Python's own checks
+# --------------------------------------------------------------------------------------------------------- Python's own
+
+
+def fma_cases(info):
+    """(a, x, c) and the sum, rounded once."""
+    largest, eps, tiny, inf = (float(v) for v in (info.max, info.eps, info.smallest_subnormal, np.inf))
+    return [
+        ((largest, 2.0, 0.0), inf),
+        ((-largest, 2.0, 0.0), -inf),
+        ((largest, 2.0, -largest), largest),
+        ((1 + eps, 1 + eps, -(1 + 2 * eps)), eps * eps),
+        ((1 + eps, 1 - eps, -1.0), -eps * eps),
+        ((1 + eps, 1.5, tiny), 1.5 + 2 * eps),  # the product is a tie, the sum is not
+        ((1 + eps, 1.5, -tiny), 1.5 + eps),
+        ((1 + eps, 1 - eps / 2, 0.0), 1.0),
+        ((tiny, 0.5, 0.0), 0.0),
+        ((tiny, 0.5, tiny), 2 * tiny),  # to even
+        ((tiny, 0.25, tiny), tiny),
+        ((0.0, -1.0, 0.0), 0.0),
+        ((0.0, -1.0, -0.0), -0.0),
+        ((inf, 0.0, 1.0), np.nan),
+        ((inf, 1.0, -inf), np.nan),
+        ((2.0, 3.0, -inf), -inf),
+        ((2.0, 3.0, np.nan), np.nan),
+    ]
+
+
+@pytest.mark.nojit
+def test_fma_rounds_once(dtype):
+    arguments, right = zip(*fma_cases(np.finfo(dtype)), strict=True)
+    a, x, c = np.array(arguments, dtype).T.copy().view(Lanes)
+    with np.errstate(all="ignore"):
+        assert_same_bits(fma(a, x, c).view(np.ndarray), np.array(right, dtype))
+
 
 
 MISTAKES = {

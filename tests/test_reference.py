@@ -144,6 +144,7 @@ def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
     np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, backend):
     """Nothing overflows on the way, and NaN stays NaN."""

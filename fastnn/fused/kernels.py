@@ -73,12 +73,8 @@ def forward(scratch, model, params, width, n):
     L = lanes(params)
     for l in range(model.n_layers):
         layer = layer_line(model, l)
-        fan_in, fan_out, n_bias, code = (
-            get(layer, FAN_IN),
-            get(layer, FAN_OUT),
-            get(layer, N_BIAS),
-            get(layer, ACTIVATION),
-        )
+        fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
+        code = get(layer, ACTIVATION)
         Z, A = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.activations, get(layer, INPUT) * width)
         W, slopes = at(params, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
         bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros

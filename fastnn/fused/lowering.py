@@ -166,10 +166,14 @@ def _resolve(context, function, *argument_types):
 
 def loop(n, step, state=()):
     """``for k in range(n): state = step(k, state)``, kept as a loop where `n` is traced. Returns the last state."""
-    if not isinstance(n, Traced):
-        for k in range(n):
-            state = step(k, state)
-        return state
+    if isinstance(n, Traced):
+        return _loop_ir(n, step, state)
+    for k in range(n):
+        state = step(k, state)
+    return state
+
+
+def _loop_ir(n, step, state):
     builder, start = n.builder, n.builder.block
     test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
     builder.branch(test)
@@ -190,8 +194,12 @@ def loop(n, step, state=()):
 
 def choose(condition, yes, no):
     """``yes() if condition else no()``, lists of values of the same kinds, kept as a branch where traced."""
-    if not isinstance(condition, Traced):
-        return yes() if condition else no()
+    if isinstance(condition, Traced):
+        return _choose_ir(condition, yes, no)
+    return yes() if condition else no()
+
+
+def _choose_ir(condition, yes, no):
     builder, results = condition.builder, []
     blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
     builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])

@@ -52,8 +52,12 @@ def store_totals(rows, vectors):
 
 def turned(vectors):
     """A square block of numbers, one vector a row, with rows and columns exchanged; part of a traced function."""
-    if not isinstance(vectors[0], Traced):
-        return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+    if isinstance(vectors[0], Traced):
+        return _turned_ir(vectors)
+    return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+
+
+def _turned_ir(vectors):
     builder, n = vectors[0].builder, len(vectors)
     rows = [v.value for v in vectors]
     for s in (1 << k for k in range(n.bit_length() - 1)):  # in blocks of 2 s: the two off the diagonal change places
