@@ -3,6 +3,7 @@
 import itertools
 import os
 import pathlib
+import tempfile
 
 import nox
 from packaging.requirements import Requirement
@@ -13,6 +14,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+TRAINING_TESTS = [f"tests/test_{name}.py" for name in ("bits", "equality", "input", "primitives", "training")]
 LOWEST_PYTHON = PROJECT["project"]["requires-python"].removeprefix(">=")
 
 # An older wheel rather than a compiler: Numba's newest version has no wheel for Intel Macs.
@@ -59,6 +61,39 @@ def slow(session):
 
 
 @nox.session
+def nojit(session):
+    """Run the kernel as plain Python, with the bits of the compiled one: gradients, hashes, coverage of ``fused/``."""
+    session.install("-e.[all]", *group("test"))
+    environment = {"NUMBA_DISABLE_JIT": "1", "COVERAGE_FILE": str(pathlib.Path(session.create_tmp(), "coverage"))}
+    coverage, config = ("python", "-m", "coverage"), "--rcfile=tests/nojit.coveragerc"
+    session.run(*coverage, "run", config, "-m", "pytest", "-m", "nojit", *session.posargs, env=environment)
+    session.run(*coverage, "report", config, env=environment)  # fails below 95 %
+
+
+@nox.session
+def boundscheck(session):
+    """Run the tests that train with every index of the compiled code checked."""
+    session.install("-e.[all]", *group("test"))
+    with tempfile.TemporaryDirectory() as cache:  # a fresh one: machine code without checks is of no use here
+        environment = {"NUMBA_BOUNDSCHECK": "1", "FASTNN_CACHE_DIR": cache}
+        run_tests(session, *TRAINING_TESTS, "-k", "not cache and not process", env=environment)
+
+
+@nox.session
+def arm64(session):
+    """Compare the hashes of trained weights on an emulated arm64. Debian and root only; see tests/arm64.py."""
+    session.install("pip")
+    session.run("python", "tests/arm64.py", session.create_tmp(), *PROJECT["project"]["dependencies"])
+
+
+@nox.session
+def sklearn_suite(session):
+    """Run scikit-learn's own tests of its MLP on MLPClassifier and MLPRegressor."""
+    session.install("-e.[all]", "pytest", "pandas")
+    session.run("python", "tests/sklearn_suite.py", *session.posargs)
+
+
+@nox.session
 def lint(session):
     """Check style, formatting, who imports whom, and spelling."""
     session.install(*group("lint"))
@@ -88,3 +123,30 @@ def build(session):
     session.install(f"fastnn[all] @ {wheel.resolve().as_uri()}")
     session.chdir(session.create_tmp())  # away from the source tree
     session.run("fastnn", "info")
+
+
+@nox.session(default=False)
+def bench(session):
+    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the last ones."""
+    session.install("-e.[all]", *group("bench"), "pytest")
+    before = ["--benchmark-compare"] if any(pathlib.Path(".benchmarks").glob("*/*.json")) else []
+    columns = "--benchmark-columns=min,median,iqr,rounds"
+    options = ["--benchmark-enable", "--benchmark-only", "--benchmark-autosave", columns, *before]
+    session.run("python", "-m", "pytest", "benchmarks", *options, *session.posargs)
+
+
+@nox.session(default=False)
+def peers(session):
+    """Measure fastnn beside its peers, and write tables and pictures; what cannot be installed is skipped by name."""
+    session.install("-e.[all]", "threadpoolctl")
+    for requirement in group("peers"):
+        session.install(requirement, success_codes=range(256))
+    session.run("python", "-m", "benchmarks.peers", *session.posargs)
+
+
+@nox.session(default=False)
+def asv(session):
+    """Run asv in benchmarks/: ``nox -s asv -- continuous main HEAD``."""
+    session.install(*group("bench"), "virtualenv")
+    session.chdir("benchmarks")
+    session.run("asv", *session.posargs)

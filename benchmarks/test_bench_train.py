@@ -1,10 +1,9 @@
-"""Training speed, workload by back end, with the tutorial's bare loop beside the seed: pytest-benchmark.
+"""Training speed, workload by back end by dtype, with the tutorial's bare loop beside the seed: pytest-benchmark.
 
     python -m pytest benchmarks --benchmark-enable --benchmark-only
 
-Each benchmark first checks its answer against the reference back end and compiles what it needs; a round is one
-training of a fixed number of iterations from the same weights. ``extra_info`` holds iterations a second (of the
-median round) and the versions.
+Each benchmark first checks its answer and compiles what it needs; a round is one training of a fixed number of
+iterations from the same weights. ``extra_info`` holds iterations a second (of the median round) and the versions.
 """
 
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from typing import Any
 import pytest
 
 from fastnn import machine, train, tutorial, workloads
-from fastnn.timing import check_same_answer
+from fastnn.answers import check_same_answer, check_workload
 
-WORKLOADS = ("seed", "digits")  # every name in workloads.names() would do
 BACKENDS = ("numpy", "numba")
-CHECKED_EPOCHS = 2
-ROUNDS, WARMUP_ROUNDS = 10, 2
+DTYPES = ("float32", "float64")
+ROUNDS, WARMUP_ROUNDS = 10, 1
+UNTIMED_ITERATIONS = 2
 # The same for all in a group, whose rounds are then compared fairly; with numba a round takes milliseconds.
-EPOCHS = {"seed": 10_000, "digits": 10}
+EPOCHS = {"seed": 2_000, "iris": 500, "digits": 10, "online": 1, "tab": 1, "mnist": 1, "big": 1}
 
 
 def measure(benchmark: Any, function: Callable[[], object], iterations: int, **shape: Any) -> None:
@@ -31,26 +30,24 @@ def measure(benchmark: Any, function: Callable[[], object], iterations: int, **s
         benchmark.extra_info["iterations_per_second"] = iterations / benchmark.stats.stats.median
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_train(benchmark: Any, name: str, backend: str) -> None:
+@pytest.mark.parametrize("name", workloads.names())
+def test_train(benchmark: Any, name: str, backend: str, dtype: str) -> None:
     benchmark.group = name
-    workload = workloads.load(name)
-    data = (workload.network, workload.X, workload.Y)
-    options = workload.train_options | {"seed": 0}
-
-    short = options | {"epochs": CHECKED_EPOCHS}
-    expected = train(*data, **short, backend="numpy")
-    check_same_answer(f"{name}, {backend}", train(*data, **short, backend=backend).params, expected.params)
-
-    epochs = EPOCHS[name] if benchmark.enabled else CHECKED_EPOCHS
+    workload = workloads.load(name, dtype)
+    check_workload(workload, backend)
+    rows = slice(None if benchmark.enabled else UNTIMED_ITERATIONS * (workload.batch_size or len(workload.X)))
+    epochs = EPOCHS[name] if benchmark.enabled else 1
+    data = (workload.network, workload.X[rows], workload.Y[rows])
+    options = workload.train_options | {"seed": 0, "epochs": epochs, "backend": backend}
     measure(
         benchmark,
-        lambda: train(*data, **options | {"epochs": epochs}, backend=backend),
+        lambda: train(*data, **options),
         epochs * workload.steps_per_epoch,
         sizes=workload.network.sizes,
         batch_size=workload.batch_size,
-        dtype=workload.dtype.name,
+        dtype=dtype,
     )
 
 

@@ -43,7 +43,10 @@ def check_number(
     """`value` as a finite float within [low, high] (open where said)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number{' ' + hint if hint else ''}, not {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, not {number}")
     if number < low or number > high or (low_open and number == low) or (high_open and number == high):

@@ -132,8 +132,9 @@ class Pace:
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
 
     def measured(self, n_steps: int, seconds: float) -> None:
-        """A chunk of so many steps took so long."""
-        self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
+        """A chunk in which so many steps were not skipped took so long; a chunk of none says nothing."""
+        if n_steps:
+            self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
 
 
 class EpochLoss:

@@ -93,7 +93,7 @@ class Run:
         self.epoch_loss.partial = partial
         self.losses.append(losses)
         self.n_done += len(losses)
-        self.pace.measured(n_steps, time.perf_counter() - before)
+        self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
         return len(losses)
 
     def score(self) -> None:

@@ -12,7 +12,7 @@ from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, TrainingState
 from fastnn.stopping import Stop
-from fastnn.validation import check_data, check_inputs, check_memory, check_params
+from fastnn.validation import check_data, check_inputs, check_params
 
 Array = NDArray[Any]
 Seed = int | np.integer[Any] | np.random.RandomState | None
@@ -26,7 +26,6 @@ def fresh(
 ) -> tuple[TrainingState, np.random.RandomState]:
     """The state before the first step, and the generator after the weights and the validation split were drawn."""
     dtype, n = data.X.dtype, len(data.X)
-    check_memory(network, 2 * (1 + optimizer.n_slots) + 2, dtype)  # state, snapshot, gradient, best parameters
     random_state = make_random_state(seed)
     params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
     state = TrainingState.create(params, optimizer.n_slots)
@@ -52,7 +51,10 @@ def resumed(
         raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
     if resume.index is None or resume.random_state is None:
         raise ValueError("resume must be the state of a training result; this one has no row order and no generator")
-    check_memory(network, 2 * (1 + optimizer.n_slots) + 2, data.X.dtype)
+    try:
+        resume.check()
+    except ValueError as error:
+        raise ValueError(f"resume does not fit: {error}") from None
     _check_fits(network, optimizer, data, resume)
     _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
     random_state = _new_random_state()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,16 +85,91 @@ class TrainingState:
     def copy(self) -> TrainingState:
         """An independent copy."""
         twin = copy.copy(self)
-        twin.storage = aligned_zeros(self.storage.shape, self.storage.dtype)
-        twin.restore(self)
+        width = padded_size(self.n_params, self.storage.dtype)
+        twin.storage = aligned_zeros((len(self.storage), width), self.storage.dtype)
+        twin.vectors[...] = self.vectors
+        twin._take_the_rest(self)
         return twin
 
     def restore(self, other: TrainingState) -> None:
         """Take over the content of `other`, a state of the same shape; the arrays stay this state's own."""
         self.storage[...] = other.storage
+        self._take_the_rest(other)
+
+    def _take_the_rest(self, other: TrainingState) -> None:
         self.beta_products = other.beta_products.copy()
         self.t, self.batch, self.optimizer = other.t, other.batch, other.optimizer
         self.random_state, self.counters = copy.deepcopy(other.random_state), copy.deepcopy(other.counters)
         for name in ("index", "validation_rows", "best_params"):
             value = getattr(other, name)
             setattr(self, name, None if value is None else value.copy())
+
+    def check(self) -> None:
+        """Look for what no training leaves behind, and a back end or the generator would take on trust.
+
+        Raises
+        ------
+        ValueError
+            That names the first field which does not hold what it should.
+        """
+        for name, fits in _FIELDS.items():
+            if not fits(self, getattr(self, name)):
+                raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
+
+
+def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
+
+
+def _is_count(value: Any, low: int = 0) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= low)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and math.isfinite(value)
+
+
+def _are_products(betas: Array) -> bool:
+    return betas.shape == (2,) and bool(((betas >= 0) & (betas <= 1)).all())
+
+
+def _is_generator(state: Any) -> bool:
+    """Whether this is a state of MT19937; NumPy takes a place outside its key on trust."""
+    inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
+    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1):
+        return False
+    place = _is_count(inner.get("pos")) and inner["pos"] <= 624 and inner["key"].size == 624
+    return place and state.get("has_gauss") in (0, 1) and isinstance(state.get("gauss"), (float, np.floating))
+
+
+def _are_counters(counters: dict[str, Any]) -> bool:
+    kinds: dict[str, Callable[[Any], bool]] = {
+        "epoch": _is_count,
+        "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
+        "row_sum": lambda value: _is_finite(value) and value >= 0,
+        "best_score": lambda value: value is None or _is_finite(value),
+        "sizes": lambda value: isinstance(value, list) and all(_is_count(n, 1) for n in value),
+        "batch_size": lambda value: _is_count(value, 1),
+        "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
+        "rule_best": lambda value: value is None or _is_finite(value),
+        "rule_stale": _is_count,
+    }
+    return all(fits(counters[name]) for name, fits in kinds.items() if name in counters)
+
+
+_FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
+    "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
+    "n_params": lambda state, n: _is_count(n, 1) and n <= state.storage.shape[1],
+    "t": lambda state, t: _is_count(t) and t < 2**62,
+    "beta_products": lambda state, a: _is_array(a, (np.float64,), 1) and _are_products(a),
+    "optimizer": lambda state, name: isinstance(name, str),
+    "random_state": lambda state, value: value is None or _is_generator(value),
+    "index": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
+    "validation_rows": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
+    "batch": lambda state, n: _is_count(n),
+    "counters": lambda state, value: isinstance(value, dict) and _are_counters(value),
+    "best_params": lambda state, a: (
+        a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)
+    ),
+}
+"""What each field holds; a later one may look at those before it."""

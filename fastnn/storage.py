@@ -14,6 +14,7 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import math
@@ -21,7 +22,7 @@ import os
 import platform
 import secrets
 import zipfile
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,8 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
         if value is not None:
             arrays[name] = value
     path = os.path.realpath(path)  # a link stays a link
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", path)
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -148,36 +151,37 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
     """
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        return _result(_arrays(content))
-    except ModelFileError as error:
-        raise ModelFileError(f"{os.fspath(path)}: {error}") from None
-    except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
-        raise ModelFileError(f"{os.fspath(path)}: damaged, or no fastnn file at all ({error})") from error
+    name = os.fspath(path)  # a number would be the descriptor of a file that is open
+    with open(name, "rb") as file:
+        try:
+            return _result(_arrays(file))
+        except ModelFileError as error:
+            raise ModelFileError(f"{name!s}: {error}") from None
+        except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
+            raise ModelFileError(f"{name!s}: damaged, or no fastnn file at all ({error})") from error
 
 
-def _arrays(content: bytes) -> dict[str, Array]:
+def _arrays(file: BinaryIO) -> dict[str, Array]:
     """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
-    if not content.startswith(b"PK"):
+    if file.read(2) != b"PK":
         raise ModelFileError("not a fastnn file (it is no .npz archive)")
+    size = os.fstat(file.fileno()).st_size
     arrays = {}
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         names = [member.filename.removesuffix(".npy") for member in members]
         unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
         missing = [name for name in REQUIRED if name not in names]
         if "header" in missing or len(set(names)) < len(names):
             raise ModelFileError("not a fastnn file (an .npz archive of something else)")
-        arrays["header"] = _array(archive, members[names.index("header")], len(content))
+        arrays["header"] = _array(archive, members[names.index("header")], size)
         _check_version(_json(arrays["header"]))
         if unknown or missing:
             raise ModelFileError(
                 f"damaged: it lacks {missing or 'nothing'} and has the unexpected {unknown or 'nothing'}"
             )
         for name, member in zip(names, members, strict=True):
-            arrays[name] = _array(archive, member, len(content))
+            arrays[name] = _array(archive, member, size)
     return arrays
 
 
@@ -189,7 +193,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
+    if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
         raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}, which is not what its size says")
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
@@ -235,6 +239,7 @@ def _result(arrays: dict[str, Array]) -> TrainingResult:
     }
     state.index, state.counters = arrays["index"], header["counters"]
     state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
+    state.check()
     params = arrays["params"]
     params.flags.writeable = False
     history = History(arrays["loss"], arrays["validation_loss"], float(header["seconds"]))
@@ -242,27 +247,17 @@ def _result(arrays: dict[str, Array]) -> TrainingResult:
 
 
 def _check_header(header: dict[str, Any], network: Network) -> None:
-    """The numbers that training or the generator would take on trust."""
-    generator = header["random_state"]
+    """What `TrainingState.check` does not look at."""
     legal = {
         "dtype": header["dtype"] in ("float32", "float64"),
         "n_params": header["n_params"] == network.n_params,
         "n_vectors": isinstance(header["n_vectors"], int) and header["n_vectors"] >= 1,
-        "optimizer": isinstance(header["optimizer"], str),
-        "t": isinstance(header["t"], int) and 0 <= header["t"] < 2**63,
-        "batch": isinstance(header["batch"], int) and header["batch"] >= 0,
-        "beta_products": len(header["beta_products"]) == 2 and all(0 <= b <= 1 for b in header["beta_products"]),
-        "random_state": isinstance(generator["pos"], int)
-        and 0 <= generator["pos"] <= 624
-        and generator["has_gauss"] in (0, 1)
-        and isinstance(generator["gauss"], float),
-        "counters": isinstance(header["counters"], dict),
         "stop_reason": header["stop_reason"] in STOP_REASONS,
         "backend": isinstance(header["backend"], str),
     }
     for name, fits in legal.items():
         if not fits:
-            raise ModelFileError(f"damaged: {name} is {header[name]!r} in its header")
+            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from fastnn.run import Problem, Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import TrainingState
 from fastnn.stopping import Stop, StopReason
-from fastnn.validation import check_data
+from fastnn.validation import MEMORY_ROWS, check_data, check_memory
 
 __all__ = [
     "Callback",
@@ -122,7 +122,8 @@ def train(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when parameters and optimiser state would not fit the machine.
+        Before anything is allocated, when the parameters, the optimiser's state and the activations of 256 rows (the
+        batch, if it has fewer) would not fit the machine.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
     """
@@ -139,6 +140,9 @@ def train(
         raise ValueError("resume brings its own generator and parameters: give it without seed and params")
 
     data = check_data(network, X, Y, sample_weight, assume_finite)
+    rows = min(len(data.X), batch_size or len(data.X), len(data.X) if optimizer.sequential else MEMORY_ROWS)
+    n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
+    check_memory(network, n_vectors, rows, data.X.dtype)
     if resume is None:
         state, random_state = fresh(network, optimizer, data, params, seed, stop)
     else:

@@ -19,7 +19,15 @@ Array = NDArray[Any]
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 MEMORY_LIMIT_FRACTION = 0.9
-"""Of the machine's memory: what the parameters and an optimiser's state may take."""
+"""Of the machine's memory: what parameters, an optimiser's state and the neurons of a block of rows may take."""
+MEMORY_ROWS = 256
+"""Rows that a back end at least looks at together, where a batch has so many."""
+
+
+def check_network(network: Any) -> None:
+    """TypeError unless it is one."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
@@ -71,15 +79,23 @@ def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
     return params
 
 
-def check_memory(network: Network, n_vectors: int, dtype: DTypeLike) -> None:
-    """MemoryError, before anything is allocated, when `n_vectors` vectors of parameters would not fit the machine."""
-    needed = network.n_params * n_vectors * np.dtype(dtype).itemsize
-    limit = _memory() * MEMORY_LIMIT_FRACTION
-    if needed > limit:
+def check_memory(network: Network, n_vectors: int, rows: int, dtype: DTypeLike) -> None:
+    """MemoryError, before anything is allocated, when a calculation would not fit the machine.
+
+    It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each of the `rows` that are looked
+    at together.
+    """
+    numbers = network.n_params * n_vectors + 4 * sum(network.sizes) * rows
+    needed = numbers * np.dtype(dtype).itemsize
+    if needed > _memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
-            f"a network of sizes {network.sizes} has {network.n_params:,} parameters; training it takes {needed:,} "
-            f"bytes for {n_vectors} vectors of them, this machine has {_memory():,}"
+            f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
+            f"vectors of them and {rows} rows at a time it takes {needed:,} bytes, this machine has {_memory():,}"
         )
+
+
+def _shortened(sizes: tuple[int, ...]) -> str:
+    return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
 
 
 def _memory() -> int:
@@ -94,6 +110,8 @@ def _memory() -> int:
 
 def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
     labels = np.asarray(Y)
+    if np.ma.is_masked(Y):
+        raise ValueError("Y has masked values: fill them in or leave their rows out")
     if network.loss == "cross_entropy" and labels.ndim == 1 and labels.dtype.kind in "iub":
         return _one_hot(labels, n, network.n_outputs, dtype)
     if labels.ndim == 1 and network.n_outputs == 1:
@@ -163,6 +181,8 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, 
         return value  # as it should be: what a caller in a hurry hands over
     if type(value).__module__.startswith("scipy.sparse"):
         raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
     try:
         array = np.asarray(value)
     except ValueError as ragged:

@@ -1,10 +1,13 @@
 """The baseline is the tutorial's own loop, and the benchmarks run. Those for pytest-benchmark run by themselves."""
 
 import importlib
+import inspect
+import itertools
 import json
 import pathlib
 import re
 import runpy
+import types
 
 import mpmath
 import numpy as np
@@ -12,9 +15,8 @@ import pytest
 import seed_page
 from numpy.testing import assert_allclose
 
-from fastnn import tutorial, workloads
-from fastnn.answers import DifferentAnswerError, check_same_answer
-from fastnn.timing import Timing, interleaved
+from fastnn import train, tutorial, workloads
+from fastnn.timing import Timing, in_process, interleaved
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 
@@ -95,21 +97,85 @@ def test_baseline_script_prints_errors_outputs_and_speed(capsys, monkeypatch):
 
 @pytest.fixture
 def suite(monkeypatch):
-    """asv's suite as asv imports it, its trainings cut short."""
+    """asv's suite as asv imports it: its modules by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    module = importlib.import_module("suite.train")
-    monkeypatch.setattr(module, "EPOCHS", dict.fromkeys(module.EPOCHS, 2))
-    return module
+    return {name: importlib.import_module(f"suite.{name}") for name in ("common", "train", "predict", "start")}
 
 
-def test_asv_benchmarks_run(suite):
-    names, backends = suite.Train.params
-    assert {(name, backend) for name in names for backend in backends} == set(suite.EPOCHS)
-    for name, backend in suite.EPOCHS:
-        benchmark = suite.Train()
-        benchmark.setup(name, backend)
-        benchmark.time_train(name, backend)
-    assert suite.Train.version  # else an edit of the source would drop the history
+SMALL = ("seed", "digits")
+
+
+def classes(module):
+    """The benchmark classes that a module defines."""
+    return [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+
+
+def test_asv_benchmarks_run(suite, monkeypatch):
+    """Each once, on the small problems; what asv runs in processes of their own is left to the next test."""
+    monkeypatch.setattr(suite["train"], "EPOCHS", dict.fromkeys(suite["train"].EPOCHS, 2))
+    monkeypatch.setattr(suite["predict"], "CALLS", {1: 1, 10_000: 1})
+    monkeypatch.setattr(suite["train"].Ratio, "pairs", 1)
+    ran = set()
+    for cls in classes(suite["train"]) + classes(suite["predict"]) + [suite["start"].Memory]:
+        for values in itertools.product(*cls.params):
+            if isinstance(values[0], str) and values[0] not in SMALL:
+                continue
+            benchmark = cls()
+            benchmark.setup(*values)
+            for name in dir(cls):
+                if name.startswith(("time_", "track_", "peakmem_")):
+                    result = getattr(benchmark, name)(*values)
+                    assert result is None if not name.startswith("track_") else 0 < result < 1
+                    ran.add(name)
+    assert ran == {
+        "time_train",
+        "track_numba_numpy_time_ratio",
+        "time_predict",
+        "time_loss_and_gradient",
+        "peakmem_train",
+    }
+
+
+def test_asv_knows_every_workload(suite):
+    names, backends = suite["train"].Train.params
+    assert set(names) == set(workloads.names())
+    assert set(itertools.product(names, backends)) == set(suite["train"].EPOCHS)
+
+
+def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
+    monkeypatch.setattr(suite["start"].subprocess, "run", lambda *_, **__: None)  # fills the warm cache
+    for cls in (suite["start"].Import, suite["start"].Cold, suite["start"].Warm):
+        for values in itertools.product(*getattr(cls, "params", [])):
+            benchmark = cls()
+            if values:
+                benchmark.setup(*values)
+            for name in (name for name in dir(cls) if name.startswith("timeraw_")):
+                for code in getattr(benchmark, name)(*values):
+                    compile(code, name, "exec")
+                if "numba" not in name and not values:
+                    timed, before = getattr(benchmark, name)()
+                    in_process(f"{before}\n{timed}")
+            if values:
+                benchmark.teardown(*values)
+
+
+def test_asv_benchmarks_have_versions(suite):
+    """Or an edit of the source would drop the history."""
+    for module in ("train", "predict", "start"):
+        assert all(cls.version == "1" for cls in classes(suite[module]))
+
+
+def test_asv_times_no_wrong_answer(suite, monkeypatch):
+    other = workloads.load("seed").network.init_params(np.random.RandomState(1), float)
+    monkeypatch.setattr(
+        suite["common"],
+        "train",
+        lambda *data, backend, **options: (
+            train(*data, backend=backend, **options) if backend == "numpy" else types.SimpleNamespace(params=other)
+        ),
+    )
+    with pytest.raises(AssertionError, match="relative distance"):
+        suite["common"].check(workloads.load("seed"), "numba")
 
 
 def test_asv_keeps_commits_apart(suite, monkeypatch):
@@ -145,24 +211,13 @@ def test_timing_is_by_the_median():
     assert timing.spread == pytest.approx((5.5 - 1.5) / 2)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_different_answers_are_found_before_anything_is_timed(dtype):
-    expected = np.linspace(1, 2, 50)
-    check_same_answer("same", expected.astype(dtype), expected)
-    for wrong in (expected * 1.05, expected * np.nan, expected[::-1]):
-        with pytest.raises(DifferentAnswerError, match=r"wrong: relative distance .* nothing was timed"):
-            check_same_answer("wrong", wrong.astype(dtype), expected)
+def test_a_process_of_its_own_tells_time_memory_and_output():
+    process = in_process("print('hello'); x = bytearray(80_000_000)", {"FASTNN_TEST": "1"})
+    assert process.output == "hello\n"
+    assert process.seconds > 0
+    assert process.peak_bytes is None or 80e6 < process.peak_bytes < 300e6
 
 
-@pytest.mark.parametrize("name", workloads.names())
-def test_one_untrained_epoch_is_a_different_answer(name):
-    """What guards the benchmarks notices a back end that does nothing."""
-    if name == "big":
-        pytest.skip("large")
-    from fastnn import train
-
-    workload = workloads.load(name)
-    trained = train(workload.network, workload.X, workload.Y, **workload.train_options | {"epochs": 2}, seed=0).params
-    untrained = workload.network.init_params(np.random.RandomState(0), workload.dtype)
-    with pytest.raises(DifferentAnswerError):
-        check_same_answer(name, untrained, trained)
+def test_a_failing_process_says_why():
+    with pytest.raises(RuntimeError, match="ValueError: so it is"):
+        in_process("raise ValueError('so it is')")

@@ -61,7 +61,7 @@ def assert_same_bits(found, right):
     np.testing.assert_array_equal(np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints))
 
 
-# ----------------------------------------------------------------------------------------------------- single primitives
+# --------------------------------------------------------------------------------------------------- single primitives
 # of three vectors a, b, c; an array x, places in it, and a number n, which is 0 ... 8
 
 PRIMITIVES = {
@@ -301,7 +301,6 @@ def test_fma_rounds_once(dtype):
     a, x, c = np.array(arguments, dtype).T.copy().view(Lanes)
     with np.errstate(all="ignore"):
         assert_same_bits(fma(a, x, c).view(np.ndarray), np.array(right, dtype))
-
 
 
 MISTAKES = {

@@ -27,7 +27,7 @@ from fastnn.optimizers import OPTIMIZERS
 
 ROOT = pathlib.Path(__file__).parent.parent
 
-# ------------------------------------------------------------------------------------------ machines, in fresh processes
+# ---------------------------------------------------------------------------------------- machines, in fresh processes
 
 
 class Machine(NamedTuple):
@@ -120,7 +120,7 @@ def test_the_c_library_without_fma_differs(tmp_path):
     assert start(["-c", C_LIBRARY], {}, tmp_path) != start(["-c", C_LIBRARY], {"GLIBC_TUNABLES": NO_FMA}, tmp_path)
 
 
-# -------------------------------------------------------------------------------------------------------- in this process
+# ------------------------------------------------------------------------------------------------------ in this process
 
 
 @pytest.mark.nojit
@@ -169,7 +169,7 @@ def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch,
     assert hashes["state"] == same_bits.expected()[name]["state"]
 
 
-# ------------------------------------------------------------------------------------------------------- the file of them
+# ----------------------------------------------------------------------------------------------------- the file of them
 
 
 def test_hashes_stand_under_the_kernels_revision():

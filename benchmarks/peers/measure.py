@@ -103,6 +103,8 @@ class Measurement:
             "compiler": hardware.compiler_version(),
             "blas": sorted(blas),
         }
+        if (self.found["about"]["load"] or 0) > 0.5:
+            self.say(f"this machine is busy (load {self.found['about']['load']}): wait, or take the spread seriously")
 
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer."""

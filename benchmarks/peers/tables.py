@@ -58,7 +58,7 @@ def describe(name: str) -> str:
 
 def other(found: dict) -> str:
     """What is not training speed: a table of medians, one line a peer."""
-    rows, heads = [], ["", "predict 1 row", "predict 10,000 rows", "0.96 on held-out digits", "process", "its memory"]
+    rows, heads = [], ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
     for title in PEERS:
         cells = [title]
         cells += [_seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
@@ -71,16 +71,16 @@ def other(found: dict) -> str:
         cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         if any(cells[1:]):
             rows.append(_row(cells))
-    cold = (
-        f"First `train` ever on a machine, with an empty cache: {_seconds(found['cold'])}." if "cold" in found else ""
-    )
-    return "\n".join([_row(heads), _rule(len(heads)), *rows, "", OTHER_NOTES, cold])
+    notes = OTHER_NOTES
+    if "cold" in found:
+        notes += f" The first `train` ever on a machine, with an empty cache: {_seconds(found['cold'])}."
+    return "\n".join([_row(heads), _rule(len(heads)), *rows, "", notes])
 
 
 OTHER_NOTES = (
     "Medians and quartiles. Prediction: a 64-64-10 classifier, float32. Digits: warm, on shuffled rows, as many epochs "
-    "as each seed needs. Process: the seed's 100 iterations from the start of Python to its end, fastnn's and JAX's "
-    "kernels: fastnn's from the disk cache, JAX's compiled."
+    "as each seed needs. Process, and the most memory that it takes: the seed's 100 iterations, from the start of "
+    "Python to its end; fastnn's kernel comes from the disk cache."
 )
 
 

@@ -141,7 +141,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 wanted = (sizes[0], *hidden, self.n_outputs_)
                 raise ValueError(f"the fitted network has layers of {sizes}; to go on with it, do not ask for {wanted}")
             network = network_of(sizes, activation, self.out_activation_, self.loss)
-            return (params if stochastic else params.astype(np.float64)), network
+            return params, network
         self.t_ = self.n_iter_ = 0
         self.n_layers_ = len(hidden) + 2
         self.out_activation_ = self._output_activation()
@@ -151,7 +151,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
             _fill(name, views, getattr(self, name))
         self.__dict__.pop("validation_loss_curve_", None)
-        return params.astype(X.dtype if stochastic else np.float64), network
+        # SciPy calls the objective with the dtype of its first point, and returns float64
+        return params.astype(np.float64 if self.fix_defects and not stochastic else X.dtype), network
 
     def _begin_epochs(self, first_pass: bool, incremental: bool) -> None:
         if first_pass or not hasattr(self, "loss_curve_"):

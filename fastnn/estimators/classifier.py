@@ -325,6 +325,12 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         return self._binarized(y)
 
     def _binarized(self, y: Any) -> Array:
+        """Zeros and ones (n, n_outputs) as `LabelBinarizer.transform` has them, for y of known classes."""
+        if isinstance(y, np.ndarray) and y.ndim == 1:
+            number = np.searchsorted(self.classes_, y)
+            if self._label_binarizer.y_type_ == "multiclass":
+                return number[:, None] == np.arange(len(self.classes_))
+            return (number == 1)[:, None]
         Y = self._label_binarizer.transform(y)
         Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
         return Y.reshape(-1, 1) if Y.ndim == 1 else Y

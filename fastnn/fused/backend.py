@@ -24,6 +24,13 @@ class NumbaBackend:
     def __init__(self):
         self._workspace = _Workspace()
 
+    def __reduce__(self):
+        """Pickled as a new one: the workspace belongs to its threads."""
+        return NumbaBackend, ()
+
+    def __reduce__(self):
+        return type(self), ()  # each process has its own workspaces
+
     def supports(self, network, optimizer):
         """All of the built-in optimisers."""
         return OPTIMIZERS.get(optimizer.name) is type(optimizer)

@@ -1,5 +1,6 @@
-"""Write start.npz, what `same_bits.py` trains from: ``python tests/data/make_start.py``. Run once; every hash rests on it.
+"""Write start.npz, what `same_bits.py` trains from: ``python tests/data/make_start.py``.
 
+It ran once; every hash rests on the file.
 Everything is a small integer, exact on every machine: draws are multiples of 2**-15, in [-1, 1), of a uniform stream;
 iris is in tenths of a centimetre, digits in grey levels from 0 to 16.
 """

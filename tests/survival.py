@@ -1,0 +1,84 @@
+"""Fresh interpreters for the survival tests: scripts that are watched, signalled, killed and timed."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+
+import fastnn
+
+TIMEOUT = 120
+"""Seconds after which a process counts as hung."""
+
+HERE = pathlib.Path(__file__).parent
+
+
+def environment(**variables):
+    """This process' environment, with the package that is under test and these helpers on the path."""
+    path = os.pathsep.join([str(pathlib.Path(fastnn.__file__).parents[1]), str(HERE)])
+    return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in variables.items()}}
+
+
+def python(code, *arguments, **variables):
+    """What a fresh interpreter prints, line by line; it must end by itself, and well."""
+    command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment(**variables))
+    assert run.returncode == 0, run.stderr
+    return run.stdout.splitlines()
+
+
+class Child:
+    """A script under way, read line by line. Killed at the latest when the context ends."""
+
+    def __init__(self, code, *arguments, **variables):
+        self._command, self._env = [sys.executable, "-P", "-c", code, *map(str, arguments)], environment(**variables)
+
+    def __enter__(self):
+        self._stack = contextlib.ExitStack()
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": self._env}
+        self.process = self._stack.enter_context(subprocess.Popen(self._command, **options))
+        self._stack.callback(self.process.kill)
+        self._lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+        return self
+
+    def __exit__(self, *error):
+        self._stack.close()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def line(self):
+        """The next line; None after the last one."""
+        return self._lines.get(timeout=TIMEOUT)
+
+    def wait_for(self, word):
+        """The next line that begins with `word`."""
+        seen = []
+        while (line := self.line()) is not None:
+            seen.append(line)
+            if line.startswith(word):
+                return line
+        raise AssertionError(f"no line begins with {word!r}:\n" + "\n".join(seen))
+
+    def send(self, signum):
+        """Send a signal."""
+        self.process.send_signal(signum)
+
+    def end(self):
+        """Wait for its end; what it returned."""
+        return self.process.wait(timeout=TIMEOUT)
+
+
+def fingerprint(*arrays):
+    """One hash of the bits of arrays."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,110 @@
+"""Threads and processes: any number of trainings at once give the bits of one after another, and none hangs."""
+
+import importlib.util
+import os
+
+import pytest
+from survival import python
+from survival_jobs import jobs
+
+N = 8
+
+
+@pytest.fixture(scope="module")
+def serial():
+    """The hashes of the jobs, done one after another in this process."""
+    hashes = jobs(N)
+    assert len(set(hashes)) == N
+    return hashes
+
+
+THREADS = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from survival_jobs import job
+n, barrier = int(sys.argv[1]), threading.Barrier(int(sys.argv[1]))
+
+def together(k):
+    barrier.wait()
+    return job(k)
+
+with ThreadPoolExecutor(n) as pool:
+    print(*pool.map(together, range(n)), sep="\\n")
+"""
+
+
+def test_eight_threads_from_a_cold_cache(serial, tmp_path):
+    """Both dtypes are compiled, the modules of the back end imported, by whichever thread comes first."""
+    assert python(THREADS, N, FASTNN_CACHE_DIR=tmp_path / "cache") == serial
+
+
+FORK = """
+import multiprocessing, sys
+from survival_jobs import job, jobs
+if __name__ == "__main__":
+    n = int(sys.argv[1])
+    first = jobs(2)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        hashes = pool.map(job, range(n))
+    assert hashes[:2] == first == jobs(2)  # and the parent goes on
+    print(*hashes, sep="\\n")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_fork_after_a_first_fit(serial):
+    assert python(FORK, N) == serial
+
+
+SPAWN = """
+import multiprocessing, sys
+from survival_jobs import job
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print(*pool.map(job, range(int(sys.argv[1]))), sep="\\n")
+"""
+
+
+def test_spawn(serial):
+    assert python(SPAWN, N) == serial
+
+
+JOBLIB = """
+import sys
+import joblib
+from survival_jobs import job
+print(*joblib.Parallel(2, backend=sys.argv[2])(joblib.delayed(job)(k) for k in range(int(sys.argv[1]))), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("kind", ["loky", "threading"])
+def test_joblib(serial, kind):
+    if importlib.util.find_spec("joblib") is None:
+        pytest.skip("joblib comes with scikit-learn")
+    assert python(JOBLIB, N, kind) == serial
+
+
+CALLBACKS = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+import numpy as np
+from fastnn import Network, predict, train
+X = np.linspace(-1, 1, 60).reshape(20, 3)
+
+def nested(seed):
+    inner = []
+    network = Network((3, 4, 1), "tanh")
+    look = lambda p: inner.append(train(network, X, X[:, 0], epochs=2, seed=p.epoch).predict(X).tobytes())
+    outer = train(network, X, X[:, 0], epochs=4, batch_size=5, seed=seed, callbacks=[look])
+    return outer.params.tobytes(), *inner
+
+alone = [nested(seed) for seed in range(8)]
+with ThreadPoolExecutor(8) as pool:
+    assert list(pool.map(nested, range(8))) == alone
+print("done")
+"""
+
+
+def test_threads_that_train_within_callbacks():
+    """The generators that trainings hand on to each other are never in two hands."""
+    assert python(CALLBACKS) == ["done"]
