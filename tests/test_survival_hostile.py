@@ -14,7 +14,7 @@ import pytest
 from hostile import SCALARS, Outcomes, any_array, bounded_memory, scalars
 
 import fastnn
-from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train
+from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train, validation
 from fastnn.network import ACTIVATIONS, BIAS_GRADIENTS, BIASES, INITS, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS
 
@@ -273,6 +273,21 @@ def _hashable(value):
     except TypeError:
         return False
     return True
+
+
+def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, backend):
+    """The parameters would: a network of few of them can have a great many neurons, for each of 256 rows."""
+    monkeypatch.setattr(validation, "_memory", lambda: 10_000_000)
+    network, X = Network((1, 2000, 1)), np.ones((300, 1))
+    params = np.zeros(network.n_params)
+    for call in (
+        lambda: train(network, X, X, backend=backend),
+        lambda: predict(network, params, X, backend=backend),
+        lambda: loss_and_gradient(network, params, X, X, backend=backend),
+    ):
+        with pytest.raises(MemoryError, match="256 rows at a time it takes"):
+            call()
+    assert train(network, X, X, batch_size=1, backend=backend).stop_reason == "epochs"
 
 
 def test_what_is_hostile_is_what_it_should_be():

@@ -21,7 +21,7 @@ class NumbaBackend:
 
     name = "numba"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._workspace = _Workspace()
 
     def __reduce__(self):
