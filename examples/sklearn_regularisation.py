@@ -32,7 +32,7 @@ def main(path=None):
             mlp = MLPClassifier((50, 50), solver="lbfgs", alpha=alpha, max_iter=2000, random_state=0)
             model = make_pipeline(StandardScaler(), mlp).fit(X_train, y_train)
             p = model.predict_proba(grid.reshape(-1, 2))[:, 1].reshape(grid.shape[:2])
-            axis.contourf(grid[..., 0], grid[..., 1], p, levels=20, cmap="RdBu", alpha=0.8)
+            axis.contourf(grid[..., 0], grid[..., 1], p, levels=np.linspace(0, 1, 21), cmap="RdBu", alpha=0.8)
             axis.scatter(*X_train.T, c=y_train, cmap="RdBu", edgecolors="black", s=15)
             axis.set_title(f"{name}, alpha {alpha:g}: {model.score(X_test, y_test):.2f}")
             axis.set_axis_off()

@@ -31,7 +31,7 @@ def main(path=None):
         mlp = MLPClassifier(max_iter=40, random_state=0, **setting).fit(X / 16, y)
         axis.semilogy(mlp.loss_curve_, label=f"{name}: {mlp.score(X / 16, y):.3f}")
     axis.set(xlabel="epoch", ylabel="loss")
-    axis.legend(title="accuracy on the training rows")
+    axis.legend(loc="center right", title="accuracy on the training rows")
     figure.tight_layout()
     if path is None:
         plt.show()

@@ -174,7 +174,7 @@ def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
 
 def test_a_page_without_its_place_is_an_error():
     with pytest.raises(ValueError, match="0 places"):
-        script.between_markers("nothing", "peers", "")
+        script.replace("nothing", "peers", "")
 
 
 def test_ratios_are_by_rounds():

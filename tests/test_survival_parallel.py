@@ -2,10 +2,15 @@
 
 import importlib.util
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from survival import python
 from survival_jobs import jobs
+
+from fastnn import Network, train
 
 N = 8
 
@@ -82,6 +87,21 @@ def test_joblib(serial, kind):
     if importlib.util.find_spec("joblib") is None:
         pytest.skip("joblib comes with scikit-learn")
     assert python(JOBLIB, N, kind) == serial
+
+
+def test_threads_that_train_one_network():
+    """With different seeds at the same time: nothing that a kernel works in is shared."""
+    X = np.random.RandomState(0).standard_normal((200, 3))
+    network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
+
+    def params(seed, together=False):
+        if together:
+            barrier.wait()
+        return train(network, X, np.sin(X[:, :2]), epochs=100, batch_size=50, seed=seed).params.tobytes()
+
+    alone = [params(seed) for seed in range(N)]
+    with ThreadPoolExecutor(N) as pool:
+        assert list(pool.map(params, range(N), [True] * N)) == alone
 
 
 CALLBACKS = """

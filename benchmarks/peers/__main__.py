@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import re
 import time
 
 from benchmarks.peers.lanes import ROOT
 from benchmarks.peers.measure import FULL, SECTIONS, TINY, Measurement
+from benchmarks.readme import replace
 
 IMAGES = pathlib.Path("docs", "images")
 RESULTS = pathlib.Path("benchmarks", "results", "peers.json")
@@ -65,20 +65,9 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         add(missing)
     for page, parts in pages.items():
         path = folder / page
-        path.write_text(between_markers(path.read_text("utf-8"), "peers", "\n\n".join(parts)), "utf-8")
+        path.write_text(replace(path.read_text("utf-8"), "peers", "\n\n".join(parts)), "utf-8")
         written.append(path)
     return written
-
-
-def between_markers(page: str, name: str, content: str) -> str:
-    """The page with new content between ``<!-- name: begin -->`` and ``<!-- name: end -->``."""
-    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    page, n_found = re.subn(
-        f"({re.escape(begin)}).*?({re.escape(end)})", lambda m: f"{m[1]}\n{content}\n{m[2]}", page, flags=re.DOTALL
-    )
-    if n_found != 1:
-        raise ValueError(f"{n_found} places are marked {name!r}, not one")
-    return page
 
 
 def main(arguments: list[str] | None = None) -> None:

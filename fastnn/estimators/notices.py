@@ -5,6 +5,7 @@ Users silence them with filters such as ``filterwarnings("ignore", category=Conv
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import Any
 
@@ -14,4 +15,6 @@ _seen: dict[Any, Any] = {}
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn as scikit-learn's module would."""
-    warnings.warn_explicit(text, category, filename=__file__, lineno=1, module=_MODULE, registry=_seen)
+    warnings.warn_explicit(
+        text, category, filename=__file__, lineno=sys._getframe().f_lineno, module=_MODULE, registry=_seen
+    )
