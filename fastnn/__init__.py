@@ -30,7 +30,9 @@ _HOME = {
 }
 """The module of each public name; it is imported when the name is first used."""
 
-__all__ = [*_HOME, "workloads"]  # noqa: PLE0604
+_NEEDS_SCIKIT_LEARN = {name for name, home in _HOME.items() if home == "estimators"}
+
+__all__ = [*(name for name in _HOME if name not in _NEEDS_SCIKIT_LEARN), "workloads"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
@@ -44,4 +46,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_HOME, *__all__})

@@ -24,7 +24,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import fastnn
 import fastnn.estimators.adapter
@@ -58,14 +58,22 @@ def assert_same(a, b, tolerance=1e-10):
 # --------------------------------------------------------------------------------------------------------- the contract
 
 
-@parametrize_with_checks(
-    [
-        MLPClassifier(max_iter=100),
-        MLPRegressor(max_iter=100),
-        MLPClassifier(max_iter=100, expose_decision_function=True),
-        MLPClassifier(max_iter=20, solver="lbfgs"),
-    ]
-)
+CHECKED = {
+    "classifier": MLPClassifier(max_iter=100),
+    "regressor": MLPRegressor(max_iter=100),
+    "decisions": MLPClassifier(max_iter=100, expose_decision_function=True),
+    "lbfgs": MLPClassifier(max_iter=20, solver="lbfgs"),
+}
+
+
+def contract():
+    """Each check of scikit-learn with an estimator; numbered, since scikit-learn 1.8 has one twice."""
+    for name, estimator in CHECKED.items():
+        for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):
+            yield pytest.param(instance, check, id=f"{name}-{i}-{check.func.__name__}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(contract()))
 @pytest.mark.filterwarnings("ignore")
 def test_check_estimator(estimator, check):
     check(estimator)

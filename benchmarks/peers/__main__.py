@@ -7,7 +7,7 @@ import json
 import pathlib
 import time
 
-from benchmarks.peers.lanes import ROOT
+from benchmarks.peers.lanes import ROOT, quiet
 from benchmarks.peers.measure import FULL, SECTIONS, TINY, Measurement
 from benchmarks.readme import replace
 
@@ -28,7 +28,11 @@ def measure(sections: list[str], tiny: bool, say=print) -> dict:
                 say(f"interrupted in {section}")
                 break
             say(f"[{section}: {time.perf_counter() - begun:.0f} s]")
-        measurement.found["about"]["seconds"] = round(time.perf_counter() - start)
+        measurement.found["about"] |= {
+            "seconds": round(time.perf_counter() - start),
+            "rounds": quiet.rounds,
+            "busy": quiet.busy,
+        }
         return measurement.found
 
 
@@ -78,7 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / RESULTS, help=f"all samples ({RESULTS})")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
     parser.add_argument("--no-write", action="store_true", help="leave README files and pictures alone")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait, in all, while others keep it busy")
     options = parser.parse_args(arguments)
+    quiet.patience = options.patience
     if options.source:
         found = json.loads(options.source.read_text("utf-8"))
     else:

@@ -16,6 +16,50 @@ TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_
 """Variables that would hold a peer back (or help it); a lane begins without them."""
 
 
+class Quiet:
+    """Waits until nothing else runs on this machine, as long as there is patience left.
+
+    Peers that use every core suffer most from other work, out of proportion: their threads wait for one another.
+    """
+
+    LEAST_IDLE = 0.7  # of all cores; the kernel counts in hundredths of a second, so that not all of a short time shows
+
+    def __init__(self) -> None:
+        self.patience = 0.0  # seconds, for the whole run
+        self.rounds = self.busy = 0
+
+    def wait(self) -> None:
+        """Return at a quiet moment, or when patience ends; count how often it was which."""
+        self.rounds += 1
+        start = time.perf_counter()
+        while (busy := self._busy()) and time.perf_counter() - start < self.patience:
+            time.sleep(0.2)
+        self.busy += busy
+        self.patience -= time.perf_counter() - start
+
+    def _busy(self) -> bool:
+        """Whether other processes run just now: ours wait to be asked."""
+        before = _idle_seconds()
+        if before is None:
+            return False
+        start = time.perf_counter()
+        time.sleep(0.05)
+        idle = (_idle_seconds() - before) / ((time.perf_counter() - start) * (os.cpu_count() or 1))
+        return idle < self.LEAST_IDLE
+
+
+def _idle_seconds() -> float | None:
+    """Seconds that all cores together have been idle; None where the system does not tell."""
+    try:
+        with open("/proc/uptime") as uptime:
+            return float(uptime.read().split()[1])
+    except OSError:
+        return None
+
+
+quiet = Quiet()
+
+
 class MissingError(Exception):
     """The peer is not installed here."""
 
@@ -106,13 +150,14 @@ def in_turn(
 ) -> dict[str, list[float]]:
     """Ask all lanes once, then all again, and so on, so that a slow moment of the machine hits all of them.
 
-    After `most_seconds` no new round begins, but for the first three.
+    After `most_seconds` no new round begins, but for the first three. Each waits for a quiet moment.
     """
     lanes, stop = list(lanes), time.perf_counter() + most_seconds
     samples: dict[str, list[float]] = {lane.title: [] for lane in lanes}
     for done in range(rounds):
         if done >= 3 and time.perf_counter() > stop:
             break
+        quiet.wait()
         for lane in lanes:
             samples[lane.title].append(ask(lane))
     return samples

@@ -15,8 +15,10 @@ def about(found: dict) -> str:
     """Where, when and with what."""
     a = found["about"]
     versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
-    load = "" if a["load"] is None else f" Load before: {a['load']}."
     blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
+    load = "" if a["load"] is None else f" Load before: {a['load']}."
+    if a.get("busy"):
+        load += f" {a['busy']} of {a['rounds']} rounds began while other processes kept the machine busy."
     return (
         f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores ({versions}; "
         f"{a['compiler'] or 'no C compiler'}).{blas}{load} fastnn uses one thread; PyTorch, JAX and the BLAS of NumPy "
