@@ -15,6 +15,9 @@ from fastnn.checks import check_integer, check_number
 LearningRate = float | Callable[[int], float]
 """A number, one of the schedules below, or any function of the absolute step (0-based) that returns a number."""
 
+NEVER = 2**62
+"""A number of steps that no training reaches and an int64 can hold."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -57,7 +60,7 @@ class step_decay(Schedule):
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
-        stages, stage_of_step = np.unique(steps // self.every, return_inverse=True)
+        stages, stage_of_step = np.unique(steps // min(self.every, NEVER), return_inverse=True)
         rate, passed, table = self.learning_rate, 0, []
         for stage in stages:  # ascending: each rate is the last one, multiplied on
             while passed < stage and rate not in (0.0, math.inf):
@@ -99,7 +102,8 @@ class cosine(Schedule):
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
-        part = np.minimum(steps, self.steps) / self.steps
+        n = min(self.steps, NEVER)
+        part = np.minimum(steps, n) / n
         return self.final + (self.learning_rate - self.final) * (1 + np.cos(math.pi * part)) / 2
 
 

@@ -122,7 +122,7 @@ def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
 
 
 def _is_count(value: Any, low: int = 0) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= low)
+    return type(value) is int and value >= low  # NumPy's integers would overflow
 
 
 def _is_finite(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -262,14 +263,19 @@ class TestLBFGS:
         np.testing.assert_allclose(mine.loss_, reference.loss_, rtol=1e-10)
 
     def test_final_loss(self, kind, y, parameters):
-        """Not above the worst of 5 scikit-learn runs on X moved by an ULP: it does not reproduce itself."""
+        """On X moved by an ULP, half of five runs end not above the worst of five of scikit-learn's.
+
+        L-BFGS amplifies rounding, so neither reproduces itself: of six runs that differ by chance alone, any given one
+        is the worst one time in six, on one BLAS or another. Hence the median.
+        """
         parameters = {**SMALL, **parameters, "solver": "lbfgs", "max_iter": 100}
-        mine = getattr(fastnn, kind)(**parameters).fit(X_IRIS, y)
-        losses = []
-        for seed in range(5):
-            moved = np.nextafter(X_IRIS, np.random.RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape))
-            losses.append(getattr(theirs, kind)(**parameters).fit(moved, y).loss_)
-        assert mine.loss_ <= max(losses) * (1 + 1e-6)
+        losses = {}
+        for module in (fastnn, theirs):
+            losses[module] = []
+            for seed in range(5):
+                moved = np.nextafter(X_IRIS, np.random.RandomState(seed).choice([-np.inf, np.inf], X_IRIS.shape))
+                losses[module].append(getattr(module, kind)(**parameters).fit(moved, y).loss_)
+        assert np.median(losses[fastnn]) <= max(losses[theirs]) * (1 + 1e-6)
 
 
 def test_lbfgs_float32():
@@ -337,7 +343,8 @@ def test_bad_parameters(parameters):
     for module in (fastnn, theirs):
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             module.MLPClassifier(**{**SMALL, **parameters}).fit(X_IRIS, Y_IRIS)
-        errors.append((type(caught.value), str(caught.value)))
+        # word by word, since scikit-learn lists the legal names in the order of a set
+        errors.append((type(caught.value), sorted(re.findall(r"\w+", str(caught.value)))))
     assert errors[0] == errors[1]
 
 

@@ -68,14 +68,9 @@ def diverged(case, name, dtype, batch_size):
     return result.state.t, str(error.value).split(". ")[0]
 
 
-LATER = "float32 losses of a batch are summed in float64 by the kernel, so they overflow later than the reference's"
-
-
 @pytest.mark.parametrize("batch_size", [None, 5])
 @pytest.mark.parametrize("case", CASES)
-def test_both_back_ends_diverge_at_the_same_step(case, batch_size, dtype, request):
-    if case == "penalty" and dtype == np.float32:
-        request.applymarker(pytest.mark.xfail(reason=LATER, strict=False))
+def test_both_back_ends_diverge_at_the_same_step(case, batch_size, dtype):
     numpys, numbas = (diverged(case, name, dtype, batch_size) for name in ("numpy", "numba"))
     assert numpys == numbas
     at_once = CASES[case](float(np.finfo(dtype).max))[2]
@@ -96,9 +91,6 @@ def test_a_second_moment_that_overflows_stops_its_parameter_in_both_back_ends(dt
     assert np.array_equal(first[0, :6], second[0, :6])
 
 
-@pytest.mark.parametrize(
-    "dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.xfail(reason=LATER, strict=False))]
-)
 def test_a_slow_divergence_of_many_rows_ends_at_the_same_step(dtype):
     """The loss grows by a few per cent a step, so that a limit twice as high is met many steps later."""
     inputs = np.random.RandomState(0).standard_normal((5000, 3)).astype(dtype)

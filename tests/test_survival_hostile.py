@@ -290,6 +290,11 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
     assert train(network, X, X, batch_size=1, backend=backend).stop_reason == "epochs"
 
 
+@pytest.mark.parametrize("schedule", [fastnn.step_decay(0.5, every=10**400), fastnn.cosine(0.5, steps=10**400)])
+def test_a_schedule_may_be_longer_than_any_training(schedule):
+    assert schedule(0) == schedule(10**6) == 0.5
+
+
 def test_what_is_hostile_is_what_it_should_be():
     assert sum(isinstance(value, float) and not math.isfinite(value) for value in SCALARS) >= 3
     assert 10**400 in [value for value in SCALARS if isinstance(value, int)]

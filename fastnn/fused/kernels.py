@@ -198,9 +198,10 @@ def train_steps(vectors, beta_products, scratch, model, rule, data, steps):
             forward(scratch, model, vectors, width, n)
             sum_of_losses += block_loss(scratch, model, width)
             backward(scratch, model, rule, vectors, width, n, begin == first, learning)
-        loss = sum_of_losses / divisor if learning else 0.0
-        put(steps.loss, s, loss)
-        if not (math.isfinite(loss) and total(load(scratch.check, 0)) == 0):
+        sum_of_losses = sum_of_losses if learning else 0.0
+        put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
+        put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
+        if not (math.isfinite(get(scratch.sum_of_l, 0)) and total(load(scratch.check, 0)) == 0):
             return s
     return n_steps
 
