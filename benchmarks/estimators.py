@@ -6,13 +6,11 @@ weights (float32 and lbfgs: to about the same loss). The first `fit`, which may 
 """
 
 import argparse
-import platform
 import statistics
 import time
 import warnings
 
 import numpy as np
-import sklearn
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
@@ -74,8 +72,6 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     warnings.simplefilter("ignore", ConvergenceWarning)
-    versions = f"fastnn {fastnn.__version__}, scikit-learn {sklearn.__version__}, NumPy {np.__version__}"
-    print(f"{versions}, Python {platform.python_version()}, {platform.processor() or platform.machine()}\n")
     print("| problem | scikit-learn | fastnn | times faster | goal |\n|---|---|---|---|---|")
     row = None
     for name, goal, X, y, parameters in problems():

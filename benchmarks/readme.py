@@ -1,6 +1,6 @@
-"""Put what ``fastnn demo`` and ``fastnn bench`` print and draw into the README files: no number is typed by hand.
+"""Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench]
+python benchmarks/readme.py [demo] [bench] [estimators]
 """
 
 import datetime
@@ -15,9 +15,10 @@ from fastnn import machine
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
 WIDTH = "100"
-COMMANDS = {  # name of the place -> page, arguments
-    "demo": ("README.md", ("demo", "--output", IMAGES)),
-    "bench": ("benchmarks/README.md", ("bench", "--plot", f"{IMAGES}/bench.png")),
+COMMANDS = {  # name of the place -> page, the command's name, Python's arguments
+    "demo": ("README.md", "fastnn demo", ("-m", "fastnn", "demo", "--output", IMAGES)),
+    "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
+    "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
 }
 
 
@@ -35,7 +36,7 @@ def replace(page: str, name: str, content: str) -> str:
 def printed(arguments: tuple[str, ...]) -> list[str]:
     """The lines that the command prints."""
     output = subprocess.run(
-        [sys.executable, "-m", "fastnn", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": WIDTH, "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
@@ -48,14 +49,13 @@ def printed(arguments: tuple[str, ...]) -> list[str]:
 def main(names: list[str]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions().items())
     for name in names or COMMANDS:
-        page, arguments = COMMANDS[name]
+        page, command, arguments = COMMANDS[name]
         lines = printed(arguments)
-        made = f"Printed on {datetime.date.today()} by `fastnn {name}` on one {machine.cpu_model()} ({versions}):"
+        made = f"Printed on {datetime.date.today()} by `{command}` on one {machine.cpu_model()} ({versions}):"
+        block = lines if lines[0].startswith("|") else ["```text", *lines, "```"]  # Markdown already
         path = ROOT / page
-        path.write_text(
-            replace(path.read_text("utf-8"), name, "\n".join([made, "", "```text", *lines, "```"])), "utf-8"
-        )
-        print(f"{page}: {len(lines)} lines of output of fastnn {name}")
+        path.write_text(replace(path.read_text("utf-8"), name, "\n".join([made, "", *block])), "utf-8")
+        print(f"{page}: {len(lines)} lines of output of {command}")
 
 
 if __name__ == "__main__":
