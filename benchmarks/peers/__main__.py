@@ -77,7 +77,7 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--tiny", action="store_true", help="seconds, not minutes: does it run?")
-    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; may be given several times")
+    parser.add_argument("--only", action="append", choices=SECTIONS, help="a section; the file keeps the others")
     parser.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, write what this file holds")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / RESULTS, help=f"all samples ({RESULTS})")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
@@ -89,6 +89,8 @@ def main(arguments: list[str] | None = None) -> None:
         found = json.loads(options.source.read_text("utf-8"))
     else:
         found = measure(options.only or list(SECTIONS), options.tiny)
+        if options.only and options.json.exists():
+            found = json.loads(options.json.read_text("utf-8")) | found
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         print(options.json)

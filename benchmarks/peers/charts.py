@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from benchmarks.peers.aims import best, digits, ratio
 from benchmarks.peers.measure import JAX, PEERS, TORCH, US
@@ -56,6 +56,10 @@ def _panel(axes, name: str, lanes: dict) -> None:
     medians = [1 / np.median(lanes[title]["seconds"]) for title in titles]
     span = max(medians) / min(medians)
     axes.set_xlim(min(medians) / span**0.06, max(medians) * max(span, 4) ** 0.6)  # room for the numbers
+    subs = (1,) if span > 30 else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.invert_yaxis()
     axes.margins(y=0.1)
     axes.grid(axis="x", color="0.9")

@@ -51,8 +51,8 @@ class Plan:
     seeds: int = 5
     widths: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
     batches: tuple[int, ...] = (1, 8, 32, 128, 1024)
-    grid_rounds: int = 3
-    grid_seconds: float = 0.02
+    grid_rounds: int = 7
+    grid_seconds: float = 0.03
 
 
 FULL = Plan()
