@@ -198,7 +198,8 @@ def _print_bench(report: measure.Report) -> None:
     _say(f"{report.date}, {report.cpu} ({versions}){load}")
     _out.print(tables.bench_trainings(report))
     _say(
-        "Answers checked first, back ends timed in turn; ratios are medians of the rounds', with their middle half.",
+        "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
+        "medians of the rounds' ratios, with their middle half.",
         "dim",
     )
     _out.print(tables.bench_starts(report))

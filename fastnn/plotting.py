@@ -110,7 +110,7 @@ def speeds(
         if len(medians) == 2:
             middle = (medians[0] * medians[1]) ** 0.5
             text = f"× {medians[1] / medians[0]:.3g}"
-            axes.annotate(text, (middle, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=12)
+            axes.annotate(text, (middle, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=12)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.margins(x=0.22, y=0.12)

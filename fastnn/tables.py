@@ -81,7 +81,7 @@ def _seconds(seconds: float) -> str:
 def bench_trainings(report: Report) -> Table:
     """A row for each workload and dtype: iterations a second of each back end, and their ratio, with spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
-    table = _table("Training: iterations a second, median ± half the interquartile range")
+    table = _table("Training: iterations a second")
     table.add_column("workload", no_wrap=True)
     for name in backends:
         table.add_column(name, justify="right", no_wrap=True)
@@ -89,7 +89,8 @@ def bench_trainings(report: Report) -> Table:
         table.add_column(f"{backends[1]} / {backends[0]}", justify="right", no_wrap=True)
     for row in _by_problem(report).values():
         first = next(iter(row.values()))
-        cells = [f"{first.workload}, {first.dtype}\n[dim]{'-'.join(map(str, first.sizes))}, {first.batch_size} rows[/]"]
+        shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size > 1)}"
+        cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
         cells += [f"{t.timing.per_second:,.0f}\n[dim]±{t.timing.spread / 2:.1%}[/]" for t in row.values()]
         if len(backends) == 2:
             cells.append(_ratio_text(ratios(*(row[name].timing for name in backends))))

@@ -56,7 +56,7 @@ def _panel(axes, name: str, lanes: dict) -> None:
     medians = [1 / np.median(lanes[title]["seconds"]) for title in titles]
     span = max(medians) / min(medians)
     axes.set_xlim(min(medians) / span**0.06, max(medians) * max(span, 4) ** 0.6)  # room for the numbers
-    subs = (1,) if span > 30 else (1, 2, 5)
+    subs = (1,) if span > 12 else (1, 2, 5)
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
