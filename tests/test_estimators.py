@@ -497,6 +497,15 @@ def test_callbacks_of_scikit_learn(solver):
     assert deviation(weights_of(mlp), weights_of(plain)) == 0
 
 
+def test_progress_bar_of_scikit_learn(capsys):
+    callback = pytest.importorskip("sklearn.callback", reason="needs scikit-learn 1.9")
+    pytest.importorskip("rich", reason="scikit-learn's progress bar is rich's")
+    mlp = MLPClassifier(**{**SMALL, "max_iter": 6}).set_callbacks(callback.ProgressBar()).fit(X_IRIS, Y_IRIS)
+    assert "100%" in capsys.readouterr().out
+    plain = MLPClassifier(**{**SMALL, "max_iter": 6}).fit(X_IRIS, Y_IRIS)
+    assert deviation(weights_of(mlp), weights_of(plain)) == 0
+
+
 # ------------------------------------------------------------------------------------------------------ fastnn's own
 
 
