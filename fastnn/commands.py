@@ -131,7 +131,10 @@ def _say(sentence: str, style: str | None = None) -> None:
 def _progress(what: str, total: int) -> Iterator[Callable[..., None]]:
     """Show a bar on stderr while the body runs; it yields the function that moves the bar on, and may rename it."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_err, transient=True, disable=not _err.is_terminal) as progress:
+    if not _err.is_terminal:
+        yield lambda what=None: None
+        return
+    with Progress(*columns, console=_err, transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda what=None: progress.update(task, advance=1, description=what)
 
