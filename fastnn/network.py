@@ -55,6 +55,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "exp": Activation(11, hidden=False),
 }
 
+LEAKY_SLOPE = 0.01
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
+GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
+
 LOSSES: dict[str, Loss] = {
     "squared_error": Loss(0, tuple(ACTIVATIONS), "identity"),
     "absolute_error": Loss(1, tuple(ACTIVATIONS), ""),

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.network import Network
+from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.state import Data, Steps, TrainingState
 
@@ -23,10 +23,6 @@ Array = NDArray[Any]
 # -------------------------------------------------------------------------------------------------------- activations
 # name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be. Where f' is 0 or 1,
 # `where` chooses: 0 times infinity is no number.
-
-LEAKY_SLOPE = 0.01
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
-GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016: its tanh form, see `gelu`
 
 
 class Activation(NamedTuple):

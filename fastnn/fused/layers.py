@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import helper, inlined
 from fastnn.fused.lowering import loop, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
 from fastnn.fused.shuffles import total, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
-from fastnn.network import ACTIVATIONS
+from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFTMAX, EXP = (
     ACTIVATIONS[name].code
@@ -29,9 +27,6 @@ IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFT
         "exp",
     ]
 )
-LEAKY_SLOPE = 0.01
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)
 
 # --------------------------------------------------------------------------------------------------------- gathering
 
