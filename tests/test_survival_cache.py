@@ -285,14 +285,14 @@ def copy_of_the_package(target):
 
 
 def test_an_upgrade_compiles_anew(tmp_path):
-    """Another leaky slope in `fused`, the same function signatures, the same cache folder."""
+    """Another leaky slope in `network.py`, outside `fused`; the same function signatures, the same cache folder."""
     site, cache = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
     code = PREDICT.replace("np.testing", "0 and np.testing")
     old = python(code, FASTNN_CACHE_DIR=cache, PYTHONPATH=site)
-    layers = site / "fastnn" / "fused" / "layers.py"
-    text = layers.read_text("utf-8")
+    constants = site / "fastnn" / "network.py"
+    text = constants.read_text("utf-8")
     assert "LEAKY_SLOPE = 0.01" in text
-    layers.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
+    constants.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
     new = python(code, FASTNN_CACHE_DIR=cache, PYTHONPATH=site)
     assert new[0] != old[0]
     assert old[1] == new[1] == "hits 0 warnings"
