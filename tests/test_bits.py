@@ -113,7 +113,7 @@ def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
 
 
 def test_denormal_moments_are_flushed(dtype):
-    """The kernel sets them to 0, the reference keeps them; what they hold is below what testing.py calls equal."""
+    """The kernel sets them to 0, the reference keeps them; what they hold is below what the tolerances call equal."""
     network = Network((6, 1), loss="absolute_error")
     tiny = float(np.finfo(dtype).tiny)
     found = {}

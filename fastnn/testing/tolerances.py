@@ -1,0 +1,65 @@
+"""The tolerances: how far apart two computations of the same numbers may be, and how that is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[Any]
+
+GRADIENT_FACTOR = 16
+"""Gradients may differ by so many times n eps S: n the longest sum in the network, S as `gradient_scale` says."""
+UPDATE_ULPS = 4
+"""Each number that an update writes may differ by so many units in the last place."""
+UPDATE_FLOOR = 1e-30
+"""Below it numbers count as equal: a back end may flush what is denormal to 0."""
+GROWTH = 10
+"""Whole trainings may differ by so many times what one unit in the last place of the initial weights grows to."""
+GROWTH_RUNS = 5
+"""That growth is the largest of so many trainings."""
+COMPLEX_STEP_RTOL = 1e-11
+"""A gradient and its complex step may differ by so many times S."""
+
+
+def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Array:
+    """How far a and b are apart, in units in the last place of the larger of them.
+
+    Parameters
+    ----------
+    a, b : array-like of one float dtype
+    magnitude : array-like
+        The unit is taken at this number where it is larger still: of numbers that were added up, say.
+
+    Returns
+    -------
+    ndarray of float64
+        0 where both are equal or NaN; infinite where only one of them is finite.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype != b.dtype or a.dtype.kind != "f":
+        raise TypeError(f"ulp_difference compares floats of one dtype, not {a.dtype} with {b.dtype}")
+    top = np.maximum(np.maximum(abs(a), abs(b)), np.asarray(magnitude, a.dtype))
+    with np.errstate(all="ignore"):
+        units = abs(a.astype(np.float64) - b) / np.spacing(top).astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), units, np.inf))
+
+
+def assert_within(actual: Any, expected: Any, allowed: Any, what: str) -> float:
+    """The largest part of `allowed` that the difference takes; AssertionError where it takes more than all of it."""
+    actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
+    difference, allowed = np.broadcast_arrays(abs(actual - expected), np.asarray(allowed, np.float64))
+    with np.errstate(all="ignore"):
+        ratio = np.where(actual == expected, 0.0, difference / allowed)
+    if not ratio.size:
+        return 0.0
+    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio))), ratio.shape)
+    if not ratio[worst] <= 1:
+        place = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
+        raise AssertionError(
+            f"{what}{place}: {actual[worst]} where the reference has {expected[worst]}, "
+            f"a difference of {difference[worst]:.3g}; {allowed[worst]:.3g} is allowed"
+        )
+    return float(ratio[worst])
