@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 from fastnn.checks import check_choice
 from fastnn.network import Network
@@ -96,8 +96,13 @@ def get_backend(backend: str | Backend = "numba") -> Backend:
 
 
 def _checked(backend: object) -> Backend:
-    if not isinstance(backend, Backend):
+    if type(backend) not in _known_types:
         needed = ("name", "supports", "predict", "loss_and_gradient", "train_steps")
         missing = [name for name in needed if not hasattr(backend, name)]
-        raise TypeError(f"{backend!r} is no back end: it lacks {', '.join(missing)}")
-    return backend
+        if missing:
+            raise TypeError(f"{backend!r} is no back end: it lacks {', '.join(missing)}")
+        _known_types.add(type(backend))
+    return cast(Backend, backend)
+
+
+_known_types: set[type] = set()

@@ -6,6 +6,7 @@ order, layout (C order) or alignment asks for it; the caller's arrays are never 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def check_network(network: Any) -> None:
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
     """X as (n, n_inputs): real, finite, C order, of `dtype` or else float32 or float64; a read-only view or a copy."""
-    return _check_matrix("X", X, network.n_inputs, f"the network has {network.n_inputs} inputs", dtype, assume_finite)
+    return _check_matrix("X", X, network.sizes[0], "inputs", dtype, assume_finite)
 
 
 def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assume_finite: bool = False) -> Data:
@@ -116,7 +117,7 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
         return _one_hot(labels, n, network.n_outputs, dtype)
     if labels.ndim == 1 and network.n_outputs == 1:
         Y = labels[:, None]
-    Y = _check_matrix("Y", Y, network.n_outputs, f"the network has {network.n_outputs} outputs", dtype, assume_finite)
+    Y = _check_matrix("Y", Y, network.sizes[-1], "outputs", dtype, assume_finite)
     if len(Y) != n:
         raise ValueError(f"X has {n} rows, Y has {len(Y)}")
     if not assume_finite:
@@ -155,12 +156,10 @@ def _check_range(loss: str, Y: Array) -> None:
             raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; row {row} of Y sums to {sums[row]:g}")
 
 
-def _check_matrix(
-    name: str, value: Any, n_columns: int, reason: str, dtype: DTypeLike | None, assume_finite: bool
-) -> Array:
+def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:
     matrix = _as_float(name, value, dtype, (2,))
-    if matrix.shape[1] != n_columns:
-        raise ValueError(f"{name} has {matrix.shape[1]} columns, {reason}")
+    if matrix.shape[1] != n:
+        raise ValueError(f"{name} has {matrix.shape[1]} columns, the network has {n} {what}")
     if not len(matrix):
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
@@ -199,9 +198,8 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, 
 
 
 def _check_finite(name: str, array: Array) -> None:
-    with np.errstate(all="ignore"):
-        suspect = not np.isfinite(array.sum())  # quick, and finite only if all numbers are
-    if suspect and not np.isfinite(array).all():
+    squares = np.vdot(array, array)  # quick, and finite only if all numbers are
+    if not math.isfinite(squares) and not np.isfinite(array).all():
         raise ValueError(
             f"{name} must be finite; {_first(name, ~np.isfinite(array), array)} (assume_finite=True skips this check)"
         )
@@ -215,5 +213,5 @@ def _first(name: str, wrong: Array, array: Array) -> str:
 
 def _read_only(array: Array) -> Array:
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view

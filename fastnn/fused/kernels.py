@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastnn.fused.jit import entry, inlined
-from fastnn.fused.layers import activate, activation_delta, bias_gradient, gather_panel, gather_rows
+from fastnn.fused.layers import activate, activation_delta, bias_gradient, copy, gather_panel, gather_rows
 from fastnn.fused.losses import output_loss
 from fastnn.fused.model import (
     ACTIVATION,
@@ -25,12 +28,16 @@ from fastnn.fused.model import (
     RATE,
     SCALE,
     WEIGHT,
+    Model,
+    Rule,
+    Scratch,
 )
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
 from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
 from fastnn.fused.shuffles import total
 from fastnn.fused.tiles import product, weight_gradient
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
+from fastnn.state import Data, Steps
 
 
 @inlined
@@ -50,6 +57,13 @@ def gather_block(scratch, model, data, rows, n):
 def padded(n, lanes):
     """The width of a panel of `n` rows."""
     return (n + lanes - 1) // lanes * lanes
+
+
+@inlined
+def padded_copy(scratch, model, params):
+    """The parameters at a place that is whole vectors long."""
+    copy(scratch.params, params, model.n_params)
+    return scratch.params
 
 
 @inlined
@@ -171,15 +185,22 @@ def set_rates(rates, rule, beta_products, learning_rate, divisor):
 
 
 @entry
-def train_steps(vectors, beta_products, scratch, model, rule, data, steps):
+def train_steps(
+    vectors: NDArray,
+    beta_products: NDArray[np.float64],
+    n_steps: int,
+    scratch: Scratch,
+    model: Model,
+    rule: Rule,
+    data: Data,
+    steps: Steps,
+) -> int:
     """Train, changing `vectors` (1 + n_slots, rule.stride), `beta_products` (2,) and `steps.loss`; the good steps.
 
     `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C order. A step whose
     loss or parameters are not finite ends the call; a batch whose weights sum to 0 changes nothing.
     """
-    n_steps = len(steps.loss)
-    vectors, beta_products = at(vectors, 0), at(beta_products, 0)
-    scratch, model, data, steps = places(scratch), places(model), places(data), places(steps)
+    scratch, model, rule, data, steps = places(scratch), places(model), places(rule), places(data), places(steps)
     gathered, width, block_weight = -1, 0, 0.0  # the step whose only block is still in the panels
     for s in range(n_steps):
         first, stop = get(steps.start, s), get(steps.stop, s)
@@ -207,11 +228,12 @@ def train_steps(vectors, beta_products, scratch, model, rule, data, steps):
 
 
 @entry
-def loss_and_gradient(params, scratch, model, rule, data, rows):
+def loss_and_gradient(
+    params: NDArray, n_rows: int, scratch: Scratch, model: Model, rule: Rule, data: Data, rows: NDArray[np.int64]
+) -> float:
     """The loss of all rows as one batch; its gradient to `scratch.gradient` (padded n_params,)."""
-    n_rows = len(rows)
-    params, rows = at(params, 0), at(rows, 0)
-    scratch, model, data = places(scratch), places(model), places(data)
+    scratch, model, rule, data = places(scratch), places(model), places(rule), places(data)
+    params = padded_copy(scratch, model, params)
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, rule.alpha)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
@@ -242,11 +264,10 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 
 
 @entry
-def predict(out, params, scratch, model, X):
-    """The outputs of all rows to `out` (n * n_outputs,), a block at a time."""
-    n_rows = len(out) // model.n_outputs
-    out, params, X = at(out, 0), at(params, 0), at(X, 0)
+def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
+    """The outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     scratch, model = places(scratch), places(model)
+    params = padded_copy(scratch, model, params)
     n_inputs, last = get(model.layers, FAN_IN), layer_line(model, model.n_layers - 1)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)

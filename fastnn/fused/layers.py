@@ -31,6 +31,25 @@ IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFT
 # --------------------------------------------------------------------------------------------------------- gathering
 
 
+@traced
+def copy(target, source, n):
+    """Copy `n` numbers, and read none beyond them."""
+    L = lanes_of(target)
+    whole = n // L
+
+    def vector(k, _):
+        store(target, k * L, load(source, k * L))
+        return ()
+
+    def number(k, _):
+        i = whole * L + k
+        put(target, i, get(source, i))
+        return ()
+
+    loop(whole, vector)
+    loop(n - whole * L, number)
+
+
 @inlined
 def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
     """Note where the `n` rows begin in X and Y, and write their weights; the sum of the weights, in ascending order.

@@ -39,6 +39,7 @@ class Model(NamedTuple):
     """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases;
     where its update ends; activation code; first row of the input and output panels in `Scratch.activations`."""
     n_layers: int
+    n_params: int
     n_outputs: int
     keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
     loss: int  # code of LOSSES
@@ -73,6 +74,9 @@ class Scratch(NamedTuple):
     `rates`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
     """
 
+    params: (
+        NDArray  # (padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding
+    )
     activations: NDArray  # (n_inputs + all fan_out, width): panels of the inputs and of each layer's output
     slopes: NDArray  # the same shape: f'(z) of the activations that need z; one vector where no layer does
     targets: NDArray  # (n_outputs, width)
@@ -108,6 +112,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
     return Model(
         table.reshape(-1),
         network.n_layers,
+        network.n_params,
         network.n_outputs,
         int(_keeps_slopes(network)),
         LOSSES[network.loss].code,
@@ -125,6 +130,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
     panels = sum(network.sizes) * width
     vector = padded_size(network.n_params, dtype)
     sizes = {
+        "params": vector,
         "activations": panels,
         "slopes": panels if _keeps_slopes(network) else lanes,
         "targets": network.n_outputs * width,

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.fused.lowering import INT32, Traced, compiled, const, primitive, splat_ir
+from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, primitive, splat_ir
 from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
 
 
@@ -28,6 +27,20 @@ class Place(types.Type):
 class PlaceModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+class Words(types.Type):
+    """A NamedTuple's arrays and numbers as 8-byte words in memory, the way `words.pack` lays them."""
+
+    def __init__(self, kind, fields):
+        self.kind, self.fields = kind, tuple(fields)
+        super().__init__(name=f"Words({kind.__name__}, {self.fields})")
+
+
+@register_model(Words)
+class WordsModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, INT64.as_pointer())
 
 
 def address_ir(context, builder, a, value, i):
@@ -52,24 +65,21 @@ def _(a, i):
 
 
 @primitive
-def places(arguments):
-    """A NamedTuple of arrays and numbers, the arrays as places."""
-    return arguments
+def places(words):
+    """A NamedTuple of arrays and numbers out of its words, the arrays as places."""
+    return words
 
 
 @compiled(places)
-def _(arguments):
-    kinds = [Place(t.dtype) if isinstance(t, types.Array) else t for t in arguments.types]
-
+def _(words):
     def codegen(context, builder, sig, args):
-        values = cgutils.unpack_tuple(builder, args[0])
-        starts = [
-            address_ir(context, builder, t, v, const(0)) if isinstance(t, types.Array) else v
-            for t, v in zip(arguments.types, values, strict=True)
-        ]
-        return context.make_tuple(builder, sig.return_type, starts)
+        values = []
+        for k, kind in enumerate(words.fields):
+            address = builder.bitcast(builder.gep(args[0], [const(k)]), context.get_value_type(kind).as_pointer())
+            values.append(builder.load(address))
+        return context.make_tuple(builder, sig.return_type, values)
 
-    return types.NamedTuple(kinds, arguments.instance_class)(arguments), codegen
+    return types.NamedTuple(words.fields, words.kind)(words), codegen
 
 
 @primitive

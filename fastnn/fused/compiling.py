@@ -1,0 +1,52 @@
+"""The entry points of `kernels.py` compiled for a dtype: their machine code, as an object file in memory."""
+
+from __future__ import annotations
+
+import json
+
+from numba import from_dtype, types
+
+from fastnn.fused import kernels
+from fastnn.fused.jit import target
+from fastnn.fused.places import Place, Words
+from fastnn.fused.words import element, hints
+
+
+def compile_entry(name, dtype):
+    """Compile an entry point.
+
+    Returns
+    -------
+    bytes
+        A line of JSON, [symbol, result, *arguments] in the letters of `entries.C_TYPES`, and the object file.
+    (str, str)
+        The processor that it is for, and its features.
+    """
+    dispatcher = getattr(kernels, name)
+    signature = signature_of(dispatcher.py_func, dtype)
+    dispatcher.compile(signature.args)
+    overload = dispatcher.overloads[signature.args]
+    assert overload.signature.return_type == signature.return_type, overload.signature
+    _, _, (code, _) = overload.library.serialize_using_object_code()
+    letters = [_LETTERS.get(kind, "p") for kind in (signature.return_type, *signature.args)]
+    return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code, target()
+
+
+_LETTERS = {types.int64: "q", types.float64: "d"}
+
+
+def signature_of(function, dtype):
+    """Numba's types of the arguments and the result of an entry point, by its annotations."""
+    kinds = {name: _type_of(hint, dtype) for name, hint in hints(function).items()}
+    return kinds.pop("return")(*kinds.values())
+
+
+_NUMBERS = {int: types.int64, float: types.float64, type(None): types.none}
+
+
+def _type_of(hint, dtype):
+    if hint in _NUMBERS:
+        return _NUMBERS[hint]
+    if isinstance(hint, type) and issubclass(hint, tuple):
+        return Words(hint, [_type_of(field, dtype) for field in hints(hint).values()])
+    return Place(from_dtype(element(hint, dtype)))

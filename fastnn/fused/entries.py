@@ -1,0 +1,112 @@
+"""The kernels as Python calls them: machine code from the disk cache, compiled where it is not there.
+
+Numba is imported only to compile. A process that finds its kernels in the cache hands them to LLVM's loader, and is at
+work before Numba would have been imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from fastnn.fused import cache
+from fastnn.fused.words import address, flatten, pack
+
+IN_PYTHON = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+"""Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
+
+found_in_cache: dict[str, bool] = {}
+"""{kernel that this process has looked for: whether it was in the disk cache}, for tests and benchmarks."""
+
+C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
+
+_entries: dict[tuple[str, np.dtype], Callable] = {}
+_lock = threading.Lock()
+
+
+def entry(name, dtype):
+    """The entry point of `kernels.py` of this name for a dtype; it takes what the kernel there takes."""
+    try:
+        return _entries[name, dtype]
+    except KeyError:
+        with _lock:
+            if (name, dtype) not in _entries:
+                _entries[name, dtype] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype)
+        return _entries[name, dtype]
+
+
+def _in_python(name):
+    from fastnn.fused import kernels
+
+    kernel = getattr(kernels, name)
+    return lambda *values: kernel(*map(flatten, values))
+
+
+def prepared(arguments):
+    """A NamedTuple as kernels take it, to be handed over many times; the caller holds its arrays."""
+    return flatten(arguments) if IN_PYTHON else pack(arguments)
+
+
+def _machine_code(name, dtype):
+    title = f"{name}.{dtype.name}"
+    content = cache.load(title)
+    found_in_cache[title] = content is not None
+    if content is None:
+        from fastnn.fused.compiling import compile_entry
+
+        content, is_for = compile_entry(name, dtype)
+        if is_for == cache.processor():  # Numba may have been told of another one in a way that we do not see
+            cache.save(title, content)
+    header, _, code = content.partition(b"\n")
+    symbol, result, *arguments = json.loads(header)
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
+
+
+_PACKED = {int, float, bytes}  # as pack leaves them
+
+
+def _callable(start, result_type, argument_types):
+    """A Python function of a compiled one. As Numba has it, that takes the place of its result before its arguments,
+
+    and one where it would say what it raises; it returns 0, for kernels raise nothing.
+    """
+    place = ctypes.c_void_p
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)
+    byref, ndarray, raised = ctypes.byref, np.ndarray, ctypes.byref(place())
+
+    def call(*values):
+        result = result_type()
+        packed = [address(x) if type(x) is ndarray else x if type(x) in _PACKED else pack(x) for x in values]
+        status = function(byref(result), raised, *packed)
+        if status != 0:
+            raise RuntimeError(f"a kernel ended with status {status}: an index was out of bounds")
+        return result.value
+
+    return call
+
+
+@functools.cache
+def _engine():
+    """LLVM's loader of object files, told what Numba tells it."""
+    if sys.platform == "win32":
+        from numba.core.registry import cpu_target
+
+        cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    name, features = cache.processor()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    relocation = "static" if target.name.startswith("x86") else "default"
+    options = {"cpu": name, "features": features, "reloc": relocation, "codemodel": "jitdefault", "jit": True}
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine(**options))

@@ -1,0 +1,63 @@
+"""How Python hands arguments to compiled code: an array as its address, a NamedTuple as a row of 8-byte words.
+
+The annotations say what a word is, those of a kernel's parameters and of a NamedTuple's fields alike: `int`, `float`, a
+NamedTuple, or an array, ``NDArray[np.int64]`` of this type and any other of the working dtype.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import struct
+import typing
+
+import numpy as np
+
+
+def pack(value):
+    """A value as ctypes takes it. The arrays must outlive the call: a word does not hold them."""
+    if isinstance(value, np.ndarray):
+        return address(value)
+    if isinstance(value, tuple):
+        return struct.pack(_format(type(value)), *map(pack, value))
+    return value
+
+
+def flatten(value):
+    """What kernels that run as plain Python take: an array, and each array of a NamedTuple, in one dimension."""
+    if isinstance(value, np.ndarray):
+        return value.reshape(-1)
+    if isinstance(value, tuple):
+        return type(value)(*map(flatten, value))
+    return value
+
+
+def address(array):
+    """Where an array's first number is. ``array.ctypes.data`` takes three times as long, longer than a small kernel."""
+    return ctypes.c_void_p.from_address(id(array) + _DATA).value
+
+
+_DATA = object.__basicsize__  # in CPython, whose objects' ids are addresses, NumPy puts it behind the object's head
+_probe = np.empty(1)
+if address(_probe) != _probe.ctypes.data:
+
+    def address(array):
+        """Where an array's first number is."""
+        return array.ctypes.data
+
+
+@functools.cache
+def _format(kind):
+    """The format of `struct` for the words of a NamedTuple."""
+    return "".join("d" if hint is float else "q" for hint in hints(kind).values())
+
+
+def hints(thing):
+    """{name: annotation} of a NamedTuple's fields or a function's parameters, and "return" for its result."""
+    return typing.get_type_hints(thing)
+
+
+def element(hint, dtype):
+    """The dtype of an array that is annotated so; `dtype` is the working one."""
+    kind = typing.get_args(typing.get_args(hint)[1])[0]
+    return np.dtype(kind) if isinstance(kind, type) and issubclass(kind, np.generic) else dtype
