@@ -25,6 +25,7 @@ from fastnn.fused.model import (
     N_BIAS,
     N_COLUMNS,
     OUTPUT,
+    PAIRS,
     RATE,
     SCALE,
     WEIGHT,
@@ -32,6 +33,7 @@ from fastnn.fused.model import (
     Rule,
     Scratch,
 )
+from fastnn.fused.narrow import narrow_gradient, write_ones
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
 from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
 from fastnn.fused.shuffles import total
@@ -48,6 +50,10 @@ def gather_block(scratch, model, data, rows, n):
     if n == 1:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     sum_of_weights = gather_rows(scratch, rows, n, data.sample_weight, n_inputs, n_outputs, width)
+    if width == lanes(data.X):
+        for l in range(model.n_layers):
+            layer = layer_line(model, l)
+            write_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
@@ -136,7 +142,10 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         W, b, A = at(vectors, low), at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
         dW, db = at(gradient, low), at(gradient, middle)
-        if n > 1:
+        if width == L and n > 1 and get(layer, PAIRS) >= 0:
+            pairs = at(model.pairs, get(layer, PAIRS))
+            narrow_gradient(dW, A, delta, W, pairs, fan_in, fan_out, n_bias, model.times_bias)
+        elif n > 1:
             weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
         else:
@@ -206,7 +215,8 @@ def train_steps(
         first, stop = get(steps.start, s), get(steps.stop, s)
         divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, rule.alpha), False
         store(scratch.check, 0, zero(vectors))
-        for begin in range(first, stop, model.block):
+        begin = first
+        while begin < stop:  # a range with this step would divide
             n = min(model.block, stop - begin)
             if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
                 width, block_weight = gather_block(scratch, model, data, at(steps.rows, begin), n)
@@ -219,6 +229,7 @@ def train_steps(
             forward(scratch, model, vectors, width, n)
             sum_of_losses += block_loss(scratch, model, width)
             backward(scratch, model, rule, vectors, width, n, begin == first, learning)
+            begin += n
         sum_of_losses = sum_of_losses if learning else 0.0
         put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
         put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does

@@ -23,13 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
-from fastnn.network import ACTIVATIONS, LOSSES, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 
 ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
 # columns of Model.layers
-FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, END, ACTIVATION, INPUT, OUTPUT, N_COLUMNS = range(10)
+FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, END, ACTIVATION, INPUT, OUTPUT, PAIRS, N_COLUMNS = range(11)
+
+SMALL = 256
+"""Parameters up to which a layer is small, and has pairs. No bit depends on it."""
 
 
 class Model(NamedTuple):
@@ -37,7 +40,10 @@ class Model(NamedTuple):
 
     layers: NDArray[np.int64]
     """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases;
-    where its update ends; activation code; first row of the input and output panels in `Scratch.activations`."""
+    where its update ends; activation code; first row of the input and output panels in `Scratch.activations`; where its
+    pairs begin, or -1."""
+    pairs: NDArray[np.int64]
+    """(any,): for each number of a small layer, where the rows of its product begin in A and D, panels of one vector."""
     n_layers: int
     n_params: int
     n_outputs: int
@@ -77,11 +83,14 @@ class Scratch(NamedTuple):
     params: (
         NDArray  # (padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding
     )
-    activations: NDArray  # (n_inputs + all fan_out, width): panels of the inputs and of each layer's output
+    activations: NDArray  # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with a
+    # row of room behind it for ones
     slopes: NDArray  # the same shape: f'(z) of the activations that need z; one vector where no layer does
     targets: NDArray  # (n_outputs, width)
     weight: NDArray  # (width,): row weights
-    delta: NDArray  # (largest fan_out, width): delta of the layer that backward is at
+    delta: (
+        NDArray  # (largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows
+    )
     delta_below: NDArray  # the same shape: delta of the layer below; the two change places
     turned: NDArray  # (width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient
     gradient: NDArray  # (padded n_params,)
@@ -99,18 +108,24 @@ class Scratch(NamedTuple):
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
     """The `Model` of a network that computes in `dtype`."""
     table = np.zeros((network.n_layers, N_COLUMNS), np.int64)
-    panel = 0
+    lanes = ALIGNMENT // dtype.itemsize
+    panel, pairs = 0, []
     for line, layer in zip(table, network.layers, strict=True):
         line[FAN_IN], line[FAN_OUT], line[N_BIAS] = layer.fan_in, layer.fan_out, layer.n_bias
         line[WEIGHT], line[BIAS] = layer.weight.start, layer.bias.start
         line[END] = layer.bias.stop
         line[ACTIVATION] = ACTIVATIONS[layer.activation].code
-        line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in
-        panel += layer.fan_in
-    lanes = ALIGNMENT // dtype.itemsize  # the last layer is updated to the end of a vector: what follows it is padding
+        line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in + 1
+        panel += layer.fan_in + 1
+        line[PAIRS] = -1
+        if layer.fan_in * layer.fan_out + layer.n_bias <= SMALL:
+            line[PAIRS] = sum(map(len, pairs))
+            pairs.append(_pairs(layer, lanes))
+    # the last layer is updated to the end of a vector: what follows it is padding
     table[-1, END] = table[-1, WEIGHT] + -(-(table[-1, END] - table[-1, WEIGHT]) // lanes) * lanes
     return Model(
         table.reshape(-1),
+        np.concatenate([np.zeros(0, np.int64), *pairs]),
         network.n_layers,
         network.n_params,
         network.n_outputs,
@@ -123,11 +138,20 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
     )
 
 
+def _pairs(layer: Layer, lanes: int) -> NDArray[np.int64]:
+    """Of each number of a layer and of what fills the last vector: its row in A, its row in D, as places."""
+    inputs, neurons = np.divmod(np.arange(layer.fan_in * layer.fan_out), layer.fan_out)
+    of_bias = range(layer.fan_out) if layer.n_bias == layer.fan_out else [layer.fan_out] * layer.n_bias
+    rows = [*zip(inputs, neurons, strict=True), *((layer.fan_in, row) for row in of_bias)]
+    rows += [(0, 0)] * (-len(rows) % lanes)
+    return np.array(rows, np.int64).reshape(-1) * lanes
+
+
 def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Scratch:
     """Buffers for batches of up to `rows` rows in blocks of `block`."""
     lanes = ALIGNMENT // dtype.itemsize
     width = -(-min(rows, block) // lanes) * lanes
-    panels = sum(network.sizes) * width
+    panels = (sum(network.sizes) + network.n_layers) * width
     vector = padded_size(network.n_params, dtype)
     sizes = {
         "params": vector,
@@ -135,8 +159,8 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "slopes": panels if _keeps_slopes(network) else lanes,
         "targets": network.n_outputs * width,
         "weight": width,
-        "delta": max(network.sizes) * width,
-        "delta_below": max(network.sizes) * width,
+        "delta": (max(network.sizes) + 1) * width,
+        "delta_below": (max(network.sizes) + 1) * width,
         "turned": max(network.sizes) * width,
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,

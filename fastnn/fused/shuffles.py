@@ -50,6 +50,13 @@ def store_totals(rows, vectors):
             put(rows[j // n], j % n, total(v))
 
 
+def totals(vectors):
+    """As many vectors as they have lanes -> the vector of their totals; part of a traced function."""
+    if isinstance(vectors[0], Traced):
+        return vectors[0].of(vectors[0].type, _totals_ir(vectors[0].builder, [v.value for v in vectors]))
+    return np.array([total(v) for v in vectors]).view(Lanes)
+
+
 def turned(vectors):
     """A square block of numbers, one vector a row, with rows and columns exchanged; part of a traced function."""
     if isinstance(vectors[0], Traced):

@@ -18,6 +18,7 @@ from fastnn.fused.simd import fma
 # they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
 # rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
+NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 INNER_TILES = (4, 2, 1)
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 SUM_BLOCK = 512  # rows of the panel that a product goes through at a time, so that they stay in the cache
@@ -75,6 +76,17 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
     sweep(width // lanes, tuple(PRODUCT_TILES), columns)
 
 
+@traced
+def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
+    L = lanes_of(Z)
+
+    def tile(m, rows):
+        place = at(Z, m * L), at(W, m * row), row, col, A, at(bias, m * bias_step), bias_step
+        product_tile(rows, 1, *place, K, L, 0)
+
+    sweep(M, NARROW_TILES, tile)
+
+
 @helper
 def product(Z, W, row, col, A, bias, bias_step, M, K, width):
     """``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]`` for m < M, k < K.
@@ -82,6 +94,9 @@ def product(Z, W, row, col, A, bias, bias_step, M, K, width):
     Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
     its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned.
     """
+    if width == lanes(Z) and K <= SUM_BLOCK:
+        _narrow_product(Z, W, row, col, A, bias, bias_step, M, K)
+        return
     begun = 0
     for k in range(0, K, SUM_BLOCK):
         _product(Z, at(W, k * col), row, col, at(A, k * width), bias, bias_step, M, min(SUM_BLOCK, K - k), width, begun)
