@@ -37,7 +37,7 @@ from fastnn.fused.narrow import narrow_gradient, write_ones
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
 from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
 from fastnn.fused.shuffles import total
-from fastnn.fused.tiles import product, weight_gradient
+from fastnn.fused.tiles import narrow_product, product, weight_gradient
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
 from fastnn.state import Data, Steps
 
@@ -99,7 +99,10 @@ def forward(scratch, model, params, width, n):
         W, slopes = at(params, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
         bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros
         bias_step = 1 if n_bias == fan_out else 0
-        if n > 1:
+        if width == L and n > 1:
+            narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in)
+            activate(Z, slopes, scratch.weight, fan_out, width, code)
+        elif n > 1:
             product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width)
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         else:
@@ -157,7 +160,10 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         if l > 0:
             under = layer_line(model, l - 1)
             slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
-            if n > 1:
+            if width == L and n > 1:
+                narrow_product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out)
+                activation_delta(below, A, slopes, fan_in, width, code)
+            elif n > 1:
                 product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width)
                 activation_delta(below, A, slopes, fan_in, width, code)
             else:

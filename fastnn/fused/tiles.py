@@ -77,7 +77,7 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
 
 
 @traced
-def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
+def narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     L = lanes_of(Z)
 
     def tile(m, rows):
@@ -94,9 +94,6 @@ def product(Z, W, row, col, A, bias, bias_step, M, K, width):
     Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
     its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned.
     """
-    if width == lanes(Z) and K <= SUM_BLOCK:
-        _narrow_product(Z, W, row, col, A, bias, bias_step, M, K)
-        return
     begun = 0
     for k in range(0, K, SUM_BLOCK):
         _product(Z, at(W, k * col), row, col, at(A, k * width), bias, bias_step, M, min(SUM_BLOCK, K - k), width, begun)
