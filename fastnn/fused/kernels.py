@@ -33,12 +33,12 @@ from fastnn.fused.model import (
     Rule,
     Scratch,
 )
-from fastnn.fused.narrow import narrow_gradient, write_ones
+from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
 from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
 from fastnn.fused.shuffles import total
 from fastnn.fused.tiles import narrow_product, product, weight_gradient
-from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, update
+from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, narrow_update, update
 from fastnn.state import Data, Steps
 
 
@@ -53,7 +53,7 @@ def gather_block(scratch, model, data, rows, n):
     if width == lanes(data.X):
         for l in range(model.n_layers):
             layer = layer_line(model, l)
-            write_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
+            add_row_of_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
@@ -145,9 +145,10 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         W, b, A = at(vectors, low), at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
         dW, db = at(gradient, low), at(gradient, middle)
-        if width == L and n > 1 and get(layer, PAIRS) >= 0:
-            pairs = at(model.pairs, get(layer, PAIRS))
-            narrow_gradient(dW, A, delta, W, pairs, fan_in, fan_out, n_bias, model.times_bias)
+        makes_gradient = updating and first_block and width == L and n > 1 and get(layer, PAIRS) >= 0  # the update does
+        if makes_gradient:
+            if n_bias < fan_out:
+                add_sum_of_rows(delta, fan_out)
         elif n > 1:
             weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
@@ -156,7 +157,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
         if updating and rule.sequential:
-            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
+            update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient)
         if l > 0:
             under = layer_line(model, l - 1)
             slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
@@ -170,8 +171,20 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
                 row_delta(below, W, delta, fan_in, fan_out)
                 activation_delta(below, A, slopes, 1, padded(fan_in, L), code)
         if updating and not rule.sequential:
-            update(vectors, scratch.gradient, scratch.rates, scratch.check, low, middle, get(layer, END), rule)
+            update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient)
         delta, below = below, delta
+
+
+@inlined
+def update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient):
+    """A layer's update, by its gradient in `scratch.gradient` or by one that is made from A and delta on the way."""
+    low, middle, high = get(layer, WEIGHT), get(layer, BIAS), get(layer, END)
+    rates, check = scratch.rates, scratch.check
+    if makes_gradient:
+        pairs = at(model.pairs, get(layer, PAIRS))
+        narrow_update(vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high, rule)
+    else:
+        update(vectors, scratch.gradient, rates, check, low, middle, high, rule)
 
 
 @inlined

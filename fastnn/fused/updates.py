@@ -10,6 +10,7 @@ from __future__ import annotations
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
+from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
 from fastnn.optimizers import RPROP as RPROP_CLASS
@@ -30,42 +31,59 @@ def _walk(low, high, lanes, step, state=()):
 
 
 def _update(n_slots, step):
-    """The update function of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
+    """Two update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
 
     `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
-    one vector, zero times each new parameter is added: it is NaN when one of them is not finite.
+    one vector, zero times each new parameter is added: it is NaN when one of them is not finite. The first function
+    takes the gradient from memory; the second one, for a small layer and a narrow block, makes it on the way.
     """
+
+    def vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked):
+        places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
+        p, *slots = old = [load(vectors, place) for place in places]
+        g = fma(splat(rates, ALPHA) * is_weight, p, gradient_of(p)) * splat(rates, SCALE)
+        new = keep(old, step(p, g, slots, lambda k: splat(rates, k), is_weight))
+        for place, x in zip(places, new, strict=True):
+            store(vectors, place, x)
+        return [fma(new[0], zero(vectors), checked[0])]
+
+    def mixed(vectors, stride, rates, i, n, middle, gradient_of, checked):  # biases, and what lies around them
+        def keep(old, new):  # a store under a mask would hold up the loads of the next step
+            blended = [first(n, y, x) for x, y in zip(old, new, strict=True)]
+            return choose(n // lanes_of(vectors), lambda: new, lambda: blended)
+
+        is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
+        return vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked)
 
     @traced
     def update(vectors, stride, gradient, rates, check, low, middle, high):
-        L = lanes_of(vectors)
-        nothing, one = zero(vectors), like(zero(vectors), 1.0)
-        alpha, scale = splat(rates, ALPHA), splat(rates, SCALE)
-
-        def vector(i, is_weight, keep, checked):
-            places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
-            p, *slots = old = [load(vectors, place) for place in places]
-            g = fma(alpha * is_weight, p, load(gradient, i)) * scale
-            new = keep(old, step(p, g, slots, lambda k: splat(rates, k), is_weight))
-            for place, x in zip(places, new, strict=True):
-                store(vectors, place, x)
-            return [fma(new[0], nothing, checked[0])]
+        L, one = lanes_of(vectors), like(zero(vectors), 1.0)
 
         def whole(k, checked):  # all lanes are weights
-            return vector(low + k * L, one, lambda old, new: new, checked)
+            i = low + k * L
+            return vector(vectors, stride, rates, i, one, lambda old, new: new, lambda p: load(gradient, i), checked)
 
-        def mixed(i, n, checked):  # biases, and what lies around them
-            def keep(old, new):  # a store under a mask would hold up the loads of the next step
-                blended = [first(n, y, x) for x, y in zip(old, new, strict=True)]
-                return choose(n // L, lambda: new, lambda: blended)
-
-            return vector(i, first(middle - i, one, nothing), keep, checked)
+        def rest(i, n, checked):
+            return mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
 
         count = (middle - low) // L
         checked = loop(count, whole, [load(check, 0)])
-        store(check, 0, _walk(low + count * L, high, L, mixed, checked)[0])
+        store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
-    return update
+    @traced
+    def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
+        one = like(zero(vectors), 1.0)
+
+        def step_of(i, n, checked):
+            def gradient_of(p):
+                g = narrow_gradient(A, D, pairs, i - low)
+                return choose(times_bias, lambda: [g * first(middle - i, one, p)], lambda: [g])[0]
+
+            return mixed(vectors, stride, rates, i, n, middle, gradient_of, checked)
+
+        store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
+
+    return update, narrow
 
 
 def flush(x):
@@ -126,12 +144,12 @@ def rprop(p, g, slots, rate, is_weight):
     return [p - step, g, size]
 
 
-_plain_sgd = _update(0, plain_sgd)
-_momentum_sgd = _update(1, momentum_sgd)
-_adam = _update(2, adam)
-_adamw = _update(2, adamw)
-_rmsprop = _update(1, rmsprop)
-_rprop = _update(2, rprop)
+_plain_sgd, _narrow_plain_sgd = _update(0, plain_sgd)
+_momentum_sgd, _narrow_momentum_sgd = _update(1, momentum_sgd)
+_adam, _narrow_adam = _update(2, adam)
+_adamw, _narrow_adamw = _update(2, adamw)
+_rmsprop, _narrow_rmsprop = _update(1, rmsprop)
+_rprop, _narrow_rprop = _update(2, rprop)
 
 
 @helper
@@ -150,6 +168,24 @@ def update(vectors, gradient, rates, check, low, middle, high, rule):
         _rmsprop(vectors, stride, gradient, rates, check, low, middle, high)
     elif rule.code == RPROP:
         _rprop(vectors, stride, gradient, rates, check, low, middle, high)
+
+
+@helper
+def narrow_update(vectors, A, D, pairs, times_bias, rates, check, low, middle, high, rule):
+    """The same for a small layer that begins at low; its gradient is that of the narrow panels A and D."""
+    stride = rule.stride
+    if rule.code == SGD and rule.n_slots == 0:
+        _narrow_plain_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    elif rule.code == SGD:
+        _narrow_momentum_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    elif rule.code == ADAM:
+        _narrow_adam(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    elif rule.code == ADAMW:
+        _narrow_adamw(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    elif rule.code == RMSPROP:
+        _narrow_rmsprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    elif rule.code == RPROP:
+        _narrow_rprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
 
 
 @traced
