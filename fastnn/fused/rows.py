@@ -86,7 +86,7 @@ def _outer(G, a, d, fan_in, fan_out):
     L, nothing = lanes_of(G), zero(G)
     whole = fan_out // L
 
-    def row(i, _):
+    def row(i, at_end):
         a_i = splat(a, i)
 
         def vector(v, _):
@@ -96,14 +96,17 @@ def _outer(G, a, d, fan_in, fan_out):
 
         def end(k, _):
             o = whole * L
-            place = i * fan_out + o
-            store(G, place, first(fan_out - o, fma(a_i, load(d, o), nothing), load(G, place)))
+            at_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
             return ()
 
         loop(whole, vector)
-        return loop((fan_out + (L - 1)) // L - whole, end)
+        loop((fan_out + (L - 1)) // L - whole, end)
+        return ()
 
-    loop(fan_in, row)
+    # What a row's last vector writes into the next row is overwritten there: to load it, and keep it, would wait for
+    # stores that are still on their way.
+    loop(fan_in - 1, lambda i, _: row(i, lambda place, n, x: store(G, place, x)))
+    row(fan_in - 1, lambda place, n, x: store(G, place, first(n, x, load(G, place))))
 
 
 @inlined

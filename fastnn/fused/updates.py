@@ -7,6 +7,9 @@ stored with its old numbers there, so the same code does the end of a range as i
 
 from __future__ import annotations
 
+import functools
+import operator
+
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
@@ -16,6 +19,8 @@ from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, 
 from fastnn.optimizers import RPROP as RPROP_CLASS
 from fastnn.optimizers import SGD as SGD_CLASS
 from fastnn.optimizers import Adam, AdamW, RMSprop
+
+CHECKS = 4  # vectors that are updated side by side
 
 SGD, ADAM, ADAMW, RMSPROP, RPROP = (c.code for c in (SGD_CLASS, Adam, AdamW, RMSprop, RPROP_CLASS))
 
@@ -59,15 +64,21 @@ def _update(n_slots, step):
     def update(vectors, stride, gradient, rates, check, low, middle, high):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
 
-        def whole(k, checked):  # all lanes are weights
-            i = low + k * L
+        def whole(i, checked):  # all lanes are weights
             return vector(vectors, stride, rates, i, one, lambda old, new: new, lambda p: load(gradient, i), checked)
+
+        def several(k, checks):  # each with a check of its own, or each would wait for the last one's
+            places = [low + (k * CHECKS + j) * L for j in range(CHECKS)]
+            return [whole(i, [checked])[0] for i, checked in zip(places, checks, strict=True)]
 
         def rest(i, n, checked):
             return mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
 
+        count = (middle - low) // (CHECKS * L)
+        checks = loop(count, several, [load(check, 0)] + [zero(vectors)] * (CHECKS - 1))
+        low = low + count * CHECKS * L
         count = (middle - low) // L
-        checked = loop(count, whole, [load(check, 0)])
+        checked = loop(count, lambda k, checked: whole(low + k * L, checked), [functools.reduce(operator.add, checks)])
         store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
     @traced
