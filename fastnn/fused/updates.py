@@ -12,7 +12,7 @@ import operator
 
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import choose, loop, traced
-from fastnn.fused.model import ALPHA, DECAY, HYPER, RATE, SCALE
+from fastnn.fused.model import ALPHA, DECAY, HYPER, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
@@ -46,8 +46,8 @@ def _update(n_slots, step):
     def vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked):
         places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
         p, *slots = old = [load(vectors, place) for place in places]
-        g = fma(splat(rates, ALPHA) * is_weight, p, gradient_of(p)) * splat(rates, SCALE)
-        new = keep(old, step(p, g, slots, lambda k: splat(rates, k), is_weight))
+        g = fma(rates[ALPHA] * is_weight, p, gradient_of(p)) * rates[SCALE]
+        new = keep(old, step(p, g, slots, rates.__getitem__, is_weight))
         for place, x in zip(places, new, strict=True):
             store(vectors, place, x)
         return [fma(new[0], zero(vectors), checked[0])]
@@ -63,6 +63,7 @@ def _update(n_slots, step):
     @traced
     def update(vectors, stride, gradient, rates, check, low, middle, high):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
+        rates = _in_registers(rates)
 
         def whole(i, checked):  # all lanes are weights
             return vector(vectors, stride, rates, i, one, lambda old, new: new, lambda p: load(gradient, i), checked)
@@ -83,7 +84,7 @@ def _update(n_slots, step):
 
     @traced
     def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
-        one = like(zero(vectors), 1.0)
+        one, rates = like(zero(vectors), 1.0), _in_registers(rates)
 
         def step_of(i, n, checked):
             def gradient_of(p):
@@ -95,6 +96,11 @@ def _update(n_slots, step):
         store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
 
     return update, narrow
+
+
+def _in_registers(rates):
+    """The numbers of `rates` as vectors; read inside a loop they would be read again after every store."""
+    return [splat(rates, k) for k in range(N_RATES)]
 
 
 def flush(x):
