@@ -159,6 +159,22 @@ def _(a, sign):
     return a(a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "copysign", *args)
 
 
+@primitive
+def either(a, b):
+    """The bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
+    a, b = (v.view(np.ndarray).view(f"u{v.itemsize}") for v in (a, b))
+    return (a | b).view(f"f{a.itemsize}").view(Lanes)
+
+
+@compiled(either)
+def _(a, b):
+    def codegen(context, builder, sig, args):
+        p, q = (_bits_ir(builder, v)[0] for v in args)
+        return builder.bitcast(builder.or_(p, q), args[0].type)
+
+    return a(a, a), codegen
+
+
 # -------------------------------------------------------------------------------------------------- selections
 
 

@@ -7,20 +7,15 @@ stored with its old numbers there, so the same code does the end of a range as i
 
 from __future__ import annotations
 
-import functools
-import operator
-
 from fastnn.fused.jit import helper
 from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
-from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, sqrt, where_gt
+from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
 from fastnn.optimizers import RPROP as RPROP_CLASS
 from fastnn.optimizers import SGD as SGD_CLASS
 from fastnn.optimizers import Adam, AdamW, RMSprop
-
-CHECKS = 4  # vectors that are updated side by side
 
 SGD, ADAM, ADAMW, RMSPROP, RPROP = (c.code for c in (SGD_CLASS, Adam, AdamW, RMSprop, RPROP_CLASS))
 
@@ -39,7 +34,7 @@ def _update(n_slots, step):
     """Two update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
 
     `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
-    one vector, zero times each new parameter is added: it is NaN when one of them is not finite. The first function
+    one vector, the bits of zero times each new parameter are added: it is NaN when one of them is not finite. The first function
     takes the gradient from memory; the second one, for a small layer and a narrow block, makes it on the way.
     """
 
@@ -50,7 +45,7 @@ def _update(n_slots, step):
         new = keep(old, step(p, g, slots, rates.__getitem__, is_weight))
         for place, x in zip(places, new, strict=True):
             store(vectors, place, x)
-        return [fma(new[0], zero(vectors), checked[0])]
+        return [either(new[0] * 0.0, checked[0])]
 
     def mixed(vectors, stride, rates, i, n, middle, gradient_of, checked):  # biases, and what lies around them
         def keep(old, new):  # a store under a mask would hold up the loads of the next step
@@ -68,18 +63,11 @@ def _update(n_slots, step):
         def whole(i, checked):  # all lanes are weights
             return vector(vectors, stride, rates, i, one, lambda old, new: new, lambda p: load(gradient, i), checked)
 
-        def several(k, checks):  # each with a check of its own, or each would wait for the last one's
-            places = [low + (k * CHECKS + j) * L for j in range(CHECKS)]
-            return [whole(i, [checked])[0] for i, checked in zip(places, checks, strict=True)]
-
         def rest(i, n, checked):
             return mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
 
-        count = (middle - low) // (CHECKS * L)
-        checks = loop(count, several, [load(check, 0)] + [zero(vectors)] * (CHECKS - 1))
-        low = low + count * CHECKS * L
         count = (middle - low) // L
-        checked = loop(count, lambda k, checked: whole(low + k * L, checked), [functools.reduce(operator.add, checks)])
+        checked = loop(count, lambda k, checked: whole(low + k * L, checked), [load(check, 0)])
         store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
     @traced
