@@ -35,10 +35,19 @@ from fastnn.fused.model import (
 )
 from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
-from fastnn.fused.rows import collect, gather_inputs_of_row, gather_row, row_delta, row_gradient, row_product, spread
+from fastnn.fused.rows import (
+    collect,
+    gather_inputs_of_row,
+    gather_row,
+    outer_product,
+    row_bias_gradient,
+    row_delta,
+    row_product,
+    spread,
+)
 from fastnn.fused.shuffles import total
 from fastnn.fused.tiles import narrow_product, product, weight_gradient
-from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, narrow_update, update
+from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, narrow_update, row_update, update
 from fastnn.state import Data, Steps
 
 
@@ -145,19 +154,22 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         W, b, A = at(vectors, low), at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
         dW, db = at(gradient, low), at(gradient, middle)
-        makes_gradient = updating and first_block and width == L and n > 1 and get(layer, PAIRS) >= 0  # the update does
-        if makes_gradient:
-            if n_bias < fan_out:
-                add_sum_of_rows(delta, fan_out)
-        elif n > 1:
+        # Where it can, the update makes the gradient of the weights on its way.
+        small = updating and first_block and n > 1 and width == L and get(layer, PAIRS) >= 0
+        whole = updating and first_block and n == 1 and fan_out % L == 0
+        if small and n_bias < fan_out:
+            add_sum_of_rows(delta, fan_out)
+        if n == 1:
+            row_bias_gradient(db, delta, b, fan_out, n_bias, model.times_bias)
+            if not whole:
+                outer_product(dW, A, delta, fan_in, fan_out)
+        elif not small:
             weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
-        else:
-            row_gradient(dW, db, A, delta, b, fan_in, fan_out, n_bias, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
         if updating and rule.sequential:
-            update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient)
+            update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         if l > 0:
             under = layer_line(model, l - 1)
             slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
@@ -171,19 +183,22 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
                 row_delta(below, W, delta, fan_in, fan_out)
                 activation_delta(below, A, slopes, 1, padded(fan_in, L), code)
         if updating and not rule.sequential:
-            update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient)
+            update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         delta, below = below, delta
 
 
 @inlined
-def update_layer(scratch, model, rule, vectors, layer, A, delta, makes_gradient):
-    """A layer's update, by its gradient in `scratch.gradient` or by one that is made from A and delta on the way."""
+def update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole):
+    """A layer's update, by its gradient in `scratch.gradient` or by one that is made of A and delta on the way."""
     low, middle, high = get(layer, WEIGHT), get(layer, BIAS), get(layer, END)
     rates, check = scratch.rates, scratch.check
-    if makes_gradient:
+    if small:
         pairs = at(model.pairs, get(layer, PAIRS))
         narrow_update(vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high, rule)
     else:
+        if whole:
+            row_update(vectors, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT), rule)
+            low = middle
         update(vectors, scratch.gradient, rates, check, low, middle, high, rule)
 
 

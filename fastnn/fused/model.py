@@ -43,7 +43,7 @@ class Model(NamedTuple):
     where its update ends; activation code; first row of the input and output panels in `Scratch.activations`; where its
     pairs begin, or -1."""
     pairs: NDArray[np.int64]
-    """(any,): for each number of a small layer, where the rows of its product begin in A and D, panels of one vector."""
+    """(any,): for each number of a small layer, where the rows of its product begin in A and D, if these are narrow."""
     n_layers: int
     n_params: int
     n_outputs: int

@@ -9,7 +9,7 @@ feature, up to the end of its vector, is of no meaning.
 from __future__ import annotations
 
 from fastnn.fused.jit import inlined
-from fastnn.fused.lowering import loop, traced
+from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.places import get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import turned
 from fastnn.fused.simd import first, fma, like
@@ -82,7 +82,8 @@ def collect(row, panel, n):
 
 
 @traced
-def _outer(G, a, d, fan_in, fan_out):
+def outer_product(G, a, d, fan_in, fan_out):
+    """``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row."""
     L, nothing = lanes_of(G), zero(G)
     whole = fan_out // L
 
@@ -110,9 +111,8 @@ def _outer(G, a, d, fan_in, fan_out):
 
 
 @inlined
-def row_gradient(G, db, a, d, b, fan_in, fan_out, n_bias, times_bias):
-    """``G[i, o] = a[i] * d[o]``, ``db[o] = d[o]`` or their sum: `weight_gradient` and `bias_gradient` for one row."""
-    _outer(G, a, d, fan_in, fan_out)
+def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
+    """``db[o] = d[o]`` or their sum: `bias_gradient` for one row."""
     for o in range(n_bias):
         db_o = get(d, o)
         if n_bias != fan_out:
@@ -133,13 +133,18 @@ def row_delta(below, W, d, fan_in, fan_out):
     def rows(i, _):
         def block(o, n, sums):
             columns = turned([load(W, (i * L + j) * fan_out + o) for j in range(L)])
-            for j in range(n):
-                sums = [fma(columns[j], splat(d, o + j), sums[0])]
+            for j, column in enumerate(columns):
+                sums = choose(  # where j < n
+                    n // (j + 1),
+                    lambda j=j, column=column, s=sums[0]: [fma(column, splat(d, o + j), s)],
+                    lambda s=sums[0]: [s],
+                )
             return sums
 
         whole = fan_out // L
         sums = loop(whole, lambda k, sums: block(k * L, L, sums), [nothing])
-        sums = loop(fan_out - whole * L, lambda k, sums: block(whole * L + k, 1, sums), sums)
+        left = fan_out - whole * L
+        sums = choose(left, lambda: block(whole * L, left, sums), lambda: sums)
         store(below, i * L, sums[0])
         return ()
 

@@ -31,11 +31,12 @@ def _walk(low, high, lanes, step, state=()):
 
 
 def _update(n_slots, step):
-    """Two update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
+    """The update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
 
     `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
-    one vector, the bits of zero times each new parameter are added: it is NaN when one of them is not finite. The first function
-    takes the gradient from memory; the second one, for a small layer and a narrow block, makes it on the way.
+    one vector, the bits of zero times each new parameter are added: it is NaN when one of them is not finite. `update`
+    takes the gradient from memory. The others make it on the way: `narrow` of a small layer from a block of one vector,
+    `row` of the weights of a layer of whole vectors from a block of one row.
     """
 
     def vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked):
@@ -83,7 +84,25 @@ def _update(n_slots, step):
 
         store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
 
-    return update, narrow
+    @traced
+    def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out):
+        L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
+
+        def weights_of(i, checked):
+            a_i = splat(a, i)
+
+            def whole(v, checked):
+                def gradient_of(p):
+                    return fma(a_i, load(d, v * L), zero(vectors))
+
+                place = low + i * fan_out + v * L
+                return vector(vectors, stride, rates, place, one, lambda old, new: new, gradient_of, checked)
+
+            return loop(fan_out // L, whole, checked)
+
+        store(check, 0, loop(fan_in, weights_of, [load(check, 0)])[0])
+
+    return update, narrow, row
 
 
 def _in_registers(rates):
@@ -149,12 +168,12 @@ def rprop(p, g, slots, rate, is_weight):
     return [p - step, g, size]
 
 
-_plain_sgd, _narrow_plain_sgd = _update(0, plain_sgd)
-_momentum_sgd, _narrow_momentum_sgd = _update(1, momentum_sgd)
-_adam, _narrow_adam = _update(2, adam)
-_adamw, _narrow_adamw = _update(2, adamw)
-_rmsprop, _narrow_rmsprop = _update(1, rmsprop)
-_rprop, _narrow_rprop = _update(2, rprop)
+_plain_sgd, _narrow_plain_sgd, _row_plain_sgd = _update(0, plain_sgd)
+_momentum_sgd, _narrow_momentum_sgd, _row_momentum_sgd = _update(1, momentum_sgd)
+_adam, _narrow_adam, _row_adam = _update(2, adam)
+_adamw, _narrow_adamw, _row_adamw = _update(2, adamw)
+_rmsprop, _narrow_rmsprop, _row_rmsprop = _update(1, rmsprop)
+_rprop, _narrow_rprop, _row_rprop = _update(2, rprop)
 
 
 @helper
@@ -191,6 +210,24 @@ def narrow_update(vectors, A, D, pairs, times_bias, rates, check, low, middle, h
         _narrow_rmsprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
     elif rule.code == RPROP:
         _narrow_rprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+
+
+@helper
+def row_update(vectors, a, d, rates, check, low, fan_in, fan_out, rule):
+    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``."""
+    stride = rule.stride
+    if rule.code == SGD and rule.n_slots == 0:
+        _row_plain_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    elif rule.code == SGD:
+        _row_momentum_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    elif rule.code == ADAM:
+        _row_adam(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    elif rule.code == ADAMW:
+        _row_adamw(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    elif rule.code == RMSPROP:
+        _row_rmsprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    elif rule.code == RPROP:
+        _row_rprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
 
 
 @traced
