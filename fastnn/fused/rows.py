@@ -81,9 +81,16 @@ def collect(row, panel, n):
         put(row, o, get(panel, o * lanes(panel)))
 
 
-@traced
+@inlined
 def outer_product(G, a, d, fan_in, fan_out):
     """``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row."""
+    L = lanes(G)
+    reaching_beyond = (L + fan_out - 1) // fan_out  # rows whose last vector may end behind G
+    _outer_product(G, a, d, max(0, fan_in - reaching_beyond), fan_in, fan_out)
+
+
+@traced
+def _outer_product(G, a, d, inside, fan_in, fan_out):
     L, nothing = lanes_of(G), zero(G)
     whole = fan_out // L
 
@@ -106,8 +113,12 @@ def outer_product(G, a, d, fan_in, fan_out):
 
     # What a row's last vector writes into the next row is overwritten there: to load it, and keep it, would wait for
     # stores that are still on their way.
-    loop(fan_in - 1, lambda i, _: row(i, lambda place, n, x: store(G, place, x)))
-    row(fan_in - 1, lambda place, n, x: store(G, place, first(n, x, load(G, place))))
+    loop(inside, lambda i, _: row(i, lambda place, n, x: store(G, place, x)))
+
+    def blend(place, n, x):
+        store(G, place, first(n, x, load(G, place)))
+
+    loop(fan_in - inside, lambda i, _: row(inside + i, blend))
 
 
 @inlined
