@@ -112,7 +112,7 @@ def forward(scratch, model, params, width, n):
             narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in)
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         elif n > 1:
-            product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width)
+            product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width, scratch.packed)
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         else:
             row_product(Z, W, A, bias, bias_step, fan_in, fan_out)
@@ -164,7 +164,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
             if not whole:
                 outer_product(dW, A, delta, fan_in, fan_out)
         elif not small:
-            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
+            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
@@ -177,7 +177,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
                 narrow_product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out)
                 activation_delta(below, A, slopes, fan_in, width, code)
             elif n > 1:
-                product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width)
+                product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width, scratch.packed)
                 activation_delta(below, A, slopes, fan_in, width, code)
             else:
                 row_delta(below, W, delta, fan_in, fan_out)

@@ -28,6 +28,9 @@ from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
+SUM_BLOCK = 512
+"""Terms of a sum that a product goes through at a time, so that they stay in the cache."""
+
 # columns of Model.layers
 FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, END, ACTIVATION, INPUT, OUTPUT, PAIRS, N_COLUMNS = range(11)
 
@@ -92,6 +95,7 @@ class Scratch(NamedTuple):
         NDArray  # (largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows
     )
     delta_below: NDArray  # the same shape: delta of the layer below; the two change places
+    packed: NDArray  # (SUM_BLOCK, one vector): a strip of the weights of a wide layer
     turned: NDArray  # (width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient
     gradient: NDArray  # (padded n_params,)
     block_gradient: NDArray  # the same, of one block; one vector where a batch is one block
@@ -161,6 +165,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "weight": width,
         "delta": (max(network.sizes) + 1) * width,
         "delta_below": (max(network.sizes) + 1) * width,
+        "packed": SUM_BLOCK * lanes,
         "turned": max(network.sizes) * width,
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fastnn.fused.jit import cpu_has, helper, inlined
 from fastnn.fused.lowering import choose, loop, traced
+from fastnn.fused.model import SUM_BLOCK
 from fastnn.fused.places import at, lanes, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import store_totals, turned
 from fastnn.fused.simd import fma
@@ -21,7 +22,7 @@ PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 INNER_TILES = (4, 2, 1)
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
-SUM_BLOCK = 512  # rows of the panel that a product goes through at a time, so that they stay in the cache
+PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 
 
 def sweep(n, sizes, body):
@@ -87,16 +88,37 @@ def narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     sweep(M, NARROW_TILES, tile)
 
 
+@traced
+def _pack(P, W, col, K):
+    L = lanes_of(P)
+
+    def line(k, _):
+        store(P, k * L, load(W, k * col))
+        return ()
+
+    loop(K, line)
+
+
 @helper
-def product(Z, W, row, col, A, bias, bias_step, M, K, width):
+def product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
     """``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]`` for m < M, k < K.
 
     Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
-    its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned.
+    its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned. But where the numbers
+    of a column lie so far apart that a cache cannot hold them together, a strip of W goes to `packed` (SUM_BLOCK, one
+    vector) first.
     """
-    begun = 0
+    L, begun = lanes(Z), 0
     for k in range(0, K, SUM_BLOCK):
-        _product(Z, at(W, k * col), row, col, at(A, k * width), bias, bias_step, M, min(SUM_BLOCK, K - k), width, begun)
+        n = min(SUM_BLOCK, K - k)
+        Wk, Ak = at(W, k * col), at(A, k * width)
+        if row == 1 and col >= PACK_FROM * L and width >= PACK_FROM * L // 8:
+            for m in range(0, M, L):
+                _pack(packed, at(Wk, m), col, n)
+                Zm, rows = at(Z, m * width), min(L, M - m)
+                _product(Zm, packed, 1, L, Ak, at(bias, m * bias_step), bias_step, rows, n, width, begun)
+        else:
+            _product(Z, Wk, row, col, Ak, bias, bias_step, M, n, width, begun)
         begun = 1
 
 
@@ -142,7 +164,7 @@ def turn(T, D, n, width):
 
 
 @inlined
-def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
+def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
 
     Where a row of G is whole vectors and there are enough rows to repay the turning of D into T (width, fan_out), this
@@ -151,6 +173,6 @@ def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
     """
     if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
         turn(T, D, fan_out, width)
-        product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out)
+        product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out, packed)
     else:
         _inner_product(G, A, D, fan_in, fan_out, width)
