@@ -46,7 +46,7 @@ from fastnn.fused.rows import (
     spread,
 )
 from fastnn.fused.shuffles import total
-from fastnn.fused.tiles import narrow_product, product, weight_gradient
+from fastnn.fused.tiles import product, weight_gradient
 from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, narrow_update, row_update, update
 from fastnn.state import Data, Steps
 
@@ -108,10 +108,7 @@ def forward(scratch, model, params, width, n):
         W, slopes = at(params, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
         bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros
         bias_step = 1 if n_bias == fan_out else 0
-        if width == L and n > 1:
-            narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in)
-            activate(Z, slopes, scratch.weight, fan_out, width, code)
-        elif n > 1:
+        if n > 1:
             product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width, scratch.packed)
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         else:
@@ -173,10 +170,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         if l > 0:
             under = layer_line(model, l - 1)
             slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
-            if width == L and n > 1:
-                narrow_product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out)
-                activation_delta(below, A, slopes, fan_in, width, code)
-            elif n > 1:
+            if n > 1:
                 product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width, scratch.packed)
                 activation_delta(below, A, slopes, fan_in, width, code)
             else:

@@ -78,7 +78,7 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
 
 
 @traced
-def narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
+def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     L = lanes_of(Z)
 
     def tile(m, rows):
@@ -99,7 +99,7 @@ def _pack(P, W, col, K):
     loop(K, line)
 
 
-@helper
+@inlined
 def product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
     """``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]`` for m < M, k < K.
 
@@ -108,6 +108,14 @@ def product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
     of a column lie so far apart that a cache cannot hold them together, a strip of W goes to `packed` (SUM_BLOCK, one
     vector) first.
     """
+    if width == lanes(Z):
+        _narrow_product(Z, W, row, col, A, bias, bias_step, M, K)
+    else:
+        _wide_product(Z, W, row, col, A, bias, bias_step, M, K, width, packed)
+
+
+@helper
+def _wide_product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
     L, begun = lanes(Z), 0
     for k in range(0, K, SUM_BLOCK):
         n = min(SUM_BLOCK, K - k)
@@ -173,6 +181,6 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     """
     if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
         turn(T, D, fan_out, width)
-        product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out, packed)
+        _wide_product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out, packed)
     else:
         _inner_product(G, A, D, fan_in, fan_out, width)
