@@ -61,14 +61,19 @@ class RowPlan:
         self.batch = batch
         self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
-        self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))  # start, stop of full batches, kept for reuse
+        # Kept for reuse, for fresh memory costs as much as many a step: start and stop of full batches, losses.
+        self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._loss = np.zeros(0)
 
     def steps_until(self, n_epochs: int) -> int:
         """Steps until so many epochs have ended, the current one the first."""
         return n_epochs * self.steps_per_epoch - self.batch
 
     def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
-        """The next steps, as many as there are learning rates; `commit` says how many of them were done."""
+        """The next steps, as many as there are learning rates; `commit` says how many of them were done.
+
+        Their losses are the caller's until the next draw.
+        """
         n_steps = len(learning_rate)
         n_epochs = -(-(self.batch + n_steps) // self.steps_per_epoch)
         rows = self._shuffled(n_epochs)
@@ -82,7 +87,11 @@ class RowPlan:
             if self.shuffle:  # each epoch has its own stretch of `rows`
                 start += epoch * self.n_rows
                 stop += epoch * self.n_rows
-        return Steps(rows, start, stop, learning_rate, np.zeros(n_steps))
+        if len(self._loss) < n_steps:
+            self._loss = np.empty(n_steps)
+        loss = self._loss[:n_steps]
+        loss[:] = 0
+        return Steps(rows, start, stop, learning_rate, loss)
 
     def commit(self, n_steps: int) -> None:
         """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
@@ -169,6 +178,32 @@ class EpochLoss:
             loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
             row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
             return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
+
+
+class Record:
+    """Numbers that come in chunks, in one array. Memory is asked for ahead, which costs nothing until it is used."""
+
+    FIRST = 1 << 20
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._room = np.empty(min(most, self.FIRST))
+        self.n = 0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Copy some numbers behind the others."""
+        end = self.n + len(values)
+        if end > len(self._room):
+            longer = np.empty(min(self._most, 2 * end))
+            longer[: self.n] = self._room[: self.n]
+            self._room = longer
+        self._room[self.n : end] = values
+        self.n = end
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What has been added, a view; its numbers do not change."""
+        return self._room[: self.n]
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.plan import EpochLoss, Pace, RowPlan, first_steps
+from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
 from fastnn.state import Data, TrainingState
@@ -55,7 +55,7 @@ class Run:
         self.rule_on = "loss" if problem.validation is None else "validation"
         if self.rule is not None and counters.get("rule_on") == self.rule_on:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
-        self.losses: list[Array] = []
+        self.losses = Record(n_epochs)
         self.validation_losses: list[float] = []
         self.scored = problem.validation is not None or stop.restore_best
 
@@ -91,7 +91,7 @@ class Run:
                 raise RuntimeError(f"back end {backend.name!r} did not repeat its own steps")
         self.plan.commit(n_wanted)
         self.epoch_loss.partial = partial
-        self.losses.append(losses)
+        self.losses.add(losses)
         self.n_done += len(losses)
         self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
         return len(losses)
@@ -131,7 +131,7 @@ class Run:
                 raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
             return self.result("running")
 
-        last = next((losses[-1] for losses in reversed(self.losses) if len(losses)), math.nan)
+        last = self.losses.values[-1] if self.losses.n else math.nan
         return Progress(
             epoch=self.n_done,
             n_epochs=self.n_epochs,
@@ -165,7 +165,7 @@ class Run:
         params = self.best_params if stop.restore_best and self.best_params is not None else state.params
         params = params.copy()
         params.flags.writeable = False
-        loss = np.concatenate([np.zeros(0), *self.losses])
+        loss = self.losses.values.copy() if reason == "running" else self.losses.values
         history = History(loss, np.array(self.validation_losses, np.float64), time.perf_counter() - self.started)
         return TrainingResult(network, params, state, history, reason, backend)
 
