@@ -13,10 +13,11 @@ import pytest
 from fastnn.fused import tiles
 from fastnn.fused.lowering import choose, loop, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
-from fastnn.fused.shuffles import total, turned
+from fastnn.fused.shuffles import total, totals, turned
 from fastnn.fused.simd import (
     Lanes,
     copysign,
+    either,
     exponent,
     first,
     fma,
@@ -88,6 +89,7 @@ PRIMITIVES = {
     "copysign": lambda a, b, c, x, places, n: copysign(a, b),
     "where_gt": lambda a, b, c, x, places, n: where_gt(a, b, c, a),
     "maximum": lambda a, b, c, x, places, n: maximum(a, b),
+    "either": lambda a, b, c, x, places, n: either(a * 0.0, b * 0.0),
     "first": lambda a, b, c, x, places, n: first(n, a, b),
     "first of none": lambda a, b, c, x, places, n: first(n - 9, a, b),
     "first of all": lambda a, b, c, x, places, n: first(n + 16, a, b),
@@ -97,6 +99,7 @@ PRIMITIVES = {
     "exponent": lambda a, b, c, x, places, n: exponent(a),
     "is_double": lambda a, b, c, x, places, n: like(a, 2.0 if is_double(a) else 1.0),
     "total": lambda a, b, c, x, places, n: like(a, total(a)),
+    "totals": lambda a, b, c, x, places, n: totals(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
     "turned": lambda a, b, c, x, places, n: functools.reduce(where_gt_sum, turned(([a, b, c, -a] * 4)[: lanes_of(x)])),
     "load anywhere": lambda a, b, c, x, places, n: load(at(x, n), 1),
     "get": lambda a, b, c, x, places, n: like(a, get(x, n)),
@@ -233,14 +236,20 @@ def chain(weights, panel, begin):
     return begin.view(np.ndarray)
 
 
+PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, tiles.SUM_BLOCK + 1, 1), (261, 3, 2), (131, 5, 2)]
+
+
 @compiled
-@pytest.mark.parametrize(("M", "K", "vectors"), [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, tiles.SUM_BLOCK + 1, 1)])
+@pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
 def test_product(M, K, vectors, dtype):
-    """One chain of fma a result, whatever tile it falls into."""
-    width = vectors * lanes(np.empty(0, dtype))
+    """One chain of fma a result, whatever tile it falls into, and whether a strip of W is packed before."""
+    L = lanes(np.empty(0, dtype))
+    width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
-    Z = np.zeros((M, width), dtype)
-    tiles.product(Z.reshape(-1), W.reshape(-1), 1, M, A.reshape(-1), bias, 1, M, K, width)
+    Z, packed, padded = np.zeros((M, width), dtype), np.zeros(tiles.SUM_BLOCK * L, dtype), np.zeros(K * M + L, dtype)
+    padded[: K * M] = W.reshape(-1)
+    tiles.product(Z.reshape(-1), padded, 1, M, A.reshape(-1), bias, 1, M, K, width, packed)
+    assert packed.any() == (M >= tiles.PACK_FROM * L and width >= tiles.PACK_FROM * L // 8)
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
 
 
@@ -252,7 +261,7 @@ def test_weight_gradient(fan_in, fan_out, dtype):
     L = lanes(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
-    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype)))
+    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(tiles.SUM_BLOCK * L, dtype)))
     tiles.weight_gradient(*arrays, fan_in, fan_out, 3 * L)
     if fan_in >= tiles.TURN_FROM and fan_out % L == 0:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
