@@ -1,0 +1,98 @@
+"""Where a training's time goes: ``python -m benchmarks.hotspots`` (Linux, with the ``perf`` command).
+
+Each workload trains in a process of its own that is sampled 4,000 times a second. The process tells perf where the
+functions of its kernel are; what is put in place there, such as gathering rows, the gradients of narrow layers and the
+bookkeeping of a step, counts as the kernel itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PARTS = {
+    "products": r"_wide_product",
+    "activations": r"activate|activation_delta",
+    "loss": r"output_loss",
+    "update": r"update",
+    "kernel itself": r"train_steps",
+}
+WORKLOADS = ("seed", "iris", "digits", "online", "tab", "mnist", "big")
+SECONDS = 2.0
+
+
+def functions(code: bytes) -> dict[str, tuple[int, int]]:
+    """{name: (place in the code, size)} of the functions of an ELF object file of 64 bits, little end first."""
+    (start,), (n,) = struct.unpack_from("<Q", code, 40), struct.unpack_from("<H", code, 60)
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + 64 * k) for k in range(n)]
+    found = {}
+    for _, kind, _, _, offset, size, link, _, _, _ in sections:
+        if kind == 2:  # the table of symbols; `link` is the section of their names
+            names = sections[link][4]
+            for at in range(offset, offset + size, 24):
+                name, info, _, _, value, length = struct.unpack_from("<IBBHQQ", code, at)
+                if info & 15 == 2:
+                    found[code[names + name : code.index(b"\0", names + name)].decode()] = value, length
+    return found
+
+
+def child(workload_name: str) -> None:
+    """Train for some seconds, and leave a map of the kernel's functions for perf."""
+    from fastnn import train, workloads
+    from fastnn.fused import cache, entries
+
+    workload = workloads.load(workload_name)
+    data = (workload.network, workload.X, workload.Y)
+    options = workload.train_options | {"epochs": 1, "seed": 0}
+    train(*data, **options)
+    header, _, code = cache.load(f"train_steps.{workload.dtype.name}").partition(b"\n")
+    symbol = json.loads(header)[0]
+    found = functions(code)
+    base = entries._engine().get_function_address(symbol) - found[symbol][0]
+    lines = [f"{base + place:x} {size:x} {name}\n" for name, (place, size) in found.items()]
+    pathlib.Path(f"/tmp/perf-{os.getpid()}.map").write_text("".join(lines))
+    epochs, stop = 1, time.perf_counter() + SECONDS
+    while time.perf_counter() < stop:
+        train(*data, **options | {"epochs": epochs})
+        epochs = min(2 * epochs, 10**5)
+
+
+def profile(workload: str) -> dict[str, float]:
+    """{part: share of the samples within the kernel}"""
+    with tempfile.TemporaryDirectory() as folder:
+        data = f"{folder}/perf.data"
+        command = [sys.executable, "-m", "benchmarks.hotspots", "--child", workload]
+        subprocess.run(["perf", "record", "-q", "-F", "4000", "-o", data, *command], check=True)
+        report = ["perf", "report", "-i", data, "--stdio", "-q", "--sort", "symbol", "-F", "sample,symbol"]
+        text = subprocess.run(report, check=True, capture_output=True, text=True).stdout
+    samples = dict.fromkeys(PARTS, 0)
+    for count, name in re.findall(r"^\s*(\d+)\s+\[\.\] (_ZN6fastnn\S+)", text, re.M):
+        part = next(part for part, pattern in PARTS.items() if re.search(pattern, name))
+        samples[part] += int(count)
+    return {part: n / sum(samples.values()) for part, n in samples.items()}
+
+
+def table(found: dict[str, dict[str, float]]) -> str:
+    """In Markdown."""
+    lines = [f"| workload | {' | '.join(PARTS)} |", "|---" * (1 + len(PARTS)) + "|"]
+    for workload, shares in found.items():
+        lines.append(f"| `{workload}` | {' | '.join(f'{shares[part]:.0%}' for part in PARTS)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(options.child)
+    else:
+        print(table({workload: profile(workload) for workload in WORKLOADS}))
