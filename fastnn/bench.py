@@ -279,7 +279,7 @@ def compile_seconds(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
 
-    Where there is something to compile, Numba has been imported before the clock starts; else it is not imported at all.
+    Where there is something to compile, Numba has been imported before the clock starts; else it is never imported.
 
     Returns
     -------

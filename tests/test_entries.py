@@ -220,6 +220,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     assert {name.partition("(")[0] for name in checked if "(" in name} == set(ENTRIES)
 
 
+@pytest.mark.nojit
 def test_what_is_prepared_once_is_what_is_packed_each_time(dtype):
     network = Network((3, 4, 2))
     for value in (describe(network, np.dtype(dtype)), make_scratch(network, np.dtype(dtype), 5, 5)):

@@ -102,6 +102,7 @@ def _engine():
         from numba.core.registry import cpu_target
 
         cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
