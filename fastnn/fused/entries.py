@@ -105,5 +105,5 @@ def _engine():
     llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
