@@ -6,6 +6,7 @@ work before Numba would have been imported.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import json
@@ -59,9 +60,7 @@ def _machine_code(name, dtype):
     content = cache.load(title)
     found_in_cache[title] = content is not None
     if content is None:
-        from fastnn.fused.compiling import compile_entry
-
-        content = compile_entry(name, dtype)
+        content = _compiler()(name, dtype)
         cache.save(title, content)
     header, _, code = content.partition(b"\n")
     symbol, result, *arguments = json.loads(header)
@@ -69,6 +68,21 @@ def _machine_code(name, dtype):
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
+
+
+def _compiler():
+    """`compile_entry`. Numba is imported in a thread of its own, which no Ctrl-C stops: half of it is of no use."""
+    importing = threading.Thread(target=_import_compiling)
+    importing.start()
+    importing.join()
+    from fastnn.fused.compiling import compile_entry
+
+    return compile_entry
+
+
+def _import_compiling():
+    with contextlib.suppress(Exception):  # it is raised where it is imported again
+        import fastnn.fused.compiling  # noqa: F401
 
 
 _PACKED = {int, float, bytes}  # as pack leaves them
