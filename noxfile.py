@@ -3,7 +3,6 @@
 import itertools
 import os
 import pathlib
-import tempfile
 
 import nox
 from packaging.requirements import Requirement
@@ -14,7 +13,6 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-TRAINING_TESTS = [f"tests/test_{name}.py" for name in ("bits", "equality", "input", "primitives", "training")]
 LOWEST_PYTHON = PROJECT["project"]["requires-python"].removeprefix(">=")
 
 # An older wheel rather than a compiler: Numba's newest version has no wheel for Intel Macs.
@@ -68,15 +66,6 @@ def nojit(session):
     coverage, config = ("python", "-m", "coverage"), "--rcfile=tests/nojit.coveragerc"
     session.run(*coverage, "run", config, "-m", "pytest", "-m", "nojit", *session.posargs, env=environment)
     session.run(*coverage, "report", config, env=environment)  # fails below 95 %
-
-
-@nox.session
-def boundscheck(session):
-    """Run the tests that train with every index of the compiled code checked."""
-    session.install("-e.[all]", *group("test"))
-    with tempfile.TemporaryDirectory() as cache:  # a fresh one: machine code without checks is of no use here
-        environment = {"NUMBA_BOUNDSCHECK": "1", "FASTNN_CACHE_DIR": cache}
-        run_tests(session, *TRAINING_TESTS, "-k", "not cache and not process", env=environment)
 
 
 @nox.session

@@ -48,7 +48,7 @@ def _numpy() -> Backend:
 
 
 def _numba() -> Backend:
-    from fastnn.fused.backend import NumbaBackend  # imports numba, which takes a while
+    from fastnn.fused.backend import NumbaBackend  # imports llvmlite, which takes a while
 
     return NumbaBackend()
 

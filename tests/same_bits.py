@@ -202,13 +202,13 @@ def vector_registers(assembly):
     return {**counts, "v": len(re.findall(r"\bv\d+\.[248]", assembly))}
 
 
-def compiled_code():
-    """What the kernel was compiled to in this process."""
-    from fastnn.fused import jit, kernels
+def compiled_code(dtypes):
+    """What the kernel is compiled to by the Numba of this process, whether or not it ran from the disk cache."""
+    from fastnn.fused import compiling, jit
 
     _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
-    assembly = "\n".join(kernels.train_steps.inspect_asm().values())
-    assert assembly, "nothing was compiled"
+    overloads = [compiling.compiled_entry("train_steps", np.dtype(dtype))[0] for dtype in dtypes]
+    assembly = "\n".join(overload.library.get_asm_str() for overload in overloads)
     return {
         "cpu": cpu,
         "features": len(features.split(",")) if features else 0,
@@ -222,7 +222,7 @@ def compiled_code():
 
 def report(names, few):
     """Hashes, seconds to compile, and what was compiled."""
-    import numba
+    from fastnn.fused.entries import IN_PYTHON
 
     seconds = {}
     for dtype in dict.fromkeys(RUNS[name].dtype for name in names):
@@ -232,13 +232,13 @@ def report(names, few):
     found = {"first steps": hashes(names, FEW)}
     if not few:
         found["all steps"] = hashes(names)
-    code = {} if numba.config.DISABLE_JIT else compiled_code()
+    code = {} if IN_PYTHON else compiled_code(seconds)
     return {**found, "seconds to compile": seconds, "code": code}
 
 
 def write(again):
     """Renew hashes.json from this machine, where the kernel's bits have changed on purpose."""
-    from fastnn.fused.jit import KERNEL_REVISION
+    from fastnn.fused.cache import KERNEL_REVISION
 
     changelog = FOLDER.parent.joinpath("CHANGELOG.md").read_text("utf-8")
     if not re.search(rf"\bKERNEL_REVISION {KERNEL_REVISION}\b", changelog):
@@ -251,7 +251,7 @@ def write(again):
     if changed and old["revision"] == KERNEL_REVISION and not again:
         sys.exit(
             f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: {', '.join(changed)}. If the bits "
-            "are to change, raise KERNEL_REVISION in fastnn/fused/jit.py and give it a line in CHANGELOG.md; --again "
+            "are to change, raise KERNEL_REVISION in fastnn/fused/cache.py and give it a line in CHANGELOG.md; --again "
             "writes them under the old number, which is right only for a revision that no release has."
         )
     HASHES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

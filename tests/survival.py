@@ -18,15 +18,17 @@ HERE = pathlib.Path(__file__).parent
 
 
 def environment(**variables):
-    """This process' environment, with the package that is under test and these helpers on the path."""
+    """This process' environment, with the package that is under test and these helpers on the path; None unsets one."""
     path = os.pathsep.join([str(pathlib.Path(fastnn.__file__).parents[1]), str(HERE)])
-    return {**os.environ, "PYTHONPATH": path, **{name: str(value) for name, value in variables.items()}}
+    changed = {**os.environ, "PYTHONPATH": path, **variables}
+    return {name: str(value) for name, value in changed.items() if value is not None}
 
 
-def python(code, *arguments, **variables):
+def python(code, *arguments, cwd=None, **variables):
     """What a fresh interpreter prints, line by line; it must end by itself, and well."""
     command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=environment(**variables))
+    options = {"capture_output": True, "text": True, "timeout": TIMEOUT, "cwd": cwd}
+    run = subprocess.run(command, env=environment(**variables), **options)
     assert run.returncode == 0, run.stderr
     return run.stdout.splitlines()
 

@@ -145,6 +145,7 @@ def test_asv_knows_every_workload(suite):
 def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
     filled = types.SimpleNamespace(run=lambda *_, **__: None)  # the warm cache: seconds of compilation
     monkeypatch.setattr(suite["start"], "subprocess", filled)
+    assert "import numba" not in suite["start"].PREPARE  # which a process that finds its kernels does not need
     for cls in (suite["start"].Import, suite["start"].Cold, suite["start"].Warm):
         for values in itertools.product(*getattr(cls, "params", [])):
             benchmark = cls()
@@ -163,7 +164,7 @@ def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
 def test_asv_benchmarks_have_versions(suite):
     """Or an edit of the source would drop the history."""
     for module in ("train", "predict", "start"):
-        assert all(cls.version == "1" for cls in classes(suite[module]))
+        assert all(cls.version.isdigit() for cls in classes(suite[module]))
 
 
 def test_asv_times_no_wrong_answer(suite, monkeypatch):

@@ -5,22 +5,25 @@ the package rests on, so that a version of Numba that moved one of them fails he
 """
 
 import importlib
-import inspect
+import json
 import math
+import pathlib
 import re
+import struct
 import tracemalloc
 
 import llvmlite.binding as llvm
-import numba.core.dispatcher
+import numba
 import numpy as np
 import pytest
 import same_bits
-from numba import njit
+from numba import njit, types
+from numba.core import callconv
 from numba.core.runtime import rtsys
 from same_bits import RUNS
 
 from fastnn.backends import get_backend
-from fastnn.fused import jit, kernels, lowering
+from fastnn.fused import cache, compiling, jit, kernels, lowering
 from fastnn.fused.simd import Vec
 from fastnn.state import Data, Steps, TrainingState
 
@@ -57,13 +60,10 @@ def code_of(dispatcher, signature):
 
 @pytest.fixture(scope="module", params=["float64", "float32"])
 def kernel(request):
-    """train_steps of one dtype, compiled anew: Numba does not show code that comes from the disk cache."""
-    same_bits.train(RUNS[f"seed {request.param}"], 1)
-    element = numba.from_dtype(np.dtype(request.param))
-    (signature,) = [s for s in kernels.train_steps.signatures if s[0].dtype == element]
-    dispatcher = jit.helper(kernels.train_steps.py_func)
-    dispatcher.compile(signature)
-    return *code_of(dispatcher, signature), Vec(element).lanes
+    """train_steps of one dtype, compiled in this process: what comes from the disk cache is machine code only."""
+    _, signature = compiling.compiled_entry("train_steps", np.dtype(request.param))
+    lanes = Vec(numba.from_dtype(np.dtype(request.param))).lanes
+    return *code_of(kernels.train_steps, signature.args), lanes
 
 
 HAS_FMA = any(llvm.get_host_cpu_features().get(feature) for feature in ("fma", "neon"))
@@ -83,17 +83,48 @@ def test_kernel_works_on_whole_vectors(kernel):
     bodies = re.findall(r"^define [^\n]*@(_ZN6fastnn\w+)[^\n]*\{\n(.*?)^\}", ir, re.M | re.S)
     assert any("train_steps" in name for name, _ in bodies)
     called = {name for _, body in bodies for name in re.findall(r"\bcall\b[^@\n]*@([\w.]+)", body)}
-    assert {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))} <= {
-        "sqrt",  # an instruction in the assembly
-        "NRT_decref",
-        "NRT_incref",
-    }
+    others = {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))}
+    assert others <= {"sqrt"}  # an instruction in the assembly
     assert sum(same_bits.vector_registers(assembly).values()) > 1000
 
 
-def test_only_one_signature_a_dtype(kernel):
-    found = [s[0].dtype for s in kernels.train_steps.signatures]
-    assert len(found) == len(set(found))
+ENTRIES = ("train_steps", "loss_and_gradient", "predict")
+C_FUNCTIONS = {"memset", "memcpy", "memmove"} | (set() if HAS_FMA else {"fma", "fmaf"})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
+    """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the process."""
+    overload, _ = compiling.compiled_entry(name, np.dtype(dtype))
+    module = llvm.parse_assembly(overload.library.get_llvm_str())
+    declared = {f.name for f in module.functions if f.is_declaration} - {"sqrt"}
+    assert {f for f in declared if not f.startswith("llvm.")} == set()
+    assert "inttoptr" not in overload.library.get_llvm_str(), "an address in this process"
+    header, _, code = compiling.compile_entry(name, np.dtype(dtype)).partition(b"\n")
+    if code.startswith(b"\x7fELF"):
+        defined, undefined = elf_symbols(code)
+        assert json.loads(header)[0] in defined
+        assert undefined <= C_FUNCTIONS
+
+
+def elf_symbols(code):
+    """The names of an ELF file's symbols for 64 bits, little-endian: those that it defines, and those that it needs."""
+    start, entry_size, n_sections = struct.unpack_from("<Q10xHH", code, 40)
+    found = (set(), set())
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + k * entry_size) for k in range(n_sections)]
+    for _, kind, _, _, offset, size, link, _, _, _ in sections:
+        if kind == SYMBOL_TABLE:
+            names_at = sections[link][4]
+            for place in range(offset, offset + size, 24):
+                name, _, _, section = struct.unpack_from("<IBBH", code, place)
+                text = code[names_at + name : code.index(b"\0", names_at + name)].decode()
+                found[section == 0].add(text)
+    found[1].discard("")
+    return found
+
+
+SYMBOL_TABLE = 2  # SHT_SYMTAB
 
 
 # -- each of these breaks one of the rules
@@ -184,15 +215,12 @@ def test_no_memory_grows_over_100_000_steps():
 @pytest.mark.parametrize(
     ("module", "name", "user"),
     [
-        ("numba.core.caching", "CompileResultCacheImpl._locator_classes", "jit.py, the disk cache"),
-        ("numba.core.caching", "FunctionCache._impl_class", "jit.py, the disk cache"),
-        ("numba.core.caching", "FunctionCache.load_overload", "jit.py, the disk cache"),
-        ("numba.core.caching", "FunctionCache.save_overload", "jit.py, the disk cache"),
-        ("numba.core.caching", "FunctionCache.flush", "jit.py, the disk cache"),
-        ("numba.core.caching", "_CacheLocator.get_cache_path", "jit.py, the disk cache"),
-        ("numba.core.caching", "_CacheLocator.get_source_stamp", "jit.py, the disk cache"),
-        ("numba.core.caching", "_CacheLocator.get_disambiguator", "jit.py, the disk cache"),
-        ("numba.core.caching", "_CacheLocator.from_function", "jit.py, the disk cache"),
+        ("numba.core.dispatcher", "Dispatcher.compile", "compiling.py"),
+        ("numba.core.compiler", "CompileResult.library", "compiling.py"),
+        ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "compiling.py"),
+        ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "compiling.py"),
+        ("numba.core.callconv", "CPUCallConv.get_return_type", "entries.py, how compiled code is called"),
+        *(("numba.core.config", name, "cache.py, settings") for name in cache.NUMBAS_DEFAULTS),
         ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
         ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
         ("numba.core.typing", "BaseContext.resolve_value_type", "lowering.py, tracing"),
@@ -213,12 +241,17 @@ def test_numba_still_has(module, name, user):
         pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which fused/{user}, needs: {missing}")
 
 
-def test_numba_takes_our_cache():
-    """A dispatcher asks what stands in its attribute `_cache`."""
-    source = inspect.getsource(numba.core.dispatcher)
-    for use in ("self._cache.load_overload(", "self._cache.save_overload("):
-        assert use in source, f"numba {numba.__version__}: its dispatcher has no {use}...), on which fused/jit.py rests"
-    assert type(kernels.train_steps._cache) is jit._Cache
+def test_numbas_version_is_read_without_its_import():
+    text = pathlib.Path(numba.__file__).with_name("_version.py").read_text("utf-8")
+    assert f'"version": "{numba.__version__}"' in text, "fused/cache.py tells Numba's versions apart by this file"
+
+
+def test_numba_calls_compiled_code_as_entries_does():
+    """Places for the result and for what is raised, then the arguments; a status is returned, 0 where all went well."""
+    context = jit.cpu_target.target_context
+    function = context.call_conv.get_function_type(types.int64, (types.float64, types.int64))
+    assert str(function) == "i32 (i64*, {i8*, i32, i8*, i8*, i32}**, double, i64)"
+    assert callconv.RETCODE_OK.constant == 0
 
 
 def test_a_branch_on_a_traced_value_is_refused():

@@ -319,6 +319,9 @@ MISTAKES = {
     "splat before": lambda x: splat(x, -1),
     "store beyond the end": lambda x: store(x, x.size - 1, zero(x)),
     "store before": lambda x: store(x, -1, zero(x)),
+    "put before": lambda x: put(x, -1, x[0]),
+    "get before": lambda x: get(x, -1),
+    "gather before": lambda x: gather(x, np.full(x.size, 1), -2),
     "store another dtype": lambda x: store(x, 0, zero(x.astype(np.float16))),
     "fma of two dtypes": lambda x: fma(zero(x), zero(x), zero(x.astype(np.float16))),
 }

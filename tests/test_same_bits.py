@@ -21,7 +21,7 @@ from same_bits import FEW, HASHES, RUNS
 
 import fastnn
 from fastnn import plan
-from fastnn.fused import jit
+from fastnn.fused import cache
 from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 
@@ -174,7 +174,7 @@ def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch,
 
 def test_hashes_stand_under_the_kernels_revision():
     revision = json.loads(HASHES.read_text("utf-8"))["revision"]
-    assert revision == jit.KERNEL_REVISION, "the kernel's bits changed on purpose? python tests/same_bits.py --write"
+    assert revision == cache.KERNEL_REVISION, "the kernel's bits changed on purpose? python tests/same_bits.py --write"
     assert f"KERNEL_REVISION {revision}" in ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
     assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
 
@@ -208,7 +208,7 @@ def test_hashes_are_renewed_under_a_new_revision_only(one_run, monkeypatch):
     assert json.loads(one_run.read_text("utf-8")) == wrong
     same_bits.write(again=True)
     assert one_run.read_text("utf-8") == right
-    monkeypatch.setattr(jit, "KERNEL_REVISION", 10**6)
+    monkeypatch.setattr(cache, "KERNEL_REVISION", 10**6)
     with pytest.raises(SystemExit, match=r"CHANGELOG\.md has no line on KERNEL_REVISION 1000000"):
         same_bits.write(again=False)
 

@@ -119,7 +119,7 @@ network = Network((3, 4, 2), activation="tanh")
 params, X = np.linspace(-1, 1, network.n_params), np.ones((5, 3))
 import fastnn.fused.backend
 stopped = 0
-for delay in (0.03, 0.1, 0.2, 0.3):
+for delay in (0.03, 0.1, 0.2, 0.3):  # the first ones while Numba is imported
     timer = threading.Timer(delay, _thread.interrupt_main)
     try:
         timer.start()

@@ -1,10 +1,12 @@
 """The disk cache of machine code: a folder of the user's own, and in it a checked file for each compiled kernel.
 
 Three rules. The key of a file covers every file of this folder and those that its constants come from, the versions of
-Numba, llvmlite and NumPy, the processor and the settings that change code. The folder belongs to the user alone (mode
-0700), for what is in it is run; where no such folder can be had, one warning says so and every process compiles anew.
-Each file carries a SHA-256, for damaged machine code would run. A cache that fails is a cache that is not there, never
-an error.
+fastnn, Numba, llvmlite and NumPy, the processor and what Numba was told that changes code. The folder belongs to the
+user alone (mode 0700), for what is in it is run; where no such folder can be had, one warning says so and every process
+compiles anew. Each file carries a SHA-256, for damaged machine code would run.
+
+A cache that fails is a cache that is not there, never an error. Files that no process has used for `KEPT_DAYS` are
+deleted when another one is written.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ import hashlib
 import importlib.util
 import os
 import pathlib
+import re
 import secrets
 import stat
 import sys
+import time
 import warnings
 
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
+
+from fastnn._version import __version__
 
 KERNEL_REVISION = 1
 """Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
@@ -32,70 +38,133 @@ SOURCES_BESIDES = tuple(
 )
 """Files outside this folder whose constants end up in machine code."""
 
-SETTINGS = ("ENABLE_AVX", "OPT", "BOUNDSCHECK", "DEBUGINFO", "SLP_VECTORIZE", "LOOP_VECTORIZE")
-"""Variables of the environment, but for their ``NUMBA_``, by which Numba compiles other code."""
+NUMBAS_DEFAULTS = {
+    "DISABLE_JIT": 0,
+    "CPU_NAME": None,
+    "CPU_FEATURES": None,
+    "OPT": 3,
+    "DEBUGINFO_DEFAULT": 0,
+    "SLP_VECTORIZE": 0,
+    "LOOP_VECTORIZE": 1,
+}
+"""Settings of `numba.config` by which Numba compiles other code, or none."""
+
+KEPT_DAYS, DAY = 90, 86400
 
 
+def _harmless(function):
+    """The same function, but an error costs one warning and the answer None."""
+
+    @functools.wraps(function)
+    def call(*args):
+        try:
+            return function(*args)
+        except Exception as problem:
+            _warn_once(problem)
+            return None
+
+    return call
+
+
+@_harmless
 def load(name: str) -> bytes | None:
     """The machine code that was kept under a name; None where there is none, or it is not as it was written."""
+    key = _key(name)
+    path = prepare_cache_folder() / _file_name(name, key)
     try:
-        path = prepare_cache_folder() / _file_name(name)
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            found, content = os.fstat(file.fileno()), file.read()
     except FileNotFoundError:
         return None
-    except OSError as problem:
-        _warn_once(problem)
-        return None
     checksum, rest = content[:32], content[32:]
-    key = _key(name)
-    if hashlib.sha256(rest).digest() != checksum or not rest.startswith(key):
+    if not _is_the_users(found) or hashlib.sha256(rest).digest() != checksum or not rest.startswith(key):
         return None
+    if time.time() - found.st_mtime > DAY:
+        with contextlib.suppress(OSError):
+            os.utime(path)
     return rest[len(key) :]
 
 
+@_harmless
 def save(name: str, code: bytes) -> None:
     """Keep machine code under a name; whoever looks for it meanwhile finds the old file or the new one."""
+    if source_stamp.__wrapped__() != source_stamp():
+        return  # the sources were edited or upgraded meanwhile, and it is not known which ones were compiled
+    key = _key(name)
+    folder = prepare_cache_folder()
+    _prune(folder)
+    path = folder / _file_name(name, key)
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
+    content = key + code
     try:
-        path = prepare_cache_folder() / _file_name(name)
-        temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
-        content = _key(name) + code
-        try:
-            temporary.write_bytes(hashlib.sha256(content).digest() + content)
-            temporary.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-            raise
-    except OSError as problem:
-        _warn_once(problem)
+        temporary.write_bytes(hashlib.sha256(content).digest() + content)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+_OURS = re.compile(
+    r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
+    r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
+)
+
+
+def _prune(folder):
+    """Delete our files that were neither used nor written lately. Another process may do the same at the same time."""
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if _OURS.fullmatch(path.name) and time.time() - path.lstat().st_mtime > KEPT_DAYS * DAY:
+                path.unlink()
+
+
+# -------------------------------------------------------------------------------------------------------------- the key
 
 
 def _key(name: str) -> bytes:
     """What must be the same for the code of one process to serve another one."""
-    return repr((name, *processor(), source_stamp())).encode() + b"\n"
+    return repr((name, *_processor(), numba_was_told(), source_stamp())).encode() + b"\n"
 
 
-def _file_name(name: str) -> str:
-    return f"{name}.{hashlib.sha256(_key(name)).hexdigest()[:16]}.o"
+@functools.cache
+def _processor():
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # of some processors LLVM knows none
+        features = ""
+    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
 
 
-def processor() -> tuple[str, str]:
-    """LLVM's name of the processor that code is compiled for, and its features as LLVM's switches."""
-    name, features = os.environ.get("NUMBA_CPU_NAME"), os.environ.get("NUMBA_CPU_FEATURES")
-    name = llvm.get_host_cpu_name() if name in (None, "host") else name
-    return name, llvm.get_host_cpu_features().flatten() if features is None else features
+def _file_name(name: str, key: bytes) -> str:
+    return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
+
+
+def numba_was_told() -> dict[str, object]:
+    """The settings of Numba that matter here and are not its defaults.
+
+    Numba itself is asked, for it reads variables and a file, and programs change its settings; but it takes a while to
+    import, and where it has not been, and there is nothing for it to read, it will have its defaults.
+    """
+    variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
+    if "numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables):
+        from numba import config
+
+        found = {name: getattr(config, name) for name in NUMBAS_DEFAULTS}
+        return {name: value for name, value in found.items() if value != NUMBAS_DEFAULTS[name]}
+    return {}
 
 
 @functools.cache
 def source_stamp() -> str:
-    """The hash of what machine code depends on besides the processor."""
-    digest = hashlib.sha256()
-    numba = importlib.util.find_spec("numba")
-    numbas_version = pathlib.Path(numba.origin).with_name("_version.py")  # read, for an import takes a while
-    for file in (*sorted(pathlib.Path(__file__).parent.glob("*.py")), *SOURCES_BESIDES, numbas_version):
+    """The hash of what machine code depends on besides the processor and Numba's settings."""
+    versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
+    digest = hashlib.sha256(repr(versions).encode())
+    files = [*sorted(pathlib.Path(__file__).parent.glob("*.py")), *SOURCES_BESIDES]
+    if numba := importlib.util.find_spec("numba"):
+        files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read, for an import takes a while
+    for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    versions = (llvmlite.__version__, np.__version__, sys.version)
-    digest.update(repr((versions, [os.environ.get(f"NUMBA_{name}") for name in SETTINGS])).encode())
     return digest.hexdigest()
 
 
@@ -129,16 +198,28 @@ def prepare_cache_folder() -> pathlib.Path:
         raise PermissionError(f"{folder} cannot be written; set FASTNN_CACHE_DIR to a folder that can")
     if hasattr(os, "getuid"):
         found = folder.stat()
-        if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not _is_the_users(found) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{folder} can be written by other users, who could plant code there")
     return folder
 
 
+def _is_the_users(found: os.stat_result) -> bool:
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
 def _warn_once(problem):
     if not _warned:
-        _warned.append(problem)
+        _warned.append(str(problem))
         message = f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=6)
+        warnings.warn(message, RuntimeWarning, stacklevel=_level_of_the_caller())
 
 
-_warned: list[Exception] = []
+_warned: list[str] = []
+
+
+def _level_of_the_caller():
+    """How far up the stack the line is that called fastnn."""
+    package, level, frame = str(pathlib.Path(__file__).parents[1]) + os.sep, 1, sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    return level

@@ -7,32 +7,31 @@ import json
 from numba import from_dtype, types
 
 from fastnn.fused import kernels
-from fastnn.fused.jit import target
 from fastnn.fused.places import Place, Words
 from fastnn.fused.words import element, hints
 
 
 def compile_entry(name, dtype):
-    """Compile an entry point.
-
-    Returns
-    -------
-    bytes
-        A line of JSON, [symbol, result, *arguments] in the letters of `entries.C_TYPES`, and the object file.
-    (str, str)
-        The processor that it is for, and its features.
+    """Compile an entry point: [symbol, result, *arguments] as a line of JSON, the last in letters of `entries.C_TYPES`,
+    and its object file.
     """
+    overload, signature = compiled_entry(name, dtype)
+    _, _, (code, _) = overload.library.serialize_using_object_code()
+    letters = [_LETTERS.get(kind, "p") for kind in (signature.return_type, *signature.args)]
+    return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
+
+
+_LETTERS = {types.int64: "q", types.float64: "d"}
+
+
+def compiled_entry(name, dtype):
+    """What Numba makes of an entry point, and the signature that its annotations ask for."""
     dispatcher = getattr(kernels, name)
     signature = signature_of(dispatcher.py_func, dtype)
     dispatcher.compile(signature.args)
     overload = dispatcher.overloads[signature.args]
     assert overload.signature.return_type == signature.return_type, overload.signature
-    _, _, (code, _) = overload.library.serialize_using_object_code()
-    letters = [_LETTERS.get(kind, "p") for kind in (signature.return_type, *signature.args)]
-    return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code, target()
-
-
-_LETTERS = {types.int64: "q", types.float64: "d"}
+    return overload, signature
 
 
 def signature_of(function, dtype):

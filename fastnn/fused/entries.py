@@ -6,10 +6,10 @@ work before Numba would have been imported.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ import numpy as np
 from fastnn.fused import cache
 from fastnn.fused.words import address, flatten, pack
 
-IN_PYTHON = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+IN_PYTHON = "DISABLE_JIT" in cache.numba_was_told()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
 
 found_in_cache: dict[str, bool] = {}
@@ -60,11 +60,8 @@ def _machine_code(name, dtype):
     content = cache.load(title)
     found_in_cache[title] = content is not None
     if content is None:
-        from fastnn.fused.compiling import compile_entry
-
-        content, is_for = compile_entry(name, dtype)
-        if is_for == cache.processor():  # Numba may have been told of another one in a way that we do not see
-            cache.save(title, content)
+        content = _compiler()(name, dtype)
+        cache.save(title, content)
     header, _, code = content.partition(b"\n")
     symbol, result, *arguments = json.loads(header)
     engine = _engine()
@@ -73,13 +70,29 @@ def _machine_code(name, dtype):
     return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
 
 
+def _compiler():
+    """`compile_entry`. Numba is imported in a thread of its own, which no Ctrl-C stops: half of it is of no use."""
+    importing = threading.Thread(target=_import_compiling)
+    importing.start()
+    importing.join()
+    from fastnn.fused.compiling import compile_entry
+
+    return compile_entry
+
+
+def _import_compiling():
+    with contextlib.suppress(Exception):  # it is raised where it is imported again
+        import fastnn.fused.compiling  # noqa: F401
+
+
 _PACKED = {int, float, bytes}  # as pack leaves them
 
 
 def _callable(start, result_type, argument_types):
-    """A Python function of a compiled one. As Numba has it, that takes the place of its result before its arguments,
+    """A Python function of a compiled one.
 
-    and one where it would say what it raises; it returns 0, for kernels raise nothing.
+    As Numba has it, that takes the place of its result before its arguments, and one where it would say what it raises.
+    It returns 0, for kernels raise nothing. The call lets other threads run.
     """
     place = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)
@@ -90,7 +103,7 @@ def _callable(start, result_type, argument_types):
         packed = [address(x) if type(x) is ndarray else x if type(x) in _PACKED else pack(x) for x in values]
         status = function(byref(result), raised, *packed)
         if status != 0:
-            raise RuntimeError(f"a kernel ended with status {status}: an index was out of bounds")
+            raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")
         return result.value
 
     return call
@@ -98,15 +111,13 @@ def _callable(start, result_type, argument_types):
 
 @functools.cache
 def _engine():
-    """LLVM's loader of object files, told what Numba tells it."""
+    """LLVM's loader of object files. It compiles nothing, so that the processor and its features are all one to it."""
     if sys.platform == "win32":
         from numba.core.registry import cpu_target
 
         cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    name, features = cache.processor()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    relocation = "static" if target.name.startswith("x86") else "default"
-    options = {"cpu": name, "features": features, "reloc": relocation, "codemodel": "jitdefault", "jit": True}
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine(**options))
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

@@ -34,15 +34,10 @@ def entry(function):
     return njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_FLAGS)
 
 
-def target() -> tuple[str, str]:
-    """LLVM's name of the processor that Numba compiles for, and its features as LLVM's switches."""
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    return name, features
-
-
 def cpu_has(feature: str) -> bool:
     """Whether code is compiled for a CPU with this feature of LLVM's, such as "avx512f".
 
     It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
     """
-    return f"+{feature}" in target()[1].split(",")
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return f"+{feature}" in features.split(",")

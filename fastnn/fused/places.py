@@ -140,7 +140,8 @@ def _(a, i, v):
 
 @primitive
 def put(a, i, x):
-    """``a[i] = x``, one number, without Numba's wraparound of negative indices."""
+    """``a[i] = x``, one number; no index counts from the end."""
+    assert i >= 0, "put outside the array"
     a[i] = x
 
 
@@ -154,7 +155,8 @@ def _(a, i, x):
 
 @primitive
 def get(a, i):
-    """``a[i]``, one number, without Numba's wraparound of negative indices."""
+    """``a[i]``, one number; no index counts from the end."""
+    assert i >= 0, "get outside the array"
     return a[i]
 
 
@@ -169,7 +171,9 @@ def _(a, i):
 @primitive
 def gather(a, places, i):
     """``a[places[j] + i]`` in lane j."""
-    return a[places[: lanes(a)] + i].view(Lanes)
+    chosen = places[: lanes(a)] + i
+    assert chosen.min() >= 0, "gather outside the array"
+    return a[chosen].view(Lanes)
 
 
 @compiled(gather)
@@ -188,7 +192,7 @@ def _(a, places, i):
 @primitive
 def splat(a, i):
     """``a[i]`` in every lane"""
-    assert i >= 0
+    assert i >= 0, "splat outside the array"
     return np.full(lanes(a), a[i]).view(Lanes)
 
 
