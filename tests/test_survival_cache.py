@@ -1,22 +1,21 @@
 """The kernel cache: whatever happens to its folder, results are right, nothing is raised, and one warning at most.
 
-Most of these tests keep a small function of their own in the cache, which compiles in no time; the last ones keep the
-real kernels, in processes of their own.
+These tests keep a small function of their own in the cache, which compiles in no time; those of
+`test_survival_cache_processes.py` keep the real kernels, in processes of their own.
 """
 
 import ast
-import contextlib
 import os
 import pathlib
 import pickle
 import shutil
 import sys
+import time
 import warnings
 
 import numba
 import numpy as np
 import pytest
-from survival import Child, python
 
 import fastnn
 from fastnn.fused import jit
@@ -259,92 +258,76 @@ def test_the_stamp_covers_every_module_that_compiled_code_takes_constants_from()
                 assert name.startswith("fused") or f"{name}.py" in covered, f"{path.name} imports {node.module}"
 
 
-PREDICT = """
-import hashlib, sys, warnings
-import numba
-import numpy as np
-from fastnn import Network, predict
-network = Network((3, 20, 2), activation="leaky_relu")
-params, X = np.linspace(-1, 1, network.n_params), np.linspace(-2, 2, 30).reshape(10, 3)
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    for dtype in sys.argv[1:] or ["float64"]:
-        out = predict(network, params.astype(dtype), X)
-        expected = predict(network, params.astype(dtype), X, backend="numpy")
-        np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
-        print(dtype, hashlib.sha256(out.tobytes()).hexdigest())
-from fastnn.fused.kernels import predict
-print("hits", sum(predict.stats.cache_hits.values()), "warnings", *(str(w.message) for w in caught))
-"""
+DAY = 24 * 3600
 
 
-def copy_of_the_package(target):
-    source = pathlib.Path(fastnn.__file__).parent
-    shutil.copytree(source, target / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-    return target
+def age(path, days):
+    """Make a file look as if it was last used so many days ago."""
+    then = time.time() - days * DAY
+    os.utime(path, (then, then))
 
 
-def test_an_upgrade_compiles_anew(tmp_path):
-    """Another leaky slope in `network.py`, outside `fused`; the same function signatures, the same cache folder."""
-    site, cache = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
-    code = PREDICT.replace("np.testing", "0 and np.testing")
-    old = python(code, FASTNN_CACHE_DIR=cache, PYTHONPATH=site)
-    constants = site / "fastnn" / "network.py"
-    text = constants.read_text("utf-8")
-    assert "LEAKY_SLOPE = 0.01" in text
-    constants.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
-    new = python(code, FASTNN_CACHE_DIR=cache, PYTHONPATH=site)
-    assert new[0] != old[0]
-    assert old[1] == new[1] == "hits 0 warnings"
+def left_after_a_new_kernel(folder):
+    """The names of the files in the folder, but for the one that is written now."""
+    before = set(os.listdir(folder))
+    assert hits(3) == 0
+    return before & set(os.listdir(folder))
 
 
-# -------------------------------------------------------------------------------------------- several processes at once
+def test_kernels_that_no_process_loads_are_deleted_in_the_end(folder, monkeypatch):
+    """Those of an older version above all; one that is loaded now and then stays."""
+    hits()
+    kernel = the_file(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(jit, "source_stamp", lambda: "f" * 64)
+        hits()
+    (old,) = set(folder.iterdir()) - {kernel}
+    killed = kernel.with_suffix(f".{16 * '0'}.tmp")
+    killed.write_bytes(b"half a kernel")
+    for path in (kernel, old, killed):
+        age(path, jit.UNUSED_DAYS - 1)
+    assert left_after_a_new_kernel(folder) == {kernel.name, old.name, killed.name}
+    for path in folder.iterdir():
+        age(path, jit.UNUSED_DAYS + 1)
+    assert hits() == 1  # from now on it is in use
+    assert set(os.listdir(folder)) > {kernel.name, old.name}  # nothing was written, so nothing is looked at
+    for path in set(folder.iterdir()) - {kernel, old, killed}:
+        path.unlink()
+    assert left_after_a_new_kernel(folder) == {kernel.name}
+    assert [hits(), hits(3)] == [1, 1]
 
 
-def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):
-    cache = tmp_path / "cache"
-    orders = (("float32", "float64"), ("float64", "float32"))
-    with contextlib.ExitStack() as stack:
-        children = [stack.enter_context(Child(PREDICT, *order, FASTNN_CACHE_DIR=cache)) for order in orders]
-        hashes, said = set(), []
-        for child in children:
-            while (text := child.line()) is not None:
-                (said.append if text.startswith("hits") else hashes.add)(text)
-            assert child.end() == 0
-    assert len(hashes) == 2, hashes
-    assert all(text.endswith("warnings") for text in said)
-    last = python(PREDICT, "float32", "float64", FASTNN_CACHE_DIR=cache)
-    assert set(last[:2]) == hashes
-    assert last[2] == "hits 2 warnings"
+def test_what_is_not_fastnns_is_never_deleted(folder):
+    hits()
+    kernel = the_file(folder)
+    names = ["notes.txt", "kernels.line-0123456789.py311.1.nbc", "kernels.line-0123456789.py311.nbi", "a.tmp", "x.nbc"]
+    others = [folder / name for name in names]
+    for path in others:
+        path.write_text("not ours")
+    a_folder = folder / kernel.name.replace(".py", ".py9")
+    a_folder.mkdir()
+    for path in folder.iterdir():
+        age(path, 1000)
+    assert left_after_a_new_kernel(folder) == {*names, a_folder.name}
 
 
-# ----------------------------------------------------------------------------------------------- read-only installation
+@pytest.mark.parametrize("when", ["it is listed", "it is looked at", "it is deleted"])
+def test_a_folder_that_is_deleted_while_it_is_pruned_costs_nothing(folder, monkeypatch, when):
+    """As by another process, which prunes at the same time."""
+    method = {"it is listed": "iterdir", "it is looked at": "stat", "it is deleted": "unlink"}[when]
+    hits()
+    age(the_file(folder), 1000)
+    right, pruning = getattr(pathlib.Path, method), []
 
-# Permissions do not bind root: a container's tests give up the capabilities that make it so.
-WITHOUT_PRIVILEGES = """
-import ctypes, os
-if os.getuid() == 0:
-    libc = ctypes.CDLL(None, use_errno=True)
-    header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    assert libc.capset(header, none) == 0, os.strerror(ctypes.get_errno())
-assert not os.access(os.environ["HOME"], os.W_OK)
-"""
+    def gone(path, **options):
+        if pruning:
+            shutil.rmtree(folder, ignore_errors=True)
+        return right(path, **options)
 
-
-@pytest.mark.skipif(sys.platform != "linux", reason="gives up its capabilities the Linux way")
-def test_a_read_only_installation_and_home_cost_one_warning(tmp_path):
-    site, home = copy_of_the_package(tmp_path / "site"), tmp_path / "home"
-    home.mkdir()
-    paths = [home, site, *site.rglob("*")]
-    modes = [path.stat().st_mode for path in paths]
-    unset = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
-    try:
-        for path, mode in zip(paths, modes, strict=True):
-            path.chmod(mode & 0o555)
-        said = python(WITHOUT_PRIVILEGES + PREDICT, **unset, HOME=home, PYTHONPATH=site)
-    finally:
-        for path, mode in zip(paths, modes, strict=True):
-            path.chmod(mode)
-    assert said[1].count("fastnn compiles anew") == 1
-    assert said[1].startswith("hits 0 warnings fastnn compiles anew in every process")
-    assert said[0] == python(PREDICT)[0]
+    prune = jit._Files._prune
+    with monkeypatch.context() as patch:
+        patch.setattr(jit._Files, "_prune", lambda files: (pruning.append(files), prune(files), pruning.clear()))
+        patch.setattr(pathlib.Path, method, gone)
+        assert count_warnings(lambda: hits(3)) == []
+    assert not folder.exists()
+    assert [hits(), hits()] == [0, 1]

@@ -6,7 +6,8 @@ are the same: no GIL, NumPy's error model (division by zero gives infinity), no 
 The disk cache is Numba's, with three rules of our own. Its key covers every file of this folder and those that its
 constants come from, the versions of Numba, llvmlite and NumPy and the flags that change code, where Numba's covers one
 file only. Its folder belongs to the user alone (mode 0700), for the files are pickles; where no such folder can be had,
-one warning says so and every process compiles anew. Its files carry a checksum, for damaged machine code would run.
+one warning says so and every process compiles anew. Its files carry a checksum, for damaged machine code would run;
+those that no process has loaded for `UNUSED_DAYS`, such as an older version's, are deleted when a new one is written.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import hashlib
 import os
 import pathlib
 import pickle
+import re
 import secrets
 import stat
 import sys
+import time
 import warnings
 
 import llvmlite
@@ -37,6 +40,9 @@ SOURCES_BESIDES = tuple(
     pathlib.Path(__file__).parents[1] / name for name in ("memory.py", "network.py", "optimizers.py", "state.py")
 )
 """Files outside this folder whose constants end up in machine code."""
+
+UNUSED_DAYS = 30
+"""Kernels that were not loaded for so long are deleted from the disk cache."""
 
 _FLAGS = {"nogil": True, "error_model": "numpy"}
 
@@ -162,6 +168,9 @@ class _Files:
     run the code of another signature, and two processes that compile at once may give one number to two signatures.
     """
 
+    NAME = re.compile(r".+-[0-9a-f]{10}\.py\w+\.[0-9a-f]{16}\.(nbc|[0-9a-f]{16}\.tmp)")
+    """A file's name, whatever the version, or that of what a killed process left of one."""
+
     def __init__(self, folder, base):
         self._folder = pathlib.Path(folder)
         self._base = base
@@ -170,10 +179,13 @@ class _Files:
         return self._folder / f"{self._base}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.nbc"
 
     def load(self, key):
+        path = self._path(key)
         try:
-            content = self._path(key).read_bytes()
+            content = path.read_bytes()
         except FileNotFoundError:
             return None
+        with contextlib.suppress(OSError):  # it is in use: see `_prune`
+            os.utime(path)
         if hashlib.sha256(content[32:]).digest() != content[:32]:
             return None
         stamp, kept_key, code = pickle.loads(content[32:])
@@ -190,6 +202,16 @@ class _Files:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
+        self._prune()
+
+    def _prune(self):
+        """Delete what no process has loaded for a long time; one that wants it all the same compiles it anew."""
+        oldest = time.time() - UNUSED_DAYS * 24 * 3600
+        with contextlib.suppress(OSError):  # the folder may be deleted
+            for path in self._folder.iterdir():
+                with contextlib.suppress(OSError):  # another process may prune too
+                    if self.NAME.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                        path.unlink()
 
     def flush(self):
         for path in self._folder.glob(f"{self._base}.*"):
