@@ -3,6 +3,9 @@
 import itertools
 import os
 import pathlib
+import shlex
+import shutil
+import tempfile
 
 import nox
 from packaging.requirements import Requirement
@@ -54,7 +57,7 @@ def tests_lowest(session):
 @nox.session
 def slow(session):
     """Run the tests that take minutes."""
-    session.install("-e.[all]", *group("test"))
+    session.install("-e.[all]", *group("test"), *group("bench"))
     run_tests(session, "-m", "slow", success_codes=[0, 5])  # 5: there is none
 
 
@@ -95,7 +98,7 @@ def lint(session):
 @nox.session
 def types(session):
     """Check the types: strict outside ``fused/``."""
-    session.install("-e.[all]", *group("lint"))
+    session.install("-e.[all]", *group("lint"), "pytest")  # the plugin imports it
     session.run("mypy", *session.posargs)
 
 
@@ -125,12 +128,53 @@ def bench(session):
 
 
 @nox.session(default=False)
+def perf_gate(session):
+    """Is the working tree slower than a commit? ``nox -s perf_gate -- BASE``; what follows goes to ``fastnn gate``."""
+    base, *options = session.posargs or ["HEAD"]
+    kept = pathlib.Path(".benchmarks")
+    session.install("-e.[cli]")
+    with tempfile.TemporaryDirectory() as folder:
+        archive, commands = f"{folder}/base.tar", []
+        session.run("git", "archive", f"--output={archive}", base, external=True)
+        shutil.unpack_archive(archive, f"{folder}/base")
+        for side, source in (("base", f"{folder}/base"), ("head", ".")):
+            python = f"{folder}/{side}-env/bin/python"
+            session.run("python", "-m", "venv", f"{folder}/{side}-env")
+            session.run(python, "-m", "pip", "install", "--quiet", source, external=True)
+            variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
+            commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/gate_probe.py"])]
+        files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")
+        session.run("fastnn", "gate", *commands, *files, *options)
+
+
+@nox.session(default=False)
+def instructions(session):
+    """Count the instructions of an iteration under valgrind; after ``--`` the commit to compare with."""
+    session.install("-e.[all]")
+    session.run("python", "-m", "benchmarks.instructions", *session.posargs)
+
+
+@nox.session(default=False)
+def scaling(session):
+    """Measure how time and memory grow with the problem, and write table and picture."""
+    session.install("-e.[all]")
+    session.run("python", "-m", "benchmarks.scaling", *session.posargs)
+
+
+@nox.session(default=False)
 def peers(session):
     """Measure fastnn beside its peers, and write tables and pictures; what cannot be installed is skipped by name."""
     session.install("-e.[all]", "threadpoolctl")
     for requirement in group("peers"):
         session.install(requirement, success_codes=range(256))
     session.run("python", "-m", "benchmarks.peers", *session.posargs)
+
+
+@nox.session(default=False)
+def history(session):
+    """Measure commits with asv, publish the page, and check it: ``nox -s history -- HEAD~3..HEAD``."""
+    session.install("-e.[all]", *group("bench"), "virtualenv")
+    session.run("python", "-m", "benchmarks.history", *session.posargs)
 
 
 @nox.session(default=False)

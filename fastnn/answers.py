@@ -84,10 +84,10 @@ def _check_learnt(workload: Workload, backend: str, what: str) -> None:
     data = (workload.network, workload.X, workload.Y)
     result = train(*data, **workload.train_options, seed=0, backend=backend)
     loss, most, least = result.history.loss[-1], workload.most_loss, workload.least_accuracy
-    assert most is None or loss <= most, f"loss {loss:.4f} at the end, more than {most}"
-    if least is not None:
-        found = accuracy(result, workload)
-        assert found >= least, f"{found:.4f} of the held-out rows recognised, less than {least}"
+    if most is not None and not loss <= most:
+        raise AssertionError(f"loss {loss:.4f} at the end, more than {most}")
+    if least is not None and not (found := accuracy(result, workload)) >= least:
+        raise AssertionError(f"{found:.4f} of the held-out rows recognised, less than {least}")
     if workload.name == "seed":
         weights, errors = tutorial.train(tutorial.initial_weights(0))
         check_same_answer(f"{what}: the tutorial's weights", result.params, tutorial.flat(weights))

@@ -15,7 +15,11 @@ __all__ = ["Backend", "Data", "Steps", "TrainingState", "get_backend", "register
 
 @runtime_checkable
 class Backend(Protocol):
-    """What trains. Its input has been checked; it validates nothing and draws nothing at random."""
+    """What trains. Its input has been checked; it validates nothing and draws nothing at random.
+
+    One that holds the activations of a whole batch at once, rather than of a block of rows, says so by an attribute
+    ``whole_batches`` that is true: the search for what would not fit the memory goes by it.
+    """
 
     name: str
 
@@ -100,7 +104,7 @@ def _checked(backend: object) -> Backend:
         needed = ("name", "supports", "predict", "loss_and_gradient", "train_steps")
         missing = [name for name in needed if not hasattr(backend, name)]
         if missing:
-            raise TypeError(f"{backend!r} is no back end: it lacks {', '.join(missing)}")
+            raise TypeError(f"{backend!r:.100} is no back end: it lacks {', '.join(missing)}")
         _known_types.add(type(backend))
     return cast(Backend, backend)
 

@@ -94,10 +94,13 @@ class Report:
     starts: tuple[Start, ...]
     trainings: tuple[Training, ...]
 
+    def text(self) -> str:
+        """Return the report as JSON."""
+        return json.dumps({"format": FORMAT} | asdict(self), indent=1)
+
     def save(self, path: Path) -> None:
         """Write the report as JSON."""
-        text = json.dumps({"format": FORMAT} | asdict(self), indent=1)
-        path.write_text(text + "\n", "utf-8")
+        path.write_text(self.text() + "\n", "utf-8")
 
 
 class ReportFileError(FastnnError):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fastnn import bench as measure
 from fastnn import demo as work
 from fastnn import machine, plotting, tables, workloads
 from fastnn._version import __version__
+from fastnn.console import out, progress, say
+from fastnn.gate.command import gate
 from fastnn.memory import ALIGNMENT
 from fastnn.timing import ENTRY_POINTS, first_calls
+from fastnn.verify import verify
 from fastnn.workloads import Workload
 
 if TYPE_CHECKING:
@@ -33,15 +32,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_out = Console(highlight=False)
-_err = Console(stderr=True)
+app.command()(gate)
+app.command()(verify)
 
 _HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
 
 
 def _version(asked: bool) -> None:
     if asked:
-        _out.print(f"fastnn {__version__}")
+        out.print(f"fastnn {__version__}")
         raise typer.Exit
 
 
@@ -78,15 +77,15 @@ def demo(
 
         output.mkdir(parents=True, exist_ok=True)
 
-    with _progress("the tutorial's network", work.SEED_TIMED_CALLS) as advance:
+    with progress("the tutorial's network", work.SEED_TIMED_CALLS) as advance:
         seed_report = work.run_seed(seed, advance)
     _print_seed(seed_report, seed)
     if plot:
         curves = {f"{name} back end": seed_report.errors[name] for name in work.BACKENDS}
         _say_saved("Error curve", plotting.save(plotting.error_curve(curves), output / "error_curve.png"))
 
-    _out.print()
-    with _progress("the handwritten digits", work.DIGITS_TIMED_CALLS) as advance:
+    out.print()
+    with progress("the handwritten digits", work.DIGITS_TIMED_CALLS) as advance:
         digits_report = work.run_digits(seed, advance)
     _print_digits(digits_report, seed)
     if plot:
@@ -96,53 +95,37 @@ def demo(
 
 
 def _print_seed(report: work.SeedReport, seed: int) -> None:
-    _out.print(tables.demo_seed(report, seed))
+    out.print(tables.demo_seed(report, seed))
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
     calls = ", ".join(f"{n:,} iterations ({tables.TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
-    _say(f"{_HONESTLY} of {work.ROUNDS} trainings of {calls}, taken in turn.", "dim")
+    say(f"{_HONESTLY} of {work.ROUNDS} trainings of {calls}, taken in turn.", "dim")
 
 
 def _print_digits(report: work.DigitsReport, seed: int) -> None:
-    _out.print(tables.demo_digits(report, seed))
+    out.print(tables.demo_digits(report, seed))
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
-    _say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
+    say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
 
 
 def _say_difference(difference: float, workload: Workload) -> None:
-    _say(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
+    say(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
 
 
 def _say_first_call(seconds: float, workload: Workload) -> None:
-    _say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
+    say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
 
 
 def _say_saved(what: str, path: Path) -> None:
-    _say(f"{what}: {path}")
-
-
-def _say(sentence: str, style: str | None = None) -> None:
-    """Print a sentence; the terminal wraps it, a pipe gets one line."""
-    _out.print(sentence, style=style, soft_wrap=True, markup=False)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar on stderr while the body runs; it yields the function that moves the bar on, and may rename it."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    if not _err.is_terminal:
-        yield lambda what=None: None
-        return
-    with Progress(*columns, console=_err, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda what=None: progress.update(task, advance=1, description=what)
+    say(f"{what}: {path}")
 
 
 # -------------------------------------------------------------------------------------------------------------- bench
 
 _BOTH = "both"
 _DTYPES = ("float32", "float64")
+_STDOUT = Path("-")
 
 
 @app.command()
@@ -153,7 +136,9 @@ def bench(
     backend: Annotated[list[str] | None, typer.Option(help="A back end; may be given several times.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, float64 or both, in place of each problem's own.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Some seconds, small problems, a rough answer.")] = False,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all samples to a file.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all samples to a file; - prints them, and nothing else.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a PNG.")] = None,
     compare: Annotated[
         Path | None, typer.Option(metavar="OLD.json", help="A report that --json wrote, on the same machine.")
@@ -177,18 +162,24 @@ def bench(
     for name in backend or ():
         if name not in measure.BACKENDS:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(measure.BACKENDS)}", param_hint="--backend")
+    to_stdout = json == _STDOUT
+    if to_stdout and (plot or compare):
+        raise typer.BadParameter("on stdout it leaves no place for --plot and --compare", param_hint="--json -")
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
     old = measure.load(compare) if compare else None
     plan = measure.QUICK if quick else measure.FULL
     dtypes = _DTYPES if dtype == _BOTH else (dtype,)
     what = (list(dict.fromkeys(workload or plan.workloads)), list(dict.fromkeys(backend or measure.BACKENDS)), dtypes)
-    with _progress("checking the answers", measure.n_steps(*what, plan)) as advance:
+    with progress("checking the answers", measure.n_steps(*what, plan)) as advance:
         report = measure.run(*what, plan, advance)
+    if to_stdout:
+        typer.echo(report.text())
+        return
     _print_bench(report)
     if json:
         report.save(json)
-        _say(f"All samples: {json}")
+        say(f"All samples: {json}")
     if plot:
         _say_saved("Speeds", plotting.save(_draw_bench(report), plot))
     if old:
@@ -198,14 +189,14 @@ def bench(
 def _print_bench(report: measure.Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
-    _say(f"{report.date}, {report.cpu} ({versions}){load}")
-    _out.print(tables.bench_trainings(report))
-    _say(
+    say(f"{report.date}, {report.cpu} ({versions}){load}")
+    out.print(tables.bench_trainings(report))
+    say(
         "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
         "medians of the rounds' ratios, with their middle half.",
         "dim",
     )
-    _out.print(tables.bench_starts(report))
+    out.print(tables.bench_starts(report))
 
 
 def _draw_bench(report: measure.Report) -> Figure:
@@ -219,8 +210,8 @@ def _draw_bench(report: measure.Report) -> Figure:
 
 def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
     if report.cpu != old.cpu:
-        _say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
-    _out.print(tables.bench_comparison(report, old, fail_below))
+        say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
+    out.print(tables.bench_comparison(report, old, fail_below))
     found = measure.speed_ratios(report, old)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
@@ -252,7 +243,7 @@ def info() -> None:
     table.add_row("  can be written", f"no: {cache.problem}" if cache.problem else "yes")
     flushed = "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off"
     table.add_row("flush to zero", flushed)
-    _out.print(table)
+    out.print(table)
 
 
 # ------------------------------------------------------------------------------------------------------------- warmup
@@ -265,14 +256,14 @@ def warmup() -> None:
     table = Table()
     for title in ("dtype", *ENTRY_POINTS, "sum"):
         table.add_column(title, justify="left" if title == "dtype" else "right")
-    with _progress("compiling", len(dtypes) * len(ENTRY_POINTS)) as advance:
+    with progress("compiling", len(dtypes) * len(ENTRY_POINTS)) as advance:
         for dtype in dtypes:
             seconds = []
             for _, elapsed in first_calls(dtype):
                 seconds.append(elapsed)
                 advance()
             table.add_row(dtype.name, *(f"{s:.2f} s" for s in (*seconds, sum(seconds))))
-    _out.print(table)
+    out.print(table)
     cache = machine.cache()
     kept = f"Not kept: {cache.problem}" if cache.problem else f"Kept in {cache.folder}"
-    _say(kept)
+    say(kept)

@@ -28,4 +28,4 @@ class DivergenceError(FastnnError, ArithmeticError):
 
 
 class ModelFileError(FastnnError, ValueError):
-    """A file is not a model that this version of fastnn can read: foreign, damaged or too new."""
+    """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new."""

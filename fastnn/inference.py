@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, get_backend
 from fastnn.checks import check_flag, check_number
 from fastnn.network import Network
-from fastnn.validation import MEMORY_ROWS, check_data, check_inputs, check_memory, check_network, check_params
+from fastnn.validation import check_data, check_inputs, check_memory, check_network, check_params
 
 Array = NDArray[Any]
 
@@ -41,13 +41,15 @@ def predict(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the activations of 256 rows would not fit the machine.
+        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
+        the machine.
     """
     check_network(network)
     params = check_params(network, params, _dtype(params))
     X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
-    check_memory(network, 1, min(len(X), MEMORY_ROWS), params.dtype)
-    return get_backend(backend).predict(network, params, X)
+    backend = get_backend(backend)
+    check_memory(network, 1, len(X), params.dtype, backend)
+    return backend.predict(network, params, X)
 
 
 def loss_and_gradient(
@@ -91,15 +93,17 @@ def loss_and_gradient(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the activations of 256 rows would not fit the machine.
+        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
+        the machine.
     """
     check_network(network)
     params = check_params(network, params, _dtype(params))
     assume_finite = check_flag("assume_finite", assume_finite)
     X = check_inputs(network, X, params.dtype, assume_finite)
     data = check_data(network, X, Y, sample_weight, assume_finite)
-    check_memory(network, 3, min(len(X), MEMORY_ROWS), params.dtype)
-    return get_backend(backend).loss_and_gradient(network, params, data, check_number("alpha", alpha, low=0))
+    backend = get_backend(backend)
+    check_memory(network, 3, len(X), params.dtype, backend)
+    return backend.loss_and_gradient(network, params, data, check_number("alpha", alpha, low=0))
 
 
 def _dtype(params: Any) -> np.dtype[Any]:

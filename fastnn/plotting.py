@@ -1,8 +1,8 @@
-"""Pictures: error and loss curves of a training, and speeds side by side (matplotlib, without a screen)."""
+"""Pictures: error and loss curves of a training, speeds side by side, and ratios (matplotlib, without a screen)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,47 @@ def speeds(
     axes.margins(x=0.22, y=0.12)
     axes.grid(visible=False, axis="y")
     axes.legend(frameon=False, fontsize=13, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+    return figure
+
+
+def ratios(
+    rows: Mapping[str, tuple[float, float, float]],
+    wrong: Collection[str],
+    limits: Iterable[float],
+    title: str,
+    xlabel: str,
+) -> Figure:
+    """Draw ratios with their intervals, a line each, beside 1 and the limits above which they are wrong.
+
+    Parameters
+    ----------
+    rows : mapping of str to (low, middle, high)
+        By name.
+    wrong : collection of str
+        The names that are drawn in red.
+    limits : iterable of float
+        Drawn as dashed lines.
+    title, xlabel : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        10 by 8 inches or less; `save` writes it.
+    """
+    figure, axes = _figure(title, xlabel, "")
+    figure.set_figheight(min(8.0, 1.8 + 0.45 * len(rows)))
+    axes.axvline(1, color="0.6", linewidth=1)
+    for limit in limits:
+        axes.axvline(limit, color="#d94801", linewidth=1.5, linestyle=(0, (4, 3)))
+        axes.annotate(f"{limit:g}", (limit, 1), (3, 3), axes.get_xaxis_transform(), "offset points")
+    for y, (name, (low, middle, high)) in enumerate(rows.items()):
+        colour = "#cb181d" if name in wrong else "#08306b"
+        axes.plot([low, high], [y, y], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
+        axes.plot(middle, y, "o", color=colour, markersize=8)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.margins(x=0.08, y=0.08)
+    axes.grid(visible=False, axis="y")
     return figure
 
 

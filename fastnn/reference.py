@@ -315,6 +315,8 @@ class NumpyBackend:
     """The reference back end."""
 
     name = "numpy"
+    whole_batches = True
+    accepts_complex = True  # parameters: `fastnn.testing.check_gradient` takes complex steps
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
         """All of the built-in optimisers."""

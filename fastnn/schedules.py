@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,12 +62,23 @@ class step_decay(Schedule):
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
         stages, stage_of_step = np.unique(steps // min(self.every, NEVER), return_inverse=True)
-        rate, passed, table = self.learning_rate, 0, []
-        for stage in stages:  # ascending: each rate is the last one, multiplied on
-            while passed < stage and rate not in (0.0, math.inf):
-                rate, passed = rate * self.factor, passed + 1
+        passed, rate = self._begun[0]
+        table: list[float] = []
+        for stage in map(int, stages):  # ascending: each rate is the last one, multiplied on
+            if stage < passed:
+                passed, rate = 0, self.learning_rate
+            while passed < stage and (after := rate * self.factor) != rate:
+                passed, rate = passed + 1, after
+            passed = stage  # a rate that stays as it is, such as 0, does so for good
+            if not table:
+                self._begun[0] = (passed, rate)
             table.append(rate)
         return np.array(table)[stage_of_step]
+
+    @functools.cached_property
+    def _begun(self) -> list[tuple[int, float]]:
+        """The first stage of the last call and its rate: the next chunk of a training need not begin at stage 0."""
+        return [(0, self.learning_rate)]
 
 
 @dataclass(frozen=True)

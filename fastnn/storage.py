@@ -13,21 +13,15 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
-import json
-import math
 import os
 import platform
-import secrets
-import zipfile
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn._version import __version__
+from fastnn.archive import Format, check_arrays, read_archive, write_archive
 from fastnn.errors import ModelFileError
 from fastnn.network import Network
 from fastnn.results import History, TrainingResult
@@ -36,12 +30,12 @@ from fastnn.stopping import STOP_REASONS, StopReason
 
 Array = NDArray[Any]
 
-FORMAT = "fastnn"
-FORMAT_VERSION = 1
-MAX_HEADER_BYTES = 1 << 24
-
-REQUIRED = ("header", "params", "vectors", "index", "random_state", "loss", "validation_loss")
-OPTIONAL = ("validation_rows", "best_params")
+FORMAT = Format(
+    "fastnn",
+    1,
+    required=("params", "vectors", "index", "random_state", "loss", "validation_loss"),
+    optional=("validation_rows", "best_params"),
+)
 
 # ---------------------------------------------------------------------------------------------------------------- save
 
@@ -71,7 +65,6 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
     if state.random_state is None or state.index is None:
         raise ValueError("the result's state has no row order and no generator: it does not come from `train`")
     arrays: dict[str, Array] = {
-        "header": np.frombuffer(json.dumps(_header(result)).encode(), np.uint8),
         "params": result.params,
         "vectors": state.vectors,
         "index": state.index,
@@ -79,33 +72,17 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
         "loss": result.history.loss,
         "validation_loss": result.history.validation_loss,
     }
-    for name in OPTIONAL:
+    for name in FORMAT.optional:
         value = getattr(state, name)
         if value is not None:
             arrays[name] = value
-    path = os.path.realpath(path)  # a link stays a link
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", path)
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    write_archive(path, FORMAT, _header(result), arrays)
 
 
 def _header(result: TrainingResult) -> dict[str, Any]:
     state = result.state
     generator = cast(dict[str, Any], state.random_state)
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
         "network": result.network.to_dict(),
         "dtype": state.storage.dtype.name,
         "n_params": state.n_params,
@@ -151,78 +128,10 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
     """
-    name = os.fspath(path)  # a number would be the descriptor of a file that is open
-    with open(name, "rb") as file:
-        try:
-            return _result(_arrays(file))
-        except ModelFileError as error:
-            raise ModelFileError(f"{name!s}: {error}") from None
-        except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
-            raise ModelFileError(f"{name!s}: damaged, or no fastnn file at all ({error})") from error
+    return read_archive(path, FORMAT, _result)
 
 
-def _arrays(file: BinaryIO) -> dict[str, Array]:
-    """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
-    if file.read(2) != b"PK":
-        raise ModelFileError("not a fastnn file (it is no .npz archive)")
-    size = os.fstat(file.fileno()).st_size
-    arrays = {}
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        names = [member.filename.removesuffix(".npy") for member in members]
-        unknown = [name for name in names if name not in REQUIRED + OPTIONAL]
-        missing = [name for name in REQUIRED if name not in names]
-        if "header" in missing or len(set(names)) < len(names):
-            raise ModelFileError("not a fastnn file (an .npz archive of something else)")
-        arrays["header"] = _array(archive, members[names.index("header")], size)
-        _check_version(_json(arrays["header"]))
-        if unknown or missing:
-            raise ModelFileError(
-                f"damaged: it lacks {missing or 'nothing'} and has the unexpected {unknown or 'nothing'}"
-            )
-        for name, member in zip(names, members, strict=True):
-            arrays[name] = _array(archive, member, size)
-    return arrays
-
-
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
-    """One array, its checksum tested; its size must be what the archive has for it, not what it says of itself."""
-    if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
-        raise ModelFileError(f"damaged: {member.filename} is not stored as fastnn stores it")
-    stream = io.BytesIO(archive.read(member))
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
-        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}, which is not what its size says")
-    stream.seek(0)
-    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
-
-
-def _json(header: Array) -> dict[str, Any]:
-    if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
-        raise ModelFileError("damaged: its header is no text")
-    value = json.loads(header.tobytes())
-    if not isinstance(value, dict):
-        raise ModelFileError("not a fastnn file (its header is none of fastnn's)")
-    return value
-
-
-def _check_version(header: dict[str, Any]) -> None:
-    if header.get("format") != FORMAT:
-        raise ModelFileError("not a fastnn file (its header is none of fastnn's)")
-    version = header.get("format_version")
-    if version != FORMAT_VERSION:
-        written_by = header.get("versions", {}).get("fastnn", "of another version")
-        raise ModelFileError(
-            f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format "
-            f"{FORMAT_VERSION}"
-        )
-
-
-def _result(arrays: dict[str, Array]) -> TrainingResult:
-    header = _json(arrays["header"])
+def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     network = Network.from_dict(header["network"])
     _check_header(header, network)
     _check_arrays(arrays, header)
@@ -273,10 +182,7 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
         "loss": (np.float64, (n_epochs,)),
         "validation_loss": (np.float64, (n_epochs if arrays["validation_loss"].size else 0,)),
     }
-    for name, (kind, shape) in expected.items():
-        if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
-            is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"
-            raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")
+    check_arrays(arrays, expected)
     for name in ("params", "best_params"):
         if name in arrays and not np.isfinite(arrays[name]).all():
             raise ModelFileError(f"damaged: {name} must be finite")

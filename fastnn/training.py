@@ -28,7 +28,7 @@ from fastnn.run import Problem, Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import TrainingState
 from fastnn.stopping import Stop, StopReason
-from fastnn.validation import MEMORY_ROWS, check_data, check_memory
+from fastnn.validation import check_data, check_memory
 
 __all__ = [
     "Callback",
@@ -78,7 +78,7 @@ def train(
     Y : array-like (n, n_outputs)
         Also (n,) for one output, and integer labels (n,) for the loss cross_entropy.
     sample_weight : array-like (n,), optional
-        Not negative; a batch whose weights are all 0 is skipped.
+        Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
     optimizer : Optimizer, optional
         ``SGD()`` by default. Its learning rate is a number or a function of the absolute step, 0-based.
     epochs : int
@@ -122,8 +122,8 @@ def train(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the parameters, the optimiser's state and the activations of 256 rows (the
-        batch, if it has fewer) would not fit the machine.
+        Before anything is allocated, when the parameters, the optimiser's state and the activations (of up to 256 rows
+        of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
     """
@@ -140,14 +140,16 @@ def train(
         raise ValueError("resume brings its own generator and parameters: give it without seed and params")
 
     data = check_data(network, X, Y, sample_weight, assume_finite)
-    rows = min(len(data.X), batch_size or len(data.X), len(data.X) if optimizer.sequential else MEMORY_ROWS)
+    rows = min(len(data.X), batch_size or len(data.X))
     n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
-    check_memory(network, n_vectors, rows, data.X.dtype)
+    check_memory(network, n_vectors, rows, data.X.dtype, backend, optimizer.sequential)
     if resume is None:
         state, random_state = fresh(network, optimizer, data, params, seed, stop)
     else:
         state, random_state = resumed(network, optimizer, data, resume, stop)
     validation = validation_data(network, data, state, stop, assume_finite)
+    if validation or stop.restore_best:
+        check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
     problem = Problem(network, optimizer, backend, data, validation, check_number("alpha", alpha, low=0), stop)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state)
     run = Run(problem, state, plan, n_epochs, started)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn.backends import Backend
 from fastnn.network import LOSSES, Network
 from fastnn.state import Data
 
@@ -22,7 +23,7 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 MEMORY_LIMIT_FRACTION = 0.9
 """Of the machine's memory: what parameters, an optimiser's state and the neurons of a block of rows may take."""
 MEMORY_ROWS = 256
-"""Rows that a back end at least looks at together, where a batch has so many."""
+"""Rows of a block: what a back end looks at together, unless it takes whole batches."""
 
 
 def check_network(network: Any) -> None:
@@ -44,7 +45,7 @@ def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assu
     X : array-like (n, n_inputs)
     Y : array-like (n, n_outputs); (n,) for one output; integer labels (n,) for cross_entropy
     sample_weight : array-like (n,), optional
-        Not negative.
+        Not negative; 0, or so large that one divided by it does not overflow.
     assume_finite : bool
         Whether to skip the search for NaN and infinity.
 
@@ -52,7 +53,7 @@ def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assu
     ------
     ValueError, TypeError
         For shapes that do not fit (both numbers are named), values that are not finite (the first index is named),
-        targets that the loss cannot take, negative weights or weights that are all 0, object or complex arrays.
+        targets that the loss cannot take, weights that are negative, too small or all 0, object or complex arrays.
     """
     X = check_inputs(network, X, None, assume_finite)
     n = len(X)
@@ -66,9 +67,21 @@ def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assu
         _check_finite("sample_weight", weight)
         if (weight < 0).any():
             raise ValueError(f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}")
+        _check_not_tiny(weight, np.asarray(sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learnt")
     return Data(*(_read_only(a) for a in (X, Y, weight)))
+
+
+def _check_not_tiny(weight: Array, given: Array) -> None:
+    """Refuse what is too small for the dtype of `weight`: one divided by it overflows, or it was rounded to 0."""
+    smallest = np.finfo(weight.dtype).tiny
+    tiny = (given > 0) & (weight < smallest)
+    if tiny.any():
+        raise ValueError(
+            f"sample_weight must be 0 or at least {smallest:g}, the smallest number that {weight.dtype} holds with all "
+            f"digits; {_first('sample_weight', tiny, given)}: multiply all weights by the same number"
+        )
 
 
 def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
@@ -80,18 +93,24 @@ def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
     return params
 
 
-def check_memory(network: Network, n_vectors: int, rows: int, dtype: DTypeLike) -> None:
+def check_memory(
+    network: Network, n_vectors: int, rows: int, dtype: DTypeLike, backend: Backend, sequential: bool = False
+) -> None:
     """MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
-    It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each of the `rows` that are looked
-    at together.
+    It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each row of a block: of the `rows`
+    at most `MEMORY_ROWS`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
+    the other rows too.
     """
-    numbers = network.n_params * n_vectors + 4 * sum(network.sizes) * rows
-    needed = numbers * np.dtype(dtype).itemsize
+    block = rows if sequential else min(rows, MEMORY_ROWS)
+    others = rows - block if getattr(backend, "whole_batches", False) else 0
+    of_rows = 4 * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
+    needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
     if needed > _memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
             f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
-            f"vectors of them and {rows} rows at a time it takes {needed:,} bytes, this machine has {_memory():,}"
+            f"vectors of them and {block + others:,} rows at a time it takes {needed:,} bytes, this machine has "
+            f"{_memory():,}"
         )
 
 

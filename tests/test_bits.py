@@ -9,14 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from problems import HIDDEN, PAIRS, draw
 
 from fastnn import Network, get_backend, loss_and_gradient, predict, testing, train
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import cache
-from fastnn.network import ACTIVATIONS
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
 from fastnn.state import Data, Steps, TrainingState
+from fastnn.testing.problems import HIDDEN, draw
 
 MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
 SMALL = Network((5, 7, 3), "tanh", "softmax", "cross_entropy", bias="scalar")
@@ -66,39 +65,6 @@ def test_blocks_and_repetition(dtype, backend):
     problem = draw(SMALL, 700, dtype)
     once = do_steps(SMALL, Adam(), problem, backend, batch_size=300)
     assert do_steps(SMALL, Adam(), problem, backend, [1] * 30, batch_size=300) == once
-
-
-@pytest.mark.parametrize("output", ACTIVATIONS)
-def test_outputs_depend_on_their_row_alone(output, dtype):
-    """Not on how many rows there are, nor on their order. (The reference's products are BLAS': no such promise.)"""
-    network = Network((6, *range(3, 3 + len(HIDDEN)), 5), tuple(HIDDEN), output)
-    problem = draw(network, 270, dtype)
-    whole = predict(network, problem.params, problem.X)
-    for n in (1, 2, 7, 8, 9, 17, 255, 257):
-        assert bits(predict(network, problem.params, problem.X[:n])) == bits(whole[:n])
-        assert bits(predict(network, problem.params, problem.X[-n:])) == bits(whole[-n:])
-    order = np.random.RandomState(0).permutation(270)
-    assert bits(predict(network, problem.params, problem.X[order])) == bits(whole[order])
-
-
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_rows_of_weight_zero_show_in_no_bit(loss, output, backend, dtype):
-    network = Network((6, *range(3, 3 + len(HIDDEN)), 5), tuple(HIDDEN), output, loss)
-    for n in (1, 21, 300):
-        problem = draw(network, n + 2, dtype)
-        unused = problem.sample_weight == 0
-        unused[1] = True
-        found = []
-        for value in (0.25, np.nan, -np.inf, 1e30):
-            X, Y, weight = (array.copy() for array in problem[1:])
-            X[unused], Y[unused], weight[unused] = value, value, 0
-            options = {"sample_weight": weight, "alpha": 0.1, "assume_finite": True, "backend": backend}
-            value_and_gradient = loss_and_gradient(network, problem.params, X, Y, **options)
-            assert np.isfinite(value_and_gradient[0])
-            changed = problem._replace(X=X, Y=Y, sample_weight=weight)
-            steps = do_steps(network, SGD(), changed, backend, batch_size=min(n, 13)) if n > 1 else None
-            found.append((bits(*value_and_gradient), steps))
-        assert found.count(found[0]) == len(found)
 
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):

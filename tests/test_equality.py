@@ -1,21 +1,20 @@
 """Both back ends compute the same: gradients, updates and whole trainings, for every name of the tables.
 
-Every comparison goes through `fastnn.testing`, where the tolerances stand; `test_mutants_are_caught` shows that none of
+Every comparison goes through `fastnn.testing`, where the tolerances stand; `test_mutation_table.py` shows that none of
 them is too wide to notice a bug.
 """
 
 import dataclasses
-from unittest import mock
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from problems import HIDDEN, PAIRS, draw, draw_targets
 
-from fastnn import SGD, Adam, Network, cosine, exponential, reference, step_decay, testing, train
+from fastnn import SGD, Adam, Network, cosine, exponential, step_decay, testing, train
 from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
+from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
 
 # ----------------------------------------------------------------------------------------------------------- gradients
 
@@ -106,24 +105,6 @@ def test_where_output_and_target_are_equal(loss, dtype):
 
 # ------------------------------------------------------------------------------------------------------------- updates
 
-OPTIMIZER_OPTIONS = {
-    "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 1.0}, {"sequential": True}],
-    "Adam": [{}, {"beta_1": 0.0}, {"beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3}, {"sequential": True}],
-    "AdamW": [{}, {"weight_decay": 0.5}, {"weight_decay": 0.0}],
-}
-OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in OPTIMIZER_OPTIONS.get(name, [{}])]
-
-
-def gradients_of_all_sizes(n_steps, n, dtype):
-    """Gradients over many orders of magnitude, with zeros, repeated signs and changes of sign."""
-    random_state = np.random.RandomState(1)
-    size = 10.0 ** random_state.uniform(-12, 3, n)
-    gradients = random_state.standard_normal((n_steps, n)) * size
-    gradients[:, ::7] = abs(gradients[:, ::7])
-    gradients[random_state.uniform(size=gradients.shape) < 0.1] = 0
-    gradients[n_steps // 2 :, n // 2] = 0  # a unit that dies
-    return gradients.astype(dtype)
-
 
 @pytest.mark.parametrize("rate", [0.01, 1.0, cosine(0.1, 30)], ids=["0.01", "1", "cosine"])
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
@@ -168,14 +149,8 @@ TRAININGS = {
 
 
 def assert_training_matches(network, seed=5, n=290, dtype=np.float64, weighted=False, **options):
-    """On rows of X in [-1, 1] and targets that follow from them."""
-    random_state = np.random.RandomState(seed)
-    params = network.init_params(random_state, dtype)
-    X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
-    Y = draw_targets(network, random_state, n)
-    if network.loss != "cross_entropy":
-        Y[:, 0] = (1 + np.sin(3 * X).mean(axis=1)) / 2
-    weight = np.where(np.arange(n) % 4 == 1, 0, 1 + np.arange(n) % 3) if weighted else None
+    params, X, Y, weight = draw_training(network, n, dtype, seed)
+    weight = weight if weighted else None
     return testing.assert_trainings_match(network, X, Y, params, sample_weight=weight, seed=seed, **options)
 
 
@@ -261,171 +236,6 @@ def drawn_trainings(draw_from):
 def test_drawn_trainings(drawn):
     network, dtype, options = drawn
     assert_training_matches(network, dtype=dtype, **options)
-
-
-# ------------------------------------------------------------------------------------------------------------- mutants
-# A back end with a bug is the reference with one of its functions replaced while it computes.
-
-
-class Broken(reference.NumpyBackend):
-    """The reference with a bug, or none."""
-
-    name = "broken"
-
-    def __init__(self, replaced):
-        for method in ("loss_and_gradient", "train_steps"):
-            for name, replacement in replaced.items():
-                setattr(self, method, mock.patch.object(reference, name, replacement)(getattr(self, method)))
-
-
-def with_activation(name, **fields):
-    return {"ACTIVATIONS": reference.ACTIVATIONS | {name: reference.ACTIVATIONS[name]._replace(**fields)}}
-
-
-def after_backward(change):
-    """`change(network, params, gradient, batch, alpha)` works on the gradient that backward wrote."""
-
-    def backward(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
-        right(network, params, gradient, batch, passed, alpha, after_layer)
-        change(network, params, gradient, batch, alpha)
-
-    return {"backward": backward}
-
-
-def with_batch(change):
-    def take(network, data, rows, right=reference.take):
-        return change(network, data, right(network, data, rows))
-
-    return {"take": take}
-
-
-def no_bias_gradient(network, params, gradient, batch, alpha):
-    for db in gradient.b:
-        db[...] = 0
-
-
-def penalty_on_biases(network, params, gradient, batch, alpha):
-    for b, db in zip(params.b, gradient.b, strict=True):
-        db += alpha * b / batch.divisor
-
-
-def short_batch():
-    """The last batch of an epoch is divided by the number of rows of the others."""
-    longest = []  # of these data: (data, number)
-
-    def change(network, data, batch):
-        if longest and longest[0] is data and network.reduction == "mean":
-            batch = batch._replace(divisor=max(longest[1], batch.divisor))
-        longest[:] = data, batch.divisor
-        return batch
-
-    return with_batch(change)
-
-
-def stale_activation():
-    """The gradient of W uses what the layer's input was one step earlier."""
-    last = {}
-
-    def forward(network, params, X, right=reference.forward):
-        zs, activations = right(network, params, X)
-        old, last[network] = last.get(network, activations), activations
-        fits = all(a.shape == b.shape for a, b in zip(old, activations, strict=True))
-        return zs, [*old[:-1], activations[-1]] if fits else activations
-
-    return {"forward": forward}
-
-
-def swapped_moments(optimizer, p, slots, g, rates, right=reference.adam):
-    right(optimizer, p, slots[::-1], g, rates)
-
-
-MUTANTS = {
-    "no bias gradient": lambda: after_backward(no_bias_gradient),
-    "relu'(0) = 1": lambda: with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)),
-    "last short batch": short_batch,
-    "wrong 1/n": lambda: with_batch(lambda network, data, batch: batch._replace(divisor=float(len(batch.X)))),
-    "stale activation": stale_activation,
-    "swapped moments": lambda: {"UPDATES": reference.UPDATES | {"Adam": swapped_moments}},
-    "penalty on biases": lambda: after_backward(penalty_on_biases),
-    "weights ignored": lambda: with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)),
-}
-CHECKS = {}
-
-
-def check(function):
-    CHECKS[function.__name__] = function
-    return function
-
-
-@check
-def gradients(backend):
-    network = Network((3, 6, 2), "tanh")
-    problem = draw(network, 20)
-    for weight in (None, problem.sample_weight):
-        options = {"sample_weight": weight, "alpha": 0.3, "backend": backend}
-        testing.assert_gradients_match(network, *problem[:3], **options)
-
-
-@check
-def complex_step(backend):
-    network = Network((3, 6, 2), "tanh")
-    problem = draw(network, 20)
-    testing.check_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.3, backend=backend)
-
-
-@check
-def kinks(backend):
-    network = Network((3, 6, 2), bias_init=0.0)
-    problem = draw(network, 5)
-    X = problem.X.copy()
-    X[1] = 0
-    testing.assert_gradients_match(network, problem.params, X, problem.Y, backend=backend)
-
-
-@check
-def updates(backend):
-    params = np.random.RandomState(0).standard_normal(8)
-    for name, options in OPTIMIZER_CASES:
-        optimizer = OPTIMIZERS[name](**options)
-        testing.assert_updates_match(optimizer, params, gradients_of_all_sizes(5, 7, np.float64), backend=backend)
-
-
-@check
-def trainings(backend):
-    """Five batches of 7 rows and one of 2; a full batch, which sees the same rows again."""
-    for batch_size in (7, None):
-        options = {"optimizer": SGD(0.1), "epochs": 3, "batch_size": batch_size, "backend": backend}
-        assert_training_matches(Network((4, 5, 3), "tanh"), n=37, **options)
-
-
-CAUGHT_BY = {
-    "no bias gradient": {"gradients", "complex_step", "kinks", "updates", "trainings"},
-    "relu'(0) = 1": {"kinks"},
-    "last short batch": {"trainings"},
-    "wrong 1/n": {"gradients", "complex_step"},
-    "stale activation": {"updates", "trainings"},
-    "swapped moments": {"updates"},
-    "penalty on biases": {"gradients", "complex_step"},
-    "weights ignored": {"gradients", "complex_step"},
-}
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_right_back_ends_pass(name, backend):
-    CHECKS[name](backend)
-    CHECKS[name](Broken({}))
-
-
-@pytest.mark.parametrize("mutant", MUTANTS)
-def test_mutants_are_caught(mutant):
-    def passes(check):
-        try:
-            check(Broken(MUTANTS[mutant]()))
-        except AssertionError:
-            return False
-        return True
-
-    assert {name for name, check in CHECKS.items() if not passes(check)} == CAUGHT_BY[mutant]
 
 
 def test_every_name_of_the_tables_is_met():

@@ -75,6 +75,21 @@ TRAIN = {
         "Y[1, 1] is inf",
     ),
     "negative weights": ({"sample_weight": with_value(WEIGHT, 4, -1)}, ValueError, "sample_weight[4] is -1"),
+    "a weight whose reciprocal overflows": (
+        {"sample_weight": with_value(WEIGHT, 4, 1e-310)},
+        ValueError,
+        "sample_weight must be 0 or at least 2.22507e-308",
+    ),
+    "a weight whose reciprocal overflows in float32": (
+        {"X": X.astype(np.float32), "params": PARAMS.astype(np.float32), "sample_weight": np.full(N, 1e-40)},
+        ValueError,
+        "at least 1.17549e-38, the smallest number that float32 holds with all digits; sample_weight[0] is 1e-40",
+    ),
+    "a weight that float32 rounds to 0": (
+        {"X": X.astype(np.float32), "params": PARAMS.astype(np.float32), "sample_weight": with_value(WEIGHT, 4, 1e-60)},
+        ValueError,
+        "sample_weight[4] is 1e-60: multiply all weights",
+    ),
     "weights all 0": ({"sample_weight": np.zeros(N)}, ValueError, "must not be 0 for all rows"),
     # dtypes
     "objects": ({"X": X.astype(object)}, TypeError, "X must hold real numbers, not objects (dtype object)"),

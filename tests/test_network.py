@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from problems import HIDDEN, PAIRS
 
 from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay
 from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 from fastnn.schedules import describe, learning_rates
+from fastnn.testing.problems import HIDDEN, PAIRS
 
 # ---------------------------------------------------------------------------------------------------------- the network
 
@@ -202,6 +202,33 @@ def test_step_decay_is_exact():
     ]
     assert learning_rates(step_decay(1.0, 1, 0.5), 10**12, 2).tolist() == [0, 0]  # at once, not after so many products
     assert math.isinf(step_decay(1.0, 1, 2.0)(10**9))
+    assert step_decay(0.3, 1, 1.0)(10**12) == 0.3
+    assert step_decay(1.0, 1, 0.9)(10**12) == np.nextafter(0, 1) * 5  # a subnormal that rounding gives back
+
+
+class CountedFactor(float):
+    """A factor that counts its products."""
+
+    n_products = 0
+
+    def __rmul__(self, other):
+        CountedFactor.n_products += 1
+        return float(self) * other
+
+
+def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
+    schedule = step_decay(0.3, 1, 0.999)
+    object.__setattr__(schedule, "factor", CountedFactor(0.999))
+    counts, rates = [], []
+    for first in (*range(0, 5000, 100), 2500):  # chunks of one training, and of another one that is resumed
+        before = CountedFactor.n_products
+        rates.append(learning_rates(schedule, first, 100))
+        counts.append(CountedFactor.n_products - before)
+    assert max(counts[:-1]) <= 2 * 100
+    whole = learning_rates(step_decay(0.3, 1, 0.999), 0, 5000)
+    assert np.concatenate(rates[:-1]).tobytes() == whole.tobytes()
+    assert rates[-1].tobytes() == whole[2500:2600].tobytes()
+    assert sum(counts) > 5000
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>")])

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from problems import HIDDEN, PAIRS, draw
 
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
 from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, RMSprop
 from fastnn.state import Data, Steps, TrainingState
+from fastnn.testing.problems import HIDDEN, PAIRS, draw
 
 # -------------------------------------------------------------------------------------------------------- complex steps
 
@@ -28,25 +28,28 @@ def test_gradient_is_the_derivative_of_the_loss(activation, loss, output, backen
     )
     problem = draw(network, 7, seed=k)
     for alpha in (0.0, 0.3):
-        testing.check_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=alpha, backend=backend)
+        options = {"sample_weight": problem.sample_weight, "alpha": alpha, "backend": backend}
+        testing.check_gradient(network, *problem[:3], **options, loss="numpy")
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 def test_gradient_without_a_hidden_layer(loss, output, backend):
     network = Network((3, 2), output=output, loss=loss)
-    testing.check_gradient(network, *draw(network, 5)[:3], backend=backend)
+    testing.check_gradient(network, *draw(network, 5)[:3], backend=backend, loss="numpy")
 
 
 def test_gradient_of_mixed_layers(backend):
     network = Network((3, *[4] * len(HIDDEN), 2), tuple(HIDDEN), "softmax", "cross_entropy")
-    testing.check_gradient(network, *draw(network, 6)[:3], alpha=0.1, backend=backend)
+    testing.check_gradient(network, *draw(network, 6)[:3], alpha=0.1, backend=backend, loss="numpy")
 
 
 @pytest.mark.parametrize("size", [0.001, 1.4, 5.0])
 def test_both_sides_of_huber(size, backend):
     network = Network((2, 3, 1), "tanh", loss="huber")
     problem = draw(network, 12)
-    testing.check_gradient(network, problem.params, problem.X, problem.Y * 2 * size - size, backend=backend)
+    testing.check_gradient(
+        network, problem.params, problem.X, problem.Y * 2 * size - size, backend=backend, loss="numpy"
+    )
 
 
 def test_what_has_no_gradient_is_refused():

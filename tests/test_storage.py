@@ -327,6 +327,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
         ("random_state", lambda a: a[1:], r"random_state is uint32 \(623,\)"),
         ("validation_loss", lambda a: a[1:], "validation_loss is float64"),
         ("loss", lambda a: None, r"lacks \['loss'\]"),
+        ("best_params", lambda a: None, r"lacks \['best_params'\]"),
         ("extra", lambda a: np.zeros(1), r"unexpected \['extra'\]"),
     ],
 )

@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from problems import HIDDEN, PAIRS, draw_targets
 from survival import fingerprint
 
 from fastnn import Network, train
 from fastnn.optimizers import OPTIMIZERS
+from fastnn.testing.problems import HIDDEN, PAIRS, draw_targets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

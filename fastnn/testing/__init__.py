@@ -2,17 +2,24 @@
 
 They are used by this project's tests, and are there for a back end of your own::
 
-    from fastnn import Adam, Network, register_backend, testing
+    from fastnn import register_backend, testing, workloads
     register_backend("mine", MyBackend)
-    testing.assert_gradients_match(Network((3, 5, 1)), params, X, Y, backend="mine")
+    testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "mine"))
 
 Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
 """
 
+from fastnn.testing.checks import Check, Declined
+from fastnn.testing.comparisons import Comparison, assert_trajectories_match, compare
+from fastnn.testing.conformance import Outcome, Report, check_backend, conformance_checks, find_backend
+from fastnn.testing.differences import Difference
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
+from fastnn.testing.matching import Match, assert_backends_match
 from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
+    DIRECTION_FACTOR,
+    DIRECTIONS,
     GRADIENT_FACTOR,
     GROWTH,
     GROWTH_RUNS,
@@ -21,23 +28,41 @@ from fastnn.testing.tolerances import (
     ulp_difference,
 )
 from fastnn.testing.trainings import Growth, assert_trainings_match, assert_updates_match, growth_bound
+from fastnn.testing.trajectories import Trajectory, record
 
 __all__ = [
     "COMPLEX_STEP_RTOL",
+    "DIRECTIONS",
+    "DIRECTION_FACTOR",
     "GRADIENT_FACTOR",
     "GROWTH",
     "GROWTH_RUNS",
     "UPDATE_FLOOR",
     "UPDATE_ULPS",
+    "Check",
+    "Comparison",
+    "Declined",
+    "Difference",
     "Growth",
+    "Match",
+    "Outcome",
+    "Report",
+    "Trajectory",
+    "assert_backends_match",
     "assert_gradients_match",
     "assert_trainings_match",
+    "assert_trajectories_match",
     "assert_updates_match",
     "away_from_kinks",
+    "check_backend",
     "check_gradient",
+    "compare",
+    "conformance_checks",
+    "find_backend",
     "gradient_scale",
     "growth_bound",
     "longest_sum",
     "loss_scale",
+    "record",
     "ulp_difference",
 ]

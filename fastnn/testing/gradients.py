@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,17 @@ from fastnn import reference
 from fastnn.backends import Backend, get_backend
 from fastnn.inference import loss_and_gradient
 from fastnn.network import Network
+from fastnn.state import Data
+from fastnn.testing.differences import find_difference, tensors
 from fastnn.testing.scales import away_from_kinks as _away_from_kinks
-from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale
-from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, assert_within
+from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale, sides_of_kinks
+from fastnn.testing.tolerances import (
+    COMPLEX_STEP_RTOL,
+    DIRECTION_FACTOR,
+    DIRECTIONS,
+    GRADIENT_FACTOR,
+    assert_within,
+)
 from fastnn.validation import check_data, check_params
 
 Array = NDArray[Any]
@@ -44,8 +53,9 @@ def assert_gradients_match(
     sample_weight: Any = None,
     alpha: float = 0.0,
     backend: str | Backend = "numba",
+    expected: str | Backend = "numpy",
 ) -> float:
-    """Assert that a back end's loss and gradient are those of the reference.
+    """Assert that a back end's loss and gradient are those of the reference, or of another back end, `expected`.
 
     Takes what `fastnn.loss_and_gradient` takes; rows should be `away_from_kinks`. The bound is ``GRADIENT_FACTOR * n *
     eps * S`` for each tensor; for the loss, S is the loss with its differences as sums.
@@ -54,20 +64,26 @@ def assert_gradients_match(
     -------
     float
         The worst difference as a part of its bound.
+
+    Raises
+    ------
+    AssertionError
+        That names the layer nearest to the output whose gradient is off, its worst number, both values, the ULP
+        between them and the bound. The loss comes first: where it is off, the forward pass is.
     """
     options = {"sample_weight": sample_weight, "alpha": alpha}
-    loss, gradient = loss_and_gradient(network, params, X, Y, **options, backend="numpy")
+    loss, gradient = loss_and_gradient(network, params, X, Y, **options, backend=expected)
     other_loss, other = loss_and_gradient(network, params, X, Y, **options, backend=backend)
     data = check_data(network, np.asarray(X, gradient.dtype), Y, sample_weight)
     unit = GRADIENT_FACTOR * longest_sum(network, len(data.X)) * float(np.finfo(gradient.dtype).eps)
+    names = get_backend(backend).name, get_backend(expected).name
+    loss_allowed = unit * loss_scale(network, params, data, alpha)
+    worst = assert_within(other_loss, loss, loss_allowed, f"loss of {names[0]}", names[1])
     allowed = unit * gradient_scale(network, params, data, alpha)
-    name = get_backend(backend).name
-    worst = assert_within(other_loss, loss, unit * loss_scale(network, params, data, alpha), f"loss of {name}")
-    for l, layer in enumerate(network.layers):
-        for tensor, part in (("W", layer.weight), ("b", layer.bias)):
-            what = f"gradient of {name} by {tensor} of layer {l}"
-            worst = max(worst, assert_within(other[part], gradient[part], allowed[part], what))
-    return worst
+    ratio, difference = find_difference(network, other, gradient, allowed)
+    if difference is not None:
+        raise AssertionError(f"gradient by {difference.between(*names)}")
+    return max(worst, ratio)
 
 
 def check_gradient(
@@ -79,44 +95,115 @@ def check_gradient(
     sample_weight: Any = None,
     alpha: float = 0.0,
     backend: str | Backend = "numpy",
+    loss: str | Backend | None = None,
 ) -> float:
-    """Assert that a back end's gradient is the derivative of the reference's loss, in float64.
+    """Assert that a back end's gradient is the derivative of its loss.
 
-    By complex step, one parameter at a time: ``dL/dp = Im L(p + ih) / h`` to the last digits, for nothing is
-    subtracted. Squire and Trapp, SIAM Review 40, 1998.
+    By complex step where the loss takes complex parameters, one parameter at a time, in float64: ``dL/dp = Im L(p + ih)
+    / h`` to the last digits, for nothing is subtracted (Squire and Trapp, SIAM Review 40, 1998). A back end that does
+    so says it by an attribute ``accepts_complex = True``: the reference does.
+
+    By central differences where it does not, each W and b along `DIRECTIONS` random directions, so that the cost does
+    not depend on its size: ``L(p + u) - L(p - u) = 2 g u``, each parameter moved by ``eps^(1/3) max(1, |p|)``. In the
+    dtype of `params`: float32, or float64 for everything else. Rows that cross a kink on the way are left out.
+
+    Parameters
+    ----------
+    network, params, X, Y, sample_weight, alpha
+        What `fastnn.loss_and_gradient` takes.
+    backend : name or Backend
+        Whose gradient is checked.
+    loss : name or Backend, optional
+        Whose loss is differentiated; the back end's own by default. With "numpy" any back end's gradient is compared
+        with a complex step.
 
     Returns
     -------
     float
-        The worst difference as a part of its bound, ``COMPLEX_STEP_RTOL`` times S.
+        The worst difference as a part of its bound: ``COMPLEX_STEP_RTOL`` times S of each tensor for a complex step;
+        along a direction ``DIRECTION_FACTOR * eps^(1/3)`` times S and the length of the way, and what rounding may
+        change in the two losses.
 
     Raises
     ------
+    AssertionError
+        Where it is not; the text names the layer and W or b, from the output to the input.
     ValueError
         With ``bias_gradient="times_bias"``, which is not the loss' gradient; when a row lies near a kink, where there
         is none (see `away_from_kinks`); when a probability is so near 0 or 1 that the loss clips it, which its gradient
-        ignores.
+        ignores; when the back end computes in float32 what it was given in float64.
     """
     if network.bias_gradient != "exact":
         raise ValueError(f"bias_gradient={network.bias_gradient!r} is not the gradient of the loss: nothing to check")
-    params = check_params(network, params, np.float64)
-    data = check_data(network, np.asarray(X, np.float64), Y, sample_weight)
+    backend = get_backend(backend)
+    by = backend if loss is None else get_backend(loss)
+    exact = getattr(by, "accepts_complex", False)
+    single = getattr(params, "dtype", None) == np.float32 and not exact
+    params = check_params(network, params, np.float32 if single else np.float64)
+    data = check_data(network, np.asarray(X, params.dtype), Y, sample_weight)
     batch = reference.take(network, data, slice(None))
     if not away_from_kinks(network, params, batch.X, batch.Y).all():
         raise ValueError("a row lies near a kink of the network or its loss, where the derivative jumps: draw another")
-    backend = get_backend(backend)
     output = backend.predict(network, params, batch.X)
     if network.loss in ("log_loss", "cross_entropy") and not (reference.clip(output) == output).all():
         raise ValueError("the loss clips a probability of 0 or 1, which its gradient ignores: draw another row")
+    return (_complex_step if exact else _central_differences)(network, params, data, alpha, backend, by)
+
+
+def _complex_step(network: Network, params: Array, data: Data, alpha: float, backend: Backend, by: Backend) -> float:
     actual = backend.loss_and_gradient(network, params, data, alpha)[1]
     expected = np.empty(params.size)
     moved = params.astype(complex)
     for i in range(params.size):
         moved[i] += 1j * _STEP
-        v = reference.views(network, moved)
-        with np.errstate(all="ignore"):
-            output = reference.forward(network, v, batch.X)[1][-1]
-            expected[i] = reference.loss_value(network, v, batch, output, alpha).imag / _STEP
+        loss: Any = by.loss_and_gradient(network, moved, data, alpha)[0]
+        expected[i] = loss.imag / _STEP
         moved[i] = params[i]
     allowed = COMPLEX_STEP_RTOL * gradient_scale(network, params, data, alpha)
-    return assert_within(actual, expected, allowed, "gradient")
+    ratio, difference = find_difference(network, actual.astype(np.float64), expected, allowed)
+    if difference is not None:
+        raise AssertionError(
+            f"gradient by {difference.between(backend.name, f'the complex step of the loss of {by.name}')}"
+        )
+    return ratio
+
+
+def _central_differences(
+    network: Network, params: Array, data: Data, alpha: float, backend: Backend, by: Backend
+) -> float:
+    here, stays = sides_of_kinks(network, params, data.X, data.Y), np.ones(len(data.X), bool)
+    for _, *ends in _moves(network, params):
+        for end in ends:
+            stays &= (sides_of_kinks(network, end, data.X, data.Y) == here).all(axis=1)
+    data = data._replace(sample_weight=data.sample_weight * stays)
+    if not data.sample_weight.any():
+        raise ValueError("each row lies so near a kink that a step crosses it: draw others")
+    gradient = backend.loss_and_gradient(network, params, data, alpha)[1]
+    if gradient.dtype != params.dtype:
+        is_, was = gradient.dtype, params.dtype
+        raise ValueError(f"{backend.name} computes {is_} from {was}: give parameters of {is_}")
+    eps, worst = float(np.finfo(params.dtype).eps), 0.0
+    scale = DIRECTION_FACTOR * _step(params) * gradient_scale(network, params, data, alpha)
+    rounding = GRADIENT_FACTOR * longest_sum(network, len(data.X)) * eps * 2 * loss_scale(network, params, data, alpha)
+    for tensor, up, down in _moves(network, params):
+        way = up.astype(np.float64) - down
+        first, second = (float(by.loss_and_gradient(network, end, data, alpha)[0]) for end in (up, down))
+        what = f"gradient of {backend.name} by {tensor}, along a random direction"
+        allowed = float(np.linalg.norm(scale * way)) + rounding
+        worst = max(worst, assert_within(gradient @ way, first - second, allowed, what, f"the loss of {by.name}"))
+    return worst
+
+
+def _step(params: Array) -> float:
+    return float(np.finfo(params.dtype).eps) ** (1 / 3)
+
+
+def _moves(network: Network, params: Array) -> Iterator[tuple[str, Array, Array]]:
+    """Parameters on either side of `params`, along random directions within one tensor; always the same ones."""
+    random_state = np.random.RandomState(0)
+    size = (_step(params) * np.maximum(1, abs(params))).astype(params.dtype)
+    for tensor, part, _ in tensors(network):
+        for _ in range(DIRECTIONS):
+            move = np.zeros_like(params)
+            move[part] = size[part] * random_state.choice([-1, 1], part.stop - part.start)
+            yield tensor, params + move, params - move

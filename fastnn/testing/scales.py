@@ -24,11 +24,14 @@ def longest_sum(network: Network, n_rows: int) -> int:
     return max(of_z, of_a_bias)
 
 
-def gradient_scale(network: Network, params: Array, data: Data, alpha: float = 0.0) -> NDArray[np.float64]:
+def gradient_scale(
+    network: Network, params: Array, data: Data, alpha: float = 0.0, above: Array | None = None
+) -> NDArray[np.float64]:
     """The S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
 
     Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the difference ``a -
-    y``: so large are the terms of the sums that a gradient is, however much of them cancels.
+    y``: so large are the terms of the sums that a gradient is, however much of them cancels. `above` are the parameters
+    through which delta is carried down where they are others: with ``sequential=True`` those after the update.
 
     Returns
     -------
@@ -37,6 +40,7 @@ def gradient_scale(network: Network, params: Array, data: Data, alpha: float = 0
     """
     wide = Data(*(array.astype(np.float64) for array in data))
     v, batch = reference.views(network, np.asarray(params, np.float64)), reference.take(network, wide, slice(None))
+    through = v.W if above is None else network.weights(np.asarray(above, np.float64))
     scale = np.zeros(network.n_params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, batch.X)
@@ -49,8 +53,18 @@ def gradient_scale(network: Network, params: Array, data: Data, alpha: float = 0
                 scale[layer.bias] = (db * b if network.bias_gradient == "times_bias" else db).max()
             if l > 0:
                 activation = reference.ACTIVATIONS[network.layers[l - 1].activation]
-                delta = _magnitude(activation, delta @ W.T, activations[l], zs[l - 1])
+                delta = _magnitude(activation, delta @ abs(through[l]).T, activations[l], zs[l - 1])
     return scale / batch.divisor
+
+
+def output_scale(network: Network, params: Array, X: Array) -> Array:
+    """The S of the outputs (n, n_outputs): each output's own size, and the sums that it is made of by magnitude."""
+    v = reference.views(network, params)
+    with np.errstate(all="ignore"):
+        zs, activations = reference.forward(network, v, X)
+        size = abs(activations[-2]) @ abs(v.W[-1]) + (abs(v.b[-1]) if network.layers[-1].n_bias else 0)
+        activation, (a, z) = reference.ACTIVATIONS[network.output], (activations[-1], zs[-1])
+        return abs(a) + np.sum([_magnitude(activation, size * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
 
 
 def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
@@ -103,6 +117,17 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor:
             a = activations[-1]
             away &= (abs(a - Y) > margin * (abs(a) + abs(Y))).all(axis=1)
     return away
+
+
+def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
+    """(n, number of kinks): on which side of each kink a row lies."""
+    v = reference.views(network, params)
+    with np.errstate(all="ignore"):
+        zs, activations = reference.forward(network, v, X)
+        sides = [z > 0 for z, layer in zip(zs, network.layers, strict=True) if _has_kink(layer)]
+        if network.loss == "absolute_error":
+            sides.append(activations[-1] > Y)
+    return np.concatenate([np.zeros((len(X), 0), bool), *sides], axis=1)
 
 
 def _has_kink(layer: Layer) -> bool:

@@ -21,6 +21,16 @@ GROWTH_RUNS = 5
 """That growth is the largest of so many trainings."""
 COMPLEX_STEP_RTOL = 1e-11
 """A gradient and its complex step may differ by so many times S."""
+DIRECTIONS = 5
+"""Central differences are taken along so many random directions within each W and b."""
+DIRECTION_FACTOR = 3
+"""The loss' change and the gradient along a way u may differ by so many times eps^(1/3) S |u|.
+
+eps^(1/3) is the length of the step, 6e-6 in float64 and 5e-3 in float32, where the errors of truncation (h^2 / 6 times
+the third derivative) and of rounding (eps / h) are of one size. Huber's loss, elu and selu have a second derivative
+that jumps, and an error of h S where a row crosses the jump. What rounding may change in the two losses is added. In
+8,000 checks of all activations and losses, the worst error was 0.003 of the bound in float64 and 0.4 in float32.
+"""
 
 
 def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Array:
@@ -47,7 +57,7 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
     return np.where(same, 0.0, np.where(np.isfinite(a) & np.isfinite(b), units, np.inf))
 
 
-def assert_within(actual: Any, expected: Any, allowed: Any, what: str) -> float:
+def assert_within(actual: Any, expected: Any, allowed: Any, what: str, against: str = "the reference") -> float:
     """The largest part of `allowed` that the difference takes; AssertionError where it takes more than all of it."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     difference, allowed = np.broadcast_arrays(abs(actual - expected), np.asarray(allowed, np.float64))
@@ -59,7 +69,7 @@ def assert_within(actual: Any, expected: Any, allowed: Any, what: str) -> float:
     if not ratio[worst] <= 1:
         place = f"[{', '.join(str(int(i)) for i in worst)}]" if worst else ""
         raise AssertionError(
-            f"{what}{place}: {actual[worst]} where the reference has {expected[worst]}, "
+            f"{what}{place}: {actual[worst]} where {against} has {expected[worst]}, "
             f"a difference of {difference[worst]:.3g}; {allowed[worst]:.3g} is allowed"
         )
     return float(ratio[worst])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, Data, Steps, TrainingState, get_backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.reference import Rates
 from fastnn.schedules import learning_rates
+from fastnn.testing.differences import find_difference
 from fastnn.testing.scales import longest_sum
 from fastnn.testing.tolerances import (
     GRADIENT_FACTOR,
@@ -21,6 +24,7 @@ from fastnn.testing.tolerances import (
     assert_within,
     ulp_difference,
 )
+from fastnn.testing.updates import is_weight, update_terms
 from fastnn.training import train
 
 Array = NDArray[Any]
@@ -54,7 +58,7 @@ def assert_updates_match(
     rates = learning_rates(optimizer.learning_rate, 0, len(gradients))
     state, worst = TrainingState.create(params, optimizer.n_slots), 0.0
 
-    def step(name: str | Backend, s: int, sign: int, gradient: Array, before: TrainingState) -> TrainingState:
+    def step(name: str | Backend, s: int, gradient: Array, sign: int, before: TrainingState) -> TrainingState:
         after, one = before.copy(), np.ones((1, 1), params.dtype)
         data = Data(sign * gradient[None], -sign * _FAR * one, one[0])
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1))
@@ -64,14 +68,11 @@ def assert_updates_match(
 
     for s, gradient in enumerate(gradients):
         before, sign = state, -1 if s % 2 else 1
-        state = step("numpy", s, sign, gradient, before)
-        expected, actual = state.vectors, step(backend, s, sign, gradient, before).vectors
-        sizes = before.copy()
-        sizes.vectors[...] = abs(before.vectors)
-        added = [step("numpy", s, sign, sign * abs(gradient), sizes).vectors for sign in (1, -1)]
-        terms = np.maximum(*(abs(v) for v in added))
-        terms[0] = np.maximum(*(abs(v[0] - sizes.params) for v in added))
-        units = ulp_difference(expected, actual, np.maximum(terms, sizes.vectors))
+        state = step("numpy", s, gradient, sign, before)
+        expected, actual = state.vectors, step(backend, s, gradient, sign, before).vectors
+        rate = Rates(float(rates[s]), state.beta_products, is_weight(network, params.dtype))
+        terms = update_terms(optimizer, before.vectors, np.append(gradient, sign).astype(params.dtype), rate)
+        units = ulp_difference(expected, actual, terms)
         units[abs(expected - actual) < UPDATE_FLOOR] = 0
         if not units.max() <= UPDATE_ULPS:
             row, i = np.unravel_index(int(units.argmax()), units.shape)
@@ -86,10 +87,10 @@ def assert_updates_match(
 class Growth(NamedTuple):
     """What a training of the reference gives, and how far another back end's may be from it."""
 
-    params: Array  # (n_params,)
-    loss: Array  # (n_epochs,)
-    params_bound: float
-    loss_bound: Array  # (n_epochs,)
+    params: Array  # (n_params,), or (n_times, n_params)
+    loss: Array  # (n_epochs,), or (n_steps,)
+    params_bound: Any  # a number, or (n_times, 1)
+    loss_bound: Array  # as loss
 
 
 def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any) -> Growth:
@@ -99,18 +100,31 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
     The bound is `GROWTH` times the largest drift of `GROWTH_RUNS` such trainings, plus ``GRADIENT_FACTOR * n * eps`` of
     the largest parameter (of the loss). `options` go to `fastnn.train`; they need a seed if rows are shuffled.
     """
+
+    def run(start: Array) -> tuple[Array, Array]:
+        result = train(network, X, Y, params=start, backend="numpy", **options)
+        return result.params, result.history.loss
+
+    return measured_growth(run, params, longest_sum(network, min(options.get("batch_size") or len(X), len(X))))
+
+
+def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int) -> Growth:
+    """The bound of `growth_bound` for any training `run` that takes initial parameters.
+
+    It returns parameters (n_params,), or (n_times, n_params) at several times with a bound each, and losses. `n_terms`
+    is the n of the bound.
+    """
     runs = []
     for k in range(1 + GROWTH_RUNS):
         towards = np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
-        start = np.nextafter(params, towards) if k else params
-        result = train(network, X, Y, params=start, backend="numpy", **options)
-        runs.append((result.params, result.history.loss))
-    (final, loss), moved = runs[0], runs[1:]
-    n_rows = min(options.get("batch_size") or len(X), len(X))
-    unit = GRADIENT_FACTOR * longest_sum(network, n_rows) * float(np.finfo(final.dtype).eps)
-    drift = max(float(abs(p - final).max()) for p, _ in moved)
+        runs.append(run(np.nextafter(params, towards) if k else params))
+    (found, loss), moved = runs[0], runs[1:]
+    unit = GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
+    keep = found.ndim > 1
+    drift = np.max([abs(p - found).max(axis=-1, keepdims=keep) for p, _ in moved], axis=0).astype(np.float64)
+    largest = abs(found).max(axis=-1, keepdims=keep).astype(np.float64)
     loss_drift = np.max([abs(l - loss) for _, l in moved], axis=0)
-    return Growth(final, loss, GROWTH * drift + unit * float(abs(final).max()), GROWTH * loss_drift + unit * abs(loss))
+    return Growth(found, loss, GROWTH * drift + unit * largest, GROWTH * loss_drift + unit * abs(loss))
 
 
 def assert_trainings_match(
@@ -126,7 +140,9 @@ def assert_trainings_match(
     bound = growth_bound(network, X, Y, params, **options)
     result = train(network, X, Y, params=params, backend=backend, **options)
     name = get_backend(backend).name
-    return max(
-        assert_within(result.params, bound.params, bound.params_bound, f"params of {name}"),
-        assert_within(result.history.loss, bound.loss, bound.loss_bound, f"history.loss of {name}"),
-    )
+    what = f"{name}'s loss of epoch"
+    worst = assert_within(result.history.loss, bound.loss, bound.loss_bound, what)
+    ratio, difference = find_difference(network, result.params, bound.params, bound.params_bound)
+    if difference is not None:
+        raise AssertionError(f"after {result.n_epochs} epochs {difference.between(name, 'numpy')}")
+    return max(worst, ratio)

@@ -1,0 +1,188 @@
+"""Measure the fastnn that this interpreter imports, for the performance gate: JSON on stdout, in about a second.
+
+    python benchmarks/gate_probe.py | head
+
+The networks are those of `fastnn.workloads`, but stand here: of two versions of fastnn both must train the same,
+and the data must not need scikit-learn, which takes longer to import than all of this. Only what fastnn has always had
+is used, so that old commits can be measured.
+"""
+
+import functools
+import json
+import resource
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+modules_before = set(sys.modules)
+import fastnn  # noqa: E402
+
+packages = {name.partition(".")[0] for name in set(sys.modules) - modules_before} - sys.stdlib_module_names - {"fastnn"}
+
+SAMPLES = 5
+SAMPLE_SECONDS = 0.01
+ONE_STEP = "train one step"
+COUNTED = ("seed", "iris", "digits", "online")
+COUNTED_STEPS = 2_048
+SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}  # as in fastnn/answers.py
+
+
+class Problem(NamedTuple):
+    """What is trained, on noise."""
+
+    network: fastnn.Network
+    optimizer: object
+    dtype: str
+    n_rows: int
+    batch_size: int | None
+
+
+def classifier(sizes, activation="relu"):
+    return fastnn.Network(sizes, activation=activation, output="softmax", loss="cross_entropy")
+
+
+def regressor(*sizes):
+    return fastnn.Network(sizes, activation="relu", output="identity", loss="squared_error")
+
+
+tutorial = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum", "init": "normal", "bias_init": 1.0}
+adam = fastnn.Adam(learning_rate=0.001)
+PROBLEMS = {
+    "seed": Problem(
+        fastnn.Network((3, 5, 1), activation="sigmoid", output="sigmoid", loss="squared_error", **tutorial),
+        fastnn.SGD(learning_rate=1.0, sequential=True),
+        *("float64", 6, None),
+    ),
+    "iris": Problem(classifier((4, 16, 3), "tanh"), fastnn.SGD(learning_rate=0.5), "float64", 150, None),
+    "digits": Problem(classifier((64, 64, 10)), fastnn.Adam(learning_rate=0.003), "float32", 1024, 32),
+    "online": Problem(classifier((64, 64, 10)), fastnn.SGD(learning_rate=0.01), "float32", 1024, 1),
+    "tab": Problem(regressor(32, 128, 128, 1), adam, "float32", 1024, 128),
+    "mnist": Problem(regressor(784, 128, 10), adam, "float32", 768, 128),
+    "big": Problem(regressor(512, 1024, 1024, 10), adam, "float32", 768, 64),
+}
+
+
+class Training:
+    """One problem with its data and initial weights."""
+
+    def __init__(self, problem):
+        self.problem = problem
+        random_state = np.random.RandomState(0)
+        n_inputs, n_outputs = problem.network.sizes[0], problem.network.sizes[-1]
+        self.X = random_state.random_sample((problem.n_rows, n_inputs)).astype(problem.dtype)
+        self.Y = np.eye(n_outputs, dtype=problem.dtype)[random_state.randint(n_outputs, size=problem.n_rows)]
+        self.params = problem.network.init_params(random_state, np.dtype(problem.dtype))
+        self.steps_per_epoch = -(-problem.n_rows // (problem.batch_size or problem.n_rows))
+
+    def __call__(self, epochs, backend="numba", n_rows=None):
+        return fastnn.train(
+            self.problem.network,
+            self.X[:n_rows],
+            self.Y[:n_rows],
+            optimizer=self.problem.optimizer,
+            epochs=epochs,
+            batch_size=self.problem.batch_size,
+            seed=0,
+            params=self.params,
+            backend=backend,
+        )
+
+    def check(self, name):
+        """End unless the first steps of the fused kernel are those of the reference: a wrong answer is not timed."""
+        n_rows = 3 * self.problem.batch_size if self.problem.batch_size else None
+        found, expected = (self(1, backend, n_rows).params for backend in ("numba", "numpy"))
+        distance = np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected - self.params)
+        if not distance <= SAME_ANSWER[self.problem.dtype]:
+            sys.exit(f"{name}: the back ends differ by {distance:.1e} of the way they went; nothing was timed")
+
+
+def seconds(function):
+    """The time that the processor worked for this process: what others do meanwhile takes none of it."""
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+def repetitions(function):
+    """How many of a function's iterations take about SAMPLE_SECONDS, once it is warm."""
+    function(1)
+    n = 1
+    while (taken := seconds(functools.partial(function, n))) < SAMPLE_SECONDS / 4:
+        n *= 4
+    return max(1, round(n * SAMPLE_SECONDS / taken))
+
+
+def calls_of(function):
+    """How many functions Python calls, ours and C's, while it runs."""
+    n_calls = 0
+
+    def count(frame, event, argument):
+        nonlocal n_calls
+        n_calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return n_calls
+
+
+def compilations():
+    """A list that grows by two for every function that Numba compiles from now on: its begin and its end."""
+    from numba.core import event
+
+    recorder = event.RecordingListener()
+    event.register("numba:compile", recorder)
+    return recorder.buffer
+
+
+def main():
+    start = time.process_time()
+    compiled = compilations()
+    Training(PROBLEMS["seed"])(1)
+    first_training = [time.process_time() - start]
+
+    trainings = {name: Training(problem) for name, problem in PROBLEMS.items()}
+    counts = {"packages imported by `import fastnn`, besides NumPy": len(packages)}
+    for name, training in trainings.items():
+        training.check(name)
+    for name in COUNTED:
+        training = trainings[name]
+        epochs = COUNTED_STEPS // training.steps_per_epoch
+        n_calls = min(calls_of(functools.partial(training, epochs)) for _ in range(3))  # some a chunk, none a step
+        counts[f"Python calls a step, {name}"] = n_calls // (epochs * training.steps_per_epoch)
+
+    digits, online = trainings["digits"], trainings["online"]
+    network, params, row = online.problem.network, online.params, online.X[:1]
+    work = {f"{name}, {t.problem.dtype}": (t, t.steps_per_epoch) for name, t in trainings.items()}
+    work["predict one row"] = (lambda n: [fastnn.predict(network, params, row) for _ in range(n)], 1)
+    work[ONE_STEP] = (lambda n: [digits(1, n_rows=32) for _ in range(n)], 1)
+    n_times = {name: repetitions(function) for name, (function, _) in work.items()}
+    samples = {name: [] for name in work}
+    for _ in range(SAMPLES):  # in turn, so that a slow moment hits all of them
+        for name, (function, n_iterations) in work.items():
+            taken = seconds(functools.partial(function, n_times[name]))
+            samples[name].append(taken / (n_times[name] * n_iterations))
+
+    counts["functions compiled in a warm process"] = sum(event.is_start for _, event in compiled)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    one_step = samples.pop(ONE_STEP)  # mostly the costs of starting
+    report = {
+        "format": 1,
+        "fastnn": fastnn.__file__,
+        "trainings": [{"workload": name, "seconds": found} for name, found in samples.items()],
+        "starts": [
+            {"what": "first training, with the import of numba", "seconds": first_training},
+            {"what": ONE_STEP, "seconds": one_step},
+        ],
+        "memory": [{"what": "most memory of the process", "bytes": [peak]}],
+        "counts": counts,
+    }
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""What is measured: seconds and memory a step, over the size of one thing at a time."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+
+from fastnn import SGD, Network, plan, train
+from fastnn.backends import get_backend
+
+BACKENDS = ("numpy", "numba")
+OPTIMIZER = SGD(learning_rate=0.001)
+"""One without moments: a wide network with three more vectors would leave the caches, and its curve the power law."""
+
+
+class Problem(NamedTuple):
+    """A regression on noise: `depth` hidden layers of `width`, relu, float32."""
+
+    width: int = 64
+    depth: int = 1
+    batch: int = 64
+    rows: int = 512
+
+    def arguments(self) -> tuple[Network, np.ndarray, np.ndarray]:
+        """Network, X and Y."""
+        random_state = np.random.RandomState(0)
+        network = Network((self.width, *(self.width,) * self.depth, 1), activation="relu")
+        X = random_state.standard_normal((self.rows, self.width)).astype(np.float32)
+        return network, X, random_state.random_sample((self.rows, 1)).astype(np.float32)
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        return -(-self.rows // self.batch)
+
+
+class Axis(NamedTuple):
+    """One thing that grows, and the exponents that its curves should have in the upper range."""
+
+    problems: dict[int, Problem]
+    fitted: int
+    """So many points from the upper end are fitted."""
+    seconds: float
+    training: dict[str, float]
+    """Memory of the whole training without its data, by back end: state, order of rows, work space."""
+    work: dict[str, float]
+    """Memory of the steps: what the back end allocates."""
+
+
+def _same(value: float) -> dict[str, float]:
+    return dict.fromkeys(BACKENDS, value)
+
+
+AXES = {
+    "width": Axis(
+        {w: Problem(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)}, 4, 2, _same(2), _same(2)
+    ),
+    "depth": Axis({d: Problem(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, 1, _same(1), _same(1)),
+    # A batch of more than 256 rows goes through the fused kernel block by block: its work space has an end.
+    "batch": Axis(
+        {b: Problem(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
+        4,
+        1,
+        {"numpy": 1, "numba": 0},
+        {"numpy": 1, "numba": 0},
+    ),
+    # The order of the rows is kept (eight bytes a row) and so are their weights; the work space knows the batch only.
+    "rows": Axis(
+        {n: Problem(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)}, 4, 0, _same(1), _same(0)
+    ),
+}
+
+
+def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[int, list[float]]]:
+    """Seconds a step, by back end and size: samples of about `sample_seconds`, taken in turn.
+
+    They are the processor's, of which the process has one: other work on the machine counts only for the caches.
+    """
+    runs = {}
+    for size, problem in axis.problems.items():
+        arguments = problem.arguments()
+        for backend in BACKENDS:
+            runs[backend, size] = _calibrated(backend, arguments, problem, sample_seconds)
+    samples: dict[str, dict[int, list[float]]] = {b: {size: [] for size in axis.problems} for b in BACKENDS}
+    for _ in range(rounds):
+        for (backend, size), (run, steps) in runs.items():
+            samples[backend][size].append(_processor_seconds(run) / steps)
+    return samples
+
+
+def _calibrated(backend, arguments, problem: Problem, wanted: float) -> tuple[Callable[[], object], int]:
+    """A training that takes as long as wanted, in whole epochs, and its steps."""
+    options = {"optimizer": OPTIMIZER, "batch_size": problem.batch, "seed": 0, "backend": backend}
+
+    def run(epochs: int) -> object:
+        return train(*arguments, epochs=epochs, **options)
+
+    run(1)
+    epochs = max(1, round(wanted / _processor_seconds(lambda: run(1))))
+    return (lambda: run(epochs)), epochs * problem.steps
+
+
+def _processor_seconds(function: Callable[[], object]) -> float:
+    start = time.process_time()
+    function()
+    return time.process_time() - start
+
+
+class Memory(NamedTuple):
+    """Most bytes at a time beyond the data."""
+
+    training: int
+    work: int
+
+
+class _Watched:
+    """A back end that takes down what `train_steps` needs; its arrays are NumPy's, which report to tracemalloc."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._kind = type(get_backend(name))
+        self.most = self.work = 0
+
+    def __getattr__(self, name: str):
+        return getattr(get_backend(self.name), name)
+
+    def train_steps(self, *arguments, **options) -> int:
+        before, most = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        good = self._kind().train_steps(*arguments, **options)  # a new one: no work space is kept from call to call
+        peak = tracemalloc.get_traced_memory()[1]
+        self.most, self.work = max(self.most, most, peak), max(self.work, peak - before)
+        return good
+
+
+def memory(problem: Problem, backend: str) -> Memory:
+    """Train one epoch and follow what is allocated: bytes, the same in every run."""
+    arguments = problem.arguments()
+    watched = _Watched(backend)
+    options = {"optimizer": OPTIMIZER, "epochs": 1, "batch_size": problem.batch, "seed": 0}
+    train(*arguments, **options, backend=backend)  # compiles
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        with mock.patch.object(plan, "CHUNK_SECONDS", 1e9):  # or the clock would say how many steps a chunk has
+            train(*arguments, **options, backend=watched)
+        most = max(watched.most, tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+    return Memory(most - before, watched.work)

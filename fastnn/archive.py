@@ -1,0 +1,169 @@
+"""Files that hold arrays and a JSON header: one .npz archive, without pickle, written whole or not at all.
+
+The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too; ``header`` is JSON as uint8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import math
+import os
+import secrets
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn._version import __version__
+from fastnn.errors import ModelFileError
+
+Array = NDArray[Any]
+T = TypeVar("T")
+
+MAX_HEADER_BYTES = 1 << 24
+
+
+class Format(NamedTuple):
+    """What a kind of file is called, and which arrays it holds besides the header."""
+
+    name: str
+    version: int
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+
+# --------------------------------------------------------------------------------------------------------------- write
+
+
+def write_archive(
+    path: str | os.PathLike[str], form: Format, header: Mapping[str, Any], arrays: Mapping[str, Array]
+) -> None:
+    """Write a header and arrays to one file, in place of what is there.
+
+    The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
+    file.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written.
+    """
+    header = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
+    path = os.path.realpath(path)  # a link stays a link
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", path)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+# ---------------------------------------------------------------------------------------------------------------- read
+
+
+def read_archive(
+    path: str | os.PathLike[str], form: Format, build: Callable[[dict[str, Any], dict[str, Array]], T]
+) -> T:
+    """What `build` makes of a file's header and arrays.
+
+    Nothing in the file is executed, and nothing is allocated that is larger than the file.
+
+    Raises
+    ------
+    OSError
+        When there is no such file or it cannot be read.
+    ModelFileError
+        When it is not such a file, is damaged, or was written by a later version; whatever `build` stumbles over.
+    """
+    name = os.fspath(path)  # a number would be the descriptor of a file that is open
+    with open(name, "rb") as file:
+        try:
+            arrays = _arrays(file, form)
+            return build(_json(arrays.pop("header"), form), arrays)
+        except ModelFileError as error:
+            raise ModelFileError(f"{name!s}: {error}") from None
+        except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
+            raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({error})") from error
+
+
+def _arrays(file: BinaryIO, form: Format) -> dict[str, Array]:
+    """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
+    if file.read(2) != b"PK":
+        raise ModelFileError(f"not a {form.name} file (it is no .npz archive)")
+    size = os.fstat(file.fileno()).st_size
+    arrays = {}
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        names = [member.filename.removesuffix(".npy") for member in members]
+        unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
+        missing = [name for name in form.required if name not in names]
+        if "header" not in names or len(set(names)) < len(names):
+            raise ModelFileError(f"not a {form.name} file (an .npz archive of something else)")
+        arrays["header"] = _array(archive, members[names.index("header")], size)
+        header = _json(arrays["header"], form)
+        _check_version(header, form)
+        lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
+        if unknown or missing or lost:
+            raise ModelFileError(
+                f"damaged: it lacks {missing or lost or 'nothing'} and has the unexpected {unknown or 'nothing'}"
+            )
+        for name, member in zip(names, members, strict=True):
+            arrays[name] = _array(archive, member, size)
+    return arrays
+
+
+def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
+    """One array, its checksum tested; its size must be what the archive has for it, not what it says of itself."""
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
+        raise ModelFileError(f"damaged: {member.filename} is not stored as fastnn stores it")
+    stream = io.BytesIO(archive.read(member))
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
+        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}, which is not what its size says")
+    stream.seek(0)
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
+
+
+def _json(header: Array, form: Format) -> dict[str, Any]:
+    if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
+        raise ModelFileError("damaged: its header is no text")
+    value = json.loads(header.tobytes())
+    if not isinstance(value, dict):
+        raise ModelFileError(f"not a {form.name} file (its header is none of fastnn's)")
+    return value
+
+
+def _check_version(header: dict[str, Any], form: Format) -> None:
+    if header.get("format") != form.name:
+        raise ModelFileError(f"not a {form.name} file (its header says that it is {header.get('format')!r:.50})")
+    version = header.get("format_version")
+    if version != form.version:
+        written_by = header.get("versions", {}).get("fastnn", "of another version")
+        raise ModelFileError(
+            f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format "
+            f"{form.version}"
+        )
+
+
+def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
+    """ModelFileError unless each array that is there has its dtype and shape."""
+    for name, (kind, shape) in expected.items():
+        if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
+            is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"
+            raise ModelFileError(f"damaged: {name} is {is_.dtype.name} {is_.shape} where its header asks for {should}")

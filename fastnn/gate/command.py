@@ -1,0 +1,47 @@
+"""The command ``fastnn gate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastnn import plotting
+from fastnn.console import out, progress, say
+from fastnn.gate import report
+from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, Plan, compare
+
+_COMMAND = "CMD"
+
+
+def gate(
+    base: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what was there before.")],
+    head: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what must not be slower.")],
+    pairs: Annotated[int, typer.Option(min=2, help="Runs of each command at most, in a round.")] = PAIRS,
+    threshold: Annotated[float, typer.Option(min=1.0, help="Of head / base: above it is slower.")] = THRESHOLD,
+    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a PNG.")] = None,
+) -> None:
+    """Fail where one program is slower than another: a gate for continuous integration.
+
+    Each command is run by the shell, measures, and prints JSON in the format of [bold]fastnn bench --json -[/bold].
+    Both are run in turn, pair by pair, each run a process of its own. Ends with 1 where a count is worse, or where the
+    whole interval of a ratio is above the threshold in two rounds.
+    """
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is run
+    plan = Plan(pairs=pairs, threshold=threshold, timed=not counts)
+    with progress("first runs", 4 if counts else 4 + 2 * min(FEWEST, pairs)) as advance:
+        outcome = compare(base, head, plan, advance)
+    out.print(report.table(outcome))
+    say(report.notes(outcome), "dim")
+    say(report.conclusion(outcome), "green" if outcome.passed else "red")
+    if json:
+        report.save(outcome, json)
+        say(f"All samples: {json}")
+    if plot and outcome.comparisons:
+        say(f"Ratios: {plotting.save(report.draw(outcome), plot)}")
+    if not outcome.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,198 @@
+"""Compare two commands: run them in turn, pair by pair, until every ratio is decided; run again what looks slower."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from fastnn import machine
+from fastnn.gate.samples import CommandError, Quantity, Sample, run
+from fastnn.gate.statistics import Interval, Pair, Verdict, interval, judge
+
+FEWEST = 6
+"""Pairs before anything is decided; then two more at a time, one in each order."""
+PAIRS = 20
+"""Pairs at most, in a round; what is undecided then has not been shown to be slower."""
+THRESHOLD = 1.05
+"""A ratio above it is slower. Chosen by `benchmarks/gate_trial.py`."""
+COARSE = 1.2
+"""The same for starts: a process has one sample, or the system's work with memory and files is a part of it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure, and what counts as slower."""
+
+    pairs: int = PAIRS
+    threshold: float = THRESHOLD
+    timed: bool = True
+    """Whether to compare more than the counts."""
+
+    def threshold_of(self, quantity: Quantity) -> float:
+        """Above which ratio this quantity is slower."""
+        return max(self.threshold, COARSE) if quantity.kind == "starts" else self.threshold
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quantity on both sides."""
+
+    quantity: Quantity
+    threshold: float
+    rounds: tuple[tuple[Pair, ...], ...]
+    """(base, head) in seconds or bytes, pair by pair: of the first round, and of the rerun if there was one."""
+
+    @property
+    def ratio(self) -> Interval:
+        """Head by base, of the last round."""
+        return interval(self.rounds[-1])
+
+    @property
+    def medians(self) -> Pair:
+        """Base and head, of the last round."""
+        base, head = zip(*self.rounds[-1], strict=True)
+        return median(base), median(head)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What each round says."""
+        return tuple(judge(interval(pairs), self.threshold) for pairs in self.rounds)
+
+    @property
+    def slower(self) -> bool:
+        """Whether two rounds, the first and the rerun, say so."""
+        return self.verdicts == ("slower", "slower")
+
+
+@dataclass(frozen=True)
+class Count:
+    """A count on both sides; None where base does not have it."""
+
+    name: str
+    base: int | None
+    head: int
+
+    @property
+    def verdict(self) -> Literal["new", "equal", "more", "fewer"]:
+        """What head has, by what base has."""
+        if self.base is None:
+            return "new"
+        if self.head == self.base:
+            return "equal"
+        return "more" if self.head > self.base else "fewer"
+
+    @property
+    def worse(self) -> bool:
+        """Whether head has more."""
+        return self.verdict == "more"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the gate found."""
+
+    date: str
+    cpu: str
+    base: str
+    head: str
+    first_runs: Pair
+    """Seconds of each command's first run, which may compile and fill caches; no part of any comparison."""
+    counts: tuple[Count, ...]
+    comparisons: tuple[Comparison, ...]
+    seconds: float
+    """The whole took so long."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether no count is worse and nothing is slower."""
+        return not any(count.worse for count in self.counts) and not any(c.slower for c in self.comparisons)
+
+
+def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object] = lambda what: None) -> Outcome:
+    """Run two commands in turn and say whether the second is slower.
+
+    Counts come first: where one is worse, nothing is timed.
+
+    Parameters
+    ----------
+    base, head : str
+        Commands for the shell that print a report (see `fastnn.gate.samples`).
+    plan : Plan
+    after_each : callable
+        Called with what comes next after every run; for a progress bar.
+
+    Raises
+    ------
+    CommandError
+        If a command fails or prints something else, or if head does not measure all that base does.
+    """
+    start = time.perf_counter()
+    commands = (base, head)
+
+    def run_one(side: int, what: str) -> Sample:
+        sample = run(commands[side])
+        after_each(what)
+        return sample
+
+    first = (run_one(0, "first runs"), run_one(1, "counting"))
+    warm = (run_one(0, "counting"), run_one(1, "timing"))
+    _check_same(*warm)
+    counts = tuple(Count(name, warm[0].counts.get(name), of_head) for name, of_head in warm[1].counts.items())
+    comparisons: tuple[Comparison, ...] = ()
+    if plan.timed and warm[0].values and not any(count.worse for count in counts):
+        comparisons = _time(warm, plan, run_one)
+    return Outcome(
+        date=datetime.date.today().isoformat(),
+        cpu=machine.cpu_model(),
+        base=base,
+        head=head,
+        first_runs=(first[0].seconds, first[1].seconds),
+        counts=counts,
+        comparisons=comparisons,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _time(warm: tuple[Sample, Sample], plan: Plan, run_one: Callable[[int, str], Sample]) -> tuple[Comparison, ...]:
+    quantities = list(warm[0].values)
+    first = _round(quantities, plan, lambda side: run_one(side, "timing"), [warm])
+    flagged = [q for q in quantities if judge(interval(first[q]), plan.threshold_of(q)) == "slower"]
+    again = _round(flagged, plan, lambda side: run_one(side, "timing again"), []) if flagged else {}
+    return tuple(
+        Comparison(q, plan.threshold_of(q), (first[q], again[q]) if q in again else (first[q],)) for q in quantities
+    )
+
+
+def _round(
+    quantities: Collection[Quantity],
+    plan: Plan,
+    run_one: Callable[[int], Sample],
+    begun: Sequence[tuple[Sample, Sample]],
+) -> dict[Quantity, tuple[Pair, ...]]:
+    """Pairs of runs in the order base head, head base, and so on, until all is decided or there are enough."""
+    samples = list(begun)
+    while True:
+        if len(samples) % 2:
+            head, base = run_one(1), run_one(0)
+        else:
+            base, head = run_one(0), run_one(1)
+        _check_same(base, head)
+        samples.append((base, head))
+        pairs = {q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities}
+        if len(samples) >= plan.pairs:
+            return pairs
+        if len(samples) >= FEWEST and len(samples) % 2 == 0:  # as many of either order
+            verdicts = {judge(interval(pairs[q]), plan.threshold_of(q)) for q in quantities}
+            if "undecided" not in verdicts:
+                return pairs
+
+
+def _check_same(base: Sample, head: Sample) -> None:
+    """Head may measure more than base, never less: what is gone has not been compared."""
+    gone = [q.name for q in base.values if q not in head.values] + [c for c in base.counts if c not in head.counts]
+    if gone:
+        raise CommandError(f"base measures what head does not, so it cannot be compared: {', '.join(gone)}")

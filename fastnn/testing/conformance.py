@@ -1,0 +1,196 @@
+"""check_backend(): the conformance suite, for a back end of any origin.
+
+A suite is a list of checks (see `Check`), the same for every back end; what its `supports` declines is skipped. The
+pytest plugin and ``fastnn verify`` run the same list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fastnn._version import __version__
+from fastnn.backends import Backend, get_backend
+from fastnn.checks import check_choice
+from fastnn.testing.checks import DTYPES, Check, Declined
+from fastnn.testing.numeric import numeric_checks
+from fastnn.testing.rules import rule_checks
+from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, GROWTH, UPDATE_ULPS
+
+BOUNDS = {
+    "rule": "as the rule says",
+    "gradient": f"{GRADIENT_FACTOR} n eps S",
+    "derivative": f"{COMPLEX_STEP_RTOL:g} S by complex step, eps^(1/3) S by differences",
+    "update": f"{UPDATE_ULPS} ULP",
+    "training": f"{GROWTH} times the growth of one ULP, and {GRADIENT_FACTOR} n eps",
+}
+"""The kinds of checks, and what each allows."""
+
+_IN_FULL = 2  # messages of each kind that a summary repeats
+
+
+class Outcome(NamedTuple):
+    """What came of a check."""
+
+    check: Check
+    verdict: str
+    """"passed", "failed" or "skipped"."""
+    deviation: float | None
+    """The worst difference as a part of what is allowed, where the check passed."""
+    message: str
+
+
+class Report(NamedTuple):
+    """What came of all checks of a back end."""
+
+    backend: str
+    outcomes: list[Outcome]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The checks that failed."""
+        return [outcome for outcome in self.outcomes if outcome.verdict == "failed"]
+
+    def count(self, verdict: str) -> int:
+        """How many checks have this verdict."""
+        return sum(outcome.verdict == verdict for outcome in self.outcomes)
+
+    def summary(self) -> str:
+        """How many checks passed, and what failed: rules by name, and the first messages of each kind in full."""
+        n_skipped = self.count("skipped")
+        skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
+        if not self.failed:
+            return f"back end {self.backend!r} passes {self.count('passed')} checks{skipped}"
+        tried = Counter(outcome.check.kind for outcome in self.outcomes if outcome.verdict != "skipped")
+        lines = [f"back end {self.backend!r} fails {len(self.failed)} of {tried.total()} checks{skipped}"]
+        for kind in BOUNDS:
+            failed = [outcome for outcome in self.failed if outcome.check.kind == kind]
+            if not failed:
+                continue
+            lines += ["", f"{kind}: {len(failed)} of {tried[kind]} failed"]
+            if kind == "rule":
+                lines += [f"  - {what}" for what in dict.fromkeys(outcome.check.what for outcome in failed)]
+            for outcome in failed[:_IN_FULL]:
+                lines += [f"  {outcome.check.name}:", textwrap.indent(outcome.message, "    ")]
+        return "\n".join(lines)
+
+    def save(self, path: Path) -> None:
+        """Write every check with its deviation, bound and verdict as JSON."""
+        cases = []
+        for check, verdict, deviation, message in self.outcomes:
+            names = {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.name != "run"}
+            case = names | {"bound": BOUNDS[check.kind], "deviation": deviation, "verdict": verdict, "message": message}
+            cases.append({name: value for name, value in case.items() if value != ""})
+        counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
+        content = {"fastnn": __version__, "backend": self.backend, **counts, "checks": cases}
+        path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
+    """All checks of the suite: rules first, for they say most about a bug, then the tables of the reference."""
+    for dtype in dtypes:
+        check_choice("dtype", dtype, DTYPES)
+    yield from rule_checks(dtypes)
+    yield from numeric_checks(dtypes)
+
+
+def check_backend(
+    backend: str | Backend,
+    *,
+    dtypes: Sequence[str] = DTYPES,
+    raises: bool = True,
+    progress: Callable[[Check], None] | None = None,
+) -> Report:
+    """Check that a back end does what fastnn asks of one.
+
+    For every activation, loss with output activation, and optimiser of the tables: predictions, losses and gradients
+    against the reference, gradients as derivatives of the loss, each update, whole trainings; and the rules on weights,
+    batches, biases, the state, divergence and repetition. The data are the same in each run.
+
+    Parameters
+    ----------
+    backend : name, ``"package.module:attribute"`` or Backend
+        See `find_backend`. What its `supports` declines is skipped.
+    dtypes : sequence of {"float32", "float64"}
+        A subset for a back end that has only one of them.
+    raises : bool
+        Whether a failed check raises. False: look at the report.
+    progress : callable, optional
+        Called before each check.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    AssertionError
+        When a check fails, with `Report.summary` as its text.
+    ValueError, TypeError
+        When there is no such back end or dtype; when the back end supports nothing at all.
+    """
+    backend = find_backend(backend)
+    outcomes = []
+    for check in conformance_checks(dtypes):
+        if progress:
+            progress(check)
+        outcomes.append(_outcome(check, backend))
+    report = Report(backend.name, outcomes)
+    if report.count("skipped") == len(outcomes):
+        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimiser")
+    if report.failed and raises:
+        raise AssertionError(report.summary())
+    return report
+
+
+def _outcome(check: Check, backend: Backend) -> Outcome:
+    try:
+        return Outcome(check, "passed", check.run(backend), "")
+    except Declined as reason:
+        return Outcome(check, "skipped", None, str(reason))
+    except Exception as error:  # whatever a back end raises is a failed check
+        name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+        return Outcome(check, "failed", None, f"{name}{error}")
+
+
+def find_backend(backend: str | Backend) -> Backend:
+    """The back end of a registered name, or of an import path.
+
+    Parameters
+    ----------
+    backend : str or Backend
+        ``"package.module:attribute"`` is a back end, or a class or function without arguments that makes one.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not registered, a module or an attribute that is not there, a function that fails; the text
+        says which.
+    TypeError
+        For an object that lacks one of the methods of `Backend`.
+    """
+    if not isinstance(backend, str) or ":" not in backend:
+        return get_backend(backend)
+    module_name, _, attribute = backend.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses another one
+        raise ValueError(f"back end {backend!r}: there is no module {error.name!r}") from None
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise ValueError(f"back end {backend!r}: module {module_name!r} has no {attribute!r}")
+        found = getattr(found, name)
+    if isinstance(found, type) or (callable(found) and not isinstance(found, Backend)):
+        try:
+            found = found()
+        except Exception as error:
+            raise ValueError(f"back end {backend!r} cannot be made: {type(error).__name__}: {error}") from error
+    return get_backend(found)

@@ -1,0 +1,113 @@
+"""A training as a back end sees it: from which parameters, on which rows, at which rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend, Data, Steps, TrainingState
+from fastnn.checks import check_integer, check_number
+from fastnn.network import Network
+from fastnn.optimizers import SGD, Optimizer
+from fastnn.plan import RowPlan
+from fastnn.schedules import learning_rates
+from fastnn.start import fresh
+from fastnn.stopping import Stop
+from fastnn.validation import check_data, check_network
+from fastnn.workloads import Workload
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Everything that decides where a training goes: no back end needs to draw or to ask for anything more."""
+
+    network: Network
+    optimizer: Optimizer
+    data: Data
+    params: Array
+    """(n_params,): the initial ones."""
+    steps: Steps
+    """Row order and learning rates; its `loss` is not used."""
+    alpha: float
+
+    @property
+    def n_steps(self) -> int:
+        """The steps that were planned."""
+        return len(self.steps.start)
+
+    def start(self, params: Array | None = None) -> TrainingState:
+        """The state before the first step, from other parameters if given."""
+        state = TrainingState.create(self.params if params is None else params, self.optimizer.n_slots)
+        state.optimizer = self.optimizer.name
+        return state
+
+    def rows(self, s: int) -> Array:
+        """The rows that step s sees."""
+        return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
+
+    def advance(
+        self, backend: Backend, state: TrainingState, first: int, stop: int, data: Data | None = None
+    ) -> NDArray[np.float64]:
+        """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them.
+
+        Each call has a `Data` of its own: what a back end keeps from an earlier one must not come back.
+        """
+        rows, start, end, rates, _ = self.steps
+        steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
+        data = Data(*(self.data if data is None else data))
+        n_good = backend.train_steps(self.network, self.optimizer, state, data, steps, self.alpha)
+        return steps.loss[:n_good]
+
+
+def plan_course(
+    network: Network | Workload, X: Any, Y: Any, n_steps: int, seed: int | np.random.RandomState, **options: Any
+) -> Course:
+    """The first `n_steps` steps of the training that `fastnn.train` would do with the same arguments.
+
+    Parameters
+    ----------
+    network : Network or Workload
+        A workload brings data and options along; `X` and `Y` are then None, and `options` replace its own.
+    options
+        Those of `fastnn.train` that such a training has: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``,
+        ``shuffle``, ``alpha``.
+    """
+    if not isinstance(network, Workload):
+        return _plan(network, X, Y, n_steps, seed, **options)
+    if X is not None or Y is not None:
+        raise TypeError("a workload brings its own X and Y: leave them out")
+    given = {name: value for name, value in network.train_options.items() if name != "epochs"}
+    return _plan(network.network, network.X, network.Y, n_steps, seed, **given | options)
+
+
+def _plan(
+    network: Network,
+    X: Any,
+    Y: Any,
+    n_steps: int,
+    seed: int | np.random.RandomState,
+    *,
+    sample_weight: Any = None,
+    params: Any = None,
+    optimizer: Optimizer | None = None,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    alpha: float = 0.0,
+) -> Course:
+    check_network(network)
+    n_steps = check_integer("steps", n_steps, low=1)
+    optimizer = SGD() if optimizer is None else optimizer
+    batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
+    data = check_data(network, X, Y, sample_weight)
+    state, random_state = fresh(network, optimizer, data, params, seed, Stop())
+    assert state.index is not None
+    plan = RowPlan(state.index, batch_size, shuffle, random_state)
+    if optimizer.full_batch and plan.steps_per_epoch > 1:
+        raise ValueError(f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}")
+    steps = plan.draw(learning_rates(optimizer.learning_rate, 0, n_steps))
+    return Course(network, optimizer, data, state.params.copy(), steps, check_number("alpha", alpha, low=0))

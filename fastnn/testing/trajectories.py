@@ -1,0 +1,214 @@
+"""Recorded trainings: the way that weights went, and all that it follows from, in a file that any machine can read."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.backends import Backend, get_backend
+from fastnn.checks import check_integer, check_number
+from fastnn.errors import ModelFileError
+from fastnn.machine import cpu_model, versions
+from fastnn.network import Network
+from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.state import Steps
+from fastnn.testing.courses import Course, plan_course
+from fastnn.validation import check_data, check_params
+from fastnn.workloads import Workload
+
+Array = NDArray[Any]
+
+FORMAT = Format(
+    "fastnn trajectory",
+    1,
+    required=("X", "Y", "sample_weight", "initial", "rows", "start", "stop", "learning_rate", "at", "params", "loss"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The weights of a training after some of its steps, and everything that the training follows from.
+
+    So it can be done again anywhere: nothing is drawn at random, and learning rates are those of the recording,
+    whatever schedule made them.
+
+    Attributes
+    ----------
+    course : Course
+        Network, optimiser, data, initial parameters, rows and learning rates of the steps. A schedule is not kept, only
+        the rates.
+    at : (n_times,) int64
+        After how many steps the weights were recorded.
+    params : (n_times, n_params)
+        These weights.
+    loss : (n_steps,) float64
+        Each batch's loss before its step.
+    backend : str
+        What trained.
+    about : dict
+        Versions, system and processor, for information.
+    """
+
+    course: Course
+    at: NDArray[np.int64]
+    params: Array
+    loss: NDArray[np.float64]
+    backend: str
+    about: dict[str, str]
+
+    def again(self, backend: str | Backend) -> Trajectory:
+        """The same training on a back end of this machine."""
+        return _recorded(self.course, self.at, get_backend(backend))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of it to one .npz file, for `load`; the name is taken as it is, an existing file is replaced.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        """
+        course = self.course
+        header = {
+            "network": course.network.to_dict(),
+            "optimizer": hyper_parameters(course.optimizer),
+            "alpha": course.alpha,
+            "backend": self.backend,
+            "versions": self.about,
+        }
+        arrays = {**course.data._asdict(), "initial": course.params, **course.steps._asdict()}
+        write_archive(path, FORMAT, header, arrays | {"at": self.at, "params": self.params, "loss": self.loss})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        OSError
+            When there is no such file or it cannot be read.
+        ModelFileError
+            When it is no such file, is damaged, or was written by a later version of fastnn. A ValueError too.
+        """
+        return read_archive(path, FORMAT, _loaded)
+
+
+def record(
+    network: Network | Workload,
+    X: Any = None,
+    Y: Any = None,
+    *,
+    backend: str | Backend = "numpy",
+    at: Sequence[int] = (1, 10, 100),
+    seed: int | np.random.RandomState = 0,
+    **options: Any,
+) -> Trajectory:
+    """Train a network and record its weights after some steps.
+
+    Parameters
+    ----------
+    network : Network or Workload
+        A workload, such as ``fastnn.workloads.load("iris")``, brings data and options along.
+    X, Y : array-like
+        float32 is trained in float32, everything else in float64.
+    backend : name or Backend
+    at : sequence of int
+        After how many steps: ascending, the last one ends the training.
+    seed : int or RandomState
+        Draws the initial parameters, unless they are given, and the order of the rows, as in `fastnn.train`.
+    options
+        Those of `fastnn.train`: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``, ``shuffle``, ``alpha``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what `fastnn.train` refuses, for steps that do not ascend, and for a training that diverges.
+    """
+    times = np.array([check_integer(f"at[{i}]", step, low=1) for i, step in enumerate(at)], np.int64)
+    if not len(times) or (np.diff(times) <= 0).any():
+        raise ValueError(f"at must be numbers of steps that ascend, such as (1, 10, 100), not {at!r}")
+    return _recorded(plan_course(network, X, Y, int(times[-1]), seed, **options), times, get_backend(backend))
+
+
+def _recorded(course: Course, at: NDArray[np.int64], backend: Backend) -> Trajectory:
+    if not backend.supports(course.network, course.optimizer):
+        raise ValueError(f"back end {backend.name!r} cannot train this network with {course.optimizer.name}")
+    params, loss = weights_along(course, at, backend, course.params)
+    about = {**versions(), "system": f"{platform.system()} {platform.machine()}", "processor": cpu_model()}
+    return Trajectory(course, at, params, loss, backend.name, about)
+
+
+def weights_along(
+    course: Course, at: NDArray[np.int64], backend: Backend, start: Array
+) -> tuple[Array, NDArray[np.float64]]:
+    """Parameters (n_times, n_params) and the losses of all steps."""
+    state, params, losses = course.start(start), [], []
+    for first, stop in zip([0, *at[:-1]], at, strict=True):
+        losses.append(course.advance(backend, state, first, stop))
+        if len(losses[-1]) < stop - first:
+            raise ValueError(f"{backend.name} diverges at step {first + len(losses[-1])}: take a smaller learning rate")
+        params.append(state.params.copy())
+    return np.array(params), np.concatenate(losses)
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def hyper_parameters(optimizer: Optimizer) -> dict[str, Any]:
+    """Name and hyper-parameters in JSON's types, without the learning rate: each step has its own."""
+    return {name: value for name, value in optimizer.to_dict().items() if name != "learning_rate"}
+
+
+def _loaded(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Trajectory:
+    """A trajectory, checked so that a back end can do it again without looking."""
+    network, dtype = Network.from_dict(header["network"]), arrays["initial"].dtype
+    n, n_steps, n_times = len(arrays["X"]), arrays["start"].size, arrays["at"].size
+    check_arrays(
+        arrays,
+        {
+            "X": (dtype, (n, network.n_inputs)),
+            "Y": (dtype, (n, network.n_outputs)),
+            "sample_weight": (dtype, (n,)),
+            "initial": (dtype, (network.n_params,)),
+            "params": (dtype, (n_times, network.n_params)),
+            "rows": (np.int64, (arrays["rows"].size,)),
+            "start": (np.int64, (n_steps,)),
+            "stop": (np.int64, (n_steps,)),
+            "learning_rate": (np.float64, (n_steps,)),
+            "at": (np.int64, (n_times,)),
+            "loss": (np.float64, (n_steps,)),
+        },
+    )
+    rows, start, stop, rates, at = (arrays[name] for name in ("rows", "start", "stop", "learning_rate", "at"))
+    fits = {
+        "initial": dtype in (np.float32, np.float64),
+        "params": np.isfinite(arrays["params"]).all(),
+        "rows": ((rows >= 0) & (rows < n)).all(),
+        "start": ((start >= 0) & (start < stop)).all(),
+        "stop": (stop <= rows.size).all(),
+        "learning_rate": (np.isfinite(rates) & (rates >= 0)).all(),
+        "at": n_times and (np.diff(at, prepend=0) > 0).all() and at[-1] == n_steps,
+        "loss": np.isfinite(arrays["loss"]).all(),
+    }
+    for name, is_right in fits.items():
+        if not is_right:
+            raise ModelFileError(f"damaged: {name} is none that `record` leaves behind")
+    options = dict(header["optimizer"])
+    optimizer = OPTIMIZERS[options.pop("name")](learning_rate=float(rates[0]), **options)
+    course = Course(
+        network,
+        optimizer,
+        check_data(network, arrays["X"], arrays["Y"], arrays["sample_weight"]),
+        check_params(network, arrays["initial"], dtype),
+        Steps(rows, start, stop, rates, np.zeros(n_steps)),
+        check_number("alpha", header["alpha"], low=0),
+    )
+    about = {str(name): str(value) for name, value in dict(header["versions"]).items()}
+    return Trajectory(course, at, arrays["params"], arrays["loss"], str(header["backend"]), about)

@@ -1,0 +1,58 @@
+"""An update of the reference: of one gradient, of all gradients within a bound, and the sizes of what it adds up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import reference
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.reference import Rates
+
+Array = NDArray[Any]
+
+_PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
+
+
+def is_weight(network: Network, dtype: Any) -> Array:
+    """(n_params,): 1 for a weight, 0 for a bias."""
+    flags = np.zeros(network.n_params, dtype)
+    for layer in network.layers:
+        flags[layer.weight] = 1
+    return flags
+
+
+def updated(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:
+    """Parameters and optimiser state (1 + n_slots, n) after one step of the reference from `vectors`."""
+    after = vectors.copy()
+    with np.errstate(all="ignore"):
+        reference.UPDATES[optimizer.name](optimizer, after[0], after[1:], gradient, rates)
+    return after
+
+
+def update_terms(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:
+    """(1 + n_slots, n): the largest number that each entry of an update is added up from."""
+    sizes = abs(vectors)
+    added = [updated(optimizer, sizes, sign * abs(gradient), rates) for sign in (1, -1)]
+    terms = np.maximum(*(abs(v) for v in added))
+    terms[0] = np.maximum(*(abs(v[0] - sizes[0]) for v in added))
+    return np.maximum(terms, sizes)
+
+
+def update_range(
+    optimizer: Optimizer, vectors: Array, gradient: Array, bound: Array, rates: Rates
+) -> tuple[Array, Array]:
+    """The least and the largest (1 + n_slots, n) that an update can give for gradients within `bound` of `gradient`.
+
+    A learning rate times the bound would not do: Adam, RMSprop and RPROP divide a gradient by its own size or take its
+    sign, and so make a whole step of the rounding error of a gradient that is 0. Parameters do not depend on one
+    another here, and an update is monotone in a gradient but for where its sign changes: so the ends of the interval,
+    the point of it that is nearest to 0, and some between them tell the range.
+    """
+    low, high = gradient - bound, gradient + bound
+    points = [gradient + part * bound for part in _PARTS] + [np.clip(np.zeros_like(low), low, high)]
+    results = [updated(optimizer, vectors, point.astype(vectors.dtype), rates) for point in points]
+    return np.min(results, axis=0), np.max(results, axis=0)

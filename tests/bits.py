@@ -1,0 +1,40 @@
+"""Bits of arrays and trainings, to be compared: two numbers may be equal and not of the same bits, 0.0 and -0.0."""
+
+import numpy as np
+
+
+def bits(array):
+    """An array's dtype, shape and bytes; None for None."""
+    return None if array is None else (array.dtype.str, array.shape, array.tobytes())
+
+
+def state_bits(state):
+    """All that a training goes on from."""
+    generator = state.random_state
+    return {
+        "vectors": bits(state.vectors),
+        "t": state.t,
+        "beta_products": bits(state.beta_products),
+        "generator": (generator["state"]["pos"], bits(generator["state"]["key"]), generator["has_gauss"]),
+        "index": bits(state.index),
+        "validation_rows": bits(state.validation_rows),
+        "batch": state.batch,
+        "best_params": bits(state.best_params),
+        "counters": state.counters,
+    }
+
+
+def result_bits(result):
+    """All that a training gives, but for the time that it took."""
+    return state_bits(result.state) | {
+        "params": bits(result.params),
+        "loss": bits(result.history.loss),
+        "validation_loss": bits(result.history.validation_loss),
+        "stop_reason": result.stop_reason,
+    }
+
+
+def history_bits(*results):
+    """The losses of trainings that followed each other, as if they had been one."""
+    histories = [result.history for result in results]
+    return [bits(np.concatenate([getattr(h, name) for h in histories])) for name in ("loss", "validation_loss")]

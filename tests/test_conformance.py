@@ -1,0 +1,225 @@
+"""check_backend(): whom it passes, what it skips, how it fails, what it writes; the pytest plugin."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from mutants import MUTANTS, Part
+
+from fastnn import register_backend, testing
+from fastnn.network import ACTIVATIONS, LOSSES
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.reference import NumpyBackend
+from fastnn.testing import check_backend, conformance_checks, find_backend
+
+
+def test_the_kernel_passes():
+    report = check_backend("numba")
+    assert report.count("passed") == len(report.outcomes) == len(list(conformance_checks()))
+    assert all(0 <= outcome.deviation <= 1 for outcome in report.outcomes)
+
+
+def test_the_list_meets_every_name_of_the_tables():
+    checks = list(conformance_checks())
+    assert len({check.name for check in checks}) == len(checks)
+    for kind in ("gradient", "training"):
+        of_kind = [check for check in checks if check.kind == kind]
+        assert {check.loss for check in of_kind} == set(LOSSES)
+        assert {check.activation for check in of_kind} == {name for name, line in ACTIVATIONS.items() if line.hidden}
+        assert {check.dtype for check in of_kind} == {"float32", "float64"}
+    assert {check.output for check in checks if check.kind == "gradient"} == set(ACTIVATIONS)
+    for kind in ("update", "training"):
+        assert {check.optimizer.split()[0] for check in checks if check.kind == kind} == set(OPTIMIZERS)
+
+
+def test_the_documentation_has_the_number_of_checks():
+    page = pathlib.Path(__file__).parents[1].joinpath("docs", "testing.md").read_text("utf-8")
+    assert f"each of {len(list(conformance_checks())):,} checks" in page
+
+
+class One(NumpyBackend):
+    """Supports one network's kind, with one optimiser."""
+
+    name = "one"
+
+    def supports(self, network, optimizer):
+        hidden = {layer.activation for layer in network.layers[:-1]}
+        return hidden <= {"silu"} and network.loss == "poisson" and optimizer.name == "RMSprop"
+
+
+def test_what_is_not_supported_is_skipped_and_counted():
+    report = check_backend(One(), dtypes=["float64"])
+    assert {o.check.activation for o in report.outcomes if o.verdict == "passed"} == {"", "silu"}
+    assert report.count("passed") + report.count("skipped") == len(report.outcomes)
+    assert f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not" in report.summary()
+    rules = {o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("rule", "passed")}
+    assert {"the same steps from the same state give the same bits", "bias scalar"} <= rules
+
+
+def test_a_back_end_that_supports_nothing_is_refused():
+    class Nothing(NumpyBackend):
+        name = "nothing"
+
+        def supports(self, network, optimizer):
+            return False
+
+    with pytest.raises(ValueError, match="'nothing' supports no network"):
+        check_backend(Nothing())
+
+
+def test_a_back_end_that_raises_fails():
+    class Raising(Part):
+        def predict(self, network, params, X):
+            raise ZeroDivisionError("by no means")
+
+    report = check_backend(Raising(), dtypes=["float32"], raises=False)
+    assert "ZeroDivisionError: by no means" in report.summary()
+
+
+def test_an_unknown_dtype_is_refused():
+    with pytest.raises(ValueError, match="dtype"):
+        check_backend("numpy", dtypes=["float16"])
+
+
+def test_a_report_as_json(tmp_path):
+    report = check_backend(MUTANTS["Adam's moments swapped"].make(), dtypes=["float64"], raises=False)
+    report.save(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert content["backend"] == "broken"
+    assert content["failed"] == report.count("failed") > 0
+    assert len(content["checks"]) == len(report.outcomes)
+    for case in content["checks"]:
+        assert case["bound"]
+        assert (case["deviation"] is not None) is (case["verdict"] == "passed")
+    failed = [case for case in content["checks"] if case["verdict"] == "failed"]
+    assert {case["optimizer"] for case in failed if case["kind"] == "update"} == {"Adam"}
+    assert all(case["message"] for case in failed)
+
+
+# ----------------------------------------------------------------------------------------------- a back end by its name
+
+
+def test_back_ends_by_name_by_path_and_as_objects():
+    register_backend("mine", Part)
+    assert find_backend("mine").name == "broken"
+    assert find_backend("mutants:Part").name == "broken"
+    assert find_backend("mutants:no_bias_gradient").name == "broken"
+    assert find_backend("fastnn.reference:NumpyBackend").name == "numpy"
+    assert find_backend(own := Part()) is own
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nothing_of_this_name", "one of numpy, numba"),
+        ("no_such_module:Backend", "no module 'no_such_module'"),
+        ("fastnn.no_such_module:Backend", "no module 'fastnn.no_such_module'"),
+        ("mutants:NoBackend", "module 'mutants' has no 'NoBackend'"),
+        ("mutants:with_steps", "cannot be made: TypeError"),
+    ],
+)
+def test_a_back_end_that_is_not_there_is_named(path, words):
+    with pytest.raises(ValueError, match=words):
+        find_backend(path)
+
+
+def test_what_is_no_back_end_is_a_type_error():
+    with pytest.raises(TypeError, match="lacks name, supports"):
+        find_backend("mutants:MUTANTS")
+
+
+def test_an_import_that_a_module_misses_is_not_hidden(tmp_path, monkeypatch):
+    (tmp_path / "misses.py").write_text("import no_such_module\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        find_backend("misses:Backend")
+
+
+# ---------------------------------------------------------------------------------------------------- the pytest plugin
+
+FIVE_LINES = """
+    import mutants, pytest
+
+    @pytest.fixture(scope="session")
+    def fastnn_backend():
+        return {backend}
+
+    def test_conformance(fastnn_check):
+        fastnn_check()
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Another project with one test file: run pytest on it, and read what it prints."""
+
+    def run(code, *arguments):
+        (tmp_path / "test_mine.py").write_text(textwrap.dedent(code))
+        paths = [str(path) for path in sys.path if path]
+        code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+        options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers"]
+        command = [sys.executable, "-c", code, *options, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    return run
+
+
+def test_a_right_back_end_passes_in_another_project(project):
+    ran = project(FIVE_LINES.format(backend="mutants.Part()"), "-k", "update or rule")
+    assert ran.returncode == 0, ran.stdout
+    assert " failed" not in ran.stdout
+
+
+def test_each_check_is_a_test_of_its_own_that_fails_by_its_name(project):
+    code = FIVE_LINES.format(backend="mutants.MUTANTS['a mean is divided by the number of rows'].make()")
+    ran = project(code, "-k", "rule and float64", "-rfs")
+    assert ran.returncode == 1
+    assert (
+        "FAILED test_mine.py::test_conformance[rule: a mean is divided by the sum of the weights, float64]"
+        in ran.stdout
+    )
+    assert "E       AssertionError: loss of broken: " in ran.stdout
+    assert "SKIPPED" in ran.stdout
+    assert "does not support" in ran.stdout
+
+
+def test_without_a_back_end_the_plugin_says_what_to_define(project):
+    code = "def test_conformance(fastnn_check):\n    fastnn_check()\n"
+    ran = project(code, "-k", "rule and penalty and training and float64")
+    assert ran.returncode == 1
+    assert "define a fixture `fastnn_backend`" in ran.stdout
+
+
+def test_the_policy_is_a_fixture(project):
+    code = "def test_policy(fastnn_tolerances):\n    assert fastnn_tolerances.UPDATE_ULPS == %d\n"
+    assert project(code % testing.UPDATE_ULPS).returncode == 0
+
+
+def test_the_plugin_costs_other_projects_nothing(project):
+    """Where no test asks for it, it imports no more of fastnn than its own module; NumPy neither."""
+    code = """
+        import sys
+
+        def test_nothing_is_imported():
+            loaded = {name for name in sys.modules if name.split(".")[0] in ("fastnn", "numpy", "numba")}
+            assert loaded == {"fastnn", "fastnn._version", "fastnn.pytest_plugin"}
+    """
+    ran = project(code)
+    assert ran.returncode == 0, ran.stdout
+
+
+def test_the_plugin_is_installed():
+    import importlib.metadata
+
+    found = importlib.metadata.entry_points(group="pytest11", name="fastnn")
+    assert [entry.value for entry in found] == ["fastnn.pytest_plugin"]
+
+
+def test_random_data_are_the_same_in_each_run():
+    first, second = (check_backend(Part(), dtypes=["float32"]).outcomes for _ in range(2))
+    assert [o.deviation for o in first] == [o.deviation for o in second]
+    assert np.isfinite([o.deviation for o in first if o.deviation is not None]).all()

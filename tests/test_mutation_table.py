@@ -1,0 +1,32 @@
+"""The conformance suite is tested: each bug of `mutants.py` is caught and named, and what is right passes."""
+
+import pytest
+from mutants import MUTANTS, RIGHT, caught, report_on
+
+from fastnn.testing import check_backend
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_bug_is_caught_and_named(name):
+    kinds, text = caught(name)
+    assert kinds, "not caught"
+    assert text is not None, f"caught, but no text says {MUTANTS[name].words!r}"
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_summary_names_the_bug(name):
+    """What `check_backend` raises says it too, although it repeats few messages."""
+    assert MUTANTS[name].words in report_on(name).summary()
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_passes(name):
+    report = check_backend(RIGHT[name]())
+    assert report.count("passed") > 200
+    text = report.summary()
+    assert not [mutant.words for mutant in MUTANTS.values() if mutant.words in text]
+
+
+def test_a_bug_raises():
+    with pytest.raises(AssertionError, match="b of layer 0"):
+        check_backend(MUTANTS["no bias gradient"].make(), dtypes=["float64"])

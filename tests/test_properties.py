@@ -1,0 +1,209 @@
+"""Properties of training and prediction, over generated networks: what mathematics or a promise says of any of them.
+
+Numbers that rounding may change are compared within `fastnn.testing.growth_bound`, all others bit for bit.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from bits import bits, history_bits, result_bits, state_bits
+from conftest import DTYPES
+
+from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, step_decay, testing, train
+from fastnn.network import ACTIVATIONS, BIASES, REDUCTIONS
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS, Problem, draw_training
+from fastnn.testing.tolerances import assert_within
+
+KINKED = {"relu", "leaky_relu", "selu", "absolute_error"}
+SEEDS = st.integers(0, 2**16)
+
+
+class Drawn(NamedTuple):
+    """A network, what it is trained on, and how."""
+
+    network: Network
+    problem: Problem
+    options: dict[str, Any]
+
+    @property
+    def data(self):
+        return self.problem.X, self.problem.Y
+
+    def train(self, backend, **changed):
+        """A training from the problem's parameters; `changed` options may name X, Y and network too."""
+        X, Y = self.data
+        call = {"network": self.network, "X": X, "Y": Y, "params": self.problem.params, "backend": backend}
+        return train(**call | self.options | changed)
+
+
+@st.composite
+def trainings(draw, *, smooth=False, layers=(0, 3), rows=(1, 2, 9, 33, 70), batches=(None, 1, 7, 32), epochs=(1, 3)):
+    """A few epochs of any network with any optimiser.
+
+    Where `smooth`, those of float32 have no kinks: rounding would decide on which side of one a row lies.
+    """
+
+    def pick(options):
+        return draw(st.sampled_from(list(options)))
+
+    dtype = pick(DTYPES)
+    avoid = KINKED if smooth and dtype is np.float32 else set()
+    hidden = draw(st.lists(st.integers(1, 20), min_size=layers[0], max_size=layers[1]))
+    loss, output = pick(pair for pair in PAIRS if not avoid & {*pair})
+    network = Network(
+        (draw(st.integers(1, 9)), *hidden, draw(st.integers(1, 6))),
+        tuple(pick(name for name in HIDDEN if name not in avoid) for _ in hidden),
+        output,
+        loss,
+        bias=pick(BIASES),
+        bias_gradient=pick(["exact", "times_bias"]),
+        reduction=pick(REDUCTIONS),
+        bias_init=pick(["same", 0.5]),
+    )
+    name, settings = pick(OPTIMIZER_CASES)
+    problem = draw_training(network, pick(rows), dtype, seed=draw(st.integers(0, 99)))
+    options = {
+        "optimizer": OPTIMIZERS[name](pick([1e-3, 1e-2, step_decay(1e-2, 2)]), **settings),
+        "epochs": draw(st.integers(*epochs)),
+        "batch_size": None if OPTIMIZERS[name].full_batch else pick(batches),
+        "shuffle": pick([True, False]),
+        "alpha": pick([0.0, 0.01, 1.0]),
+        "sample_weight": pick([None, problem.sample_weight]),
+    }
+    return Drawn(network, problem, options)
+
+
+def mixed(random_state, output, loss="squared_error", **options):
+    """A network with a hidden layer of each activation, in any order and of any width."""
+    activations = tuple(random_state.permutation(HIDDEN).tolist())
+    return Network(random_state.randint(1, 20, len(HIDDEN) + 2).tolist(), activations, output, loss, **options)
+
+
+def run(n, *strategies):
+    """A decorator: the test is called with `n` draws of the strategies."""
+    return lambda test: hypothesis.settings(max_examples=n)(hypothesis.given(*strategies)(test))
+
+
+# ------------------------------------------------------------------------------------------------- but for the rounding
+
+
+def permuted(network, params, l, order):
+    """The parameters with the neurons of hidden layer `l` in another order."""
+    params = params.copy()
+    W, b = network.weights(params), network.biases(params)
+    W[l][...] = W[l][:, order]
+    W[l + 1][...] = W[l + 1][order]
+    if network.bias == "vector":
+        b[l][...] = b[l][order]
+    return params
+
+
+@run(40, trainings(smooth=True, layers=(1, 3), batches=(None, 16, 32)), SEEDS)
+def test_permuting_hidden_units_permutes_the_weights(backend, drawn, seed):
+    network, problem, options = drawn
+    draw = np.random.RandomState(seed)
+    l = draw.randint(network.n_layers - 1)
+    order = draw.permutation(network.sizes[l + 1])
+    bound = testing.growth_bound(network, *drawn.data, problem.params, **options, seed=1)
+    found = drawn.train(backend, params=permuted(network, problem.params, l, order), seed=1)
+    back = permuted(network, found.params, l, np.argsort(order))
+    assert_within(back, bound.params, bound.params_bound, "params", "the network before")
+    assert_within(found.history.loss, bound.loss, bound.loss_bound, "loss", "the network before")
+
+
+@run(40, trainings(smooth=True, batches=(None,)))
+def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, drawn):
+    network, problem, options = drawn
+    X, Y, weight = problem.X, problem.Y, options.pop("sample_weight")
+    weight = np.ones(len(X), X.dtype) if weight is None else weight
+    twice = [np.concatenate([array, array]) for array in (X, Y, weight)]
+    bound = testing.growth_bound(network, *twice[:2], problem.params, sample_weight=twice[2], **options)
+    found = drawn.train(backend, sample_weight=2 * weight)
+    assert_within(found.params, bound.params, bound.params_bound, "params", "the training on rows that are there twice")
+    assert_within(found.history.loss, bound.loss, bound.loss_bound, "loss", "the training on rows that are there twice")
+
+
+# ------------------------------------------------------------------------------------------------------------- in bits
+
+
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@run(5, trainings(rows=(2, 21, 70, 300), epochs=(1, 2)), SEEDS)
+def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
+    """What they hold may be anything, NaN and infinity included."""
+    draw, n = np.random.RandomState(seed), len(drawn.problem.X)
+    network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)
+    problem = draw_training(network, n, drawn.problem.X.dtype, seed)
+    weight, unused = problem.sample_weight.copy(), 1 + draw.permutation(n - 1)[: draw.randint(1, n)]
+    weight[unused] = 0
+    options = {"params": problem.params, "sample_weight": weight, "backend": backend, "assume_finite": True}
+    seen = []
+    for values in ([0.25], [np.nan], [np.nan, np.inf, -np.inf, 1e30, -0.0]):
+        X, Y = problem.X.copy(), problem.Y.copy()
+        for array in (X, Y):
+            array[unused] = draw.choice(values, array[unused].shape)
+        value, gradient = loss_and_gradient(network, X=X, Y=Y, alpha=0.1, **options)
+        assert np.isfinite(value)
+        result = train(network, X, Y, **drawn.options | options, seed=1, stop=Stop(on_divergence="stop"))
+        seen.append((value, bits(gradient), result_bits(result)))
+    assert seen[0] == seen[1] == seen[2]
+
+
+@run(60, trainings(), SEEDS)
+def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, drawn, seed):
+    """But for RPROP, of whose steps it is the first one's length only."""
+    optimizer = drawn.options["optimizer"]
+    hypothesis.assume(optimizer.name != "RPROP")
+    draw = np.random.RandomState(seed)
+    params = drawn.problem.params.copy()
+    params[draw.uniform(size=params.size) < 0.2] = 0.0
+    params[draw.uniform(size=params.size) < 0.1] = -0.0
+    for rate in (0.0, lambda step: 0.0):
+        still = dataclasses.replace(optimizer, learning_rate=rate)
+        found = drawn.train(backend, params=params, optimizer=still, seed=1)
+        np.testing.assert_array_equal(found.params, params)
+
+
+STOPS = {  # and an optimiser with which the rule is likely to apply
+    "epochs": (Stop(on_divergence="stop"), None),
+    "tolerance": (Stop(tol=1e-2, patience=0), Adam(0.1)),
+    "validation": (Stop(tol=0.0, patience=0, validation=0.3), Adam(0.3)),
+    "best": (Stop(tol=0.0, patience=2, validation=0.3, restore_best=True), Adam(0.1)),
+    "best of training": (Stop(restore_best=True, on_divergence="stop"), SGD(0.5)),
+    "diverged": (Stop(on_divergence="stop"), SGD(1e30)),
+}
+
+
+@pytest.mark.parametrize("case", STOPS)
+@run(20, trainings(rows=(9, 23), batches=(None, 1, 5)), st.integers(0, 6), st.integers(0, 6), st.integers(0, 99))
+def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, second, seed):
+    """train(a + b) is train(a), then train(b) resumed; where the first one stops early, so does the whole."""
+    stop, optimizer = STOPS[case]
+    options = {"params": None, "seed": seed, "stop": stop, "optimizer": optimizer or drawn.options["optimizer"]}
+    whole = drawn.train(backend, **options | {"epochs": first + second})
+    a = drawn.train(backend, **options | {"epochs": first})
+    if a.stop_reason != "epochs":
+        assert result_bits(a) == result_bits(whole)
+        return
+    before = state_bits(a.state)
+    b = drawn.train(backend, **options | {"epochs": second, "seed": None, "resume": a.state})
+    assert state_bits(a.state) == before  # the caller's state is not changed
+    assert state_bits(b.state) == state_bits(whole.state)
+    assert bits(b.params) == bits(whole.params)
+    assert history_bits(a, b) == history_bits(whole)
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+@run(8, st.sampled_from(DTYPES), st.sampled_from([1, 2, 7, 8, 9, 17, 255, 256, 257, 513, 600]), SEEDS)
+def test_outputs_depend_on_their_row_alone(output, dtype, n, seed):
+    """Not on how many rows there are, nor on their order. (The reference's products are BLAS': no such promise.)"""
+    draw = np.random.RandomState(seed)
+    network = mixed(draw, output)
+    params, X = network.init_params(draw, dtype), draw.standard_normal((600, network.n_inputs)).astype(dtype)
+    whole = predict(network, params, X)
+    for rows in (draw.randint(0, 600, n), np.arange(n), np.arange(600 - n, 600)):
+        assert bits(predict(network, params, X[rows])) == bits(whole[rows])

@@ -1,0 +1,105 @@
+"""``fastnn verify``: what it prints and writes, and with what it ends."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from mutants import MUTANTS, Part
+
+from fastnn import cli, register_backend
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+
+@pytest.fixture
+def verify(capsys, monkeypatch, tmp_path):
+    """Run the command in an empty folder; what it ends with, prints, and prints on stderr."""
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["verify", *arguments])
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+def cells(out, row):
+    """The cells of the first row that begins with this name."""
+    line = next(line for line in out.splitlines() if re.match(rf"│ {row} ", line))
+    return [cell.strip() for cell in line.strip("│").split("│")][1:]
+
+
+def test_the_kernel_is_verified(verify, tmp_path):
+    code, out, _ = verify("--dtype", "float64", "--json", "report.json")
+    assert code == 0, out
+    content = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert content["backend"] == "numba"
+    assert (content["failed"], content["skipped"]) == (0, 0)
+    assert f"back end 'numba' passes {content['passed']} checks" in out
+    assert {case["dtype"] for case in content["checks"]} == {"float64"}
+    for row in ("tanh", "gelu", "Adam", "SGD momentum=0.9 nesterov=True"):
+        assert len(cells(out, row)) == 6
+        assert all(re.fullmatch(r"<\.01|\.\d\d|1\.00", cell) for cell in cells(out, row))
+    assert [cells(out, kind)[-1] for kind in ("rule", "gradient", "derivative", "update", "training")] == ["pass"] * 5
+
+
+def test_a_broken_back_end_ends_with_1_and_its_messages(verify, tmp_path):
+    register_backend("broken", MUTANTS["no bias gradient"].make)
+    code, out, _ = verify("--backend", "broken", "--json", "report.json")
+    assert code == 1
+    assert cells(out, "tanh")[0] == "fails fails"
+    assert cells(out, "gelu")[0] == "- -"
+    assert re.fullmatch(r"\d+ fail", cells(out, "gradient")[-1])
+    assert "gradient by b of layer 1" in out
+    content = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    assert content["failed"] == sum(case["verdict"] == "failed" for case in content["checks"]) > 0
+
+
+def test_a_back_end_in_the_current_folder(verify, tmp_path):
+    (tmp_path / "kernel_of_mine.py").write_text("import mutants\n\nclass Kernel(mutants.Part):\n    name = 'mine'\n")
+    code, out, _ = verify("--backend", "kernel_of_mine:Kernel", "--dtype", "float32")
+    assert code == 0
+    assert "back end 'mine' passes" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--backend", "nope"], "unknown backend 'nope'"),
+        (["--backend", "nope:Kernel"], "there is no module 'nope'"),
+        (["--backend", "mutants:Nope"], "has no 'Nope'"),
+        (["--backend", "mutants:MUTANTS"], "is no back end"),
+        (["--dtype", "float16"], "float32, float64 or both"),
+    ],
+)
+def test_wrong_usage_ends_with_2(verify, arguments, words):
+    code, _, err = verify(*arguments)
+    assert code == 2
+    assert words in " ".join(err.replace("│", " ").split())
+
+
+def test_a_back_end_that_supports_nothing_is_explained(verify):
+    class Nothing(Part):
+        name = "nothing"
+
+        def supports(self, network, optimizer):
+            return False
+
+    register_backend("nothing", Nothing)
+    code, _, err = verify("--backend", "nothing")
+    assert code == 2
+    assert "supports no network" in " ".join(err.replace("│", " ").split())
+
+
+def test_help_explains_the_options():
+    command = [sys.executable, "-m", "fastnn", "verify", "--help"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for option in ("--backend", "--dtype", "--json"):
+        assert option in re.sub(r"\x1b\[[0-9;]*m", "", text)
