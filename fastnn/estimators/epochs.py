@@ -104,8 +104,8 @@ class Epochs:
     def _chunk(self) -> None:
         """Some steps, and what has to be said and decided about the epochs that ended."""
         mlp, core = self.mlp, self.core
-        core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
-        self._epochs_ended(core.losses[-1])
+        n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
+        self._epochs_ended(core.losses.values[core.losses.n - n_ended :])
         if core.stop_reason == "diverged":
             core.stop_reason = "running"
             self._diverged()
@@ -205,7 +205,7 @@ class Epochs:
         )
         losses, core.epoch_loss.partial = core.epoch_loss.add(steps, 1, self.plan.batch)
         self.plan.commit(1)
-        core.losses.append(losses)
+        core.losses.add(losses)
         core.n_done += len(losses)
         self.dead = not np.isfinite(core.state.params).all()
         self._count_one_by_one(losses)

@@ -187,7 +187,7 @@ def update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole):
     low, middle, high = get(layer, WEIGHT), get(layer, BIAS), get(layer, END)
     rates, check = scratch.rates, scratch.check
     if small:
-        pairs = at(model.pairs, get(layer, PAIRS))
+        pairs, high = at(model.pairs, get(layer, PAIRS)), middle + get(layer, N_BIAS)
         narrow_update(vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high, rule)
     else:
         if whole:
