@@ -122,6 +122,23 @@ TRAININGS = {
     "plain": ({}, {}),
     "full batch": ({}, {"batch_size": None}),
     "one row a batch": ({}, {"batch_size": 1}),
+    **{
+        f"{name}, batch {size}": ({"sizes": (4, 16, 32, 3)}, {"optimizer": optimizer, "n": n, "batch_size": size})
+        for name, optimizer in {
+            "momentum": SGD(0.05, momentum=0.9),
+            **{name: kind(0.01) for name, kind in OPTIMIZERS.items()},
+        }.items()
+        for size, n in ([(5, 5), (1, 1)] if optimizer.full_batch else [(5, 42), (1, 20)])
+    },
+    **{
+        f"bias {bias}, {rule}, batch {size}": (
+            {"bias": bias, "bias_gradient": rule, "bias_init": 0.5},
+            {"batch_size": size, "n": 42},
+        )
+        for bias in BIASES
+        for rule in ("exact", "times_bias")
+        for size in (5, 1)
+    },
     "a batch of more than a block": ({}, {"batch_size": 300, "epochs": 40}),
     "momentum": ({}, {"optimizer": SGD(0.05, momentum=0.9)}),
     "nesterov": ({}, {"optimizer": SGD(0.05, momentum=0.9, nesterov=True)}),
