@@ -188,12 +188,12 @@ def update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole):
     rates, check = scratch.rates, scratch.check
     if small:
         pairs, high = at(model.pairs, get(layer, PAIRS)), middle + get(layer, N_BIAS)
-        narrow_update(vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high, rule)
+        narrow_update(rule, vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high)
     else:
         if whole:
-            row_update(vectors, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT), rule)
+            row_update(rule, vectors, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT))
             low = middle
-        update(vectors, scratch.gradient, rates, check, low, middle, high, rule)
+        update(rule, vectors, scratch.gradient, rates, check, low, middle, high)
 
 
 @inlined

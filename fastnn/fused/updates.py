@@ -168,66 +168,29 @@ def rprop(p, g, slots, rate, is_weight):
     return [p - step, g, size]
 
 
-_plain_sgd, _narrow_plain_sgd, _row_plain_sgd = _update(0, plain_sgd)
-_momentum_sgd, _narrow_momentum_sgd, _row_momentum_sgd = _update(1, momentum_sgd)
-_adam, _narrow_adam, _row_adam = _update(2, adam)
-_adamw, _narrow_adamw, _row_adamw = _update(2, adamw)
-_rmsprop, _narrow_rmsprop, _row_rmsprop = _update(1, rmsprop)
-_rprop, _narrow_rprop, _row_rprop = _update(2, rprop)
+def _by_rule(plain_sgd, momentum_sgd, adam, adamw, rmsprop, rprop):
+    """One function of six: it calls that of the rule's optimiser."""
+
+    @helper
+    def chosen(rule, vectors, *places):
+        if rule.code == SGD and rule.n_slots == 0:
+            plain_sgd(vectors, rule.stride, *places)
+        elif rule.code == SGD:
+            momentum_sgd(vectors, rule.stride, *places)
+        elif rule.code == ADAM:
+            adam(vectors, rule.stride, *places)
+        elif rule.code == ADAMW:
+            adamw(vectors, rule.stride, *places)
+        elif rule.code == RMSPROP:
+            rmsprop(vectors, rule.stride, *places)
+        elif rule.code == RPROP:
+            rprop(vectors, rule.stride, *places)
+
+    return chosen
 
 
-@helper
-def update(vectors, gradient, rates, check, low, middle, high, rule):
-    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, rule.stride)."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _plain_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == SGD:
-        _momentum_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == ADAM:
-        _adam(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == ADAMW:
-        _adamw(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == RMSPROP:
-        _rmsprop(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == RPROP:
-        _rprop(vectors, stride, gradient, rates, check, low, middle, high)
-
-
-@helper
-def narrow_update(vectors, A, D, pairs, times_bias, rates, check, low, middle, high, rule):
-    """The same for a small layer that begins at low; its gradient is that of the narrow panels A and D."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _narrow_plain_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == SGD:
-        _narrow_momentum_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == ADAM:
-        _narrow_adam(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == ADAMW:
-        _narrow_adamw(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == RMSPROP:
-        _narrow_rmsprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == RPROP:
-        _narrow_rprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-
-
-@helper
-def row_update(vectors, a, d, rates, check, low, fan_in, fan_out, rule):
-    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _row_plain_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == SGD:
-        _row_momentum_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == ADAM:
-        _row_adam(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == ADAMW:
-        _row_adamw(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == RMSPROP:
-        _row_rmsprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == RPROP:
-        _row_rprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+STEPS = (plain_sgd, 0), (momentum_sgd, 1), (adam, 2), (adamw, 2), (rmsprop, 1), (rprop, 2)
+update, narrow_update, row_update = map(_by_rule, *(_update(n_slots, step) for step, n_slots in STEPS))
 
 
 @traced
