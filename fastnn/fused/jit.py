@@ -10,7 +10,7 @@ import numpy as np
 from numba import config, njit
 from numba.core.registry import cpu_target
 
-_FLAGS = {"nogil": True, "error_model": "numpy"}
+_FLAGS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def helper(function):
@@ -31,7 +31,7 @@ def entry(function):
     """Compile a kernel that takes addresses and numbers, not Python's objects."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
-    return njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_FLAGS)
+    return njit(function, **_FLAGS)
 
 
 def cpu_has(feature: str) -> bool:
