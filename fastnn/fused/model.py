@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
+from fastnn.optimizers import OPTIMIZERS
 
 ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
@@ -61,8 +62,7 @@ class Model(NamedTuple):
 class Rule(NamedTuple):
     """The optimiser in numbers; its constants of the working dtype are in `Scratch.rates`."""
 
-    code: int
-    n_slots: int
+    code: int  # of OPTIMIZERS, or MOMENTUM
     stride: int  # from a vector of the state to the next
     sequential: int
     alpha: float
@@ -70,6 +70,9 @@ class Rule(NamedTuple):
     beta_2: float
     weight_decay: float
 
+
+MOMENTUM = len(OPTIMIZERS)
+"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
 
 # places in Scratch.rates
 ALPHA, SCALE, RATE, DECAY, HYPER, N_RATES = 0, 1, 2, 3, 4, 10
@@ -86,8 +89,8 @@ class Scratch(NamedTuple):
     params: NDArray
     """(padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding."""
     activations: NDArray
-    """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with a row of room behind it
-    for ones."""
+    """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
+    behind it."""
     slopes: NDArray
     """The same shape: f'(z) of the activations that need z; one vector where no layer does."""
     targets: NDArray

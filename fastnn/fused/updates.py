@@ -7,17 +7,14 @@ stored with its old numbers there, so the same code does the end of a range as i
 
 from __future__ import annotations
 
-from fastnn.fused.jit import helper
-from fastnn.fused.lowering import choose, loop, traced
-from fastnn.fused.model import ALPHA, DECAY, HYPER, N_RATES, RATE, SCALE
+from functools import partial
+
+from fastnn.fused.lowering import choose, loop, outlined, select, traced
+from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
-from fastnn.optimizers import RPROP as RPROP_CLASS
-from fastnn.optimizers import SGD as SGD_CLASS
-from fastnn.optimizers import Adam, AdamW, RMSprop
-
-SGD, ADAM, ADAMW, RMSPROP, RPROP = (c.code for c in (SGD_CLASS, Adam, AdamW, RMSprop, RPROP_CLASS))
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
 
 def _walk(low, high, lanes, step, state=()):
@@ -56,7 +53,6 @@ def _update(n_slots, step):
         is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
         return vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked)
 
-    @traced
     def update(vectors, stride, gradient, rates, check, low, middle, high):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
         rates = _in_registers(rates)
@@ -71,7 +67,6 @@ def _update(n_slots, step):
         checked = loop(count, lambda k, checked: whole(low + k * L, checked), [load(check, 0)])
         store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
-    @traced
     def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
         one, rates = like(zero(vectors), 1.0), _in_registers(rates)
 
@@ -84,7 +79,6 @@ def _update(n_slots, step):
 
         store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
 
-    @traced
     def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out):
         L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
 
@@ -168,29 +162,35 @@ def rprop(p, g, slots, rate, is_weight):
     return [p - step, g, size]
 
 
-def _by_rule(plain_sgd, momentum_sgd, adam, adamw, rmsprop, rprop):
-    """One function of six: it calls that of the rule's optimiser."""
-
-    @helper
-    def chosen(rule, vectors, *places):
-        if rule.code == SGD and rule.n_slots == 0:
-            plain_sgd(vectors, rule.stride, *places)
-        elif rule.code == SGD:
-            momentum_sgd(vectors, rule.stride, *places)
-        elif rule.code == ADAM:
-            adam(vectors, rule.stride, *places)
-        elif rule.code == ADAMW:
-            adamw(vectors, rule.stride, *places)
-        elif rule.code == RMSPROP:
-            rmsprop(vectors, rule.stride, *places)
-        elif rule.code == RPROP:
-            rprop(vectors, rule.stride, *places)
-
-    return chosen
+_UPDATES = {
+    SGD.code: _update(0, plain_sgd),
+    MOMENTUM: _update(1, momentum_sgd),
+    Adam.code: _update(2, adam),
+    AdamW.code: _update(2, adamw),
+    RMSprop.code: _update(1, rmsprop),
+    RPROP.code: _update(2, rprop),
+}
 
 
-STEPS = (plain_sgd, 0), (momentum_sgd, 1), (adam, 2), (adamw, 2), (rmsprop, 1), (rprop, 2)
-update, narrow_update, row_update = map(_by_rule, *(_update(n_slots, step) for step, n_slots in STEPS))
+@outlined
+def update(code, vectors, stride, gradient, rates, check, low, middle, high):
+    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, stride)."""
+    places = vectors, stride, gradient, rates, check, low, middle, high
+    select(code, {key: partial(step, *places) for key, (step, _, _) in _UPDATES.items()})
+
+
+@outlined
+def narrow_update(code, vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
+    """The same for a small layer that begins at low; its gradient is that of the narrow panels A and D."""
+    places = vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high
+    select(code, {key: partial(step, *places) for key, (_, step, _) in _UPDATES.items()})
+
+
+@outlined
+def row_update(code, vectors, stride, a, d, rates, check, low, fan_in, fan_out):
+    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``."""
+    places = vectors, stride, a, d, rates, check, low, fan_in, fan_out
+    select(code, {key: partial(step, *places) for key, (_, _, step) in _UPDATES.items()})
 
 
 @traced
