@@ -1,8 +1,8 @@
 """Where a training's time goes: ``python -m benchmarks.hotspots`` (Linux, with the ``perf`` command).
 
 Each workload trains in a process of its own that is sampled 4,000 times a second. The process tells perf where the
-functions of its kernel are; what is put in place there, such as gathering rows, the gradients of narrow layers and the
-bookkeeping of a step, counts as the kernel itself.
+functions of its kernel are, which it compiles so that none is put in place in another one. What is always in place,
+such as gathering rows, the products of narrow panels and the bookkeeping of a step, counts as the kernel itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import tempfile
 import time
 
 PARTS = {
-    "products": r"_wide_product",
+    "products": r"wide",
     "activations": r"activate|activation_delta",
     "loss": r"output_loss",
-    "update": r"update",
+    "update": r"updates\.",
     "kernel itself": r"train_steps",
 }
 WORKLOADS = ("seed", "iris", "digits", "online", "tab", "mnist", "big")
@@ -47,8 +47,9 @@ def functions(code: bytes) -> dict[str, tuple[int, int]]:
 def child(workload_name: str) -> None:
     """Train for some seconds, and leave a map of the kernel's functions for perf."""
     from fastnn import train, workloads
-    from fastnn.fused import cache, entries
+    from fastnn.fused import cache, entries, lowering
 
+    lowering.OUTLINED_ARE.append("noinline")
     workload = workloads.load(workload_name)
     data = (workload.network, workload.X, workload.Y)
     options = workload.train_options | {"epochs": 1, "seed": 0}
@@ -70,11 +71,12 @@ def profile(workload: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         data = f"{folder}/perf.data"
         command = [sys.executable, "-m", "benchmarks.hotspots", "--child", workload]
-        subprocess.run(["perf", "record", "-q", "-F", "4000", "-o", data, *command], check=True)
+        environment = os.environ | {"FASTNN_CACHE_DIR": f"{folder}/cache"}
+        subprocess.run(["perf", "record", "-q", "-F", "4000", "-o", data, *command], check=True, env=environment)
         report = ["perf", "report", "-i", data, "--stdio", "-q", "--sort", "symbol", "-F", "sample,symbol"]
         text = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     samples = dict.fromkeys(PARTS, 0)
-    for count, name in re.findall(r"^\s*(\d+)\s+\[\.\] (_ZN6fastnn\S+)", text, re.M):
+    for count, name in re.findall(r"^\s*(\d+)\s+\[\.\] ((?:_ZN6)?fastnn\S+)", text, re.M):
         part = next(part for part, pattern in PARTS.items() if re.search(pattern, name))
         samples[part] += int(count)
     return {part: n / sum(samples.values()) for part, n in samples.items()}

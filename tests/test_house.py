@@ -131,7 +131,7 @@ def test_nothing_outside_fused_is_compiled():
         "from numba import njit",
         "import numba as nb\nf = nb.njit(g)",
         "flags = {'fastmath': True}",
-        "helper(f, fastmath=True)",
+        "inlined(f, fastmath=True)",
         "import numpy as np\nnp.random.rand(3)",
         "from numpy import random",
         "from numpy.random import rand",
@@ -143,5 +143,5 @@ def test_these_break_a_rule(source):
 
 
 def test_our_own_decorators_break_none():
-    source = "from fastnn.fused.jit import helper\nfrom fastnn.fused import jit\nf = helper(g)\nh = jit.inlined(g)"
+    source = "from fastnn.fused.jit import inlined\nfrom fastnn.fused import jit\nf = inlined(g)\nh = jit.entry(g)"
     assert uses(source, UNREPEATABLE | COMPILERS) == []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn.fused import tiles
-from fastnn.fused.lowering import choose, loop, traced
+from fastnn.fused.lowering import choose, loop, smaller, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import total, totals, turned
 from fastnn.fused.simd import (
@@ -34,6 +34,14 @@ from fastnn.fused.simd import (
 
 pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
+
+
+@functools.cache
+def in_machine_code(function):
+    """What Python can call of a function that only compiled code can."""
+    plain = getattr(function, "py_func", None) or (lambda *args: function(*args))
+    return numba.njit(plain, error_model="numpy")
+
 
 # ------------------------------------------------------------------------------------------------------------- the data
 
@@ -108,6 +116,7 @@ PRIMITIVES = {
     "zero": lambda a, b, c, x, places, n: zero(x),
     "lanes": lambda a, b, c, x, places, n: like(a, lanes_of(x)),
     "loop": lambda a, b, c, x, places, n: loop(n, lambda k, state: [state[0] * b + k], [a])[0],
+    "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
     "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
 }
 
@@ -127,7 +136,7 @@ def all_primitives(out, x, y, z, places, n):
 @functools.cache
 def primitives_in_both(dtype):
     """[Python, compiled] results: arrays (rounds, primitives, lanes)"""
-    entry = numba.njit(lambda *args: all_primitives(*args), error_model="numpy")
+    entry = in_machine_code(all_primitives)
     random_state, L = np.random.RandomState(0), lanes(np.empty(0, dtype))
     results = []
     for k in range(150):
@@ -205,7 +214,7 @@ def tiles_in_both(name, dtype, begun):
     first_array, second = (random_state.standard_normal(n).astype(dtype) for n in (K * 9 + 8 * 4 * L, K * 4 * L))
     pair = np.tile(random_state.standard_normal(len(PRODUCTS) * 8 * 4 * L).astype(dtype), (2, 1))
     function(pair[0], first_array, second, begun)
-    numba.njit(lambda *args: function(*args), error_model="numpy")(pair[1], first_array, second, begun)
+    in_machine_code(function)(pair[1], first_array, second, begun)
     return pair.reshape(2, len(PRODUCTS), -1)
 
 
@@ -241,16 +250,19 @@ PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, tiles.SUM_BLOCK + 1,
 
 @compiled
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
-def test_product(M, K, vectors, dtype):
+def test_products(M, K, vectors, dtype):
     """One chain of fma a result, whatever tile it falls into, and whether a strip of W is packed before."""
     L = lanes(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
     Z, packed, padded = np.zeros((M, width), dtype), np.zeros(tiles.SUM_BLOCK * L, dtype), np.zeros(K * M + L, dtype)
     padded[: K * M] = W.reshape(-1)
-    tiles.product(Z.reshape(-1), padded, 1, M, A.reshape(-1), bias, 1, M, K, width, packed)
+    in_machine_code(tiles.forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, 1, K, M, width, packed)
     assert packed.any() == (M >= tiles.PACK_FROM * L and width >= tiles.PACK_FROM * L // 8)
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
+    turned_W, zeros = W.T.reshape(-1).copy(), np.zeros(L, dtype)
+    in_machine_code(tiles.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, M, K, width)
+    assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
 
 
 @compiled
@@ -261,8 +273,8 @@ def test_weight_gradient(fan_in, fan_out, dtype):
     L = lanes(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
-    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(tiles.SUM_BLOCK * L, dtype)))
-    tiles.weight_gradient(*arrays, fan_in, fan_out, 3 * L)
+    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype)))
+    in_machine_code(tiles.weight_gradient)(*arrays, fan_in, fan_out, 3 * L)
     if fan_in >= tiles.TURN_FROM and fan_out % L == 0:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
         assert_same_bits(T, D.T.copy())

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.fused.cache import KERNEL_REVISION, cache_folder, prepare_cache_folder
 from fastnn.fused.entries import entry, prepared
-from fastnn.fused.model import ALPHA, HYPER, ROW_BLOCK, Rule, describe, make_scratch
+from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, make_scratch
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 from fastnn.state import Steps
 
@@ -43,7 +43,7 @@ class NumbaBackend:
         n = len(data.X)
         bench = self._workbench(network, data.X.dtype, n, ROW_BLOCK)
         bench.buffers.rates[ALPHA] = alpha
-        rule = Rule(SGD.code, 0, 0, 0, alpha, 1.0, 1.0, 0.0)
+        rule = Rule(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
         kernel = entry("loss_and_gradient", data.X.dtype)
         loss = kernel(params, n, bench.scratch, bench.model, rule, data, np.arange(n))
         return loss, bench.buffers.gradient[: network.n_params].copy()
@@ -57,8 +57,7 @@ class NumbaBackend:
         bench.buffers.rates[ALPHA] = alpha
         bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
         rule = Rule(
-            optimizer.code,
-            optimizer.n_slots,
+            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
             int(optimizer.sequential),
             alpha if penalty is None else penalty,

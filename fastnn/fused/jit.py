@@ -1,7 +1,7 @@
 """The one decorator of the project's compiled code: flags, and what they are compiled for.
 
-`helper` compiles a function that kernels call, `inlined` a part of a kernel, `entry` a kernel that `entries` hands to
-Python. The flags are the same: no GIL, NumPy's error model (division by zero gives infinity), no fast-math, no threads.
+`entry` compiles a kernel that `entries` hands to Python, `inlined` a part of one. No GIL, NumPy's error model (division
+by zero gives infinity), no fast-math, no threads, no wrappers for Python.
 """
 
 from __future__ import annotations
@@ -10,19 +10,12 @@ import numpy as np
 from numba import config, njit
 from numba.core.registry import cpu_target
 
-_FLAGS = {"nogil": True, "error_model": "numpy"}
-
-
-def helper(function):
-    """Compile a function that compiled code calls."""
-    return njit(function, **_FLAGS)
+_FLAGS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def inlined(function):
-    """The same for a part of a kernel, put in its place before types are inferred.
-
-    A helper is optimised by LLVM once for itself and once more in each function that calls it, to any depth; the parts
-    of a kernel, which call all helpers, would double the time of compilation.
+    """A part of a kernel, put in its place before types are inferred: Numba would optimise a function of its own twice,
+    for itself and in the kernel.
     """
     return njit(function, inline="always", **_FLAGS)
 
@@ -31,7 +24,7 @@ def entry(function):
     """Compile a kernel that takes addresses and numbers, not Python's objects."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
-    return njit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_FLAGS)
+    return njit(function, **_FLAGS)
 
 
 def cpu_has(feature: str) -> bool:

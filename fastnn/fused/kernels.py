@@ -46,9 +46,12 @@ from fastnn.fused.rows import (
     spread,
 )
 from fastnn.fused.shuffles import total
-from fastnn.fused.tiles import product, weight_gradient
-from fastnn.fused.updates import ADAM, ADAMW, add, add_squares, finish_gradient, narrow_update, row_update, update
+from fastnn.fused.tiles import backward_product, forward_product, weight_gradient
+from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, update
+from fastnn.optimizers import Adam, AdamW
 from fastnn.state import Data, Steps
+
+ADAM, ADAMW = Adam.code, AdamW.code
 
 
 @inlined
@@ -109,7 +112,7 @@ def forward(scratch, model, params, width, n):
         bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros
         bias_step = 1 if n_bias == fan_out else 0
         if n > 1:
-            product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in, width, scratch.packed)
+            forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, scratch.packed)
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         else:
             row_product(Z, W, A, bias, bias_step, fan_in, fan_out)
@@ -129,7 +132,7 @@ def block_loss(scratch, model, width):
     output_loss(scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n, width, model.loss, model.matched)
     if not model.matched:
         activation_delta(D, A, slopes, n, width, get(layer, ACTIVATION))
-    return float(total(load(scratch.sum_of_l, 0)))  # in Python, a float32 would make the sum of all blocks one
+    return float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of all blocks one
 
 
 @inlined
@@ -161,7 +164,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
             if not whole:
                 outer_product(dW, A, delta, fan_in, fan_out)
         elif not small:
-            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
+            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
@@ -171,11 +174,11 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
             under = layer_line(model, l - 1)
             slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
             if n > 1:
-                product(below, W, fan_out, 1, delta, scratch.zeros, 0, fan_in, fan_out, width, scratch.packed)
+                backward_product(below, W, delta, scratch.zeros, fan_in, fan_out, width)
                 activation_delta(below, A, slopes, fan_in, width, code)
             else:
                 row_delta(below, W, delta, fan_in, fan_out)
-                activation_delta(below, A, slopes, 1, padded(fan_in, L), code)
+                activation_delta(below, A, slopes, n, padded(fan_in, L), code)
         if updating and not rule.sequential:
             update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         delta, below = below, delta
@@ -188,12 +191,16 @@ def update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole):
     rates, check = scratch.rates, scratch.check
     if small:
         pairs, high = at(model.pairs, get(layer, PAIRS)), middle + get(layer, N_BIAS)
-        narrow_update(vectors, A, delta, pairs, model.times_bias, rates, check, low, middle, high, rule)
+        narrow_update(
+            rule.code, vectors, rule.stride, A, delta, pairs, model.times_bias, rates, check, low, middle, high
+        )
     else:
         if whole:
-            row_update(vectors, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT), rule)
+            row_update(
+                rule.code, vectors, rule.stride, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT)
+            )
             low = middle
-        update(vectors, scratch.gradient, rates, check, low, middle, high, rule)
+        update(rule.code, vectors, rule.stride, scratch.gradient, rates, check, low, middle, high)
 
 
 @inlined

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
-from fastnn.fused.jit import helper, inlined
-from fastnn.fused.lowering import loop, traced
+from fastnn.fused.jit import inlined
+from fastnn.fused.lowering import loop, outlined, select, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
 from fastnn.fused.shuffles import total, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
 from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
-
-IDENTITY, SIGMOID, TANH, RELU, LEAKY_RELU, ELU, SELU, SOFTPLUS, SILU, GELU, SOFTMAX, EXP = (
-    ACTIVATIONS[name].code
-    for name in [
-        "identity",
-        "sigmoid",
-        "tanh",
-        "relu",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "softplus",
-        "silu",
-        "gelu",
-        "softmax",
-        "exp",
-    ]
-)
 
 # --------------------------------------------------------------------------------------------------------- gathering
 
@@ -123,19 +107,19 @@ def _forward(function, slope=None):
     return activate
 
 
-def _backward(function):
-    """The panel function of a derivative: D, dL/da, is overwritten by delta; `A` is a, or f'(z) where that is kept."""
+def _backward(function, by_slope=False):
+    """The panel function of a derivative: D, dL/da, is overwritten by delta, formed with a or with f'(z)."""
 
     @traced
-    def derive(D, A, n):
+    def derive(D, A, slopes, n, width):
         L = lanes_of(D)
 
         def vector(v, _):
             i = v * L
-            store(D, i, function(load(D, i), load(A, i)))
+            store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
             return ()
 
-        loop(n // L, vector)
+        loop(n * width // L, vector)
 
     return derive
 
@@ -175,24 +159,8 @@ def gelu_slope(z):
     return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
 
 
-_identity = _forward(lambda z: z)
-_sigmoid, _d_sigmoid = _forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))
-_tanh, _d_tanh = _forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))
-_relu, _d_relu = _forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))
-_leaky_relu, _d_leaky_relu = _forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))
-_elu, _d_elu = _forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))
-_selu, _d_selu = (
-    _forward(selu),
-    _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
-)
-_softplus, _d_softplus = _forward(softplus), _backward(lambda d, a: d * -expm1(-a))
-_silu = _forward(lambda z: z * sigmoid(z), silu_slope)
-_gelu = _forward(lambda z: z * gelu_gate(z), gelu_slope)
-_exp, _d_product = _forward(exp), _backward(lambda d, a: d * a)
-
-
 @traced
-def _softmax(Z, n, width):
+def _softmax(Z, slopes, weight, n, width):
     """Of each column: exp(z - max z), divided by its sum, which is added up in ascending order."""
     L = lanes_of(Z)
 
@@ -221,7 +189,7 @@ def _softmax(Z, n, width):
 
 
 @traced
-def _d_softmax(D, A, n, width):
+def _d_softmax(D, A, slopes, n, width):
     """The full Jacobian: ``delta = a * (d - sum(d a))``."""
     L = lanes_of(D)
 
@@ -243,58 +211,39 @@ def _d_softmax(D, A, n, width):
     loop(width // L, column)
 
 
-@helper
+_by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
+_PAIRS = {
+    "identity": (_forward(lambda z: z), None),
+    "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
+    "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
+    "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
+    "leaky_relu": (_forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))),
+    "elu": (_forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))),
+    "selu": (
+        _forward(selu),
+        _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
+    ),
+    "softplus": (_forward(softplus), _backward(lambda d, a: d * -expm1(-a))),
+    "silu": (_forward(lambda z: z * sigmoid(z), silu_slope), _by_slope),
+    "gelu": (_forward(lambda z: z * gelu_gate(z), gelu_slope), _by_slope),
+    "softmax": (_softmax, _d_softmax),
+    "exp": (_forward(exp), _backward(lambda d, a: d * a)),
+}
+"""{activation: (the panel function of it, that of its derivative)}"""
+
+
+@outlined
 def activate(Z, slopes, weight, n, width, code):
     """a = f(z) on the panel Z (n, width), in place; 0 where the row weight is 0 (not for softmax, an output)."""
-    if code == IDENTITY:
-        _identity(Z, slopes, weight, n, width)
-    elif code == SIGMOID:
-        _sigmoid(Z, slopes, weight, n, width)
-    elif code == TANH:
-        _tanh(Z, slopes, weight, n, width)
-    elif code == RELU:
-        _relu(Z, slopes, weight, n, width)
-    elif code == LEAKY_RELU:
-        _leaky_relu(Z, slopes, weight, n, width)
-    elif code == ELU:
-        _elu(Z, slopes, weight, n, width)
-    elif code == SELU:
-        _selu(Z, slopes, weight, n, width)
-    elif code == SOFTPLUS:
-        _softplus(Z, slopes, weight, n, width)
-    elif code == SILU:
-        _silu(Z, slopes, weight, n, width)
-    elif code == GELU:
-        _gelu(Z, slopes, weight, n, width)
-    elif code == SOFTMAX:
-        _softmax(Z, n, width)
-    elif code == EXP:
-        _exp(Z, slopes, weight, n, width)
+    panels = Z, slopes, weight, n, width
+    select(code, {ACTIVATIONS[name].code: partial(forward, *panels) for name, (forward, _) in _PAIRS.items()})
 
 
-@helper
+@outlined
 def activation_delta(D, A, slopes, n, width, code):
     """delta = d * f'(z) on the panel D (n, width), in place; A holds a, `slopes` f'(z) where that was kept."""
-    if code == SIGMOID:
-        _d_sigmoid(D, A, n * width)
-    elif code == TANH:
-        _d_tanh(D, A, n * width)
-    elif code == RELU:
-        _d_relu(D, A, n * width)
-    elif code == LEAKY_RELU:
-        _d_leaky_relu(D, A, n * width)
-    elif code == ELU:
-        _d_elu(D, A, n * width)
-    elif code == SELU:
-        _d_selu(D, A, n * width)
-    elif code == SOFTPLUS:
-        _d_softplus(D, A, n * width)
-    elif code in (SILU, GELU):
-        _d_product(D, slopes, n * width)
-    elif code == SOFTMAX:
-        _d_softmax(D, A, n, width)
-    elif code == EXP:
-        _d_product(D, A, n * width)
+    panels = D, A, slopes, n, width
+    select(code, {ACTIVATIONS[name].code: partial(back, *panels) for name, (_, back) in _PAIRS.items() if back})
 
 
 # ------------------------------------------------------------------------------------------------------------ biases

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastnn.fused.elementary import log
-from fastnn.fused.jit import helper
 from fastnn.fused.layers import positive
-from fastnn.fused.lowering import loop, traced
-from fastnn.fused.places import lanes_of, load, store, zero
+from fastnn.fused.lowering import choose, loop, outlined, select, traced
+from fastnn.fused.places import lanes_of, load, put, store, zero
+from fastnn.fused.shuffles import total
 from fastnn.fused.simd import copysign, fma, is_double, like, magnitude, where_gt
 from fastnn.network import LOSSES
-
-SQUARED_ERROR, ABSOLUTE_ERROR, HUBER, LOG_LOSS, CROSS_ENTROPY, POISSON = (
-    LOSSES[name].code for name in ("squared_error", "absolute_error", "huber", "log_loss", "cross_entropy", "poisson")
-)
 
 
 def _loss(value, derivative):
@@ -35,7 +33,7 @@ def _loss(value, derivative):
 
             return loop(width // L, column, state)
 
-        store(sum_of_l, 0, loop(n, row, [zero(D)])[0])
+        put(sum_of_l, 0, total(loop(n, row, [zero(D)])[0]))
 
     return panel
 
@@ -96,32 +94,25 @@ def poisson_derivative(a, y):
     return 1.0 - y / a
 
 
-_squared_error = _loss(squared_error, difference)
-_absolute_error = _loss(absolute_error, sign)
-_huber = _loss(huber, huber_derivative)
-_log_loss = _loss(log_loss, difference)
-_cross_entropy = _loss(cross_entropy, difference)
-_matched_poisson = _loss(poisson, difference)
-_poisson = _loss(poisson, poisson_derivative)
+_matched_poisson, _poisson = _loss(poisson, difference), _loss(poisson, poisson_derivative)
+_LOSSES = {
+    LOSSES["squared_error"].code: _loss(squared_error, difference),
+    LOSSES["absolute_error"].code: _loss(absolute_error, sign),
+    LOSSES["huber"].code: _loss(huber, huber_derivative),
+    LOSSES["log_loss"].code: _loss(log_loss, difference),
+    LOSSES["cross_entropy"].code: _loss(cross_entropy, difference),
+}
 
 
-@helper
+@outlined
 def output_loss(sum_of_l, D, A, Y, weight, n, width, loss, matched):
     """The block's loss, lane by lane, to `sum_of_l` (one vector), and dL/da to D (n, width): delta if matched.
 
     A (n, width) holds the outputs, Y (n, width) the targets.
     """
-    if loss == SQUARED_ERROR:
-        _squared_error(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == ABSOLUTE_ERROR:
-        _absolute_error(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == HUBER:
-        _huber(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == LOG_LOSS:
-        _log_loss(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == CROSS_ENTROPY:
-        _cross_entropy(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == POISSON and matched:
-        _matched_poisson(sum_of_l, D, A, Y, weight, n, width)
-    elif loss == POISSON:
-        _poisson(sum_of_l, D, A, Y, weight, n, width)
+    panels = sum_of_l, D, A, Y, weight, n, width
+    cases = {code: partial(panel, *panels) for code, panel in _LOSSES.items()}
+    cases[LOSSES["poisson"].code] = partial(
+        choose, matched, partial(_matched_poisson, *panels), partial(_poisson, *panels)
+    )
+    select(loss, cases)

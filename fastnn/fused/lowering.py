@@ -7,7 +7,8 @@ for the primitives of this package):
   stands for in compiled code.
 - `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba lowers a call of it.
   Each primitive then emits its instructions; Python's own loops unroll and a Python list of vectors is a set of
-  registers. `loop` is the loop that stays one.
+  registers. `loop` is the loop that stays one, `choose` the branch and `select` the choice among many. The
+  instructions stand where the call stood; `outlined` makes them a function, which all calls share.
 
 This is the one file that knows Numba's internals (`resolve_function_type`, `get_function`).
 """
@@ -24,6 +25,9 @@ from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
+
+OUTLINED_ARE: list[str] = []
+"""LLVM's attributes of outlined functions; a profiler adds "noinline", to tell them from their callers."""
 
 
 def compiled(function, *formal):
@@ -75,6 +79,30 @@ def traced_vector(function):
     return _trace(function, lambda *args: args[0])
 
 
+def outlined(function):
+    """`traced`, but optimised once for all calls within a kernel, which is what takes the time of a compilation."""
+
+    def body(*args):
+        if not isinstance(args[0], Traced):
+            return function(*args)
+        args = _all_traced(args[0], args)
+        builder, kinds = args[0].builder, [x.value.type for x in args]
+        name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in args)})"
+        code = builder.module.globals.get(name)
+        if code is None:
+            code = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+            code.linkage = "internal"
+            for attribute in OUTLINED_ARE:
+                code.attributes.add(attribute)
+            inside = ir.IRBuilder(code.append_basic_block("entry"))
+            function(*(Traced(x.context, inside, x.type, y) for x, y in zip(args, code.args, strict=True)))
+            inside.ret_void()
+        builder.call(code, [x.value for x in args])
+        return None
+
+    return traced(functools.wraps(function)(body))
+
+
 def _trace(function, returns):
     @functools.wraps(function)
     def call(*args):
@@ -106,7 +134,7 @@ class Traced:
 
     def emit(self, function, *args):
         """The instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
-        args = [x if isinstance(x, Traced) else self.of(*_constant(x)) for x in args]
+        args = _all_traced(self, args)
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
         values = [
             self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
@@ -178,12 +206,12 @@ def _loop_ir(n, step, state):
     test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
     builder.branch(test)
     builder.position_at_end(test)
-    first = [n.of(n.type, const(0)), *state]
+    first = [n.of(n.type, const(0)), *_all_traced(n, state)]
     phis = [builder.phi(x.value.type) for x in first]
     k, *held = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
     builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
     builder.position_at_end(body)
-    last = [k + 1, *step(k, held)]
+    last = [k + 1, *_all_traced(n, step(k, held))]
     for phi, x, y in zip(phis, first, last, strict=True):
         phi.add_incoming(x.value, start)
         phi.add_incoming(y.value, builder.block)
@@ -205,7 +233,7 @@ def _choose_ir(condition, yes, no):
     builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
     for block, values in zip(blocks, (yes, no), strict=False):
         builder.position_at_end(block)
-        results.append((values(), builder.block))
+        results.append((_all_traced(condition, values() or ()), builder.block))
         builder.branch(blocks[2])
     builder.position_at_end(blocks[2])
     phis = [builder.phi(x.value.type) for x in results[0][0]]
@@ -213,6 +241,35 @@ def _choose_ir(condition, yes, no):
         for phi, x in zip(phis, values, strict=True):
             phi.add_incoming(x.value, block)
     return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+
+
+def smaller(x, most):
+    """``min(x, most)``, `most` a positive constant and x not negative."""
+    (least,) = choose(x // most, lambda: [most], lambda: [x])
+    return least
+
+
+def select(code, cases):
+    """``cases[code]()``, which returns nothing; nothing is done where there is no such case."""
+    if isinstance(code, Traced):
+        builder = code.builder
+        done = builder.append_basic_block("select.done")
+        for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
+            blocks = [builder.append_basic_block(name) for name in ("select.case", "select.next")]
+            builder.cbranch(builder.icmp_signed("==", code.value, const(key)), *blocks)
+            builder.position_at_end(blocks[0])
+            case()
+            builder.branch(done)
+            builder.position_at_end(blocks[1])
+        builder.branch(done)
+        builder.position_at_end(done)
+    elif code in cases:
+        cases[code]()
+
+
+def _all_traced(near, values):
+    """The values, plain numbers among them as constants of the code that `near` is in."""
+    return [x if isinstance(x, Traced) else near.of(*_constant(x)) for x in values]
 
 
 def _keep_rolled(module):

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
+from fastnn.optimizers import OPTIMIZERS
 
 ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
@@ -61,8 +62,7 @@ class Model(NamedTuple):
 class Rule(NamedTuple):
     """The optimiser in numbers; its constants of the working dtype are in `Scratch.rates`."""
 
-    code: int
-    n_slots: int
+    code: int  # of OPTIMIZERS, or MOMENTUM
     stride: int  # from a vector of the state to the next
     sequential: int
     alpha: float
@@ -70,6 +70,9 @@ class Rule(NamedTuple):
     beta_2: float
     weight_decay: float
 
+
+MOMENTUM = len(OPTIMIZERS)
+"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
 
 # places in Scratch.rates
 ALPHA, SCALE, RATE, DECAY, HYPER, N_RATES = 0, 1, 2, 3, 4, 10
@@ -83,30 +86,45 @@ class Scratch(NamedTuple):
     `rates`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
     """
 
-    params: (
-        NDArray  # (padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding
-    )
-    activations: NDArray  # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with a
-    # row of room behind it for ones
-    slopes: NDArray  # the same shape: f'(z) of the activations that need z; one vector where no layer does
-    targets: NDArray  # (n_outputs, width)
-    weight: NDArray  # (width,): row weights
-    delta: (
-        NDArray  # (largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows
-    )
-    delta_below: NDArray  # the same shape: delta of the layer below; the two change places
-    packed: NDArray  # (SUM_BLOCK, one vector): a strip of the weights of a wide layer
-    turned: NDArray  # (width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient
-    gradient: NDArray  # (padded n_params,)
-    block_gradient: NDArray  # the same, of one block; one vector where a batch is one block
-    rates: NDArray  # (N_RATES padded,): what an update multiplies with, rounded once to the working dtype
-    sum_of_l: NDArray  # (1 vector,): the block's loss, lane by lane
-    check: NDArray  # (1 vector,): 0 times each parameter after its update; NaN when one is not finite
-    squares: NDArray  # (1 vector,): the squares of the weights, lane by lane
-    zeros: NDArray  # (1 vector,)
-    ones: NDArray  # (1 vector,): row weights for activations that lie side by side
-    rows_of_X: NDArray[np.int64]  # (width,): where each row of the block begins in X
-    rows_of_Y: NDArray[np.int64]  # (width,): and in Y
+    params: NDArray
+    """(padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding."""
+    activations: NDArray
+    """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
+    behind it."""
+    slopes: NDArray
+    """The same shape: f'(z) of the activations that need z; one vector where no layer does."""
+    targets: NDArray
+    """(n_outputs, width)"""
+    weight: NDArray
+    """(width,): row weights."""
+    delta: NDArray
+    """(largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows."""
+    delta_below: NDArray
+    """The same shape: delta of the layer below; the two change places."""
+    packed: NDArray
+    """(SUM_BLOCK, one vector): a strip of the weights of a wide layer."""
+    turned: NDArray
+    """(width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient."""
+    gradient: NDArray
+    """(padded n_params,)"""
+    block_gradient: NDArray
+    """The same, of one block; one vector where a batch is one block."""
+    rates: NDArray
+    """(N_RATES padded,): what an update multiplies with, rounded once to the working dtype."""
+    sum_of_l: NDArray
+    """(one vector,): the block's loss, lane by lane."""
+    check: NDArray
+    """(one vector,): 0 times each parameter after its update; NaN when one is not finite."""
+    squares: NDArray
+    """(one vector,): the squares of the weights, lane by lane."""
+    zeros: NDArray
+    """(one vector,)"""
+    ones: NDArray
+    """(one vector,): row weights for activations that lie side by side."""
+    rows_of_X: NDArray[np.int64]
+    """(width,): where each row of the block begins in X."""
+    rows_of_Y: NDArray[np.int64]
+    """(width,): and in Y."""
 
 
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:

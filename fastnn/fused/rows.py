@@ -59,7 +59,7 @@ def _row_product(z, a, W, fan_in, fan_out):
 
 @inlined
 def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
-    """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `product` for one row."""
+    """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `forward_product` for one row."""
     for o in range(fan_out):
         put(z, o, get(bias, o * bias_step))
     _row_product(z, a, W, fan_in, fan_out)
@@ -137,7 +137,7 @@ def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
 
 @traced
 def row_delta(below, W, d, fan_in, fan_out):
-    """``below[i] = sum_o W[i, o] * d[o]``: `product` backward for one row, on square blocks of W, turned."""
+    """``below[i] = sum_o W[i, o] * d[o]``: `backward_product` for one row, on square blocks of W, turned."""
     L, nothing = lanes_of(below), zero(below)
     blocks = fan_in // L
 

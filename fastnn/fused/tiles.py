@@ -2,14 +2,14 @@
 
 A panel is a matrix (features, width) with one column per row of the batch, contiguous, its width a multiple of the
 vector. A tile keeps a small block of results in registers while it walks along the sum, so each number that it loads
-is used several times. Each result is one chain of fma in ascending order of the sum (`product`) or one chain per lane
+is used several times. Each result is one chain of fma in ascending order of the sum (`_product`) or one chain per lane
 and then the tree of `total` (`inner_product`), whatever tile it falls into: tile shapes never show in the bits.
 """
 
 from __future__ import annotations
 
-from fastnn.fused.jit import cpu_has, helper, inlined
-from fastnn.fused.lowering import choose, loop, traced
+from fastnn.fused.jit import cpu_has, inlined
+from fastnn.fused.lowering import choose, loop, outlined, smaller, traced
 from fastnn.fused.model import SUM_BLOCK
 from fastnn.fused.places import at, lanes, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import store_totals, turned
@@ -40,7 +40,7 @@ def sweep(n, sizes, body):
 
 
 def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width, begun):
-    """`rows` x `vectors` of the results of `product`, at the front of the arrays given; on top of Z if `begun`."""
+    """`rows` x `vectors` of the results of `_product`, at the front of the arrays given; on top of Z if `begun`."""
     lanes = lanes_of(Z)
     Wm, Zm = [at(W, m * row) for m in range(rows)], [at(Z, m * width) for m in range(rows)]
 
@@ -61,8 +61,8 @@ def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width, be
             store(Zm[m], n * lanes, acc[m * vectors + n])
 
 
-@traced
 def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
+    """All tiles of ``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]``, m < M, k < K."""
     lanes = lanes_of(Z)
 
     def columns(n, vectors):
@@ -77,19 +77,19 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
     sweep(width // lanes, tuple(PRODUCT_TILES), columns)
 
 
-@traced
-def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
-    L = lanes_of(Z)
+def _in_parts(K, part):
+    """``part(k, n, begun)`` for the n terms of a sum from term k on, SUM_BLOCK at most; `begun`: not the first part."""
 
-    def tile(m, rows):
-        place = at(Z, m * L), at(W, m * row), row, col, A, at(bias, m * bias_step), bias_step
-        product_tile(rows, 1, *place, K, L, 0)
+    def block(b, begun):
+        k = b * SUM_BLOCK
+        part(k, smaller(K - k, SUM_BLOCK), *begun)
+        return [1]
 
-    sweep(M, NARROW_TILES, tile)
+    loop((K + (SUM_BLOCK - 1)) // SUM_BLOCK, block, [0])
 
 
-@traced
 def _pack(P, W, col, K):
+    """K vectors that lie `col` apart, side by side to P."""
     L = lanes_of(P)
 
     def line(k, _):
@@ -99,35 +99,74 @@ def _pack(P, W, col, K):
     loop(K, line)
 
 
-@inlined
-def product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
-    """``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]`` for m < M, k < K.
+@outlined
+def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
+    L = lanes_of(Z)
+    packs = (fan_out // (PACK_FROM * L)) * (width // (PACK_FROM * L // 8))
+    (n_strips,) = choose(packs, lambda: [(fan_out + (L - 1)) // L], lambda: [1])
 
-    Z (M, width) and A (K, width) are panels. With W (fan_in, fan_out) row-major, ``row=1, col=fan_out`` multiplies by
-    its transpose (forward), ``row=fan_out, col=1`` by itself (backward): no copy of W is turned. But where the numbers
-    of a column lie so far apart that a cache cannot hold them together, a strip of W goes to `packed` (SUM_BLOCK, one
-    vector) first.
+    def part(k, n, begun):
+        Wk, Ak = at(W, k * fan_out), at(A, k * width)
+
+        def strip(s, _):
+            o = s * L
+
+            def from_pack():
+                _pack(packed, at(Wk, o), fan_out, n)
+                return [at(packed, 0), L, smaller(fan_out - o, L)]
+
+            P, col, rows = choose(packs, from_pack, lambda: [Wk, fan_out, fan_out])
+            _product(at(Z, o * width), P, 1, col, Ak, at(bias, o * bias_step), bias_step, rows, n, width, begun)
+            return ()
+
+        return loop(n_strips, strip)
+
+    _in_parts(fan_in, part)
+
+
+@outlined
+def _wide_backward(Z, W, A, zeros, M, K, width):
+    """``Z[m, :] = sum_k W[m, k] * A[k, :]``: W (M, K) as it lies."""
+
+    def part(k, n, begun):
+        _product(Z, at(W, k), K, 1, at(A, k * width), zeros, 0, M, n, width, begun)
+
+    _in_parts(K, part)
+
+
+@traced
+def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
+    """`_product` on panels of one vector."""
+    L = lanes_of(Z)
+
+    def tile(m, rows):
+        place = at(Z, m * L), at(W, m * row), row, col, A, at(bias, m * bias_step), bias_step
+        product_tile(rows, 1, *place, K, L, 0)
+
+    sweep(M, NARROW_TILES, tile)
+
+
+@inlined
+def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
+    """``Z[o, :] = bias[o * bias_step] + sum_i W[i, o] * A[i, :]``: Z (fan_out, width), W (fan_in, fan_out), A (fan_in,
+    width), all row-major.
+
+    No copy of W is turned. But where the numbers of a column of W lie so far apart that a cache cannot hold them
+    together, a strip of W goes to `packed` (SUM_BLOCK, one vector) first.
     """
     if width == lanes(Z):
-        _narrow_product(Z, W, row, col, A, bias, bias_step, M, K)
+        _narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in)
     else:
-        _wide_product(Z, W, row, col, A, bias, bias_step, M, K, width, packed)
+        _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed)
 
 
-@helper
-def _wide_product(Z, W, row, col, A, bias, bias_step, M, K, width, packed):
-    L, begun = lanes(Z), 0
-    for k in range(0, K, SUM_BLOCK):
-        n = min(SUM_BLOCK, K - k)
-        Wk, Ak = at(W, k * col), at(A, k * width)
-        if row == 1 and col >= PACK_FROM * L and width >= PACK_FROM * L // 8:
-            for m in range(0, M, L):
-                _pack(packed, at(Wk, m), col, n)
-                Zm, rows = at(Z, m * width), min(L, M - m)
-                _product(Zm, packed, 1, L, Ak, at(bias, m * bias_step), bias_step, rows, n, width, begun)
-        else:
-            _product(Z, Wk, row, col, Ak, bias, bias_step, M, n, width, begun)
-        begun = 1
+@inlined
+def backward_product(Z, W, D, zeros, fan_in, fan_out, width):
+    """``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
+    if width == lanes(Z):
+        _narrow_product(Z, W, fan_out, 1, D, zeros, 0, fan_in, fan_out)
+    else:
+        _wide_backward(Z, W, D, zeros, fan_in, fan_out, width)
 
 
 def inner_tile(rows, cols, G, A, D, fan_out, width):
@@ -172,15 +211,15 @@ def turn(T, D, n, width):
 
 
 @inlined
-def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
+def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
     """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
 
     Where a row of G is whole vectors and there are enough rows to repay the turning of D into T (width, fan_out), this
-    is a `product`, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then by
+    is the product A T, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then by
     `total`. Which one depends on the shape alone.
     """
     if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
         turn(T, D, fan_out, width)
-        _wide_product(G, A, width, 1, T, zeros, 0, fan_in, width, fan_out, packed)
+        _wide_backward(G, A, T, zeros, fan_in, width, fan_out)
     else:
         _inner_product(G, A, D, fan_in, fan_out, width)

@@ -7,17 +7,14 @@ stored with its old numbers there, so the same code does the end of a range as i
 
 from __future__ import annotations
 
-from fastnn.fused.jit import helper
-from fastnn.fused.lowering import choose, loop, traced
-from fastnn.fused.model import ALPHA, DECAY, HYPER, N_RATES, RATE, SCALE
+from functools import partial
+
+from fastnn.fused.lowering import choose, loop, outlined, select, traced
+from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
-from fastnn.optimizers import RPROP as RPROP_CLASS
-from fastnn.optimizers import SGD as SGD_CLASS
-from fastnn.optimizers import Adam, AdamW, RMSprop
-
-SGD, ADAM, ADAMW, RMSPROP, RPROP = (c.code for c in (SGD_CLASS, Adam, AdamW, RMSprop, RPROP_CLASS))
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
 
 def _walk(low, high, lanes, step, state=()):
@@ -56,7 +53,6 @@ def _update(n_slots, step):
         is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
         return vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked)
 
-    @traced
     def update(vectors, stride, gradient, rates, check, low, middle, high):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
         rates = _in_registers(rates)
@@ -71,7 +67,6 @@ def _update(n_slots, step):
         checked = loop(count, lambda k, checked: whole(low + k * L, checked), [load(check, 0)])
         store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
-    @traced
     def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
         one, rates = like(zero(vectors), 1.0), _in_registers(rates)
 
@@ -84,7 +79,6 @@ def _update(n_slots, step):
 
         store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
 
-    @traced
     def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out):
         L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
 
@@ -168,66 +162,35 @@ def rprop(p, g, slots, rate, is_weight):
     return [p - step, g, size]
 
 
-_plain_sgd, _narrow_plain_sgd, _row_plain_sgd = _update(0, plain_sgd)
-_momentum_sgd, _narrow_momentum_sgd, _row_momentum_sgd = _update(1, momentum_sgd)
-_adam, _narrow_adam, _row_adam = _update(2, adam)
-_adamw, _narrow_adamw, _row_adamw = _update(2, adamw)
-_rmsprop, _narrow_rmsprop, _row_rmsprop = _update(1, rmsprop)
-_rprop, _narrow_rprop, _row_rprop = _update(2, rprop)
+_UPDATES = {
+    SGD.code: _update(0, plain_sgd),
+    MOMENTUM: _update(1, momentum_sgd),
+    Adam.code: _update(2, adam),
+    AdamW.code: _update(2, adamw),
+    RMSprop.code: _update(1, rmsprop),
+    RPROP.code: _update(2, rprop),
+}
 
 
-@helper
-def update(vectors, gradient, rates, check, low, middle, high, rule):
-    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, rule.stride)."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _plain_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == SGD:
-        _momentum_sgd(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == ADAM:
-        _adam(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == ADAMW:
-        _adamw(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == RMSPROP:
-        _rmsprop(vectors, stride, gradient, rates, check, low, middle, high)
-    elif rule.code == RPROP:
-        _rprop(vectors, stride, gradient, rates, check, low, middle, high)
+@outlined
+def update(code, vectors, stride, gradient, rates, check, low, middle, high):
+    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, stride)."""
+    places = vectors, stride, gradient, rates, check, low, middle, high
+    select(code, {key: partial(step, *places) for key, (step, _, _) in _UPDATES.items()})
 
 
-@helper
-def narrow_update(vectors, A, D, pairs, times_bias, rates, check, low, middle, high, rule):
+@outlined
+def narrow_update(code, vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
     """The same for a small layer that begins at low; its gradient is that of the narrow panels A and D."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _narrow_plain_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == SGD:
-        _narrow_momentum_sgd(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == ADAM:
-        _narrow_adam(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == ADAMW:
-        _narrow_adamw(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == RMSPROP:
-        _narrow_rmsprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
-    elif rule.code == RPROP:
-        _narrow_rprop(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high)
+    places = vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high
+    select(code, {key: partial(step, *places) for key, (_, step, _) in _UPDATES.items()})
 
 
-@helper
-def row_update(vectors, a, d, rates, check, low, fan_in, fan_out, rule):
+@outlined
+def row_update(code, vectors, stride, a, d, rates, check, low, fan_in, fan_out):
     """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``."""
-    stride = rule.stride
-    if rule.code == SGD and rule.n_slots == 0:
-        _row_plain_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == SGD:
-        _row_momentum_sgd(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == ADAM:
-        _row_adam(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == ADAMW:
-        _row_adamw(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == RMSPROP:
-        _row_rmsprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
-    elif rule.code == RPROP:
-        _row_rprop(vectors, stride, a, d, rates, check, low, fan_in, fan_out)
+    places = vectors, stride, a, d, rates, check, low, fan_in, fan_out
+    select(code, {key: partial(step, *places) for key, (_, _, step) in _UPDATES.items()})
 
 
 @traced
