@@ -48,7 +48,7 @@ class Change(NamedTuple):
 SLOWER = Change(
     "the fused back end does 15 % of its steps twice, the second time with a copy of the state",
     "fused/backend.py",
-    "KEEP = 2**20",
+    "KEEP = 2**23",
     """
 _train_steps, _copies, _owed = NumbaBackend.train_steps, {}, [0.0]
 
@@ -70,15 +70,15 @@ def _slower(self, network, optimizer, state, data, steps, alpha, **options):
 NumbaBackend.train_steps = _slower
 
 
-KEEP = 2**20""",
+KEEP = 2**23""",
 )
 LOSSES = {
     "numpy": Change(
         "the fused back end trains by the NumPy reference",
         "fused/backend.py",
-        "KEEP = 2**20",
+        "KEEP = 2**23",
         "from fastnn.reference import NumpyBackend\nNumbaBackend.train_steps = NumpyBackend.train_steps\n\n"
-        "KEEP = 2**20",
+        "KEEP = 2**23",
     ),
     "cache": Change(
         "kernels are not found on disk", "fused/entries.py", "content = cache.load(title)", "content = None"

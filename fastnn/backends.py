@@ -92,8 +92,8 @@ def get_backend(backend: str | Backend = "numba") -> Backend:
         For an object that lacks one of the methods of `Backend`.
     """
     if isinstance(backend, str):
-        check_choice("backend", backend, _factories)
         if backend not in _made:
+            check_choice("backend", backend, _factories)
             _made[backend] = _checked(_factories[backend]())
         return _made[backend]
     return _checked(backend)

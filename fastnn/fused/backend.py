@@ -85,7 +85,8 @@ class NumbaBackend:
         return bench
 
 
-KEEP = 2**20
+KEEP = 2**23
+"""Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
 
 
 class _Kept(threading.local):

@@ -78,9 +78,10 @@ def padded(n, lanes):
 
 
 @inlined
-def padded_copy(scratch, model, params):
-    """The parameters at a place that is whole vectors long."""
-    copy(scratch.params, params, model.n_params)
+def padded_copy(scratch, model, params, l):
+    """The parameters from layer `l` on at a place that is whole vectors long, where its beginning would be."""
+    first = get(layer_line(model, l), WEIGHT)
+    copy(at(scratch.params, first), at(params, first), model.n_params - first)
     return scratch.params
 
 
@@ -97,10 +98,11 @@ def slopes_of(scratch, model, layer, width):
 
 
 @inlined
-def forward(scratch, model, params, width, n):
+def forward(scratch, model, params, tail, width, n):
     """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
 
-    A block of one row has its activations side by side, but for the outputs, which are a panel.
+    `tail` takes the place of `params` where whole vectors of these may end beyond them. A block of one row has its
+    activations side by side, but for the outputs, which are a panel.
     """
     L = lanes(params)
     for l in range(model.n_layers):
@@ -108,8 +110,9 @@ def forward(scratch, model, params, width, n):
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
         code = get(layer, ACTIVATION)
         Z, A = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.activations, get(layer, INPUT) * width)
-        W, slopes = at(params, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
-        bias = at(params, get(layer, BIAS)) if n_bias else scratch.zeros
+        numbers = params if l < model.tail else tail
+        W, slopes = at(numbers, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
+        bias = at(numbers, get(layer, BIAS)) if n_bias else scratch.zeros
         bias_step = 1 if n_bias == fan_out else 0
         if n > 1:
             forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, scratch.packed)
@@ -261,7 +264,7 @@ def train_steps(
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_rates(scratch.rates, rule, beta_products, get(steps.learning_rate, s), divisor)
-            forward(scratch, model, vectors, width, n)
+            forward(scratch, model, vectors, vectors, width, n)
             sum_of_losses += block_loss(scratch, model, width)
             backward(scratch, model, rule, vectors, width, n, begin == first, learning)
             begin += n
@@ -279,13 +282,13 @@ def loss_and_gradient(
 ) -> float:
     """The loss of all rows as one batch; its gradient to `scratch.gradient` (padded n_params,)."""
     scratch, model, rule, data = places(scratch), places(model), places(rule), places(data)
-    params = padded_copy(scratch, model, params)
+    params = padded_copy(scratch, model, params, 0)
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, rule.alpha)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width, block_weight = gather_block(scratch, model, data, at(rows, begin), n)
         divisor += block_weight
-        forward(scratch, model, params, width, n)
+        forward(scratch, model, params, params, width, n)
         sum_of_losses += block_loss(scratch, model, width)
         backward(scratch, model, rule, params, width, n, begin == 0, False)
     divisor = divisor if model.mean else 1.0
@@ -313,13 +316,13 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
     """The outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     scratch, model = places(scratch), places(model)
-    params = padded_copy(scratch, model, params)
+    tail = padded_copy(scratch, model, params, model.tail)
     n_inputs, last = get(model.layers, FAN_IN), layer_line(model, model.n_layers - 1)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes(out))
         gather_inputs(scratch, X, begin, n, n_inputs, width)
-        forward(scratch, model, params, width, n)
+        forward(scratch, model, params, tail, width, n)
         A = at(scratch.activations, get(last, OUTPUT) * width)
         for b in range(n):
             for o in range(model.n_outputs):

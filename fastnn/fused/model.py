@@ -50,6 +50,7 @@ class Model(NamedTuple):
     """(any,): for each number of a small layer, where the rows of its product begin in A and D, if these are narrow."""
     n_layers: int
     n_params: int
+    tail: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
     keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
     loss: int  # code of LOSSES
@@ -87,7 +88,8 @@ class Scratch(NamedTuple):
     """
 
     params: NDArray
-    """(padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding."""
+    """(padded n_params,): a copy, from which whole vectors may be read, of parameters that have no padding, or of their
+    end."""
     activations: NDArray
     """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
     behind it."""
@@ -150,6 +152,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         np.concatenate([np.zeros(0, np.int64), *pairs]),
         network.n_layers,
         network.n_params,
+        sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
         network.n_outputs,
         int(_keeps_slopes(network)),
         LOSSES[network.loss].code,
