@@ -7,6 +7,7 @@ import json
 import pathlib
 import re
 import runpy
+import sys
 import types
 
 import mpmath
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import seed_page
 from numpy.testing import assert_allclose
+from survival import python
 
 from fastnn import train, tutorial, workloads
 from fastnn.timing import Timing, in_process, interleaved
@@ -223,3 +225,27 @@ def test_a_process_of_its_own_tells_time_memory_and_output():
 def test_a_failing_process_says_why():
     with pytest.raises(RuntimeError, match="ValueError: so it is"):
         in_process("raise ValueError('so it is')")
+
+
+PARTS_OF_THE_KERNEL = """
+import re, sys
+
+import numpy as np
+
+sys.path.insert(0, sys.argv[1])
+from benchmarks.hotspots import PARTS, functions
+from fastnn.fused import compiling, lowering
+
+lowering.OUTLINED_ARE.append("noinline")
+code = compiling.compile_entry("train_steps", np.dtype(np.float32)).partition(b"\\n")[2]
+found = functions(code)
+assert all(0 <= place < place + size <= len(code) for place, size in found.values()), found
+parts = [next((part for part, pattern in PARTS.items() if re.search(pattern, name)), name) for name in found]
+print(*sorted(set(parts)), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="perf and its object files are Linux'")
+def test_the_profile_knows_every_part_of_the_kernel():
+    parts = runpy.run_path(str(BENCHMARKS / "hotspots.py"))["PARTS"]
+    assert python(PARTS_OF_THE_KERNEL, BENCHMARKS.parent) == sorted(parts)
