@@ -20,8 +20,8 @@ import time
 
 PARTS = {
     "products": r"wide",
-    "activations": r"activate|activation_delta",
-    "loss": r"output_loss",
+    "activations": r"activate|activation_delta|softmax_of_row",
+    "loss": r"losses\.",
     "update": r"updates\.",
     "kernel itself": r"train_steps",
 }

@@ -132,7 +132,7 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
 
 
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
-@run(5, trainings(rows=(2, 21, 70, 300), epochs=(1, 2)), SEEDS)
+@run(5, trainings(rows=(2, 21, 70, 257, 300), epochs=(1, 2)), SEEDS)
 def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
     """What they hold may be anything, NaN and infinity included."""
     draw, n = np.random.RandomState(seed), len(drawn.problem.X)
@@ -150,6 +150,22 @@ def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
         assert np.isfinite(value)
         result = train(network, X, Y, **drawn.options | options, seed=1, stop=Stop(on_divergence="stop"))
         seen.append((value, bits(gradient), result_bits(result)))
+    assert seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_last_block_of_one_row_of_weight_zero_shows_in_no_bit(backend, dtype):
+    problem = draw_training(Network((5, 7, 2), "tanh"), 257, dtype, 0)
+    weight = np.ones(257, dtype)
+    weight[-1] = 0
+    seen = []
+    for value in (0.25, np.nan, np.inf):
+        X, Y = problem.X.copy(), problem.Y.copy()
+        X[-1] = Y[-1] = value
+        data = {"X": X, "Y": Y, "sample_weight": weight, "backend": backend, "assume_finite": True}
+        loss, gradient = loss_and_gradient(Network((5, 7, 2), "tanh"), problem.params, **data)
+        assert np.isfinite(loss)
+        seen.append((loss, bits(gradient)))
     assert seen[0] == seen[1] == seen[2]
 
 

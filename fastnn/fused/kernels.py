@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastnn.fused.jit import entry, inlined
 from fastnn.fused.layers import activate, activation_delta, bias_gradient, copy, gather_panel, gather_rows
-from fastnn.fused.losses import output_loss
+from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.model import (
     ACTIVATION,
+    ALPHA,
     BIAS,
     DECAY,
     END,
@@ -36,14 +37,14 @@ from fastnn.fused.model import (
 from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
 from fastnn.fused.rows import (
-    collect,
-    gather_inputs_of_row,
+    activate_row,
     gather_row,
     outer_product,
+    padded,
+    row_activation_delta,
     row_bias_gradient,
     row_delta,
     row_product,
-    spread,
 )
 from fastnn.fused.shuffles import total
 from fastnn.fused.tiles import backward_product, forward_product, weight_gradient
@@ -72,12 +73,6 @@ def gather_block(scratch, model, data, rows, n):
 
 
 @inlined
-def padded(n, lanes):
-    """The width of a panel of `n` rows."""
-    return (n + lanes - 1) // lanes * lanes
-
-
-@inlined
 def padded_copy(scratch, model, params, l):
     """The parameters from layer `l` on at a place that is whole vectors long, where its beginning would be."""
     first = get(layer_line(model, l), WEIGHT)
@@ -102,9 +97,8 @@ def forward(scratch, model, params, tail, width, n):
     """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
 
     `tail` takes the place of `params` where whole vectors of these may end beyond them. A block of one row has its
-    activations side by side, but for the outputs, which are a panel.
+    activations side by side.
     """
-    L = lanes(params)
     for l in range(model.n_layers):
         layer = layer_line(model, l)
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
@@ -119,22 +113,24 @@ def forward(scratch, model, params, tail, width, n):
             activate(Z, slopes, scratch.weight, fan_out, width, code)
         else:
             row_product(Z, W, A, bias, bias_step, fan_in, fan_out)
-            if l < model.n_layers - 1:
-                activate(Z, slopes, scratch.ones, padded(fan_out, L) // L, L, code)
-            else:
-                spread(Z, fan_out)
-                activate(Z, slopes, scratch.weight, fan_out, width, code)
+            activate_row(Z, slopes, scratch.weight, fan_out, code)
 
 
 @inlined
-def block_loss(scratch, model, width):
+def block_loss(scratch, model, width, n):
     """The loss of the block, summed over its rows; delta of the output layer goes to `scratch.delta`."""
     layer = layer_line(model, model.n_layers - 1)
     A, slopes = at(scratch.activations, get(layer, OUTPUT) * width), slopes_of(scratch, model, layer, width)
-    D, n = scratch.delta, model.n_outputs
-    output_loss(scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n, width, model.loss, model.matched)
-    if not model.matched:
-        activation_delta(D, A, slopes, n, width, get(layer, ACTIVATION))
+    sum_of_l, D, Y, weight = scratch.sum_of_l, scratch.delta, scratch.targets, scratch.weight
+    n_outputs, code = model.n_outputs, get(layer, ACTIVATION)
+    if n > 1:
+        output_loss(model.loss, sum_of_l, D, A, Y, weight, n_outputs, width)
+        if not model.matched:
+            activation_delta(D, A, slopes, n_outputs, width, code)
+    else:
+        row_loss(model.loss, sum_of_l, D, A, Y, weight, n_outputs, scratch.delta_below)
+        if not model.matched:
+            row_activation_delta(D, A, slopes, n_outputs, code)
     return float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of all blocks one
 
 
@@ -148,9 +144,6 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
     L = lanes(vectors)
     delta, below = scratch.delta, scratch.delta_below
     gradient = scratch.gradient if first_block else scratch.block_gradient
-    if n == 1:
-        collect(below, delta, model.n_outputs)
-        delta, below = below, delta
     for l in range(model.n_layers - 1, -1, -1):
         layer = layer_line(model, l)
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
@@ -181,7 +174,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
                 activation_delta(below, A, slopes, fan_in, width, code)
             else:
                 row_delta(below, W, delta, fan_in, fan_out)
-                activation_delta(below, A, slopes, n, padded(fan_in, L), code)
+                row_activation_delta(below, A, slopes, fan_in, code)
         if updating and not rule.sequential:
             update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         delta, below = below, delta
@@ -199,9 +192,9 @@ def update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole):
         )
     else:
         if whole:
-            row_update(
-                rule.code, vectors, rule.stride, A, delta, rates, check, low, get(layer, FAN_IN), get(layer, FAN_OUT)
-            )
+            fan_in, fan_out = get(layer, FAN_IN), get(layer, FAN_OUT)
+            bare = 1 if get(rates, ALPHA) == 0 and get(rates, SCALE) == 1 else 0
+            row_update(rule.code, vectors, rule.stride, A, delta, rates, check, low, fan_in, fan_out, bare)
             low = middle
         update(rule.code, vectors, rule.stride, scratch.gradient, rates, check, low, middle, high)
 
@@ -265,7 +258,7 @@ def train_steps(
                 divisor = divisor if model.mean else 1.0
                 set_rates(scratch.rates, rule, beta_products, get(steps.learning_rate, s), divisor)
             forward(scratch, model, vectors, vectors, width, n)
-            sum_of_losses += block_loss(scratch, model, width)
+            sum_of_losses += block_loss(scratch, model, width, n)
             backward(scratch, model, rule, vectors, width, n, begin == first, learning)
             begin += n
         sum_of_losses = sum_of_losses if learning else 0.0
@@ -289,7 +282,7 @@ def loss_and_gradient(
         width, block_weight = gather_block(scratch, model, data, at(rows, begin), n)
         divisor += block_weight
         forward(scratch, model, params, params, width, n)
-        sum_of_losses += block_loss(scratch, model, width)
+        sum_of_losses += block_loss(scratch, model, width, n)
         backward(scratch, model, rule, params, width, n, begin == 0, False)
     divisor = divisor if model.mean else 1.0
     put(scratch.rates, SCALE, 1 / divisor)
@@ -305,11 +298,11 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
     """The inputs of `n` rows from `begin` on, all of weight 1."""
     for b in range(width):
         put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
-        put(scratch.weight, b, 1 if b < n else 0)
+        put(scratch.weight, b, 1 if b < n or n == 1 else 0)
     if n > 1:
         gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     else:
-        gather_inputs_of_row(scratch, X, begin, n_inputs)
+        copy(scratch.activations, at(X, begin * n_inputs), n_inputs)
 
 
 @entry
@@ -324,6 +317,7 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
         gather_inputs(scratch, X, begin, n, n_inputs, width)
         forward(scratch, model, params, tail, width, n)
         A = at(scratch.activations, get(last, OUTPUT) * width)
+        step = width if n > 1 else 1
         for b in range(n):
             for o in range(model.n_outputs):
-                put(out, (begin + b) * model.n_outputs + o, get(A, o * width + b))
+                put(out, (begin + b) * model.n_outputs + o, get(A, o * step + b))

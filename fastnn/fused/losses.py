@@ -1,4 +1,4 @@
-"""The loss of a block and the delta of the output layer, on panels."""
+"""The loss of a block and the delta of the output layer, on panels and for a block of one row."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from functools import partial
 
 from fastnn.fused.elementary import log
 from fastnn.fused.layers import positive
-from fastnn.fused.lowering import choose, loop, outlined, select, traced
-from fastnn.fused.places import lanes_of, load, put, store, zero
+from fastnn.fused.lowering import loop, outlined, select, traced
+from fastnn.fused.model import MATCHED_POISSON
+from fastnn.fused.places import lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import total
-from fastnn.fused.simd import copysign, fma, is_double, like, magnitude, where_gt
+from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, where_gt
 from fastnn.network import LOSSES
 
 
 def _loss(value, derivative):
-    """The panel function of a loss: the sum of ``w l`` to `sum_of_l`, lane by lane, and ``w d`` to D, d = dl/da.
+    """The functions of a loss: the sum of ``w l`` to `sum_of_l`, lane by lane, and ``w d`` to D, d = dl/da.
 
-    A row of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
+    A row of weight 0 adds nothing and gets a derivative of 0, whatever it holds. The second function is for one row
+    whose numbers lie side by side; it notes each l in `terms` before it adds them up in the same order.
     """
+
+    def loss_of(D, A, Y, i, w):
+        a, y, nothing = load(A, i), load(Y, i), zero(D)
+        store(D, i, where_gt(w, nothing, w * derivative(a, y), nothing))
+        return where_gt(w, nothing, value(a, y), nothing)
 
     @traced
     def panel(sum_of_l, D, A, Y, weight, n, width):
@@ -26,16 +33,26 @@ def _loss(value, derivative):
         def row(o, state):
             def column(v, state):
                 b = v * L
-                i = o * width + b
-                a, y, w, nothing = load(A, i), load(Y, i), load(weight, b), zero(D)
-                store(D, i, where_gt(w, nothing, w * derivative(a, y), nothing))
-                return [fma(w, where_gt(w, nothing, value(a, y), nothing), state[0])]
+                w = load(weight, b)
+                return [fma(w, loss_of(D, A, Y, o * width + b, w), state[0])]
 
             return loop(width // L, column, state)
 
         put(sum_of_l, 0, total(loop(n, row, [zero(D)])[0]))
 
-    return panel
+    @traced
+    def single(sum_of_l, D, A, Y, weight, n, terms):
+        L, w = lanes_of(D), load(weight, 0)
+
+        def vector(v, _):
+            store(terms, v * L, loss_of(D, A, Y, v * L, w))
+            return ()
+
+        loop((n + (L - 1)) // L, vector)
+        (s,) = loop(n, lambda o, state: [fma(w, splat(terms, o), state[0])], [zero(D)])
+        put(sum_of_l, 0, total(first(1, s, zero(D))))
+
+    return panel, single
 
 
 def difference(a, y):
@@ -94,25 +111,29 @@ def poisson_derivative(a, y):
     return 1.0 - y / a
 
 
-_matched_poisson, _poisson = _loss(poisson, difference), _loss(poisson, poisson_derivative)
 _LOSSES = {
     LOSSES["squared_error"].code: _loss(squared_error, difference),
     LOSSES["absolute_error"].code: _loss(absolute_error, sign),
     LOSSES["huber"].code: _loss(huber, huber_derivative),
     LOSSES["log_loss"].code: _loss(log_loss, difference),
     LOSSES["cross_entropy"].code: _loss(cross_entropy, difference),
+    LOSSES["poisson"].code: _loss(poisson, poisson_derivative),
+    MATCHED_POISSON: _loss(poisson, difference),
 }
 
 
 @outlined
-def output_loss(sum_of_l, D, A, Y, weight, n, width, loss, matched):
+def output_loss(loss, sum_of_l, D, A, Y, weight, n, width):
     """The block's loss, lane by lane, to `sum_of_l` (one vector), and dL/da to D (n, width): delta if matched.
 
     A (n, width) holds the outputs, Y (n, width) the targets.
     """
     panels = sum_of_l, D, A, Y, weight, n, width
-    cases = {code: partial(panel, *panels) for code, panel in _LOSSES.items()}
-    cases[LOSSES["poisson"].code] = partial(
-        choose, matched, partial(_matched_poisson, *panels), partial(_poisson, *panels)
-    )
-    select(loss, cases)
+    select(loss, {code: partial(panel, *panels) for code, (panel, _) in _LOSSES.items()})
+
+
+@outlined
+def row_loss(loss, sum_of_l, d, a, y, weight, n, terms):
+    """The same for a block of one row: d, a, y and `terms` (n to the end of its vector,)."""
+    rows = sum_of_l, d, a, y, weight, n, terms
+    select(loss, {code: partial(single, *rows) for code, (_, single) in _LOSSES.items()})

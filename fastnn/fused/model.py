@@ -53,11 +53,15 @@ class Model(NamedTuple):
     tail: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
     keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
-    loss: int  # code of LOSSES
+    loss: int  # code of LOSSES, or MATCHED_POISSON
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
     block: int  # rows of a block
+
+
+MATCHED_POISSON = len(LOSSES)
+"""The code of the Poisson loss where delta = a - y: no other loss has two derivatives."""
 
 
 class Rule(NamedTuple):
@@ -98,7 +102,7 @@ class Scratch(NamedTuple):
     targets: NDArray
     """(n_outputs, width)"""
     weight: NDArray
-    """(width,): row weights."""
+    """(width,): row weights; that of a block of one row in every lane."""
     delta: NDArray
     """(largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows."""
     delta_below: NDArray
@@ -116,13 +120,11 @@ class Scratch(NamedTuple):
     sum_of_l: NDArray
     """(one vector,): the block's loss, lane by lane."""
     check: NDArray
-    """(one vector,): 0 times each parameter after its update; NaN when one is not finite."""
+    """(one vector,): each parameter less itself, after its update; NaN when one is not finite."""
     squares: NDArray
     """(one vector,): the squares of the weights, lane by lane."""
     zeros: NDArray
     """(one vector,)"""
-    ones: NDArray
-    """(one vector,): row weights for activations that lie side by side."""
     rows_of_X: NDArray[np.int64]
     """(width,): where each row of the block begins in X."""
     rows_of_Y: NDArray[np.int64]
@@ -155,7 +157,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
         network.n_outputs,
         int(_keeps_slopes(network)),
-        LOSSES[network.loss].code,
+        MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSSES[network.loss].code,
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),
@@ -191,7 +193,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         "gradient": vector,
         "block_gradient": vector if rows > block else lanes,
         "rates": padded_size(N_RATES, dtype),
-        **dict.fromkeys(("sum_of_l", "check", "squares", "zeros", "ones"), lanes),
+        **dict.fromkeys(("sum_of_l", "check", "squares", "zeros"), lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}

@@ -1,47 +1,61 @@
 """A block of one row, as in online learning: vectors along the features in place of the batch, and the same bits.
 
-A panel of one row would be 1 part row and 7 or 15 parts padding. So the row's inputs, hidden activations and deltas lie
-side by side instead, and each function here does for them what its namesake does for a panel, every number by the same
-chain of operations. Only the outputs are spread into a panel, for the loss and softmax. What lies beyond a layer's last
-feature, up to the end of its vector, is of no meaning.
+A panel of one row would be 1 part row and 7 or 15 parts padding. So the row's inputs, activations, targets and deltas
+lie side by side instead, and each function here does for them what its namesake does for a panel, every number by the
+same chain of operations. What lies beyond a layer's last feature, up to the end of its vector, is of no meaning.
 """
 
 from __future__ import annotations
 
+from fastnn.fused.elementary import exp
 from fastnn.fused.jit import inlined
-from fastnn.fused.lowering import choose, loop, traced
-from fastnn.fused.places import get, lanes, lanes_of, load, put, splat, store, zero
+from fastnn.fused.layers import activate, activation_delta, copy
+from fastnn.fused.lowering import choose, loop, outlined, traced
+from fastnn.fused.places import at, get, lanes, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import turned
-from fastnn.fused.simd import first, fma, like
+from fastnn.fused.simd import first, fma, like, maximum
 from fastnn.fused.tiles import sweep
+from fastnn.network import ACTIVATIONS
 
 ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
+SOFTMAX = ACTIVATIONS["softmax"].code
 
 
 @inlined
-def gather_inputs_of_row(scratch, X, row, n_inputs):
-    """The inputs of a row to `scratch.activations`, side by side."""
-    for i in range(n_inputs):
-        put(scratch.activations, i, get(X, row * n_inputs + i))
-    store(scratch.ones, 0, like(zero(X), 1.0))
+def padded(n, lanes):
+    """`n` numbers to the end of their last vector: the width of a panel of `n` rows."""
+    return (n + lanes - 1) // lanes * lanes
 
 
 @inlined
 def gather_row(scratch, data, row, n_inputs, n_outputs):
-    """The inputs of a row side by side, its targets and weight to panels of one row; the weight."""
-    L = lanes(data.X)
-    gather_inputs_of_row(scratch, data.X, row, n_inputs)
-    for o in range(n_outputs):
-        store(scratch.targets, o * L, zero(data.X))
-        put(scratch.targets, o * L, get(data.Y, row * n_outputs + o))
+    """The row's inputs and targets, zeros if its weight is 0, and its weight in every lane; the weight."""
     w = get(data.sample_weight, row)
-    store(scratch.weight, 0, zero(data.X))
-    put(scratch.weight, 0, w)
+    store(scratch.weight, 0, like(zero(data.X), w))
+    if w > 0:
+        copy(scratch.activations, at(data.X, row * n_inputs), n_inputs)
+        copy(scratch.targets, at(data.Y, row * n_outputs), n_outputs)
+    else:
+        clear(scratch.activations, n_inputs)
+        clear(scratch.targets, n_outputs)
     return float(w)
 
 
 @traced
-def _row_product(z, a, W, fan_in, fan_out):
+def clear(row, n):
+    """Zeros, to the end of the last vector."""
+    L = lanes_of(row)
+
+    def vector(k, _):
+        store(row, k * L, zero(row))
+        return ()
+
+    loop((n + (L - 1)) // L, vector)
+
+
+@traced
+def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
+    """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `forward_product` for one row."""
     L = lanes_of(z)
 
     def columns(n, vectors):
@@ -51,34 +65,63 @@ def _row_product(z, a, W, fan_in, fan_out):
             a_k = splat(a, k)
             return [fma(a_k, load(W, k * fan_out + i), s) for i, s in zip(at_n, sums, strict=True)]
 
-        for i, s in zip(at_n, loop(fan_in, step, [load(z, i) for i in at_n]), strict=True):
+        begin = choose(bias_step, lambda: [load(bias, i) for i in at_n], lambda: [splat(bias, 0)] * vectors)
+        for i, s in zip(at_n, loop(fan_in, step, begin), strict=True):
             store(z, i, s)
 
     sweep((fan_out + (L - 1)) // L, ROW_TILES, columns)
 
 
 @inlined
-def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
-    """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `forward_product` for one row."""
-    for o in range(fan_out):
-        put(z, o, get(bias, o * bias_step))
-    _row_product(z, a, W, fan_in, fan_out)
+def activate_row(z, slopes, weight, fan_out, code):
+    """a = f(z) in place: `activate` for one row."""
+    if code == SOFTMAX:
+        _softmax_of_row(z, fan_out)
+    else:
+        activate(z, slopes, weight, padded(fan_out, lanes(z)) // lanes(z), lanes(z), code)
 
 
 @inlined
-def spread(z, n):
-    """Make a row of `n` numbers, in place, the first column of a panel (n, one vector); from the last to the first."""
-    for o in range(n - 1, -1, -1):
-        z_o = get(z, o)
-        store(z, o * lanes(z), zero(z))
-        put(z, o * lanes(z), z_o)
+def row_activation_delta(d, a, slopes, n, code):
+    """delta = d * f'(z) in place: `activation_delta` for one row."""
+    if code == SOFTMAX:
+        _d_softmax_of_row(d, a, n)
+    else:
+        activation_delta(d, a, slopes, 1, padded(n, lanes(d)), code)
 
 
-@inlined
-def collect(row, panel, n):
-    """The first column of a panel (n, one vector) as a row."""
-    for o in range(n):
-        put(row, o, get(panel, o * lanes(panel)))
+@outlined
+def _softmax_of_row(z, n):
+    """The sums go from number to number, the rest by whole vectors."""
+    L = lanes_of(z)
+    whole = (n + (L - 1)) // L
+    (top,) = loop(n, lambda o, state: [maximum(splat(z, o), state[0])], [splat(z, 0)])
+
+    def exponential(v, _):
+        store(z, v * L, exp(load(z, v * L) - top))
+        return ()
+
+    loop(whole, exponential)
+    (sum_of_e,) = loop(n, lambda o, state: [state[0] + splat(z, o)], [zero(z)])
+
+    def divide(v, _):
+        store(z, v * L, load(z, v * L) / sum_of_e)
+        return ()
+
+    loop(whole, divide)
+
+
+@outlined
+def _d_softmax_of_row(d, a, n):
+    L = lanes_of(d)
+    (mean,) = loop(n, lambda o, state: [fma(splat(d, o), splat(a, o), state[0])], [zero(d)])
+
+    def subtract(v, _):
+        i = v * L
+        store(d, i, load(a, i) * (load(d, i) - mean))
+        return ()
+
+    loop((n + (L - 1)) // L, subtract)
 
 
 @inlined
@@ -121,18 +164,32 @@ def _outer_product(G, a, d, inside, fan_in, fan_out):
     loop(fan_in - inside, lambda i, _: row(inside + i, blend))
 
 
-@inlined
+@traced
 def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
     """``db[o] = d[o]`` or their sum: `bias_gradient` for one row."""
-    for o in range(n_bias):
-        db_o = get(d, o)
-        if n_bias != fan_out:
-            for k in range(1, fan_out):
-                db_o += get(d, k)
-        db_o += 0 * db_o
-        if times_bias:
-            db_o = db_o * get(b, o)
-        put(db, o, db_o)
+    L = lanes_of(d)
+    whole = n_bias // L
+
+    def summed():
+        return loop(fan_out - 1, lambda o, s: [s[0] + splat(d, o + 1)], [splat(d, 0)])
+
+    def bias(i):
+        (s,) = choose(fan_out - n_bias, summed, lambda: [load(d, i)])
+        s = s + 0.0  # the padding of a panel
+        (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
+        return s
+
+    def vector(v, _):
+        store(db, v * L, bias(v * L))
+        return ()
+
+    def end(k, _):
+        i = whole * L
+        store(db, i, first(n_bias - i, bias(i), load(db, i)))
+        return ()
+
+    loop(whole, vector)
+    loop((n_bias + (L - 1)) // L - whole, end)
 
 
 @traced

@@ -14,7 +14,10 @@ from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCA
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import lanes_of, load, splat, store, zero
 from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
+from fastnn.fused.tiles import sweep
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
+
+ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
 
 def _walk(low, high, lanes, step, state=()):
@@ -31,7 +34,7 @@ def _update(n_slots, step):
     """The update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
 
     `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
-    one vector, the bits of zero times each new parameter are added: it is NaN when one of them is not finite. `update`
+    one vector, the bits of each new parameter less itself are added: it is NaN when one of them is not finite. `update`
     takes the gradient from memory. The others make it on the way: `narrow` of a small layer from a block of one vector,
     `row` of the weights of a layer of whole vectors from a block of one row.
     """
@@ -39,11 +42,13 @@ def _update(n_slots, step):
     def vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked):
         places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
         p, *slots = old = [load(vectors, place) for place in places]
-        g = fma(rates[ALPHA] * is_weight, p, gradient_of(p)) * rates[SCALE]
-        new = keep(old, step(p, g, slots, rates.__getitem__, is_weight))
+        new = keep(old, step(p, gradient_of(p), slots, rates.__getitem__, is_weight))
         for place, x in zip(places, new, strict=True):
             store(vectors, place, x)
-        return [either(new[0] * 0.0, checked[0])]
+        return [either(new[0] - new[0], checked[0])]  # adders are idle here, multipliers are not
+
+    def all_new(old, new):
+        return new
 
     def mixed(vectors, stride, rates, i, n, middle, gradient_of, checked):  # biases, and what lies around them
         def keep(old, new):  # a store under a mask would hold up the loads of the next step
@@ -51,20 +56,29 @@ def _update(n_slots, step):
             return choose(n // lanes_of(vectors), lambda: new, lambda: blended)
 
         is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
-        return vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked)
+
+        def finished(p):
+            return _finished(rates, is_weight, p, gradient_of(p))
+
+        return vector(vectors, stride, rates, i, is_weight, keep, finished, checked)
 
     def update(vectors, stride, gradient, rates, check, low, middle, high):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
         rates = _in_registers(rates)
 
-        def whole(i, checked):  # all lanes are weights
-            return vector(vectors, stride, rates, i, one, lambda old, new: new, lambda p: load(gradient, i), checked)
+        def whole(k, checked):  # all lanes are weights
+            i = low + k * L
+
+            def gradient_of(p):
+                return _finished(rates, one, p, load(gradient, i))
+
+            return vector(vectors, stride, rates, i, one, all_new, gradient_of, checked)
 
         def rest(i, n, checked):
             return mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
 
         count = (middle - low) // L
-        checked = loop(count, lambda k, checked: whole(low + k * L, checked), [load(check, 0)])
+        checked = loop(count, whole, [load(check, 0)])
         store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
 
     def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
@@ -79,24 +93,34 @@ def _update(n_slots, step):
 
         store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
 
-    def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out):
+    def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare):
         L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
 
-        def weights_of(i, checked):
-            a_i = splat(a, i)
+        def columns(n, tile):
+            d_n = [load(d, (n + v) * L) for v in range(tile)]
 
-            def whole(v, checked):
-                def gradient_of(p):
-                    return fma(a_i, load(d, v * L), zero(vectors))
+            def weights_of(i, checked):
+                a_i = splat(a, i)
+                for v in range(tile):
 
-                place = low + i * fan_out + v * L
-                return vector(vectors, stride, rates, place, one, lambda old, new: new, gradient_of, checked)
+                    def gradient_of(p, d_v=d_n[v]):
+                        g = fma(a_i, d_v, zero(vectors))
+                        return choose(bare, lambda: [g], lambda: [_finished(rates, one, p, g)])[0]
 
-            return loop(fan_out // L, whole, checked)
+                    place = low + i * fan_out + (n + v) * L
+                    checked = vector(vectors, stride, rates, place, one, all_new, gradient_of, checked)
+                return checked
 
-        store(check, 0, loop(fan_in, weights_of, [load(check, 0)])[0])
+            store(check, 0, loop(fan_in, weights_of, [load(check, 0)])[0])
+
+        sweep(fan_out // L, ROW_TILES if n_slots == 0 else ROW_TILES[-1:], columns)
 
     return update, narrow, row
+
+
+def _finished(rates, is_weight, p, g):
+    """The gradient with the penalty's part, for weights, and divided by the batch's sum of row weights."""
+    return fma(rates[ALPHA] * is_weight, p, g) * rates[SCALE]
 
 
 def _in_registers(rates):
@@ -187,9 +211,11 @@ def narrow_update(code, vectors, stride, A, D, pairs, times_bias, rates, check, 
 
 
 @outlined
-def row_update(code, vectors, stride, a, d, rates, check, low, fan_in, fan_out):
-    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``."""
-    places = vectors, stride, a, d, rates, check, low, fan_in, fan_out
+def row_update(code, vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare):
+    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``, with
+    nothing to add to it or to divide it by if `bare`.
+    """
+    places = vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare
     select(code, {key: partial(step, *places) for key, (_, _, step) in _UPDATES.items()})
 
 
