@@ -7,10 +7,12 @@ from functools import partial
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import loop, outlined, select, traced
-from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, store, zero
+from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, prefetch, put, store, zero
 from fastnn.fused.shuffles import total, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
 from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+
+AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
 
 # --------------------------------------------------------------------------------------------------------- gathering
 
@@ -63,6 +65,8 @@ def gather_panel(panel, source, places, weight, n_features, width):
 
         def block(k, _):  # as many features as a vector has lanes: read along the rows and turned
             f = k * L
+            for row in rows:
+                prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(turned([load(source, row + f) for row in rows])):
                 store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
             return ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import models, register_model
 
 from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, primitive, splat_ir
@@ -215,3 +216,20 @@ def _(a):
     return Vec(a.dtype)(a), lambda context, builder, sig, args: ir.Constant(
         context.get_value_type(sig.return_type), None
     )
+
+
+@primitive
+def prefetch(a, i):
+    """Have ``a[i]`` brought to the cache before it is read. It may lie beyond the array: nothing is read here."""
+
+
+@compiled(prefetch)
+def _(a, i):
+    def codegen(context, builder, sig, args):
+        pointer, one, most = ir.IntType(8).as_pointer(), INT32(1), INT32(3)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, INT32, INT32, INT32])
+        instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        address = builder.bitcast(address_ir(context, builder, a, *args), pointer)
+        builder.call(instruction, [address, INT32(0), most, one])  # for reading; to the nearest cache; data, not code
+
+    return types.void(a, types.intp), codegen

@@ -20,6 +20,7 @@ from fastnn.fused.simd import fma
 # rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
+ROW_STRIP = 120  # rows of W that all columns of the panel meet while a cache holds them: whole tiles
 INNER_TILES = (4, 2, 1)
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
@@ -65,16 +66,23 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
     """All tiles of ``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]``, m < M, k < K."""
     lanes = lanes_of(Z)
 
-    def columns(n, vectors):
-        n = n * lanes
+    def rows_of_tiles(b, _):
+        first = b * ROW_STRIP
 
-        def tile(m, rows):
-            place = at(Z, m * width + n), at(W, m * row), row, col, at(A, n), at(bias, m * bias_step), bias_step
-            product_tile(rows, vectors, *place, K, width, begun)
+        def columns(n, vectors):
+            n = n * lanes
 
-        sweep(M, PRODUCT_TILES[vectors], tile)
+            def tile(m, rows):
+                m = first + m
+                place = at(Z, m * width + n), at(W, m * row), row, col, at(A, n), at(bias, m * bias_step), bias_step
+                product_tile(rows, vectors, *place, K, width, begun)
 
-    sweep(width // lanes, tuple(PRODUCT_TILES), columns)
+            sweep(smaller(M - first, ROW_STRIP), PRODUCT_TILES[vectors], tile)
+
+        sweep(width // lanes, tuple(PRODUCT_TILES), columns)
+        return ()
+
+    loop((M + (ROW_STRIP - 1)) // ROW_STRIP, rows_of_tiles)
 
 
 def _in_parts(K, part):
