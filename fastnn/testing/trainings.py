@@ -120,7 +120,7 @@ def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, 
         runs.append(run(np.nextafter(params, towards) if k else params))
     (found, loss), moved = runs[0], runs[1:]
     unit = GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
-    keep = found.ndim > 1
+    keep: Any = found.ndim > 1  # NumPy's stubs take a literal only
     drift = np.max([abs(p - found).max(axis=-1, keepdims=keep) for p, _ in moved], axis=0).astype(np.float64)
     largest = abs(found).max(axis=-1, keepdims=keep).astype(np.float64)
     loss_drift = np.max([abs(l - loss) for _, l in moved], axis=0)
