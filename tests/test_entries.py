@@ -124,12 +124,13 @@ def test_a_status_becomes_an_exception():
     for status in (0, 1, -1):
         kernel = returning(status, 40)  # must outlive the calls
         start = ctypes.cast(kernel, ctypes.c_void_p).value
-        call = entries._callable(start, ctypes.c_int64, [ctypes.c_int64])
-        if status == 0:
-            assert call(2) == 42
-        else:
-            with pytest.raises(RuntimeError, match=f"a kernel ended with status {status}"):
-                call(2)
+        for result_type, result in ((ctypes.c_int64, 42), (None, None)):
+            call = entries._callable(start, result_type, [ctypes.c_int64])
+            if status == 0:
+                assert call(2) == result
+            else:
+                with pytest.raises(RuntimeError, match=f"a kernel ended with status {status}"):
+                    call(2)
 
 
 @compiled
@@ -138,6 +139,8 @@ def test_what_is_not_as_annotated_is_refused():
     kernel = entry("predict", np.dtype(np.float64))
     with pytest.raises(ctypes.ArgumentError):
         kernel(np.zeros(1), np.zeros(1), 1.5, b"", b"", np.zeros(1))
+    with pytest.raises(ctypes.ArgumentError):  # words that are not prepared
+        kernel(np.zeros(1), np.zeros(1), 1, (), b"", np.zeros(1))
     with pytest.raises(TypeError):
         kernel(np.zeros(1), np.zeros(1), 1)
 
@@ -206,7 +209,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
         def call(*values):
             for (parameter, hint), value in zip(hints.items(), values, strict=True):
                 check(f"{name}({parameter})", hint, value)
-            return entry(name, working)(*values)
+            return entry(name, working)(*(entries.prepared(v) if isinstance(v, tuple) else v for v in values))
 
         return call
 

@@ -45,7 +45,7 @@ class NumbaBackend:
         bench.buffers.rates[ALPHA] = alpha
         rule = Rule(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
         kernel = entry("loss_and_gradient", data.X.dtype)
-        loss = kernel(params, n, bench.scratch, bench.model, rule, data, np.arange(n))
+        loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
         return loss, bench.buffers.gradient[: network.n_params].copy()
 
     def train_steps(self, network, optimizer, state, data, steps, alpha, *, penalty=None):
@@ -67,7 +67,8 @@ class NumbaBackend:
         )
         steps = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss)
         kernel = entry("train_steps", data.X.dtype)
-        good = kernel(state.storage, state.beta_products, n_steps, bench.scratch, bench.model, rule, data, steps)
+        told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
+        good = kernel(state.storage, state.beta_products, n_steps, *told)
         state.t += good if good == n_steps else good + 1
         return good
 

@@ -29,6 +29,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn._version import __version__
+from fastnn.fused.words import DATA
 
 KERNEL_REVISION = 1
 """Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
@@ -159,7 +160,7 @@ def numba_was_told() -> dict[str, object]:
 def source_stamp() -> str:
     """The hash of what machine code depends on besides the processor and Numba's settings."""
     versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
-    digest = hashlib.sha256(repr(versions).encode())
+    digest = hashlib.sha256(repr((*versions, DATA)).encode())
     files = [*sorted(pathlib.Path(__file__).parent.glob("*.py")), *SOURCES_BESIDES]
     if numba := importlib.util.find_spec("numba"):
         files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read, for an import takes a while

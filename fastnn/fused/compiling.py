@@ -7,7 +7,7 @@ import json
 from numba import from_dtype, types
 
 from fastnn.fused import kernels
-from fastnn.fused.places import Place, Words
+from fastnn.fused.places import ArrayObject, Place, Words
 from fastnn.fused.words import element, hints
 
 
@@ -17,11 +17,13 @@ def compile_entry(name, dtype):
     """
     overload, signature = compiled_entry(name, dtype)
     _, _, (code, _) = overload.library.serialize_using_object_code()
-    letters = [_LETTERS.get(kind, "p") for kind in (signature.return_type, *signature.args)]
+    letters = [_letter(kind) for kind in (signature.return_type, *signature.args)]
     return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
 
 
-_LETTERS = {types.int64: "q", types.float64: "d"}
+def _letter(kind):
+    numbers = {types.int64: "q", types.float64: "d", types.none: "-"}
+    return numbers.get(kind, "w" if isinstance(kind, Words) else "a")
 
 
 def compiled_entry(name, dtype):
@@ -43,9 +45,9 @@ def signature_of(function, dtype):
 _NUMBERS = {int: types.int64, float: types.float64, type(None): types.none}
 
 
-def _type_of(hint, dtype):
+def _type_of(hint, dtype, array=ArrayObject):
     if hint in _NUMBERS:
         return _NUMBERS[hint]
     if isinstance(hint, type) and issubclass(hint, tuple):
-        return Words(hint, [_type_of(field, dtype) for field in hints(hint).values()])
-    return Place(from_dtype(element(hint, dtype)))
+        return Words(hint, [_type_of(field, dtype, Place) for field in hints(hint).values()])
+    return array(from_dtype(element(hint, dtype)))

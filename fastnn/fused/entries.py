@@ -26,14 +26,17 @@ IN_PYTHON = "DISABLE_JIT" in cache.numba_was_told()
 found_in_cache: dict[str, bool] = {}
 """{kernel that this process has looked for: whether it was in the disk cache}, for tests and benchmarks."""
 
-C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "p": ctypes.c_void_p}
+C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
+"""What the letters of a kernel's header stand for: integers, floats, arrays, words; "-" is no result."""
 
 _entries: dict[tuple[str, np.dtype], Callable] = {}
 _lock = threading.Lock()
 
 
 def entry(name, dtype):
-    """The entry point of `kernels.py` of this name for a dtype; it takes what the kernel there takes."""
+    """The entry point of `kernels.py` of this name for a dtype. It takes what the kernel there takes, NamedTuples as
+    `prepared` makes them, and trusts that an array is one.
+    """
     try:
         return _entries[name, dtype]
     except KeyError:
@@ -51,7 +54,7 @@ def _in_python(name):
 
 
 def prepared(arguments):
-    """A NamedTuple as kernels take it, to be handed over many times; the caller holds its arrays."""
+    """A NamedTuple as kernels take it, once or many times; the caller holds its arrays."""
     return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
@@ -85,28 +88,34 @@ def _import_compiling():
         import fastnn.fused.compiling  # noqa: F401
 
 
-_PACKED = {int, float, bytes}  # as pack leaves them
-
-
 def _callable(start, result_type, argument_types):
     """A Python function of a compiled one.
 
     As Numba has it, that takes the place of its result before its arguments, and one where it would say what it raises.
-    It returns 0, for kernels raise nothing. The call lets other threads run.
+    It returns 0, for kernels raise nothing. The call lets other threads run. It is as short as can be: a prediction of
+    one row takes longer to call than to compute.
     """
     place = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)
-    byref, ndarray, raised = ctypes.byref, np.ndarray, ctypes.byref(place())
+    byref, nowhere = ctypes.byref, ctypes.byref(place())
 
     def call(*values):
         result = result_type()
-        packed = [address(x) if type(x) is ndarray else x if type(x) in _PACKED else pack(x) for x in values]
-        status = function(byref(result), raised, *packed)
+        status = function(byref(result), nowhere, *values)
         if status != 0:
-            raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")
+            _refuse(status)
         return result.value
 
-    return call
+    def call_without_result(*values):
+        status = function(nowhere, nowhere, *values)
+        if status != 0:
+            _refuse(status)
+
+    return call if result_type else call_without_result
+
+
+def _refuse(status):
+    raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")
 
 
 @functools.cache
@@ -116,6 +125,9 @@ def _engine():
         from numba.core.registry import cpu_target
 
         cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+    probe = np.empty(1)
+    if address(probe) != probe.ctypes.data:
+        raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")
     llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

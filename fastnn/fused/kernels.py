@@ -240,7 +240,8 @@ def train_steps(
     `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C order. A step whose
     loss or parameters are not finite ends the call; a batch whose weights sum to 0 changes nothing.
     """
-    scratch, model, rule, data, steps = places(scratch), places(model), places(rule), places(data), places(steps)
+    vectors, beta_products, scratch, model = places(vectors), places(beta_products), places(scratch), places(model)
+    rule, data, steps = places(rule), places(data), places(steps)
     gathered, width, block_weight = -1, 0, 0.0  # the step whose only block is still in the panels
     for s in range(n_steps):
         first, stop = get(steps.start, s), get(steps.stop, s)
@@ -274,8 +275,8 @@ def loss_and_gradient(
     params: NDArray, n_rows: int, scratch: Scratch, model: Model, rule: Rule, data: Data, rows: NDArray[np.int64]
 ) -> float:
     """The loss of all rows as one batch; its gradient to `scratch.gradient` (padded n_params,)."""
-    scratch, model, rule, data = places(scratch), places(model), places(rule), places(data)
-    params = padded_copy(scratch, model, params, 0)
+    scratch, model, rule, data, rows = places(scratch), places(model), places(rule), places(data), places(rows)
+    params = padded_copy(scratch, model, places(params), 0)
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, rule.alpha)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
@@ -308,7 +309,7 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 @entry
 def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
     """The outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
-    scratch, model = places(scratch), places(model)
+    out, params, scratch, model, X = places(out), places(params), places(scratch), places(model), places(X)
     tail = padded_copy(scratch, model, params, model.tail)
     n_inputs, last = get(model.layers, FAN_IN), layer_line(model, model.n_layers - 1)
     for begin in range(0, n_rows, model.block):

@@ -14,6 +14,7 @@ from numba.extending import models, register_model
 
 from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, primitive, splat_ir
 from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
+from fastnn.fused.words import DATA
 
 
 class Place(types.Type):
@@ -28,6 +29,20 @@ class Place(types.Type):
 class PlaceModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, dmm.lookup(fe_type.dtype).get_data_type().as_pointer())
+
+
+class ArrayObject(types.Type):
+    """An array as Python hands it over: its object, which knows where the numbers are."""
+
+    def __init__(self, dtype):
+        self.dtype = dtype
+        super().__init__(name=f"ArrayObject({dtype})")
+
+
+@register_model(ArrayObject)
+class ArrayObjectModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):
+        super().__init__(dmm, fe_type, ir.IntType(8).as_pointer())
 
 
 class Words(types.Type):
@@ -66,13 +81,17 @@ def _(a, i):
 
 
 @primitive
-def places(words):
-    """A NamedTuple of arrays and numbers out of its words, the arrays as places."""
-    return words
+def places(argument):
+    """What Python handed over: an array as a place, a NamedTuple of arrays and numbers out of its words."""
+    return argument
 
 
 @compiled(places)
-def _(words):
+def _(argument):
+    if isinstance(argument, ArrayObject):
+        return Place(argument.dtype)(argument), _place_of_array
+    words = argument
+
     def codegen(context, builder, sig, args):
         values = []
         for k, kind in enumerate(words.fields):
@@ -81,6 +100,11 @@ def _(words):
         return context.make_tuple(builder, sig.return_type, values)
 
     return types.NamedTuple(words.fields, words.kind)(words), codegen
+
+
+def _place_of_array(context, builder, sig, args):
+    place = builder.gep(args[0], [const(DATA)])
+    return builder.load(builder.bitcast(place, context.get_value_type(sig.return_type).as_pointer()))
 
 
 @primitive

@@ -1,4 +1,4 @@
-"""How Python hands arguments to compiled code: an array as its address, a NamedTuple as a row of 8-byte words.
+"""How Python hands arguments to compiled code: a NamedTuple as a row of 8-byte words, an array in it as its address.
 
 The annotations say what a word is, those of a kernel's parameters and of a NamedTuple's fields alike: `int`, `float`, a
 NamedTuple, or an array, ``NDArray[np.int64]`` of this type and any other of the working dtype.
@@ -32,18 +32,13 @@ def flatten(value):
     return value
 
 
+DATA = object.__basicsize__
+"""Bytes from where an array's object begins to the address of its numbers: part of NumPy's binary interface."""
+
+
 def address(array):
-    """Where an array's first number is. ``array.ctypes.data`` takes three times as long, longer than a small kernel."""
-    return ctypes.c_void_p.from_address(id(array) + _DATA).value
-
-
-_DATA = object.__basicsize__  # in CPython, whose objects' ids are addresses, NumPy puts it behind the object's head
-_probe = np.empty(1)
-if address(_probe) != _probe.ctypes.data:
-
-    def address(array):
-        """Where an array's first number is."""
-        return array.ctypes.data
+    """Where an array's first number is, read as compiled code does. ``array.ctypes.data`` takes three times as long."""
+    return ctypes.c_void_p.from_address(id(array) + DATA).value
 
 
 @functools.cache
