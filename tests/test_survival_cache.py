@@ -444,6 +444,18 @@ def test_the_key_knows_what_a_program_told_numba(folder, monkeypatch, name, valu
     assert is_found()
 
 
+@pytest.mark.parametrize(
+    ("told", "shared"),
+    [({}, False), ({"CPU_NAME": "haswell"}, False), ({"CPU_NAME": "haswell", "CPU_FEATURES": ""}, True)],
+)
+def test_code_for_a_processor_that_was_named_serves_any_host(folder, monkeypatch, told, shared):
+    """One that runs it under valgrind too, which shows fewer features than there are."""
+    monkeypatch.setattr(cache, "numba_was_told", lambda: told)
+    assert not is_found()
+    monkeypatch.setattr(cache, "_processor", lambda: (("CPU_NAME", "another"), ("CPU_FEATURES", "+few")))
+    assert is_found() == shared
+
+
 def test_a_file_of_numbas_settings_is_heard(tmp_path):
     pytest.importorskip("yaml")
     tmp_path.joinpath(".numba_config.yaml").write_text("opt: '0'\n")

@@ -125,16 +125,19 @@ def _prune(folder):
 
 def _key(name: str) -> bytes:
     """What must be the same for the code of one process to serve another one."""
-    return repr((name, *_processor(), numba_was_told(), source_stamp())).encode() + b"\n"
+    told = numba_was_told()
+    here = {setting: fact for setting, fact in _processor() if setting not in told}
+    return repr((name, llvm.get_process_triple(), here, told, source_stamp())).encode() + b"\n"
 
 
 @functools.cache
 def _processor():
+    """What Numba compiles for, by the names of the settings that tell it otherwise."""
     try:
         features = llvm.get_host_cpu_features().flatten()
     except RuntimeError:  # of some processors LLVM knows none
         features = ""
-    return llvm.get_process_triple(), llvm.get_host_cpu_name(), features
+    return ("CPU_NAME", llvm.get_host_cpu_name()), ("CPU_FEATURES", features)
 
 
 def _file_name(name: str, key: bytes) -> str:
