@@ -23,7 +23,7 @@ PARTS = {
     "activations": r"activate|activation_delta|softmax_of_row",
     "loss": r"losses\.",
     "update": r"updates\.",
-    "kernel itself": r"train_steps",
+    "kernel itself": r"train_steps|dense\.",
 }
 WORKLOADS = ("seed", "iris", "digits", "online", "tab", "mnist", "big")
 SECONDS = 2.0

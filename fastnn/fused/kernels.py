@@ -11,14 +11,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
 from fastnn.fused.jit import entry, inlined
-from fastnn.fused.layers import activate, activation_delta, bias_gradient, copy, gather_panel, gather_rows
+from fastnn.fused.layers import activation_delta, bias_gradient, copy, gather_panel, gather_rows
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.model import (
     ACTIVATION,
     ALPHA,
     BIAS,
-    DECAY,
     END,
     FAN_IN,
     FAN_OUT,
@@ -27,8 +27,8 @@ from fastnn.fused.model import (
     N_COLUMNS,
     OUTPUT,
     PAIRS,
-    RATE,
     SCALE,
+    SLOPES,
     WEIGHT,
     Model,
     Rule,
@@ -36,23 +36,11 @@ from fastnn.fused.model import (
 )
 from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
 from fastnn.fused.places import at, get, lanes, load, places, put, store, zero
-from fastnn.fused.rows import (
-    activate_row,
-    gather_row,
-    outer_product,
-    padded,
-    row_activation_delta,
-    row_bias_gradient,
-    row_delta,
-    row_product,
-)
+from fastnn.fused.rows import gather_row, outer_product, padded, row_activation_delta, row_bias_gradient
 from fastnn.fused.shuffles import total
-from fastnn.fused.tiles import backward_product, forward_product, weight_gradient
-from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, update
-from fastnn.optimizers import Adam, AdamW
+from fastnn.fused.tiles import weight_gradient
+from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, set_rates, update
 from fastnn.state import Data, Steps
-
-ADAM, ADAMW = Adam.code, AdamW.code
 
 
 @inlined
@@ -87,12 +75,6 @@ def layer_line(model, l):
 
 
 @inlined
-def slopes_of(scratch, model, layer, width):
-    """A layer's panel of f'(z), where the network keeps any."""
-    return at(scratch.slopes, get(layer, OUTPUT) * width * model.keeps_slopes)
-
-
-@inlined
 def forward(scratch, model, params, tail, width, n):
     """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
 
@@ -101,26 +83,19 @@ def forward(scratch, model, params, tail, width, n):
     """
     for l in range(model.n_layers):
         layer = layer_line(model, l)
-        fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
-        code = get(layer, ACTIVATION)
-        Z, A = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.activations, get(layer, INPUT) * width)
         numbers = params if l < model.tail else tail
-        W, slopes = at(numbers, get(layer, WEIGHT)), slopes_of(scratch, model, layer, width)
-        bias = at(numbers, get(layer, BIAS)) if n_bias else scratch.zeros
-        bias_step = 1 if n_bias == fan_out else 0
+        activations, slopes, weight, zeros = scratch.activations, scratch.slopes, scratch.weight, scratch.zeros
         if n > 1:
-            forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, scratch.packed)
-            activate(Z, slopes, scratch.weight, fan_out, width, code)
+            forward_layer(layer, activations, slopes, numbers, weight, zeros, scratch.packed, width)
         else:
-            row_product(Z, W, A, bias, bias_step, fan_in, fan_out)
-            activate_row(Z, slopes, scratch.weight, fan_out, code)
+            row_forward_layer(layer, activations, slopes, numbers, weight, zeros)
 
 
 @inlined
 def block_loss(scratch, model, width, n):
     """The loss of the block, summed over its rows; delta of the output layer goes to `scratch.delta`."""
     layer = layer_line(model, model.n_layers - 1)
-    A, slopes = at(scratch.activations, get(layer, OUTPUT) * width), slopes_of(scratch, model, layer, width)
+    A, slopes = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.slopes, get(layer, SLOPES) * width)
     sum_of_l, D, Y, weight = scratch.sum_of_l, scratch.delta, scratch.targets, scratch.weight
     n_outputs, code = model.n_outputs, get(layer, ACTIVATION)
     if n > 1:
@@ -148,7 +123,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         layer = layer_line(model, l)
         fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
-        W, b, A = at(vectors, low), at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
+        b, A = at(vectors, middle), at(scratch.activations, get(layer, INPUT) * width)
         dW, db = at(gradient, low), at(gradient, middle)
         # Where it can, the update makes the gradient of the weights on its way.
         small = updating and first_block and n > 1 and width == L and get(layer, PAIRS) >= 0
@@ -167,14 +142,11 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         if updating and rule.sequential:
             update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         if l > 0:
-            under = layer_line(model, l - 1)
-            slopes, code = slopes_of(scratch, model, under, width), get(under, ACTIVATION)
+            activations, slopes, zeros = scratch.activations, scratch.slopes, scratch.zeros
             if n > 1:
-                backward_product(below, W, delta, scratch.zeros, fan_in, fan_out, width)
-                activation_delta(below, A, slopes, fan_in, width, code)
+                backward_layer(layer, vectors, activations, slopes, delta, below, zeros, width)
             else:
-                row_delta(below, W, delta, fan_in, fan_out)
-                row_activation_delta(below, A, slopes, fan_in, code)
+                row_backward_layer(layer, vectors, activations, slopes, delta, below)
         if updating and not rule.sequential:
             update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole)
         delta, below = below, delta
@@ -209,19 +181,6 @@ def penalty(scratch, model, params, alpha):
         layer = layer_line(model, l)
         add_squares(scratch.squares, params, get(layer, WEIGHT), get(layer, BIAS))
     return alpha / 2 * float(total(load(scratch.squares, 0)))
-
-
-@inlined
-def set_rates(rates, rule, beta_products, learning_rate, divisor):
-    """What this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
-    put(beta_products, 0, get(beta_products, 0) * rule.beta_1)
-    put(beta_products, 1, get(beta_products, 1) * rule.beta_2)
-    rate = learning_rate
-    if rule.code == ADAM or rule.code == ADAMW:
-        rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
-    put(rates, RATE, rate)
-    put(rates, DECAY, learning_rate * rule.weight_decay)
-    put(rates, SCALE, 1 / divisor)
 
 
 @entry

@@ -33,7 +33,8 @@ SUM_BLOCK = 512
 """Terms of a sum that a product goes through at a time, so that they stay in the cache."""
 
 # columns of Model.layers
-FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, END, ACTIVATION, INPUT, OUTPUT, PAIRS, N_COLUMNS = range(11)
+FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, BIAS_STEP, END, PAIRS = range(8)
+ACTIVATION, BELOW, INPUT, OUTPUT, SLOPES, SLOPES_BELOW, N_COLUMNS = range(8, 15)
 
 SMALL = 256
 """Parameters up to which a layer is small, and has pairs. No bit depends on it."""
@@ -43,16 +44,15 @@ class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
     layers: NDArray[np.int64]
-    """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases;
-    where its update ends; activation code; first row of the input and output panels in `Scratch.activations`; where its
-    pairs begin, or -1."""
+    """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases and
+    the step from a neuron's to the next; where its update ends; where its pairs begin, or -1; codes of its activation
+    and of that below; first row of the input and output panels in `Scratch.activations`, and in `Scratch.slopes`."""
     pairs: NDArray[np.int64]
     """(any,): for each number of a small layer, where the rows of its product begin in A and D, if these are narrow."""
     n_layers: int
     n_params: int
     tail: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
-    keeps_slopes: int  # 1: some activation needs z, so forward keeps f'(z)
     loss: int  # code of LOSSES, or MATCHED_POISSON
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
@@ -139,6 +139,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
     for line, layer in zip(table, network.layers, strict=True):
         line[FAN_IN], line[FAN_OUT], line[N_BIAS] = layer.fan_in, layer.fan_out, layer.n_bias
         line[WEIGHT], line[BIAS] = layer.weight.start, layer.bias.start
+        line[BIAS_STEP] = layer.n_bias == layer.fan_out
         line[END] = layer.bias.stop
         line[ACTIVATION] = ACTIVATIONS[layer.activation].code
         line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in + 1
@@ -147,6 +148,9 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         if layer.fan_in * layer.fan_out + layer.n_bias <= SMALL:
             line[PAIRS] = sum(map(len, pairs))
             pairs.append(_pairs(layer, lanes))
+    table[1:, BELOW] = table[:-1, ACTIVATION]
+    if _keeps_slopes(network):
+        table[:, SLOPES], table[:, SLOPES_BELOW] = table[:, OUTPUT], table[:, INPUT]
     # the last layer is updated to the end of a vector: what follows it is padding
     table[-1, END] = table[-1, WEIGHT] + -(-(table[-1, END] - table[-1, WEIGHT]) // lanes) * lanes
     return Model(
@@ -156,7 +160,6 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         network.n_params,
         sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
         network.n_outputs,
-        int(_keeps_slopes(network)),
         MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSSES[network.loss].code,
         int(network.matched),
         int(network.bias_gradient == "times_bias"),

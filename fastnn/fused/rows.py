@@ -72,22 +72,26 @@ def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
     sweep((fan_out + (L - 1)) // L, ROW_TILES, columns)
 
 
-@inlined
+@traced
 def activate_row(z, slopes, weight, fan_out, code):
     """a = f(z) in place: `activate` for one row."""
-    if code == SOFTMAX:
-        _softmax_of_row(z, fan_out)
-    else:
-        activate(z, slopes, weight, padded(fan_out, lanes(z)) // lanes(z), lanes(z), code)
+    L = lanes_of(z)
+    choose(
+        code - SOFTMAX,
+        lambda: activate(z, slopes, weight, (fan_out + (L - 1)) // L, L, code),
+        lambda: _softmax_of_row(z, fan_out),
+    )
 
 
-@inlined
+@traced
 def row_activation_delta(d, a, slopes, n, code):
     """delta = d * f'(z) in place: `activation_delta` for one row."""
-    if code == SOFTMAX:
-        _d_softmax_of_row(d, a, n)
-    else:
-        activation_delta(d, a, slopes, 1, padded(n, lanes(d)), code)
+    L = lanes_of(d)
+    choose(
+        code - SOFTMAX,
+        lambda: activation_delta(d, a, slopes, 1, (n + (L - 1)) // L * L, code),
+        lambda: _d_softmax_of_row(d, a, n),
+    )
 
 
 @outlined

@@ -154,7 +154,7 @@ def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     sweep(M, NARROW_TILES, tile)
 
 
-@inlined
+@traced
 def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     """``Z[o, :] = bias[o * bias_step] + sum_i W[i, o] * A[i, :]``: Z (fan_out, width), W (fan_in, fan_out), A (fan_in,
     width), all row-major.
@@ -162,19 +162,21 @@ def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     No copy of W is turned. But where the numbers of a column of W lie so far apart that a cache cannot hold them
     together, a strip of W goes to `packed` (SUM_BLOCK, one vector) first.
     """
-    if width == lanes(Z):
-        _narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in)
-    else:
-        _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed)
+    choose(
+        width // lanes_of(Z) - 1,
+        lambda: _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed),
+        lambda: _narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in),
+    )
 
 
-@inlined
+@traced
 def backward_product(Z, W, D, zeros, fan_in, fan_out, width):
     """``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
-    if width == lanes(Z):
-        _narrow_product(Z, W, fan_out, 1, D, zeros, 0, fan_in, fan_out)
-    else:
-        _wide_backward(Z, W, D, zeros, fan_in, fan_out, width)
+    choose(
+        width // lanes_of(Z) - 1,
+        lambda: _wide_backward(Z, W, D, zeros, fan_in, fan_out, width),
+        lambda: _narrow_product(Z, W, fan_out, 1, D, zeros, 0, fan_in, fan_out),
+    )
 
 
 def inner_tile(rows, cols, G, A, D, fan_out, width):

@@ -7,17 +7,33 @@ stored with its old numbers there, so the same code does the end of a range as i
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
+from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import choose, loop, outlined, select, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
-from fastnn.fused.places import lanes_of, load, splat, store, zero
+from fastnn.fused.places import get, lanes_of, load, put, splat, store, zero
 from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
 from fastnn.fused.tiles import sweep
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
+ADAM, ADAMW = Adam.code, AdamW.code
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
+
+
+@inlined
+def set_rates(rates, rule, beta_products, learning_rate, divisor):
+    """What this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
+    put(beta_products, 0, get(beta_products, 0) * rule.beta_1)
+    put(beta_products, 1, get(beta_products, 1) * rule.beta_2)
+    rate = learning_rate
+    if rule.code == ADAM or rule.code == ADAMW:
+        rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
+    put(rates, RATE, rate)
+    put(rates, DECAY, learning_rate * rule.weight_decay)
+    put(rates, SCALE, 1 / divisor)
 
 
 def _walk(low, high, lanes, step, state=()):
