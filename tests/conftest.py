@@ -1,5 +1,7 @@
 """What all tests share: one body for both back ends and both dtypes, and the same drawn examples everywhere."""
 
+import signal
+
 import hypothesis
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("fastnn")
+
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: no Ctrl-C would be answered
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=BACKENDS)
