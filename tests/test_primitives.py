@@ -197,7 +197,7 @@ def all_products(out, W, A, begun):
     """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile must stay."""
     width = 4 * lanes_of(out)
     for k, (rows, vectors) in enumerate(PRODUCTS):
-        tiles.product_tile(rows, vectors, at(out, k * 8 * width), W, 1, 9, A, W, 2, K, width, begun)
+        tiles.product_tile(rows, vectors, at(out, k * 8 * width), W, 1, 9, A, width, W, 2, K, width, begun)
 
 
 @traced
@@ -245,23 +245,33 @@ def chain(weights, panel, begin):
     return begin.view(np.ndarray)
 
 
-PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, tiles.SUM_BLOCK + 1, 1), (261, 3, 2), (131, 5, 2)]
+WIDE = tiles.TERMS + 1
+PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (33, WIDE, 5)]
 
 
 @compiled
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
 def test_products(M, K, vectors, dtype):
-    """One chain of fma a result, whatever tile it falls into, and whether a strip of W is packed before."""
+    """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are packed before."""
     L = lanes(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
-    Z, packed, padded = np.zeros((M, width), dtype), np.zeros(tiles.SUM_BLOCK * L, dtype), np.zeros(K * M + L, dtype)
+    Z, padded, packed = (
+        np.zeros((M, width), dtype),
+        np.zeros(K * M + L, dtype),
+        np.zeros(tiles.SUM_BLOCK * L, dtype),
+    )
     padded[: K * M] = W.reshape(-1)
     in_machine_code(tiles.forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, 1, K, M, width, packed)
-    assert packed.any() == (M >= tiles.PACK_FROM * L and width >= tiles.PACK_FROM * L // 8)
+    of_panel, of_weights = np.split(packed, [(tiles.SUM_BLOCK - tiles.TERMS) * L])
+    of_W = M >= tiles.PACK_FROM * L and width >= tiles.PACK_FROM * L // 8
+    of_A = tiles.PACKS_PANELS and M >= tiles.STRIP_FROM and min(K, tiles.TERMS) * vectors >= tiles.CACHED
+    assert (of_panel.any(), of_weights.any()) == (of_A and not of_W, of_W)
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
     turned_W, zeros = W.T.reshape(-1).copy(), np.zeros(L, dtype)
-    in_machine_code(tiles.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, M, K, width)
+    packed = np.zeros(tiles.SUM_BLOCK * L, dtype)
+    in_machine_code(tiles.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width)
+    assert packed.any() == of_A
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
 
 
@@ -273,7 +283,7 @@ def test_weight_gradient(fan_in, fan_out, dtype):
     L = lanes(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
-    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype)))
+    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(tiles.SUM_BLOCK * L, dtype)))
     in_machine_code(tiles.weight_gradient)(*arrays, fan_in, fan_out, 3 * L)
     if fan_in >= tiles.TURN_FROM and fan_out % L == 0:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])

@@ -52,10 +52,11 @@ def row_forward_layer(layer, activations, slopes, numbers, weight, zeros):
 
 
 @outlined
-def backward_layer(layer, numbers, activations, slopes, delta, below, zeros, width):
+def backward_layer(layer, numbers, activations, slopes, delta, below, zeros, packed, width):
     """delta of the layer below, to `below`, from this layer's."""
     fan_in, A = get(layer, FAN_IN), at(activations, get(layer, INPUT) * width)
-    backward_product(below, at(numbers, get(layer, WEIGHT)), delta, zeros, fan_in, get(layer, FAN_OUT), width)
+    W = at(numbers, get(layer, WEIGHT))
+    backward_product(below, W, delta, zeros, packed, fan_in, get(layer, FAN_OUT), width)
     activation_delta(below, A, at(slopes, get(layer, SLOPES_BELOW) * width), fan_in, width, get(layer, BELOW))
 
 

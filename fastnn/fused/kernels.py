@@ -135,7 +135,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
             if not whole:
                 outer_product(dW, A, delta, fan_in, fan_out)
         elif not small:
-            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, fan_in, fan_out, width)
+            weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
             bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
         if not first_block:
             add(scratch.gradient, gradient, low, middle + n_bias)
@@ -144,7 +144,7 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating):
         if l > 0:
             activations, slopes, zeros = scratch.activations, scratch.slopes, scratch.zeros
             if n > 1:
-                backward_layer(layer, vectors, activations, slopes, delta, below, zeros, width)
+                backward_layer(layer, vectors, activations, slopes, delta, below, zeros, scratch.packed, width)
             else:
                 row_backward_layer(layer, vectors, activations, slopes, delta, below)
         if updating and not rule.sequential:

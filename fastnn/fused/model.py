@@ -30,7 +30,7 @@ ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
 SUM_BLOCK = 512
-"""Terms of a sum that a product goes through at a time, so that they stay in the cache."""
+"""Vectors that a product packs, so that they stay in the cache: of so many terms of a sum at a time, or of half."""
 
 # columns of Model.layers
 FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, BIAS_STEP, END, PAIRS = range(8)
@@ -108,7 +108,7 @@ class Scratch(NamedTuple):
     delta_below: NDArray
     """The same shape: delta of the layer below; the two change places."""
     packed: NDArray
-    """(SUM_BLOCK, one vector): a strip of the weights of a wide layer."""
+    """(SUM_BLOCK, one vector): a strip of a wide layer's weights, behind a strip of a panel where panels are packed."""
     turned: NDArray
     """(width, largest fan_out): delta with rows and columns exchanged, for a wide layer's gradient."""
     gradient: NDArray

@@ -18,12 +18,18 @@ from fastnn.fused.simd import fma
 # {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
 # they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
 # rows and one vector takes 14.
-PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
+PACKS_PANELS = not cpu_has("avx512f")
+PRODUCT_TILES = {1: (6, 4, 2, 1)} if PACKS_PANELS else {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 ROW_STRIP = 120  # rows of W that all columns of the panel meet while a cache holds them: whole tiles
 INNER_TILES = (4, 2, 1)
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
+# A tile of one vector needs the next one of the panel after 6 cycles. In a large panel these lie a power of two apart,
+# and evict one another from the first cache; so they are packed, a strip of the panel for all tiles on it.
+STRIP_FROM = 32  # rows of results from which that pays
+CACHED = 256  # vectors up to which a panel stays in the cache as it lies
+TERMS = SUM_BLOCK // 2 if PACKS_PANELS else SUM_BLOCK  # of a sum, that a product goes through at a time
 
 
 def sweep(n, sizes, body):
@@ -40,13 +46,13 @@ def sweep(n, sizes, body):
         start = start + count * size
 
 
-def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width, begun):
+def product_tile(rows, vectors, Z, W, row, col, A, step_A, bias, bias_step, K, width, begun):
     """`rows` x `vectors` of the results of `_product`, at the front of the arrays given; on top of Z if `begun`."""
     lanes = lanes_of(Z)
     Wm, Zm = [at(W, m * row) for m in range(rows)], [at(Z, m * width) for m in range(rows)]
 
     def step(k, acc):
-        a = at(A, k * width)
+        a = at(A, k * step_A)
         panel = [load(a, n * lanes) for n in range(vectors)]
         weight = [splat(Wm[m], k * col) for m in range(rows)]
         return [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
@@ -62,9 +68,10 @@ def product_tile(rows, vectors, Z, W, row, col, A, bias, bias_step, K, width, be
             store(Zm[m], n * lanes, acc[m * vectors + n])
 
 
-def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
+def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
     """All tiles of ``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]``, m < M, k < K."""
     lanes = lanes_of(Z)
+    packs = M // STRIP_FROM * (K * width // (CACHED * lanes)) if PACKS_PANELS else 0
 
     def rows_of_tiles(b, _):
         first = b * ROW_STRIP
@@ -72,9 +79,15 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
         def columns(n, vectors):
             n = n * lanes
 
+            def strip():
+                _pack(packed, at(A, n), width, K)
+                return [at(packed, 0), lanes]
+
+            A_n, step_A = choose(packs, strip, lambda: [at(A, n), width])
+
             def tile(m, rows):
                 m = first + m
-                place = at(Z, m * width + n), at(W, m * row), row, col, at(A, n), at(bias, m * bias_step), bias_step
+                place = at(Z, m * width + n), at(W, m * row), row, col, A_n, step_A, at(bias, m * bias_step), bias_step
                 product_tile(rows, vectors, *place, K, width, begun)
 
             sweep(smaller(M - first, ROW_STRIP), PRODUCT_TILES[vectors], tile)
@@ -86,22 +99,22 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun):
 
 
 def _in_parts(K, part):
-    """``part(k, n, begun)`` for the n terms of a sum from term k on, SUM_BLOCK at most; `begun`: not the first part."""
+    """``part(k, n, begun)`` for the n terms of a sum from term k on, TERMS at most; `begun`: not the first part."""
 
     def block(b, begun):
-        k = b * SUM_BLOCK
-        part(k, smaller(K - k, SUM_BLOCK), *begun)
+        k = b * TERMS
+        part(k, smaller(K - k, TERMS), *begun)
         return [1]
 
-    loop((K + (SUM_BLOCK - 1)) // SUM_BLOCK, block, [0])
+    loop((K + (TERMS - 1)) // TERMS, block, [0])
 
 
-def _pack(P, W, col, K):
-    """K vectors that lie `col` apart, side by side to P."""
+def _pack(P, A, step, K):
+    """K vectors that lie `step` apart, side by side to P."""
     L = lanes_of(P)
 
     def line(k, _):
-        store(P, k * L, load(W, k * col))
+        store(P, k * L, load(A, k * step))
         return ()
 
     loop(K, line)
@@ -111,6 +124,7 @@ def _pack(P, W, col, K):
 def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     L = lanes_of(Z)
     packs = (fan_out // (PACK_FROM * L)) * (width // (PACK_FROM * L // 8))
+    strip_of_W = at(packed, (SUM_BLOCK - TERMS) * L)
     (n_strips,) = choose(packs, lambda: [(fan_out + (L - 1)) // L], lambda: [1])
 
     def part(k, n, begun):
@@ -120,11 +134,11 @@ def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
             o = s * L
 
             def from_pack():
-                _pack(packed, at(Wk, o), fan_out, n)
-                return [at(packed, 0), L, smaller(fan_out - o, L)]
+                _pack(strip_of_W, at(Wk, o), fan_out, n)
+                return [strip_of_W, L, smaller(fan_out - o, L)]
 
             P, col, rows = choose(packs, from_pack, lambda: [Wk, fan_out, fan_out])
-            _product(at(Z, o * width), P, 1, col, Ak, at(bias, o * bias_step), bias_step, rows, n, width, begun)
+            _product(at(Z, o * width), P, 1, col, Ak, at(bias, o * bias_step), bias_step, rows, n, width, begun, packed)
             return ()
 
         return loop(n_strips, strip)
@@ -133,11 +147,11 @@ def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
 
 
 @outlined
-def _wide_backward(Z, W, A, zeros, M, K, width):
+def _wide_backward(Z, W, A, zeros, packed, M, K, width):
     """``Z[m, :] = sum_k W[m, k] * A[k, :]``: W (M, K) as it lies."""
 
     def part(k, n, begun):
-        _product(Z, at(W, k), K, 1, at(A, k * width), zeros, 0, M, n, width, begun)
+        _product(Z, at(W, k), K, 1, at(A, k * width), zeros, 0, M, n, width, begun, packed)
 
     _in_parts(K, part)
 
@@ -148,7 +162,7 @@ def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     L = lanes_of(Z)
 
     def tile(m, rows):
-        place = at(Z, m * L), at(W, m * row), row, col, A, at(bias, m * bias_step), bias_step
+        place = at(Z, m * L), at(W, m * row), row, col, A, L, at(bias, m * bias_step), bias_step
         product_tile(rows, 1, *place, K, L, 0)
 
     sweep(M, NARROW_TILES, tile)
@@ -160,7 +174,7 @@ def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     width), all row-major.
 
     No copy of W is turned. But where the numbers of a column of W lie so far apart that a cache cannot hold them
-    together, a strip of W goes to `packed` (SUM_BLOCK, one vector) first.
+    together, a strip of W goes to `packed` (SUM_BLOCK, one vector) first, as may a strip of a large panel.
     """
     choose(
         width // lanes_of(Z) - 1,
@@ -170,11 +184,11 @@ def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
 
 
 @traced
-def backward_product(Z, W, D, zeros, fan_in, fan_out, width):
+def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     """``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
     choose(
         width // lanes_of(Z) - 1,
-        lambda: _wide_backward(Z, W, D, zeros, fan_in, fan_out, width),
+        lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
         lambda: _narrow_product(Z, W, fan_out, 1, D, zeros, 0, fan_in, fan_out),
     )
 
@@ -221,7 +235,7 @@ def turn(T, D, n, width):
 
 
 @inlined
-def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
+def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
 
     Where a row of G is whole vectors and there are enough rows to repay the turning of D into T (width, fan_out), this
@@ -230,6 +244,6 @@ def weight_gradient(G, A, D, T, zeros, fan_in, fan_out, width):
     """
     if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
         turn(T, D, fan_out, width)
-        _wide_backward(G, A, T, zeros, fan_in, width, fan_out)
+        _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
     else:
         _inner_product(G, A, D, fan_in, fan_out, width)
