@@ -145,6 +145,14 @@ def test_what_is_not_as_annotated_is_refused():
         kernel(np.zeros(1), np.zeros(1), 1)
 
 
+@compiled
+def test_a_numpy_whose_arrays_are_laid_out_otherwise_is_refused(monkeypatch):
+    """Before any code is loaded that would read an address where there is none."""
+    monkeypatch.setattr(entries, "address", lambda array: array.ctypes.data + 8)
+    with pytest.raises(RuntimeError, match=f"NumPy {np.__version__} keeps an array's address"):
+        entries._engine.__wrapped__()
+
+
 # --------------------------------------------------------------------------------------------------------------- words
 
 

@@ -246,7 +246,7 @@ def chain(weights, panel, begin):
 
 
 WIDE = tiles.TERMS + 1
-PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (33, WIDE, 5)]
+PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (125, WIDE, 2)]
 
 
 @compiled

@@ -1,7 +1,7 @@
 """A layer's way forward and back, on panels or on one row: what `layers`, `tiles` and `rows` have, put together.
 
-Each function finds in the layer's line of `Model.layers` what it needs and is outlined: it has few arguments and all
-registers to itself, where the loop over the layers, with all of this inside, would have none left.
+Each function finds in the layer's line of `Model.layers` what it needs, and is outlined: LLVM optimises it by itself
+before it puts it into the loop over the layers.
 """
 
 from __future__ import annotations

@@ -18,8 +18,7 @@ from fastnn.fused.simd import fma
 # {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
 # they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
 # rows and one vector takes 14.
-PACKS_PANELS = not cpu_has("avx512f")
-PRODUCT_TILES = {1: (6, 4, 2, 1)} if PACKS_PANELS else {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)}
+PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 ROW_STRIP = 120  # rows of W that all columns of the panel meet while a cache holds them: whole tiles
 INNER_TILES = (4, 2, 1)
@@ -27,6 +26,7 @@ TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part o
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 # A tile of one vector needs the next one of the panel after 6 cycles. In a large panel these lie a power of two apart,
 # and evict one another from the first cache; so they are packed, a strip of the panel for all tiles on it.
+PACKS_PANELS = not cpu_has("avx512f")
 STRIP_FROM = 32  # rows of results from which that pays
 CACHED = 256  # vectors up to which a panel stays in the cache as it lies
 TERMS = SUM_BLOCK // 2 if PACKS_PANELS else SUM_BLOCK  # of a sum, that a product goes through at a time
@@ -71,10 +71,11 @@ def product_tile(rows, vectors, Z, W, row, col, A, step_A, bias, bias_step, K, w
 def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
     """All tiles of ``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]``, m < M, k < K."""
     lanes = lanes_of(Z)
-    packs = M // STRIP_FROM * (K * width // (CACHED * lanes)) if PACKS_PANELS else 0
 
     def rows_of_tiles(b, _):
         first = b * ROW_STRIP
+        M_here = smaller(M - first, ROW_STRIP)
+        packs = M_here // STRIP_FROM * (K * width // (CACHED * lanes)) if PACKS_PANELS else 0
 
         def columns(n, vectors):
             n = n * lanes
@@ -90,7 +91,7 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
                 place = at(Z, m * width + n), at(W, m * row), row, col, A_n, step_A, at(bias, m * bias_step), bias_step
                 product_tile(rows, vectors, *place, K, width, begun)
 
-            sweep(smaller(M - first, ROW_STRIP), PRODUCT_TILES[vectors], tile)
+            sweep(M_here, PRODUCT_TILES[vectors], tile)
 
         sweep(width // lanes, tuple(PRODUCT_TILES), columns)
         return ()

@@ -54,6 +54,6 @@ def hints(thing):
 
 def element(hint, dtype):
     """The dtype of an array that is annotated so; `dtype` is the working one."""
-    kind = ([None, *typing.get_args(hint)])[-1]  # of NDArray, since NumPy 2.5; before, of ndarray: a dtype with a type
+    kind = (None, *typing.get_args(hint))[-1]  # of NDArray, since NumPy 2.5; before, of ndarray: a dtype with a type
     kind = typing.get_args(kind)[0] if typing.get_origin(kind) is np.dtype else kind
     return np.dtype(kind) if isinstance(kind, type) and issubclass(kind, np.generic) else dtype
