@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, primitive, splat_ir
+from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, intrinsic_ir, primitive, splat_ir
 from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
 from fastnn.fused.words import DATA
 
@@ -158,7 +158,12 @@ def store(a, i, v):
 def _(a, i, v):
     def codegen(context, builder, sig, args):
         address, align = _vector_ir(context, builder, a, *args[:2])
-        builder.store(args[2], address, align=align)
+        value = args[2]
+        if isinstance(value, ir.SelectInstr):
+            # Of a selection from what lies there LLVM 22 makes a store under a mask, which AMD's processors take 20
+            # cycles for and which loads wait for; a fence, no instruction, keeps the two apart.
+            value = intrinsic_ir(builder, "arithmetic.fence", value)
+        builder.store(value, address, align=align)
 
     return (types.void(a, types.intp, v), codegen) if v == Vec(a.dtype) else None
 

@@ -132,7 +132,7 @@ def _d_softmax_of_row(d, a, n):
 def outer_product(G, a, d, fan_in, fan_out):
     """``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row."""
     L = lanes(G)
-    reaching_beyond = (L + fan_out - 1) // fan_out  # rows whose last vector may end behind G
+    reaching_beyond = (padded(fan_out, L) - 1) // fan_out  # rows whose last vector ends behind G
     _outer_product(G, a, d, max(0, fan_in - reaching_beyond), fan_in, fan_out)
 
 
