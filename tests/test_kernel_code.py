@@ -79,7 +79,7 @@ MASKED_STORE = r"^\s*v(?:p?maskmov\w+\s+%[xy]mm\d+, %[xy]mm\d+, .*\(|mov\w+\s+%[
 
 
 def test_nothing_is_stored_under_a_mask(kernel):
-    """AMD's processors take up to 20 cycles for that, and loads wait for it; LLVM 22 makes it of load, select and store."""
+    """LLVM 22 makes it of a load, a selection and a store; AMD's processors take up to 20 cycles, loads wait for it."""
     _, assembly, _ = kernel
     assert re.findall(MASKED_STORE, assembly, re.M) == []
 

@@ -20,7 +20,7 @@ from fastnn.fused.simd import fma
 # rows and one vector takes 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
-ROW_STRIP = 120  # rows of W that all columns of the panel meet while a cache holds them: whole tiles
+ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache holds them
 INNER_TILES = (4, 2, 1)
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
