@@ -13,7 +13,7 @@ import pytest
 from fastnn.fused import tiles
 from fastnn.fused.lowering import choose, loop, smaller, traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
-from fastnn.fused.shuffles import total, totals, turned
+from fastnn.fused.shuffles import store_totals, total, totals, turned
 from fastnn.fused.simd import (
     Lanes,
     copysign,
@@ -297,6 +297,25 @@ def test_weight_gradient(fan_in, fan_out, dtype):
             right[i, o] = total(s)
         assert not T.any()
     assert_same_bits(G, right)
+
+
+@compiled
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("cols", [1, 2, 4])
+def test_store_totals(rows, cols, dtype):
+    """Of tiles of every size, whichever this machine's products have, and nothing beside them."""
+    L = lanes(np.empty(0, dtype))
+    (A,) = drawn(dtype, (rows * cols, L))
+    G = np.zeros((rows, cols + 3), dtype)
+
+    @traced
+    def of_tile(G, A):
+        step = cols + 3
+        store_totals([at(G, i * step) for i in range(rows)], [load(A, k * L) for k in range(rows * cols)])
+
+    in_machine_code(of_tile)(G.reshape(-1), A.reshape(-1))
+    right = np.array([total(a.view(Lanes)) for a in A]).reshape(rows, cols)
+    assert_same_bits(G, np.pad(right, [(0, 0), (0, 3)]))
 
 
 # --------------------------------------------------------------------------------------------------------- Python's own

@@ -32,13 +32,13 @@ def _(a):
 
 
 def store_totals(rows, vectors):
-    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row; part of a traced function."""
+    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row, powers of two; part of a traced function."""
     n, width = len(vectors) // len(rows), lanes_of(rows[0])
-    if isinstance(rows[0], Traced) and len(vectors) % width == 0 == width % n:
-        for g in range(0, len(vectors), width):  # a vector of totals at once, which is some rows of results
+    if isinstance(rows[0], Traced):
+        for g in range(0, len(vectors), width):  # up to a vector of totals at once, which is some rows of results
             builder = rows[0].builder
             totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
-            for j in range(0, width, n):
+            for j in range(0, totals.type.count, n):
                 row = rows[(g + j) // n]
                 address = address_ir(row.context, builder, row.type, row.value, const(0))
                 part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
@@ -77,15 +77,19 @@ def _turned_ir(vectors):
 
 
 def _totals_ir(builder, vectors):
-    """As many vectors as a vector has lanes -> the vector of their totals, each by the tree of `total`."""
-    n, half = len(vectors), len(vectors) // 2
+    """Vectors, up to as many as they have lanes, a power of two -> a vector of their totals, each by `total`'s tree."""
+    half = vectors[0].type.count // 2
     while half:
-        low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *range(n, n + half))]
-        high = [k + half for k in low]
         pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
-        vectors = [
-            builder.fadd(builder.shuffle_vector(x, y, mask(low)), builder.shuffle_vector(x, y, mask(high)))
-            for x, y in pairs
-        ]
+        pairs = pairs if len(vectors) > 1 else [(vectors[0], None)]
+        vectors = [_fold_ir(builder, x, y, half) for x, y in pairs]
         half //= 2
     return vectors[0]
+
+
+def _fold_ir(builder, x, y, half):
+    """In each run of 2 half lanes the upper half onto the lower one, x's results and y's in turn if there is a y."""
+    n = x.type.count
+    low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *(range(n, n + half) if y else ()))]
+    y = y or x
+    return builder.fadd(*(builder.shuffle_vector(x, y, mask([k + up for k in low])) for up in (0, half)))

@@ -21,7 +21,7 @@ from fastnn.fused.simd import fma
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache holds them
-INNER_TILES = (4, 2, 1)
+INNER_TILES = (4, 2, 1) if cpu_has("avx512f") else (2, 1)  # rows and columns, whose products must fit the registers
 TURN_FROM = 16  # fan_in from which the weight gradient turns the deltas; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 # A tile of one vector needs the next one of the panel after 6 cycles. In a large panel these lie a power of two apart,
