@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
 from fastnn.fused.jit import entry, inlined
-from fastnn.fused.layers import activation_delta, bias_gradient, copy, gather_panel, gather_rows
+from fastnn.fused.layers import activation_delta, bias_gradient, copy, gather_panel, gather_rows, scatter_panel
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.model import (
     ACTIVATION,
@@ -277,7 +277,8 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
         gather_inputs(scratch, X, begin, n, n_inputs, width)
         forward(scratch, model, params, tail, width, n)
         A = at(scratch.activations, get(last, OUTPUT) * width)
-        step = width if n > 1 else 1
-        for b in range(n):
-            for o in range(model.n_outputs):
-                put(out, (begin + b) * model.n_outputs + o, get(A, o * step + b))
+        rows = at(out, begin * model.n_outputs)
+        if n > 1:
+            scatter_panel(rows, A, n, model.n_outputs, width)
+        else:
+            copy(rows, A, model.n_outputs)

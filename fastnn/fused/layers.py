@@ -82,6 +82,39 @@ def gather_panel(panel, source, places, weight, n_features, width):
     loop(width // L, columns)
 
 
+@traced
+def scatter_panel(out, panel, n, n_features, width):
+    """``out[b * n_features + f] = panel[f, b]``, b < n: the other way, in the same blocks where they are whole."""
+    L = lanes_of(panel)
+    whole_rows, whole_features = n // L * L, n_features // L * L
+
+    def rows(v, _):
+        def block(k, _):
+            b, f = v * L, k * L
+            for j, x in enumerate(turned([load(panel, (f + j) * width + b) for j in range(L)])):
+                store(out, (b + j) * n_features + f, x)
+            return ()
+
+        return loop(n_features // L, block)
+
+    def numbers(first_b, first_f):
+        def feature(k, _):
+            f = first_f + k
+
+            def number(i, _):
+                b = first_b + i
+                put(out, b * n_features + f, get(panel, f * width + b))
+                return ()
+
+            return loop(n - first_b, number)
+
+        loop(n_features - first_f, feature)
+
+    loop(n // L, rows)
+    numbers(0, whole_features)
+    numbers(whole_rows, 0)
+
+
 # ------------------------------------------------------------------------------------------------------- activations
 # A pair of functions a name: a from z, and delta from d = dL/da and a; where the derivative needs z, forward leaves
 # f'(z) in the panel `slopes` and delta is d times that.
