@@ -101,7 +101,7 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(loads, key=str) == sorted(((name, dtype) for name in ENTRIES for dtype in dtypes), key=str)
+    assert sorted(loads, key=str) == sorted(((name, dtype, ()) for name in ENTRIES for dtype in dtypes), key=str)
     assert len(found) == 8
     assert all(kernels == found[0] for kernels in found)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fastnn.fused import tiles
-from fastnn.fused.lowering import choose, loop, smaller, traced
+from fastnn.fused.control import choose, loop, smaller
+from fastnn.fused.lowering import traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import store_totals, total, totals, turned
 from fastnn.fused.simd import (

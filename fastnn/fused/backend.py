@@ -8,7 +8,8 @@ import numpy as np
 
 from fastnn.fused.cache import KERNEL_REVISION, cache_folder, prepare_cache_folder
 from fastnn.fused.entries import entry, prepared
-from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, make_scratch
+from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, known_of, make_scratch
+from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 from fastnn.state import Steps
 
@@ -16,15 +17,22 @@ __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_folder", "prepare_cache_fol
 
 
 class NumbaBackend:
-    """The fused kernel as a back end."""
+    """The fused kernel as a back end.
+
+    Parameters
+    ----------
+    specialize : bool
+        Train small networks in batches of one vector by kernels of their own, see `get_backend`.
+    """
 
     name = "numba"
 
-    def __init__(self) -> None:
+    def __init__(self, specialize: bool = False) -> None:
+        self.specialize = specialize
         self._kept = _Kept()
 
     def __reduce__(self):
-        return type(self), ()  # each process has its own workbenches
+        return type(self), (self.specialize,)  # each process has its own workbenches
 
     def supports(self, network, optimizer):
         """All of the built-in optimisers."""
@@ -51,8 +59,12 @@ class NumbaBackend:
     def train_steps(self, network, optimizer, state, data, steps, alpha, *, penalty=None):
         """Train in the compiled loop; the number of good steps. `penalty` replaces alpha in the value of the loss."""
         n_steps, rows = len(steps.loss), _most_rows(steps)
-        block = max(rows, 1) if optimizer.sequential else ROW_BLOCK
-        bench = self._workbench(network, data.X.dtype, rows, block)
+        vector = ALIGNMENT // data.X.itemsize
+        special = self.specialize and rows <= vector and network.n_params <= SPECIAL
+        if special:  # one kernel for all batches that fit a vector, and one for those of a single row
+            bench = self._workbench(network, data.X.dtype, vector, vector, alone=rows <= 1)
+        else:
+            bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         hyper = _hyper_parameters(optimizer)
         bench.buffers.rates[ALPHA] = alpha
         bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
@@ -66,25 +78,28 @@ class NumbaBackend:
             getattr(optimizer, "weight_decay", 0),
         )
         steps = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss)
-        kernel = entry("train_steps", data.X.dtype)
+        kernel = bench.own_kernel(rule) if special else entry("train_steps", data.X.dtype)
         told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
         good = kernel(state.storage, state.beta_products, n_steps, *told)
         state.t += good if good == n_steps else good + 1
         return good
 
-    def _workbench(self, network, dtype, rows, block):
+    def _workbench(self, network, dtype, rows, block, alone=True):
         """What a kernel needs for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
 
         Many calls for one network, one row each perhaps, make it once. What is larger than `KEEP` bytes is not kept.
         """
-        kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
+        kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block, alone)
         if kept.key == key:
             return kept.bench
-        bench = _Workbench(network, dtype, rows, block)
+        bench = _Workbench(network, dtype, rows, block, alone)
         if bench.nbytes <= KEEP:
             kept.key, kept.bench = key, bench
         return bench
 
+
+SPECIAL = 10_000
+"""Parameters up to which a network may have a kernel of its own: larger ones gain nothing by it."""
 
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
@@ -97,11 +112,20 @@ class _Kept(threading.local):
 class _Workbench:
     """A network's model and the scratch, as kernels take them."""
 
-    def __init__(self, network, dtype, rows, block):
-        self.table = describe(network, dtype, block)
+    def __init__(self, network, dtype, rows, block, alone):
+        self.table = describe(network, dtype, block, alone)
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
+        self.own_kernels = {}
+
+    def own_kernel(self, rule):
+        """`train_steps` for this workbench and the kind of optimiser that a rule tells of."""
+        kind = rule.code, rule.stride, rule.sequential
+        if kind not in self.own_kernels:
+            known = known_of(self.table, rule, self.buffers)
+            self.own_kernels[kind] = entry("train_steps", self.buffers.params.dtype, known)
+        return self.own_kernels[kind]
 
 
 def _most_rows(steps, part=4096):

@@ -68,9 +68,11 @@ def _harmless(function):
 
 
 @_harmless
-def load(name: str) -> bytes | None:
-    """The machine code that was kept under a name; None where there is none, or it is not as it was written."""
-    key = _key(name)
+def load(name: str, about: str = "") -> bytes | None:
+    """The machine code that was kept under a name and what it is about, if there are several of the name; None where
+    there is none, or it is not as it was written.
+    """
+    key = _key(name + about)
     path = prepare_cache_folder() / _file_name(name, key)
     try:
         with path.open("rb") as file:
@@ -87,11 +89,11 @@ def load(name: str) -> bytes | None:
 
 
 @_harmless
-def save(name: str, code: bytes) -> None:
+def save(name: str, code: bytes, about: str = "") -> None:
     """Keep machine code under a name; whoever looks for it meanwhile finds the old file or the new one."""
     if source_stamp.__wrapped__() != source_stamp():
         return  # the sources were edited or upgraded meanwhile, and it is not known which ones were compiled
-    key = _key(name)
+    key = _key(name + about)
     folder = prepare_cache_folder()
     _prune(folder)
     path = folder / _file_name(name, key)

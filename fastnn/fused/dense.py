@@ -6,8 +6,9 @@ before it puts it into the loop over the layers.
 
 from __future__ import annotations
 
+from fastnn.fused.control import choose
 from fastnn.fused.layers import activate, activation_delta
-from fastnn.fused.lowering import choose, outlined
+from fastnn.fused.lowering import outlined
 from fastnn.fused.model import (
     ACTIVATION,
     BELOW,

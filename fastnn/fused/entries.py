@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn.fused import cache
-from fastnn.fused.words import address, flatten, pack
+from fastnn.fused.words import address, digest, flatten, pack
 
 IN_PYTHON = "DISABLE_JIT" in cache.numba_was_told()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
@@ -29,21 +29,24 @@ found_in_cache: dict[str, bool] = {}
 C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
 """What the letters of a kernel's header stand for: integers, floats, arrays, words; "-" is no result."""
 
-_entries: dict[tuple[str, np.dtype], Callable] = {}
+_entries: dict[tuple, Callable] = {}
 _lock = threading.Lock()
 
 
-def entry(name, dtype):
+def entry(name, dtype, known=()):
     """The entry point of `kernels.py` of this name for a dtype. It takes what the kernel there takes, NamedTuples as
     `prepared` makes them, and trusts that an array is one.
+
+    With `known`, NamedTuples of what may be taken as known, it serves only calls of which these are true.
     """
+    key = name, dtype, *map(digest, known)
     try:
-        return _entries[name, dtype]
+        return _entries[key]
     except KeyError:
         with _lock:
-            if (name, dtype) not in _entries:
-                _entries[name, dtype] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype)
-        return _entries[name, dtype]
+            if key not in _entries:
+                _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, known)
+        return _entries[key]
 
 
 def _in_python(name):
@@ -58,13 +61,13 @@ def prepared(arguments):
     return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
-def _machine_code(name, dtype):
-    title = f"{name}.{dtype.name}"
-    content = cache.load(title)
+def _machine_code(name, dtype, known):
+    title, about = f"{name}.{dtype.name}", "".join(map(digest, known))
+    content = cache.load(title, about)
     found_in_cache[title] = content is not None
     if content is None:
-        content = _compiler()(name, dtype)
-        cache.save(title, content)
+        content = _compiler()(name, dtype, known)
+        cache.save(title, content, about)
     header, _, code = content.partition(b"\n")
     symbol, result, *arguments = json.loads(header)
     engine = _engine()

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from functools import partial
 
+from fastnn.fused.control import choose, loop, select, when
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import inlined
-from fastnn.fused.lowering import loop, outlined, select, traced
-from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, prefetch, put, store, zero
-from fastnn.fused.shuffles import total, turned
+from fastnn.fused.lowering import outlined, traced
+from fastnn.fused.places import at, gather, get, lanes_of, load, prefetch, put, store, zero
+from fastnn.fused.shuffles import store_totals, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
+from fastnn.fused.tiles import sweep
 from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
+BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 # --------------------------------------------------------------------------------------------------------- gathering
 
@@ -286,16 +289,23 @@ def activation_delta(D, A, slopes, n, width, code):
 # ------------------------------------------------------------------------------------------------------------ biases
 
 
-@inlined
+@traced
 def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
     """``db[o] = sum_b D[o, b]``, or one sum over all of D for a scalar bias; times the bias for the tutorial's rule."""
-    L = lanes(D)
-    rows = fan_out if n_bias == 1 else 1
-    for o in range(n_bias):
-        s = load(D, o * rows * width)
-        for i in range(o * rows * width + L, (o + 1) * rows * width, L):
-            s = s + load(D, i)
-        db_o = total(s)
-        if times_bias:
-            db_o = db_o * get(b, o)
-        put(db, o, db_o)
+    L = lanes_of(D)
+    (n,) = choose(n_bias - fan_out, lambda: [fan_out * width], lambda: [width])
+
+    def sums(o, tile):
+        rows = [at(D, (o + j) * n) for j in range(tile)]
+
+        def step(k, acc):
+            return [s + load(row, (k + 1) * L) for s, row in zip(acc, rows, strict=True)]
+
+        store_totals([at(db, o)], loop(n // L - 1, step, [load(row, 0) for row in rows]))
+
+    def scale(o, _):
+        put(db, o, get(db, o) * get(b, o))
+        return ()
+
+    sweep(n_bias, BIAS_TILES, sums)
+    when(times_bias, lambda: loop(n_bias, scale))

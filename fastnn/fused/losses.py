@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from fastnn.fused.control import loop, select
 from fastnn.fused.elementary import log
 from fastnn.fused.layers import positive
-from fastnn.fused.lowering import loop, outlined, select, traced
+from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import MATCHED_POISSON
 from fastnn.fused.places import lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import total

@@ -7,8 +7,11 @@ for the primitives of this package):
   stands for in compiled code.
 - `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba lowers a call of it.
   Each primitive then emits its instructions; Python's own loops unroll and a Python list of vectors is a set of
-  registers. `loop` is the loop that stays one, `choose` the branch and `select` the choice among many. The
-  instructions stand where the call stood; `outlined` makes them a function, which all calls share.
+  registers. `control.py` has the loops and branches that stay what they are. The instructions stand where the call
+  stood; `outlined` makes them a function, which all calls share.
+
+What a traced value is may be known, if the kernel is compiled for one network: then Python computes with it while it
+traces, as it does where kernels run as plain Python, and only what depends on the rest is compiled.
 
 This is the one file that knows Numba's internals (`resolve_function_type`, `get_function`).
 """
@@ -19,10 +22,13 @@ import functools
 import inspect
 import operator
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
+
+from fastnn.fused.words import digest
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
@@ -85,9 +91,12 @@ def outlined(function):
     def body(*args):
         if not isinstance(args[0], Traced):
             return function(*args)
-        args = _all_traced(args[0], args)
+        special = any(isinstance(x, Traced) and x.known is not None for x in args)
+        args = all_traced(args[0], args)
+        known = [x.known if special else None for x in args]
         builder, kinds = args[0].builder, [x.value.type for x in args]
         name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in args)})"
+        name += digest(known)  # one function for each of the values
         code = builder.module.globals.get(name)
         if code is None:
             code = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
@@ -95,7 +104,8 @@ def outlined(function):
             for attribute in OUTLINED_ARE:
                 code.attributes.add(attribute)
             inside = ir.IRBuilder(code.append_basic_block("entry"))
-            function(*(Traced(x.context, inside, x.type, y) for x, y in zip(args, code.args, strict=True)))
+            parameters = zip(args, code.args, known, strict=True)
+            function(*(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
             inside.ret_void()
         builder.call(code, [x.value for x in args])
         return None
@@ -110,10 +120,11 @@ def _trace(function, returns):
 
     @compiled(call)
     def _(*args):
-        signature = returns(*args)(*(types.intp if isinstance(t, types.Integer) else t for t in args))
+        whole = (types.Integer, types.Boolean)
+        signature = returns(*args)(*(types.intp if isinstance(t, whole) else t for t in args))
 
         def codegen(context, builder, sig, values):
-            given = (Traced(context, builder, t, v) for t, v in zip(sig.args, values, strict=True))
+            given = (_given(context, builder, t, v) for t, v in zip(sig.args, values, strict=True))
             result = function(*given)
             return None if result is None else result.value
 
@@ -122,24 +133,42 @@ def _trace(function, returns):
     return call
 
 
+def _given(context, builder, kind, value):
+    """An argument as the traced function sees it: a NamedTuple as one, of traced values."""
+    if not isinstance(kind, types.NamedTuple):
+        return Traced(context, builder, kind, value)
+    known = getattr(kind, "known", (None,) * len(kind))
+    parts = (builder.extract_value(value, i) for i in range(len(kind)))
+    return kind.instance_class(
+        *(Traced(context, builder, *part) for part in zip(kind.types, parts, known, strict=True))
+    )
+
+
 class Traced:
-    """A value of the compiled code, seen from the function that is being traced."""
+    """A value of the compiled code, seen from the function that is being traced; `known` is what it is in Python, an
+    integer or an array, or None.
+    """
 
-    def __init__(self, context, builder, type, value):
-        self.context, self.builder, self.type, self.value = context, builder, type, value
+    def __init__(self, context, builder, type, value, known=None):
+        self.context, self.builder, self.type, self.value, self.known = context, builder, type, value, known
 
-    def of(self, type, value):
+    def of(self, type, value, known=None):
         """Another value of the same code."""
-        return Traced(self.context, self.builder, type, value)
+        return Traced(self.context, self.builder, type, value, known)
 
     def emit(self, function, *args):
         """The instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
-        args = _all_traced(self, args)
+        args = all_traced(self, args)
+        known = None
+        if all(x.known is not None for x in args):
+            known = function(*(x.known for x in args))
+            if not isinstance(known, np.ndarray):
+                return self.of(*_constant(int(known)))
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
         values = [
             self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
         ]
-        return self.of(signature.return_type, implementation(self.builder, values))
+        return self.of(signature.return_type, implementation(self.builder, values), known)
 
     def __add__(self, other):
         return self.emit(operator.add, self, other)
@@ -170,7 +199,28 @@ class Traced:
 
     def __floordiv__(self, divisor):
         """Of an integer that is not negative by a positive constant: Numba's own checks signs and zero."""
+        if self.known is not None:
+            return self.of(*_constant(self.known // divisor))
         return self.of(self.type, self.builder.udiv(self.value, const(divisor)))
+
+    def _compare(self, how, function, other):
+        """1 or 0: of integers."""
+        (other,) = all_traced(self, [other])
+        if self.known is not None and other.known is not None:
+            return self.of(*_constant(int(function(self.known, other.known))))
+        return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
+
+    def __lt__(self, other):
+        return self._compare("<", operator.lt, other)
+
+    def __le__(self, other):
+        return self._compare("<=", operator.le, other)
+
+    def __gt__(self, other):
+        return self._compare(">", operator.gt, other)
+
+    def __ge__(self, other):
+        return self._compare(">=", operator.ge, other)
 
     def __bool__(self):
         raise TypeError("a traced value is not known yet: no `if`, `while` or `range` may depend on it")
@@ -179,10 +229,10 @@ class Traced:
 
 
 def _constant(x):
-    """A plain number as compiled code has it."""
+    """A plain number as compiled code has it: type, value, and what is known."""
     if isinstance(x, int):
-        return types.intp, const(x)
-    return types.float64, ir.Constant(ir.DoubleType(), float(x))
+        return types.intp, const(x), int(x)
+    return types.float64, ir.Constant(ir.DoubleType(), float(x)), None
 
 
 @functools.cache
@@ -192,94 +242,9 @@ def _resolve(context, function, *argument_types):
     return signature, context.get_function(known, signature)
 
 
-def loop(n, step, state=()):
-    """``for k in range(n): state = step(k, state)``, kept as a loop where `n` is traced. Returns the last state."""
-    if isinstance(n, Traced):
-        return _loop_ir(n, step, state)
-    for k in range(n):
-        state = step(k, state)
-    return state
-
-
-def _loop_ir(n, step, state):
-    builder, start = n.builder, n.builder.block
-    test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
-    builder.branch(test)
-    builder.position_at_end(test)
-    first = [n.of(n.type, const(0)), *_all_traced(n, state)]
-    phis = [builder.phi(x.value.type) for x in first]
-    k, *held = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
-    builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
-    builder.position_at_end(body)
-    last = [k + 1, *_all_traced(n, step(k, held))]
-    for phi, x, y in zip(phis, first, last, strict=True):
-        phi.add_incoming(x.value, start)
-        phi.add_incoming(y.value, builder.block)
-    builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
-    builder.position_at_end(done)
-    return held
-
-
-def choose(condition, yes, no):
-    """``yes() if condition else no()``, lists of values of the same kinds, kept as a branch where traced."""
-    if isinstance(condition, Traced):
-        return _choose_ir(condition, yes, no)
-    return yes() if condition else no()
-
-
-def _choose_ir(condition, yes, no):
-    builder, results = condition.builder, []
-    blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
-    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
-    for block, values in zip(blocks, (yes, no), strict=False):
-        builder.position_at_end(block)
-        results.append((_all_traced(condition, values() or ()), builder.block))
-        builder.branch(blocks[2])
-    builder.position_at_end(blocks[2])
-    phis = [builder.phi(x.value.type) for x in results[0][0]]
-    for values, block in results:
-        for phi, x in zip(phis, values, strict=True):
-            phi.add_incoming(x.value, block)
-    return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
-
-
-def smaller(x, most):
-    """``min(x, most)``, `most` a positive constant and x not negative."""
-    (least,) = choose(x // most, lambda: [most], lambda: [x])
-    return least
-
-
-def select(code, cases):
-    """``cases[code]()``, which returns nothing; nothing is done where there is no such case."""
-    if isinstance(code, Traced):
-        builder = code.builder
-        done = builder.append_basic_block("select.done")
-        for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
-            blocks = [builder.append_basic_block(name) for name in ("select.case", "select.next")]
-            builder.cbranch(builder.icmp_signed("==", code.value, const(key)), *blocks)
-            builder.position_at_end(blocks[0])
-            case()
-            builder.branch(done)
-            builder.position_at_end(blocks[1])
-        builder.branch(done)
-        builder.position_at_end(done)
-    elif code in cases:
-        cases[code]()
-
-
-def _all_traced(near, values):
+def all_traced(near, values):
     """The values, plain numbers among them as constants of the code that `near` is in."""
     return [x if isinstance(x, Traced) else near.of(*_constant(x)) for x in values]
-
-
-def _keep_rolled(module):
-    """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
-    compile.
-    """
-    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
-    loop_id.operands = (loop_id, option)  # a loop's metadata names itself first
-    return loop_id
 
 
 # ------------------------------------------------------------------------------------------- LLVM IR: a few shorthands

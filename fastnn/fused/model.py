@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.fused.words import After, address
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS
@@ -33,8 +34,8 @@ SUM_BLOCK = 512
 """Vectors that a product packs, so that they stay in the cache: of so many terms of a sum at a time, or of half."""
 
 # columns of Model.layers
-FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, BIAS_STEP, END, PAIRS = range(8)
-ACTIVATION, BELOW, INPUT, OUTPUT, SLOPES, SLOPES_BELOW, N_COLUMNS = range(8, 15)
+FAN_IN, FAN_OUT, WEIGHT, BIAS, N_BIAS, BIAS_STEP, END, PAIRS, INSIDE = range(9)
+ACTIVATION, BELOW, INPUT, OUTPUT, SLOPES, SLOPES_BELOW, N_COLUMNS = range(9, 16)
 
 SMALL = 256
 """Parameters up to which a layer is small, and has pairs. No bit depends on it."""
@@ -45,8 +46,9 @@ class Model(NamedTuple):
 
     layers: NDArray[np.int64]
     """(n_layers * N_COLUMNS,), a line a layer: widths; places of W and b in the flat vector; 0, 1 or fan_out biases and
-    the step from a neuron's to the next; where its update ends; where its pairs begin, or -1; codes of its activation
-    and of that below; first row of the input and output panels in `Scratch.activations`, and in `Scratch.slopes`."""
+    the step from a neuron's to the next; where its update ends; where its pairs begin, or -1; rows of W that end within
+    it if read in whole vectors; codes of its activation and of that below; first row of the input and output panels in
+    `Scratch.activations`, and in `Scratch.slopes`."""
     pairs: NDArray[np.int64]
     """(any,): for each number of a small layer, where the rows of its product begin in A and D, if these are narrow."""
     n_layers: int
@@ -58,6 +60,7 @@ class Model(NamedTuple):
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
     block: int  # rows of a block
+    alone: int  # 1: a block of one row is no panel, see `rows.py`
 
 
 MATCHED_POISSON = len(LOSSES)
@@ -131,7 +134,7 @@ class Scratch(NamedTuple):
     """(width,): and in Y."""
 
 
-def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
+def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, alone: bool = True) -> Model:
     """The `Model` of a network that computes in `dtype`."""
     table = np.zeros((network.n_layers, N_COLUMNS), np.int64)
     lanes = ALIGNMENT // dtype.itemsize
@@ -141,6 +144,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         line[WEIGHT], line[BIAS] = layer.weight.start, layer.bias.start
         line[BIAS_STEP] = layer.n_bias == layer.fan_out
         line[END] = layer.bias.stop
+        line[INSIDE] = max(0, layer.fan_in - (-(-layer.fan_out // lanes) * lanes - 1) // layer.fan_out)
         line[ACTIVATION] = ACTIVATIONS[layer.activation].code
         line[INPUT], line[OUTPUT] = panel, panel + layer.fan_in + 1
         panel += layer.fan_in + 1
@@ -165,7 +169,19 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),
         block,
+        int(alone),
     )
+
+
+def known_of(model: Model, rule: Rule, scratch: Scratch) -> tuple[Model, Rule, Scratch]:
+    """What `train_steps` may take as known of its arguments, if it is compiled for one network, optimiser and block.
+
+    The tables and sizes, which optimiser it is, and how far the buffers lie from one another; not where they are, nor
+    any number of the optimiser's that changes from training to training.
+    """
+    start = address(scratch.params)
+    distances = (After(address(buffer) - start) for buffer in scratch[1:])
+    return model, rule._replace(alpha=None, beta_1=None, beta_2=None, weight_decay=None), Scratch(None, *distances)
 
 
 def _pairs(layer: Layer, lanes: int) -> NDArray[np.int64]:

@@ -14,7 +14,9 @@ from numba.extending import models, register_model
 
 from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, intrinsic_ir, primitive, splat_ir
 from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
-from fastnn.fused.words import DATA
+from fastnn.fused.words import DATA, After, digest
+
+BYTES = ir.IntType(8).as_pointer()
 
 
 class Place(types.Type):
@@ -42,21 +44,42 @@ class ArrayObject(types.Type):
 @register_model(ArrayObject)
 class ArrayObjectModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, ir.IntType(8).as_pointer())
+        super().__init__(dmm, fe_type, BYTES)
 
 
 class Words(types.Type):
-    """A NamedTuple's arrays and numbers as 8-byte words in memory, the way `words.pack` lays them."""
+    """A NamedTuple's arrays and numbers as 8-byte words in memory, the way `words.pack` lays them.
 
-    def __init__(self, kind, fields):
-        self.kind, self.fields = kind, tuple(fields)
-        super().__init__(name=f"Words({kind.__name__}, {self.fields})")
+    `known`, where it is given, has what kernels for one network may take as known: a field's integer or array, or
+    `After`; None for what they may not.
+    """
+
+    def __init__(self, kind, fields, known=None):
+        self.kind, self.fields, self.known = kind, tuple(fields), known or (None,) * len(fields)
+        super().__init__(name=f"Words({kind.__name__}, {self.fields}, {digest(self.known)})")
 
 
 @register_model(Words)
 class WordsModel(models.PrimitiveModel):
     def __init__(self, dmm, fe_type):
         super().__init__(dmm, fe_type, INT64.as_pointer())
+
+
+class Known(types.NamedTuple):
+    """A NamedTuple in compiled code of which some fields are known: integers, and what arrays hold."""
+
+    def __init__(self, words):
+        self.known = tuple(None if isinstance(value, After) else value for value in words.known)
+        self.digest = digest(self.known)
+        super().__init__(words.fields, words.kind)
+        self.name += self.digest
+
+    @property
+    def key(self):
+        return *super().key, self.digest
+
+
+register_model(Known)(models.TupleModel)
 
 
 def address_ir(context, builder, a, value, i):
@@ -94,12 +117,18 @@ def _(argument):
 
     def codegen(context, builder, sig, args):
         values = []
-        for k, kind in enumerate(words.fields):
-            address = builder.bitcast(builder.gep(args[0], [const(k)]), context.get_value_type(kind).as_pointer())
-            values.append(builder.load(address))
+        for k, (kind, known) in enumerate(zip(words.fields, words.known, strict=True)):
+            llvm_type = context.get_value_type(kind)
+            if isinstance(known, int):
+                values.append(const(known))
+            elif isinstance(known, After):  # told so, LLVM knows that what is written here changes nothing there
+                start = builder.bitcast(values[0], BYTES)
+                values.append(builder.bitcast(builder.gep(start, [const(known.bytes)]), llvm_type))
+            else:
+                values.append(builder.load(builder.bitcast(builder.gep(args[0], [const(k)]), llvm_type.as_pointer())))
         return context.make_tuple(builder, sig.return_type, values)
 
-    return types.NamedTuple(words.fields, words.kind)(words), codegen
+    return Known(words)(words), codegen
 
 
 def _place_of_array(context, builder, sig, args):
@@ -255,10 +284,10 @@ def prefetch(a, i):
 @compiled(prefetch)
 def _(a, i):
     def codegen(context, builder, sig, args):
-        pointer, one, most = ir.IntType(8).as_pointer(), INT32(1), INT32(3)
-        kind = ir.FunctionType(ir.VoidType(), [pointer, INT32, INT32, INT32])
+        one, most = INT32(1), INT32(3)
+        kind = ir.FunctionType(ir.VoidType(), [BYTES, INT32, INT32, INT32])
         instruction = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        address = builder.bitcast(address_ir(context, builder, a, *args), pointer)
+        address = builder.bitcast(address_ir(context, builder, a, *args), BYTES)
         builder.call(instruction, [address, INT32(0), most, one])  # for reading; to the nearest cache; data, not code
 
     return types.void(a, types.intp), codegen

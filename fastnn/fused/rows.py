@@ -7,11 +7,12 @@ same chain of operations. What lies beyond a layer's last feature, up to the end
 
 from __future__ import annotations
 
+from fastnn.fused.control import choose, loop
 from fastnn.fused.elementary import exp
 from fastnn.fused.jit import inlined
 from fastnn.fused.layers import activate, activation_delta, copy
-from fastnn.fused.lowering import choose, loop, outlined, traced
-from fastnn.fused.places import at, get, lanes, lanes_of, load, splat, store, zero
+from fastnn.fused.lowering import outlined, traced
+from fastnn.fused.places import at, get, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import turned
 from fastnn.fused.simd import first, fma, like, maximum
 from fastnn.fused.tiles import sweep
@@ -128,16 +129,9 @@ def _d_softmax_of_row(d, a, n):
     loop((n + (L - 1)) // L, subtract)
 
 
-@inlined
-def outer_product(G, a, d, fan_in, fan_out):
-    """``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row."""
-    L = lanes(G)
-    reaching_beyond = (padded(fan_out, L) - 1) // fan_out  # rows whose last vector ends behind G
-    _outer_product(G, a, d, max(0, fan_in - reaching_beyond), fan_in, fan_out)
-
-
 @traced
-def _outer_product(G, a, d, inside, fan_in, fan_out):
+def outer_product(G, a, d, inside, fan_in, fan_out):
+    """``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row. The last vectors of `inside` rows end within G."""
     L, nothing = lanes_of(G), zero(G)
     whole = fan_out // L
 

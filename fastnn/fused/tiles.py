@@ -8,10 +8,11 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 
 from __future__ import annotations
 
-from fastnn.fused.jit import cpu_has, inlined
-from fastnn.fused.lowering import choose, loop, outlined, smaller, traced
+from fastnn.fused.control import choose, every, loop, smaller
+from fastnn.fused.jit import cpu_has
+from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import SUM_BLOCK
-from fastnn.fused.places import at, lanes, lanes_of, load, splat, store, zero
+from fastnn.fused.places import at, lanes_of, load, splat, store, zero
 from fastnn.fused.shuffles import store_totals, turned
 from fastnn.fused.simd import fma
 
@@ -235,7 +236,7 @@ def turn(T, D, n, width):
     loop(n // lanes, rows)
 
 
-@inlined
+@traced
 def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     """``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width), all row-major.
 
@@ -243,8 +244,10 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     is the product A T, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then by
     `total`. Which one depends on the shape alone.
     """
-    if fan_in >= TURN_FROM and fan_out % lanes(G) == 0:
+
+    def turned_product():
         turn(T, D, fan_out, width)
         _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
-    else:
-        _inner_product(G, A, D, fan_in, fan_out, width)
+
+    whole = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
+    choose(every(fan_in >= TURN_FROM, whole), turned_product, lambda: _inner_product(G, A, D, fan_in, fan_out, width))

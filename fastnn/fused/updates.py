@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from fastnn.fused.control import choose, loop, select
 from fastnn.fused.jit import inlined
-from fastnn.fused.lowering import choose, loop, outlined, select, traced
+from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
 from fastnn.fused.places import get, lanes_of, load, put, splat, store, zero

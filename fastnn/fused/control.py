@@ -1,0 +1,126 @@
+"""Loops and branches of the compiled code: in Python they are run, while tracing they become loops and branches.
+
+Where a traced value that they go by is known, only the branch taken is traced, and a short loop is unrolled.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+
+from fastnn.fused.lowering import Traced, all_traced, const
+
+UNROLLED = 8  # rounds up to which a loop is unrolled, if it is known how many there are
+
+
+def _is_open(x):
+    """Whether only the compiled code will know what x is."""
+    return isinstance(x, Traced) and x.known is None
+
+
+def _known(x):
+    return x.known if isinstance(x, Traced) else x
+
+
+def at_most(x, most):
+    """Whether x is known, and not larger: a Python bool."""
+    return not _is_open(x) and _known(x) <= most
+
+
+def loop(n, step, state=()):
+    """``for k in range(n): state = step(k, state)``, kept as a loop where `n` is traced. Returns the last state."""
+    if isinstance(n, Traced) and (n.known is None or n.known > UNROLLED):
+        return _loop_ir(n, step, state)
+    for k in range(_known(n)):
+        state = step(k, state)
+    return state
+
+
+def _loop_ir(n, step, state):
+    builder, start = n.builder, n.builder.block
+    test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
+    builder.branch(test)
+    builder.position_at_end(test)
+    first = [n.of(n.type, const(0)), *all_traced(n, state)]
+    phis = [builder.phi(x.value.type) for x in first]
+    k, *held = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
+    builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
+    builder.position_at_end(body)
+    last = [k + 1, *all_traced(n, step(k, held))]
+    for phi, x, y in zip(phis, first, last, strict=True):
+        phi.add_incoming(x.value, start)
+        phi.add_incoming(y.value, builder.block)
+    builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
+    builder.position_at_end(done)
+    return held
+
+
+def choose(condition, yes, no):
+    """``yes() if condition else no()``, lists of values of the same kinds, kept as a branch where traced."""
+    if _is_open(condition):
+        return _choose_ir(condition, yes, no)
+    return yes() if _known(condition) else no()
+
+
+def when(condition, action):
+    """``if condition: action()``, an action that returns nothing."""
+    choose(condition, action, lambda: None)
+
+
+def every(*conditions):
+    """1 where no condition is 0, else 0."""
+    if any(not _is_open(c) and not _known(c) for c in conditions):
+        return 0
+    result = 1
+    for condition in filter(_is_open, conditions):
+        (result,) = choose(condition, lambda result=result: [result], lambda: [0])
+    return result
+
+
+def _choose_ir(condition, yes, no):
+    builder, results = condition.builder, []
+    blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
+    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
+    for block, values in zip(blocks, (yes, no), strict=False):
+        builder.position_at_end(block)
+        results.append((all_traced(condition, values() or ()), builder.block))
+        builder.branch(blocks[2])
+    builder.position_at_end(blocks[2])
+    phis = [builder.phi(x.value.type) for x in results[0][0]]
+    for values, block in results:
+        for phi, x in zip(phis, values, strict=True):
+            phi.add_incoming(x.value, block)
+    return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+
+
+def smaller(x, most):
+    """``min(x, most)``, `most` a positive constant and x not negative."""
+    (least,) = choose(x // most, lambda: [most], lambda: [x])
+    return least
+
+
+def select(code, cases):
+    """``cases[code]()``, which returns nothing; nothing is done where there is no such case."""
+    if _is_open(code):
+        builder = code.builder
+        done = builder.append_basic_block("select.done")
+        for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
+            blocks = [builder.append_basic_block(name) for name in ("select.case", "select.next")]
+            builder.cbranch(builder.icmp_signed("==", code.value, const(key)), *blocks)
+            builder.position_at_end(blocks[0])
+            case()
+            builder.branch(done)
+            builder.position_at_end(blocks[1])
+        builder.branch(done)
+        builder.position_at_end(done)
+    elif _known(code) in cases:
+        cases[_known(code)]()
+
+
+def _keep_rolled(module):
+    """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
+    compile.
+    """
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
+    loop_id.operands = (loop_id, option)  # a loop's metadata names itself first
+    return loop_id

@@ -1,0 +1,204 @@
+"""A block's way through the network: forward from layer to layer, its loss, and back with gradients and updates.
+
+Traced as a whole, so that a kernel compiled for one network knows what stands in the tables of `Model` and `Rule`.
+"""
+
+from __future__ import annotations
+
+from fastnn.fused.control import at_most, choose, every, loop, when
+from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
+from fastnn.fused.layers import activation_delta, bias_gradient
+from fastnn.fused.losses import output_loss, row_loss
+from fastnn.fused.lowering import traced
+from fastnn.fused.model import (
+    ACTIVATION,
+    BIAS,
+    END,
+    FAN_IN,
+    FAN_OUT,
+    INPUT,
+    INSIDE,
+    N_BIAS,
+    N_COLUMNS,
+    OUTPUT,
+    PAIRS,
+    SLOPES,
+    WEIGHT,
+)
+from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
+from fastnn.fused.places import at, get, lanes_of
+from fastnn.fused.rows import outer_product, row_activation_delta, row_bias_gradient
+from fastnn.fused.tiles import weight_gradient
+from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, update
+
+
+def block_width(model, width, lanes):
+    """`width`, and a known one where each block is one vector."""
+    return lanes if at_most(model.block, lanes) else width
+
+
+def is_alone(model, n):
+    """Whether a block of n rows has its numbers side by side, as in `rows.py`."""
+    return every(model.alone, n <= 1)
+
+
+def layer_line(model, l):
+    """The line of layer `l` in the table of the layers."""
+    return at(model.layers, l * N_COLUMNS)
+
+
+@traced
+def add_rows_of_ones(scratch, model, width):
+    """Behind the inputs of each layer, a row of ones: what the gradients of biases are summed with, if width is L."""
+
+    def of_layer(l, _):
+        layer = layer_line(model, l)
+        add_row_of_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
+        return ()
+
+    loop(model.n_layers, of_layer)
+
+
+@traced
+def forward(scratch, model, params, tail, width, n):
+    """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
+
+    `tail` takes the place of `params` where whole vectors of these may end beyond them. A block of one row has its
+    activations side by side.
+    """
+    width, alone = block_width(model, width, lanes_of(params)), is_alone(model, n)
+
+    def of_layer(l, _):
+        layer = layer_line(model, l)
+        (numbers,) = choose(model.tail > l, lambda: [params], lambda: [tail])
+        operands = layer, scratch.activations, scratch.slopes, numbers, scratch.weight, scratch.zeros
+        choose(
+            alone,
+            lambda: row_forward_layer(*operands),
+            lambda: forward_layer(*operands, scratch.packed, width),
+        )
+        return ()
+
+    loop(model.n_layers, of_layer)
+
+
+@traced
+def output_delta(scratch, model, width, n):
+    """The loss of the block, lane by lane, to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
+    layer = layer_line(model, model.n_layers - 1)
+    width = block_width(model, width, lanes_of(scratch.delta))
+    A, slopes = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.slopes, get(layer, SLOPES) * width)
+    D, n_outputs, code = scratch.delta, model.n_outputs, get(layer, ACTIVATION)
+    loss = model.loss, scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n_outputs
+
+    def of_panel():
+        output_loss(*loss, width)
+        when(model.matched < 1, lambda: activation_delta(D, A, slopes, n_outputs, width, code))
+
+    def of_row():
+        row_loss(*loss, scratch.delta_below)
+        when(model.matched < 1, lambda: row_activation_delta(D, A, slopes, n_outputs, code))
+
+    choose(is_alone(model, n), of_row, of_panel)
+
+
+@traced
+def backward(scratch, model, rule, vectors, width, n, first_block, updating, bare):
+    """From the output to the input: each layer's gradient, its update after the last block, and delta below it.
+
+    The gradient of the first block is written to `scratch.gradient`, that of another one added. With ``sequential``
+    the layer is updated before delta is carried below it, otherwise after: delta takes the weights as they are.
+    """
+    (gradient,) = choose(first_block, lambda: [scratch.gradient], lambda: [scratch.block_gradient])
+    L, only_block, alone = lanes_of(vectors), every(updating, first_block), is_alone(model, n)
+    width = block_width(model, width, L)
+
+    def of_layer(k, deltas):
+        (delta, below), layer = deltas, layer_line(model, model.n_layers - 1 - k)
+        A, fan_out = at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_OUT)
+        # Where it can, the update makes the gradient of the weights on its way.
+        small = every(only_block, alone < 1, width <= L, get(layer, PAIRS) >= 0)
+        whole = every(only_block, alone, fan_out // L * L >= fan_out)
+        when(every(small, get(layer, N_BIAS) < fan_out), lambda: add_sum_of_rows(delta, fan_out))
+        when(small < 1, lambda: _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole))
+        low, end = get(layer, WEIGHT), get(layer, BIAS) + get(layer, N_BIAS)
+        when(first_block < 1, lambda: add(scratch.gradient, gradient, low, end))
+
+        def renew():
+            _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare)
+
+        def carry():
+            operands = layer, vectors, scratch.activations, scratch.slopes, delta, below
+            choose(
+                alone,
+                lambda: row_backward_layer(*operands),
+                lambda: backward_layer(*operands, scratch.zeros, scratch.packed, width),
+            )
+
+        when(every(updating, rule.sequential), renew)
+        when(model.n_layers - 1 > k, carry)
+        when(every(updating, rule.sequential < 1), renew)
+        return [below, delta]
+
+    loop(model.n_layers, of_layer, [scratch.delta, scratch.delta_below])
+
+
+def _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole):
+    """A layer's gradient to `gradient`; of its biases alone if `whole`, then the update of one row makes the rest."""
+    fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
+    b, dW, db = (at(x, get(layer, c)) for x, c in ((vectors, BIAS), (gradient, WEIGHT), (gradient, BIAS)))
+
+    def of_panel():
+        weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
+        bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
+
+    def of_row():
+        row_bias_gradient(db, delta, b, fan_out, n_bias, model.times_bias)
+        when(whole < 1, lambda: outer_product(dW, A, delta, get(layer, INSIDE), fan_in, fan_out))
+
+    choose(alone, of_row, of_panel)
+
+
+def _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare):
+    """A layer's update, by its gradient in `scratch.gradient` or by one that is made of A and delta on the way."""
+    low, middle, end = get(layer, WEIGHT), get(layer, BIAS), get(layer, END)
+    told, rest = (rule.code, vectors, rule.stride), (scratch.rates, scratch.check)
+
+    def of_pairs():
+        pairs, high = at(model.pairs, get(layer, PAIRS)), middle + get(layer, N_BIAS)
+        narrow_update(*told, A, delta, pairs, model.times_bias, *rest, low, middle, high)
+
+    def of_row():
+        row_update(*told, A, delta, *rest, low, get(layer, FAN_IN), get(layer, FAN_OUT), bare)
+        return [middle]
+
+    def of_gradient():
+        (start,) = choose(whole, of_row, lambda: [low])
+        update(*told, scratch.gradient, *rest, start, middle, end)
+
+    choose(small, of_pairs, of_gradient)
+
+
+@traced
+def square_weights(scratch, model, params):
+    """The squares of all weights, added to the vector `scratch.squares` lane by lane."""
+
+    def of_layer(l, _):
+        layer = layer_line(model, l)
+        add_squares(scratch.squares, params, get(layer, WEIGHT), get(layer, BIAS))
+        return ()
+
+    loop(model.n_layers, of_layer)
+
+
+@traced
+def finish_gradients(scratch, model, params):
+    """Of each layer, `finish_gradient`."""
+
+    def of_layer(l, _):
+        layer = layer_line(model, l)
+        low, middle = get(layer, WEIGHT), get(layer, BIAS)
+        finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + get(layer, N_BIAS))
+        return ()
+
+    loop(model.n_layers, of_layer)
