@@ -59,6 +59,8 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         add(tables.training(found))
         add(tables.TRAINING_NOTES)
         picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
+    if found.get("own kernels"):
+        add(tables.own(found))
     if "prediction" in found:
         add(tables.other(found))
     if found.get("crossover"):

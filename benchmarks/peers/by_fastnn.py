@@ -1,5 +1,6 @@
 """fastnn itself, on one thread."""
 
+import os
 import time
 
 import numpy as np
@@ -18,6 +19,8 @@ class Trainer:
     def __init__(self, problem: Problem) -> None:
         self.data = (problem.network, problem.X, problem.Y)
         self.options = {"optimizer": problem.optimizer, "batch_size": problem.batch}
+        if os.environ.get("PEER_SPECIALIZE"):
+            self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = problem.params
 
     def train(self, epochs: int) -> np.ndarray:

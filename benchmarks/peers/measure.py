@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from benchmarks.peers import hardware, processes
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
 from fastnn import machine, workloads
 
-US = "fastnn"
+US, OWN = "fastnn", "fastnn, own kernel"
 LOOP, SKLEARN, TORCH_1, TORCH, JAX, FANN, C = (
     "NumPy loop",
     "scikit-learn",
@@ -32,6 +33,8 @@ PEERS = {
     C: "by_c",
 }
 ONE_CORE = {"JAX, 1 core": "by_jax", "PyTorch, 1 core": "by_torch"}
+OWN_PROBLEMS = ("seed", "online")  # whose batches fit a vector
+OWN_PEERS = (US, LOOP, JAX, C)
 PREDICTORS = (US, SKLEARN, TORCH_1, TORCH, JAX)
 LEARNERS = PREDICTORS
 AVX2_PROBLEMS = ("digits", "tab", "mnist")
@@ -118,6 +121,16 @@ class Measurement:
             self.found["training"][name] = self.problem(name, lanes + extra)
             for lane in extra:
                 lane.close()
+
+    def own_kernels(self) -> None:
+        """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
+        with tempfile.TemporaryDirectory() as cache:
+            own = self.start(OWN, "by_fastnn", extra={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
+            lanes = [own, *(self.lanes[title] for title in OWN_PEERS if title in self.lanes)]
+            names = [name for name in OWN_PROBLEMS if name in self.plan.problems]
+            self.found["own kernels"] = {name: self.problem(name, [lane for lane in lanes if lane]) for name in names}
+            if own:
+                own.close()
 
     def problem(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
@@ -225,4 +238,4 @@ class Measurement:
             self.say(f"crossover: {width} wide")
 
 
-SECTIONS = ("training", "prediction", "accuracy", "processes", "hardware", "crossover")
+SECTIONS = ("training", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover")

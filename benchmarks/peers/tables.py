@@ -6,8 +6,8 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.peers.aims import aims, digits, rate, ratio
-from benchmarks.peers.measure import PEERS, US
+from benchmarks.peers.aims import COUNTED, aims, digits, own_kernels, rate, ratio
+from benchmarks.peers.measure import OWN, OWN_PEERS, PEERS, US
 from fastnn import workloads
 
 
@@ -47,6 +47,28 @@ TRAINING_NOTES = (
     "How many times as fast fastnn is: the median of the rounds' ratios and, in brackets, their quartiles. All start "
     "from the same weights, see the same rows in the same order, and are compared with the reference before they are "
     "timed; * has its own rules on the same sizes, and only has to learn."
+)
+
+
+def own(found: dict) -> str:
+    """Kernels of their own beside the generic one and the peers."""
+    lines = [_row(["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"])]
+    lines.append(_rule(len(OWN_PEERS) + 4))
+    for name, lanes in found["own kernels"].items():
+        if OWN not in lanes or US not in lanes:
+            continue
+        ours, generic, compiled = own_kernels(found)[name][US], lanes[US]["seconds"], lanes[OWN]["first_call"]
+        theirs = [ratio(lanes[t]["seconds"], ours) if t in lanes else "" for t in OWN_PEERS]
+        saved = median(generic) - median(lanes[OWN]["seconds"])
+        repaid = f"after {_round(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
+        lines.append(_row([describe(name), _round(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
+    return "\n".join([*lines, "", OWN_NOTES])
+
+
+OWN_NOTES = (
+    'With `get_backend("numba", specialize=True)` a small network, in batches that fit one vector, trains by a kernel '
+    "compiled for it, with the same bits. It was compiled with nothing in the cache and Numba not yet imported. That "
+    f"time is counted in all figures but the last, spread over {COUNTED // 10**6} million iterations."
 )
 
 
