@@ -62,7 +62,8 @@ class NumbaBackend:
         vector = ALIGNMENT // data.X.itemsize
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
         if special:  # one kernel for all batches that fit a vector, and one for those of a single row
-            bench = self._workbench(network, data.X.dtype, vector, vector, alone=rows <= 1)
+            block = vector if rows > 1 else 1
+            bench = self._workbench(network, data.X.dtype, block, block, alone=rows <= 1)
         else:
             bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         hyper = _hyper_parameters(optimizer)

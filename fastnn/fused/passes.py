@@ -39,7 +39,7 @@ def block_width(model, width, lanes):
 
 def is_alone(model, n):
     """Whether a block of n rows has its numbers side by side, as in `rows.py`."""
-    return every(model.alone, n <= 1)
+    return every(model.alone, at_most(model.block, 1) or n <= 1)
 
 
 def layer_line(model, l):
