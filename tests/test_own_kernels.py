@@ -89,6 +89,38 @@ def test_two_networks_do_not_share_a_kernel():
     assert len(own_kernels() - before) == 2
 
 
+def test_more_layers_than_are_unrolled():
+    """Of which one is not known while it is traced, and nor are its sizes."""
+    network = fastnn.Network((3, *[4] * 9, 2), "tanh")
+    X, Y = np.random.RandomState(0).rand(7, 3), np.random.RandomState(1).rand(7, 2)
+    options = {"optimizer": fastnn.Adam(0.01), "epochs": 5, "batch_size": 4, "seed": 0}
+    own, generic = (fastnn.train(network, X, Y, backend=b, **options).params for b in (OWN, "numba"))
+    assert own.tobytes() == generic.tobytes()
+
+
+@pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
+def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
+    """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
+    zones, make_scratch = [], numba_backend.make_scratch
+
+    def between_zones(buffer):
+        zone, size = 4096, buffer.nbytes
+        memory = np.full(size + 2 * zone + 64, 0xA5, np.uint8)
+        first = zone + -(memory.ctypes.data + zone) % 64
+        inside = memory[first : first + size].view(buffer.dtype)
+        inside[...] = buffer
+        zones.extend((memory[:first], memory[first + size :]))
+        return inside
+
+    monkeypatch.setattr(
+        numba_backend, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(between_zones, s))
+    )
+    backend = fastnn.get_backend("numba", specialize=True)
+    assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=backend)) == same_bits.expected()[name]
+    assert len(zones) > 30
+    assert all((zone == 0xA5).all() for zone in zones)
+
+
 @pytest.mark.skipif(entries.IN_PYTHON, reason="plain Python has no cache")
 def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     """The next process finds the kernel of this network, and does not take it for another one's."""
