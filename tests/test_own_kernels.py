@@ -57,6 +57,14 @@ def test_bits_are_those_of_every_machine(name):
     assert in_parts == found
 
 
+@pytest.mark.nojit
+@pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
+def test_the_first_steps(name):
+    """In Python too, where what is known makes no kernel but a workbench of its own."""
+    few = same_bits.hashes_of(*same_bits.train(RUNS[name], same_bits.FEW, backend=OWN))
+    assert few == same_bits.expected(few=True)[name]
+
+
 @pytest.mark.parametrize("name", ["iris float64", "Adam float64", "deep float32"])
 def test_larger_batches_train_as_without_it(name):
     before = own_kernels()

@@ -89,28 +89,31 @@ def outlined(function):
     """`traced`, but optimised once for all calls within a kernel, which is what takes the time of a compilation."""
 
     def body(*args):
-        if not isinstance(args[0], Traced):
-            return function(*args)
-        special = any(isinstance(x, Traced) and x.known is not None for x in args)
-        args = all_traced(args[0], args)
-        known = [x.known if special else None for x in args]
-        builder, kinds = args[0].builder, [x.value.type for x in args]
-        name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in args)})"
-        name += digest(known)  # one function for each of the values
-        code = builder.module.globals.get(name)
-        if code is None:
-            code = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
-            code.linkage = "internal"
-            for attribute in OUTLINED_ARE:
-                code.attributes.add(attribute)
-            inside = ir.IRBuilder(code.append_basic_block("entry"))
-            parameters = zip(args, code.args, known, strict=True)
-            function(*(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
-            inside.ret_void()
-        builder.call(code, [x.value for x in args])
-        return None
+        if isinstance(args[0], Traced):
+            return _outlined_ir(function, args)
+        return function(*args)
 
     return traced(functools.wraps(function)(body))
+
+
+def _outlined_ir(function, args):
+    """Call the function that `function` was traced to for arguments of these types, and of what is known of them."""
+    special = any(isinstance(x, Traced) and x.known is not None for x in args)
+    args = all_traced(args[0], args)
+    known = [x.known if special else None for x in args]
+    builder, kinds = args[0].builder, [x.value.type for x in args]
+    name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in args)}){digest(known)}"
+    code = builder.module.globals.get(name)
+    if code is None:
+        code = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+        code.linkage = "internal"
+        for attribute in OUTLINED_ARE:
+            code.attributes.add(attribute)
+        inside = ir.IRBuilder(code.append_basic_block("entry"))
+        parameters = zip(args, code.args, known, strict=True)
+        function(*(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
+        inside.ret_void()
+    builder.call(code, [x.value for x in args])
 
 
 def _trace(function, returns):
