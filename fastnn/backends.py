@@ -106,16 +106,16 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         if options:
             raise TypeError(f"options go with the name of a back end, not with one: {', '.join(options)}")
         return _checked(backend)
-    if backend not in _made or options:
-        check_choice("backend", backend, _factories)
+    if options:
+        factory = _factories[check_choice("backend", backend, _factories)]
         try:
-            inspect.signature(_factories[backend]).bind(**options)
+            inspect.signature(factory).bind(**options)
         except TypeError as problem:
             raise TypeError(f"back end {backend!r} does not take these options: {problem}") from None
-        made = _checked(_factories[backend](**options))
-        if options:
-            return made
-        _made[backend] = made
+        return _checked(factory(**options))
+    if backend not in _made:
+        check_choice("backend", backend, _factories)
+        _made[backend] = _checked(_factories[backend]())
     return _made[backend]
 
 

@@ -63,7 +63,7 @@ class NumbaBackend:
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
         if special:  # one kernel for all batches that fit a vector, and one for those of a single row
             block = vector if rows > 1 else 1
-            bench = self._workbench(network, data.X.dtype, block, block, alone=rows <= 1)
+            bench = self._workbench(network, data.X.dtype, block, block)
         else:
             bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         hyper = _hyper_parameters(optimizer)
@@ -85,15 +85,15 @@ class NumbaBackend:
         state.t += good if good == n_steps else good + 1
         return good
 
-    def _workbench(self, network, dtype, rows, block, alone=True):
+    def _workbench(self, network, dtype, rows, block):
         """What a kernel needs for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
 
         Many calls for one network, one row each perhaps, make it once. What is larger than `KEEP` bytes is not kept.
         """
-        kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block, alone)
+        kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
         if kept.key == key:
             return kept.bench
-        bench = _Workbench(network, dtype, rows, block, alone)
+        bench = _Workbench(network, dtype, rows, block)
         if bench.nbytes <= KEEP:
             kept.key, kept.bench = key, bench
         return bench
@@ -113,8 +113,8 @@ class _Kept(threading.local):
 class _Workbench:
     """A network's model and the scratch, as kernels take them."""
 
-    def __init__(self, network, dtype, rows, block, alone):
-        self.table = describe(network, dtype, block, alone)
+    def __init__(self, network, dtype, rows, block):
+        self.table = describe(network, dtype, block)
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)

@@ -11,7 +11,7 @@ from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.places import at, gather, get, lanes_of, load, prefetch, put, store, zero
 from fastnn.fused.shuffles import store_totals, turned
 from fastnn.fused.simd import fma, like, maximum, where_gt
-from fastnn.fused.tiles import sweep
+from fastnn.fused.tiles import sweep, turn
 from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
@@ -87,18 +87,8 @@ def gather_panel(panel, source, places, weight, n_features, width):
 
 @traced
 def scatter_panel(out, panel, n, n_features, width):
-    """``out[b * n_features + f] = panel[f, b]``, b < n: the other way, in the same blocks where they are whole."""
+    """``out[b * n_features + f] = panel[f, b]``, b < n: the other way, block by block as far as blocks are whole."""
     L = lanes_of(panel)
-    whole_rows, whole_features = n // L * L, n_features // L * L
-
-    def rows(v, _):
-        def block(k, _):
-            b, f = v * L, k * L
-            for j, x in enumerate(turned([load(panel, (f + j) * width + b) for j in range(L)])):
-                store(out, (b + j) * n_features + f, x)
-            return ()
-
-        return loop(n_features // L, block)
 
     def numbers(first_b, first_f):
         def feature(k, _):
@@ -113,9 +103,9 @@ def scatter_panel(out, panel, n, n_features, width):
 
         loop(n_features - first_f, feature)
 
-    loop(n // L, rows)
-    numbers(0, whole_features)
-    numbers(whole_rows, 0)
+    turn(out, panel, n_features, width, n)
+    numbers(0, n_features // L * L)
+    numbers(n // L * L, 0)
 
 
 # ------------------------------------------------------------------------------------------------------- activations

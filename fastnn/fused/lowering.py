@@ -140,11 +140,9 @@ def _given(context, builder, kind, value):
     """An argument as the traced function sees it: a NamedTuple as one, of traced values."""
     if not isinstance(kind, types.NamedTuple):
         return Traced(context, builder, kind, value)
-    known = getattr(kind, "known", (None,) * len(kind))
     parts = (builder.extract_value(value, i) for i in range(len(kind)))
-    return kind.instance_class(
-        *(Traced(context, builder, *part) for part in zip(kind.types, parts, known, strict=True))
-    )
+    fields = zip(kind.types, parts, kind.known, strict=True)
+    return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
 
 
 class Traced:

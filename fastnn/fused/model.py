@@ -60,7 +60,7 @@ class Model(NamedTuple):
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
     block: int  # rows of a block
-    alone: int  # 1: a block of one row is no panel, see `rows.py`
+    alone: int  # 1: a block of one row is no panel, see `rows.py`; 0 where every block is a panel of one vector
 
 
 MATCHED_POISSON = len(LOSSES)
@@ -134,7 +134,7 @@ class Scratch(NamedTuple):
     """(width,): and in Y."""
 
 
-def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, alone: bool = True) -> Model:
+def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
     """The `Model` of a network that computes in `dtype`."""
     table = np.zeros((network.n_layers, N_COLUMNS), np.int64)
     lanes = ALIGNMENT // dtype.itemsize
@@ -169,7 +169,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, alone: b
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),
         block,
-        int(alone),
+        int(block == 1 or block > lanes),
     )
 
 

@@ -47,16 +47,22 @@ def layer_line(model, l):
     return at(model.layers, l * N_COLUMNS)
 
 
+def _each_layer(model, action):
+    def of_layer(l, _):
+        action(layer_line(model, l))
+        return ()
+
+    loop(model.n_layers, of_layer)
+
+
 @traced
 def add_rows_of_ones(scratch, model, width):
     """Behind the inputs of each layer, a row of ones: what the gradients of biases are summed with, if width is L."""
 
-    def of_layer(l, _):
-        layer = layer_line(model, l)
+    def of_layer(layer):
         add_row_of_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
-        return ()
 
-    loop(model.n_layers, of_layer)
+    _each_layer(model, of_layer)
 
 
 @traced
@@ -183,22 +189,18 @@ def _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, 
 def square_weights(scratch, model, params):
     """The squares of all weights, added to the vector `scratch.squares` lane by lane."""
 
-    def of_layer(l, _):
-        layer = layer_line(model, l)
+    def of_layer(layer):
         add_squares(scratch.squares, params, get(layer, WEIGHT), get(layer, BIAS))
-        return ()
 
-    loop(model.n_layers, of_layer)
+    _each_layer(model, of_layer)
 
 
 @traced
 def finish_gradients(scratch, model, params):
     """Of each layer, `finish_gradient`."""
 
-    def of_layer(l, _):
-        layer = layer_line(model, l)
+    def of_layer(layer):
         low, middle = get(layer, WEIGHT), get(layer, BIAS)
         finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + get(layer, N_BIAS))
-        return ()
 
-    loop(model.n_layers, of_layer)
+    _each_layer(model, of_layer)

@@ -220,20 +220,20 @@ def _inner_product(G, A, D, fan_in, fan_out, width):
 
 
 @traced
-def turn(T, D, n, width):
-    """``T[b, o] = D[o, b]``: D (n, width) to T (width, n), n a multiple of the vector."""
+def turn(T, D, n, width, rows):
+    """``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), as far as blocks of a vector each way are whole."""
     lanes = lanes_of(D)
 
-    def rows(i, _):
-        def columns(k, _):
+    def strip(i, _):
+        def block(k, _):
             o, b = i * lanes, k * lanes
             for j, x in enumerate(turned([load(D, (o + j) * width + b) for j in range(lanes)])):
                 store(T, (b + j) * n + o, x)
             return ()
 
-        return loop(width // lanes, columns)
+        return loop(rows // lanes, block)
 
-    loop(n // lanes, rows)
+    loop(n // lanes, strip)
 
 
 @traced
@@ -246,7 +246,7 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     """
 
     def turned_product():
-        turn(T, D, fan_out, width)
+        turn(T, D, fan_out, width, width)
         _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
 
     whole = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
