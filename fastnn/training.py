@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, get_backend
 from fastnn.checks import check_flag, check_integer, check_number
@@ -28,7 +29,7 @@ from fastnn.run import Problem, Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import TrainingState
 from fastnn.stopping import Stop, StopReason
-from fastnn.validation import check_data, check_memory
+from fastnn.validation import check_data, check_dtype, check_memory
 
 __all__ = [
     "Callback",
@@ -60,6 +61,7 @@ def train(
     stop: Stop | None = None,
     callbacks: Iterable[Callback] = (),
     backend: str | Backend = "numba",
+    dtype: DTypeLike | None = None,
     assume_finite: bool = False,
     progress: bool = False,
 ) -> TrainingResult:
@@ -73,8 +75,8 @@ def train(
     ----------
     network : Network
     X : array-like (n, n_inputs)
-        float32 is trained in float32, everything else in float64. Copied only where its dtype, byte order or memory
-        layout asks for it.
+        float32 is trained in float32, everything else in float64, unless `dtype` says otherwise. Copied only where its
+        dtype, byte order or memory layout asks for it.
     Y : array-like (n, n_outputs)
         Also (n,) for one output, and integer labels (n,) for the loss cross_entropy.
     sample_weight : array-like (n,), optional
@@ -106,6 +108,9 @@ def train(
         Each is called with a `Progress` after each epoch, and stops the training by returning True; with an attribute
         ``per_chunk = True`` it only observes, after each chunk.
     backend : {"numba", "numpy"}, name or Backend
+    dtype : {"float32", "float64"}, optional
+        What to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted straight to it, with
+        no array of a third dtype in between: 100 MB of uint8, in memory or in a memory map, take 400 MB in float32.
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity.
     progress : bool
@@ -139,7 +144,7 @@ def train(
     if resume is not None and (seed is not None or params is not None):
         raise ValueError("resume brings its own generator and parameters: give it without seed and params")
 
-    data = check_data(network, X, Y, sample_weight, assume_finite)
+    data = check_data(network, X, Y, sample_weight, assume_finite, check_dtype(dtype))
     rows = min(len(data.X), batch_size or len(data.X))
     n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
     check_memory(network, n_vectors, rows, data.X.dtype, backend, optimizer.sequential)

@@ -6,6 +6,7 @@ order, layout (C order) or alignment asks for it; the caller's arrays are never 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -37,8 +38,26 @@ def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assum
     return _check_matrix("X", X, network.sizes[0], "inputs", dtype, assume_finite)
 
 
-def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assume_finite: bool = False) -> Data:
-    """Inputs, targets and weights in the dtype of X.
+def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
+    """The dtype float32 or float64 from what NumPy takes for it; None stays None."""
+    if dtype is None:
+        return None
+    if isinstance(dtype, (str, type, np.dtype)):
+        with contextlib.suppress(TypeError):  # NumPy knows no such dtype
+            if (found := np.dtype(dtype)) in _NATIVE:
+                return found
+    raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r:.100}")
+
+
+def check_data(
+    network: Network,
+    X: Any,
+    Y: Any,
+    sample_weight: Any = None,
+    assume_finite: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Data:
+    """Inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else float64.
 
     Parameters
     ----------
@@ -55,7 +74,7 @@ def check_data(network: Network, X: Any, Y: Any, sample_weight: Any = None, assu
         For shapes that do not fit (both numbers are named), values that are not finite (the first index is named),
         targets that the loss cannot take, weights that are negative, too small or all 0, object or complex arrays.
     """
-    X = check_inputs(network, X, None, assume_finite)
+    X = check_inputs(network, X, dtype, assume_finite)
     n = len(X)
     Y = _check_targets(network, Y, n, X.dtype, assume_finite)
     if sample_weight is None:

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -128,6 +129,10 @@ TRAIN = {
         "loss 'poisson' takes numbers that are not negative; Y[3, 1] is -1",
     ),
     # options
+    "a dtype that is not computed in": ({"dtype": "float16"}, ValueError, "'float32' or 'float64', not 'float16'"),
+    "a dtype that there is not": ({"dtype": "single precision"}, ValueError, "dtype must be 'float32' or 'float64'"),
+    "something else for a dtype": ({"dtype": X}, ValueError, "dtype must be 'float32' or 'float64', not array("),
+    "too large for the dtype": ({"dtype": "float32", "X": with_value(X, (2, 1), -1e39)}, ValueError, "X[2, 1] is -inf"),
     "no batch": ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
     "a negative batch": ({"batch_size": -3}, ValueError, "batch_size must be at least 1, not -3"),
     "half a batch": ({"batch_size": 2.5}, TypeError, "batch_size must be an integer, not 2.5"),
@@ -353,6 +358,41 @@ def test_any_layout_is_as_good(layout, backend, dtype):
 def test_any_real_number_is_as_good(kind, backend):
     arrays = [np.round(3 * abs(array)).astype(kind) for array in (X, Y, WEIGHT, PARAMS)]
     assert compute(*arrays, backend) == compute(*(array.astype(float) for array in arrays), backend)
+
+
+@pytest.mark.parametrize("kind", [*NUMBERS.values(), np.float64, np.float32], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("said", [np.float32, "float64", np.dtype("float32")], ids=["float32", "float64", "a dtype"])
+def test_dtype_says_what_is_computed_in(kind, said, backend):
+    arrays = [np.round(3 * abs(array)).astype(kind) for array in (X, Y, WEIGHT)]
+    validation = tuple(array[:5] for array in arrays)
+    options = {"seed": 0, "epochs": 3, "batch_size": 5, "backend": backend}
+    found = []
+    for (x, y, weight), held_out, dtype in [
+        (arrays, validation, said),
+        ([a.astype(said) for a in arrays], tuple(a.astype(said) for a in validation), None),
+    ]:
+        stop = Stop(validation=held_out)
+        result = train(NETWORK, x, y, sample_weight=weight, stop=stop, dtype=dtype, **options)
+        found.append([result.params, result.history.loss, result.history.validation_loss])
+    assert found[0][0].dtype == said
+    assert contents(*found[0]) == contents(*found[1])
+
+
+def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
+    """Less than one number of 8 bytes for each byte of X: no float64 copy is made on the way."""
+    many = np.random.RandomState(0).randint(0, 256, (20_000, 50)).astype(np.uint8)
+    np.save(tmp_path / "X.npy", many)
+    Y = many[:, 0] > 99
+    network = Network((50, 2, 1))
+    train(network, many[:9], Y[:9], epochs=1, dtype="float32")  # whatever is imported or compiled once
+    sizes = {}
+    for dtype in ("float32", "float64"):
+        tracemalloc.start()
+        train(network, np.load(tmp_path / "X.npy", mmap_mode="r"), Y, epochs=1, batch_size=100, dtype=dtype)
+        sizes[dtype] = tracemalloc.get_traced_memory()[1] / many.size
+        tracemalloc.stop()
+    assert 4 < sizes["float32"] < 6
+    assert 8 < sizes["float64"] < 10
 
 
 def test_lists_are_as_good(backend):
