@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastnn.training import TrainingResult
@@ -12,7 +12,18 @@ class FastnnError(Exception):
     """The base of fastnn's own exceptions."""
 
 
-class DivergenceError(FastnnError, ArithmeticError):
+class _WithResult(BaseException):
+    """What exceptions share that bring along the training which they ended: copies and pickles keep its result."""
+
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.result), vars(self)
+
+
+class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     """A training step gave a loss or a parameter that is not finite.
 
     Attributes
@@ -21,10 +32,6 @@ class DivergenceError(FastnnError, ArithmeticError):
         What was trained up to the last good step. Its parameters are finite, but may be large already: rather than
         resume it, train anew with a smaller learning rate.
     """
-
-    def __init__(self, message: str, result: TrainingResult) -> None:
-        super().__init__(message)
-        self.result = result
 
 
 class ModelFileError(FastnnError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,9 +120,17 @@ class Progress:
         Raises
         ------
         RuntimeError
-            When the training has gone on since the callback was called.
+            When the training has gone on since the callback was called, and for a copy of this object: copies and
+            pickles hold the numbers only.
         """
         return self._result()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_result": _not_here}
+
+
+def _not_here() -> NoReturn:
+    raise RuntimeError("this Progress is a copy, which has no training: call result() of the one the callback got")
 
 
 Callback = Callable[[Progress], object]

@@ -1,0 +1,78 @@
+"""Every public object arrives: through pickle and copy, and through the pools that people train in."""
+
+import copy
+import pickle
+
+import pytest
+from public import OBJECTS, classes, diverge, same, values
+from survival import python
+
+import fastnn
+
+
+def test_there_is_an_object_of_each_public_class():
+    made = {kind for thing in OBJECTS for kind in type(thing).__mro__}
+    assert {kind.__name__ for kind in classes() - made} == set()
+    assert len(values()) > 25
+
+
+WAYS = {f"protocol {n}": lambda thing, n=n: pickle.loads(pickle.dumps(thing, n)) for n in range(6)}
+WAYS |= {"copy": copy.copy, "deepcopy": copy.deepcopy}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("i", range(len(OBJECTS)), ids=lambda i: f"{i} {type(OBJECTS[i]).__name__}")
+def test_an_object_arrives(i, way):
+    assert same(WAYS[way](OBJECTS[i]), OBJECTS[i])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_classes_and_functions_arrive_as_they_are(way):
+    assert [thing for thing in values() if WAYS[way](thing) is not thing] == []
+
+
+POOL = """
+import concurrent.futures, multiprocessing, sys
+import joblib
+from public import OBJECTS, diverge, echo, same, throw
+
+def in_a_pool(function, things):
+    if sys.argv[1] == "multiprocessing":
+        with multiprocessing.Pool(2) as pool:
+            return pool.map_async(function, things).get(60)
+    if sys.argv[1] == "concurrent.futures":
+        with concurrent.futures.ProcessPoolExecutor(2) as pool:
+            return list(pool.map(function, things, timeout=60))
+    return joblib.Parallel(2, timeout=60)(joblib.delayed(function)(thing) for thing in things)
+
+def what_is_raised(function, things):
+    try:
+        in_a_pool(function, things)
+    except Exception as error:
+        return error
+
+back = in_a_pool(echo, OBJECTS)
+print(*{type(a).__name__ for a, b in zip(OBJECTS, back, strict=True) if not same(a, b)})
+for error in OBJECTS:
+    if isinstance(error, Exception):  # a KeyboardInterrupt ends a pool, whoever raises it
+        there = what_is_raised(throw, [error])
+        assert type(there) is type(error) and there.args == error.args, repr(there)
+        assert same(vars(there).get("result"), vars(error).get("result"))
+error = what_is_raised(diverge, range(6))
+print(type(error).__name__, error.result.n_epochs)
+"""
+
+
+@pytest.mark.parametrize("pool", ["multiprocessing", "concurrent.futures", "joblib"])
+def test_objects_arrive_in_a_pool_and_errors_are_raised_there(pool):
+    """One member of a sweep that diverges ends it with its own error, where it hung the pool or broke it."""
+    pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+    with pytest.raises(fastnn.DivergenceError) as alone:
+        diverge(2)
+    assert python(POOL, pool) == ["", f"DivergenceError {alone.value.result.n_epochs}"]
+
+
+def test_a_progress_that_was_sent_says_why_it_has_no_result():
+    (progress,) = (thing for thing in OBJECTS if type(thing).__name__ == "Progress")
+    with pytest.raises(RuntimeError, match="copy"):
+        pickle.loads(pickle.dumps(progress)).result()
