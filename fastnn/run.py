@@ -16,7 +16,7 @@ from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
 from fastnn.state import Data, TrainingState
-from fastnn.stopping import Patience, Stop, StopReason
+from fastnn.stopping import Stop, StopReason
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ class Run:
         self.epochs_before: int = counters.get("epoch", 0)
         self.best_score: float = _number(counters.get("best_score"))
         self.best_params, self.validation_rows = state.best_params, state.validation_rows
-        self.rule = None if stop.tol is None else Patience(stop.tol, stop.patience)
+        self.rule = stop.rule()
         self.rule_on = "loss" if problem.validation is None else "validation"
         if self.rule is not None and counters.get("rule_on") == self.rule_on:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]

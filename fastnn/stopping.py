@@ -33,11 +33,12 @@ class Stop:
     Parameters
     ----------
     tol : float, optional
-        An epoch whose loss is greater than the best one so far minus `tol` fails to improve. None: there is no such
-        rule. The loss is that of the validation data, if there are any (stop reason "validation"), else the training
-        loss, `History.loss` ("tolerance").
-    patience : int
-        Training stops when *more than* so many epochs in a row fail to improve.
+        An epoch improves when its loss is lower than the lowest one so far by more than `tol`; NaN and infinity never
+        improve. The loss is that of the validation data, if there are any (stop reason "validation"), else the training
+        loss, `History.loss` ("tolerance"). 0 where only `patience` is given. Where neither is, training does not stop
+        for want of improvement.
+    patience : int, optional
+        Training stops when so many epochs in a row did not improve; 0 acts as 1. 10 where only `tol` is given.
     validation : float or tuple, optional
         Data that are not trained on; their loss, without the penalty of `alpha`, is taken after every epoch. A number
         between 0 and 1: this part of the rows, rounded up, drawn from the seed's generator after the weights; they
@@ -60,7 +61,7 @@ class Stop:
     """
 
     tol: float | None = None
-    patience: int = 10
+    patience: int | None = None
     validation: float | tuple[Any, ...] | None = None
     restore_best: bool = False
     max_seconds: float | None = None
@@ -69,7 +70,8 @@ class Stop:
     def __post_init__(self) -> None:
         if self.tol is not None:
             check_number("tol", self.tol, low=0)
-        check_integer("patience", self.patience, low=0)
+        if self.patience is not None:
+            check_integer("patience", self.patience, low=0)
         if isinstance(self.validation, (tuple, list)):
             if len(self.validation) not in (2, 3):
                 raise ValueError(
@@ -83,13 +85,31 @@ class Stop:
             check_number("max_seconds", self.max_seconds, low=0, low_open=True)
         check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
 
+    def rule(self) -> Patience | None:
+        """The rule that `tol` and `patience` ask for, at its beginning; None where neither is given."""
+        if self.tol is None and self.patience is None:
+            return None
+        return Patience(self.tol or 0.0, 10 if self.patience is None else max(self.patience, 1))
+
 
 class Patience:
-    """Counts the epochs in a row that fail to improve the best loss by `tol`."""
+    """Counts the epochs in a row that fail to improve the lowest loss so far.
 
-    def __init__(self, tol: float, patience: int) -> None:
+    Parameters
+    ----------
+    tol : float
+        By how much a loss must be lower.
+    limit : int
+        The rule fires when so many epochs in a row failed.
+    strict : bool
+        True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, scikit-learn's rule: it
+        fails if it is greater than the lowest one minus `tol`; so lower by just `tol` is enough, and NaN never fails.
+    """
+
+    def __init__(self, tol: float, limit: float, *, strict: bool = True) -> None:
         self.tol = tol
-        self.patience = patience
+        self.limit = limit
+        self.strict = strict
         self.best = math.inf
         self.stale = 0
         """Epochs since the last improvement."""
@@ -104,12 +124,15 @@ class Patience:
         """
         if not len(losses):
             return None
+        if self.strict:
+            losses = np.where(np.isfinite(losses), losses, math.inf)
         best_before = np.fmin.accumulate(np.concatenate([[self.best], losses[:-1]]))
-        improved = losses <= best_before - self.tol  # false for NaN
+        target = best_before - self.tol
+        failed = losses >= target if self.strict else losses > target
         epoch = np.arange(len(losses))
-        last_improved = np.maximum.accumulate(np.where(improved, epoch, -1 - self.stale))
+        last_improved = np.maximum.accumulate(np.where(failed, -1 - self.stale, epoch))
         stale = epoch - last_improved
-        fired = stale > self.patience
+        fired = stale >= self.limit
         last = int(fired.argmax()) if fired.any() else len(losses) - 1
         self.best = float(np.fmin(best_before[last], losses[last]))
         self.stale = int(stale[last])

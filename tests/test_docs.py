@@ -46,6 +46,16 @@ def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
             assert printed.getvalue() == expected
 
 
+def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(next(blocks("README.md"))[0], namespace)
+    result = namespace["result"]
+    assert result.stop_reason == "validation"
+    assert result.history.validation_loss.argmin() == result.n_epochs - 1 - namespace["stop"].patience
+
+
 def quotations(page):
     """The code in the column of each table that is headed "line of `fastnn/reference.py`"."""
     column = None

@@ -378,44 +378,86 @@ def test_zero_epochs_give_the_initial_parameters(go):
 
 
 def plain_patience(losses, tol, patience):
+    """The epochs until training stops, by the rule of `train`."""
     best, stale = math.inf, 0
     for epoch, loss in enumerate(losses):
-        stale = 0 if loss <= best - tol else stale + 1
-        best = min(best, loss)
-        if stale > patience:
+        stale = 0 if math.isfinite(loss) and loss < best - tol else stale + 1
+        best = min(best, loss) if math.isfinite(loss) else best
+        if stale >= max(patience, 1):
             return epoch + 1
     return None
 
 
-def test_patience_agrees_with_a_plain_loop():
+def sklearn_patience(losses, tol, n_iter_no_change):
+    """The same by `BaseMultilayerPerceptron._update_no_improvement_count` and its caller."""
+    best, stale = math.inf, 0
+    for epoch, loss in enumerate(losses):
+        stale = stale + 1 if loss > best - tol else 0
+        best = loss if loss < best else best
+        if stale > n_iter_no_change:
+            return epoch + 1
+    return None
+
+
+RULES = {
+    "train": (plain_patience, lambda tol, patience: Stop(tol, patience).rule()),
+    "scikit-learn": (sklearn_patience, lambda tol, patience: Patience(tol, patience + 1, strict=False)),
+}
+
+
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("spoiled", [0.0, 0.2])
+def test_patience_agrees_with_a_plain_loop(kind, spoiled):
+    plain, make = RULES[kind]
     random_state = np.random.RandomState(0)
     fired = 0
     for _ in range(300):
-        losses = np.cumsum(random_state.randn(40)) - np.arange(40) * 0.7
+        losses = np.round(np.cumsum(random_state.randn(40)) - np.arange(40) * 0.7, 1)  # rounded: some are equal
+        losses[random_state.rand(40) < spoiled] = random_state.choice([math.nan, math.inf])
         tol, patience = random_state.choice([0, 0.1, 1]), random_state.randint(0, 5)
-        expected = plain_patience(losses, tol, patience)
+        expected = plain(losses, tol, patience)
         for size in (1, 3, 40):  # in pieces
-            rule, done = Patience(tol, patience), 0
+            rule, done = make(tol, patience), 0
             for i in range(0, 40, size):
                 stopped = rule.count(losses[i : i + size])
                 if stopped is not None:
                     done = i + stopped
                     break
             assert (done or None) == expected
-            assert rule.best == losses[: done or 40].min()
+            seen = losses[: done or 40]
+            assert rule.best == min(seen[np.isfinite(seen)], default=math.inf)
         fired += expected is not None
-    assert 50 < fired < 290
+    assert 50 < fired < 300
 
 
-def test_patience_takes_exactly_tol_as_improvement():
-    assert Patience(0.0, 0).count(np.ones(5)) is None
-    assert Patience(0.5, 0).count(np.array([2, 1.5, 1.0, 0.75])) == 4
+def test_a_loss_that_is_lower_by_just_tol_is_no_improvement():
+    assert Stop(tol=0.0, patience=3).rule().count(np.ones(9)) == 4
+    assert Stop(tol=0.5, patience=1).rule().count(np.array([2, 1.25, 0.75, 0.25])) == 3
+    assert Patience(0.0, 1, strict=False).count(np.ones(9)) is None
+    assert Patience(0.5, 1, strict=False).count(np.array([2, 1.5, 1.0, 0.75])) == 4
 
 
-def test_patience_counts_nan_as_no_improvement():
-    rule = Patience(0.0, 1)
-    assert rule.count(np.array([1.0, math.nan, math.nan])) == 3
+def test_patience_counts_nan_and_infinity_as_no_improvement():
+    rule = Stop(tol=0.0, patience=4).rule()
+    assert rule.count(np.array([1.0, math.nan, -math.inf, math.inf, math.nan])) == 5
     assert rule.best == 1.0
+    assert Stop(patience=2).rule().count(np.full(5, math.nan)) == 2
+
+
+def test_patience_and_tol_each_ask_for_the_rule(go):
+    """Each alone has the other's default: a tol of 0, a patience of 10. A training that learns nothing ends."""
+    still = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 50}
+    for given, n_epochs in (
+        ({}, 50),
+        ({"patience": 5}, 6),
+        ({"patience": 1}, 2),
+        ({"patience": 0}, 2),
+        ({"tol": 0.0}, 11),
+        ({"tol": 1e9, "patience": 3}, 4),
+    ):
+        for validation, reason in ((None, "tolerance"), (0.3, "validation")):
+            result = go(**still, stop=Stop(**given, validation=validation))
+            assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
 
 
 def test_tolerance_stops_at_exactly_the_epoch(go):
@@ -470,7 +512,7 @@ def test_validation_rule_and_restore_best(go):
     wanted = plain_patience(losses, 0.0, 4)
     best = int(losses[:wanted].argmin())
     assert best + 1 < wanted < 60
-    result = go(**options, stop=Stop(validation=0.4, tol=0.0, patience=4, restore_best=True))
+    result = go(**options, stop=Stop(validation=0.4, patience=4, restore_best=True))
     assert (result.stop_reason, result.n_epochs) == ("validation", wanted)
     assert bits(result.params) == bits(go(**options | {"epochs": best + 1}, stop=Stop(validation=0.4)).params)
     assert bits(result.state.params) == bits(go(**options | {"epochs": wanted}, stop=Stop(validation=0.4)).params)

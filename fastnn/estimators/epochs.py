@@ -6,7 +6,6 @@ early stopping, validation data and callbacks make chunks of one epoch.
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any, NamedTuple
 
@@ -73,7 +72,7 @@ class Epochs:
         self.started = time.perf_counter()
         self.core = Run(problem, state, self.plan, self.n_epochs, self.started)
         if not self.scored and not task.hopeless_loss:
-            self.core.rule = Patience(mlp.tol, mlp.n_iter_no_change)
+            self.core.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
             self.core.rule.best, self.core.rule.stale = mlp.best_loss_, mlp._no_improvement_count
 
     def run(self) -> Array:
@@ -137,8 +136,6 @@ class Epochs:
         elif core.rule is None:
             mlp._no_improvement_count = 0
         else:
-            if math.isnan(values[-1]):
-                core.rule.stale = 0  # scikit-learn counts it as no failure to improve
             mlp._no_improvement_count = core.rule.stale
             mlp.best_loss_ = core.rule.best
         if mlp._optimizer.schedule == "invscaling":
