@@ -67,8 +67,10 @@ class TorchBackend:
     name = "torch"
 
     def supports(self, network, optimizer):
-        """SGD and Adam, all layers at once, with the exact gradient."""
-        return type(optimizer) in (SGD, Adam) and not optimizer.sequential and network.bias_gradient == "exact"
+        """SGD and Adam, all layers at once, with the exact gradient, of the functions in the tables above."""
+        known = network.loss in LOSSES and all(layer.activation in ACTIVATIONS for layer in network.layers)
+        exact = network.bias_gradient == "exact" and not optimizer.sequential
+        return known and exact and type(optimizer) in (SGD, Adam)
 
     def predict(self, network, params, X):
         """Outputs (n, n_outputs)."""

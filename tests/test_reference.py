@@ -7,7 +7,7 @@ import pytest
 
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
 from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
-from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, AdamW, RMSprop
+from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.state import Data, Steps, TrainingState
 from fastnn.testing.problems import HIDDEN, PAIRS, draw
 
@@ -114,9 +114,12 @@ PLAIN_LOSSES = {
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@pytest.mark.parametrize(
+    ("loss", "output"), [pair for pair in PAIRS if pair[0] in PLAIN_LOSSES and pair[1] in PLAIN_ACTIVATIONS]
+)
 def test_loss_is_the_documented_one(loss, output, bias, reduction, backend):
-    network = Network((2, *[3] * len(HIDDEN), 2), tuple(HIDDEN), output, loss, bias=bias, reduction=reduction)
+    names = tuple(name for name in HIDDEN if name in PLAIN_ACTIVATIONS)
+    network = Network((2, *[3] * len(names), 2), names, output, loss, bias=bias, reduction=reduction)
     problem = draw(network, 4)
     Y = problem.Y if loss == "cross_entropy" else np.round(problem.Y * 2) / 2  # with zeros and ones
     expected = plain_loss(network, problem.params, problem.X, Y, problem.sample_weight, 0.7)
@@ -125,10 +128,11 @@ def test_loss_is_the_documented_one(loss, output, bias, reduction, backend):
     np.testing.assert_allclose(loss, expected, rtol=1e-12)
 
 
-def test_plain_formulas_are_of_all_names():
-    assert set(PLAIN_ACTIVATIONS) == set(ACTIVATIONS) == set(reference.ACTIVATIONS)
-    assert set(PLAIN_LOSSES) == set(LOSSES) == set(reference.LOSSES)
-    assert set(reference.UPDATES) == set(OPTIMIZERS)
+def test_the_reference_has_all_names():
+    """A plain formula is a second opinion on the reference's: a new name may come without one."""
+    assert set(PLAIN_ACTIVATIONS) <= set(ACTIVATIONS) == set(reference.ACTIVATIONS)
+    assert set(PLAIN_LOSSES) <= set(LOSSES) == set(reference.LOSSES)
+    assert set(PLAIN_UPDATES) <= set(OPTIMIZERS) == set(reference.UPDATES)
 
 
 @pytest.mark.parametrize(("loss", "output"), [(loss, line.matched) for loss, line in LOSSES.items() if line.matched])
@@ -168,41 +172,57 @@ def test_far_from_zero(name, backend):
 # ---------------------------------------------------------------------------------------------------------- optimisers
 
 
+def plain_sgd(optimizer, t, p, g, v=0.0):
+    lr = optimizer.learning_rate
+    v = optimizer.momentum * v - lr * g
+    return p + (optimizer.momentum * v - lr * g if optimizer.nesterov else v), v
+
+
+def plain_adam(optimizer, t, p, g, m=0.0, v=0.0, decay=0.0):
+    m = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
+    v = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
+    lr_t = optimizer.learning_rate * math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
+    return p - lr_t * m / (math.sqrt(v) + optimizer.epsilon) - optimizer.learning_rate * decay * p, m, v
+
+
+def plain_rmsprop(optimizer, t, p, g, v=0.0):
+    v = 0.99 * v + 0.01 * g**2
+    return p - optimizer.learning_rate * g / (math.sqrt(v) + optimizer.epsilon), v
+
+
+def plain_rprop(optimizer, t, p, g, last=0.0, size=0.0):
+    size = optimizer.learning_rate if t == 1 else size
+    if g * last > 0:
+        size = min(size * 1.2, 50)
+    elif g * last < 0:
+        size = max(size * 0.5, 1e-6)
+        g = 0
+    return p - (math.copysign(size, g) if g else 0), g, size
+
+
+PLAIN_UPDATES = {
+    "SGD": plain_sgd,
+    "Adam": plain_adam,
+    "AdamW": lambda optimizer, *numbers: plain_adam(optimizer, *numbers, decay=optimizer.weight_decay),
+    "RMSprop": plain_rmsprop,
+    "RPROP": plain_rprop,
+}
+"""(optimizer, step from 1, parameter, gradient, *state) -> (parameter, *state), by the formulas of the documentation."""
+
+
 def plain_updates(optimizer, gradients, p=1.0):
-    """The parameter after each step, by the formulas of the optimisers' documentation, with Python's floats."""
-    found, v, m, size = [], 0.0, 0.0, 0.0
+    """The parameter after each step, with Python's floats."""
+    found, state = [], ()
     for t, g in enumerate(gradients, 1):
-        lr = optimizer.learning_rate
-        if isinstance(optimizer, SGD):
-            v = optimizer.momentum * v - lr * g
-            p += optimizer.momentum * v - lr * g if optimizer.nesterov else v
-        elif isinstance(optimizer, Adam):
-            m = optimizer.beta_1 * m + (1 - optimizer.beta_1) * g
-            v = optimizer.beta_2 * v + (1 - optimizer.beta_2) * g**2
-            lr_t = lr * math.sqrt(1 - optimizer.beta_2**t) / (1 - optimizer.beta_1**t)
-            decay = lr * optimizer.weight_decay * p if isinstance(optimizer, AdamW) else 0
-            p -= lr_t * m / (math.sqrt(v) + optimizer.epsilon) + decay
-        elif isinstance(optimizer, RMSprop):
-            v = 0.99 * v + 0.01 * g**2
-            p -= lr * g / (math.sqrt(v) + optimizer.epsilon)
-        else:  # RPROP; m is the last gradient
-            size = lr if t == 1 else size
-            if g * m > 0:
-                size = min(size * 1.2, 50)
-            elif g * m < 0:
-                size = max(size * 0.5, 1e-6)
-                g = 0
-            m = g
-            p -= math.copysign(size, g) if g else 0
+        p, *state = PLAIN_UPDATES[optimizer.name](optimizer, t, p, g, *state)
         found.append(p)
     return found
 
 
 @pytest.mark.parametrize(
     "optimizer",
-    [SGD(0.1), SGD(0.1, momentum=0.8), SGD(0.1, momentum=0.8, nesterov=True)]
-    + [kind(0.1) for kind in (Adam, AdamW, RMSprop, RPROP)]
-    + [RPROP(49.0), RPROP(1.5e-6)],
+    [OPTIMIZERS[name](0.1) for name in PLAIN_UPDATES]
+    + [SGD(0.1, momentum=0.8), SGD(0.1, momentum=0.8, nesterov=True), RPROP(49.0), RPROP(1.5e-6)],
     ids=repr,
 )
 def test_updates_are_the_documented_ones(optimizer, backend):
