@@ -662,3 +662,34 @@ def test_ctrl_c():
         mlp.fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ == "interrupted"
     assert mlp.predict(X_IRIS).shape == (150,)
+
+
+@pytest.mark.xfail(
+    raises=TypeError,
+    strict=True,
+    reason="the estimators ask train_steps for an argument `penalty`, which is not in the interface of a back end",
+)
+def test_a_back_end_of_ones_own_trains_several_outputs():
+    class Plain:
+        """The interface of `fastnn.Backend`, to the letter."""
+
+        name = "plain"
+
+        def __init__(self):
+            self.inner = fastnn.get_backend("numpy")
+
+        def supports(self, network, optimizer):
+            return self.inner.supports(network, optimizer)
+
+        def predict(self, network, params, X):
+            return self.inner.predict(network, params, X)
+
+        def loss_and_gradient(self, network, params, data, alpha):
+            return self.inner.loss_and_gradient(network, params, data, alpha)
+
+        def train_steps(self, network, optimizer, state, data, steps, alpha):
+            return self.inner.train_steps(network, optimizer, state, data, steps, alpha)
+
+    y = np.c_[Y_DIABETES, -Y_DIABETES]
+    by_mine, by_theirs = (MLPRegressor(**SMALL, backend=b).fit(X_DIABETES, y) for b in (Plain(), "numpy"))
+    assert_same(by_mine, by_theirs)
