@@ -8,7 +8,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ("README.md", "docs/tutorial.md", "docs/testing.md")
+PAGES = ("README.md", "docs/tutorial.md", "docs/testing.md", "docs/scikit-learn.md")
 REFERENCE = "fastnn/reference.py"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

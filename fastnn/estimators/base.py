@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -71,29 +71,6 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         """What early stopping's split is stratified by."""
         return None
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Any:
-        """Fit to X and y.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-            The input data. float32 is computed with as float32, everything else as float64.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels, or numbers.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Not negative.
-        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
-            Not trained on: `validation_loss_curve_` holds its loss after each epoch, and early stopping goes by it in
-            place of a part of X.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-        """
-        return self._fit(X, y, sample_weight, validation_data)
-
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
     ) -> Any:
@@ -137,8 +114,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if not first_pass:
             params = self._packed()
             sizes = self._sizes()
-            if len(sizes) != len(hidden) + 2 or sizes[-1] != self.n_outputs_:
-                wanted = (sizes[0], *hidden, self.n_outputs_)
+            wanted = (sizes[0], *map(int, hidden), self.n_outputs_)
+            if sizes != wanted:
                 raise ValueError(f"the fitted network has layers of {sizes}; to go on with it, do not ask for {wanted}")
             network = network_of(sizes, activation, self.out_activation_, self.loss)
             return params, network
@@ -187,7 +164,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         rows = np.arange(n)
         validation = held_out = None
         if validation_data is not None:
-            validation = self._held_out(*self._checked_validation(validation_data), dtype)
+            validation = self._held_out(*self._checked_validation(*validation_data), dtype)
             held_out = validation if split else None
         elif split:
             stratify = self._split_by(Y)
@@ -214,16 +191,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
         return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
 
-    def _checked_validation(self, validation_data: Any) -> tuple[Any, Array, Array | None]:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
-        X = validate_data(
-            self, validation_data[0], accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
-        )
-        Y = self._encode_validation(validation_data[1])
+    def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        Y = self._encode_validation(y)
         if len(Y) != X.shape[0]:
-            raise ValueError(f"validation_data: X has {X.shape[0]} rows, y has {len(Y)}")
-        weight = self._weights(validation_data[1], validation_data[2] if len(validation_data) == 3 else None)
+            raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
+        weight = self._weights(y, sample_weight)
         return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
 
     def _has_epochs(self) -> bool:
@@ -237,6 +210,24 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> tuple[Any, ...] | None:
+    """The rows to validate on, (X, y) or (X, y, sample_weight), in whichever way `fit` was given them; None if not."""
+    for name, value, needed, other in (
+        ("X_val", X_val, "y_val", y_val),
+        ("y_val", y_val, "X_val", X_val),
+        ("sample_weight_val", sample_weight_val, "X_val", X_val),
+    ):
+        if value is not None and other is None:
+            raise ValueError(f"{name} is provided, but {needed} was not provided.")
+    if validation_data is None:
+        return None if X_val is None else (X_val, y_val, sample_weight_val)
+    if X_val is not None:
+        raise ValueError("validation_data and X_val are the same thing in two ways: give one of them")
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+        raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
+    return tuple(validation_data)
 
 
 def _fill(name: str, views: list[Array], values: Any) -> None:

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, validate_data
 
-from fastnn.estimators.base import BaseMLP, store_parameters
+from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.tables import REGRESSOR_LOSSES
 
@@ -104,7 +104,7 @@ class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
     validation_scores_ : list of float or None
     best_validation_score_ : float or None
     validation_loss_curve_ : list of float
-        Of the `validation_data` that `fit` was given.
+        Of the validation data that `fit` was given.
     stop_reason_ : str
         "epochs" (all of them done), "tolerance", "validation", "time", "interrupted", "callback", "diverged"; for
         "lbfgs" "converged", "limit", "abnormal", "time", "callback".
@@ -157,6 +157,47 @@ class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
         fix_defects=False,
     ):
         store_parameters(self, locals())
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
+        """Fit to X and y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data. float32 is computed with as float32, everything else as float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
+        validation_data : tuple (X, y) or (X, y, sample_weight), default=None
+            X_val, y_val and sample_weight_val in one. A Pipeline does not transform what is in it: give X_val behind a
+            scaler.
+        X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
+            Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
+            goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
+            with metadata routing: see docs/scikit-learn.md.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            What belongs to X_val.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of X_val, not negative.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
 
     def predict(self, X: Any) -> Array:
         """Predict numbers.
