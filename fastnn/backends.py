@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
@@ -11,7 +12,17 @@ from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Array, Data, Steps, TrainingState
 
-__all__ = ["Backend", "Data", "Steps", "TrainingState", "get_backend", "register_backend"]
+__all__ = [
+    "Backend",
+    "Data",
+    "Steps",
+    "TrainingState",
+    "check_supported",
+    "get_backend",
+    "is_supported",
+    "options_taken",
+    "register_backend",
+]
 
 
 @runtime_checkable
@@ -25,7 +36,12 @@ class Backend(Protocol):
     name: str
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
-        """Whether this back end can train the network so; where not, `train` raises and conformance tests skip."""
+        """Whether this back end can train the network so; where not, `train` raises and conformance tests skip.
+
+        It may take options besides, each as a keyword with a default: ``alpha`` (float), the strength of the L2
+        penalty, and ``sample_weight`` (bool), whether rows may have weights other than 1. One that does not take an
+        option is never asked about it, and has to do it: see `is_supported`.
+        """
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:
         """Outputs (n, n_outputs) for inputs (n, n_inputs)."""
@@ -41,6 +57,43 @@ class Backend(Protocol):
         A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
         `state` is then of no use. A batch whose weights sum to 0 is skipped.
         """
+
+
+def is_supported(
+    backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
+) -> bool:
+    """Whether a back end can train so: what its `supports` answers, asked about the options that it takes."""
+    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
+    taken = options_taken(getattr(backend.supports, "__func__", backend.supports))
+    return bool(backend.supports(network, optimizer, **{name: options[name] for name in options if name in taken}))
+
+
+@functools.lru_cache(maxsize=100)
+def options_taken(supports: Callable[..., bool]) -> frozenset[str]:
+    """Those of the options "alpha" and "sample_weight" that a function takes as keywords."""
+    parameters = inspect.signature(supports).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return frozenset(name for name in ("alpha", "sample_weight") if takes_all or name in parameters)
+
+
+def check_supported(
+    backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
+) -> None:
+    """Raise where a back end cannot train so.
+
+    Raises
+    ------
+    ValueError
+        That names the option which is declined, where the network and the optimizer are not.
+    """
+    if is_supported(backend, network, optimizer, alpha=alpha, sample_weight=sample_weight):
+        return
+    what = f"back end {backend.name!r} cannot train this network with {optimizer.name}"
+    if is_supported(backend, network, optimizer):
+        if not is_supported(backend, network, optimizer, alpha=alpha):
+            raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
+        raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
+    raise ValueError(what)
 
 
 # ------------------------------------------------------------------------------------------------------- the register

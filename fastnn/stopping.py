@@ -85,6 +85,12 @@ class Stop:
             check_number("max_seconds", self.max_seconds, low=0, low_open=True)
         check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether weights came with the validation data."""
+        given = self.validation[2:] if isinstance(self.validation, (tuple, list)) else ()
+        return any(weight is not None for weight in given)
+
     def rule(self) -> Patience | None:
         """The rule that `tol` and `patience` ask for, at its beginning; None where neither is given."""
         if self.tol is None and self.patience is None:

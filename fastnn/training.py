@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, get_backend
+from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checks import check_flag, check_integer, check_number
 from fastnn.errors import DivergenceError
 from fastnn.inference import loss_and_gradient, predict
@@ -136,14 +136,16 @@ def train(
     stop = Stop() if stop is None else stop
     optimizer = SGD() if optimizer is None else optimizer
     backend = get_backend(backend)
-    _check_options(network, optimizer, backend, stop)
-    n_epochs = check_integer("epochs", epochs, low=0)
+    _check_options(network, optimizer, stop)
+    n_epochs, alpha = check_integer("epochs", epochs, low=0), check_number("alpha", alpha, low=0)
     batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
     shuffle, assume_finite = check_flag("shuffle", shuffle), check_flag("assume_finite", assume_finite)
     observers, controllers = _sorted_callbacks(callbacks)
     if resume is not None and (seed is not None or params is not None):
         raise ValueError("resume brings its own generator and parameters: give it without seed and params")
 
+    weighted = sample_weight is not None or stop.has_weights
+    check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
     data = check_data(network, X, Y, sample_weight, assume_finite, check_dtype(dtype))
     rows = min(len(data.X), batch_size or len(data.X))
     n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
@@ -155,7 +157,7 @@ def train(
     validation = validation_data(network, data, state, stop, assume_finite)
     if validation or stop.restore_best:
         check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
-    problem = Problem(network, optimizer, backend, data, validation, check_number("alpha", alpha, low=0), stop)
+    problem = Problem(network, optimizer, backend, data, validation, alpha, stop)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state)
     run = Run(problem, state, plan, n_epochs, started)
 
@@ -189,12 +191,10 @@ def train(
     return result
 
 
-def _check_options(network: Network, optimizer: Optimizer, backend: Backend, stop: Stop) -> None:
+def _check_options(network: Network, optimizer: Optimizer, stop: Stop) -> None:
     for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer), ("stop", stop, Stop)):
         if not isinstance(value, kind):
             raise TypeError(f"{name} must be a fastnn {kind.__name__}, not {value!r}")
-    if not backend.supports(network, optimizer):
-        raise ValueError(f"back end {backend.name!r} cannot train this network with {optimizer.name}")
 
 
 def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:

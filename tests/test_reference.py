@@ -207,7 +207,7 @@ PLAIN_UPDATES = {
     "RMSprop": plain_rmsprop,
     "RPROP": plain_rprop,
 }
-"""(optimizer, step from 1, parameter, gradient, *state) -> (parameter, *state), by the formulas of the documentation."""
+"""(optimizer, step from 1, parameter, gradient, *state) -> (parameter, *state), as the documentation has them."""
 
 
 def plain_updates(optimizer, gradients, p=1.0):

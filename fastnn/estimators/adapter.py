@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend
+from fastnn.backends import Backend, is_supported
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import UPDATES, Rates
@@ -36,9 +36,9 @@ class Adapter:
         self.name = backend.name
         self.mean_over_outputs = mean_over_outputs
 
-    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+    def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
         """Whatever the back end supports."""
-        return self.backend.supports(network, optimizer)
+        return is_supported(self.backend, network, optimizer, **options)
 
     def predict(self, network: Network, params: Array, X: Any) -> Array:
         """Outputs (n, n_outputs); a sparse X in blocks."""
@@ -124,7 +124,8 @@ class Adapter:
         if not self.mean_over_outputs:
             return self.backend.train_steps(network, optimizer, state, data, steps, alpha)
         n, train_steps = network.n_outputs, cast(Any, self.backend.train_steps)
-        good = int(train_steps(network, optimizer, state, data, steps, alpha, penalty=alpha * n))
+        extra = {"penalty": alpha * n} if alpha else {}
+        good = int(train_steps(network, optimizer, state, data, steps, alpha, **extra))
         steps.loss[...] /= n
         return good
 

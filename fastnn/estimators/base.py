@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastnn.backends import get_backend
+from fastnn.backends import check_supported, get_backend
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Task, fit_in_epochs
 from fastnn.estimators.fitted import Fitted
@@ -184,6 +184,11 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
         backend = Adapter(get_backend(self.backend), mean)
+        if self.solver in STOCHASTIC_SOLVERS:
+            weighted = weight is not None or (validation is not None and validation.sample_weight is not None)
+            check_supported(
+                backend, network, self._optimizer.optimizer, alpha=float(self.alpha), sample_weight=weighted
+            )
         return Task(
             network, backend, data, rows, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
         )
