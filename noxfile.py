@@ -112,9 +112,11 @@ def build(session):
     session.run("python", "-m", "build", "--outdir", str(dist))
     session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
     (wheel,) = dist.glob("*.whl")
-    session.install(f"fastnn[all] @ {wheel.resolve().as_uri()}")
+    session.install(f"{PROJECT['project']['name']}[all] @ {wheel.resolve().as_uri()}")
     session.chdir(session.create_tmp())  # away from the source tree
     session.run("fastnn", "info")
+    owners = "importlib.metadata.packages_distributions()['fastnn']"
+    session.run("python", "-c", f"import importlib.metadata; assert {owners} == ['fastnn-numba'], {owners}")
 
 
 @nox.session(default=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from fastnn._version import __version__ as __version__
@@ -33,6 +35,17 @@ _HOME = {
 _NEEDS_SCIKIT_LEARN = {name for name, home in _HOME.items() if home == "estimators"}
 
 __all__ = [*(name for name in _HOME if name not in _NEEDS_SCIKIT_LEARN), "workloads"]  # noqa: PLE0604
+
+
+def _look_for_another_owner() -> None:
+    """Warn where the folder belongs to a distribution called fastnn too, which is another project's."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(os.path.dirname(os.path.dirname(__file__))):
+            if name.startswith("fastnn-") and name.endswith((".dist-info", ".egg-info")):
+                importlib.import_module("fastnn.installed").warn_of_another_owner(name)
+
+
+_look_for_another_owner()
 
 
 def __getattr__(name: str) -> Any:

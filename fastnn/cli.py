@@ -9,9 +9,6 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-# Package that a command may miss -> the extra that brings it.
-_EXTRAS = {"typer": "cli", "click": "cli", "rich": "cli", "matplotlib": "cli", "sklearn": "sklearn"}
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command.
@@ -40,12 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _explain_import(error: ImportError) -> NoReturn:
     """End with the extra to install; an ImportError that no extra mends is raised again."""
-    package = (error.name or "").partition(".")[0]
-    if package in _EXTRAS:
-        extra = _EXTRAS[package]
-        _fail(f'this needs {package}, which is not installed: python -m pip install "fastnn[{extra}]"')
-    if isinstance(error.__cause__, ImportError):  # explained where it was found, in workloads for example
+    if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
         _fail(str(error))
+    from fastnn.installed import EXTRAS, missing_package
+
+    package = (error.name or "").partition(".")[0]
+    if package in EXTRAS:
+        _fail(str(missing_package(package)))
     raise error
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fastnn import bench as measure
 from fastnn import demo as work
-from fastnn import machine, plotting, tables, workloads
+from fastnn import installed, machine, plotting, tables, workloads
 from fastnn._version import __version__
 from fastnn.console import out, progress, say
 from fastnn.gate.command import gate
@@ -224,12 +224,18 @@ def _compare(report: measure.Report, old: measure.Report, fail_below: float | No
 
 @app.command()
 def info() -> None:
-    """Show versions, processor, vector width, kernel cache and flush-to-zero state."""
+    """Show versions, distribution, processor, vector width, kernel cache and flush-to-zero state."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, version in machine.versions().items():
         table.add_row(name, version)
+    distribution = machine.distribution()
+    table.add_row("distribution", f"{installed.DISTRIBUTION} {distribution.version}")
+    table.add_row("  imported from", installed.FOLDER)
+    if distribution.others:
+        shared = f"{', '.join(distribution.others)}, another project's: {installed.REMEDY}"
+        table.add_row("  shared with", shared, style="red")
     cpu = machine.cpu()
     table.add_row("processor", cpu.model)
     table.add_row("  as LLVM calls it", cpu.llvm_name)

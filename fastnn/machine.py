@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn._version import __version__
+from fastnn.installed import DISTRIBUTION
 
 # Vector extensions in the names that LLVM uses, widest first, and the bytes of their registers.
 _REGISTER_BYTES = {"avx512f": 64, "avx2": 32, "avx": 32, "sse2": 16, "neon": 16}
@@ -19,13 +20,32 @@ _SHOWN_FEATURES = ("sse2", "sse4.2", "avx", "avx2", "fma", "avx512f", "avx512dq"
 
 def versions() -> dict[str, str]:
     """Return the versions of fastnn, Python and the packages that matter; "not installed" where one is missing."""
-    found = {}
-    for package in ("numpy", "numba", "llvmlite", "scikit-learn"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return {"fastnn": __version__, "python": platform.python_version(), **found}
+    packages = {package: _version(package) for package in ("numpy", "numba", "llvmlite", "scikit-learn")}
+    return {"fastnn": __version__, "python": platform.python_version(), **packages}
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What pip knows of the package."""
+
+    version: str
+    """That of the distribution fastnn-numba, or "not installed"."""
+    others: tuple[str, ...]
+    """The distributions that own a folder ``fastnn`` as well, with their versions."""
+
+
+def distribution() -> Distribution:
+    """Return what is installed under the name of the distribution, and what lies in its folder besides."""
+    owners = importlib.metadata.packages_distributions().get("fastnn", [])
+    others = (f"{name} {_version(name)}" for name in dict.fromkeys(owners) if name != DISTRIBUTION)
+    return Distribution(_version(DISTRIBUTION), tuple(others))
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def cpu_model() -> str:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
+from fastnn.installed import missing_package
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -56,9 +58,9 @@ def loss_curves(curves: Mapping[str, ArrayLike], title: str) -> Figure:
     matplotlib.figure.Figure
         10 by 8 inches; `save` writes it.
     """
+    figure, axes = _figure(title, "epoch", "mean training loss")
     from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    figure, axes = _figure(title, "epoch", "mean training loss")
     axes.set_yscale("log")
     _draw(axes, curves, first=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -170,8 +172,11 @@ def save(figure: Figure, path: Path) -> Path:
 
 def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     """Return an empty figure, which belongs to no window whatever matplotlib is set to, and its axes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing_package("matplotlib", "a picture needs") from error
 
     figure = Figure(figsize=(10, 8), layout="constrained")
     FigureCanvasAgg(figure)

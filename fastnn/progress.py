@@ -6,6 +6,8 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from fastnn.installed import missing_package
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -43,9 +45,7 @@ class ProgressBar:
             from rich import console as rich_console
             from rich import progress
         except ImportError as error:
-            raise ImportError(
-                'the progress bar needs rich, which is not installed: python -m pip install "fastnn[cli]"'
-            ) from error
+            raise missing_package("rich", "the progress bar needs") from error
         self._bar = progress.Progress(
             progress.TextColumn("epoch {task.fields[epochs]}"),
             progress.BarColumn(),

@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from fastnn import tutorial
 from fastnn.checks import check_choice
+from fastnn.installed import missing_package
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, Optimizer
 
@@ -144,10 +145,7 @@ def _sklearn_data(workload: str, loader: str) -> tuple[Array, Array]:
     try:
         from sklearn import datasets
     except ImportError as error:
-        raise ImportError(
-            f"workload {workload!r} uses data that ship with scikit-learn, which is not installed: "
-            'python -m pip install "fastnn[sklearn]"'
-        ) from error
+        raise missing_package("scikit-learn", f"workload {workload!r} needs the data that ship with") from error
     X, labels = getattr(datasets, loader)(return_X_y=True)
     return X, labels
 

@@ -141,7 +141,7 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
     monkeypatch.delitem(sys.modules, "fastnn.commands", raising=False)
     code, out, err = run("info")
     assert (code, out) == (1, "")
-    assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn[cli]"\n'
+    assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn-numba[cli]"\n'
 
 
 def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
@@ -149,7 +149,7 @@ def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
     monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
     code, _, err = run("demo")
     assert code == 1
-    assert "fastnn[cli]" in err
+    assert "fastnn-numba[cli]" in err
     assert err.count("\n") == 1
 
 
@@ -158,7 +158,7 @@ def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch)
     code, out, err = run("demo", "--no-plot")
     assert code == 1
     assert "iterations a second" in out
-    assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn\[sklearn\].*\n", err)
+    assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn-numba\[sklearn\].*\n", err)
 
 
 def test_other_import_errors_are_not_hidden(monkeypatch):
@@ -273,7 +273,7 @@ def test_progress_on_request_draws_on_stderr(capsys):
 
 def test_missing_rich_is_named_with_its_extra(monkeypatch):
     uninstall(monkeypatch, "rich")
-    with pytest.raises(ImportError, match=r"fastnn\[cli\]"):
+    with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
         fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], progress=True, backend="numpy")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fastnn.installed import missing_package
+
 try:
     import sklearn  # noqa: F401
 except ImportError as error:
-    raise ImportError("MLPClassifier and MLPRegressor need scikit-learn: pip install 'fastnn[sklearn]'") from error
+    raise missing_package("scikit-learn", "MLPClassifier and MLPRegressor need") from error
 
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor

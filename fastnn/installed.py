@@ -1,0 +1,47 @@
+"""How the package was installed: its distribution, the extras, and another project's files in its place.
+
+The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+DISTRIBUTION = "fastnn-numba"
+"""The name by which pip knows fastnn."""
+
+FOLDER = os.path.dirname(__file__)
+
+REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
+
+if not hasattr(sys.modules["fastnn"], "_HOME"):
+    raise ImportError(
+        f"the package in {FOLDER} is another project's, of the distribution fastnn: {REMEDY}", name="fastnn"
+    )
+
+EXTRAS = {
+    "click": "cli",
+    "matplotlib": "cli",
+    "rich": "cli",
+    "scikit-learn": "sklearn",
+    "sklearn": "sklearn",
+    "typer": "cli",
+}
+"""{package: the extra that brings it}."""
+
+
+def missing_package(package: str, needs: str = "this needs") -> ImportError:
+    """Return an error that says how to get a package which an extra brings; `needs` begins the sentence."""
+    hint = f'python -m pip install "{DISTRIBUTION}[{EXTRAS[package]}]"'
+    return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
+
+
+def warn_of_another_owner(metadata: str) -> None:
+    """Warn that a distribution called fastnn owns the package's folder as well, as the folder `metadata` tells."""
+    warnings.warn(
+        f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies beside it), which is "
+        f"another project's or version 0.1 of this one: {REMEDY}",
+        stacklevel=4,  # the line that imports fastnn
+    )
