@@ -245,8 +245,10 @@ def info() -> None:
     register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
     table.add_row("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     cache = machine.cache()
-    table.add_row("kernel cache", str(cache.folder))
-    table.add_row("  can be written", f"no: {cache.problem}" if cache.problem else "yes")
+    table.add_row("kernel cache", str(cache.folder or "none"))
+    read_only = "no, but kernels that are there are used"
+    written = f"no: {cache.problem}" if cache.problem else "yes" if cache.writable else read_only
+    table.add_row("  can be written", written)
     flushed = "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off"
     table.add_row("flush to zero", flushed)
     out.print(table)
@@ -257,7 +259,10 @@ def info() -> None:
 
 @app.command()
 def warmup() -> None:
-    """Compile the kernels of both dtypes into the disk cache, so that later processes start at once."""
+    """Compile the kernels of both dtypes into the disk cache, so that later processes start at once.
+
+    Ends with 1 if they could not be kept there.
+    """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = Table()
     for title in ("dtype", *ENTRY_POINTS, "sum"):
@@ -271,5 +276,8 @@ def warmup() -> None:
             table.add_row(dtype.name, *(f"{s:.2f} s" for s in (*seconds, sum(seconds))))
     out.print(table)
     cache = machine.cache()
-    kept = f"Not kept: {cache.problem}" if cache.problem else f"Kept in {cache.folder}"
-    say(kept)
+    if machine.kernels_are_kept():
+        say(f"Kept in {cache.folder}")
+        return
+    say(f"Not kept: {cache.problem or f'no kernel could be added to {cache.folder}'}", "red")
+    raise typer.Exit(1)

@@ -106,16 +106,23 @@ def cpu() -> Cpu:
 class Cache:
     """Where compiled kernels are kept."""
 
-    folder: Path
+    folder: Path | None
+    """None where no folder was named and the user has no home."""
     problem: str
     """Why it cannot be used, or ""."""
+    writable: bool
+    """Whether kernels can be added to those that are there."""
 
 
 def cache() -> Cache:
     """Return the kernels' cache folder, made where it is missing, and whether it can be used."""
-    from fastnn.fused.backend import cache_folder, prepare_cache_folder
+    from fastnn.fused.backend import cache_state
 
-    try:
-        return Cache(prepare_cache_folder(), "")
-    except OSError as problem:
-        return Cache(cache_folder(), str(problem))
+    return Cache(*cache_state())
+
+
+def kernels_are_kept() -> bool:
+    """Return whether the kernels that this process has used, at least one, are in the cache folder."""
+    from fastnn.fused.backend import kernels_are_kept
+
+    return kernels_are_kept()

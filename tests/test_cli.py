@@ -1,11 +1,13 @@
 """The ``fastnn`` command: what it prints, what it writes, and how it fails."""
 
 import io
+import os
 import pathlib
 import platform
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -190,6 +192,23 @@ def test_info_says_why_the_cache_cannot_be_used(run, tmp_path, monkeypatch):
     assert re.search(r"can be written +no: ", out)
 
 
+@pytest.mark.parametrize(("command", "code"), [("info", 0), ("warmup", 1)])
+def test_a_user_without_a_home_gets_no_traceback(run, monkeypatch, command, code):
+    """One of a container whose number no table knows."""
+
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pathlib.Path, "home", fail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, out, _ = run(command)
+    assert found == code
+    assert re.search(r"this user has no home: set\s+FASTNN_CACHE_DIR", out)
+
+
 def test_processor_that_numba_is_told_to_compile_for():
     code = "from fastnn import machine; c = machine.cpu(); print(c.override, c.register_bytes)"
     environment = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
@@ -219,8 +238,6 @@ def test_flush_to_zero_is_seen():
 
 def python(code, environment=None):
     """What a fresh interpreter prints."""
-    import os
-
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
@@ -248,6 +265,16 @@ def test_warmup_compiles_both_dtypes_and_says_where(run):
     assert re.search(r"float64.*\d+\.\d\d s", out)
     assert re.search(r"float32.*\d+\.\d\d s", out)
     assert str(machine.cache().folder) in out
+
+
+def test_warmup_ends_with_1_where_nothing_was_kept(run, tmp_path, monkeypatch):
+    (tmp_path / "kernels").touch()
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code, out, _ = run("warmup")
+    assert code == 1
+    assert re.search("Not kept: .*Not a directory", out.replace("\n", ""))
 
 
 def test_progress_bar_follows_the_training():

@@ -6,14 +6,15 @@ import threading
 
 import numpy as np
 
-from fastnn.fused.cache import KERNEL_REVISION, cache_folder, prepare_cache_folder
-from fastnn.fused.entries import entry, prepared
+from fastnn.fused.cache import KERNEL_REVISION
+from fastnn.fused.entries import entry, kernels_are_kept, prepared
+from fastnn.fused.folder import cache_state
 from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, known_of, make_scratch
 from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 from fastnn.state import Steps
 
-__all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_folder", "prepare_cache_folder"]
+__all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
 
 
 class NumbaBackend:

@@ -1,9 +1,9 @@
 """The disk cache of machine code: a folder of the user's own, and in it a checked file for each compiled kernel.
 
 Three rules. The key of a file covers every file of this folder and those that its constants come from, the versions of
-fastnn, Numba, llvmlite and NumPy, the processor and what Numba was told that changes code. The folder belongs to the
-user alone (mode 0700), for what is in it is run; where no such folder can be had, one warning says so and every process
-compiles anew. Each file carries a SHA-256, for damaged machine code would run.
+fastnn, Numba, llvmlite and NumPy, the processor and what Numba was told that changes code. Nobody but the user and root
+can have written what is read (`folder`), for it is run; where no such folder can be had, one warning says so and every
+process compiles anew. Each file carries a SHA-256, for damaged machine code would run.
 
 A cache that fails is a cache that is not there, never an error. Files that no process has used for `KEPT_DAYS` are
 deleted when another one is written.
@@ -11,17 +11,13 @@ deleted when another one is written.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.util
 import os
 import pathlib
 import re
-import secrets
-import stat
 import sys
-import time
 import warnings
 
 import llvmlite
@@ -29,6 +25,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn._version import __version__
+from fastnn.fused.folder import opened
 from fastnn.fused.words import DATA
 
 KERNEL_REVISION = 1
@@ -50,7 +47,7 @@ NUMBAS_DEFAULTS = {
 }
 """Settings of `numba.config` by which Numba compiles other code, or none."""
 
-KEPT_DAYS, DAY = 90, 86400
+KEPT_DAYS = 90
 
 
 def _harmless(function):
@@ -73,19 +70,13 @@ def load(name: str, about: str = "") -> bytes | None:
     there is none, or it is not as it was written.
     """
     key = _key(name + about)
-    path = prepare_cache_folder() / _file_name(name, key)
     try:
-        with path.open("rb") as file:
-            found, content = os.fstat(file.fileno()), file.read()
-    except FileNotFoundError:
+        with opened() as folder:
+            content = folder.read(_file_name(name, key)) or b""
+    except FileNotFoundError:  # nothing was kept yet
         return None
     checksum, rest = content[:32], content[32:]
-    if not _is_the_users(found) or hashlib.sha256(rest).digest() != checksum or not rest.startswith(key):
-        return None
-    if time.time() - found.st_mtime > DAY:
-        with contextlib.suppress(OSError):
-            os.utime(path)
-    return rest[len(key) :]
+    return rest[len(key) :] if hashlib.sha256(rest).digest() == checksum and rest.startswith(key) else None
 
 
 @_harmless
@@ -94,32 +85,16 @@ def save(name: str, code: bytes, about: str = "") -> None:
     if source_stamp.__wrapped__() != source_stamp():
         return  # the sources were edited or upgraded meanwhile, and it is not known which ones were compiled
     key = _key(name + about)
-    folder = prepare_cache_folder()
-    _prune(folder)
-    path = folder / _file_name(name, key)
-    temporary = path.with_suffix(f".{secrets.token_hex(8)}.tmp")
     content = key + code
-    try:
-        temporary.write_bytes(hashlib.sha256(content).digest() + content)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with opened(make=True) as folder:
+        folder.delete_unused(_OURS.fullmatch, KEPT_DAYS)
+        folder.write(_file_name(name, key), hashlib.sha256(content).digest() + content)
 
 
 _OURS = re.compile(
     r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
     r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
 )
-
-
-def _prune(folder):
-    """Delete our files that were neither used nor written lately. Another process may do the same at the same time."""
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if _OURS.fullmatch(path.name) and time.time() - path.lstat().st_mtime > KEPT_DAYS * DAY:
-                path.unlink()
 
 
 # -------------------------------------------------------------------------------------------------------------- the key
@@ -174,43 +149,7 @@ def source_stamp() -> str:
     return digest.hexdigest()
 
 
-# ----------------------------------------------------------------------------------------------------------- the folder
-
-
-def cache_folder() -> pathlib.Path:
-    """Where kernels are kept: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else the user's cache."""
-    if own := os.environ.get("FASTNN_CACHE_DIR"):
-        return pathlib.Path(own)
-    if numbas := os.environ.get("NUMBA_CACHE_DIR"):
-        return pathlib.Path(numbas) / "fastnn"
-    if sys.platform == "win32":
-        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData/Local") / "fastnn/cache"
-    if sys.platform == "darwin":
-        return pathlib.Path.home() / "Library/Caches/fastnn"
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "fastnn"
-
-
-def prepare_cache_folder() -> pathlib.Path:
-    """The cache folder, made where it is missing.
-
-    Raises
-    ------
-    OSError
-        When it cannot be made or written, or when others than the user may write it.
-    """
-    folder = cache_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(f"{folder} cannot be written; set FASTNN_CACHE_DIR to a folder that can")
-    if hasattr(os, "getuid"):
-        found = folder.stat()
-        if not _is_the_users(found) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise PermissionError(f"{folder} can be written by other users, who could plant code there")
-    return folder
-
-
-def _is_the_users(found: os.stat_result) -> bool:
-    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+# ---------------------------------------------------------------------------------------------------------- the warning
 
 
 def _warn_once(problem):
@@ -225,7 +164,7 @@ _warned: list[str] = []
 
 def _level_of_the_caller():
     """How far up the stack the line is that called fastnn."""
-    package, level, frame = str(pathlib.Path(__file__).parents[1]) + os.sep, 1, sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(package):
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     return level

@@ -76,6 +76,11 @@ def _machine_code(name, dtype, known):
     return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
 
 
+def kernels_are_kept() -> bool:
+    """Whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
+    return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
+
+
 def _compiler():
     """`compile_entry`. Numba is imported in a thread of its own, which no Ctrl-C stops: half of it is of no use."""
     importing = threading.Thread(target=_import_compiling)
