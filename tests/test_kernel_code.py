@@ -23,7 +23,7 @@ from numba.core.runtime import rtsys
 from same_bits import RUNS
 
 from fastnn.backends import get_backend
-from fastnn.fused import cache, compiling, jit, kernels, lowering
+from fastnn.fused import cache, compiling, control, jit, kernels, lowering
 from fastnn.fused.simd import Vec
 from fastnn.state import Data, Steps, TrainingState
 
@@ -278,4 +278,20 @@ def test_a_branch_on_a_traced_value_is_refused():
         wrong(n)
 
     with pytest.raises(Exception, match="a traced value is not known yet"):
+        call(3)
+
+
+def test_a_loop_that_is_left_early_is_refused():
+    """The compiled loop would go on to its end."""
+
+    @lowering.traced
+    def wrong(n):
+        for _ in control.each(n):
+            break
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="wrong: a loop of compiled code cannot be left by `break`"):
         call(3)

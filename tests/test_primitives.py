@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn.fused import tiles
-from fastnn.fused.control import choose, loop, smaller
+from fastnn.fused.control import choose, each, smaller
 from fastnn.fused.lowering import traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import store_totals, total, totals, turned
@@ -116,7 +116,7 @@ PRIMITIVES = {
     "splat": lambda a, b, c, x, places, n: splat(x, n),
     "zero": lambda a, b, c, x, places, n: zero(x),
     "lanes": lambda a, b, c, x, places, n: like(a, lanes_of(x)),
-    "loop": lambda a, b, c, x, places, n: loop(n, lambda k, state: [state[0] * b + k], [a])[0],
+    "each": lambda a, b, c, x, places, n: sum_in_loop(a, b, n),
     "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
     "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
 }
@@ -125,6 +125,13 @@ PRIMITIVES = {
 def where_gt_sum(v, w):
     """Something that depends on the order of many vectors, and on each of their lanes."""
     return where_gt(v, w, v, w) - v * 0.5
+
+
+def sum_in_loop(a, b, n):
+    kept = [a]
+    for k in each(n, kept):
+        kept[0] = kept[0] * b + k
+    return kept[0]
 
 
 @traced

@@ -5,6 +5,8 @@ Where a traced value that they go by is known, only the branch taken is traced, 
 
 from __future__ import annotations
 
+from itertools import chain, islice
+
 from llvmlite import ir
 
 from fastnn.fused.lowering import Traced, all_traced, const
@@ -26,32 +28,41 @@ def at_most(x, most):
     return not _is_open(x) and _known(x) <= most
 
 
-def loop(n, step, state=()):
-    """``for k in range(n): state = step(k, state)``, kept as a loop where `n` is traced. Returns the last state."""
-    if isinstance(n, Traced) and (n.known is None or n.known > UNROLLED):
-        return _loop_ir(n, step, state)
-    for k in range(_known(n)):
-        state = step(k, state)
-    return state
+def each(n, *kept):
+    """Iterate over range(n): ``for k in each(n, sums)`` is a loop of the compiled code where `n` is traced.
 
-
-def _loop_ir(n, step, state):
+    The body is then traced once. What changes from round to round stands in the lists `kept`, and is assigned to them
+    in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
+    where `n` says so: tracing refuses a ``break``.
+    """
+    if not isinstance(n, Traced) or (n.known is not None and n.known <= UNROLLED):
+        yield from range(_known(n))
+        return
     builder, start = n.builder, n.builder.block
     test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
     builder.branch(test)
     builder.position_at_end(test)
-    first = [n.of(n.type, const(0)), *all_traced(n, state)]
+    first = [n.of(n.type, const(0)), *all_traced(n, chain(*kept))]
     phis = [builder.phi(x.value.type) for x in first]
-    k, *held = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
+    k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
     builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
     builder.position_at_end(body)
-    last = [k + 1, *all_traced(n, step(k, held))]
-    for phi, x, y in zip(phis, first, last, strict=True):
+    _assign(kept, now)
+    following = k + 1
+    yield k
+    for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
         phi.add_incoming(x.value, start)
         phi.add_incoming(y.value, builder.block)
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
-    return held
+    _assign(kept, now)
+
+
+def _assign(lists, values):
+    """Assign the values to the lists, one list after the other, in place."""
+    values = iter(values)
+    for x in lists:
+        x[:] = list(islice(values, len(x)))
 
 
 def choose(condition, yes, no):
@@ -72,7 +83,7 @@ def every(*conditions):
         return 0
     result = 1
     for condition in filter(_is_open, conditions):
-        (result,) = choose(condition, lambda result=result: [result], lambda: [0])
+        (result,) = choose(condition, lambda: [result], lambda: [0])
     return result
 
 

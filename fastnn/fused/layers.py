@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastnn.fused.control import choose, loop, select, when
+from fastnn.fused.control import choose, each, select, when
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import outlined, traced
@@ -25,18 +25,11 @@ def copy(target, source, n):
     """Copy `n` numbers, and read none beyond them."""
     L = lanes_of(target)
     whole = n // L
-
-    def vector(k, _):
+    for k in each(whole):
         store(target, k * L, load(source, k * L))
-        return ()
-
-    def number(k, _):
+    for k in each(n - whole * L):
         i = whole * L + k
         put(target, i, get(source, i))
-        return ()
-
-    loop(whole, vector)
-    loop(n - whole * L, number)
 
 
 @inlined
@@ -60,29 +53,19 @@ def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
 def gather_panel(panel, source, places, weight, n_features, width):
     """``panel[f, b] = source[places[b] + f]``, 0 where the row weight is 0; a vector of rows at a time."""
     L = lanes_of(panel)
-
-    def columns(v, _):
+    for v in each(width // L):
         b = v * L
         used, nothing, place = load(weight, b), zero(panel), at(places, b)
         rows = [get(place, j) for j in range(L)]
-
-        def block(k, _):  # as many features as a vector has lanes: read along the rows and turned
+        for k in each(n_features // L):  # as many features as a vector has lanes: read along the rows and turned
             f = k * L
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(turned([load(source, row + f) for row in rows])):
                 store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
-            return ()
-
-        def feature(k, _):
+        for k in each(n_features - n_features // L * L):
             f = n_features // L * L + k
             store(panel, f * width + b, where_gt(used, nothing, gather(source, place, f), nothing))
-            return ()
-
-        loop(n_features // L, block)
-        return loop(n_features - n_features // L * L, feature)
-
-    loop(width // L, columns)
 
 
 @traced
@@ -91,17 +74,11 @@ def scatter_panel(out, panel, n, n_features, width):
     L = lanes_of(panel)
 
     def numbers(first_b, first_f):
-        def feature(k, _):
+        for k in each(n_features - first_f):
             f = first_f + k
-
-            def number(i, _):
+            for i in each(n - first_b):
                 b = first_b + i
                 put(out, b * n_features + f, get(panel, f * width + b))
-                return ()
-
-            return loop(n - first_b, number)
-
-        loop(n_features - first_f, feature)
 
     turn(out, panel, n_features, width, n)
     numbers(0, n_features // L * L)
@@ -119,20 +96,14 @@ def _forward(function, slope=None):
     @traced
     def activate(Z, slopes, weight, n, width):
         L = lanes_of(Z)
-
-        def row(o, _):
-            def column(v, _):
+        for o in each(n):
+            for v in each(width // L):
                 b = v * L
                 i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
                 if slope is not None:
                     store(slopes, i, slope(z))
                 store(Z, i, where_gt(used, nothing, function(z), nothing))
-                return ()
-
-            return loop(width // L, column)
-
-        loop(n, row)
 
     return activate
 
@@ -143,13 +114,9 @@ def _backward(function, by_slope=False):
     @traced
     def derive(D, A, slopes, n, width):
         L = lanes_of(D)
-
-        def vector(v, _):
+        for v in each(n * width // L):
             i = v * L
             store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
-            return ()
-
-        loop(n * width // L, vector)
 
     return derive
 
@@ -193,52 +160,31 @@ def gelu_slope(z):
 def _softmax(Z, slopes, weight, n, width):
     """Of each column: exp(z - max z), divided by its sum, which is added up in ascending order."""
     L = lanes_of(Z)
-
-    def column(v, _):
+    for v in each(width // L):
         b = v * L
-
-        def largest(o, state):
-            return [maximum(load(Z, o * width + b), state[0])]
-
-        (top,) = loop(n, largest, [load(Z, b)])
-
-        def exponential(o, state):
-            e = exp(load(Z, o * width + b) - top)
+        top, sum_of_e = [load(Z, b)], [zero(Z)]
+        for o in each(n, top):
+            top[0] = maximum(load(Z, o * width + b), top[0])
+        for o in each(n, sum_of_e):
+            e = exp(load(Z, o * width + b) - top[0])
             store(Z, o * width + b, e)
-            return [state[0] + e]
-
-        (sum_of_e,) = loop(n, exponential, [zero(Z)])
-
-        def divide(o, _):
-            store(Z, o * width + b, load(Z, o * width + b) / sum_of_e)
-            return ()
-
-        return loop(n, divide)
-
-    loop(width // L, column)
+            sum_of_e[0] = sum_of_e[0] + e
+        for o in each(n):
+            store(Z, o * width + b, load(Z, o * width + b) / sum_of_e[0])
 
 
 @traced
 def _d_softmax(D, A, slopes, n, width):
     """The full Jacobian: ``delta = a * (d - sum(d a))``."""
     L = lanes_of(D)
-
-    def column(v, _):
+    for v in each(width // L):
         b = v * L
-
-        def inner(o, state):
-            return [fma(load(D, o * width + b), load(A, o * width + b), state[0])]
-
-        (mean,) = loop(n, inner, [zero(D)])
-
-        def subtract(o, _):
+        mean = [zero(D)]
+        for o in each(n, mean):
+            mean[0] = fma(load(D, o * width + b), load(A, o * width + b), mean[0])
+        for o in each(n):
             i = o * width + b
-            store(D, i, load(A, i) * (load(D, i) - mean))
-            return ()
-
-        return loop(n, subtract)
-
-    loop(width // L, column)
+            store(D, i, load(A, i) * (load(D, i) - mean[0]))
 
 
 _by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
@@ -285,17 +231,15 @@ def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
     L = lanes_of(D)
     (n,) = choose(n_bias - fan_out, lambda: [fan_out * width], lambda: [width])
 
-    def sums(o, tile):
+    for o, tile in sweep(n_bias, BIAS_TILES):
         rows = [at(D, (o + j) * n) for j in range(tile)]
+        target, rest, acc = at(db, o), n // L - 1, [load(row, 0) for row in rows]
+        for k in each(rest, acc):
+            acc[:] = [s + load(row, (k + 1) * L) for s, row in zip(acc, rows, strict=True)]
+        store_totals([target], acc)
 
-        def step(k, acc):
-            return [s + load(row, (k + 1) * L) for s, row in zip(acc, rows, strict=True)]
+    def scale():
+        for o in each(n_bias):
+            put(db, o, get(db, o) * get(b, o))
 
-        store_totals([at(db, o)], loop(n // L - 1, step, [load(row, 0) for row in rows]))
-
-    def scale(o, _):
-        put(db, o, get(db, o) * get(b, o))
-        return ()
-
-    sweep(n_bias, BIAS_TILES, sums)
-    when(times_bias, lambda: loop(n_bias, scale))
+    when(times_bias, scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastnn.fused.control import loop, select
+from fastnn.fused.control import each, select
 from fastnn.fused.elementary import log
 from fastnn.fused.layers import positive
 from fastnn.fused.lowering import outlined, traced
@@ -29,29 +29,23 @@ def _loss(value, derivative):
 
     @traced
     def panel(sum_of_l, D, A, Y, weight, n, width):
-        L = lanes_of(D)
-
-        def row(o, state):
-            def column(v, state):
+        L, s = lanes_of(D), [zero(D)]
+        for o in each(n, s):
+            for v in each(width // L, s):
                 b = v * L
                 w = load(weight, b)
-                return [fma(w, loss_of(D, A, Y, o * width + b, w), state[0])]
-
-            return loop(width // L, column, state)
-
-        put(sum_of_l, 0, total(loop(n, row, [zero(D)])[0]))
+                s[0] = fma(w, loss_of(D, A, Y, o * width + b, w), s[0])
+        put(sum_of_l, 0, total(s[0]))
 
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
         L, w = lanes_of(D), load(weight, 0)
-
-        def vector(v, _):
+        for v in each((n + (L - 1)) // L):
             store(terms, v * L, loss_of(D, A, Y, v * L, w))
-            return ()
-
-        loop((n + (L - 1)) // L, vector)
-        (s,) = loop(n, lambda o, state: [fma(w, splat(terms, o), state[0])], [zero(D)])
-        put(sum_of_l, 0, total(first(1, s, zero(D))))
+        s = [zero(D)]
+        for o in each(n, s):
+            s[0] = fma(w, splat(terms, o), s[0])
+        put(sum_of_l, 0, total(first(1, s[0], zero(D))))
 
     return panel, single
 

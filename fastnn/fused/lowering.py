@@ -111,9 +111,18 @@ def _outlined_ir(function, args):
             code.attributes.add(attribute)
         inside = ir.IRBuilder(code.append_basic_block("entry"))
         parameters = zip(args, code.args, known, strict=True)
-        function(*(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
+        _run_once(inside, function, *(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
         inside.ret_void()
     builder.call(code, [x.value for x in args])
+
+
+def _run_once(builder, function, *args):
+    """Run a function on traced values, and refuse one that has left a loop before its end."""
+    n_blocks = len(builder.function.blocks)
+    result = function(*args)
+    if any(block is not builder.block and not block.is_terminated for block in builder.function.blocks[n_blocks:]):
+        raise TypeError(f"{function.__qualname__}: a loop of compiled code cannot be left by `break`")
+    return result
 
 
 def _trace(function, returns):
@@ -128,7 +137,7 @@ def _trace(function, returns):
 
         def codegen(context, builder, sig, values):
             given = (_given(context, builder, t, v) for t, v in zip(sig.args, values, strict=True))
-            result = function(*given)
+            result = _run_once(builder, function, *given)
             return None if result is None else result.value
 
         return signature, codegen

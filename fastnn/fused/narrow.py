@@ -9,7 +9,7 @@ parts of traced ones.
 
 from __future__ import annotations
 
-from fastnn.fused.control import loop
+from fastnn.fused.control import each
 from fastnn.fused.places import get, lanes_of, load, store, zero
 from fastnn.fused.shuffles import totals
 from fastnn.fused.simd import fma, like
@@ -23,8 +23,10 @@ def add_row_of_ones(A, fan_in):
 def add_sum_of_rows(D, fan_out):
     """The delta of a bias that all neurons share: a row of the panel, behind the others."""
     L = lanes_of(D)
-    (s,) = loop(fan_out - 1, lambda k, s: [s[0] + load(D, (k + 1) * L)], [load(D, 0)])
-    store(D, fan_out * L, s)
+    rest, s = fan_out - 1, [load(D, 0)]
+    for k in each(rest, s):
+        s[0] = s[0] + load(D, (k + 1) * L)
+    store(D, fan_out * L, s[0])
 
 
 def narrow_gradient(A, D, pairs, k):

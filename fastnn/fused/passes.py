@@ -5,28 +5,14 @@ Traced as a whole, so that a kernel compiled for one network knows what stands i
 
 from __future__ import annotations
 
-from fastnn.fused.control import at_most, choose, every, loop, when
+from fastnn.fused.control import at_most, choose, each, every, when
 from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
+from fastnn.fused.layer_table import line_of
 from fastnn.fused.layers import activation_delta, bias_gradient
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.lowering import traced
-from fastnn.fused.model import (
-    ACTIVATION,
-    BIAS,
-    END,
-    FAN_IN,
-    FAN_OUT,
-    INPUT,
-    INSIDE,
-    N_BIAS,
-    N_COLUMNS,
-    OUTPUT,
-    PAIRS,
-    SLOPES,
-    WEIGHT,
-)
 from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
-from fastnn.fused.places import at, get, lanes_of
+from fastnn.fused.places import at, lanes_of
 from fastnn.fused.rows import outer_product, row_activation_delta, row_bias_gradient
 from fastnn.fused.tiles import weight_gradient
 from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, update
@@ -42,27 +28,17 @@ def is_alone(model, n):
     return every(model.alone, at_most(model.block, 1) or n <= 1)
 
 
-def layer_line(model, l):
-    """The line of layer `l` in the table of the layers."""
-    return at(model.layers, l * N_COLUMNS)
-
-
-def _each_layer(model, action):
-    def of_layer(l, _):
-        action(layer_line(model, l))
-        return ()
-
-    loop(model.n_layers, of_layer)
+def each_layer(model):
+    """The lines of the layers, from the input to the output."""
+    for l in each(model.n_layers):
+        yield line_of(model, l)
 
 
 @traced
 def add_rows_of_ones(scratch, model, width):
     """Behind the inputs of each layer, a row of ones: what the gradients of biases are summed with, if width is L."""
-
-    def of_layer(layer):
-        add_row_of_ones(at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_IN))
-
-    _each_layer(model, of_layer)
+    for layer in each_layer(model):
+        add_row_of_ones(at(scratch.activations, layer.input * width), layer.fan_in)
 
 
 @traced
@@ -74,27 +50,24 @@ def forward(scratch, model, params, tail, width, n):
     """
     width, alone = block_width(model, width, lanes_of(params)), is_alone(model, n)
 
-    def of_layer(l, _):
-        layer = layer_line(model, l)
+    for l in each(model.n_layers):
+        layer = line_of(model, l)
         (numbers,) = choose(model.tail > l, lambda: [params], lambda: [tail])
-        operands = layer, scratch.activations, scratch.slopes, numbers, scratch.weight, scratch.zeros
+        operands = layer.line, scratch.activations, scratch.slopes, numbers, scratch.weight, scratch.zeros
         choose(
             alone,
             lambda: row_forward_layer(*operands),
             lambda: forward_layer(*operands, scratch.packed, width),
         )
-        return ()
-
-    loop(model.n_layers, of_layer)
 
 
 @traced
 def output_delta(scratch, model, width, n):
     """The loss of the block, lane by lane, to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
-    layer = layer_line(model, model.n_layers - 1)
+    layer = line_of(model, model.n_layers - 1)
     width = block_width(model, width, lanes_of(scratch.delta))
-    A, slopes = at(scratch.activations, get(layer, OUTPUT) * width), at(scratch.slopes, get(layer, SLOPES) * width)
-    D, n_outputs, code = scratch.delta, model.n_outputs, get(layer, ACTIVATION)
+    A, slopes = at(scratch.activations, layer.output * width), at(scratch.slopes, layer.slopes * width)
+    D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
     loss = model.loss, scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n_outputs
 
     def of_panel():
@@ -119,22 +92,23 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating, bar
     L, only_block, alone = lanes_of(vectors), every(updating, first_block), is_alone(model, n)
     width = block_width(model, width, L)
 
-    def of_layer(k, deltas):
-        (delta, below), layer = deltas, layer_line(model, model.n_layers - 1 - k)
-        A, fan_out = at(scratch.activations, get(layer, INPUT) * width), get(layer, FAN_OUT)
+    deltas = [scratch.delta, scratch.delta_below]
+    for k in each(model.n_layers, deltas):
+        (delta, below), layer = deltas, line_of(model, model.n_layers - 1 - k)
+        A, fan_out = at(scratch.activations, layer.input * width), layer.fan_out
         # Where it can, the update makes the gradient of the weights on its way.
-        small = every(only_block, alone < 1, width <= L, get(layer, PAIRS) >= 0)
+        small = every(only_block, alone < 1, width <= L, layer.pairs >= 0)
         whole = every(only_block, alone, fan_out // L * L >= fan_out)
-        when(every(small, get(layer, N_BIAS) < fan_out), lambda: add_sum_of_rows(delta, fan_out))
+        when(every(small, layer.n_bias < fan_out), lambda: add_sum_of_rows(delta, fan_out))
         when(small < 1, lambda: _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole))
-        low, end = get(layer, WEIGHT), get(layer, BIAS) + get(layer, N_BIAS)
+        low, end = layer.weight, layer.bias + layer.n_bias
         when(first_block < 1, lambda: add(scratch.gradient, gradient, low, end))
 
         def renew():
             _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare)
 
         def carry():
-            operands = layer, vectors, scratch.activations, scratch.slopes, delta, below
+            operands = layer.line, vectors, scratch.activations, scratch.slopes, delta, below
             choose(
                 alone,
                 lambda: row_backward_layer(*operands),
@@ -144,15 +118,13 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating, bar
         when(every(updating, rule.sequential), renew)
         when(model.n_layers - 1 > k, carry)
         when(every(updating, rule.sequential < 1), renew)
-        return [below, delta]
-
-    loop(model.n_layers, of_layer, [scratch.delta, scratch.delta_below])
+        deltas[:] = below, delta
 
 
 def _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole):
     """A layer's gradient to `gradient`; of its biases alone if `whole`, then the update of one row makes the rest."""
-    fan_in, fan_out, n_bias = get(layer, FAN_IN), get(layer, FAN_OUT), get(layer, N_BIAS)
-    b, dW, db = (at(x, get(layer, c)) for x, c in ((vectors, BIAS), (gradient, WEIGHT), (gradient, BIAS)))
+    fan_in, fan_out, n_bias = layer.fan_in, layer.fan_out, layer.n_bias
+    b, dW, db = at(vectors, layer.bias), at(gradient, layer.weight), at(gradient, layer.bias)
 
     def of_panel():
         weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
@@ -160,22 +132,22 @@ def _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, 
 
     def of_row():
         row_bias_gradient(db, delta, b, fan_out, n_bias, model.times_bias)
-        when(whole < 1, lambda: outer_product(dW, A, delta, get(layer, INSIDE), fan_in, fan_out))
+        when(whole < 1, lambda: outer_product(dW, A, delta, layer.inside, fan_in, fan_out))
 
     choose(alone, of_row, of_panel)
 
 
 def _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare):
     """A layer's update, by its gradient in `scratch.gradient` or by one that is made of A and delta on the way."""
-    low, middle, end = get(layer, WEIGHT), get(layer, BIAS), get(layer, END)
+    low, middle, end = layer.weight, layer.bias, layer.end
     told, rest = (rule.code, vectors, rule.stride), (scratch.rates, scratch.check)
 
     def of_pairs():
-        pairs, high = at(model.pairs, get(layer, PAIRS)), middle + get(layer, N_BIAS)
+        pairs, high = at(model.pairs, layer.pairs), middle + layer.n_bias
         narrow_update(*told, A, delta, pairs, model.times_bias, *rest, low, middle, high)
 
     def of_row():
-        row_update(*told, A, delta, *rest, low, get(layer, FAN_IN), get(layer, FAN_OUT), bare)
+        row_update(*told, A, delta, *rest, low, layer.fan_in, layer.fan_out, bare)
         return [middle]
 
     def of_gradient():
@@ -188,19 +160,13 @@ def _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, 
 @traced
 def square_weights(scratch, model, params):
     """The squares of all weights, added to the vector `scratch.squares` lane by lane."""
-
-    def of_layer(layer):
-        add_squares(scratch.squares, params, get(layer, WEIGHT), get(layer, BIAS))
-
-    _each_layer(model, of_layer)
+    for layer in each_layer(model):
+        add_squares(scratch.squares, params, layer.weight, layer.bias)
 
 
 @traced
 def finish_gradients(scratch, model, params):
     """Of each layer, `finish_gradient`."""
-
-    def of_layer(layer):
-        low, middle = get(layer, WEIGHT), get(layer, BIAS)
-        finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + get(layer, N_BIAS))
-
-    _each_layer(model, of_layer)
+    for layer in each_layer(model):
+        low, middle = layer.weight, layer.bias
+        finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + layer.n_bias)

@@ -7,7 +7,7 @@ same chain of operations. What lies beyond a layer's last feature, up to the end
 
 from __future__ import annotations
 
-from fastnn.fused.control import choose, loop
+from fastnn.fused.control import choose, each
 from fastnn.fused.elementary import exp
 from fastnn.fused.jit import inlined
 from fastnn.fused.layers import activate, activation_delta, copy
@@ -46,12 +46,8 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 def clear(row, n):
     """Zeros, to the end of the last vector."""
     L = lanes_of(row)
-
-    def vector(k, _):
+    for k in each((n + (L - 1)) // L):
         store(row, k * L, zero(row))
-        return ()
-
-    loop((n + (L - 1)) // L, vector)
 
 
 @traced
@@ -59,18 +55,14 @@ def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
     """``z[o] = bias[o * bias_step] + sum_k W[k, o] * a[k]``: `forward_product` for one row."""
     L = lanes_of(z)
 
-    def columns(n, vectors):
+    for n, vectors in sweep((fan_out + (L - 1)) // L, ROW_TILES):
         at_n = [(n + v) * L for v in range(vectors)]
-
-        def step(k, sums):
+        sums = choose(bias_step, lambda: [load(bias, i) for i in at_n], lambda: [splat(bias, 0)] * vectors)
+        for k in each(fan_in, sums):
             a_k = splat(a, k)
-            return [fma(a_k, load(W, k * fan_out + i), s) for i, s in zip(at_n, sums, strict=True)]
-
-        begin = choose(bias_step, lambda: [load(bias, i) for i in at_n], lambda: [splat(bias, 0)] * vectors)
-        for i, s in zip(at_n, loop(fan_in, step, begin), strict=True):
+            sums[:] = [fma(a_k, load(W, k * fan_out + i), s) for i, s in zip(at_n, sums, strict=True)]
+        for i, s in zip(at_n, sums, strict=True):
             store(z, i, s)
-
-    sweep((fan_out + (L - 1)) // L, ROW_TILES, columns)
 
 
 @traced
@@ -100,33 +92,27 @@ def _softmax_of_row(z, n):
     """The sums go from number to number, the rest by whole vectors."""
     L = lanes_of(z)
     whole = (n + (L - 1)) // L
-    (top,) = loop(n, lambda o, state: [maximum(splat(z, o), state[0])], [splat(z, 0)])
-
-    def exponential(v, _):
-        store(z, v * L, exp(load(z, v * L) - top))
-        return ()
-
-    loop(whole, exponential)
-    (sum_of_e,) = loop(n, lambda o, state: [state[0] + splat(z, o)], [zero(z)])
-
-    def divide(v, _):
-        store(z, v * L, load(z, v * L) / sum_of_e)
-        return ()
-
-    loop(whole, divide)
+    top = [splat(z, 0)]
+    for o in each(n, top):
+        top[0] = maximum(splat(z, o), top[0])
+    for v in each(whole):
+        store(z, v * L, exp(load(z, v * L) - top[0]))
+    sum_of_e = [zero(z)]
+    for o in each(n, sum_of_e):
+        sum_of_e[0] = sum_of_e[0] + splat(z, o)
+    for v in each(whole):
+        store(z, v * L, load(z, v * L) / sum_of_e[0])
 
 
 @outlined
 def _d_softmax_of_row(d, a, n):
     L = lanes_of(d)
-    (mean,) = loop(n, lambda o, state: [fma(splat(d, o), splat(a, o), state[0])], [zero(d)])
-
-    def subtract(v, _):
+    mean = [zero(d)]
+    for o in each(n, mean):
+        mean[0] = fma(splat(d, o), splat(a, o), mean[0])
+    for v in each((n + (L - 1)) // L):
         i = v * L
-        store(d, i, load(a, i) * (load(d, i) - mean))
-        return ()
-
-    loop((n + (L - 1)) // L, subtract)
+        store(d, i, load(a, i) * (load(d, i) - mean[0]))
 
 
 @traced
@@ -137,29 +123,22 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
 
     def row(i, at_end):
         a_i = splat(a, i)
-
-        def vector(v, _):
+        for v in each(whole):
             o = v * L
             store(G, i * fan_out + o, fma(a_i, load(d, o), nothing))
-            return ()
-
-        def end(k, _):
+        for _ in each((fan_out + (L - 1)) // L - whole):
             o = whole * L
             at_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
-            return ()
-
-        loop(whole, vector)
-        loop((fan_out + (L - 1)) // L - whole, end)
-        return ()
-
-    # What a row's last vector writes into the next row is overwritten there: to load it, and keep it, would wait for
-    # stores that are still on their way.
-    loop(inside, lambda i, _: row(i, lambda place, n, x: store(G, place, x)))
 
     def blend(place, n, x):
         store(G, place, first(n, x, load(G, place)))
 
-    loop(fan_in - inside, lambda i, _: row(inside + i, blend))
+    # What a row's last vector writes into the next row is overwritten there: to load it, and keep it, would wait for
+    # stores that are still on their way.
+    for i in each(inside):
+        row(i, lambda place, n, x: store(G, place, x))
+    for i in each(fan_in - inside):
+        row(inside + i, blend)
 
 
 @traced
@@ -169,7 +148,10 @@ def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
     whole = n_bias // L
 
     def summed():
-        return loop(fan_out - 1, lambda o, s: [s[0] + splat(d, o + 1)], [splat(d, 0)])
+        rest, s = fan_out - 1, [splat(d, 0)]
+        for o in each(rest, s):
+            s[0] = s[0] + splat(d, o + 1)
+        return s
 
     def bias(i):
         (s,) = choose(fan_out - n_bias, summed, lambda: [load(d, i)])
@@ -177,17 +159,11 @@ def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s
 
-    def vector(v, _):
+    for v in each(whole):
         store(db, v * L, bias(v * L))
-        return ()
-
-    def end(k, _):
+    for _ in each((n_bias + (L - 1)) // L - whole):
         i = whole * L
         store(db, i, first(n_bias - i, bias(i), load(db, i)))
-        return ()
-
-    loop(whole, vector)
-    loop((n_bias + (L - 1)) // L - whole, end)
 
 
 @traced
@@ -196,32 +172,27 @@ def row_delta(below, W, d, fan_in, fan_out):
     L, nothing = lanes_of(below), zero(below)
     blocks = fan_in // L
 
-    def rows(i, _):
+    for i in each(blocks):
+
         def block(o, n, sums):
             columns = turned([load(W, (i * L + j) * fan_out + o) for j in range(L)])
             for j, column in enumerate(columns):
                 sums = choose(  # where j < n
                     n // (j + 1),
-                    lambda j=j, column=column, s=sums[0]: [fma(column, splat(d, o + j), s)],
-                    lambda s=sums[0]: [s],
+                    lambda: [fma(column, splat(d, o + j), sums[0])],
+                    lambda: sums,
                 )
             return sums
 
         whole = fan_out // L
-        sums = loop(whole, lambda k, sums: block(k * L, L, sums), [nothing])
+        sums = [nothing]
+        for k in each(whole, sums):
+            sums[:] = block(k * L, L, sums)
         left = fan_out - whole * L
         sums = choose(left, lambda: block(whole * L, left, sums), lambda: sums)
         store(below, i * L, sums[0])
-        return ()
-
-    def single_row(k, _):
-        i = blocks * L + k
-
-        def step(o, sums):
-            return [fma(splat(W, i * fan_out + o), splat(d, o), sums[0])]
-
-        store(below, i, loop(fan_out, step, [nothing])[0])
-        return ()
-
-    loop(blocks, rows)
-    loop(fan_in - blocks * L, single_row)
+    for k in each(fan_in - blocks * L):
+        i, s = blocks * L + k, [nothing]
+        for o in each(fan_out, s):
+            s[0] = fma(splat(W, i * fan_out + o), splat(d, o), s[0])
+        store(below, i, s[0])

@@ -8,7 +8,7 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 
 from __future__ import annotations
 
-from fastnn.fused.control import choose, every, loop, smaller
+from fastnn.fused.control import choose, each, every, smaller
 from fastnn.fused.jit import cpu_has
 from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import SUM_BLOCK
@@ -33,17 +33,13 @@ CACHED = 256  # vectors up to which a panel stays in the cache as it lies
 TERMS = SUM_BLOCK // 2 if PACKS_PANELS else SUM_BLOCK  # of a sum, that a product goes through at a time
 
 
-def sweep(n, sizes, body):
-    """Cover range(n) with the largest pieces that fit, in order: ``body(start, size)``; sizes descend to 1."""
+def sweep(n, sizes):
+    """Cover range(n) with the largest pieces that fit, in order: (start, size) of each; sizes descend to 1."""
     start = 0
     for size in sizes:
         count = (n - start) // size
-
-        def piece(k, _, start=start, size=size):
-            body(start + k * size, size)
-            return ()
-
-        loop(count, piece)
+        for k in each(count):
+            yield start + k * size, size
         start = start + count * size
 
 
@@ -52,18 +48,16 @@ def product_tile(rows, vectors, Z, W, row, col, A, step_A, bias, bias_step, K, w
     lanes = lanes_of(Z)
     Wm, Zm = [at(W, m * row) for m in range(rows)], [at(Z, m * width) for m in range(rows)]
 
-    def step(k, acc):
-        a = at(A, k * step_A)
-        panel = [load(a, n * lanes) for n in range(vectors)]
-        weight = [splat(Wm[m], k * col) for m in range(rows)]
-        return [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
-
     acc = choose(
         begun,
         lambda: [load(Zm[m], n * lanes) for m in range(rows) for n in range(vectors)],
         lambda: [b for m in range(rows) for b in [splat(bias, m * bias_step)] * vectors],
     )
-    acc = loop(K, step, acc)
+    for k in each(K, acc):
+        a = at(A, k * step_A)
+        panel = [load(a, n * lanes) for n in range(vectors)]
+        weight = [splat(Wm[m], k * col) for m in range(rows)]
+        acc[:] = [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
     for m in range(rows):
         for n in range(vectors):
             store(Zm[m], n * lanes, acc[m * vectors + n])
@@ -73,12 +67,12 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
     """All tiles of ``Z[m, :] = bias[m * bias_step] + sum_k W[m * row + k * col] * A[k, :]``, m < M, k < K."""
     lanes = lanes_of(Z)
 
-    def rows_of_tiles(b, _):
+    for b in each((M + (ROW_STRIP - 1)) // ROW_STRIP):
         first = b * ROW_STRIP
         M_here = smaller(M - first, ROW_STRIP)
         packs = M_here // STRIP_FROM * (K * width // (CACHED * lanes)) if PACKS_PANELS else 0
 
-        def columns(n, vectors):
+        for n, vectors in sweep(width // lanes, tuple(PRODUCT_TILES)):
             n = n * lanes
 
             def strip():
@@ -86,40 +80,26 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
                 return [at(packed, 0), lanes]
 
             A_n, step_A = choose(packs, strip, lambda: [at(A, n), width])
-
-            def tile(m, rows):
+            for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
                 m = first + m
                 place = at(Z, m * width + n), at(W, m * row), row, col, A_n, step_A, at(bias, m * bias_step), bias_step
                 product_tile(rows, vectors, *place, K, width, begun)
 
-            sweep(M_here, PRODUCT_TILES[vectors], tile)
 
-        sweep(width // lanes, tuple(PRODUCT_TILES), columns)
-        return ()
-
-    loop((M + (ROW_STRIP - 1)) // ROW_STRIP, rows_of_tiles)
-
-
-def _in_parts(K, part):
-    """``part(k, n, begun)`` for the n terms of a sum from term k on, TERMS at most; `begun`: not the first part."""
-
-    def block(b, begun):
+def _in_parts(K):
+    """(k, n, begun) of the n terms of a sum from term k on, TERMS at most; `begun`: not the first part."""
+    begun = [0]
+    for b in each((K + (TERMS - 1)) // TERMS, begun):
         k = b * TERMS
-        part(k, smaller(K - k, TERMS), *begun)
-        return [1]
-
-    loop((K + (TERMS - 1)) // TERMS, block, [0])
+        yield k, smaller(K - k, TERMS), *begun
+        begun[0] = 1
 
 
 def _pack(P, A, step, K):
     """K vectors that lie `step` apart, side by side to P."""
     L = lanes_of(P)
-
-    def line(k, _):
+    for k in each(K):
         store(P, k * L, load(A, k * step))
-        return ()
-
-    loop(K, line)
 
 
 @outlined
@@ -129,10 +109,9 @@ def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     strip_of_W = at(packed, (SUM_BLOCK - TERMS) * L)
     (n_strips,) = choose(packs, lambda: [(fan_out + (L - 1)) // L], lambda: [1])
 
-    def part(k, n, begun):
+    for k, n, begun in _in_parts(fan_in):
         Wk, Ak = at(W, k * fan_out), at(A, k * width)
-
-        def strip(s, _):
+        for s in each(n_strips):
             o = s * L
 
             def from_pack():
@@ -141,33 +120,22 @@ def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
 
             P, col, rows = choose(packs, from_pack, lambda: [Wk, fan_out, fan_out])
             _product(at(Z, o * width), P, 1, col, Ak, at(bias, o * bias_step), bias_step, rows, n, width, begun, packed)
-            return ()
-
-        return loop(n_strips, strip)
-
-    _in_parts(fan_in, part)
 
 
 @outlined
 def _wide_backward(Z, W, A, zeros, packed, M, K, width):
     """``Z[m, :] = sum_k W[m, k] * A[k, :]``: W (M, K) as it lies."""
-
-    def part(k, n, begun):
+    for k, n, begun in _in_parts(K):
         _product(Z, at(W, k), K, 1, at(A, k * width), zeros, 0, M, n, width, begun, packed)
-
-    _in_parts(K, part)
 
 
 @traced
 def _narrow_product(Z, W, row, col, A, bias, bias_step, M, K):
     """`_product` on panels of one vector."""
     L = lanes_of(Z)
-
-    def tile(m, rows):
+    for m, rows in sweep(M, NARROW_TILES):
         place = at(Z, m * L), at(W, m * row), row, col, A, L, at(bias, m * bias_step), bias_step
         product_tile(rows, 1, *place, K, L, 0)
-
-    sweep(M, NARROW_TILES, tile)
 
 
 @traced
@@ -200,23 +168,18 @@ def inner_tile(rows, cols, G, A, D, fan_out, width):
     lanes = lanes_of(G)
     Ai, Do = [at(A, i * width) for i in range(rows)], [at(D, o * width) for o in range(cols)]
 
-    def step(k, acc):
+    acc = [zero(G)] * (rows * cols)
+    for k in each(width // lanes, acc):
         a, d = [load(x, k * lanes) for x in Ai], [load(x, k * lanes) for x in Do]
-        return [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
-
-    acc = loop(width // lanes, step, [zero(G)] * (rows * cols))
+        acc[:] = [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
     store_totals([at(G, i * fan_out) for i in range(rows)], acc)
 
 
 @traced
 def _inner_product(G, A, D, fan_in, fan_out, width):
-    def row_of_tiles(i, rows):
-        def tile(o, cols):
+    for i, rows in sweep(fan_in, INNER_TILES):
+        for o, cols in sweep(fan_out, INNER_TILES):
             inner_tile(rows, cols, at(G, i * fan_out + o), at(A, i * width), at(D, o * width), fan_out, width)
-
-        sweep(fan_out, INNER_TILES, tile)
-
-    sweep(fan_in, INNER_TILES, row_of_tiles)
 
 
 @traced
@@ -224,16 +187,11 @@ def turn(T, D, n, width, rows):
     """``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), as far as blocks of a vector each way are whole."""
     lanes = lanes_of(D)
 
-    def strip(i, _):
-        def block(k, _):
+    for i in each(n // lanes):
+        for k in each(rows // lanes):
             o, b = i * lanes, k * lanes
             for j, x in enumerate(turned([load(D, (o + j) * width + b) for j in range(lanes)])):
                 store(T, (b + j) * n + o, x)
-            return ()
-
-        return loop(rows // lanes, block)
-
-    loop(n // lanes, strip)
 
 
 @traced

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import partial
 
-from fastnn.fused.control import choose, loop, select
+from fastnn.fused.control import choose, each, select
 from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
@@ -37,14 +37,11 @@ def set_rates(rates, rule, beta_products, learning_rate, divisor):
     put(rates, SCALE, 1 / divisor)
 
 
-def _walk(low, high, lanes, step, state=()):
-    """``step(i, n, state)`` for each vector of the range: it begins at i and its first n lanes belong to the range."""
-
-    def body(k, state):
+def _walk(low, high, lanes, *kept):
+    """(i, n) of each vector of the range: it begins at i and its first n lanes belong to the range."""
+    for k in each((high - low + (lanes - 1)) // lanes, *kept):
         i = low + k * lanes
-        return step(i, high - i, state)
-
-    return loop((high - low + (lanes - 1)) // lanes, body, state)
+        yield i, high - i
 
 
 def _update(n_slots, step):
@@ -83,54 +80,45 @@ def _update(n_slots, step):
         L, one = lanes_of(vectors), like(zero(vectors), 1.0)
         rates = _in_registers(rates)
 
-        def whole(k, checked):  # all lanes are weights
+        count, checked = (middle - low) // L, [load(check, 0)]
+        for k in each(count, checked):  # all lanes are weights
             i = low + k * L
 
             def gradient_of(p):
                 return _finished(rates, one, p, load(gradient, i))
 
-            return vector(vectors, stride, rates, i, one, all_new, gradient_of, checked)
-
-        def rest(i, n, checked):
-            return mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
-
-        count = (middle - low) // L
-        checked = loop(count, whole, [load(check, 0)])
-        store(check, 0, _walk(low + count * L, high, L, rest, checked)[0])
+            checked[:] = vector(vectors, stride, rates, i, one, all_new, gradient_of, checked)
+        for i, n in _walk(low + count * L, high, L, checked):
+            checked[:] = mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
+        store(check, 0, checked[0])
 
     def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
-        one, rates = like(zero(vectors), 1.0), _in_registers(rates)
+        one, rates, checked = like(zero(vectors), 1.0), _in_registers(rates), [load(check, 0)]
+        for i, n in _walk(low, high, lanes_of(vectors), checked):
 
-        def step_of(i, n, checked):
             def gradient_of(p):
                 g = narrow_gradient(A, D, pairs, i - low)
                 return choose(times_bias, lambda: [g * first(middle - i, one, p)], lambda: [g])[0]
 
-            return mixed(vectors, stride, rates, i, n, middle, gradient_of, checked)
-
-        store(check, 0, _walk(low, high, lanes_of(vectors), step_of, [load(check, 0)])[0])
+            checked[:] = mixed(vectors, stride, rates, i, n, middle, gradient_of, checked)
+        store(check, 0, checked[0])
 
     def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare):
         L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
 
-        def columns(n, tile):
-            d_n = [load(d, (n + v) * L) for v in range(tile)]
-
-            def weights_of(i, checked):
+        for n, tile in sweep(fan_out // L, ROW_TILES if n_slots == 0 else ROW_TILES[-1:]):
+            d_n, checked = [load(d, (n + v) * L) for v in range(tile)], [load(check, 0)]
+            for i in each(fan_in, checked):
                 a_i = splat(a, i)
                 for v in range(tile):
 
-                    def gradient_of(p, d_v=d_n[v]):
-                        g = fma(a_i, d_v, zero(vectors))
+                    def gradient_of(p):
+                        g = fma(a_i, d_n[v], zero(vectors))
                         return choose(bare, lambda: [g], lambda: [_finished(rates, one, p, g)])[0]
 
                     place = low + i * fan_out + (n + v) * L
-                    checked = vector(vectors, stride, rates, place, one, all_new, gradient_of, checked)
-                return checked
-
-            store(check, 0, loop(fan_in, weights_of, [load(check, 0)])[0])
-
-        sweep(fan_out // L, ROW_TILES if n_slots == 0 else ROW_TILES[-1:], columns)
+                    checked[:] = vector(vectors, stride, rates, place, one, all_new, gradient_of, checked)
+            store(check, 0, checked[0])
 
     return update, narrow, row
 
@@ -241,35 +229,24 @@ def finish_gradient(gradient, params, rates, low, middle, high):
     """``g = (g + alpha p) * scale`` in place, alpha for weights only: what `update` does on the way."""
     L = lanes_of(gradient)
     nothing, alpha, scale = zero(gradient), splat(rates, ALPHA), splat(rates, SCALE)
-
-    def vector(i, n, _):
+    for i, n in _walk(low, high, L):
         g = load(gradient, i)
         store(gradient, i, first(n, fma(first(middle - i, alpha, nothing), load(params, i), g) * scale, g))
-        return ()
-
-    _walk(low, high, L, vector)
 
 
 @traced
 def add(gradient, block_gradient, low, high):
     """Add one block's gradient to that of the blocks before it."""
-    L = lanes_of(gradient)
-
-    def vector(i, n, _):
+    for i, n in _walk(low, high, lanes_of(gradient)):
         g = load(gradient, i)
         store(gradient, i, first(n, g + load(block_gradient, i), g))
-        return ()
-
-    _walk(low, high, L, vector)
 
 
 @traced
 def add_squares(sums, params, low, high):
     """Add the squares of a range of the parameters to the vector `sums`, lane by lane."""
-    L, nothing = lanes_of(params), zero(params)
-
-    def vector(i, n, state):
+    nothing, s = zero(params), [load(sums, 0)]
+    for i, n in _walk(low, high, lanes_of(params), s):
         p = first(n, load(params, i), nothing)
-        return [fma(p, p, state[0])]
-
-    store(sums, 0, _walk(low, high, L, vector, [load(sums, 0)])[0])
+        s[0] = fma(p, p, s[0])
+    store(sums, 0, s[0])
