@@ -12,7 +12,7 @@ from fastnn._version import __version__ as __version__
 if TYPE_CHECKING:
     from fastnn import workloads
     from fastnn.backends import Backend, TrainingState, get_backend, register_backend
-    from fastnn.errors import DivergenceError, FastnnError, ModelFileError
+    from fastnn.errors import DivergenceError, FastnnError, InterruptWarning, ModelFileError, TrainingInterrupted
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.network import Network
     from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
@@ -29,6 +29,7 @@ _HOME = {
     **dict.fromkeys(("Backend", "TrainingState", "get_backend", "register_backend"), "backends"),
     **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "estimators"),
     **dict.fromkeys(("FastnnError", "DivergenceError", "ModelFileError"), "errors"),
+    **dict.fromkeys(("InterruptWarning", "TrainingInterrupted"), "errors"),
 }
 """The module of each public name; it is imported when the name is first used."""
 

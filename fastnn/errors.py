@@ -1,7 +1,9 @@
-"""The exceptions that are fastnn's own; everything else that it raises is a plain ValueError, TypeError or OSError."""
+"""The exceptions and warnings that are fastnn's own; what else it raises is plain ValueError, TypeError or OSError."""
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,5 +36,33 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     """
 
 
+class TrainingInterrupted(_WithResult, KeyboardInterrupt):
+    """Ctrl-C ended a training with ``Stop(on_interrupt="raise")``.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        What was trained so far; ``train(..., resume=error.result.state)`` goes on from there.
+    """
+
+
+class InterruptWarning(_WithResult, UserWarning):
+    """Ctrl-C ended a training early, and `train` returned what there was.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        The same result, for where this warning is turned into an error.
+    """
+
+
 class ModelFileError(FastnnError, ValueError):
     """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new."""
+
+
+def warn(message: Warning) -> None:
+    """Warn at the line outside fastnn that called it."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastnn":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)

@@ -2,39 +2,94 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
-from types import FrameType, TracebackType
+import time
+from types import FrameType
 from typing import Any
+
+AGAIN = 2.0
+"""Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
+
+_last_swallowed = -math.inf
+"""When such a call ended last, by `time.monotonic`."""
 
 
 class Interrupt:
-    """While this context lasts, the first SIGINT sets `requested`, a second one raises KeyboardInterrupt.
+    """Python's handler of SIGINT while a training runs::
 
-    Only in the main thread (Python delivers signals nowhere else), and not where SIGINT is ignored or was set up by
-    something other than Python: there the context does nothing. The old handler is back afterwards, whatever happens.
+        interrupt = Interrupt()
+        try:
+            interrupt.begin()
+            while not interrupt.requested:
+                ...
+        finally:
+            interrupt.over = True  # here, for an exception may arrive before the first line of `end`
+            interrupt.end()
+
+    The first SIGINT sets `requested`. One more raises KeyboardInterrupt at once, in the same call or, less than `AGAIN`
+    seconds after it, in a later one: so Ctrl-C also stops a loop of trainings. A handler of the user's own is called
+    each time as well; what it raises ends the training.
+
+    Only in the main thread (Python delivers signals nowhere else), and only where SIGINT has a Python function for a
+    handler: where it is ignored, or left to the system or other code, it stays so. The old handler is back afterwards,
+    whatever arrives when; should another signal's exception keep `end` from its work, then at the next SIGINT, which
+    the old handler gets.
+
+    Parameters
+    ----------
+    swallows : bool
+        Whether the call returns after the first SIGINT, so that nobody else learns of it. If not, a SIGINT soon after
+        an earlier call is the first one here.
+
+    Attributes
+    ----------
+    requested : bool
+        Whether the training is to end.
+    again : bool
+        Whether KeyboardInterrupt was raised, because it was the second time.
+    over : bool
+        Whether the training has ended.
     """
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, swallows: bool = True) -> None:
+        self.swallows = swallows
+        self.requested = self.again = self.over = False
         self._old: Any = None
 
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            old = signal.getsignal(signal.SIGINT)
-            if old is not None and old != signal.SIG_IGN:
-                try:
-                    signal.signal(signal.SIGINT, self._handle)
-                except ValueError:  # a sub-interpreter has no signals
-                    return self
-                self._old = old
-        return self
+    def begin(self) -> None:
+        """Take over SIGINT."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        old = signal.getsignal(signal.SIGINT)
+        while isinstance(left := getattr(old, "__self__", None), Interrupt) and left.over:
+            old = left._old
+        if callable(old):
+            self._old = old  # first, for an exception may arrive as soon as the handler is there
+            try:
+                signal.signal(signal.SIGINT, self._handle)
+            except ValueError:  # a sub-interpreter has no signals
+                self._old = None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def end(self) -> None:
+        """Give SIGINT back."""
+        global _last_swallowed
         if self._old is not None:
             signal.signal(signal.SIGINT, self._old)
+        if self.requested and self.swallows and not self.again:
+            _last_swallowed = time.monotonic()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
+        if self.over:
+            if signal.getsignal(signum) == self._handle:
+                signal.signal(signum, self._old)
+            self._old(signum, frame)
+            return
+        again = self.requested or (self.swallows and time.monotonic() - _last_swallowed < AGAIN)
         self.requested = True
+        if self._old is not signal.default_int_handler:
+            self._old(signum, frame)
+        if again:
+            self.again = True
+            raise KeyboardInterrupt

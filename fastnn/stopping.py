@@ -53,6 +53,9 @@ class Stop:
     on_divergence : {"raise", "stop"}
         What to do when a step gives a loss or a parameter that is not finite: raise `DivergenceError` or return.
         Either way the result ends with the last good step.
+    on_interrupt : {"return", "raise"}
+        What to do on Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
+        `TrainingInterrupted`, a KeyboardInterrupt that has it as its `result`.
 
     Raises
     ------
@@ -66,6 +69,7 @@ class Stop:
     restore_best: bool = False
     max_seconds: float | None = None
     on_divergence: Literal["raise", "stop"] = "raise"
+    on_interrupt: Literal["return", "raise"] = "return"
 
     def __post_init__(self) -> None:
         if self.tol is not None:
@@ -84,6 +88,7 @@ class Stop:
         if self.max_seconds is not None:
             check_number("max_seconds", self.max_seconds, low=0, low_open=True)
         check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
+        check_choice("on_interrupt", self.on_interrupt, ("return", "raise"))
 
     @property
     def has_weights(self) -> bool:

@@ -18,9 +18,9 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checks import check_flag, check_integer, check_number
-from fastnn.errors import DivergenceError
+from fastnn.errors import DivergenceError, InterruptWarning, TrainingInterrupted, warn
 from fastnn.inference import loss_and_gradient, predict
-from fastnn.interrupts import Interrupt
+from fastnn.interrupts import AGAIN, Interrupt
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.plan import RowPlan
@@ -119,8 +119,10 @@ def train(
     Returns
     -------
     TrainingResult
-        On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was; a second
-        Ctrl-C raises KeyboardInterrupt at once. (In the main thread only: elsewhere Python delivers no signals.)
+        On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was, after an
+        `InterruptWarning`. A second Ctrl-C raises KeyboardInterrupt at once, also in a later call of fastnn within two
+        seconds, so that a loop of trainings can be stopped. A SIGINT handler of your own is called as well. (In the
+        main thread only: elsewhere Python delivers no signals.)
 
     Raises
     ------
@@ -131,6 +133,8 @@ def train(
         of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
+    TrainingInterrupted
+        On Ctrl-C, with ``Stop(on_interrupt="raise")``: a KeyboardInterrupt whose `result` is what was trained so far.
     """
     started = time.perf_counter()
     stop = Stop() if stop is None else stop
@@ -162,33 +166,54 @@ def train(
     run = Run(problem, state, plan, n_epochs, started)
 
     epoch_by_epoch = bool(controllers) or run.scored
-    with contextlib.ExitStack() as stack:
-        if progress:
-            from fastnn.progress import ProgressBar
-
-            observers.append(stack.enter_context(ProgressBar()))
-        interrupt = stack.enter_context(Interrupt())
-        while run.stop_reason == "running" and not interrupt.requested:
-            ended = run.chunk(1 if epoch_by_epoch else n_epochs - run.n_done) if n_epochs else 0
-            if ended and run.scored:
-                run.score()
-            if controllers or observers:
-                now = run.progress()
-                for observe in observers:
-                    observe(now)
-                if ended:
-                    answers = [control(now) for control in controllers]  # all are called, whatever the first one says
-                    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
-                        run.end("callback")
-            run.check_end()
+    interrupt = Interrupt(swallows=stop.on_interrupt == "return")
+    with _bar(observers) if progress else contextlib.nullcontext():
+        try:
+            interrupt.begin()
+            while run.stop_reason == "running" and not interrupt.requested:
+                ended = run.chunk(1 if epoch_by_epoch else n_epochs - run.n_done) if n_epochs else 0
+                if ended and run.scored:
+                    run.score()
+                if controllers or observers:
+                    _call_back(run, observers, controllers if ended else [])
+                run.check_end()
+        finally:
+            interrupt.over = True
+            interrupt.end()
     if interrupt.requested and run.stop_reason != "diverged":
         run.stop_reason = "interrupted"
     result = run.result(run.stop_reason)
     run.over = True
     give_back(random_state, seed)
+    if interrupt.requested and stop.on_interrupt == "raise":
+        raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
     if run.stop_reason == "diverged" and stop.on_divergence == "raise":
         raise DivergenceError(run.divergence, result)
+    if interrupt.requested:
+        again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
+        warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
     return result
+
+
+def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
+    from fastnn.progress import ProgressBar
+
+    bar = ProgressBar()
+    observers.append(bar)
+    return bar
+
+
+def _call_back(run: Run, observers: list[Callback], controllers: list[Callback]) -> None:
+    now = run.progress()
+    for observe in observers:
+        observe(now)
+    answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+        run.end("callback")
+
+
+def _how_far(result: TrainingResult) -> str:
+    return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
 
 
 def _check_options(network: Network, optimizer: Optimizer, stop: Stop) -> None:

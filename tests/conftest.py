@@ -1,10 +1,13 @@
 """What all tests share: one body for both back ends and both dtypes, and the same drawn examples everywhere."""
 
+import math
 import signal
 
 import hypothesis
 import numpy as np
 import pytest
+
+from fastnn import interrupts
 
 BACKENDS = ("numpy", "numba")
 DTYPES = (np.float32, np.float64)
@@ -22,6 +25,12 @@ hypothesis.settings.load_profile("fastnn")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background job: no Ctrl-C would be answered
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _calm(monkeypatch):
+    """No test sends its Ctrl-C soon after another one's, which would make it the second."""
+    monkeypatch.setattr(interrupts, "_last_swallowed", -math.inf)
 
 
 @pytest.fixture(params=BACKENDS)

@@ -157,9 +157,10 @@ def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch,
     n_epochs, rest = divmod(run.n_steps, per_epoch)
     assert rest == 0
     options = {"sample_weight": weight, "optimizer": run.optimizer, "batch_size": run.batch_size, "alpha": run.alpha}
-    first = fastnn.train(
-        run.network, X, Y, **options, epochs=n_epochs, params=params, seed=0, callbacks=[Interrupting()]
-    )
+    with pytest.warns(fastnn.InterruptWarning):
+        first = fastnn.train(
+            run.network, X, Y, **options, epochs=n_epochs, params=params, seed=0, callbacks=[Interrupting()]
+        )
     assert (first.stop_reason, first.state.t) == ("interrupted", 5)
     first.save(tmp_path / "half.npz")
     state = fastnn.load(tmp_path / "half.npz").state

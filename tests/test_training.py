@@ -13,7 +13,19 @@ import numpy as np
 import pytest
 from bits import bits, history_bits, result_bits, state_bits
 
-from fastnn import SGD, Adam, DivergenceError, Network, Stop, cosine, get_backend, plan, step_decay, train
+from fastnn import (
+    SGD,
+    Adam,
+    DivergenceError,
+    InterruptWarning,
+    Network,
+    Stop,
+    cosine,
+    get_backend,
+    plan,
+    step_decay,
+    train,
+)
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
 from fastnn.optimizers import RPROP
@@ -227,7 +239,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(go, monkeypatch, case, n_s
     whole = go(**CASES[case])
     old = signal.getsignal(signal.SIGINT)
     chunks_of(monkeypatch, 1)
-    a = go(**CASES[case], callbacks=[SignalAt(n_steps)])
+    with pytest.warns(InterruptWarning, match=f"after {n_steps // 5} epochs of this call, {n_steps} steps"):
+        a = go(**CASES[case], callbacks=[SignalAt(n_steps)])
     assert signal.getsignal(signal.SIGINT) is old
     assert (a.stop_reason, a.state.t, a.n_epochs) == ("interrupted", n_steps, n_steps // 5)
     b = go(**CASES[case] | {"epochs": 6 - a.n_epochs}, resume=a.state)
@@ -248,7 +261,8 @@ def test_a_second_signal_raises_and_the_handler_is_restored(go):
 
 
 def test_interrupt_in_the_last_epoch_is_not_swallowed(go):
-    result = go(callbacks=[lambda p: p.epoch == 6 and signal.raise_signal(signal.SIGINT)])
+    with pytest.warns(InterruptWarning):
+        result = go(callbacks=[lambda p: p.epoch == 6 and signal.raise_signal(signal.SIGINT)])
     assert (result.stop_reason, result.n_epochs) == ("interrupted", 6)
 
 
@@ -303,7 +317,8 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
         with pytest.raises(ValueError, match="each row once"):
             go(resume=damaged)
     chunks_of(monkeypatch, 1)
-    within = go(callbacks=[SignalAt(3)]).state
+    with pytest.warns(InterruptWarning):
+        within = go(callbacks=[SignalAt(3)]).state
     with pytest.raises(ValueError, match="batches of 5 rows, batch_size is 4"):
         go(batch_size=4, resume=within)
     within.batch = 5

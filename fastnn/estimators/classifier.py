@@ -125,7 +125,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         Of the validation data that `fit` was given.
     stop_reason_ : str
         "epochs" (all of them done), "tolerance", "validation", "time", "interrupted", "callback", "diverged"; for
-        "lbfgs" "converged", "limit", "abnormal", "time", "callback".
+        "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback".
 
     Examples
     --------

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.adapter import Adapter
-from fastnn.estimators.notices import warn
+from fastnn.estimators.notices import INTERRUPTED, warn
 from fastnn.estimators.scoring import HeldOut
 from fastnn.interrupts import Interrupt
 from fastnn.network import Network
@@ -79,15 +79,21 @@ class Epochs:
         """Train to the end."""
         mlp = self.mlp
         mlp.n_iter_ = 0
+        interrupt = Interrupt()
         try:
-            with Interrupt() as interrupt:
-                while not self.over and not interrupt.requested:
-                    self._chunk()
-            if interrupt.requested:
-                raise KeyboardInterrupt
-        except KeyboardInterrupt:
+            interrupt.begin()
+            while not self.over and not interrupt.requested:
+                self._chunk()
+        except KeyboardInterrupt:  # of a callback, perhaps
+            if interrupt.again:
+                raise
+            interrupt.requested = True
+        finally:
+            interrupt.over = True
+            interrupt.end()
+        if interrupt.requested:
             self.over = "interrupted"
-            warn("Training interrupted by user.")
+            warn(INTERRUPTED)
         mlp.stop_reason_ = self.over
         mlp._optimizer.end(self.core.state)
         if self.plan.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):

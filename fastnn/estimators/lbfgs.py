@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.epochs import Task
-from fastnn.estimators.notices import warn
+from fastnn.estimators.notices import INTERRUPTED, warn
+from fastnn.interrupts import Interrupt
 
 Array = NDArray[Any]
 
@@ -36,24 +37,33 @@ def fit_lbfgs(mlp: Any, task: Task) -> Array:
         if task.validation is not None:
             mlp.validation_loss_curve_.append(task.validation.loss(task.backend, network, intermediate_result.x))
         asked = task.on_epoch is not None and task.on_epoch(intermediate_result.x)
-        if asked or (mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time):
+        late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
+        if asked or late or interrupt.requested:
             raise StopIteration
 
-    watched = task.validation is not None or task.on_epoch is not None or mlp.max_time is not None
-    result = scipy.optimize.minimize(
-        objective,
-        task.params,
-        method="L-BFGS-B",
-        jac=True,
-        options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
-        callback=after_iteration if watched or (mlp.verbose and mlp.fix_defects) else None,
-    )
+    interrupt = Interrupt()
+    try:
+        interrupt.begin()
+        result = scipy.optimize.minimize(
+            objective,
+            task.params,
+            method="L-BFGS-B",
+            jac=True,
+            options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},
+            callback=after_iteration,
+        )
+    finally:
+        interrupt.over = True
+        interrupt.end()
     mlp.n_iter_ = min(result.nit, mlp.max_iter)
     mlp.loss_ = float(result.fun)
     mlp.stop_reason_ = _REASONS.get(result.status, "abnormal")
     if mlp.stop_reason_ == "time" and mlp.max_time is None:
         mlp.stop_reason_ = "callback"
-    if result.status not in (0, 99):
+    if interrupt.requested:
+        mlp.stop_reason_ = "interrupted"
+        warn(INTERRUPTED)
+    elif result.status not in (0, 99):
         _warn(result, mlp.n_iter_, mlp.max_iter)
     return np.asarray(result.x)
 

@@ -10,6 +10,8 @@ import warnings
 from typing import Any
 
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
+INTERRUPTED = "Training interrupted by user."
+
 _seen: dict[Any, Any] = {}
 
 

@@ -107,7 +107,7 @@ class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
         Of the validation data that `fit` was given.
     stop_reason_ : str
         "epochs" (all of them done), "tolerance", "validation", "time", "interrupted", "callback", "diverged"; for
-        "lbfgs" "converged", "limit", "abnormal", "time", "callback".
+        "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback".
 
     Examples
     --------
