@@ -12,6 +12,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple, TypeVar
@@ -25,7 +26,14 @@ from fastnn.errors import ModelFileError
 Array = NDArray[Any]
 T = TypeVar("T")
 
-MAX_HEADER_BYTES = 1 << 24
+MAX_HEADER_BYTES = 1 << 16
+"""More than the description of any model: what is longer is neither written nor parsed."""
+
+MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
+"""Arrays of a file, and what the zip reader may read at once to find them: it makes objects of all of it."""
+
+MAX_MESSAGE = 300
+"""Characters of an error: it may quote the file."""
 
 
 class Format(NamedTuple):
@@ -52,23 +60,39 @@ def write_archive(
     ------
     OSError
         When the file cannot be written.
+    ValueError
+        When the header is longer than would be read again.
     """
-    header = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
-    path = os.path.realpath(path)  # a link stays a link
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", path)
-    folder, name = os.path.split(path)
+    text = json.dumps({"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}).encode()
+    if len(text) > MAX_HEADER_BYTES:
+        raise ValueError(
+            f"a file describes at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}"
+        )
+    place = os.path.realpath(path)  # a link stays a link
+    if os.path.exists(place) and not os.path.isfile(place):
+        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", os.fspath(path))
+    folder, name = os.path.split(place)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            np.savez(file, allow_pickle=False, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+            _take_over_mode(file, place)
+            np.savez(file, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        os.replace(temporary, place)
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno:  # of the path that the caller knows
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
+
+
+def _take_over_mode(file: BinaryIO, old: str) -> None:
+    """Give a file that will replace another one its permissions: what was private stays so."""
+    if hasattr(os, "fchmod"):  # Windows has no such permissions
+        with contextlib.suppress(FileNotFoundError):
+            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(old).st_mode))
 
 
 # ---------------------------------------------------------------------------------------------------------------- read
@@ -89,30 +113,56 @@ def read_archive(
         When it is not such a file, is damaged, or was written by a later version; whatever `build` stumbles over.
     """
     name = os.fspath(path)  # a number would be the descriptor of a file that is open
-    with open(name, "rb") as file:
+    with _Bounded(io.FileIO(name, opener=_open)) as file:
         try:
             arrays = _arrays(file, form)
             return build(_json(arrays.pop("header"), form), arrays)
         except ModelFileError as error:
-            raise ModelFileError(f"{name!s}: {error}") from None
+            raise ModelFileError(f"{name!s}: {_short(error)}") from None
         except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
-            raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({error})") from error
+            raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({_short(error)})") from error
 
 
-def _arrays(file: BinaryIO, form: Format) -> dict[str, Array]:
+def _open(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its other end
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more than `limit` bytes are read at once: for a beginning the directory of a zip archive."""
+
+    limit = MAX_DIRECTORY_BYTES
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = self.size - self.tell()
+        if (left if size is None or size < 0 else min(size, left)) > self.limit:
+            raise ModelFileError("not a file of fastnn's (its list of arrays is too long)")
+        return super().read(size)
+
+
+def _short(message: object) -> str:
+    text = str(message)
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
+
+
+def _arrays(file: _Bounded, form: Format) -> dict[str, Array]:
     """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
-    if file.read(2) != b"PK":
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(2) != b"PK":
         raise ModelFileError(f"not a {form.name} file (it is no .npz archive)")
-    size = os.fstat(file.fileno()).st_size
     arrays = {}
     with zipfile.ZipFile(file) as archive:
+        file.limit = file.size
         members = archive.infolist()
         names = [member.filename.removesuffix(".npy") for member in members]
         unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
         missing = [name for name in form.required if name not in names]
-        if "header" not in names or len(set(names)) < len(names):
+        if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
             raise ModelFileError(f"not a {form.name} file (an .npz archive of something else)")
-        arrays["header"] = _array(archive, members[names.index("header")], size)
+        arrays["header"] = _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128)
         header = _json(arrays["header"], form)
         _check_version(header, form)
         lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
@@ -121,7 +171,7 @@ def _arrays(file: BinaryIO, form: Format) -> dict[str, Array]:
                 f"damaged: it lacks {missing or lost or 'nothing'} and has the unexpected {unknown or 'nothing'}"
             )
         for name, member in zip(names, members, strict=True):
-            arrays[name] = _array(archive, member, size)
+            arrays[name] = _array(archive, member, file.size)
     return arrays
 
 

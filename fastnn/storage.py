@@ -132,6 +132,8 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
 
 
 def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
+        raise ModelFileError("damaged: its header has more layers than it has parameters")
     network = Network.from_dict(header["network"])
     _check_header(header, network)
     _check_arrays(arrays, header)

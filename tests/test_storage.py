@@ -202,13 +202,44 @@ def test_permissions_follow_the_umask_and_links_stay(tmp_path):
     assert stat.S_IMODE((tmp_path / "target").stat().st_mode) == 0o640
 
 
-def test_save_and_load_pass_on_what_the_system_says(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666])
+def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mode):
+    """From the first byte on: what was private is at no time readable by others."""
+    trained().save(path)
+    path.chmod(mode)
+    seen = []
+    really = np.savez
+
+    def savez(file, **arrays):
+        seen.append(stat.S_IMODE(os.fstat(file.fileno()).st_mode))
+        really(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", savez)
+    trained(seed=4).save(path)
+    assert [*seen, stat.S_IMODE(path.stat().st_mode)] == [mode, mode]
+
+
+def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
+    """By the name that they were given."""
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError):
-        trained().save(tmp_path / "no folder" / "model")
+    with pytest.raises(FileNotFoundError) as error:
+        trained().save("no folder/model")
+    assert str(error.value).endswith("No such file or directory: 'no folder/model'")
+    with pytest.raises(OSError, match=r"not a file, so not to be replaced by one: '\.'"):
+        trained().save(".")
     with pytest.raises(TypeError, match="not TrainingState"):
         storage.save(tmp_path / "model", trained().state)
+
+
+def test_what_could_not_be_read_again_is_not_written(path):
+    network = Network((1,) * 40_000)
+    result = train(network, [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")
+    with pytest.raises(ValueError, match=r"at most 65,536 bytes of layers and options, not 240,8"):
+        result.save(path)
+    assert not path.exists()
 
 
 # ------------------------------------------------------------------------------------------------------------ bad files
