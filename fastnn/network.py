@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.checks import check_choice, check_integer, check_number
+from fastnn.checks import check_choice, check_number, check_sizes, fill_layers
 
 # ------------------------------------------------------------------------------------------------ the tables of names
 
@@ -28,6 +28,8 @@ class Activation(NamedTuple):
     hidden: bool = True
     needs_z: bool = False
     """Its derivative is a function of z, not of the activation itself."""
+    default_loss: str = "squared_error"
+    """The loss of a network with this output that names none."""
 
 
 class Loss(NamedTuple):
@@ -51,7 +53,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "softplus": Activation(7),
     "silu": Activation(8, needs_z=True),
     "gelu": Activation(9, needs_z=True),
-    "softmax": Activation(10, hidden=False),
+    "softmax": Activation(10, hidden=False, default_loss="cross_entropy"),
     "exp": Activation(11, hidden=False),
 }
 
@@ -106,9 +108,10 @@ class Network:
     output : str
         Activation of the last layer.
     loss : str
-        See `LOSSES`. Per row, summed over the outputs, with a the output and y the target:
-        squared_error ``(a-y)^2 / 2``, absolute_error ``|a-y|``, huber (delta 1), log_loss ``-[y log a + (1-y)
-        log(1-a)]``, cross_entropy ``-y log a``, poisson ``y log(y/a) - y + a``.
+        See `LOSSES`; "auto" is cross_entropy where the output is softmax, else squared_error.
+        Per row, summed over the outputs, with a the output and y the target: squared_error ``(a-y)^2 / 2``,
+        absolute_error ``|a-y|``, huber (delta 1), log_loss ``-[y log a + (1-y) log(1-a)]``, cross_entropy ``-y log
+        a``, poisson ``y log(y/a) - y + a``.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
@@ -124,7 +127,7 @@ class Network:
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, a size below one, or a loss that does not go with the output activation.
+        For an unknown name, a size below one, a loss that does not go with the output, or a softmax of one neuron.
 
     References
     ----------
@@ -141,7 +144,7 @@ class Network:
     sizes: tuple[int, ...]
     activation: str | tuple[str, ...] = "relu"
     output: str = "identity"
-    loss: str = "squared_error"
+    loss: str = "auto"
     bias: str = dataclasses.field(default="vector", kw_only=True)
     bias_gradient: str = dataclasses.field(default="exact", kw_only=True)
     reduction: str = dataclasses.field(default="mean", kw_only=True)
@@ -150,10 +153,12 @@ class Network:
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalisation
-        put(self, "sizes", _check_sizes(self.sizes))
+        put(self, "sizes", check_sizes(self.sizes))
         put(self, "activation", _check_activation(self.activation, len(self.sizes) - 2))
+        put(self, "output", check_choice("output", self.output, ACTIVATIONS))
+        if self.loss == "auto":
+            put(self, "loss", ACTIVATIONS[self.output].default_loss)
         for name, legal in (
-            ("output", ACTIVATIONS),
             ("loss", LOSSES),
             ("bias", BIASES),
             ("bias_gradient", BIAS_GRADIENTS),
@@ -168,6 +173,8 @@ class Network:
             raise ValueError(
                 f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {', '.join(outputs)}"
             )
+        if self.output == "softmax" and self.sizes[-1] == 1:
+            raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
 
     @property
     def n_inputs(self) -> int:
@@ -215,6 +222,30 @@ class Network:
         """Views b (fan_out,), (1,) or (0,) of the layers in a flat vector (n_params,)."""
         return [params[layer.bias] for layer in self.layers]
 
+    def pack(self, weights: Sequence[Any], biases: Sequence[Any]) -> NDArray[Any]:
+        """Put the layers' weights and biases into one flat vector: the inverse of `weights` and `biases`.
+
+        Parameters
+        ----------
+        weights, biases : sequences of array-like
+            An array for each layer: W (fan_in, fan_out), and b (fan_out,), (1,) or (0,).
+
+        Returns
+        -------
+        params : ndarray (n_params,)
+            A copy, in float32 if all arrays are, else in float64.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arrays of another number or shape, and for what is not real numbers.
+        """
+        single = all(getattr(array, "dtype", None) == np.float32 for array in (*weights, *biases))
+        params = np.empty(self.n_params, np.float32 if single else np.float64)
+        fill_layers("weights", self.weights(params), weights)
+        fill_layers("biases", self.biases(params), biases)
+        return params
+
     def init_params(self, random_state: np.random.RandomState, dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """Draw initial parameters.
 
@@ -257,15 +288,6 @@ class Network:
     def from_dict(cls, values: Mapping[str, Any]) -> Network:
         """The network that `to_dict` described."""
         return cls(**values)
-
-
-def _check_sizes(sizes: Any) -> tuple[int, ...]:
-    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
-        raise TypeError(f"sizes must be a sequence of integers such as (3, 5, 1), not {sizes!r}")
-    checked = tuple(check_integer(f"sizes[{i}]", n, low=1) for i, n in enumerate(sizes))
-    if len(checked) < 2:
-        raise ValueError(f"sizes needs at least the inputs and the outputs, such as (3, 5, 1); got {checked}")
-    return checked
 
 
 def _check_activation(activation: Any, n_hidden: int) -> str | tuple[str, ...]:

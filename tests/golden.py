@@ -35,7 +35,12 @@ NETWORKS = {
     "selu": (Network((4, 6, 2), "selu", "tanh", "huber", reduction="sum"), "float64", AdamW(0.01), {"batch_size": 9}),
     "softplus": (Network((4, 6, 2), "softplus", "exp", "poisson", bias="scalar"), "float64", RMSprop(0.005), {}),
     "silu": (Network((4, 6, 2), "silu", "identity", "absolute_error"), "float64", RPROP(0.01), {}),
-    "gelu": (Network((4, 6, 2), "gelu", "softmax"), "float64", Adam(cosine(0.05, 80)), {"batch_size": 1}),
+    "gelu": (
+        Network((4, 6, 2), "gelu", "softmax", "squared_error"),
+        "float64",
+        Adam(cosine(0.05, 80)),
+        {"batch_size": 1},
+    ),
     "silu single": (Network((4, 6, 2), "silu", "sigmoid", "log_loss"), "float32", AdamW(0.01), {"batch_size": 8}),
     "deep single": (
         Network((4, 6, 5, 7, 2), ("gelu", "softplus", "sigmoid"), "softplus", "poisson", bias="scalar"),

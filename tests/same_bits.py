@@ -80,9 +80,11 @@ def _runs():
         yield run("online scalar", "drawn", network, Adam(0.003, sequential=True), 74, 0.5, batch_size=1, **options)
         # blocks of 256 + 14 rows, and a short batch
         sizes, options = (6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3), {"batch_size": 270, "alpha": 0.125}
-        yield run("deep", "drawn", Network(sizes, DEEP, "softmax"), SGD(0.125, 0.5), 20, 0.5, **options)
+        yield run(
+            "deep", "drawn", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, 0.5, **options
+        )
         for activation in [name for name, line in ACTIVATIONS.items() if line.hidden and name not in DEEP]:
-            network = Network((6, 9, 3), activation, "softmax")
+            network = Network((6, 9, 3), activation, "softmax", "squared_error")
             yield run(f"hidden {activation}", "drawn", network, SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
         for name, optimizer in _optimizers():
             batch_size = None if optimizer.full_batch else 16

@@ -10,7 +10,8 @@ import pytest
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train
-from fastnn.network import LOSSES
+from fastnn.aliases import ALIASES
+from fastnn.network import ACTIVATIONS, INITS, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 
 NETWORK = Network((3, 4, 2), "tanh")
@@ -217,13 +218,53 @@ MADE = {
     "capitals": (lambda: Network((3, 4, 2), "ReLU"), ValueError, "did you mean 'relu'?"),
     "an unknown output": (lambda: Network((3, 2), output="softmaxx"), ValueError, "did you mean 'softmax'?"),
     "an unknown loss": (
+        lambda: Network((3, 2), loss="quality"),
+        ValueError,
+        f"unknown loss 'quality'; one of {LEGAL_LOSSES}",
+    ),
+    "another library's name": (
         lambda: Network((3, 2), loss="mse"),
         ValueError,
-        f"unknown loss 'mse'; one of {LEGAL_LOSSES}",
+        f"unknown loss 'mse' (did you mean 'squared_error'?); one of {LEGAL_LOSSES}",
+    ),
+    "another library's name in a list": (
+        lambda: Network((3, 4, 4, 2), ("tanh", "logistic")),
+        ValueError,
+        "activation[1] 'logistic' (did you mean 'sigmoid'?)",
+    ),
+    "an array for a name": (
+        lambda: Network((3, 4, 2), output=X),
+        TypeError,
+        "not ndarray of shape (12, 3) of type ndarray",
+    ),
+    "a softmax of one": (
+        lambda: Network((3, 4, 1), "relu", "softmax"),
+        ValueError,
+        "output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'",
+    ),
+    "weights of too few layers": (
+        lambda: NETWORK.pack(NETWORK.weights(PARAMS)[:1], NETWORK.biases(PARAMS)),
+        ValueError,
+        "weights must have one array for each of the 2 layers, not 1",
+    ),
+    "weights of another shape": (
+        lambda: NETWORK.pack([X, X], NETWORK.biases(PARAMS)),
+        ValueError,
+        "weights[0] must have the shape (3, 4), not (12, 3)",
+    ),
+    "weights of outputs and inputs": (
+        lambda: NETWORK.pack([W.T for W in NETWORK.weights(PARAMS)], NETWORK.biases(PARAMS)),
+        ValueError,
+        "weights[0] must have the shape (3, 4), not (4, 3); weights[0].T has it",
+    ),
+    "biases of text": (
+        lambda: NETWORK.pack(NETWORK.weights(PARAMS), [["a"] * 4, ["b"] * 2]),
+        TypeError,
+        "biases[0] must hold real numbers, not <U1",
     ),
     "an unknown bias": (lambda: Network((3, 2), bias="vectors"), ValueError, "unknown bias 'vectors' (did you mean"),
     "an unknown bias gradient": (lambda: Network((3, 2), bias_gradient="x"), ValueError, "exact, times_bias"),
-    "an unknown reduction": (lambda: Network((3, 2), reduction="average"), ValueError, "one of mean, sum"),
+    "an unknown reduction": (lambda: Network((3, 2), reduction="average"), ValueError, "mean'?); one of mean, sum"),
     "an unknown init": (lambda: Network((3, 2), init="xavier"), ValueError, "glorot_uniform, glorot_normal, he, norm"),
     "a bias that is no number": (lambda: Network((3, 2), bias_init="zero"), TypeError, 'or "same"'),
     "a bias that is not finite": (lambda: Network((3, 2), bias_init=math.inf), ValueError, "bias_init must be finite"),
@@ -266,6 +307,37 @@ MADE = {
     "something else for a back end": (lambda: fastnn.get_backend(3), TypeError, "3 is no back end: it lacks name, s"),
     "negative patience": (lambda: Stop(patience=-1), ValueError, "patience must be at least"),
 }
+
+
+HINTS = {
+    "mse": "squared_error",
+    "MSELoss": "squared_error",
+    "mean_squared_error": "squared_error",
+    "MAE": "absolute_error",
+    "L1Loss": "absolute_error",
+    "SmoothL1Loss": "huber",
+    "huber_loss": "huber",
+    "binary_crossentropy": "log_loss",
+    "BCELoss": "log_loss",
+    "BCEWithLogitsLoss": "log_loss",
+    "logloss": "log_loss",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "CrossEntropyLoss": "cross_entropy",
+    "nll_loss": "cross_entropy",
+    "PoissonNLLLoss": "poisson",
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_another_librarys_loss_gets_the_name_here(name):
+    assert f"unknown loss {name!r} (did you mean {HINTS[name]!r}?)" in refusal(lambda: Network((3, 2), loss=name))[1]
+
+
+def test_aliases_are_of_names_that_there_are():
+    known = {*ACTIVATIONS, *LOSSES, *INITS, *REDUCTIONS}
+    assert set(ALIASES.values()) <= known
+    assert not set(ALIASES) & known
 
 
 @pytest.mark.parametrize("case", MADE)

@@ -37,6 +37,28 @@ def test_layout(bias):
         assert params[layer.all].tolist() == [*params[layer.weight], *params[layer.bias]]
 
 
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
+    network = Network((3, 5, 2), bias=bias)
+    params = network.init_params(np.random.RandomState(0), dtype)
+    packed = network.pack(network.weights(params), network.biases(params))
+    assert packed.dtype == dtype
+    assert packed.tobytes() == params.tobytes()
+    assert not np.shares_memory(packed, params)
+    lists = ([part.tolist() for part in parts] for parts in (network.weights(params), network.biases(params)))
+    assert network.pack(*lists).tolist() == params.tolist()
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_the_loss_follows_the_output(output):
+    """Of a softmax alone: squared error goes with all others, and a sigmoid has it in the tutorial."""
+    network = Network((3, 2), output=output)
+    assert network.loss == ("cross_entropy" if output == "softmax" else "squared_error")
+    assert network == Network((3, 2), output=output, loss="auto") == Network.from_dict(network.to_dict())
+    assert "auto" not in repr(network)
+
+
 def test_the_tutorials_network_has_22_parameters():
     assert Network((3, 5, 1), bias="scalar").n_params == 22
 

@@ -56,7 +56,7 @@ def trainings(draw, *, smooth=False, layers=(0, 3), rows=(1, 2, 9, 33, 70), batc
     hidden = draw(st.lists(st.integers(1, 20), min_size=layers[0], max_size=layers[1]))
     loss, output = pick(pair for pair in PAIRS if not avoid & {*pair})
     network = Network(
-        (draw(st.integers(1, 9)), *hidden, draw(st.integers(1, 6))),
+        (draw(st.integers(1, 9)), *hidden, draw(st.integers(2 if output == "softmax" else 1, 6))),
         tuple(pick(name for name in HIDDEN if name not in avoid) for _ in hidden),
         output,
         loss,
@@ -81,7 +81,9 @@ def trainings(draw, *, smooth=False, layers=(0, 3), rows=(1, 2, 9, 33, 70), batc
 def mixed(random_state, output, loss="squared_error", **options):
     """A network with a hidden layer of each activation, in any order and of any width."""
     activations = tuple(random_state.permutation(HIDDEN).tolist())
-    return Network(random_state.randint(1, 20, len(HIDDEN) + 2).tolist(), activations, output, loss, **options)
+    *sizes, n_outputs = random_state.randint(1, 20, len(HIDDEN) + 2).tolist()
+    n_outputs = max(n_outputs, 2) if output == "softmax" else n_outputs
+    return Network((*sizes, n_outputs), activations, output, loss, **options)
 
 
 def run(n, *strategies):

@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.backends import check_supported, get_backend
+from fastnn.checks import fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import Task, fit_in_epochs
 from fastnn.estimators.fitted import Fitted
@@ -126,7 +127,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         network = network_of(sizes, activation, self.out_activation_, self.loss)
         params = draw_params(network, activation, self._random_state).astype(X.dtype)
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
-            _fill(name, views, getattr(self, name))
+            if getattr(self, name) is not None:
+                fill_layers(name, views, getattr(self, name))
         self.__dict__.pop("validation_loss_curve_", None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
         return params.astype(np.float64 if self.fix_defects and not stochastic else X.dtype), network
@@ -233,14 +235,3 @@ def validation_rows(validation_data: Any, X_val: Any, y_val: Any, sample_weight_
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
         raise ValueError("validation_data must be a tuple (X, y) or (X, y, sample_weight)")
     return tuple(validation_data)
-
-
-def _fill(name: str, views: list[Array], values: Any) -> None:
-    if values is None:
-        return
-    if len(values) != len(views):
-        raise ValueError(f"{name} must have one array for each of the {len(views)} layers, not {len(values)}")
-    for i, (view, value) in enumerate(zip(views, values, strict=True)):
-        if np.shape(value) != view.shape:
-            raise ValueError(f"{name}[{i}] must have the shape {view.shape}, not {np.shape(value)}")
-        view[...] = value
