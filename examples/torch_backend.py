@@ -82,8 +82,9 @@ class TorchBackend:
         loss, gradient = loss_and_gradient(network, torch.tensor(params), batch, alpha)
         return loss, gradient.numpy()
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
+    def train_steps(self, task, state, steps):
         """Do the steps; the number of good ones."""
+        network, optimizer, data = task.network, task.optimizer, task.data
         vectors = torch.from_numpy(state.vectors)  # the same memory
         for s in range(len(steps.loss)):
             rows = steps.rows[steps.start[s] : steps.stop[s]]
@@ -92,9 +93,9 @@ class TorchBackend:
             steps.loss[s] = 0.0
             if not len(rows):
                 continue
-            state.beta_products *= [getattr(optimizer, f"beta_{i}", 1.0) for i in (1, 2)]
+            state.beta_products *= optimizer.betas
             batch = [torch.from_numpy(array[rows]) for array in data]
-            steps.loss[s], gradient = loss_and_gradient(network, vectors[0], batch, alpha)
+            steps.loss[s], gradient = loss_and_gradient(network, vectors[0], batch, task.alpha)
             update(optimizer, vectors, gradient, float(steps.learning_rate[s]), state.beta_products)
             if not (math.isfinite(steps.loss[s]) and vectors[0].isfinite().all()):
                 return s

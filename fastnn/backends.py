@@ -10,12 +10,13 @@ from typing import Any, Protocol, cast, runtime_checkable
 from fastnn.checks import check_choice, check_flag
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Array, Data, Steps, TrainingState
+from fastnn.state import Array, Data, Steps, Task, TrainingState
 
 __all__ = [
     "Backend",
     "Data",
     "Steps",
+    "Task",
     "TrainingState",
     "check_supported",
     "get_backend",
@@ -49,13 +50,12 @@ class Backend(Protocol):
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
         """The loss of all rows of `data` as one batch, and its gradient (n_params,)."""
 
-    def train_steps(
-        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
-    ) -> int:
-        """Do the steps, changing `state` in place; the number of good steps.
+    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+        """Do the steps of `task`, changing `state` in place and writing ``steps.loss``; the number of good steps.
 
         A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
-        `state` is then of no use. A batch whose weights sum to 0 is skipped.
+        `state` is then of no use. A batch whose weights sum to 0 is skipped. The gradient's penalty has the strength
+        ``task.alpha``, that of the loss ``task.penalty``; they are equal but in some of scikit-learn's losses.
         """
 
 
@@ -178,6 +178,13 @@ def _checked(backend: object) -> Backend:
         missing = [name for name in needed if not hasattr(backend, name)]
         if missing:
             raise TypeError(f"{backend!r:.100} is no back end: it lacks {', '.join(missing)}")
+        try:
+            inspect.signature(cast(Backend, backend).train_steps).bind("task", "state", "steps")
+        except TypeError as problem:
+            raise TypeError(
+                f"{backend!r:.100} has a train_steps that does not take (task, state, steps): {problem}. Version 0.1 "
+                "called it with (network, optimizer, state, data, steps, alpha); docs/testing.md shows the interface"
+            ) from None
         _known_types.add(type(backend))
     return cast(Backend, backend)
 

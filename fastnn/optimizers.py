@@ -45,6 +45,11 @@ class Optimizer:
         """The class' name."""
         return type(self).__name__
 
+    @property
+    def betas(self) -> tuple[float, float]:
+        """``(beta_1, beta_2)``, the decay rates of the moments; 1 where the optimiser has none."""
+        return getattr(self, "beta_1", 1.0), getattr(self, "beta_2", 1.0)
+
     def to_dict(self) -> dict[str, Any]:
         """Name and hyper-parameters in JSON's types; a learning rate that is a function is only named."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, Steps, Task, TrainingState
 
 Array = NDArray[Any]
 
@@ -340,28 +340,16 @@ class NumpyBackend:
             backward(network, v, views(network, gradient), batch, passed, alpha)
         return loss, gradient
 
-    def train_steps(
-        self,
-        network: Network,
-        optimizer: Optimizer,
-        state: TrainingState,
-        data: Data,
-        steps: Steps,
-        alpha: float,
-        *,
-        penalty: float | None = None,
-    ) -> int:
-        """Forward, backward and update for each step; the number of good ones.
-
-        `penalty` replaces alpha in the value of the loss, not in its gradient.
-        """
+    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+        """Forward, backward and update for each step; the number of good ones."""
+        network, optimizer, data = task.network, task.optimizer, task.data
         p, slots = state.params, state.vectors[1:]
         gradient = np.zeros_like(p)
         params, d = views(network, p), views(network, gradient)
         is_weight = np.zeros_like(p)
         for W in views(network, is_weight).W:
             W[...] = 1
-        update, betas = UPDATES[optimizer.name], [getattr(optimizer, f"beta_{i}", 1.0) for i in (1, 2)]
+        update = UPDATES[optimizer.name]
         zeros, seen = np.zeros_like(p), None
 
         def apply(where: slice) -> None:
@@ -378,10 +366,10 @@ class NumpyBackend:
                 if not len(batch.X):
                     continue
                 learning_rate = float(steps.learning_rate[s])
-                state.beta_products *= betas
+                state.beta_products *= optimizer.betas
                 passed = forward(network, params, batch.X)
-                steps.loss[s] = loss_value(network, params, batch, passed[1][-1], alpha if penalty is None else penalty)
-                backward(network, params, d, batch, passed, alpha, after_layer)
+                steps.loss[s] = loss_value(network, params, batch, passed[1][-1], task.penalty)
+                backward(network, params, d, batch, passed, task.alpha, after_layer)
                 if not optimizer.sequential:
                     apply(slice(None))
                 # 0 times a number that is not finite is not a number, so one product looks at all parameters

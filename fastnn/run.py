@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend
-from fastnn.network import Network
-from fastnn.optimizers import Optimizer
 from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
-from fastnn.state import Data, TrainingState
+from fastnn.state import Data, Task, TrainingState
 from fastnn.stopping import Stop, StopReason
 
 Array = NDArray[Any]
 
 
-class Problem(NamedTuple):
-    """What does not change while a training runs."""
-
-    network: Network
-    optimizer: Optimizer
-    backend: Backend
-    data: Data
-    validation: Data | None
-    alpha: float
-    stop: Stop
-
-
 class Run:
     """A training under way."""
 
-    def __init__(self, problem: Problem, state: TrainingState, plan: RowPlan, n_epochs: int, started: float) -> None:
-        self.problem = problem
+    def __init__(
+        self,
+        task: Task,
+        backend: Backend,
+        state: TrainingState,
+        plan: RowPlan,
+        n_epochs: int,
+        *,
+        stop: Stop | None = None,
+        validation: Data | None = None,
+        started: float,
+    ) -> None:
+        self.task = task
+        self.backend = backend
+        self.stop = stop = Stop() if stop is None else stop
+        self.validation = validation
         self.plan = plan
         self.n_epochs = n_epochs
         self.started = started
@@ -47,33 +47,32 @@ class Run:
         self.divergence = ""
         self.over = False
 
-        counters, stop = state.counters, problem.stop
+        counters = state.counters
         self.epochs_before: int = counters.get("epoch", 0)
         self.best_score: float = _number(counters.get("best_score"))
         self.best_params, self.validation_rows = state.best_params, state.validation_rows
         self.rule = stop.rule()
-        self.rule_on = "loss" if problem.validation is None else "validation"
+        self.rule_on = "loss" if validation is None else "validation"
         if self.rule is not None and counters.get("rule_on") == self.rule_on:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
         self.losses = Record(n_epochs)
         self.validation_losses: list[float] = []
-        self.scored = problem.validation is not None or stop.restore_best
+        self.scored = validation is not None or stop.restore_best
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
         self.state = TrainingState(state.storage, state.n_params, state.t, state.beta_products, state.optimizer)
         self.snapshot = self.state.copy()
         self.pace = Pace(state.n_params, plan.batch_size)
         partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
-        self.epoch_loss = EpochLoss(problem.data, problem.network.reduction, plan.steps_per_epoch, partial)
+        self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
 
     def chunk(self, n_epochs: int) -> int:
         """Do some steps, at most until `n_epochs` epochs have ended; the number of epochs that ended."""
-        network, optimizer, backend, data, _, alpha, _ = self.problem
         before = time.perf_counter()
         n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
-        steps = self.plan.draw(learning_rates(optimizer.learning_rate, self.state.t, n_steps))
+        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, n_steps))
         self.snapshot.restore(self.state)
-        n_good = backend.train_steps(network, optimizer, self.state, data, steps, alpha)
+        n_good = self.backend.train_steps(self.task, self.state, steps)
 
         losses, partial = self.epoch_loss.add(steps, n_good, self.plan.batch)
         fired = self.rule.count(losses) if self.rule is not None and self.rule_on == "loss" else None
@@ -87,8 +86,8 @@ class Run:
         if n_wanted < n_steps:
             self.state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
-            if n_wanted and backend.train_steps(network, optimizer, self.state, data, again, alpha) != n_wanted:
-                raise RuntimeError(f"back end {backend.name!r} did not repeat its own steps")
+            if n_wanted and self.backend.train_steps(self.task, self.state, again) != n_wanted:
+                raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
         self.plan.commit(n_wanted)
         self.epoch_loss.partial = partial
         self.losses.add(losses)
@@ -98,20 +97,18 @@ class Run:
 
     def score(self) -> None:
         """Take the loss that the best parameters are chosen by, and ask the stop rule about it."""
-        network, _, backend, data, validation, alpha, stop = self.problem
-        if validation is None:
-            loss = backend.loss_and_gradient(network, self.state.params, data, alpha)[0]
-        else:
-            loss = backend.loss_and_gradient(network, self.state.params, validation, 0.0)[0]
+        data, alpha = (self.task.data, self.task.alpha) if self.validation is None else (self.validation, 0.0)
+        loss = self.backend.loss_and_gradient(self.task.network, self.state.params, data, alpha)[0]
+        if self.validation is not None:
             self.validation_losses.append(loss)
             if self.rule is not None and self.rule.count(np.array([loss])) is not None:
                 self.end("validation")
-        if stop.restore_best and loss < self.best_score:
+        if self.stop.restore_best and loss < self.best_score:
             self.best_score, self.best_params = loss, self.state.params.copy()
 
     def check_end(self) -> None:
         """End when all epochs are done or the time is over, unless there was a reason already."""
-        limit = self.problem.stop.max_seconds
+        limit = self.stop.max_seconds
         if self.n_done >= self.n_epochs:
             self.end("epochs")
         elif limit is not None and time.perf_counter() - self.started >= limit:
@@ -145,7 +142,6 @@ class Run:
 
     def result(self, reason: StopReason) -> TrainingResult:
         """An independent copy of the training as it stands."""
-        network, optimizer, backend, _, _, _, stop = self.problem
         state = self.state.copy()
         state.random_state = self.plan.random_state.get_state(legacy=False)
         state.index, state.batch = self.plan.index.copy(), self.plan.batch
@@ -155,19 +151,19 @@ class Run:
             "loss_sum": self.epoch_loss.partial[0],
             "row_sum": self.epoch_loss.partial[1],
             "best_score": _finite(self.best_score),
-            "sizes": list(network.sizes),
+            "sizes": list(self.task.network.sizes),
             "batch_size": self.plan.batch_size,
-            "optimizer": optimizer.to_dict(),
+            "optimizer": self.task.optimizer.to_dict(),
         }
         if self.rule is not None:
             best, stale = _finite(self.rule.best), self.rule.stale
             state.counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
-        params = self.best_params if stop.restore_best and self.best_params is not None else state.params
+        params = self.best_params if self.stop.restore_best and self.best_params is not None else state.params
         params = params.copy()
         params.flags.writeable = False
         loss = self.losses.values.copy() if reason == "running" else self.losses.values
         history = History(loss, np.array(self.validation_losses, np.float64), time.perf_counter() - self.started)
-        return TrainingResult(network, params, state, history, reason, backend)
+        return TrainingResult(self.task.network, params, state, history, reason, self.backend)
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
         epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""What passes between the driver and a back end: rows to learn from, steps to do, and the state that they change."""
+"""What passes between the driver and a back end: the task, the steps to do, and the state that they change."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import aligned_zeros, padded_size
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
 
 Array = NDArray[Any]
 
@@ -23,6 +25,28 @@ class Data(NamedTuple):
     X: Array  # (n, n_inputs)
     Y: Array  # (n, n_outputs)
     sample_weight: Array  # (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained, by what rule and on which rows; made once a training."""
+
+    network: Network
+    optimizer: Optimizer
+    data: Data
+    alpha: float = 0.0
+    """Strength of the L2 penalty in the gradient, and in the value of the loss unless `value_alpha` is given."""
+    value_alpha: float | None = None
+    """Strength of the L2 penalty in the *value* of the loss alone; see `penalty`."""
+
+    @property
+    def penalty(self) -> float:
+        """Strength of the L2 penalty in the value of the loss.
+
+        It is `alpha`, except in scikit-learn's squared error of several outputs, whose value is a mean over the outputs
+        and whose gradient is that of the sum: the estimators ask for a penalty n_outputs times as large and divide.
+        """
+        return self.alpha if self.value_alpha is None else self.value_alpha
 
 
 class Steps(NamedTuple):

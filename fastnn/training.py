@@ -25,9 +25,9 @@ from fastnn.network import Network
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.plan import RowPlan
 from fastnn.results import Callback, History, Progress, TrainingResult
-from fastnn.run import Problem, Run
+from fastnn.run import Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
-from fastnn.state import TrainingState
+from fastnn.state import Task, TrainingState
 from fastnn.stopping import Stop, StopReason
 from fastnn.validation import check_data, check_dtype, check_memory
 
@@ -161,9 +161,9 @@ def train(
     validation = validation_data(network, data, state, stop, assume_finite)
     if validation or stop.restore_best:
         check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
-    problem = Problem(network, optimizer, backend, data, validation, alpha, stop)
+    task = Task(network, optimizer, data, alpha)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state)
-    run = Run(problem, state, plan, n_epochs, started)
+    run = Run(task, backend, state, plan, n_epochs, stop=stop, validation=validation, started=started)
 
     epoch_by_epoch = bool(controllers) or run.scored
     interrupt = Interrupt(swallows=stop.on_interrupt == "return")

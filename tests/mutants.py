@@ -4,6 +4,7 @@ A back end with a bug is the reference with one of its functions replaced while 
 the tables only, as a young back end does, so that the suite takes a second.
 """
 
+import dataclasses
 import functools
 from collections import Counter
 from typing import NamedTuple
@@ -66,8 +67,8 @@ def with_steps(change):
     """`change(steps)` is what the steps are taken for."""
 
     class Changed(Part):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
-            return super().train_steps(network, optimizer, state, data, change(steps), alpha)
+        def train_steps(self, task, state, steps):
+            return super().train_steps(task, state, change(steps))
 
     return Changed()
 
@@ -153,11 +154,12 @@ def half_a_jacobian():
 
 def beta_products_of_skipped_steps():
     class Eager(Part):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
-            n_good = super().train_steps(network, optimizer, state, data, steps, alpha)
-            weights = [data.sample_weight[steps.rows[a:b]].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
+        def train_steps(self, task, state, steps):
+            n_good = super().train_steps(task, state, steps)
+            weight = task.data.sample_weight[steps.rows]
+            weights = [weight[a:b].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
             n_skipped = weights[:n_good].count(0)
-            state.beta_products *= [getattr(optimizer, f"beta_{i}", 1.0) ** n_skipped for i in (1, 2)]
+            state.beta_products *= [beta**n_skipped for beta in task.optimizer.betas]
             return n_good
 
     return Eager()
@@ -165,8 +167,8 @@ def beta_products_of_skipped_steps():
 
 def only_the_loss_is_looked_at():
     class Blind(Part):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
-            n_good = super().train_steps(network, optimizer, state, data, steps, alpha)
+        def train_steps(self, task, state, steps):
+            n_good = super().train_steps(task, state, steps)
             return n_good + int(np.isfinite(steps.loss[n_good : n_good + 1]).sum())
 
     return Blind()
@@ -177,11 +179,11 @@ def rows_of_another_call():
     kept = {}
 
     class Keeping(Part):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
+        def train_steps(self, task, state, steps):
             rows = steps.rows.copy()
             for a, b in zip(steps.start, steps.stop, strict=True):
-                rows[a:b] = kept.setdefault((id(data.X), a, b), rows[a:b].copy())
-            return super().train_steps(network, optimizer, state, data, steps._replace(rows=rows), alpha)
+                rows[a:b] = kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
+            return super().train_steps(task, state, steps._replace(rows=rows))
 
     return Keeping()
 
@@ -230,11 +232,11 @@ def in_single_precision():
 
 def rounded_once_a_call():
     class Wide(Part):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
+        def train_steps(self, task, state, steps):
             wide = state.copy()
             wide.storage = state.storage.astype(np.float64)
-            data = type(data)(*(array.astype(np.float64) for array in data))
-            n_good = super().train_steps(network, optimizer, wide, data, steps, alpha)
+            data = type(task.data)(*(array.astype(np.float64) for array in task.data))
+            n_good = super().train_steps(dataclasses.replace(task, data=data), wide, steps)
             with np.errstate(over="ignore"):
                 state.storage[...] = wide.storage
             state.t, state.beta_products = wide.t, wide.beta_products

@@ -27,7 +27,7 @@ from fastnn.backends import get_backend  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
 from fastnn.plan import RowPlan  # noqa: E402
-from fastnn.state import Data, Steps, TrainingState  # noqa: E402
+from fastnn.state import Data, Steps, Task, TrainingState  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
@@ -148,14 +148,14 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     params, *rows = (a.astype(run.dtype) for a in start_of(run))
     for array in rows:
         array.flags.writeable = False
-    data, backend = Data(*rows), get_backend(backend)
+    task, backend = Task(run.network, run.optimizer, Data(*rows), run.alpha), get_backend(backend)
     state = TrainingState.create(params, run.optimizer.n_slots)
-    plan = RowPlan(np.arange(len(data.X)), run.batch_size, True, np.random.RandomState(0))
+    plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
     steps = plan.draw(np.full(n_steps, run.optimizer.learning_rate))
     for first in range(0, n_steps, chunk or n_steps):
         part = slice(first, first + (chunk or n_steps))
         some = Steps(steps.rows, *(a[part] for a in steps[1:]))
-        good = backend.train_steps(run.network, run.optimizer, state, data, some, run.alpha)
+        good = backend.train_steps(task, state, some)
         assert good == len(some.loss), f"{run} diverges at step {first + good}"
     assert not np.array_equal(state.params, params), f"{run} learns nothing"
     return state, steps.loss

@@ -46,9 +46,9 @@ def calls(problem, backend="numba"):
 class Worse(type(get_backend())):
     """Does each step once for every eight units of the first layer."""
 
-    def train_steps(self, network, optimizer, state, *rest):
-        for _ in range(network.n_inputs // 8):
-            good = super().train_steps(network, optimizer, state.copy(), *rest)
+    def train_steps(self, task, state, steps):
+        for _ in range(task.network.n_inputs // 8):
+            good = super().train_steps(task, state.copy(), steps)
         return good
 
 

@@ -61,8 +61,8 @@ def test_a_back_end_that_errs_is_found(monkeypatch):
     class Wrong(NumpyBackend):
         name = "wrong"
 
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
-            good = super().train_steps(network, optimizer, state, data, steps, alpha)
+        def train_steps(self, task, state, steps):
+            good = super().train_steps(task, state, steps)
             state.vectors[0] *= 1.5
             return good
 

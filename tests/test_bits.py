@@ -14,7 +14,7 @@ from fastnn import Network, get_backend, loss_and_gradient, predict, testing, tr
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import cache
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, Steps, Task, TrainingState
 from fastnn.testing.problems import HIDDEN, draw
 
 MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
@@ -33,12 +33,12 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
     start[20:25] = start[20]  # the same rows again
     loss = np.empty(30)
     state = TrainingState.create(problem.params, optimizer.n_slots)
-    first = 0
+    task, first = Task(network, optimizer, Data(*problem[1:]), alpha), 0
     for n_steps in calls:
         part = slice(first, first := first + n_steps)
         rates = np.linspace(0.01, 0.02, 30)[part]
         steps = Steps(rows, start[part], start[part] + batch_size, rates, loss[part])
-        done = get_backend(backend).train_steps(network, optimizer, state, Data(*problem[1:]), steps, alpha)
+        done = get_backend(backend).train_steps(task, state, steps)
         assert done == n_steps
     assert (state.t, first) == (30, 30)
     assert not state.storage[0, state.n_params :].any()
@@ -74,7 +74,7 @@ def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
     before = bits(state.vectors, state.beta_products)
     data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
     steps = Steps(np.arange(10), np.array([0, 5]), np.array([5, 10]), np.ones(2), np.full(2, 9.0))
-    assert get_backend(backend).train_steps(SMALL, Adam(), state, data, steps, 0.3) == 2
+    assert get_backend(backend).train_steps(Task(SMALL, Adam(), data, 0.3), state, steps) == 2
     assert (bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
 
 
@@ -89,7 +89,7 @@ def test_denormal_moments_are_flushed(dtype):
         state.vectors[2] = tiny
         data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
-        assert get_backend(name).train_steps(network, Adam(), state, data, steps, 0.0) == 1
+        assert get_backend(name).train_steps(Task(network, Adam(), data), state, steps) == 1
         found[name] = state.vectors[:, :6].copy()
     kept, flushed = found["numpy"][1:], found["numba"][1:]
     denormal = (abs(kept) < tiny) & (kept != 0)

@@ -1,5 +1,6 @@
 """check_backend(): whom it passes, what it skips, how it fails, what it writes; the pytest plugin."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from mutants import MUTANTS, Part
 
-from fastnn import register_backend, testing
+from fastnn import get_backend, register_backend, testing
 from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
@@ -119,6 +120,26 @@ def test_back_ends_by_name_by_path_and_as_objects():
 def test_a_back_end_that_is_not_there_is_named(path, words):
     with pytest.raises(ValueError, match=words):
         find_backend(path)
+
+
+def test_a_back_end_of_version_0_1_is_told_what_has_changed():
+    class Old(NumpyBackend):
+        def train_steps(self, network, optimizer, state, data, steps, alpha): ...
+
+    for ask in (find_backend, get_backend):
+        with pytest.raises(TypeError, match=r"does not take \(task, state, steps\).*docs/testing\.md"):
+            ask(Old())
+
+
+def test_a_loss_that_ignores_its_own_penalty_is_found():
+    class SamePenalty(NumpyBackend):
+        name = "same penalty"
+
+        def train_steps(self, task, state, steps):
+            return super().train_steps(dataclasses.replace(task, value_alpha=None), state, steps)
+
+    with pytest.raises(AssertionError, match="loss, with a stronger penalty"):
+        check_backend(SamePenalty())
 
 
 def test_what_is_no_back_end_is_a_type_error():

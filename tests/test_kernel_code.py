@@ -25,7 +25,7 @@ from same_bits import RUNS
 from fastnn.backends import get_backend
 from fastnn.fused import cache, compiling, control, jit, kernels, lowering
 from fastnn.fused.simd import Vec
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, Steps, Task, TrainingState
 
 # ----------------------------------------------------------------------------------------------------- how code is read
 
@@ -197,7 +197,7 @@ def test_no_memory_grows_over_100_000_steps():
         for n_steps in (1, 1, 100_000):
             state, data, steps = many_steps(n_steps)
             before = rtsys.get_allocation_stats()
-            assert backend.train_steps(run.network, run.optimizer, state, data, steps, 0.0) == n_steps
+            assert backend.train_steps(Task(run.network, run.optimizer, data), state, steps) == n_steps
             counted[n_steps] = np.subtract(rtsys.get_allocation_stats(), before).tolist()
     finally:
         stats.memsys_disable_stats()
@@ -211,7 +211,7 @@ def test_no_memory_grows_over_100_000_steps():
         for k in range(400):
             if k == 300:  # by then NumPy's lists of spare small blocks are full
                 start = tracemalloc.get_traced_memory()[0]
-            backend.train_steps(run.network, run.optimizer, state, data, steps, 0.0)
+            backend.train_steps(Task(run.network, run.optimizer, data), state, steps)
         grown = tracemalloc.get_traced_memory()[0] - start
     finally:
         tracemalloc.stop()

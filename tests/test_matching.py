@@ -53,9 +53,9 @@ class Changed(NumpyBackend):
     def __init__(self, change):
         self.change = change
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
+    def train_steps(self, task, state, steps):
         before = state.copy()
-        n_good = super().train_steps(network, optimizer, state, data, steps, alpha)
+        n_good = super().train_steps(task, state, steps)
         return 0 if self.change(state, before, steps.start) == "bad" else n_good
 
 

@@ -8,7 +8,7 @@ import pytest
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
 from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, Steps, Task, TrainingState
 from fastnn.testing.problems import HIDDEN, PAIRS, draw
 
 # -------------------------------------------------------------------------------------------------------- complex steps
@@ -234,7 +234,7 @@ def test_updates_are_the_documented_ones(optimizer, backend):
     found = []
     for s in range(len(gradients)):
         steps = Steps(np.array([s]), np.array([0]), np.array([1]), np.array([optimizer.learning_rate]), np.empty(1))
-        assert get_backend(backend).train_steps(network, optimizer, state, data, steps, 0.0) == 1
+        assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
         found.append(state.params[0])
     np.testing.assert_allclose(found, plain_updates(optimizer, gradients), rtol=1e-12, atol=1e-14)
 

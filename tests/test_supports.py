@@ -19,8 +19,8 @@ class Choosy(NumpyBackend):
         self.asked.append((alpha, sample_weight))
         return not alpha and not sample_weight and getattr(optimizer, "momentum", 0) == 0
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
-        return super().train_steps(network, optimizer, state, data, steps, alpha)
+    def train_steps(self, task, state, steps):
+        return super().train_steps(task, state, steps)
 
 
 @pytest.mark.parametrize(

@@ -153,8 +153,8 @@ class Slow:
 
     predict = loss_and_gradient = supports
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
-        steps.loss[...] = data.sample_weight[steps.rows[steps.start]]
+    def train_steps(self, task, state, steps):
+        steps.loss[...] = task.data.sample_weight[steps.rows[steps.start]]
         state.t += len(steps.loss)
         self.chunks.append(np.count_nonzero(steps.loss))
         time.sleep(0.0002 * self.chunks[-1])

@@ -76,9 +76,9 @@ class Recorder:
         self.loss_and_gradient = self.inner.loss_and_gradient
         self.rows, self.rates, self.losses, self.chunks, self.data = [], [], [], [], None
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
-        good = self.inner.train_steps(network, optimizer, state, data, steps, alpha)
-        self.data = data
+    def train_steps(self, task, state, steps):
+        good = self.inner.train_steps(task, state, steps)
+        self.data = task.data
         self.chunks.append(len(steps.loss))
         for s in range(good):
             self.rows.append(steps.rows[steps.start[s] : steps.stop[s]].copy())

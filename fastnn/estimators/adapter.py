@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from fastnn.backends import Backend, is_supported
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import UPDATES, Rates
-from fastnn.state import Data, Steps, TrainingState
+from fastnn.state import Data, Steps, Task, TrainingState
 
 Array = NDArray[Any]
 
@@ -69,12 +70,15 @@ class Adapter:
         total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
         return total + self._penalty(network, params, data, alpha), gradient / params.dtype.type(weights)
 
-    def train_steps(
-        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
-    ) -> int:
+    def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float) -> Task:
+        """The task of a training; with `mean_over_outputs`, one whose losses are to be divided by n_outputs."""
+        return Task(network, optimizer, data, alpha, alpha * network.n_outputs if self.mean_over_outputs else None)
+
+    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
         """Train; the number of good steps. A sparse X is made dense for as many steps at once as fit `DENSE_BYTES`."""
+        data = task.data
         if isinstance(data.X, np.ndarray):
-            return self._train(network, optimizer, state, data, steps, alpha)
+            return self._train(task, state, steps)
         at_once = _rows_at_once(data.X, state.storage.dtype)
         n_rows = steps.stop - steps.start
         s = 0
@@ -85,7 +89,7 @@ class Adapter:
                 rows = steps.rows[steps.start[s] : steps.stop[s]]
                 part = Data(data.X[rows], data.Y[rows], data.sample_weight[rows])
                 rate = float(steps.learning_rate[s])
-                steps.loss[s] = self.one_step(network, optimizer, state, part, rate, alpha)
+                steps.loss[s] = self.one_step(task, state, part, rate)
                 good = int(math.isfinite(steps.loss[s]) and bool(np.isfinite(state.params).all()))
             else:
                 taken = [steps.rows[a:b] for a, b in zip(steps.start[group], steps.stop[group], strict=True)]
@@ -95,21 +99,20 @@ class Adapter:
                 few = Steps(
                     np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group]
                 )
-                good = self._train(network, optimizer, state, part, few, alpha)
+                good = self._train(dataclasses.replace(task, data=part), state, few)
             if good < n_steps:
                 return s + good
             s += n_steps
         return s
 
-    def one_step(
-        self, network: Network, optimizer: Optimizer, state: TrainingState, batch: Data, rate: float, alpha: float
-    ) -> float:
+    def one_step(self, task: Task, state: TrainingState, batch: Data, rate: float) -> float:
         """One step on all rows of `batch`, the update in NumPy: goes where `train_steps` stops. The loss before it."""
+        network, optimizer = task.network, task.optimizer
         state.t += 1
         if not batch.sample_weight.any():
             return 0.0
-        loss, gradient = self.loss_and_gradient(network, state.params, batch, alpha)
-        state.beta_products *= [getattr(optimizer, f"beta_{i}", 1.0) for i in (1, 2)]
+        loss, gradient = self.loss_and_gradient(network, state.params, batch, task.alpha)
+        state.beta_products *= optimizer.betas
         is_weight = np.zeros_like(gradient)
         for layer in network.layers:
             is_weight[layer.weight] = 1
@@ -118,15 +121,10 @@ class Adapter:
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
 
-    def _train(
-        self, network: Network, optimizer: Optimizer, state: TrainingState, data: Data, steps: Steps, alpha: float
-    ) -> int:
-        if not self.mean_over_outputs:
-            return self.backend.train_steps(network, optimizer, state, data, steps, alpha)
-        n, train_steps = network.n_outputs, cast(Any, self.backend.train_steps)
-        extra = {"penalty": alpha * n} if alpha else {}
-        good = int(train_steps(network, optimizer, state, data, steps, alpha, **extra))
-        steps.loss[...] /= n
+    def _train(self, task: Task, state: TrainingState, steps: Steps) -> int:
+        good = self.backend.train_steps(task, state, steps)
+        if self.mean_over_outputs:
+            steps.loss[...] /= task.network.n_outputs
         return good
 
     @staticmethod

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fastnn.backends import check_supported, get_backend
 from fastnn.checks import fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.epochs import Task, fit_in_epochs
+from fastnn.estimators.epochs import FitInputs, fit_in_epochs
 from fastnn.estimators.fitted import Fitted
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
@@ -91,15 +91,15 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             self._begin_epochs(first_pass, incremental)
         if validation_data is not None and (first_pass or not hasattr(self, "validation_loss_curve_")):
             self.validation_loss_curve_ = []
-        task = self._task(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-        params = fit_in_epochs(self, task) if stochastic else fit_lbfgs(self, task)
+        inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
+        params = fit_in_epochs(self, inputs) if stochastic else fit_lbfgs(self, inputs)
         if self.fix_defects and not stochastic:
             params = params.astype(X.dtype, copy=False)
         self._put(network, params)
         if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
             raise ValueError(NOT_FINITE)
-        if task.on_epoch is not None:
-            task.on_epoch(None)
+        if inputs.on_epoch is not None:
+            inputs.on_epoch(None)
         return self
 
     def _hidden_sizes(self) -> list[int]:
@@ -150,7 +150,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if not incremental or not hasattr(self, "_optimizer"):
             self._optimizer = Solver(self)
 
-    def _task(
+    def _fit_inputs(
         self,
         X: Any,
         Y: Array,
@@ -160,7 +160,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         params: Array,
         incremental: bool,
         first_pass: bool,
-    ) -> Task:
+    ) -> FitInputs:
         n, dtype = len(Y), params.dtype
         split = self.solver in STOCHASTIC_SOLVERS and self.early_stopping
         rows = np.arange(n)
@@ -191,7 +191,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             check_supported(
                 backend, network, self._optimizer.optimizer, alpha=float(self.alpha), sample_weight=weighted
             )
-        return Task(
+        return FitInputs(
             network, backend, data, rows, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
         )
 

@@ -6,6 +6,7 @@ early stopping, validation data and callbacks make chunks of one epoch.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import Any, NamedTuple
 
@@ -19,14 +20,14 @@ from fastnn.estimators.scoring import HeldOut
 from fastnn.interrupts import Interrupt
 from fastnn.network import Network
 from fastnn.plan import RowPlan
-from fastnn.run import Problem, Run
+from fastnn.run import Run
 from fastnn.state import Data
-from fastnn.stopping import Patience, Stop
+from fastnn.stopping import Patience
 
 Array = NDArray[Any]
 
 
-class Task(NamedTuple):
+class FitInputs(NamedTuple):
     """What an estimator has to learn."""
 
     network: Network
@@ -46,32 +47,32 @@ class Task(NamedTuple):
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
-def fit_in_epochs(mlp: Any, task: Task) -> Array:
+def fit_in_epochs(mlp: Any, inputs: FitInputs) -> Array:
     """Train `mlp`, setting its attributes as scikit-learn's does; the parameters (n_params,)."""
-    return Epochs(mlp, task).run()
+    return Epochs(mlp, inputs).run()
 
 
 class Epochs:
     """A training under way."""
 
-    def __init__(self, mlp: Any, task: Task) -> None:
-        self.mlp, self.task = mlp, task
-        self.scored = task.held_out is not None
-        self.by_epoch = self.scored or task.validation is not None or task.on_epoch is not None
-        self.n_epochs = 1 if task.incremental else mlp.max_iter
-        self.best_params = task.params.copy() if task.first_pass or mlp.fix_defects else None
+    def __init__(self, mlp: Any, inputs: FitInputs) -> None:
+        self.mlp, self.inputs = mlp, inputs
+        self.scored = inputs.held_out is not None
+        self.by_epoch = self.scored or inputs.validation is not None or inputs.on_epoch is not None
+        self.n_epochs = 1 if inputs.incremental else mlp.max_iter
+        self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
         self.over = ""  # why training ended
         self.dead = False  # parameters are not finite: nothing more can be learnt
 
-        n = len(task.rows)
-        self.plan = RowPlan(task.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
-        state = mlp._optimizer.begin(task.network, task.params)
+        n = len(inputs.rows)
+        self.plan = RowPlan(inputs.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
+        state = mlp._optimizer.begin(inputs.network, inputs.params)
         self.rate = mlp._optimizer.rate(mlp.t_, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)
-        problem = Problem(task.network, optimizer, task.backend, task.data, None, float(mlp.alpha), Stop())
+        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha))
         self.started = time.perf_counter()
-        self.core = Run(problem, state, self.plan, self.n_epochs, self.started)
-        if not self.scored and not task.hopeless_loss:
+        self.core = Run(task, inputs.backend, state, self.plan, self.n_epochs, started=self.started)
+        if not self.scored and not inputs.hopeless_loss:
             self.core.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
             self.core.rule.best, self.core.rule.stale = mlp.best_loss_, mlp._no_improvement_count
 
@@ -103,7 +104,8 @@ class Epochs:
         if self.scored and self.best_params is not None:
             params = self.best_params
         if self.scored:
-            mlp._best_coefs, mlp._best_intercepts = self.task.network.weights(params), self.task.network.biases(params)
+            network = self.inputs.network
+            mlp._best_coefs, mlp._best_intercepts = network.weights(params), network.biases(params)
         return params
 
     def _chunk(self) -> None:
@@ -122,7 +124,7 @@ class Epochs:
         mlp, core = self.mlp, self.core
         if not len(losses):
             return
-        if self.task.hopeless_loss:
+        if self.inputs.hopeless_loss:
             losses = np.full(len(losses), np.nan)
         values = losses.tolist()
         mlp.loss_curve_ += values
@@ -132,8 +134,8 @@ class Epochs:
                 _say(f"Iteration {i}, loss = {value:.8f}")
         mlp.n_iter_ += len(values)
         mlp.t_ += len(values) * self.plan.n_rows
-        if self.task.validation is not None:
-            loss = self.task.validation.loss(self.task.backend, self.task.network, core.state.params)
+        if self.inputs.validation is not None:
+            loss = self.inputs.validation.loss(self.inputs.backend, self.inputs.network, core.state.params)
             mlp.validation_loss_curve_.append(loss)
         if self.scored:
             if mlp.verbose:
@@ -148,11 +150,11 @@ class Epochs:
             mlp._optimizer.learning_rate = self.rate.of_epoch(mlp.n_iter_)
         if mlp._no_improvement_count > mlp.n_iter_no_change:
             self._patience_is_over()
-        if self.task.on_epoch is not None and self.task.on_epoch(core.state.params) and not self.over:
+        if self.inputs.on_epoch is not None and self.inputs.on_epoch(core.state.params) and not self.over:
             self.over = "callback"
         if not self.over and mlp.n_iter_ >= self.n_epochs:
             self.over = "epochs"
-            if not self.task.incremental:
+            if not self.inputs.incremental:
                 warn(
                     f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) "
                     "reached and the optimization hasn't converged yet.",
@@ -160,12 +162,12 @@ class Epochs:
                 )
 
     def _score(self) -> None:
-        mlp, held_out = self.mlp, self.task.held_out
+        mlp, held_out = self.mlp, self.inputs.held_out
         assert held_out is not None
         if self.dead:
             outputs = np.full(held_out.Y.shape, np.nan)
         else:
-            outputs = held_out.outputs(self.task.backend, self.task.network, self.core.state.params)
+            outputs = held_out.outputs(self.inputs.backend, self.inputs.network, self.core.state.params)
         score = held_out.score(outputs)
         mlp.validation_scores_.append(score)
         if mlp.verbose:
@@ -187,25 +189,24 @@ class Epochs:
             self.over = "validation" if self.scored else "tolerance"
             return
         core.stop_reason = "running"
-        core.problem = core.problem._replace(optimizer=mlp._optimizer.with_rate(mlp._optimizer.learning_rate))
+        optimizer = mlp._optimizer.with_rate(mlp._optimizer.learning_rate)
+        core.task = dataclasses.replace(core.task, optimizer=optimizer)
         mlp._no_improvement_count = 0
         if core.rule is not None:
             core.rule.stale = 0
 
     def _diverged(self) -> None:
         """The next step gives a loss or a parameter that is not finite. scikit-learn does it and goes on."""
-        mlp, core, network = self.mlp, self.core, self.task.network
+        mlp, core = self.mlp, self.core
         if mlp.fix_defects:
             self.over = "diverged"
             return
-        rate = core.problem.optimizer.learning_rate
+        rate = core.task.optimizer.learning_rate
         rates = np.array([rate(core.state.t) if callable(rate) else rate], np.float64)
         steps = self.plan.draw(rates)
         rows = steps.rows[steps.start[0] : steps.stop[0]]
-        batch = Data(*(array[rows] for array in self.task.data))
-        steps.loss[0] = self.task.backend.one_step(
-            network, core.problem.optimizer, core.state, batch, float(rates[0]), core.problem.alpha
-        )
+        batch = Data(*(array[rows] for array in self.inputs.data))
+        steps.loss[0] = self.inputs.backend.one_step(core.task, core.state, batch, float(rates[0]))
         losses, core.epoch_loss.partial = core.epoch_loss.add(steps, 1, self.plan.batch)
         self.plan.commit(1)
         core.losses.add(losses)

@@ -10,7 +10,7 @@ import scipy.optimize
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.estimators.epochs import Task
+from fastnn.estimators.epochs import FitInputs
 from fastnn.estimators.notices import INTERRUPTED, warn
 from fastnn.interrupts import Interrupt
 
@@ -19,24 +19,24 @@ Array = NDArray[Any]
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 
 
-def fit_lbfgs(mlp: Any, task: Task) -> Array:
+def fit_lbfgs(mlp: Any, inputs: FitInputs) -> Array:
     """Minimise the loss, setting the attributes of `mlp` as scikit-learn's does; the parameters (n_params,)."""
-    network, data, alpha = task.network, task.data, float(mlp.alpha)
+    network, data, alpha = inputs.network, inputs.data, float(mlp.alpha)
     started = time.perf_counter()
     n_done = 0
 
     def objective(params: Array) -> tuple[float, Array]:
-        loss, gradient = task.backend.loss_and_gradient(network, params, data, alpha)
-        return (np.nan if task.hopeless_loss else loss), gradient
+        loss, gradient = inputs.backend.loss_and_gradient(network, params, data, alpha)
+        return (np.nan if inputs.hopeless_loss else loss), gradient
 
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal n_done
         n_done += 1
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
-        if task.validation is not None:
-            mlp.validation_loss_curve_.append(task.validation.loss(task.backend, network, intermediate_result.x))
-        asked = task.on_epoch is not None and task.on_epoch(intermediate_result.x)
+        if inputs.validation is not None:
+            mlp.validation_loss_curve_.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x))
+        asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
         late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
         if asked or late or interrupt.requested:
             raise StopIteration
@@ -46,7 +46,7 @@ def fit_lbfgs(mlp: Any, task: Task) -> Array:
         interrupt.begin()
         result = scipy.optimize.minimize(
             objective,
-            task.params,
+            inputs.params,
             method="L-BFGS-B",
             jac=True,
             options={"maxfun": mlp.max_fun, "maxiter": mlp.max_iter, "gtol": mlp.tol},

@@ -57,8 +57,9 @@ class NumbaBackend:
         loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
         return loss, bench.buffers.gradient[: network.n_params].copy()
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha, *, penalty=None):
-        """Train in the compiled loop; the number of good steps. `penalty` replaces alpha in the value of the loss."""
+    def train_steps(self, task, state, steps):
+        """Train in the compiled loop; the number of good steps."""
+        network, optimizer, data = task.network, task.optimizer, task.data
         n_steps, rows = len(steps.loss), _most_rows(steps)
         vector = ALIGNMENT // data.X.itemsize
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
@@ -68,15 +69,14 @@ class NumbaBackend:
         else:
             bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         hyper = _hyper_parameters(optimizer)
-        bench.buffers.rates[ALPHA] = alpha
+        bench.buffers.rates[ALPHA] = task.alpha
         bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
         rule = Rule(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
             int(optimizer.sequential),
-            alpha if penalty is None else penalty,
-            getattr(optimizer, "beta_1", 1),
-            getattr(optimizer, "beta_2", 1),
+            task.penalty,
+            *optimizer.betas,
             getattr(optimizer, "weight_decay", 0),
         )
         steps = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, TrainingState
+from fastnn.backends import Backend, Data, Steps, Task, TrainingState
 from fastnn.checks import check_integer, check_number
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Optimizer
@@ -60,7 +60,7 @@ class Course:
         rows, start, end, rates, _ = self.steps
         steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
         data = Data(*(self.data if data is None else data))
-        n_good = backend.train_steps(self.network, self.optimizer, state, data, steps, self.alpha)
+        n_good = backend.train_steps(Task(self.network, self.optimizer, data, self.alpha), state, steps)
         return steps.loss[:n_good]
 
 

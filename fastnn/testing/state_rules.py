@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, Steps, TrainingState
+from fastnn.backends import Backend, Data, Steps, Task, TrainingState
 from fastnn.testing.checks import PLAIN, Rules, optimizer_of, read_only, supported
 from fastnn.testing.problems import draw_training
-from fastnn.testing.tolerances import UPDATE_ULPS, ulp_difference
+from fastnn.testing.scales import longest_sum, loss_scale
+from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
 
 Array = NDArray[Any]
 
@@ -46,7 +47,7 @@ class _Start:
 
     def run(self, state: TrainingState, steps: Steps, backend: Backend | None = None, alpha: float = 0.1) -> int:
         backend = backend or self.backend
-        return backend.train_steps(self.network, self.optimizer, state, self.data, steps, alpha)
+        return backend.train_steps(Task(self.network, self.optimizer, self.data, alpha), state, steps)
 
 
 def _same_bits(name: str, a: Array, b: Array) -> None:
@@ -146,6 +147,25 @@ def _untouched(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
+@STATE_RULES.rule("the penalty of the loss may be stronger than that of the gradient")
+def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
+    """The estimators ask for it where a network has several outputs, see `Task.penalty`."""
+    start, penalty = _Start(backend, dtype), 0.7
+    equal, apart, reference_state = start.state.copy(), start.state.copy(), start.state.copy()
+    steps = [start.steps(0) for _ in range(3)]
+    start.run(equal, steps[0])
+    task = Task(start.network, start.optimizer, start.data, 0.1, penalty)
+    backend.train_steps(task, apart, steps[1])
+    _NUMPY.train_steps(task, reference_state, steps[2])
+    _same_bits("vectors, with a stronger penalty of the loss", apart.vectors.copy(), equal.vectors.copy())
+    rows = start.rows[slice(*start.bounds[0])]
+    first = Data(*(array[rows] for array in start.data))
+    eps = float(np.finfo(dtype).eps)
+    n_terms = longest_sum(start.network, len(rows))
+    allowed = GRADIENT_FACTOR * n_terms * eps * loss_scale(start.network, start.state.params, first, penalty)
+    return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
+
+
 @STATE_RULES.rule("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
@@ -157,7 +177,7 @@ def _diverged(dtype: str, backend: Backend) -> float:
                 steps = _steps([(0, 4)] * 6, start.rows)
                 steps.learning_rate[place:] = np.finfo(dtype).max
                 state = TrainingState.create(start.state.params, optimizer.n_slots)
-                counts.append(one.train_steps(start.network, optimizer, state, start.data, steps, 0.1))
+                counts.append(one.train_steps(Task(start.network, optimizer, start.data, 0.1), state, steps))
             if counts[0] != counts[1]:
                 raise AssertionError(
                     f"{counts[1]} good steps of {optimizer.name} where the reference has {counts[0]}: "

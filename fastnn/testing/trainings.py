@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, TrainingState, get_backend
+from fastnn.backends import Backend, Data, Steps, Task, TrainingState, get_backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
@@ -62,7 +62,7 @@ def assert_updates_match(
         after, one = before.copy(), np.ones((1, 1), params.dtype)
         data = Data(sign * gradient[None], -sign * _FAR * one, one[0])
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1))
-        if get_backend(name).train_steps(network, optimizer, after, data, steps, 0.0) != 1:
+        if get_backend(name).train_steps(Task(network, optimizer, data), after, steps) != 1:
             raise AssertionError(f"step {s} of {optimizer.name}: parameters or loss are not finite")
         return after
 
