@@ -35,6 +35,10 @@ def lowest():
     return [f"{r.name}=={bound.version}" for r in declared for bound in r.specifier if bound.operator == ">="]
 
 
+ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
+"""A worker for each core, idle ones take tests from busy ones; the slowest tests are printed."""
+
+
 def run_tests(session, *arguments, **options):
     """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest."""
     session.run("python", "-m", "pytest", *arguments, *session.posargs, **options)
@@ -44,14 +48,14 @@ def run_tests(session, *arguments, **options):
 def tests(session):
     """Run the tests."""
     session.install("-e.[all]", *group("test"))
-    run_tests(session)
+    run_tests(session, *ALL_CORES)
 
 
 @nox.session(python=LOWEST_PYTHON)
 def tests_lowest(session):
     """Run the tests on the lowest declared versions of Python and of all dependencies."""
     session.install("-e.[all]", *lowest(), *group("test"))
-    run_tests(session, "-W", "default")  # old versions warn of what newer ones have put right
+    run_tests(session, *ALL_CORES, "-W", "default")  # old versions warn of what newer ones have put right
 
 
 @nox.session
