@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
 
-from fastnn.checks import check_choice, check_flag
+from fastnn.checks import check_choice, check_flag, shown
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Array, Data, Steps, Task, TrainingState
@@ -177,12 +177,12 @@ def _checked(backend: object) -> Backend:
         needed = ("name", "supports", "predict", "loss_and_gradient", "train_steps")
         missing = [name for name in needed if not hasattr(backend, name)]
         if missing:
-            raise TypeError(f"{backend!r:.100} is no back end: it lacks {', '.join(missing)}")
+            raise TypeError(f"{shown(backend)} is no back end: it lacks {', '.join(missing)}")
         try:
             inspect.signature(cast(Backend, backend).train_steps).bind("task", "state", "steps")
         except TypeError as problem:
             raise TypeError(
-                f"{backend!r:.100} has a train_steps that does not take (task, state, steps): {problem}. Version 0.1 "
+                f"{shown(backend)} has a train_steps that does not take (task, state, steps): {problem}. Version 0.1 "
                 "called it with (network, optimizer, state, data, steps, alpha); docs/testing.md shows the interface"
             ) from None
         _known_types.add(type(backend))

@@ -25,8 +25,8 @@ def predict(
     network : Network
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
-    X : array-like (n, n_inputs)
-        Copied only where its dtype, byte order or memory layout asks for it.
+    X : array-like or data frame (n, n_inputs)
+        Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``.
     backend : {"numba", "numpy"}, name or Backend
     assume_finite : bool
         Skip the search of X for NaN and infinity.
@@ -34,7 +34,8 @@ def predict(
     Returns
     -------
     (n, n_outputs)
-        In the dtype of `params`.
+        In the dtype of `params`. It is (n, 1) for one output too: ``predict(...)[:, 0]`` is what to compare with
+        targets (n,), for from an array (n, 1) NumPy subtracts one of (n,) as a table (n, n).
 
     Raises
     ------
@@ -72,9 +73,9 @@ def loss_and_gradient(
     network : Network
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
-    X : array-like (n, n_inputs)
+    X : array-like or data frame (n, n_inputs)
     Y : array-like (n, n_outputs)
-        Also (n,) for one output, and integer labels (n,) for cross_entropy.
+        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for cross_entropy.
     sample_weight : array-like (n,), optional
     alpha : float
         Strength of the L2 penalty on the weights (not the biases).

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, check_supported, get_backend
-from fastnn.checks import check_flag, check_integer, check_number
+from fastnn.checks import check_flag, check_integer, check_number, shown
 from fastnn.errors import DivergenceError, InterruptWarning, TrainingInterrupted, warn
 from fastnn.inference import loss_and_gradient, predict
 from fastnn.interrupts import AGAIN, Interrupt
@@ -29,7 +29,7 @@ from fastnn.run import Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import Task, TrainingState
 from fastnn.stopping import Stop, StopReason
-from fastnn.validation import check_data, check_dtype, check_memory
+from fastnn.validation import check_data, check_dtype, check_memory, check_network, check_optimizer
 
 __all__ = [
     "Callback",
@@ -74,11 +74,11 @@ def train(
     Parameters
     ----------
     network : Network
-    X : array-like (n, n_inputs)
+    X : array-like or data frame (n, n_inputs)
         float32 is trained in float32, everything else in float64, unless `dtype` says otherwise. Copied only where its
         dtype, byte order or memory layout asks for it.
     Y : array-like (n, n_outputs)
-        Also (n,) for one output, and integer labels (n,) for the loss cross_entropy.
+        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss cross_entropy.
     sample_weight : array-like (n,), optional
         Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
     optimizer : Optimizer, optional
@@ -140,7 +140,10 @@ def train(
     stop = Stop() if stop is None else stop
     optimizer = SGD() if optimizer is None else optimizer
     backend = get_backend(backend)
-    _check_options(network, optimizer, stop)
+    check_network(network)
+    check_optimizer(optimizer)
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
     n_epochs, alpha = check_integer("epochs", epochs, low=0), check_number("alpha", alpha, low=0)
     batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
     shuffle, assume_finite = check_flag("shuffle", shuffle), check_flag("assume_finite", assume_finite)
@@ -216,12 +219,6 @@ def _how_far(result: TrainingResult) -> str:
     return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
 
 
-def _check_options(network: Network, optimizer: Optimizer, stop: Stop) -> None:
-    for name, value, kind in (("network", network, Network), ("optimizer", optimizer, Optimizer), ("stop", stop, Stop)):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be a fastnn {kind.__name__}, not {value!r}")
-
-
 def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:
     """Those that observe chunks, and those that may stop after an epoch."""
     if callable(callbacks):
@@ -229,7 +226,7 @@ def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], li
     callbacks = list(callbacks)
     for callback in callbacks:
         if not callable(callback):
-            raise TypeError(f"callbacks must be functions of the progress; {callback!r} cannot be called")
+            raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
     observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
     return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
 

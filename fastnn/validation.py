@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastnn.arrays import real_array
 from fastnn.backends import Backend
+from fastnn.checks import shown
 from fastnn.network import LOSSES, Network
+from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
 
 Array = NDArray[Any]
@@ -30,7 +33,18 @@ MEMORY_ROWS = 256
 def check_network(network: Any) -> None:
     """TypeError unless it is one."""
     if not isinstance(network, Network):
-        raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
+        is_sizes = isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network)
+        hint = f": say Network({shown(network)})" if is_sizes else ", which is the first argument"
+        raise TypeError(f"network must be a fastnn Network, not {shown(network)}{hint}")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """TypeError, with what to say, unless it is one."""
+    if isinstance(optimizer, Optimizer):
+        return
+    meant = [name for name in OPTIMIZERS if str(getattr(optimizer, "__name__", optimizer)).lower() == name.lower()]
+    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"
+    raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
@@ -46,7 +60,7 @@ def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
         with contextlib.suppress(TypeError):  # NumPy knows no such dtype
             if (found := np.dtype(dtype)) in _NATIVE:
                 return found
-    raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r:.100}")
+    raise ValueError(f"dtype must be 'float32' or 'float64', not {shown(dtype)}")
 
 
 def check_data(
@@ -62,7 +76,7 @@ def check_data(
     Parameters
     ----------
     X : array-like (n, n_inputs)
-    Y : array-like (n, n_outputs); (n,) for one output; integer labels (n,) for cross_entropy
+    Y : array-like (n, n_outputs); (n,) for one output; labels (n,), whole numbers of any dtype, for cross_entropy
     sample_weight : array-like (n,), optional
         Not negative; 0, or so large that one divided by it does not overflow.
     assume_finite : bool
@@ -80,13 +94,13 @@ def check_data(
     if sample_weight is None:
         weight = np.ones(n, X.dtype)
     else:
-        weight = _as_float("sample_weight", sample_weight, X.dtype, (1,))
+        weight = _as_float("sample_weight", sample_weight, X.dtype, 1)
         if len(weight) != n:
             raise ValueError(f"sample_weight has {len(weight)} numbers, X has {n} rows")
         _check_finite("sample_weight", weight)
         if (weight < 0).any():
             raise ValueError(f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}")
-        _check_not_tiny(weight, np.asarray(sample_weight))
+        _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learnt")
     return Data(*(_read_only(a) for a in (X, Y, weight)))
@@ -105,7 +119,14 @@ def _check_not_tiny(weight: Array, given: Array) -> None:
 
 def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
     """Parameters as a finite vector (n_params,) of `dtype`; a copy where need be."""
-    params = _as_float("params", params, dtype, (1,))
+    if isinstance(params, (list, tuple)) and any(
+        isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
+    ):
+        raise ValueError(
+            f"params must be one vector of {network.n_params} numbers, not a {type(params).__name__} of arrays: "
+            "network.pack(weights, biases) makes one of them"
+        )
+    params = _as_float("params", params, dtype, 1)
     if params.size != network.n_params:
         raise ValueError(f"params has {params.size} numbers, the network has {network.n_params} parameters")
     _check_finite("params", params)
@@ -148,25 +169,31 @@ def _memory() -> int:
 
 
 def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
-    labels = np.asarray(Y)
-    if np.ma.is_masked(Y):
-        raise ValueError("Y has masked values: fill them in or leave their rows out")
-    if network.loss == "cross_entropy" and labels.ndim == 1 and labels.dtype.kind in "iub":
-        return _one_hot(labels, n, network.n_outputs, dtype)
-    if labels.ndim == 1 and network.n_outputs == 1:
-        Y = labels[:, None]
-    Y = _check_matrix("Y", Y, network.sizes[-1], "outputs", dtype, assume_finite)
-    if len(Y) != n:
-        raise ValueError(f"X has {n} rows, Y has {len(Y)}")
+    n_outputs, are_classes = network.n_outputs, network.loss == "cross_entropy"
+    targets = real_array("Y", Y, dtype)
+    if are_classes and targets.ndim == 1:
+        return _one_hot(targets, n, n_outputs, dtype)
+    if are_classes and targets.shape[1:] == (1,):
+        raise ValueError(f"Y has 1 columns, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
+    if targets.ndim == 1 and n_outputs == 1:
+        targets = targets[:, None]
+    targets = _check_matrix("Y", targets, n_outputs, "outputs", dtype, assume_finite)
+    if len(targets) != n:
+        raise ValueError(f"X has {n} rows, Y has {len(targets)}")
     if not assume_finite:
-        _check_range(network.loss, Y)
-    return Y
+        _check_range(network.loss, targets)
+    return targets
 
 
 def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
+    """Rows of zeros and a one for labels (n,): whole numbers, of whatever dtype."""
     if len(labels) != n:
         raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
-    labels = labels.astype(np.int64)
+    if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
+        raise ValueError(
+            f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for this loss, "
+            f"cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}"
+        )
     outside = (labels < 0) | (labels >= n_classes)
     if outside.any():
         raise ValueError(
@@ -174,7 +201,7 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
             f"{_first('Y', outside, labels)}"
         )
     Y = np.zeros((n, n_classes), dtype)
-    Y[np.arange(n), labels] = 1
+    Y[np.arange(n), labels.astype(np.int64)] = 1
     return Y
 
 
@@ -195,52 +222,53 @@ def _check_range(loss: str, Y: Array) -> None:
 
 
 def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:
-    matrix = _as_float(name, value, dtype, (2,))
+    matrix = _as_float(name, value, dtype, 2)
     if matrix.shape[1] != n:
         raise ValueError(f"{name} has {matrix.shape[1]} columns, the network has {n} {what}")
     if not len(matrix):
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
-        _check_finite(name, matrix)
+        _check_finite(name, matrix, value)
     return _read_only(matrix)
 
 
-def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndims: tuple[int, ...]) -> Array:
+def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Array:
     """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
     if (
         type(value) is np.ndarray
-        and value.ndim in ndims
+        and value.ndim == ndim
         and value.dtype in _NATIVE
         and (dtype is None or value.dtype == dtype)
         and value.flags.c_contiguous
         and value.flags.aligned
     ):
         return value  # as it should be: what a caller in a hurry hands over
-    if type(value).__module__.startswith("scipy.sparse"):
-        raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
-    if np.ma.is_masked(value):
-        raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
-    try:
-        array = np.asarray(value)
-    except ValueError as ragged:
-        raise ValueError(f"{name} is not a table of numbers: {ragged}") from None
-    if array.dtype.kind not in "fiub":
-        what = {"O": "objects", "c": "complex numbers", "U": "text", "S": "text"}.get(array.dtype.kind, "values")
-        raise TypeError(f"{name} must hold real numbers, not {what} (dtype {array.dtype})")
-    if array.ndim not in ndims:
-        raise ValueError(f"{name} must have {ndims[0]} dimensions, not {array.ndim} (shape {array.shape})")
+    array = real_array(name, value, dtype)
+    if array.ndim != ndim:
+        one = array.ndim == 1 and ndim == 2
+        hint = f": {name}[None] is one row of them, {name}[:, None] one column" if one else ""
+        dimensions = f"{ndim} dimension{'s' if ndim > 1 else ''}"
+        raise ValueError(f"{name} must have {dimensions}, not {array.ndim} (shape {array.shape}){hint}")
     if dtype is None:
         dtype = np.float32 if array.dtype.type is np.float32 else np.float64
     with np.errstate(over="ignore"):
         return np.require(array, np.dtype(dtype).newbyteorder("="), ["C", "A"]).view(np.ndarray)
 
 
-def _check_finite(name: str, array: Array) -> None:
+def _check_finite(name: str, array: Array, given: Any = None) -> None:
+    """ValueError where `array` is not finite; `given` is what it was made of, by a dtype that holds less, maybe."""
     squares = np.vdot(array, array)  # quick, and finite only if all numbers are
-    if not math.isfinite(squares) and not np.isfinite(array).all():
+    if math.isfinite(squares) or np.isfinite(array).all():
+        return
+    wrong = ~np.isfinite(array)
+    was = array if given is None else real_array(name, given)
+    if np.isfinite(was[wrong]).all():
+        first = was[wrong][0]
         raise ValueError(
-            f"{name} must be finite; {_first(name, ~np.isfinite(array), array)} (assume_finite=True skips this check)"
+            f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {first}"
         )
+    remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
+    raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")
 
 
 def _first(name: str, wrong: Array, array: Array) -> str:

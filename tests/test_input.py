@@ -35,6 +35,17 @@ def labels_network(loss="cross_entropy", output="softmax"):
 # ------------------------------------------------------------------------------------------------- what train refuses
 # the arguments that differ from good ones, the exception, and a part of its text
 
+
+class Loader:
+    """As PyTorch's DataLoader: something to iterate over, with a length."""
+
+    def __iter__(self):
+        return iter([X])
+
+    def __len__(self):
+        return 1
+
+
 RAGGED = [[1.0, 2.0, 3.0], [4.0]]
 BIG = Network((10**6, 10**6, 1))
 TRAIN = {
@@ -42,12 +53,16 @@ TRAIN = {
     "columns of X": ({"X": X[:, :2]}, ValueError, "X has 2 columns, the network has 3 inputs"),
     "columns of Y": ({"Y": X}, ValueError, "Y has 3 columns, the network has 2 outputs"),
     "rows of Y": ({"Y": Y[:7]}, ValueError, "X has 12 rows, Y has 7"),
-    "X of one dimension": ({"X": X[0]}, ValueError, "X must have 2 dimensions, not 1 (shape (3,))"),
+    "X of one dimension": ({"X": X[0]}, ValueError, "not 1 (shape (3,)): X[None] is one row of them, X[:, None] one"),
     "X of three dimensions": ({"X": X[None]}, ValueError, "X must have 2 dimensions, not 3 (shape (1, 12, 3))"),
     "a number for X": ({"X": 3.0}, ValueError, "X must have 2 dimensions, not 0"),
     "Y of one dimension for two outputs": ({"Y": Y[:, 0]}, ValueError, "Y must have 2 dimensions, not 1"),
     "length of weights": ({"sample_weight": WEIGHT[:5]}, ValueError, "sample_weight has 5 numbers, X has 12 rows"),
-    "weights of two dimensions": ({"sample_weight": WEIGHT[:, None]}, ValueError, "sample_weight must have 1 dim"),
+    "weights of two dimensions": (
+        {"sample_weight": WEIGHT[:, None]},
+        ValueError,
+        "sample_weight must have 1 dimension, not 2",
+    ),
     "length of params": ({"params": PARAMS[:-1]}, ValueError, "params has 25 numbers, the network has 26 parameters"),
     "ragged": ({"X": RAGGED, "Y": Y[:2]}, ValueError, "X is not a table of numbers"),
     # empty
@@ -95,7 +110,15 @@ TRAIN = {
     "weights all 0": ({"sample_weight": np.zeros(N)}, ValueError, "must not be 0 for all rows"),
     # dtypes
     "objects": ({"X": X.astype(object)}, TypeError, "X must hold real numbers, not objects (dtype object)"),
-    "None": ({"X": None}, TypeError, "X must hold real numbers, not objects"),
+    "None": ({"X": None}, TypeError, "X must be an array of numbers, not None"),
+    "a number among objects": (
+        {"X": with_value(X.astype(object), (4, 2), "?")},
+        TypeError,
+        "X must hold real numbers, not objects (dtype object); X[4, 2] is '?'",
+    ),
+    "numbers as objects": ({"X": X.astype(object)}, TypeError, "all of them are numbers: use X.astype(float)"),
+    "a generator": ({"X": (row for row in X)}, TypeError, "not a generator: collect what it yields, such as by np."),
+    "a loader": ({"X": Loader()}, TypeError, "X must be an array of numbers, not a Loader: collect what it yields"),
     "complex": ({"Y": Y + 0j}, TypeError, "Y must hold real numbers, not complex numbers (dtype complex128)"),
     "text": ({"X": X.astype(str)}, TypeError, "X must hold real numbers, not text"),
     "dates": ({"X": X.astype("M8[s]")}, TypeError, "X must hold real numbers"),
@@ -112,7 +135,32 @@ TRAIN = {
         ValueError,
         "Y[6] is -1",
     ),
-    "labels that are no integers": ({"network": labels_network(), "Y": np.ones(N)}, ValueError, "Y must have 2 dim"),
+    "labels that are no integers": (
+        {"network": labels_network(), "Y": with_value(np.ones(N), 3, 0.5)},
+        ValueError,
+        "Y must be integer labels (12,) or rows of probabilities (12, 2) for this loss, cross_entropy; Y has dtype "
+        "float64, and Y[3] is 0.5",
+    ),
+    "labels with a gap": (
+        {"network": labels_network(), "Y": with_value(np.ones(N), 3, np.nan)},
+        ValueError,
+        "Y[3] is nan",
+    ),
+    "an infinite label": (
+        {"network": labels_network(), "Y": with_value(np.ones(N), 3, np.inf)},
+        ValueError,
+        "labels must be from 0 to 1, the network has 2 outputs; Y[3] is inf",
+    ),
+    "labels in a column": (
+        {"network": labels_network(), "Y": np.arange(N)[:, None] % 2},
+        ValueError,
+        "Y has 1 columns, the network has 2 outputs: integer labels go in as Y.ravel()",
+    ),
+    "labels of text": (
+        {"network": labels_network(), "Y": np.array(["yes", "no"] * 6)},
+        TypeError,
+        "not text (dtype <U3); labels go in as integers: np.unique(Y, return_inverse=True)[1] has them",
+    ),
     "too few labels": ({"network": labels_network(), "Y": np.arange(5) % 2}, ValueError, "Y has 5 labels"),
     "rows that sum to 2": (
         {"network": labels_network(), "Y": np.ones((N, 2))},
@@ -132,8 +180,16 @@ TRAIN = {
     # options
     "a dtype that is not computed in": ({"dtype": "float16"}, ValueError, "'float32' or 'float64', not 'float16'"),
     "a dtype that there is not": ({"dtype": "single precision"}, ValueError, "dtype must be 'float32' or 'float64'"),
-    "something else for a dtype": ({"dtype": X}, ValueError, "dtype must be 'float32' or 'float64', not array("),
-    "too large for the dtype": ({"dtype": "float32", "X": with_value(X, (2, 1), -1e39)}, ValueError, "X[2, 1] is -inf"),
+    "something else for a dtype": (
+        {"dtype": X},
+        ValueError,
+        "dtype must be 'float32' or 'float64', not ndarray of shape",
+    ),
+    "too large for the dtype": (
+        {"dtype": "float32", "X": with_value(X, (2, 1), -1e39)},
+        ValueError,
+        "X must be finite; X[2, 1] is -inf in float32, which cannot hold -1e+39",
+    ),
     "no batch": ({"batch_size": 0}, ValueError, "batch_size must be at least 1, not 0"),
     "a negative batch": ({"batch_size": -3}, ValueError, "batch_size must be at least 1, not -3"),
     "half a batch": ({"batch_size": 2.5}, TypeError, "batch_size must be an integer, not 2.5"),
@@ -147,8 +203,38 @@ TRAIN = {
     ),
     "a rate that is no number": ({"optimizer": SGD(lambda step: "x")}, TypeError, "learning_rate(0) must be a number"),
     "RPROP in batches": ({"optimizer": RPROP(), "batch_size": 4}, ValueError, "RPROP takes full batches only"),
-    "a name for an optimiser": ({"optimizer": "adam"}, TypeError, "optimizer must be a fastnn Optimizer, not 'adam'"),
-    "sizes for a network": ({"network": (3, 4, 2)}, TypeError, "network must be a fastnn Network"),
+    "a name for an optimiser": (
+        {"optimizer": "adam"},
+        TypeError,
+        "optimizer must be a fastnn Optimizer, not 'adam': say Adam()",
+    ),
+    "a class for an optimiser": ({"optimizer": AdamW}, TypeError, "AdamW'>: say AdamW()"),
+    "another name for an optimiser": (
+        {"optimizer": "lion"},
+        TypeError,
+        "not 'lion': one of SGD(), Adam(), AdamW(), RMSprop(), RPROP()",
+    ),
+    "patience for a stop rule": ({"stop": 3}, TypeError, "stop must be a fastnn Stop, not 3"),
+    "sizes for a network": (
+        {"network": (3, 4, 2)},
+        TypeError,
+        "network must be a fastnn Network, not (3, 4, 2): say Network((3, 4, 2))",
+    ),
+    "X for a network": (
+        {"network": X, "X": Y, "Y": NETWORK},
+        TypeError,
+        "network must be a fastnn Network, not ndarray of shape (12, 3), which is the first argument",
+    ),
+    "layers for params": (
+        {"params": [PARAMS[:12].reshape(3, 4), PARAMS[12:16], PARAMS[16:24].reshape(4, 2), PARAMS[24:]]},
+        ValueError,
+        "params must be one vector of 26 numbers, not a list of arrays: network.pack(weights, biases) makes one",
+    ),
+    "weights and biases for params": (
+        {"params": (NETWORK.weights(PARAMS), NETWORK.biases(PARAMS))},
+        ValueError,
+        "not a tuple of arrays: network.pack(weights, biases)",
+    ),
     "a network that exhausts memory": (
         {"network": BIG, "optimizer": Adam(), "X": np.broadcast_to(0.0, (1, 10**6)), "Y": np.ones((1, 1))},
         MemoryError,
@@ -193,6 +279,14 @@ def test_predict_and_loss_and_gradient_refuse(function, case):
     assert refusals[0] == refusals[1]
     assert refusals[0][0] is kind
     assert text in refusals[0][1]
+
+
+@pytest.mark.parametrize("case", TRAIN)
+def test_what_train_refuses_is_said_in_a_few_lines(case):
+    changed, *_ = TRAIN[case]
+    text = refusal(train, **{"network": NETWORK, "X": X, "Y": Y, "seed": 0} | changed)[1]
+    assert len(text) < 400
+    assert "assume_finite" not in text
 
 
 @pytest.mark.parametrize("function", [train, predict, loss_and_gradient])
@@ -487,7 +581,7 @@ def test_one_output_may_be_a_vector(shape, backend):
     assert contents(*found) == contents(*loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend))
 
 
-@pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, list])
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, list, np.float64, np.float16])
 def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
     labels = np.arange(N) % 2
     Y = labels.tolist() if kind is list else labels.astype(kind)
@@ -500,9 +594,9 @@ def test_plain_arrays_are_not_copied():
     seen = []
 
     class Spy(type(fastnn.get_backend("numpy"))):
-        def train_steps(self, network, optimizer, state, data, *others):
-            seen.append(data)
-            return super().train_steps(network, optimizer, state, data, *others)
+        def train_steps(self, task, state, steps):
+            seen.append(task.data)
+            return super().train_steps(task, state, steps)
 
     train(NETWORK, X, Y, sample_weight=WEIGHT, backend=Spy())
     for given, got in zip((X, Y, WEIGHT), seen[0], strict=True):
