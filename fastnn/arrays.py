@@ -117,8 +117,8 @@ def _of_column(name: str, column: Any, which: str) -> Array:
         remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"
         raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
     if missing.any():
-        row = int(missing.argmax())
         raise ValueError(
-            f"{name} has missing values, the first{of_it} in row {row}: fill them in or leave their rows out"
+            f"{name} has missing values, the first{of_it} in row {missing.argmax()}: fill them in or leave their rows "
+            "out"
         )
     return array if array.dtype.kind in _REAL else array.astype(np.float64)
