@@ -150,7 +150,8 @@ def perf_gate(session):
             variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
             commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/gate_probe.py"])]
         files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")
-        session.run("fastnn", "gate", *commands, *files, *options)
+        page = [f"--summary={path}"] if (path := os.environ.get("GITHUB_STEP_SUMMARY")) else []
+        session.run("fastnn", "gate", *commands, *files, *page, *options)
 
 
 @nox.session(default=False)

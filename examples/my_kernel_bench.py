@@ -5,18 +5,15 @@
 docs/performance-tracking.md says what the numbers mean and how to run this in continuous integration.
 """
 
-import json
+import functools
 import sys
-import time
 
 import numba
 import numpy as np
 
+from fastnn.gate import measure
+
 SIZES = (64, 512)
-SAMPLES = 5
-SAMPLE_SECONDS = 0.02
-# Of processor time other programs take none; Windows counts it in steps of 16 ms, which is too coarse.
-clock = time.perf_counter if sys.platform == "win32" else time.process_time
 
 
 @numba.njit(cache=True)
@@ -40,29 +37,20 @@ def check(points, queries):
     np.testing.assert_array_equal(nearest(points, queries), expected)
 
 
-def sample(points, queries, n):
-    """Seconds a call."""
-    start = clock()
-    for _ in range(n):
-        nearest(points, queries)
-    return (clock() - start) / n
-
-
 def main():
     """Check, measure, print."""
     random = np.random.RandomState(0)
-    trainings = []
+    functions = {}
     for size in SIZES:
         data = random.random_sample((size, 3)), random.random_sample((50, 3))
         check(*data)
-        n = max(1, round(SAMPLE_SECONDS / sample(*data, 3)))
-        trainings.append({"workload": f"nearest of {size}", "seconds": [sample(*data, n) for _ in range(SAMPLES)]})
+        functions[f"nearest of {size}"] = functools.partial(nearest, *data)
     compiled = numba.extending.is_jitted(nearest)
     counts = {
         "kernels that run as plain Python": 0 if compiled else 1,
         "kernels compiled in a warm process": sum(nearest.stats.cache_misses.values()) if compiled else 0,
     }
-    sys.stdout.write(json.dumps({"format": 1, "trainings": trainings, "counts": counts}))
+    sys.stdout.write(measure(functions, counts=counts))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises
     ------
     SystemExit
-        With 0 where all went well, 1 for an error that was explained in one line on stderr, 2 for wrong usage.
+        With 0 where all went well; 1 where what was checked is not well: something slower, a check that fails,
+        kernels that could not be kept; 2 where it could not be done, explained on stderr: wrong usage too.
     """
     from fastnn.errors import FastnnError
 
@@ -49,4 +50,4 @@ def _explain_import(error: ImportError) -> NoReturn:
 
 def _fail(message: str) -> NoReturn:
     print(f"fastnn: {message}", file=sys.stderr)  # noqa: T201  there may be no rich
-    raise SystemExit(1)
+    raise SystemExit(2)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -15,6 +18,24 @@ err = Console(stderr=True)
 def say(sentence: str, style: str | None = None) -> None:
     """Print a sentence; the terminal wraps it, a pipe gets one line."""
     out.print(sentence, style=style, soft_wrap=True, markup=False)
+
+
+def check_output(path: Path | None, option: str) -> None:
+    """Refuse a file that could not be written, before the work that is to be written there; missing folders are made.
+
+    Raises
+    ------
+    typer.BadParameter
+        Which ends the command with 2.
+    """
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise typer.BadParameter(f"{path} cannot be written", param_hint=option)
 
 
 @contextmanager

@@ -223,7 +223,7 @@ def test_bench_times_nothing_when_the_answers_differ(run, monkeypatch):
     monkeypatch.setattr(answers, "train", lambda *data, **options: train(*data, **options | {"seed": 1}))
     monkeypatch.setattr(bench, "interleaved", lambda *_: pytest.fail("timed"))
     code, out, err = run("--workload", "seed")
-    assert code == 1
+    assert code == 2
     assert re.fullmatch(r"fastnn: .*nothing was timed\n", err)
     assert "iterations a second" not in out
 
@@ -231,5 +231,5 @@ def test_bench_times_nothing_when_the_answers_differ(run, monkeypatch):
 def test_bench_names_a_report_that_is_none(run, tmp_path):
     (tmp_path / "old.json").write_text("{}")
     code, _, err = run("--compare", "old.json")
-    assert code == 1
+    assert code == 2
     assert err.startswith("fastnn: old.json is no report")

@@ -121,7 +121,7 @@ def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
     monkeypatch.setattr(quick.tutorial, "initial_weights", lambda seed: drawn(seed + 1))
     monkeypatch.setattr(quick, "interleaved", lambda *_: pytest.fail("timed"))
     code, out, err = run("demo", "--no-plot")
-    assert code == 1
+    assert code == 2
     assert re.fullmatch(r"fastnn: .*relative distance.*nothing was timed\n", err)
     assert "iterations a second" not in out
 
@@ -129,7 +129,7 @@ def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
 def test_demo_reports_an_output_that_is_no_folder(run, tmp_path):
     (tmp_path / "file").touch()
     code, _, err = run("demo", "--output", "file")
-    assert code == 1
+    assert code == 2
     assert err.startswith("fastnn: ")
     assert err.count("\n") == 1
 
@@ -142,7 +142,7 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
     uninstall(monkeypatch, package)
     monkeypatch.delitem(sys.modules, "fastnn.commands", raising=False)
     code, out, err = run("info")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn-numba[cli]"\n'
 
 
@@ -150,7 +150,7 @@ def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
     uninstall(monkeypatch, "matplotlib")
     monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
     code, _, err = run("demo")
-    assert code == 1
+    assert code == 2
     assert "fastnn-numba[cli]" in err
     assert err.count("\n") == 1
 
@@ -158,7 +158,7 @@ def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
 def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
     uninstall(monkeypatch, "sklearn")
     code, out, err = run("demo", "--no-plot")
-    assert code == 1
+    assert code == 2
     assert "iterations a second" in out
     assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn-numba\[sklearn\].*\n", err)
 

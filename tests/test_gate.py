@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from fastnn import cli
-from fastnn.gate import compare, samples
-from fastnn.gate.compare import Comparison, Count, Outcome, Plan
+from fastnn.gate import compare, measure, samples
+from fastnn.gate.compare import Alone, Comparison, Count, Outcome, Plan
 from fastnn.gate.samples import CommandError, Quantity, Sample
 from fastnn.gate.statistics import Interval, interval, judge
 
@@ -66,11 +66,29 @@ def test_what_is_read():
             '{"format": 1, "starts": [{"what": "a", "seconds": [1]}, {"what": "a", "seconds": [1]}]}',
             r"starts\[1\] is the second of the name 'a'",
         ),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ('{"format": 1, "starts": [{"what": "a", "seconds": [1' + "0" * 400 + "]}]}", "positive numbers, not 1000"),
+        ('{"format": 1, "starts": [{"what": "a", "seconds": [' + "9" * 9999 + "]}]}", "[0-9]+ digits"),
+        ('{"format": "' + "x" * 10**6 + '"}', '"format" is .x*, not 1'),
+        ('{"format": 1, "counts": {"' + "x" * 10**6 + '": "y"}}', "must be a whole number"),
+        ('{"format": 1, "trainings": "' + "x" * 10**6 + '"}', "trainings must be a list"),
+        ('{"format": 1, "trainings": [{"workload": "a", "seconds": ["' + "x" * 10**6 + '"]}]}', "positive numbers"),
     ],
+    ids=lambda value: value[:40],
 )
 def test_what_is_no_report(text, message):
-    with pytest.raises(ValueError, match=message):
+    """However it was made to hurt: a ValueError of a few words."""
+    with pytest.raises(ValueError, match=message) as error:
         samples.read(text)
+    assert len(str(error.value)) < 300
+
+
+def test_a_long_line_of_a_failed_command_is_cut():
+    command = python("-c", "import sys; print('x' * 10**6, file=sys.stderr); sys.exit(3)")
+    with pytest.raises(CommandError) as error:
+        samples.run(command)
+    assert len(str(error.value)) < len(command) + 400
 
 
 def python(*arguments):
@@ -252,10 +270,33 @@ def test_fewer_or_new_counts_pass(runs):
     assert [(count.name, count.verdict) for count in outcome.counts] == [("a", "fewer"), ("new", "new")]
 
 
-@pytest.mark.parametrize("gone", [{"quantity": ONLINE}, {"counts": ()}])
-def test_head_must_measure_what_base_does(runs, gone):
-    runs(lambda command, i: sample(**gone) if command == "head" else sample())
-    with pytest.raises(CommandError, match=r"base measures what head does not.*(digits|compiled)"):
+def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
+    def both(command, i):
+        only = ONLINE if command == "base" else START
+        return Sample({DIGITS: 1.0, only: 2.0}, {"both": 0, command: 3}, 1.0)
+
+    runs(both)
+    outcome = compare.compare("base", "head", Plan())
+    assert outcome.passed
+    assert [c.quantity for c in outcome.comparisons] == [DIGITS]
+    assert outcome.alone == (Alone(ONLINE, 2.0, None), Alone(START, None, 2.0))
+    assert [(count.name, count.verdict) for count in outcome.counts] == [
+        ("both", "equal"),
+        ("base", "gone"),
+        ("head", "new"),
+    ]
+    assert outcome.gone == ["online", "base"]
+
+
+def test_nothing_in_common_is_an_error(runs):
+    runs(lambda command, i: sample(counts=(), quantity=ONLINE if command == "head" else DIGITS))
+    with pytest.raises(CommandError, match="nothing of the same name"):
+        compare.compare("base", "head", Plan())
+
+
+def test_a_side_must_measure_the_same_in_each_run(runs):
+    runs(lambda command, i: sample(quantity=ONLINE if i == 5 else DIGITS))
+    with pytest.raises(CommandError, match="head does not measure the same in each run; missing this time: digits"):
         compare.compare("base", "head", Plan())
 
 
@@ -317,7 +358,7 @@ def test_fail_by_count(gate, runs, tmp_path):
 
 def test_a_broken_command_is_one_clear_line(gate):
     code, out, err = gate("--base", python("-c", "print('{}')"), "--head", "x")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")  # 1 is for what is slower
     assert err.count("\n") == 1
     assert '"format" is None, not 1' in err
 
@@ -327,6 +368,39 @@ def test_wrong_usage(gate, arguments):
     assert gate(*arguments)[0] == 2
 
 
+@pytest.mark.parametrize("option", ["--json", "--plot", "--summary"])
+@pytest.mark.parametrize("path", ["file/out", "folder"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_run(gate, runs, tmp_path, option, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    runs(lambda command, i: pytest.fail("ran"))
+    code, _, err = gate("--base", "base", "--head", "head", option, path)
+    assert code == 2
+    assert option in err
+
+
+def test_the_summary_is_markdown_and_appended(gate, runs, tmp_path):
+    """What is slower stands out, what was not compared is named, and a name breaks no table."""
+    slow, other = Quantity("trainings", "a | b"), Quantity("trainings", "gone")
+    values = {"base": {slow: 1e-3, other: 1.0}, "head": {slow: 1.5e-3}}
+    runs(lambda command, i: Sample(values[command], {"compiled": 0}, 1.0))
+    (tmp_path / "summary.md").write_text("before\n", "utf-8")
+    assert gate("--base", "base", "--head", "head", "--summary", "summary.md")[0] == 1
+    text = (tmp_path / "summary.md").read_text("utf-8")
+    assert text.startswith("before\n### Head against base\n\n| what | base | head | head / base | verdict |\n|---|")
+    assert "\n| a \\| b | 1.00 ms | 1.50 ms | 1.500 1.500–1.500 | **slower** |\n" in text
+    assert "\n| gone | 1.00 s | - |  | gone |\n" in text
+    assert "\n| compiled | 0 | 0 |  | equal |\n" in text
+    assert "**FAILED, slower in two rounds: a | b (+50.0%).**" in text
+
+
+def test_what_is_gone_is_said_and_passes(gate, runs):
+    runs(lambda command, i: Sample({DIGITS: 1.0} | ({ONLINE: 1.0} if command == "base" else {}), {}, 1.0))
+    code, out, _ = gate("--base", "base", "--head", "head")
+    assert code == 0
+    assert "Passed: nothing is shown to be slower. Not compared, for head does not measure it: online." in out
+
+
 def test_the_picture_marks_what_is_slower():
     pytest.importorskip("rich")
     pytest.importorskip("matplotlib")
@@ -334,7 +408,7 @@ def test_the_picture_marks_what_is_slower():
 
     same, slow = ((1.0, 1.0),) * 6, ((1.0, 1.3),) * 6
     comparisons = (Comparison(DIGITS, THRESHOLD, (same,)), Comparison(ONLINE, THRESHOLD, (slow, slow)))
-    figure = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, 1.0))
+    figure = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0))
     (axes,) = figure.axes
     colours = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
     assert len(colours) == 2
@@ -342,6 +416,31 @@ def test_the_picture_marks_what_is_slower():
 
 
 # ------------------------------------------------------------------------------------------- another project's kernel
+
+
+def test_measure_writes_what_the_gate_reads():
+    """A sample takes as long as it should, by a clock that ticks 1 ms a call; functions are measured in turn."""
+    now, called = [0.0], []
+
+    def work(name, seconds):
+        called.append(name)
+        now[0] += seconds
+
+    functions = {"slow": lambda: work("slow", 0.03), "fast": lambda: work("fast", 1e-4)}
+    options = {"counts": {"compiled": 2}, "starts": {"first call": [0.5]}, "memory": {"peak": [100]}}
+    text = measure(functions, **options, samples=3, clock=lambda: now[0])
+    slow, fast = (Quantity("trainings", name) for name in functions)
+    values, counts = samples.read(text)
+    assert values == pytest.approx({slow: 0.03, fast: 1e-4, START: 0.5, MEMORY: 100.0})
+    assert counts == {"compiled": 2}
+    assert called[-402:] == (["slow"] + ["fast"] * 200) * 2
+
+
+def test_measure_refuses_what_the_gate_would_not_read():
+    with pytest.raises(ValueError, match="holds anything"):
+        measure({})
+    with pytest.raises(ValueError, match=r"whole number, not 0\.5"):
+        measure({}, counts={"a": 0.5})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastnn import plotting
-from fastnn.console import out, progress, say
+from fastnn.console import check_output, out, progress, say
 from fastnn.gate import report
 from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, Plan, compare
 
@@ -23,13 +23,19 @@ def gate(
     counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a file.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a PNG.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY."),
+    ] = None,
 ) -> None:
     """Fail where one program is slower than another: a gate for continuous integration.
 
     Each command is run by the shell, measures, and prints JSON in the format of [bold]fastnn bench --json -[/bold].
     Both are run in turn, pair by pair, each run a process of its own. Ends with 1 where a count is worse, or where the
-    whole interval of a ratio is above the threshold in two rounds.
+    whole interval of a ratio is above the threshold in two rounds; with 2 where nothing could be compared.
     """
+    for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
+        check_output(path, option)
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is run
     plan = Plan(pairs=pairs, threshold=threshold, timed=not counts)
@@ -37,11 +43,14 @@ def gate(
         outcome = compare(base, head, plan, advance)
     out.print(report.table(outcome))
     say(report.notes(outcome), "dim")
-    say(report.conclusion(outcome), "green" if outcome.passed else "red")
+    say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")
     if json:
         report.save(outcome, json)
         say(f"All samples: {json}")
     if plot and outcome.comparisons:
         say(f"Ratios: {plotting.save(report.draw(outcome), plot)}")
+    if summary:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(report.markdown(outcome))
     if not outcome.passed:
         raise typer.Exit(1)

@@ -70,17 +70,19 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Count:
-    """A count on both sides; None where base does not have it."""
+    """A count on both sides; None where a side does not have it."""
 
     name: str
     base: int | None
-    head: int
+    head: int | None
 
     @property
-    def verdict(self) -> Literal["new", "equal", "more", "fewer"]:
+    def verdict(self) -> Literal["new", "gone", "equal", "more", "fewer"]:
         """What head has, by what base has."""
         if self.base is None:
             return "new"
+        if self.head is None:
+            return "gone"
         if self.head == self.base:
             return "equal"
         return "more" if self.head > self.base else "fewer"
@@ -89,6 +91,20 @@ class Count:
     def worse(self) -> bool:
         """Whether head has more."""
         return self.verdict == "more"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A quantity that one side alone measures, so that it was not compared; None for the other side."""
+
+    quantity: Quantity
+    base: float | None
+    head: float | None
+
+    @property
+    def verdict(self) -> Literal["new", "gone"]:
+        """Whether it is head's or base's."""
+        return "new" if self.base is None else "gone"
 
 
 @dataclass(frozen=True)
@@ -103,8 +119,15 @@ class Outcome:
     """Seconds of each command's first run, which may compile and fill caches; no part of any comparison."""
     counts: tuple[Count, ...]
     comparisons: tuple[Comparison, ...]
+    alone: tuple[Alone, ...]
     seconds: float
     """The whole took so long."""
+
+    @property
+    def gone(self) -> list[str]:
+        """The names of what base measures and head does not."""
+        counts = [count.name for count in self.counts if count.verdict == "gone"]
+        return [one.quantity.name for one in self.alone if one.verdict == "gone"] + counts
 
     @property
     def passed(self) -> bool:
@@ -115,7 +138,7 @@ class Outcome:
 def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object] = lambda what: None) -> Outcome:
     """Run two commands in turn and say whether the second is slower.
 
-    Counts come first: where one is worse, nothing is timed.
+    Counts come first: where one is worse, nothing is timed. What one side alone measures is not compared.
 
     Parameters
     ----------
@@ -128,7 +151,7 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
     Raises
     ------
     CommandError
-        If a command fails or prints something else, or if head does not measure all that base does.
+        If a command fails or prints something else, or if the two measure nothing in common.
     """
     start = time.perf_counter()
     commands = (base, head)
@@ -140,11 +163,15 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
 
     first = (run_one(0, "first runs"), run_one(1, "counting"))
     warm = (run_one(0, "counting"), run_one(1, "timing"))
-    _check_same(*warm)
-    counts = tuple(Count(name, warm[0].counts.get(name), of_head) for name, of_head in warm[1].counts.items())
+    values, of_base, of_head = [sample.values for sample in warm], warm[0].counts, warm[1].counts
+    common = [q for q in values[0] if q in values[1]]
+    if not common and not of_base.keys() & of_head.keys():
+        raise CommandError("base and head measure nothing of the same name, so they cannot be compared")
+    counts = tuple(Count(name, of_base.get(name), of_head.get(name)) for name in {**of_base, **of_head})
     comparisons: tuple[Comparison, ...] = ()
-    if plan.timed and warm[0].values and not any(count.worse for count in counts):
-        comparisons = _time(warm, plan, run_one)
+    if plan.timed and common and not any(count.worse for count in counts):
+        comparisons = _time(common, warm, plan, run_one)
+    alone = (Alone(q, values[0].get(q), values[1].get(q)) for q in {**values[0], **values[1]} if q not in common)
     return Outcome(
         date=datetime.date.today().isoformat(),
         cpu=machine.cpu_model(),
@@ -153,12 +180,14 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
         first_runs=(first[0].seconds, first[1].seconds),
         counts=counts,
         comparisons=comparisons,
+        alone=tuple(alone) if plan.timed else (),
         seconds=time.perf_counter() - start,
     )
 
 
-def _time(warm: tuple[Sample, Sample], plan: Plan, run_one: Callable[[int, str], Sample]) -> tuple[Comparison, ...]:
-    quantities = list(warm[0].values)
+def _time(
+    quantities: Sequence[Quantity], warm: tuple[Sample, Sample], plan: Plan, run_one: Callable[[int, str], Sample]
+) -> tuple[Comparison, ...]:
     first = _round(quantities, plan, lambda side: run_one(side, "timing"), [warm])
     flagged = [q for q in quantities if judge(interval(first[q]), plan.threshold_of(q)) == "slower"]
     again = _round(flagged, plan, lambda side: run_one(side, "timing again"), []) if flagged else {}
@@ -180,7 +209,7 @@ def _round(
             head, base = run_one(1), run_one(0)
         else:
             base, head = run_one(0), run_one(1)
-        _check_same(base, head)
+        _check_complete(quantities, base, head)
         samples.append((base, head))
         pairs = {q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities}
         if len(samples) >= plan.pairs:
@@ -191,8 +220,7 @@ def _round(
                 return pairs
 
 
-def _check_same(base: Sample, head: Sample) -> None:
-    """Head may measure more than base, never less: what is gone has not been compared."""
-    gone = [q.name for q in base.values if q not in head.values] + [c for c in base.counts if c not in head.counts]
-    if gone:
-        raise CommandError(f"base measures what head does not, so it cannot be compared: {', '.join(gone)}")
+def _check_complete(quantities: Collection[Quantity], *samples: Sample) -> None:
+    for side, sample in zip(("base", "head"), samples, strict=True):
+        if lost := [q.name for q in quantities if q not in sample.values]:
+            raise CommandError(f"{side} does not measure the same in each run; missing this time: {', '.join(lost)}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.markup import escape
 from rich.table import Table
@@ -20,29 +21,62 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Of the JSON file."""
 
-_COLOURS = {"slower": "red", "undecided": "yellow", "faster": "green"}
+_COLOURS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
 _UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
 
 
-def table(outcome: Outcome) -> Table:
-    """A line a quantity and a count: base, head, ratio with its interval, verdict."""
-    found = Table(title="Head against base", title_justify="left", title_style="bold")
-    found.add_column("what")
-    for title in ("base", "head", "head / base"):
-        found.add_column(title, justify="right", no_wrap=True)
-    found.add_column("verdict")
+class Row(NamedTuple):
+    """A line of the table: the name, three columns of numbers, and the verdict."""
+
+    what: str
+    base: str
+    head: str
+    ratio: str
+    """Head by base, or ""."""
+    interval: str
+    """Of the ratio, or ""."""
+    verdict: str
+
+
+_TITLES = ("what", "base", "head", "head / base", "verdict")
+
+
+def _rows(outcome: Outcome) -> Iterator[Row]:
+    """A line a quantity, and a line a count."""
     for comparison in outcome.comparisons:
-        medians = (_amount(number, comparison.quantity.kind) for number in comparison.medians)
+        base, head = (_amount(number, comparison.quantity.kind) for number in comparison.medians)
         low, middle, high = comparison.ratio
-        ratio = f"{middle:.3f} [dim]{low:.3f}–{high:.3f}[/]"
-        verdict = verdict_of(comparison)
-        found.add_row(escape(comparison.quantity.name), *medians, ratio, verdict, style=_COLOURS.get(verdict))
-    found.add_section()
+        ratio, between = f"{middle:.3f}", f"{low:.3f}–{high:.3f}"
+        yield Row(comparison.quantity.name, base, head, ratio, between, verdict_of(comparison))
+    for one in outcome.alone:
+        base, head = ("-" if number is None else _amount(number, one.quantity.kind) for number in (one.base, one.head))
+        yield Row(one.quantity.name, base, head, "", "", one.verdict)
     for count in outcome.counts:
-        base = "-" if count.base is None else str(count.base)
-        style = "red" if count.worse else None
-        found.add_row(escape(count.name), base, str(count.head), "", count.verdict, style=style)
+        base, head = ("-" if number is None else str(number) for number in (count.base, count.head))
+        yield Row(count.name, base, head, "", "", count.verdict)
+
+
+def table(outcome: Outcome) -> Table:
+    """Return the table for the terminal."""
+    found = Table(title="Head against base", title_justify="left", title_style="bold")
+    for title in _TITLES:
+        number = title not in ("what", "verdict")
+        found.add_column(title, justify="right" if number else "left", no_wrap=number)
+    for row in _rows(outcome):
+        ratio = f"{row.ratio} [dim]{row.interval}[/]" if row.ratio else ""
+        found.add_row(escape(row.what), row.base, row.head, ratio, row.verdict, style=_COLOURS.get(row.verdict))
     return found
+
+
+def markdown(outcome: Outcome) -> str:
+    """Return the table and what it says for a page, such as the summary of a job on GitHub."""
+    lines = ["### Head against base", "", f"| {' | '.join(_TITLES)} |", "|---|---:|---:|---:|---|"]
+    for row in _rows(outcome):
+        what = row.what.replace("|", "\\|").replace("\n", " ")
+        ratio = f"{row.ratio} {row.interval}".strip()
+        verdict = f"**{row.verdict}**" if _COLOURS.get(row.verdict) == "red" else row.verdict
+        lines.append(f"| {what} | {row.base} | {row.head} | {ratio} | {verdict} |")
+    return "\n".join([*lines, "", f"**{conclusion(outcome)}**", "", notes(outcome), ""])
 
 
 def verdict_of(comparison: Comparison) -> str:
@@ -60,10 +94,11 @@ def conclusion(outcome: Outcome) -> str:
     slower = [f"{c.quantity.name} ({c.ratio.middle - 1:+.1%})" for c in outcome.comparisons if c.slower]
     if slower:
         return f"FAILED, slower in two rounds: {'; '.join(slower)}."
+    gone = f" Not compared, for head does not measure it: {'; '.join(outcome.gone)}." if outcome.gone else ""
     if not outcome.comparisons:
-        return "Passed: no count is worse. Nothing was timed."
+        return f"Passed: no count is worse. Nothing was timed.{gone}"
     n_undecided = sum(verdict_of(c) == "undecided" for c in outcome.comparisons)
-    return f"Passed: nothing is shown to be slower{f', {n_undecided} undecided' if n_undecided else ''}."
+    return f"Passed: nothing is shown to be slower{f', {n_undecided} undecided' if n_undecided else ''}.{gone}"
 
 
 def notes(outcome: Outcome) -> str:
@@ -97,8 +132,11 @@ def save(outcome: Outcome, path: Path) -> None:
         }
         for c in outcome.comparisons
     ]
+    found["alone"] = [
+        {"kind": a.quantity.kind, "name": a.quantity.name, "base": a.base, "head": a.head, "verdict": a.verdict}
+        for a in outcome.alone
+    ]
     found["counts"] = [asdict(count) | {"verdict": count.verdict} for count in outcome.counts]
-    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 

@@ -15,8 +15,8 @@ which more is worse.
 from __future__ import annotations
 
 import json
-import math
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -25,12 +25,12 @@ from typing import Any, NamedTuple
 from fastnn.bench import FORMAT
 from fastnn.errors import FastnnError
 
-TAIL = 5
-"""Lines of a failed command's errors that are shown."""
+TAIL, WIDTH = 5, 300
+"""Lines of a failed command's errors that are shown, and the characters of each."""
 
 
 class CommandError(FastnnError):
-    """A command failed, or printed something else than the gate can read."""
+    """A command failed, printed something else than the gate can read, or has nothing in common with the other one."""
 
 
 class Quantity(NamedTuple):
@@ -73,7 +73,8 @@ def run(command: str) -> Sample:
     seconds = time.perf_counter() - start
     if done.returncode:
         lines = done.stderr.strip().splitlines()[-TAIL:] or ["(it printed nothing on stderr)"]
-        raise CommandError("\n  ".join([f"`{command}` ended with {done.returncode}:", *lines]))
+        shown = (line[:WIDTH] for line in lines)
+        raise CommandError("\n  ".join([f"`{command}` ended with {done.returncode}:", *shown]))
     try:
         return Sample(*read(done.stdout), seconds)
     except ValueError as error:
@@ -93,10 +94,12 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
     except json.JSONDecodeError as error:
         begin = text.strip()[:60]
         raise ValueError(f"{error}; it begins with {begin!r}" if begin else "it printed nothing") from error
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError(f"it is a {type(found).__name__}, not an object")
     if found.get("format") != FORMAT:
-        raise ValueError(f'"format" is {found.get("format")!r}, not {FORMAT}')
+        raise ValueError(f'"format" is {found.get("format")!r:.50}, not {FORMAT}')
     values: dict[Quantity, float] = {}
     for kind, (fields, numbers) in _LISTS.items():
         for i, entry in enumerate(_typed(found.get(kind, []), list, kind)):
@@ -105,12 +108,12 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
             _typed(entry.get(fields[0]), str, f"{where}.{fields[0]}")
             quantity = Quantity(kind, ", ".join(str(entry[field]) for field in fields if entry.get(field)))
             if quantity in values:
-                raise ValueError(f"{where} is the second of the name {quantity.name!r}")
+                raise ValueError(f"{where} is the second of the name {quantity.name!r:.100}")
             values[quantity] = _median(entry.get(numbers), f"{where}.{numbers}")
     counts = _typed(found.get("counts", {}), dict, "counts")
     for name, count in counts.items():
         if type(count) is not int:
-            raise ValueError(f"counts[{name!r}] must be a whole number, not {count!r}")
+            raise ValueError(f"counts[{name!r:.100}] must be a whole number, not {count!r:.50}")
     if not values and not counts:
         raise ValueError(f"none of {', '.join(_LISTS)}, counts holds anything")
     return values, counts
@@ -118,7 +121,7 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
 
 def _typed(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind):
-        raise ValueError(f"{where} must be a {kind.__name__}, not {value!r}")
+        raise ValueError(f"{where} must be a {kind.__name__}, not {value!r:.50}")
     return value
 
 
@@ -126,6 +129,6 @@ def _median(numbers: Any, where: str) -> float:
     if not _typed(numbers, list, where):
         raise ValueError(f"{where} is empty")
     for number in numbers:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < math.inf:
-            raise ValueError(f"{where} must hold positive numbers, not {number!r}")
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= sys.float_info.max:
+            raise ValueError(f"{where} must hold positive numbers, not {number!r:.50}")
     return float(median(numbers))
