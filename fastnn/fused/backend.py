@@ -44,18 +44,24 @@ class NumbaBackend:
         n = len(X)
         out = np.empty((n, network.sizes[-1]), X.dtype)
         bench = self._workbench(network, X.dtype, n, ROW_BLOCK)
-        entry("predict", X.dtype)(out, params, n, bench.scratch, bench.model, X)
+        try:
+            entry("predict", X.dtype)(out, params, n, bench.scratch, bench.model, X)
+        finally:
+            self._put_back(bench)
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
         n = len(data.X)
         bench = self._workbench(network, data.X.dtype, n, ROW_BLOCK)
-        bench.buffers.rates[ALPHA] = alpha
         rule = Rule(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
-        kernel = entry("loss_and_gradient", data.X.dtype)
-        loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
-        return loss, bench.buffers.gradient[: network.n_params].copy()
+        try:
+            bench.buffers.rates[ALPHA] = alpha
+            kernel = entry("loss_and_gradient", data.X.dtype)
+            loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
+            return loss, bench.buffers.gradient[: network.n_params].copy()
+        finally:
+            self._put_back(bench)
 
     def train_steps(self, task, state, steps):
         """Train in the compiled loop; the number of good steps."""
@@ -68,9 +74,6 @@ class NumbaBackend:
             bench = self._workbench(network, data.X.dtype, block, block)
         else:
             bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
-        hyper = _hyper_parameters(optimizer)
-        bench.buffers.rates[ALPHA] = task.alpha
-        bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
         rule = Rule(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
@@ -79,25 +82,33 @@ class NumbaBackend:
             *optimizer.betas,
             getattr(optimizer, "weight_decay", 0),
         )
-        steps = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss)
-        kernel = bench.own_kernel(rule) if special else entry("train_steps", data.X.dtype)
-        told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
-        good = kernel(state.storage, state.beta_products, n_steps, *told)
+        steps, hyper = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss), _hyper_parameters(optimizer)
+        try:
+            bench.buffers.rates[ALPHA] = task.alpha
+            bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
+            kernel = bench.own_kernel(rule) if special else entry("train_steps", data.X.dtype)
+            told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
+            good = kernel(state.storage, state.beta_products, n_steps, *told)
+        finally:
+            self._put_back(bench)
         state.t += good if good == n_steps else good + 1
         return good
 
     def _workbench(self, network, dtype, rows, block):
         """What a kernel needs for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
 
-        Many calls for one network, one row each perhaps, make it once. What is larger than `KEEP` bytes is not kept.
+        Many calls for one network, one row each perhaps, make it once. It is taken out while it is used: a signal's
+        handler or a finalizer may call fastnn in the midst of it, and then makes its own. Exchanged in one statement,
+        which nothing interrupts.
         """
         kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
-        if kept.key == key:
-            return kept.bench
-        bench = _Workbench(network, dtype, rows, block)
+        bench, kept.bench = kept.bench, None
+        return bench if bench is not None and bench.key == key else _Workbench(key, rows)
+
+    def _put_back(self, bench):
+        """Keep a workbench for the thread's next call, unless it is larger than `KEEP` bytes."""
         if bench.nbytes <= KEEP:
-            kept.key, kept.bench = key, bench
-        return bench
+            self._kept.bench = bench
 
 
 SPECIAL = 10_000
@@ -108,13 +119,15 @@ KEEP = 2**23
 
 
 class _Kept(threading.local):
-    key, bench = None, None
+    bench = None
 
 
 class _Workbench:
     """A network's model and the scratch, as kernels take them."""
 
-    def __init__(self, network, dtype, rows, block):
+    def __init__(self, key, rows):
+        self.key = key
+        network, dtype, block, *_ = key
         self.table = describe(network, dtype, block)
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)

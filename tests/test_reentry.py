@@ -1,0 +1,81 @@
+"""fastnn called in the midst of a call of fastnn, by a signal's handler or a finalizer: both give right numbers."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from bits import bits, result_bits
+
+import fastnn
+from fastnn import SGD, Adam, Network, get_backend, loss_and_gradient, predict, train
+
+NETWORK = Network((3, 4, 2), "tanh")
+PACKAGE = str(pathlib.Path(fastnn.__file__).parent)
+X = np.random.RandomState(0).randn(9, 3)
+Y = np.sin(X[:, :2])
+PARAMS = np.linspace(-1, 1, NETWORK.n_params)
+
+
+class At:
+    """While this context lasts, `do` is called once: before the n-th line that fastnn runs."""
+
+    def __init__(self, n, do):
+        self.left, self.do = n, do
+
+    def __enter__(self):
+        self.old = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *error):
+        sys.settrace(self.old)
+
+    def _trace(self, frame, event, argument):
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                self.do()
+        return self._trace
+
+
+def outputs(backend, params, X):
+    return bits(predict(NETWORK, params, X, backend=backend))
+
+
+def gradient(backend, alpha):
+    loss, gradient = loss_and_gradient(NETWORK, PARAMS, X, Y, alpha=alpha, backend=backend)
+    return loss, bits(gradient)
+
+
+def trained(backend, optimizer, seed):
+    options = {"epochs": 2, "batch_size": 5, "alpha": 0.1}
+    return result_bits(train(NETWORK, X, Y, optimizer=optimizer, seed=seed, backend=backend, **options))
+
+
+CALLS = {
+    "predict": (outputs, (PARAMS, X), (PARAMS[::-1], X)),
+    "predict one row": (outputs, (PARAMS, X[:1]), (PARAMS[::-1], X[1:2])),
+    "loss and gradient": (gradient, (0.3,), (7.0,)),
+    "train": (trained, (Adam(0.01), 0), (SGD(0.3, momentum=0.5), 5)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("options", [{}, {"specialize": True}], ids=["general", "own kernels"])
+def test_a_call_in_the_midst_of_another_changes_no_bit_of_either(name, options, backend):
+    """The same function with other numbers, before each line that the first call runs in turn."""
+    if backend == "numpy" and options:
+        pytest.skip("a back end without options")
+    backend, within = get_backend(backend, **options), []
+    call, one, other = CALLS[name]
+    expected, expected_within, n = call(backend, *one), call(backend, *other), 0
+    while len(within) == n:  # as long as there is an n-th line
+        n += 1
+        with At(n, lambda: within.append(call(backend, *other))):
+            assert call(backend, *one) == expected, f"line {n}"
+    assert n > 20
+    assert all(numbers == expected_within for numbers in within)
