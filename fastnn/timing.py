@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.network import Network
+from fastnn.optimizers import SGD
 from fastnn.training import loss_and_gradient, predict, train
 
 
@@ -107,7 +108,7 @@ def first_calls(dtype: DTypeLike, backend: str = "numba") -> Iterator[tuple[str,
     X, Y = np.ones((2, 2), dtype), np.ones((2, 1), dtype)
     params = np.full(network.n_params, 0.5, dtype)
     calls: dict[str, Callable[[], object]] = {
-        "train": lambda: train(network, X, Y, params=params, backend=backend),
+        "train": lambda: train(network, X, Y, optimizer=SGD(), epochs=1, params=params, backend=backend),
         "predict": lambda: predict(network, params, X, backend=backend),
         "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y, backend=backend),
     }

@@ -17,19 +17,20 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, check_supported, get_backend
-from fastnn.checks import check_flag, check_integer, check_number, shown
+from fastnn.checks import check_flag, check_integer, shown
 from fastnn.errors import DivergenceError, InterruptWarning, TrainingInterrupted, warn
 from fastnn.inference import loss_and_gradient, predict
 from fastnn.interrupts import AGAIN, Interrupt
 from fastnn.network import Network
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import Optimizer
+from fastnn.options import NOT_GIVEN, NotGiven, choose_options
 from fastnn.plan import RowPlan
 from fastnn.results import Callback, History, Progress, TrainingResult
 from fastnn.run import Run
 from fastnn.start import Seed, fresh, give_back, resumed, validation_data
 from fastnn.state import Task, TrainingState
 from fastnn.stopping import Stop, StopReason
-from fastnn.validation import check_data, check_dtype, check_memory, check_network, check_optimizer
+from fastnn.validation import check_data, check_dtype, check_memory, check_network
 
 __all__ = [
     "Callback",
@@ -51,8 +52,8 @@ def train(
     *,
     sample_weight: Any = None,
     optimizer: Optimizer | None = None,
-    epochs: int = 1,
-    batch_size: int | None = None,
+    epochs: int,
+    batch_size: int | NotGiven | None = NOT_GIVEN,
     shuffle: bool = True,
     seed: Seed = None,
     alpha: float = 0.0,
@@ -82,13 +83,14 @@ def train(
     sample_weight : array-like (n,), optional
         Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
     optimizer : Optimizer, optional
-        ``SGD()`` by default. Its learning rate is a number or a function of the absolute step, 0-based.
+        ``Adam()`` by default. Its learning rate is a number or a function of the absolute step, 0-based.
     epochs : int
         How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
         first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
         and resumed with ``epochs=n - k``.
-    batch_size : int, optional
+    batch_size : int or None, optional
         Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
+        Where it is not given, 200, or all of them for an optimiser that takes full batches only (RPROP).
     shuffle : bool
         Whether the rows are put in a new order at the beginning of each epoch; a full batch never is.
     seed : None, int or RandomState
@@ -138,15 +140,12 @@ def train(
     """
     started = time.perf_counter()
     stop = Stop() if stop is None else stop
-    optimizer = SGD() if optimizer is None else optimizer
     backend = get_backend(backend)
     check_network(network)
-    check_optimizer(optimizer)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    n_epochs, alpha = check_integer("epochs", epochs, low=0), check_number("alpha", alpha, low=0)
-    batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
-    shuffle, assume_finite = check_flag("shuffle", shuffle), check_flag("assume_finite", assume_finite)
+    optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha)
+    n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     observers, controllers = _sorted_callbacks(callbacks)
     if resume is not None and (seed is not None or params is not None):
         raise ValueError("resume brings its own generator and parameters: give it without seed and params")

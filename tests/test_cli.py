@@ -301,7 +301,7 @@ def test_progress_on_request_draws_on_stderr(capsys):
 def test_missing_rich_is_named_with_its_extra(monkeypatch):
     uninstall(monkeypatch, "rich")
     with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
-        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], progress=True, backend="numpy")
+        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

@@ -33,7 +33,8 @@ import fastnn
 digest = hashlib.sha256()
 for dtype in (np.float32, np.float64):
     X = np.linspace(-1, 1, 60, dtype=dtype).reshape(20, 3)
-    result = fastnn.train(fastnn.Network((3, 5, 1), "tanh"), X, X[:, 0], epochs=3, batch_size=7, seed=0)
+    network, options = fastnn.Network((3, 5, 1), "tanh"), {"optimizer": fastnn.SGD(), "batch_size": 7, "seed": 0}
+    result = fastnn.train(network, X, X[:, 0], epochs=3, **options)
     loss, gradient = fastnn.loss_and_gradient(result.network, result.params, X, X[:, 0])
     digest.update(result.params.tobytes() + gradient.tobytes() + result.predict(X).tobytes())
 from fastnn.fused.entries import found_in_cache

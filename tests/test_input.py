@@ -253,7 +253,7 @@ def refusal(function, *args, **options):
 @pytest.mark.parametrize("case", TRAIN)
 def test_train_refuses(case):
     changed, kind, text = TRAIN[case]
-    options = {"network": NETWORK, "X": X, "Y": Y, "seed": 0} | changed
+    options = {"network": NETWORK, "X": X, "Y": Y, "epochs": 1, "seed": 0} | changed
     refusals = [refusal(train, **options, backend=name) for name in ("numpy", "numba")]
     assert refusals[0] == refusals[1]
     assert refusals[0][0] is kind
@@ -293,6 +293,7 @@ def test_what_train_refuses_is_said_in_a_few_lines(case):
 def test_sparse_input_is_refused_with_the_way_out(function, backend):
     sparse = pytest.importorskip("scipy.sparse").csr_matrix(X)
     options = {"params": PARAMS, "X": sparse, "backend": backend} | ({} if function is predict else {"Y": Y})
+    options |= {"epochs": 1} if function is train else {}
     assert refusal(function, NETWORK, **options) == (
         TypeError,
         "X is sparse; fastnn's core takes dense arrays: use X.toarray()",
@@ -448,10 +449,10 @@ def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
 
     monkeypatch.setattr("fastnn.state.aligned_zeros", never)
     with pytest.raises(AssertionError, match="allocated"):
-        train(NETWORK, X, Y)
+        train(NETWORK, X, Y, epochs=1)
     changed, kind, text = TRAIN["a network that exhausts memory"]
     with pytest.raises(kind, match=text):
-        train(**changed)
+        train(**changed, epochs=1)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an archive", b"PK\x03\x04 cut off"])
@@ -531,7 +532,7 @@ def test_any_real_number_is_as_good(kind, backend):
 def test_dtype_says_what_is_computed_in(kind, said, backend):
     arrays = [np.round(3 * abs(array)).astype(kind) for array in (X, Y, WEIGHT)]
     validation = tuple(array[:5] for array in arrays)
-    options = {"seed": 0, "epochs": 3, "batch_size": 5, "backend": backend}
+    options = {"optimizer": SGD(), "seed": 0, "epochs": 3, "batch_size": 5, "backend": backend}
     found = []
     for (x, y, weight), held_out, dtype in [
         (arrays, validation, said),
@@ -585,7 +586,10 @@ def test_one_output_may_be_a_vector(shape, backend):
 def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
     labels = np.arange(N) % 2
     Y = labels.tolist() if kind is list else labels.astype(kind)
-    found = [train(labels_network(), X, y, seed=0, backend=backend).params for y in (Y, np.eye(2)[labels])]
+    found = [
+        train(labels_network(), X, y, optimizer=SGD(), epochs=1, seed=0, backend=backend).params
+        for y in (Y, np.eye(2)[labels])
+    ]
     assert contents(found[0]) == contents(found[1])
 
 
@@ -598,7 +602,7 @@ def test_plain_arrays_are_not_copied():
             seen.append(task.data)
             return super().train_steps(task, state, steps)
 
-    train(NETWORK, X, Y, sample_weight=WEIGHT, backend=Spy())
+    train(NETWORK, X, Y, sample_weight=WEIGHT, epochs=1, backend=Spy())
     for given, got in zip((X, Y, WEIGHT), seen[0], strict=True):
         assert np.shares_memory(given, got)
         assert not got.flags.writeable

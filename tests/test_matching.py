@@ -35,7 +35,7 @@ OPTIONS = {"batch_size": 7, "alpha": 0.3, "sample_weight": WEIGHT}
 
 
 def match(*backends, network=NETWORK, data=(X, Y), **options):
-    return testing.assert_backends_match(network, *data, backends=backends, **OPTIONS | options)
+    return testing.assert_backends_match(network, *data, backends=backends, **{"optimizer": SGD()} | OPTIONS | options)
 
 
 def difference(backend, **options):

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fastnn import Network, Stop, loss_and_gradient, predict, train, validation
+from fastnn import SGD, Network, Stop, loss_and_gradient, predict, train, validation
 
 
 def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, backend):
@@ -15,13 +15,13 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
     network, X = Network((1, 2000, 1)), np.ones((300, 1))
     params, rows = np.zeros(network.n_params), 256 if backend == "numba" else 300
     for call in (
-        lambda: train(network, X, X, backend=backend),
+        lambda: train(network, X, X, optimizer=SGD(), epochs=1, batch_size=None, backend=backend),
         lambda: predict(network, params, X, backend=backend),
         lambda: loss_and_gradient(network, params, X, X, backend=backend),
     ):
         with pytest.raises(MemoryError, match=f"{rows} rows at a time it takes"):
             call()
-    assert train(network, X, X, batch_size=1, backend=backend).stop_reason == "epochs"
+    assert train(network, X, X, optimizer=SGD(), epochs=1, batch_size=1, backend=backend).stop_reason == "epochs"
 
 
 @pytest.mark.parametrize("stop", [Stop(validation=0.99), Stop(restore_best=True)])
@@ -32,8 +32,8 @@ def test_numpy_needs_memory_for_each_row_that_it_looks_at(monkeypatch, stop):
     params = np.zeros(network.n_params)
 
     def calls(backend):
-        yield lambda: train(network, X, X, backend=backend)
-        yield lambda: train(network, X, X, batch_size=1, stop=stop, backend=backend)
+        yield lambda: train(network, X, X, optimizer=SGD(), epochs=1, batch_size=None, backend=backend)
+        yield lambda: train(network, X, X, optimizer=SGD(), epochs=1, batch_size=1, stop=stop, backend=backend)
         yield lambda: predict(network, params, X, backend=backend)
         yield lambda: loss_and_gradient(network, params, X, X, backend=backend)
 

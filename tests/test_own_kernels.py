@@ -139,7 +139,9 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
         monkeypatch.setattr(entries, "_entries", {})
         monkeypatch.setattr(entries, "found_in_cache", {})
         X, Y = np.eye(3), np.ones((3, 1))
-        fastnn.train(network, X, Y, epochs=1, backend=fastnn.get_backend("numba", specialize=True))
+        fastnn.train(
+            network, X, Y, optimizer=fastnn.SGD(), epochs=1, backend=fastnn.get_backend("numba", specialize=True)
+        )
         found.append(entries.found_in_cache["train_steps.float64"])
     assert found == [False, True, False]
     assert len(list(tmp_path.glob("train_steps.float64.*.o"))) == 2

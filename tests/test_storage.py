@@ -122,7 +122,7 @@ def test_every_option_of_the_network_comes_back(path):
         bias_init=1.5,
     )
     X, Y = problem()
-    train(network, X, Y > 0, backend="numpy").save(path)
+    train(network, X, Y > 0, epochs=1, backend="numpy").save(path)
     assert load(path).network == network
 
 

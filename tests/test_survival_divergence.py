@@ -50,7 +50,7 @@ CASES = {
 
 def diverged(case, name, dtype, batch_size):
     network, options, _ = CASES[case](float(np.finfo(dtype).max))
-    options = {"epochs": 5, "seed": 3, "batch_size": batch_size} | options
+    options = {"optimizer": SGD(), "epochs": 5, "seed": 3, "batch_size": batch_size} | options
     inputs, targets = (np.asarray(options.pop(key, value), dtype) for key, value in (("X", X), ("Y", Y)))
     if "params" in options:
         options["params"] = options["params"].astype(dtype)
@@ -94,7 +94,13 @@ def test_a_second_moment_that_overflows_stops_its_parameter_in_both_back_ends(dt
 def test_a_slow_divergence_of_many_rows_ends_at_the_same_step(dtype):
     """The loss grows by a few per cent a step, so that a limit twice as high is met many steps later."""
     inputs = np.random.RandomState(0).standard_normal((5000, 3)).astype(dtype)
-    options = {"optimizer": SGD(2.0), "epochs": 10_000, "seed": 0, "stop": Stop(on_divergence="stop")}
+    options = {
+        "optimizer": SGD(2.0),
+        "epochs": 10_000,
+        "batch_size": None,
+        "seed": 0,
+        "stop": Stop(on_divergence="stop"),
+    }
     runs = [train(Network((3, 2)), inputs, inputs[:, :2], backend=name, **options) for name in ("numpy", "numba")]
     assert [run.stop_reason for run in runs] == ["diverged"] * 2
     assert runs[0].state.t == runs[1].state.t > 100

@@ -42,7 +42,7 @@ backends = st.sampled_from(["numpy", "numba"])
 def _warm():
     """The kernels are compiled before the time of a call is bounded."""
     for dtype in (np.float32, np.float64):
-        params = train(NETWORK, GOOD_X.astype(dtype), GOOD_Y).params
+        params = train(NETWORK, GOOD_X.astype(dtype), GOOD_Y, epochs=1).params
         predict(NETWORK, params, GOOD_X)
         loss_and_gradient(NETWORK, params, GOOD_X, GOOD_Y)
 
@@ -190,6 +190,7 @@ def test_train(scale):
         "network": st.just(NETWORK),
         "X": st.just(GOOD_X),
         "Y": st.just(GOOD_Y),
+        "epochs": st.just(1),
         "backend": backends,
         "assume_finite": st.booleans(),
     }

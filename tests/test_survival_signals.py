@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from survival import Child, python
 
-from fastnn import Network, load, train
+from fastnn import SGD, Network, load, train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -54,7 +54,7 @@ print("resumed")
 @pytest.fixture(scope="module", autouse=True)
 def _warm():
     """The kernel is compiled, and kept, before anything is timed."""
-    train(Network((1, 1)), [[1.0]], [1.0])
+    train(Network((1, 1)), [[1.0]], [1.0], epochs=1)
 
 
 def test_ctrl_c_returns_within_half_a_second_and_training_goes_on_to_the_same_bits(backend):
@@ -166,7 +166,15 @@ def test_batches_that_are_skipped_do_not_make_a_later_chunk_long():
     n_skipped, n, slow = 5000, 5000, Slow()
     X, weight = np.linspace(1, 2, n_skipped + n)[:, None], np.ones(n_skipped + n)
     weight[:n_skipped] = 0
-    options = {"batch_size": 1, "shuffle": False, "seed": 0, "sample_weight": weight, "backend": slow}
+    options = {
+        "optimizer": SGD(),
+        "epochs": 1,
+        "batch_size": 1,
+        "shuffle": False,
+        "seed": 0,
+        "sample_weight": weight,
+        "backend": slow,
+    }
     train(Network((1, 1)), X, -X, **options)
     assert sum(slow.chunks) == n
     assert 0.0002 * max(slow.chunks) < PROMPT

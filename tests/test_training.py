@@ -28,7 +28,7 @@ from fastnn import (
 )
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
-from fastnn.optimizers import RPROP
+from fastnn.optimizers import RPROP, RMSprop
 from fastnn.state import TrainingState
 from fastnn.stopping import Patience
 
@@ -156,6 +156,20 @@ def test_full_batches_are_not_shuffled(data, batch_size):
     random_state = np.random.RandomState(8)
     NETWORK.init_params(random_state, np.float64)
     assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
+
+
+def test_defaults(backend):
+    """Adam, in batches of 200 rows or in full ones for who takes no others; epochs are the caller's to say."""
+    X = np.random.RandomState(0).randn(450, 3)
+
+    def go(**options):
+        return train(NETWORK, X, np.sin(X[:, :2]), epochs=2, seed=1, backend=backend, **options)
+
+    assert result_bits(go()) == result_bits(go(optimizer=Adam(), batch_size=200, shuffle=True, alpha=0.0))
+    assert go().state.t == go(optimizer=SGD(sequential=True)).state.t == 2 * 3
+    assert go(batch_size=None).state.t == go(optimizer=RPROP()).state.t == 2
+    with pytest.raises(TypeError, match="epochs"):
+        train(NETWORK, X, X[:, :2])
 
 
 def test_without_shuffle_rows_stay_in_order(data):
@@ -306,7 +320,7 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
         go(optimizer=SGD(0.1), resume=momentum)
     for name, value in {"seed": 3, "params": np.zeros(NETWORK.n_params)}.items():
         with pytest.raises(ValueError, match="without seed and params"):
-            train(NETWORK, X, Y, optimizer=Adam(), resume=state, **{name: value})
+            train(NETWORK, X, Y, epochs=1, resume=state, **{name: value})
     with pytest.raises(TypeError, match=r"pass its \.state"):
         go(resume=go())
     with pytest.raises(ValueError, match="no row order"):
@@ -642,7 +656,7 @@ def test_a_back_end_that_does_not_repeat_itself_is_found_out(data):
             return super().train_steps(*args) - 1
 
     with pytest.raises(RuntimeError, match="did not repeat its own steps"):
-        train(NETWORK, *data, batch_size=5, backend=Fickle())
+        train(NETWORK, *data, epochs=1, batch_size=5, backend=Fickle())
 
 
 # ------------------------------------------------------------------------------------------------------------ callbacks
@@ -846,8 +860,8 @@ def test_nan_is_found_unless_told_otherwise(go, data):
 def test_an_unsupported_network_is_refused(data):
     recorder = Recorder()
     recorder.supports = lambda network, optimizer: False
-    with pytest.raises(ValueError, match="'recorder' cannot train this network with SGD"):
-        train(NETWORK, *data, backend=recorder)
+    with pytest.raises(ValueError, match="'recorder' cannot train this network with RMSprop"):
+        train(NETWORK, *data, optimizer=RMSprop(), epochs=1, backend=recorder)
 
 
 # ------------------------------------------------------------------------------------------- predict, loss_and_gradient

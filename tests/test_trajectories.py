@@ -255,7 +255,7 @@ def test_a_model_is_no_trajectory_and_the_other_way_round(tmp_path, content):
     (tmp_path / "trajectory").write_bytes(content)
     with pytest.raises(ModelFileError, match=r"not a fastnn file .its header says that it is 'fastnn trajectory'"):
         load(tmp_path / "trajectory")
-    train(NETWORK, X, Y, backend="numpy").save(tmp_path / "model")
+    train(NETWORK, X, Y, epochs=1, backend="numpy").save(tmp_path / "model")
     refused(tmp_path / "model", "not a fastnn trajectory file .its header says that it is 'fastnn'")
     with zipfile.ZipFile(tmp_path / "zip", "w") as archive:
         archive.writestr("readme.txt", "hello")

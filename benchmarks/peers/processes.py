@@ -57,10 +57,10 @@ print(Trainer(load("seed")).train(100)[0])
 FIRST_TRAINING = """
 import time
 import numpy as np
-from fastnn import Network, train
+from fastnn import SGD, Network, train
 X = np.ones((2, 2), np.float32)
 start = time.perf_counter()
-train(Network((2, 2, 1)), X, X[:, :1])
+train(Network((2, 2, 1)), X, X[:, :1], optimizer=SGD(), epochs=1)
 print(time.perf_counter() - start)
 """
 

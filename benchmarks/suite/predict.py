@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastnn import Network, loss_and_gradient, train
+from fastnn import SGD, Network, loss_and_gradient, train
 from suite.common import BACKENDS, Timed, check, load
 
 CALLS = {1: 1_000, 10_000: 1}  # by rows, so that a sample takes some milliseconds
@@ -18,7 +18,8 @@ class Predict(Timed):
         """Train a little, compile."""
         network = Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy")
         X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
-        self.result = train(network, X[:1], np.eye(10, dtype=np.float32)[:1], seed=0, backend=backend)
+        one, label = X[:1], np.eye(10, dtype=np.float32)[:1]
+        self.result = train(network, one, label, optimizer=SGD(), epochs=1, seed=0, backend=backend)
         self.X, self.calls = X, CALLS[rows]
         self.result.predict(X)
 

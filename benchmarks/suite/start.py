@@ -14,10 +14,10 @@ PREPARE = """
 import os, tempfile
 os.environ["FASTNN_CACHE_DIR"] = {folder}
 import numpy as np
-from fastnn import Network, train
+from fastnn import SGD, Network, train
 X = np.ones((2, 2), np.{dtype})
 """
-FIRST_TRAINING = "train(Network((2, 2, 1)), X, X[:, :1])"
+FIRST_TRAINING = "train(Network((2, 2, 1)), X, X[:, :1], optimizer=SGD(), epochs=1)"
 
 
 class Import:

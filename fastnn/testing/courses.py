@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend, Data, Steps, Task, TrainingState
-from fastnn.checks import check_integer, check_number
+from fastnn.checks import check_integer
 from fastnn.network import Network
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import Optimizer
+from fastnn.options import choose_options
 from fastnn.plan import RowPlan
 from fastnn.schedules import learning_rates
 from fastnn.start import fresh
@@ -94,15 +95,11 @@ def _plan(
     *,
     sample_weight: Any = None,
     params: Any = None,
-    optimizer: Optimizer | None = None,
-    batch_size: int | None = None,
-    shuffle: bool = True,
-    alpha: float = 0.0,
+    **options: Any,
 ) -> Course:
     check_network(network)
     n_steps = check_integer("steps", n_steps, low=1)
-    optimizer = SGD() if optimizer is None else optimizer
-    batch_size = None if batch_size is None else check_integer("batch_size", batch_size, low=1)
+    optimizer, batch_size, shuffle, alpha = choose_options(**options)
     data = check_data(network, X, Y, sample_weight)
     state, random_state = fresh(network, optimizer, data, params, seed, Stop())
     assert state.index is not None
@@ -110,4 +107,4 @@ def _plan(
     if optimizer.full_batch and plan.steps_per_epoch > 1:
         raise ValueError(f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}")
     steps = plan.draw(learning_rates(optimizer.learning_rate, 0, n_steps))
-    return Course(network, optimizer, data, state.params.copy(), steps, check_number("alpha", alpha, low=0))
+    return Course(network, optimizer, data, state.params.copy(), steps, alpha)

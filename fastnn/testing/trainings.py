@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, Data, Steps, Task, TrainingState, get_backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.options import choose_options
 from fastnn.reference import Rates
 from fastnn.schedules import learning_rates
 from fastnn.testing.differences import find_difference
@@ -105,7 +106,9 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
         result = train(network, X, Y, params=start, backend="numpy", **options)
         return result.params, result.history.loss
 
-    return measured_growth(run, params, longest_sum(network, min(options.get("batch_size") or len(X), len(X))))
+    given = {name: options[name] for name in ("optimizer", "batch_size") if name in options}
+    n_rows = min(choose_options(**given).batch_size or len(X), len(X))
+    return measured_growth(run, params, longest_sum(network, n_rows))
 
 
 def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int) -> Growth:
