@@ -1,5 +1,6 @@
 """What pip installs: one distribution, fastnn-numba, owns the package; another project's fastnn is noticed."""
 
+import ast
 import importlib.metadata
 import pathlib
 import re
@@ -31,6 +32,19 @@ def test_each_extra_brings_the_packages_for_which_it_is_named():
         if extra != "all"
     }
     assert brought <= set(installed.EXTRAS.items())
+
+
+def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
+    """llvmlite comes with Numba, and is imported without it."""
+    declared = {re.match(r"[\w-]+", line).group() for line in PROJECT["dependencies"]} | set(installed.EXTRAS)
+    imported = set()
+    for path in (ROOT / "fastnn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    by_others = {"scipy", "pytest"}  # comes with scikit-learn; is what loads the plugin
+    assert imported - set(sys.stdlib_module_names) - {"fastnn"} <= declared | by_others
 
 
 def test_one_distribution_owns_the_package():

@@ -21,6 +21,7 @@ from numba import njit, types
 from numba.core import callconv
 from numba.core.runtime import rtsys
 from same_bits import RUNS
+from survival import python
 
 from fastnn.backends import get_backend
 from fastnn.fused import cache, compiling, control, jit, kernels, lowering
@@ -115,6 +116,16 @@ def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
         defined, undefined = elf_symbols(code)
         assert json.loads(header)[0] in defined
         assert undefined <= C_FUNCTIONS
+
+
+def test_generic_machine_code_needs_fma_besides():
+    """Nothing else of the C library: for a processor that has no such instruction."""
+    code = "import numpy, sys; from fastnn.fused.compiling import compile_entry; "
+    code += "sys.stdout.write(compile_entry('predict', numpy.dtype(sys.argv[1])).partition(b'\\n')[2].hex())"
+    for dtype, fma in (("float64", "fma"), ("float32", "fmaf")):
+        (found,) = python(code, dtype, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+        if bytes.fromhex(found).startswith(b"\x7fELF"):
+            assert elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
 
 
 def elf_symbols(code):
