@@ -97,7 +97,9 @@ def check_number(
 
 def check_flag(name: str, value: Any) -> bool:
     """`value` as a bool: True, False or NumPy's."""
-    if type(value).__name__ not in ("bool", "bool_"):
+    if value is True or value is False:
+        return value
+    if type(value).__name__ != "bool_":
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 

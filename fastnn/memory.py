@@ -11,6 +11,11 @@ from numpy.typing import DTypeLike, NDArray
 ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
 
+READABLE = 0x101
+"""Bits of an array's ``flags.num``, part of NumPy's binary interface: in C order, and each number is aligned."""
+WRITEABLE = 0x501
+"""And it may be written."""
+
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""

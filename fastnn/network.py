@@ -191,7 +191,7 @@ class Network:
         """Layers with weights: hidden ones and the output."""
         return len(self.sizes) - 1
 
-    @property
+    @cached_property
     def n_params(self) -> int:
         """Length of the flat parameter vector."""
         return self.layers[-1].bias.stop

@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from fastnn.arrays import real_array
 from fastnn.backends import Backend
 from fastnn.checks import shown
+from fastnn.memory import READABLE
 from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
@@ -239,8 +240,7 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Arra
         and value.ndim == ndim
         and value.dtype in _NATIVE
         and (dtype is None or value.dtype == dtype)
-        and value.flags.c_contiguous
-        and value.flags.aligned
+        and value.flags.num & READABLE == READABLE
     ):
         return value  # as it should be: what a caller in a hurry hands over
     array = real_array(name, value, dtype)

@@ -9,10 +9,10 @@ import numpy as np
 from fastnn.fused.cache import KERNEL_REVISION
 from fastnn.fused.entries import entry, kernels_are_kept, prepared
 from fastnn.fused.folder import cache_state
+from fastnn.fused.guard import check, check_data, check_inputs, check_state, check_steps
 from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, known_of, make_scratch
 from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
-from fastnn.state import Steps
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
 
@@ -41,23 +41,26 @@ class NumbaBackend:
 
     def predict(self, network, params, X):
         """Outputs (n, n_outputs)."""
-        n = len(X)
-        out = np.empty((n, network.sizes[-1]), X.dtype)
-        bench = self._workbench(network, X.dtype, n, ROW_BLOCK)
+        check_inputs(network, params, X)
+        n, dtype = len(X), X.dtype
+        out = np.empty((n, network.sizes[-1]), dtype)
+        bench = self._workbench(network, dtype, n, ROW_BLOCK)
         try:
-            entry("predict", X.dtype)(out, params, n, bench.scratch, bench.model, X)
+            entry("predict", dtype)(out, params, n, bench.scratch, bench.model, X)
         finally:
             self._put_back(bench)
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
+        dtype = check_data(network, data)
+        check("params", params, (network.n_params,), dtype)
         n = len(data.X)
-        bench = self._workbench(network, data.X.dtype, n, ROW_BLOCK)
+        bench = self._workbench(network, dtype, n, ROW_BLOCK)
         rule = Rule(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
         try:
             bench.buffers.rates[ALPHA] = alpha
-            kernel = entry("loss_and_gradient", data.X.dtype)
+            kernel = entry("loss_and_gradient", dtype)
             loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
             return loss, bench.buffers.gradient[: network.n_params].copy()
         finally:
@@ -66,14 +69,16 @@ class NumbaBackend:
     def train_steps(self, task, state, steps):
         """Train in the compiled loop; the number of good steps."""
         network, optimizer, data = task.network, task.optimizer, task.data
-        n_steps, rows = len(steps.loss), _most_rows(steps)
-        vector = ALIGNMENT // data.X.itemsize
+        dtype = check_data(network, data)
+        check_state(network, optimizer, state, dtype)
+        rows, n_steps = check_steps(steps, len(data.X)), len(steps.loss)
+        vector = ALIGNMENT // dtype.itemsize
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
         if special:  # one kernel for all batches that fit a vector, and one for those of a single row
             block = vector if rows > 1 else 1
-            bench = self._workbench(network, data.X.dtype, block, block)
+            bench = self._workbench(network, dtype, block, block)
         else:
-            bench = self._workbench(network, data.X.dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
+            bench = self._workbench(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         rule = Rule(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
@@ -82,11 +87,11 @@ class NumbaBackend:
             *optimizer.betas,
             getattr(optimizer, "weight_decay", 0),
         )
-        steps, hyper = Steps(*map(np.ascontiguousarray, steps[:-1]), steps.loss), _hyper_parameters(optimizer)
+        hyper = _hyper_parameters(optimizer)
         try:
             bench.buffers.rates[ALPHA] = task.alpha
             bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
-            kernel = bench.own_kernel(rule) if special else entry("train_steps", data.X.dtype)
+            kernel = bench.own_kernel(rule) if special else entry("train_steps", dtype)
             told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
             good = kernel(state.storage, state.beta_products, n_steps, *told)
         finally:
@@ -141,12 +146,6 @@ class _Workbench:
             known = known_of(self.table, rule, self.buffers)
             self.own_kernels[kind] = entry("train_steps", self.buffers.params.dtype, known)
         return self.own_kernels[kind]
-
-
-def _most_rows(steps, part=4096):
-    """The rows of the largest batch. In parts that stay in the cache, for fresh memory takes longer than the sums."""
-    parts = (slice(i, i + part) for i in range(0, len(steps.loss), part))
-    return int(max((steps.stop[p] - steps.start[p]).max() for p in parts))
 
 
 def _hyper_parameters(optimizer):

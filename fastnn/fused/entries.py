@@ -39,7 +39,7 @@ def entry(name, dtype, known=()):
 
     With `known`, NamedTuples of what may be taken as known, it serves only calls of which these are true.
     """
-    key = name, dtype, *map(digest, known)
+    key = (name, dtype, *map(digest, known)) if known else (name, dtype)
     try:
         return _entries[key]
     except KeyError:

@@ -1,0 +1,114 @@
+"""What is looked at before an array's address goes to a kernel: its size, dtype and layout, and where rows are taken.
+
+Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never memory that is not
+its own. Whether numbers are finite is left to `fastnn.validation`. A check takes a tenth of a microsecond.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.memory import READABLE, WRITEABLE, padded_size
+from fastnn.network import Network
+from fastnn.optimizers import OPTIMIZERS
+
+FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+INTEGERS = np.dtype(np.int64)
+
+
+def check(name, array, shape, dtype, flags=READABLE):
+    """TypeError or ValueError unless this is an array that a kernel can take by its address."""
+    if not (
+        isinstance(array, np.ndarray)
+        and array.shape == shape
+        and array.dtype == dtype
+        and array.flags.num & flags == flags
+    ):
+        _refuse(name, array, shape, dtype, flags)
+
+
+def check_inputs(network, params, X):
+    """What `predict` takes. The first lines let what is right pass in a quarter of a microsecond."""
+    if (
+        type(network) is Network
+        and type(X) is type(params) is np.ndarray
+        and X.ndim == 2
+        and X.shape[1] == network.sizes[0]
+        and params.shape == (network.n_params,)
+        and X.dtype is params.dtype
+        and X.dtype in FLOATS
+        and X.flags.num & params.flags.num & READABLE == READABLE
+    ):
+        return
+    dtype = working_dtype(network, X)
+    check("X", X, (*X.shape[:1], network.sizes[0]), dtype)
+    check("params", params, (network.n_params,), dtype)
+
+
+def check_data(network, data):
+    """The working dtype of rows to learn from."""
+    X, Y, weight = data
+    dtype = working_dtype(network, X)
+    n = X.shape[:1]
+    check("X", X, (*n, network.sizes[0]), dtype)
+    check("Y", Y, (*n, network.sizes[-1]), dtype)
+    check("sample_weight", weight, n, dtype)
+    return dtype
+
+
+def working_dtype(network, X):
+    """float64 or float32, the dtype of X, which all arrays of a call share."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
+    if not isinstance(X, np.ndarray) or X.dtype not in FLOATS:
+        kind = f"an array of {X.dtype}" if isinstance(X, np.ndarray) else type(X).__name__
+        raise TypeError(f"X must be an array of float64 or float32 in native byte order, not {kind}")
+    return X.dtype
+
+
+def check_state(network, optimizer, state, dtype):
+    """What `train_steps` changes in place, of this network and one of the built-in optimisers."""
+    if OPTIMIZERS.get(type(optimizer).__name__) is not type(optimizer):
+        raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {optimizer!r:.200}")
+    if state.n_params != network.n_params:
+        raise ValueError(f"the state has {state.n_params!r:.50} parameters, the network {network.n_params}")
+    width = np.shape(state.storage)[-1:]
+    width = max(*width, padded_size(network.n_params, dtype)) if width else 0
+    check("storage", state.storage, (1 + optimizer.n_slots, width), dtype, WRITEABLE)
+    check("beta_products", state.beta_products, (2,), FLOATS[0], WRITEABLE)
+
+
+def check_steps(steps, n_rows, part=4096):
+    """The rows of the largest batch, if all steps take their rows from the `n_rows` rows of the data.
+
+    In parts that stay in the cache, for fresh memory takes longer than the differences.
+    """
+    rows, start, stop, learning_rate, loss = steps
+    n_steps = np.size(loss)
+    check("loss", loss, (n_steps,), FLOATS[0], WRITEABLE)
+    check("start", start, (n_steps,), INTEGERS)
+    check("stop", stop, (n_steps,), INTEGERS)
+    check("learning_rate", learning_rate, (n_steps,), FLOATS[0])
+    check("rows", rows, (np.size(rows),), INTEGERS)
+    if rows.size and rows.view(np.uint64).max() >= n_rows:  # one below 0 is very large without its sign
+        wrong = rows[(rows < 0) | (rows >= n_rows)][0]
+        raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
+    most = 0
+    for i in range(0, n_steps, part):
+        first, last = start[i : i + part], stop[i : i + part]
+        if first.min() < 0 or last.max() > rows.size:
+            raise ValueError(f"the steps take rows from {first.min()} to {last.max()} of {rows.size}")
+        most = max(most, int((last - first).max()))
+    return most
+
+
+def _refuse(name, array, shape, dtype, flags):
+    wanted = f"{name} must be an array of {dtype} with shape {shape}, in C order and aligned"
+    if flags == WRITEABLE:
+        wanted += " and writeable"
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{wanted}, not {array!r:.200}")
+    raise ValueError(
+        f"{wanted}; this one is of {array.dtype} with shape {array.shape}, C order {array.flags.c_contiguous}, "
+        f"aligned {array.flags.aligned}, writeable {array.flags.writeable}"
+    )
