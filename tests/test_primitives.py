@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fastnn.fused import tiles
-from fastnn.fused.control import choose, each, smaller
+from fastnn.fused.control import choose, each, not_, pick, smaller
 from fastnn.fused.lowering import traced
 from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
 from fastnn.fused.shuffles import store_totals, total, totals, turned
@@ -119,6 +119,18 @@ PRIMITIVES = {
     "each": lambda a, b, c, x, places, n: sum_in_loop(a, b, n),
     "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
     "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
+    "pick": lambda a, b, c, x, places, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
+    "pick place": lambda a, b, c, x, places, n: load(pick(n < 3, at(x, 0), at(x, 1)), 0),
+    "==": lambda a, b, c, x, places, n: like(a, n == 3),
+    "3 ==": lambda a, b, c, x, places, n: like(a, 3 == n),  # noqa: SIM300
+    "!=": lambda a, b, c, x, places, n: like(a, n != 3),
+    "< <=": lambda a, b, c, x, places, n: like(a, (n < 3) + 2 * (n <= 3)),
+    "> >=": lambda a, b, c, x, places, n: like(a, (n > 3) + 2 * (n >= 3)),
+    "&": lambda a, b, c, x, places, n: like(a, (n > 2) & (n < 6)),
+    "|": lambda a, b, c, x, places, n: like(a, (n < 2) | (n > 6)),
+    "& of known": lambda a, b, c, x, places, n: like(a, (True & (n < 2)) + 2 * ((n < 2) & False)),
+    "| of known": lambda a, b, c, x, places, n: like(a, (False | (n < 2)) + 2 * ((n < 2) | True)),
+    "not_": lambda a, b, c, x, places, n: like(a, not_(n > 2) + 2 * not_(n // 4)),
 }
 
 

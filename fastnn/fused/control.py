@@ -77,20 +77,23 @@ def when(condition, action):
     choose(condition, action, lambda: None)
 
 
-def every(*conditions):
-    """1 where no condition is 0, else 0."""
-    if any(not _is_open(c) and not _known(c) for c in conditions):
-        return 0
-    result = 1
-    for condition in filter(_is_open, conditions):
-        (result,) = choose(condition, lambda: [result], lambda: [0])
-    return result
+def pick(condition, yes, no):
+    """``yes if condition else no``, of two values that exist already: a selection, no branch."""
+    if not _is_open(condition):
+        return yes if _known(condition) else no
+    yes, no = all_traced(condition, [yes, no])
+    return yes.of(yes.type, condition.builder.select(_is_set(condition), yes.value, no.value))
+
+
+def not_(condition):
+    """``not condition``: 1 or 0 where traced. For `and` and `or` there are ``&`` and ``|``, which take conditions."""
+    return condition == 0 if _is_open(condition) else not _known(condition)
 
 
 def _choose_ir(condition, yes, no):
     builder, results = condition.builder, []
     blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
-    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
+    builder.cbranch(_is_set(condition), *blocks[:2])
     for block, values in zip(blocks, (yes, no), strict=False):
         builder.position_at_end(block)
         results.append((all_traced(condition, values() or ()), builder.block))
@@ -103,10 +106,14 @@ def _choose_ir(condition, yes, no):
     return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
 
 
-def smaller(x, most):
-    """``min(x, most)``, `most` a positive constant and x not negative."""
-    (least,) = choose(x // most, lambda: [most], lambda: [x])
-    return least
+def _is_set(condition):
+    """A traced condition as LLVM's branches and selections take it: one bit."""
+    return condition.builder.icmp_signed("!=", condition.value, const(0))
+
+
+def smaller(x, y):
+    """``min(x, y)``, of integers."""
+    return pick(x < y, x, y)
 
 
 def select(code, cases):

@@ -6,7 +6,7 @@ before it puts it into the loop over the layers.
 
 from __future__ import annotations
 
-from fastnn.fused.control import choose
+from fastnn.fused.control import pick
 from fastnn.fused.layer_table import Line
 from fastnn.fused.layers import activate, activation_delta
 from fastnn.fused.lowering import outlined
@@ -18,7 +18,7 @@ from fastnn.fused.tiles import backward_product, forward_product
 def _operands(layer, activations, numbers, zeros, width):
     """Z, W, A, the biases and the step from one to the next, fan_in, fan_out: what a product takes."""
     Z, A = at(activations, layer.output * width), at(activations, layer.input * width)
-    (bias,) = choose(layer.n_bias, lambda: [at(numbers, layer.bias)], lambda: [zeros])
+    bias = pick(layer.n_bias > 0, at(numbers, layer.bias), zeros)
     return Z, at(numbers, layer.weight), A, bias, layer.bias_step, layer.fan_in, layer.fan_out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastnn.fused.control import choose, each, select, when
+from fastnn.fused.control import each, pick, select, when
 from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.fused.jit import inlined
 from fastnn.fused.lowering import outlined, traced
@@ -229,7 +229,7 @@ def activation_delta(D, A, slopes, n, width, code):
 def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
     """``db[o] = sum_b D[o, b]``, or one sum over all of D for a scalar bias; times the bias for the tutorial's rule."""
     L = lanes_of(D)
-    (n,) = choose(n_bias - fan_out, lambda: [fan_out * width], lambda: [width])
+    n = pick(n_bias == fan_out, width, fan_out * width)
 
     for o, tile in sweep(n_bias, BIAS_TILES):
         rows = [at(D, (o + j) * n) for j in range(tile)]

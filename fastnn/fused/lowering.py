@@ -220,6 +220,30 @@ class Traced:
             return self.of(*_constant(int(function(self.known, other.known))))
         return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
 
+    def _combine(self, other, absorbing, instruction):
+        """1 or 0, of two conditions; only the other one counts where one is known and does not decide alone."""
+        for x, y in ((self, other), (other, self)):
+            value = x.known if isinstance(x, Traced) else x
+            if value is not None:
+                return x if bool(value) == absorbing else y
+        return self.of(types.intp, instruction(self.value, other.value))
+
+    def __and__(self, other):
+        return self._combine(other, False, self.builder.and_)
+
+    def __or__(self, other):
+        return self._combine(other, True, self.builder.or_)
+
+    __rand__, __ror__ = __and__, __or__
+
+    def __eq__(self, other):
+        return self._compare("==", operator.eq, other)
+
+    def __ne__(self, other):
+        return self._compare("!=", operator.ne, other)
+
+    __hash__ = None
+
     def __lt__(self, other):
         return self._compare("<", operator.lt, other)
 
@@ -233,7 +257,7 @@ class Traced:
         return self._compare(">=", operator.ge, other)
 
     def __bool__(self):
-        raise TypeError("a traced value is not known yet: no `if`, `while` or `range` may depend on it")
+        raise TypeError("a traced value is not known yet: no `if`, `not`, `and`, `while` or `range` may depend on it")
 
     __index__ = __bool__
 
@@ -241,7 +265,7 @@ class Traced:
 def _constant(x):
     """A plain number as compiled code has it: type, value, and what is known."""
     if isinstance(x, int):
-        return types.intp, const(x), int(x)
+        return types.intp, const(int(x)), int(x)
     return types.float64, ir.Constant(ir.DoubleType(), float(x)), None
 
 

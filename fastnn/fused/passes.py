@@ -5,7 +5,7 @@ Traced as a whole, so that a kernel compiled for one network knows what stands i
 
 from __future__ import annotations
 
-from fastnn.fused.control import at_most, choose, each, every, when
+from fastnn.fused.control import at_most, choose, each, not_, pick, when
 from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
 from fastnn.fused.layer_table import line_of
 from fastnn.fused.layers import activation_delta, bias_gradient
@@ -25,7 +25,7 @@ def block_width(model, width, lanes):
 
 def is_alone(model, n):
     """Whether a block of n rows has its numbers side by side, as in `rows.py`."""
-    return every(model.alone, at_most(model.block, 1) or n <= 1)
+    return model.alone & (at_most(model.block, 1) | (n <= 1))
 
 
 def each_layer(model):
@@ -52,7 +52,7 @@ def forward(scratch, model, params, tail, width, n):
 
     for l in each(model.n_layers):
         layer = line_of(model, l)
-        (numbers,) = choose(model.tail > l, lambda: [params], lambda: [tail])
+        numbers = pick(model.tail > l, params, tail)
         operands = layer.line, scratch.activations, scratch.slopes, numbers, scratch.weight, scratch.zeros
         choose(
             alone,
@@ -72,11 +72,11 @@ def output_delta(scratch, model, width, n):
 
     def of_panel():
         output_loss(*loss, width)
-        when(model.matched < 1, lambda: activation_delta(D, A, slopes, n_outputs, width, code))
+        when(not_(model.matched), lambda: activation_delta(D, A, slopes, n_outputs, width, code))
 
     def of_row():
         row_loss(*loss, scratch.delta_below)
-        when(model.matched < 1, lambda: row_activation_delta(D, A, slopes, n_outputs, code))
+        when(not_(model.matched), lambda: row_activation_delta(D, A, slopes, n_outputs, code))
 
     choose(is_alone(model, n), of_row, of_panel)
 
@@ -88,8 +88,8 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating, bar
     The gradient of the first block is written to `scratch.gradient`, that of another one added. With ``sequential``
     the layer is updated before delta is carried below it, otherwise after: delta takes the weights as they are.
     """
-    (gradient,) = choose(first_block, lambda: [scratch.gradient], lambda: [scratch.block_gradient])
-    L, only_block, alone = lanes_of(vectors), every(updating, first_block), is_alone(model, n)
+    gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
+    L, only_block, alone = lanes_of(vectors), updating & first_block, is_alone(model, n)
     width = block_width(model, width, L)
 
     deltas = [scratch.delta, scratch.delta_below]
@@ -97,12 +97,12 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating, bar
         (delta, below), layer = deltas, line_of(model, model.n_layers - 1 - k)
         A, fan_out = at(scratch.activations, layer.input * width), layer.fan_out
         # Where it can, the update makes the gradient of the weights on its way.
-        small = every(only_block, alone < 1, width <= L, layer.pairs >= 0)
-        whole = every(only_block, alone, fan_out // L * L >= fan_out)
-        when(every(small, layer.n_bias < fan_out), lambda: add_sum_of_rows(delta, fan_out))
-        when(small < 1, lambda: _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole))
+        small = only_block & not_(alone) & (width <= L) & (layer.pairs >= 0)
+        whole = only_block & alone & (fan_out // L * L >= fan_out)
+        when(small & (layer.n_bias < fan_out), lambda: add_sum_of_rows(delta, fan_out))
+        when(not_(small), lambda: _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole))
         low, end = layer.weight, layer.bias + layer.n_bias
-        when(first_block < 1, lambda: add(scratch.gradient, gradient, low, end))
+        when(not_(first_block), lambda: add(scratch.gradient, gradient, low, end))
 
         def renew():
             _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare)
@@ -115,9 +115,9 @@ def backward(scratch, model, rule, vectors, width, n, first_block, updating, bar
                 lambda: backward_layer(*operands, scratch.zeros, scratch.packed, width),
             )
 
-        when(every(updating, rule.sequential), renew)
+        when(updating & rule.sequential, renew)
         when(model.n_layers - 1 > k, carry)
-        when(every(updating, rule.sequential < 1), renew)
+        when(updating & not_(rule.sequential), renew)
         deltas[:] = below, delta
 
 
@@ -132,7 +132,7 @@ def _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, 
 
     def of_row():
         row_bias_gradient(db, delta, b, fan_out, n_bias, model.times_bias)
-        when(whole < 1, lambda: outer_product(dW, A, delta, layer.inside, fan_in, fan_out))
+        when(not_(whole), lambda: outer_product(dW, A, delta, layer.inside, fan_in, fan_out))
 
     choose(alone, of_row, of_panel)
 

@@ -57,7 +57,7 @@ def row_product(z, W, a, bias, bias_step, fan_in, fan_out):
 
     for n, vectors in sweep((fan_out + (L - 1)) // L, ROW_TILES):
         at_n = [(n + v) * L for v in range(vectors)]
-        sums = choose(bias_step, lambda: [load(bias, i) for i in at_n], lambda: [splat(bias, 0)] * vectors)
+        sums = choose(bias_step > 0, lambda: [load(bias, i) for i in at_n], lambda: [splat(bias, 0)] * vectors)
         for k in each(fan_in, sums):
             a_k = splat(a, k)
             sums[:] = [fma(a_k, load(W, k * fan_out + i), s) for i, s in zip(at_n, sums, strict=True)]
@@ -70,9 +70,9 @@ def activate_row(z, slopes, weight, fan_out, code):
     """a = f(z) in place: `activate` for one row."""
     L = lanes_of(z)
     choose(
-        code - SOFTMAX,
-        lambda: activate(z, slopes, weight, (fan_out + (L - 1)) // L, L, code),
+        code == SOFTMAX,
         lambda: _softmax_of_row(z, fan_out),
+        lambda: activate(z, slopes, weight, (fan_out + (L - 1)) // L, L, code),
     )
 
 
@@ -81,9 +81,9 @@ def row_activation_delta(d, a, slopes, n, code):
     """delta = d * f'(z) in place: `activation_delta` for one row."""
     L = lanes_of(d)
     choose(
-        code - SOFTMAX,
-        lambda: activation_delta(d, a, slopes, 1, (n + (L - 1)) // L * L, code),
+        code == SOFTMAX,
         lambda: _d_softmax_of_row(d, a, n),
+        lambda: activation_delta(d, a, slopes, 1, (n + (L - 1)) // L * L, code),
     )
 
 
@@ -154,7 +154,7 @@ def row_bias_gradient(db, d, b, fan_out, n_bias, times_bias):
         return s
 
     def bias(i):
-        (s,) = choose(fan_out - n_bias, summed, lambda: [load(d, i)])
+        (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], summed)
         s = s + 0.0  # the padding of a panel
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s
@@ -177,11 +177,7 @@ def row_delta(below, W, d, fan_in, fan_out):
         def block(o, n, sums):
             columns = turned([load(W, (i * L + j) * fan_out + o) for j in range(L)])
             for j, column in enumerate(columns):
-                sums = choose(  # where j < n
-                    n // (j + 1),
-                    lambda: [fma(column, splat(d, o + j), sums[0])],
-                    lambda: sums,
-                )
+                sums = choose(j < n, lambda: [fma(column, splat(d, o + j), sums[0])], lambda: sums)
             return sums
 
         whole = fan_out // L
@@ -189,7 +185,7 @@ def row_delta(below, W, d, fan_in, fan_out):
         for k in each(whole, sums):
             sums[:] = block(k * L, L, sums)
         left = fan_out - whole * L
-        sums = choose(left, lambda: block(whole * L, left, sums), lambda: sums)
+        sums = choose(left > 0, lambda: block(whole * L, left, sums), lambda: sums)
         store(below, i * L, sums[0])
     for k in each(fan_in - blocks * L):
         i, s = blocks * L + k, [nothing]

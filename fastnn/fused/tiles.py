@@ -8,7 +8,7 @@ and then the tree of `total` (`inner_product`), whatever tile it falls into: til
 
 from __future__ import annotations
 
-from fastnn.fused.control import choose, each, every, smaller
+from fastnn.fused.control import choose, each, pick, smaller
 from fastnn.fused.jit import cpu_has
 from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import SUM_BLOCK
@@ -70,7 +70,7 @@ def _product(Z, W, row, col, A, bias, bias_step, M, K, width, begun, packed):
     for b in each((M + (ROW_STRIP - 1)) // ROW_STRIP):
         first = b * ROW_STRIP
         M_here = smaller(M - first, ROW_STRIP)
-        packs = M_here // STRIP_FROM * (K * width // (CACHED * lanes)) if PACKS_PANELS else 0
+        packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * lanes)
 
         for n, vectors in sweep(width // lanes, tuple(PRODUCT_TILES)):
             n = n * lanes
@@ -105,9 +105,9 @@ def _pack(P, A, step, K):
 @outlined
 def _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     L = lanes_of(Z)
-    packs = (fan_out // (PACK_FROM * L)) * (width // (PACK_FROM * L // 8))
+    packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = at(packed, (SUM_BLOCK - TERMS) * L)
-    (n_strips,) = choose(packs, lambda: [(fan_out + (L - 1)) // L], lambda: [1])
+    n_strips = pick(packs, (fan_out + (L - 1)) // L, 1)
 
     for k, n, begun in _in_parts(fan_in):
         Wk, Ak = at(W, k * fan_out), at(A, k * width)
@@ -147,7 +147,7 @@ def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
     together, a strip of W goes to `packed` (SUM_BLOCK, one vector) first, as may a strip of a large panel.
     """
     choose(
-        width // lanes_of(Z) - 1,
+        width > lanes_of(Z),
         lambda: _wide_forward(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed),
         lambda: _narrow_product(Z, W, 1, fan_out, A, bias, bias_step, fan_out, fan_in),
     )
@@ -157,7 +157,7 @@ def forward_product(Z, W, A, bias, bias_step, fan_in, fan_out, width, packed):
 def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     """``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
     choose(
-        width // lanes_of(Z) - 1,
+        width > lanes_of(Z),
         lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
         lambda: _narrow_product(Z, W, fan_out, 1, D, zeros, 0, fan_in, fan_out),
     )
@@ -208,4 +208,4 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
         _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
 
     whole = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
-    choose(every(fan_in >= TURN_FROM, whole), turned_product, lambda: _inner_product(G, A, D, fan_in, fan_out, width))
+    choose((fan_in >= TURN_FROM) & whole, turned_product, lambda: _inner_product(G, A, D, fan_in, fan_out, width))

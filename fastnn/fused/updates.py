@@ -67,7 +67,7 @@ def _update(n_slots, step):
     def mixed(vectors, stride, rates, i, n, middle, gradient_of, checked):  # biases, and what lies around them
         def keep(old, new):  # a store under a mask would hold up the loads of the next step
             blended = [first(n, y, x) for x, y in zip(old, new, strict=True)]
-            return choose(n // lanes_of(vectors), lambda: new, lambda: blended)
+            return choose(n >= lanes_of(vectors), lambda: new, lambda: blended)
 
         is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
 
