@@ -1,41 +1,52 @@
-"""fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind one interface."""
+"""fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind one interface.
+
+Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it is first used.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
 from fastnn._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from fastnn import workloads
-    from fastnn.backends import Backend, TrainingState, get_backend, register_backend
-    from fastnn.errors import DivergenceError, FastnnError, InterruptWarning, ModelFileError, TrainingInterrupted
-    from fastnn.estimators import MLPClassifier, MLPRegressor
-    from fastnn.network import Network
-    from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
-    from fastnn.schedules import constant, cosine, exponential, step_decay
-    from fastnn.storage import load
-    from fastnn.training import History, Stop, TrainingResult, loss_and_gradient, predict, train
 
-_HOME = {
-    "Network": "network",
-    **dict.fromkeys(("SGD", "Adam", "AdamW", "RMSprop", "RPROP"), "optimizers"),
-    **dict.fromkeys(("constant", "step_decay", "exponential", "cosine"), "schedules"),
-    **dict.fromkeys(("train", "predict", "loss_and_gradient", "Stop", "TrainingResult", "History"), "training"),
-    "load": "storage",
-    **dict.fromkeys(("Backend", "TrainingState", "get_backend", "register_backend"), "backends"),
-    **dict.fromkeys(("MLPClassifier", "MLPRegressor"), "estimators"),
-    **dict.fromkeys(("FastnnError", "DivergenceError", "ModelFileError"), "errors"),
-    **dict.fromkeys(("InterruptWarning", "TrainingInterrupted"), "errors"),
-}
-"""The module of each public name; it is imported when the name is first used."""
+@functools.cache
+def _homes() -> dict[str, str]:
+    """{public name: the module that it is imported from}, read from the stub, where type checkers find them too."""
+    import ast
+    import pkgutil
 
-_NEEDS_SCIKIT_LEARN = {name for name, home in _HOME.items() if home == "estimators"}
+    stub = ast.parse(pkgutil.get_data("fastnn", "__init__.pyi") or b"")
+    imports = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
+    return {alias.name: str(line.module) for line in imports for alias in line.names}
 
-__all__ = [*(name for name in _HOME if name not in _NEEDS_SCIKIT_LEARN), "workloads"]  # noqa: PLE0604
+
+def _names() -> list[str]:
+    """The public names that can be used: without scikit-learn there are no estimators."""
+    import importlib.util
+
+    lacking = "" if importlib.util.find_spec("sklearn") else "fastnn.estimators"
+    return [name for name, home in _homes().items() if home != lacking and not name.startswith("_")]
+
+
+def __getattr__(name: str) -> object:
+    if name == "__all__":
+        return _names()
+    if name.startswith("_") or name not in _homes():
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    home = _homes()[name]
+    if home == "fastnn":
+        return importlib.import_module(f"fastnn.{name}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_names())
 
 
 def _look_for_another_owner() -> None:
@@ -47,17 +58,3 @@ def _look_for_another_owner() -> None:
 
 
 _look_for_another_owner()
-
-
-def __getattr__(name: str) -> Any:
-    if name == "workloads":
-        return importlib.import_module("fastnn.workloads")
-    if name not in _HOME:
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"fastnn.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *__all__})

@@ -16,7 +16,7 @@ FOLDER = os.path.dirname(__file__)
 
 REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
 
-if not hasattr(sys.modules["fastnn"], "_HOME"):
+if not hasattr(sys.modules["fastnn"], "_homes"):
     raise ImportError(
         f"the package in {FOLDER} is another project's, of the distribution fastnn: {REMEDY}", name="fastnn"
     )

@@ -104,11 +104,14 @@ class Network:
     sizes : sequence of int
         Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
     activation : str or sequence of str
-        Of the hidden layers: one name for all of them, or one each. See `ACTIVATIONS`.
+        Of the hidden layers: one name for all of them, or one each, of
+        %(hidden)s.
     output : str
-        Activation of the last layer.
+        Activation of the last layer: one of these, %(outputs)s.
     loss : str
-        See `LOSSES`; "auto" is cross_entropy where the output is softmax, else squared_error.
+        One of %(losses)s;
+        "auto" is cross_entropy where the output is softmax, else squared_error. A loss goes with any output, but
+        %(pairs)s.
         Per row, summed over the outputs, with a the output and y the target: squared_error ``(a-y)^2 / 2``,
         absolute_error ``|a-y|``, huber (delta 1), log_loss ``-[y log a + (1-y) log(1-a)]``, cross_entropy ``-y log
         a``, poisson ``y log(y/a) - y + a``.
@@ -298,3 +301,13 @@ def _check_activation(activation: Any, n_hidden: int) -> str | tuple[str, ...]:
     if len(names) != n_hidden:
         raise ValueError(f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or one each")
     return names
+
+
+_RESTRICTED = {name: line.outputs for name, line in LOSSES.items() if line.outputs != tuple(ACTIVATIONS)}
+
+Network.__doc__ = (Network.__doc__ or "") % {
+    "hidden": ", ".join(name for name, line in ACTIVATIONS.items() if line.hidden),
+    "outputs": ", ".join(name for name, line in ACTIVATIONS.items() if not line.hidden),
+    "losses": ", ".join(LOSSES),
+    "pairs": ", ".join(f"{name} with {' or '.join(outputs)}" for name, outputs in _RESTRICTED.items()),
+}

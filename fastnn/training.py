@@ -22,7 +22,7 @@ from fastnn.errors import DivergenceError, InterruptWarning, TrainingInterrupted
 from fastnn.inference import loss_and_gradient, predict
 from fastnn.interrupts import AGAIN, Interrupt
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.options import NOT_GIVEN, NotGiven, choose_options
 from fastnn.plan import RowPlan
 from fastnn.results import Callback, History, Progress, TrainingResult
@@ -83,7 +83,8 @@ def train(
     sample_weight : array-like (n,), optional
         Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
     optimizer : Optimizer, optional
-        ``Adam()`` by default. Its learning rate is a number or a function of the absolute step, 0-based.
+        One of %(optimizers)s; ``Adam()`` by default.
+        Its learning rate is a number or a function of the absolute step, 0-based.
     epochs : int
         How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
         first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
@@ -216,6 +217,9 @@ def _call_back(run: Run, observers: list[Callback], controllers: list[Callback])
 
 def _how_far(result: TrainingResult) -> str:
     return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+
+
+train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
 
 
 def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:

@@ -55,6 +55,7 @@ def objects():
         fastnn.get_backend("numpy"),
         fastnn.get_backend("numba"),
         fastnn.get_backend("numba", specialize=True),
+        *(getattr(fastnn, name) for name in ("ACTIVATIONS", "LOSSES", "OPTIMIZERS")),
         Data(X, X, np.ones(6)),
         Steps(LABELS, LABELS, LABELS, np.ones(6), np.ones(6)),
         *(exception(kind, result) for kind in exceptions()),

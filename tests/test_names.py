@@ -1,0 +1,88 @@
+"""What one finds by tab, by ``help`` and by ``from fastnn import *``."""
+
+import inspect
+import pydoc
+
+import pytest
+from survival import python
+
+import fastnn
+from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "testing.check_backend",
+        "plotting.save",
+        "workloads.load",
+        "Progress.result",
+        "ACTIVATIONS",
+        "LOSSES",
+        "OPTIMIZERS",
+    ],
+)
+def test_it_is_there_after_importing_the_package(name):
+    assert python(f"import fastnn; print(bool(fastnn.{name}))") == ["True"]
+
+
+def test_dir_shows_public_names_only_before_and_after_they_are_used():
+    code = "import fastnn; before = dir(fastnn); {use}; print(*before); print(*dir(fastnn))"
+    before, after = python(code.format(use="[getattr(fastnn, name) for name in before]"))
+    assert before == after == " ".join(dir(fastnn))
+    assert {"Network", "train", "workloads", "MLPClassifier"} <= set(before.split())
+    assert not set(before.split()) & {"Any", "TYPE_CHECKING", "annotations", "contextlib", "importlib", "os", "network"}
+
+
+def test_listing_names_imports_nothing():
+    code = "import fastnn, sys; dir(fastnn), fastnn.__all__; print({'numpy', 'fastnn.network'} & {*sys.modules})"
+    assert python(code) == ["set()"]
+
+
+STAR = """
+import sys
+{before}
+from fastnn import *
+print(Network.__name__, "MLPClassifier" in globals(), "testing" in globals(), "importlib" in globals())
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "estimators"),
+    [("import sklearn", True), ("sys.modules['sklearn'] = None", False)],
+    ids=["with", "without"],
+)
+def test_star_brings_what_can_be_used(before, estimators):
+    """Without scikit-learn all but the estimators; asked for by name they say what to install."""
+    if estimators:
+        pytest.importorskip("sklearn")
+    assert python(STAR.format(before=before)) == [f"Network {estimators} True False"]
+
+
+def test_estimators_without_scikit_learn_say_what_to_install():
+    code = """
+import sys
+sys.modules["sklearn"] = None
+try:
+    from fastnn import MLPClassifier
+except ImportError as error:
+    print(error)
+"""
+    (told,) = python(code)
+    assert told.startswith("MLPClassifier and MLPRegressor need scikit-learn")
+    assert told.endswith('python -m pip install "fastnn-numba[sklearn]"')
+
+
+def test_each_name_has_one_home():
+    """The stub is the list: what it imports is there, in the module that it names."""
+    for name in dir(fastnn):
+        thing = getattr(fastnn, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            assert thing.__module__.startswith(fastnn._homes()[name])
+
+
+@pytest.mark.parametrize("topic", [fastnn.Network, fastnn.train])
+def test_help_lists_what_there_is(topic):
+    told = pydoc.plain(pydoc.render_doc(topic))
+    table = [*ACTIVATIONS, *LOSSES] if topic is fastnn.Network else OPTIMIZERS
+    assert [name for name in table if name not in told] == []
