@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend
+from fastnn.optimizers import Optimizer
 from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
 from fastnn.state import Data, Task, TrainingState
-from fastnn.stopping import Stop, StopReason
+from fastnn.stopping import Patience, Stop, StopReason
 
 Array = NDArray[Any]
 
@@ -30,6 +33,7 @@ class Run:
         plan: RowPlan,
         n_epochs: int,
         *,
+        rule: Patience | None = None,
         stop: Stop | None = None,
         validation: Data | None = None,
         started: float,
@@ -51,7 +55,7 @@ class Run:
         self.epochs_before: int = counters.get("epoch", 0)
         self.best_score: float = _number(counters.get("best_score"))
         self.best_params, self.validation_rows = state.best_params, state.validation_rows
-        self.rule = stop.rule()
+        self.rule = rule
         self.rule_on = "loss" if validation is None else "validation"
         if self.rule is not None and counters.get("rule_on") == self.rule_on:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
@@ -94,6 +98,44 @@ class Run:
         self.n_done += len(losses)
         self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
         return len(losses)
+
+    def go_on(self, optimizer: Optimizer) -> None:
+        """Go on with another optimizer after a reason to stop; the count of epochs without improvement begins anew."""
+        self.stop_reason = "running"
+        self.task = dataclasses.replace(self.task, optimizer=optimizer)
+        if self.rule is not None:
+            self.rule.stale = 0
+
+    def force_step(self, step: Callable[[Task, TrainingState, Data, float], float]) -> Array:
+        """Do one step that no finite number is asked of, and go on; the losses of the epochs that ended.
+
+        Parameters
+        ----------
+        step : callable
+            Takes the task, the state, the step's rows and its learning rate; returns the loss.
+        """
+        self.stop_reason = "running"
+        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, 1))
+        rows = steps.rows[steps.start[0] : steps.stop[0]]
+        batch = Data(*(array[rows] for array in self.task.data))
+        steps.loss[0] = step(self.task, self.state, batch, float(steps.learning_rate[0]))
+        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, 1, self.plan.batch)
+        self.plan.commit(1)
+        if len(losses):
+            self._count(losses)
+        return losses
+
+    def lose_epoch(self) -> Array:
+        """Count an epoch in which nothing can be learnt any more: (NaN,)."""
+        losses = np.array([math.nan])
+        self._count(losses)
+        return losses
+
+    def _count(self, losses: Array) -> None:
+        self.losses.add(losses)
+        self.n_done += len(losses)
+        if self.rule is not None:
+            self.rule.count(losses)
 
     def score(self) -> None:
         """Take the loss that the best parameters are chosen by, and ask the stop rule about it."""

@@ -166,7 +166,7 @@ def train(
         check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
     task = Task(network, optimizer, data, alpha)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state)
-    run = Run(task, backend, state, plan, n_epochs, stop=stop, validation=validation, started=started)
+    run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
 
     epoch_by_epoch = bool(controllers) or run.scored
     interrupt = Interrupt(swallows=stop.on_interrupt == "return")

@@ -85,14 +85,15 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         stochastic = self.solver in STOCHASTIC_SOLVERS
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
 
         params, network = self._begin(X, hidden, first_pass, stochastic)
-        if stochastic:
-            self._begin_epochs(first_pass, incremental)
-        if validation_data is not None and (first_pass or not hasattr(self, "validation_loss_curve_")):
-            self.validation_loss_curve_ = []
+        if stochastic and (not incremental or not hasattr(self, "_optimizer")):
+            self._optimizer = Solver(self)
         inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-        params = fit_in_epochs(self, inputs) if stochastic else fit_lbfgs(self, inputs)
+        params, attributes = fit_in_epochs(self, inputs) if stochastic else fit_lbfgs(self, inputs)
+        self.__dict__.update(attributes)
         if self.fix_defects and not stochastic:
             params = params.astype(X.dtype, copy=False)
         self._put(network, params)
@@ -132,23 +133,6 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self.__dict__.pop("validation_loss_curve_", None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
         return params.astype(np.float64 if self.fix_defects and not stochastic else X.dtype), network
-
-    def _begin_epochs(self, first_pass: bool, incremental: bool) -> None:
-        if first_pass or not hasattr(self, "loss_curve_"):
-            self.loss_curve_ = []
-            self._no_improvement_count = 0
-            self.best_loss_ = self.validation_scores_ = self.best_validation_score_ = None
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if self.early_stopping:
-            self.best_loss_ = None
-            self.validation_scores_ = self.validation_scores_ or []
-            if self.best_validation_score_ is None:
-                self.best_validation_score_ = -np.inf
-        elif self.best_loss_ is None:
-            self.best_loss_ = np.inf
-        if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = Solver(self)
 
     def _fit_inputs(
         self,

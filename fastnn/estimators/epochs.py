@@ -6,7 +6,6 @@ early stopping, validation data and callbacks make chunks of one epoch.
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.notices import INTERRUPTED, warn
+from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import HeldOut
 from fastnn.interrupts import Interrupt
 from fastnn.network import Network
@@ -47,13 +47,13 @@ class FitInputs(NamedTuple):
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
-def fit_in_epochs(mlp: Any, inputs: FitInputs) -> Array:
-    """Train `mlp`, setting its attributes as scikit-learn's does; the parameters (n_params,)."""
+def fit_in_epochs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
+    """Train by a stochastic solver: the parameters (n_params,), and the fitted attributes that tell of the fit."""
     return Epochs(mlp, inputs).run()
 
 
 class Epochs:
-    """A training under way."""
+    """scikit-learn's rules, applied to the epochs of one fit; `mlp` is read, and told of the record for callbacks."""
 
     def __init__(self, mlp: Any, inputs: FitInputs) -> None:
         self.mlp, self.inputs = mlp, inputs
@@ -61,29 +61,28 @@ class Epochs:
         self.by_epoch = self.scored or inputs.validation is not None or inputs.on_epoch is not None
         self.n_epochs = 1 if inputs.incremental else mlp.max_iter
         self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
-        self.over = ""  # why training ended
-        self.dead = False  # parameters are not finite: nothing more can be learnt
+        self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
 
         n = len(inputs.rows)
         self.plan = RowPlan(inputs.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
         state = mlp._optimizer.begin(inputs.network, inputs.params)
-        self.rate = mlp._optimizer.rate(mlp.t_, n, self.plan.steps_per_epoch)
+        self.rate = mlp._optimizer.rate(self.record.t, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)
         task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha))
+        rule = None
+        if self.record.best_loss is not None and not inputs.hopeless_loss:  # it is None where scores decide
+            rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
+            rule.best, rule.stale = self.record.best_loss, self.record.no_improvement_count
         self.started = time.perf_counter()
-        self.core = Run(task, inputs.backend, state, self.plan, self.n_epochs, started=self.started)
-        if not self.scored and not inputs.hopeless_loss:
-            self.core.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
-            self.core.rule.best, self.core.rule.stale = mlp.best_loss_, mlp._no_improvement_count
+        self.core = Run(task, inputs.backend, state, self.plan, self.n_epochs, rule=rule, started=self.started)
 
-    def run(self) -> Array:
+    def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end."""
-        mlp = self.mlp
-        mlp.n_iter_ = 0
+        mlp, record = self.mlp, self.record
         interrupt = Interrupt()
         try:
             interrupt.begin()
-            while not self.over and not interrupt.requested:
+            while not record.stop_reason and not interrupt.requested:
                 self._chunk()
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
@@ -93,67 +92,57 @@ class Epochs:
             interrupt.over = True
             interrupt.end()
         if interrupt.requested:
-            self.over = "interrupted"
+            record.stop_reason = "interrupted"
             warn(INTERRUPTED)
-        mlp.stop_reason_ = self.over
         mlp._optimizer.end(self.core.state)
         if self.plan.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
-            for _ in range(mlp.n_iter_):  # the core does not shuffle full batches; who shares the generator sees it
+            for _ in range(record.n_iter):  # the core does not shuffle full batches; who shares the generator sees it
                 mlp._random_state.shuffle(np.arange(self.plan.n_rows))
-        params = self.core.state.params
-        if self.scored and self.best_params is not None:
-            params = self.best_params
+        params, attributes = self.core.state.params, record.attributes()
         if self.scored:
+            params = params if self.best_params is None else self.best_params
             network = self.inputs.network
-            mlp._best_coefs, mlp._best_intercepts = network.weights(params), network.biases(params)
-        return params
+            attributes |= {"_best_coefs": network.weights(params), "_best_intercepts": network.biases(params)}
+        return params, attributes
 
     def _chunk(self) -> None:
-        """Some steps, and what has to be said and decided about the epochs that ended."""
+        """Do some steps, and say and decide what there is about the epochs that ended."""
         mlp, core = self.mlp, self.core
         n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
         self._epochs_ended(core.losses.values[core.losses.n - n_ended :])
         if core.stop_reason == "diverged":
-            core.stop_reason = "running"
             self._diverged()
-        if not self.over and mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time:
-            self.over = "time"
+        late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time
+        if late and not self.record.stop_reason:
+            self.record.stop_reason = "time"
 
-    def _epochs_ended(self, losses: Array) -> None:
+    def _epochs_ended(self, losses: Array, learnt: bool = True) -> None:
         """Epochs with these losses ended; only after the last one there may be something to decide."""
-        mlp, core = self.mlp, self.core
+        mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
             return
         if self.inputs.hopeless_loss:
             losses = np.full(len(losses), np.nan)
-        values = losses.tolist()
-        mlp.loss_curve_ += values
-        mlp.loss_ = values[-1]
-        if mlp.verbose and not self.scored:
-            for i, value in enumerate(values, mlp.n_iter_ + 1):
-                _say(f"Iteration {i}, loss = {value:.8f}")
-        mlp.n_iter_ += len(values)
-        mlp.t_ += len(values) * self.plan.n_rows
-        if self.inputs.validation is not None:
+        self._append(losses.tolist())
+        if self.inputs.validation is not None and record.validation_loss_curve is not None:
             loss = self.inputs.validation.loss(self.inputs.backend, self.inputs.network, core.state.params)
-            mlp.validation_loss_curve_.append(loss)
+            record.validation_loss_curve.append(loss)
         if self.scored:
-            if mlp.verbose:
-                _say(f"Iteration {mlp.n_iter_}, loss = {values[-1]:.8f}")
-            self._score()
+            self._score(learnt)
         elif core.rule is None:
-            mlp._no_improvement_count = 0
+            record.no_improvement_count = 0
         else:
-            mlp._no_improvement_count = core.rule.stale
-            mlp.best_loss_ = core.rule.best
+            record.no_improvement_count, record.best_loss = core.rule.stale, core.rule.best
         if mlp._optimizer.schedule == "invscaling":
-            mlp._optimizer.learning_rate = self.rate.of_epoch(mlp.n_iter_)
-        if mlp._no_improvement_count > mlp.n_iter_no_change:
+            mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
+        if record.no_improvement_count > mlp.n_iter_no_change:
             self._patience_is_over()
-        if self.inputs.on_epoch is not None and self.inputs.on_epoch(core.state.params) and not self.over:
-            self.over = "callback"
-        if not self.over and mlp.n_iter_ >= self.n_epochs:
-            self.over = "epochs"
+        if self.inputs.on_epoch is not None:
+            vars(mlp).update(record.attributes())  # callbacks look at the estimator
+            if self.inputs.on_epoch(core.state.params) and not record.stop_reason:
+                record.stop_reason = "callback"
+        if not record.stop_reason and record.n_iter >= self.n_epochs:
+            record.stop_reason = "epochs"
             if not self.inputs.incremental:
                 warn(
                     f"Stochastic Optimizer: Maximum iterations ({mlp.max_iter}) "
@@ -161,66 +150,58 @@ class Epochs:
                     ConvergenceWarning,
                 )
 
-    def _score(self) -> None:
-        mlp, held_out = self.mlp, self.inputs.held_out
+    def _append(self, losses: list[float]) -> None:
+        record = self.record
+        if self.mlp.verbose:
+            for i, value in enumerate(losses, record.n_iter + 1):
+                _say(f"Iteration {i}, loss = {value:.8f}")
+        record.loss_curve += losses
+        record.loss = losses[-1]
+        record.n_iter += len(losses)
+        record.t += len(losses) * self.plan.n_rows
+
+    def _score(self, learnt: bool) -> None:
+        """Score the rows held out, NaN for parameters that are not finite (`learnt` is False)."""
+        mlp, held_out, record = self.mlp, self.inputs.held_out, self.record
         assert held_out is not None
-        if self.dead:
-            outputs = np.full(held_out.Y.shape, np.nan)
-        else:
+        assert record.validation_scores is not None
+        if learnt:
             outputs = held_out.outputs(self.inputs.backend, self.inputs.network, self.core.state.params)
-        score = held_out.score(outputs)
-        mlp.validation_scores_.append(score)
+        else:
+            outputs = np.full(held_out.Y.shape, np.nan)
+        score, best = held_out.score(outputs), record.best_validation_score
+        assert best is not None
+        record.validation_scores.append(score)
         if mlp.verbose:
             _say(f"Validation score: {score:f}")
-        failed = score < mlp.best_validation_score_ + mlp.tol
-        mlp._no_improvement_count = mlp._no_improvement_count + 1 if failed else 0
-        if score > mlp.best_validation_score_:
-            mlp.best_validation_score_ = score
+        record.no_improvement_count = record.no_improvement_count + 1 if score < best + mlp.tol else 0
+        if score > best:
+            record.best_validation_score = score
             self.best_params = self.core.state.params.copy()
 
     def _patience_is_over(self) -> None:
-        mlp, core = self.mlp, self.core
+        mlp, record = self.mlp, self.record
         what = "Validation score" if self.scored else "Training loss"
         ended, words = mlp._optimizer.patience_is_over()
         if mlp.verbose:
             epochs = f"for {mlp.n_iter_no_change:d} consecutive epochs."
             _say(f"{what} did not improve more than tol={mlp.tol:f} {epochs}{words}")
         if ended:
-            self.over = "validation" if self.scored else "tolerance"
+            record.stop_reason = "validation" if self.scored else "tolerance"
             return
-        core.stop_reason = "running"
-        optimizer = mlp._optimizer.with_rate(mlp._optimizer.learning_rate)
-        core.task = dataclasses.replace(core.task, optimizer=optimizer)
-        mlp._no_improvement_count = 0
-        if core.rule is not None:
-            core.rule.stale = 0
+        self.core.go_on(mlp._optimizer.with_rate(mlp._optimizer.learning_rate))
+        record.no_improvement_count = 0
 
     def _diverged(self) -> None:
         """The next step gives a loss or a parameter that is not finite. scikit-learn does it and goes on."""
-        mlp, core = self.mlp, self.core
-        if mlp.fix_defects:
-            self.over = "diverged"
+        if self.mlp.fix_defects:
+            self.record.stop_reason = "diverged"
             return
-        rate = core.task.optimizer.learning_rate
-        rates = np.array([rate(core.state.t) if callable(rate) else rate], np.float64)
-        steps = self.plan.draw(rates)
-        rows = steps.rows[steps.start[0] : steps.stop[0]]
-        batch = Data(*(array[rows] for array in self.inputs.data))
-        steps.loss[0] = self.inputs.backend.one_step(core.task, core.state, batch, float(rates[0]))
-        losses, core.epoch_loss.partial = core.epoch_loss.add(steps, 1, self.plan.batch)
-        self.plan.commit(1)
-        core.losses.add(losses)
-        core.n_done += len(losses)
-        self.dead = not np.isfinite(core.state.params).all()
-        self._count_one_by_one(losses)
-        while self.dead and not self.over:
-            core.n_done += 1
-            self._count_one_by_one(np.array([np.nan]))
-
-    def _count_one_by_one(self, losses: Array) -> None:
-        if len(losses) and self.core.rule is not None:
-            self.core.rule.count(losses)
-        self._epochs_ended(losses)
+        losses = self.core.force_step(self.inputs.backend.one_step)
+        learnt = bool(np.isfinite(self.core.state.params).all())
+        self._epochs_ended(losses, learnt)
+        while not learnt and not self.record.stop_reason:
+            self._epochs_ended(self.core.lose_epoch(), learnt)
 
 
 def _batch_size(mlp: Any, n_rows: int) -> int:

@@ -19,11 +19,12 @@ Array = NDArray[Any]
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 
 
-def fit_lbfgs(mlp: Any, inputs: FitInputs) -> Array:
-    """Minimise the loss, setting the attributes of `mlp` as scikit-learn's does; the parameters (n_params,)."""
+def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
+    """Minimize the loss by L-BFGS: the parameters (n_params,), and the fitted attributes that tell of the fit."""
     network, data, alpha = inputs.network, inputs.data, float(mlp.alpha)
     started = time.perf_counter()
     n_done = 0
+    curve = list(getattr(mlp, "validation_loss_curve_", ()))
 
     def objective(params: Array) -> tuple[float, Array]:
         loss, gradient = inputs.backend.loss_and_gradient(network, params, data, alpha)
@@ -35,7 +36,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> Array:
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
         if inputs.validation is not None:
-            mlp.validation_loss_curve_.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x))
+            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x))
         asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
         late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
         if asked or late or interrupt.requested:
@@ -55,17 +56,18 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> Array:
     finally:
         interrupt.over = True
         interrupt.end()
-    mlp.n_iter_ = min(result.nit, mlp.max_iter)
-    mlp.loss_ = float(result.fun)
-    mlp.stop_reason_ = _REASONS.get(result.status, "abnormal")
-    if mlp.stop_reason_ == "time" and mlp.max_time is None:
-        mlp.stop_reason_ = "callback"
+    n_iter, reason = min(result.nit, mlp.max_iter), _REASONS.get(result.status, "abnormal")
+    if reason == "time" and mlp.max_time is None:
+        reason = "callback"
     if interrupt.requested:
-        mlp.stop_reason_ = "interrupted"
+        reason = "interrupted"
         warn(INTERRUPTED)
     elif result.status not in (0, 99):
-        _warn(result, mlp.n_iter_, mlp.max_iter)
-    return np.asarray(result.x)
+        _warn(result, n_iter, mlp.max_iter)
+    attributes = {"n_iter_": n_iter, "loss_": float(result.fun), "stop_reason_": reason}
+    if inputs.validation is not None:
+        attributes["validation_loss_curve_"] = curve
+    return np.asarray(result.x), attributes
 
 
 def _warn(result: Any, n_iter: int, max_iter: int) -> None:

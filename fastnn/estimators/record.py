@@ -1,0 +1,69 @@
+"""The record of a fit: what is measured epoch by epoch, until it becomes fitted attributes of the estimator."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class FitRecord:
+    """Fitted attributes under way, named as they are on the estimator but for the last underscore."""
+
+    t: int
+    """Samples seen, earlier calls included."""
+    loss_curve: list[float]
+    no_improvement_count: int
+    best_loss: float | None
+    validation_scores: list[float] | None
+    best_validation_score: float | None
+    validation_loss_curve: list[float] | None
+    n_iter: int = 0
+    loss: float = np.nan
+    stop_reason: str = ""
+    """Why training ended; "" while it goes on."""
+
+    @classmethod
+    def begin(cls, mlp: Any, first_pass: bool, validated: bool) -> FitRecord:
+        """Continue the record of an estimator's earlier fits, or begin a new one.
+
+        Parameters
+        ----------
+        mlp : BaseMLP
+        first_pass : bool
+            Whether the weights are new; then nothing of an earlier fit counts.
+        validated : bool
+            Whether there is a loss of validation data to record.
+        """
+        before: dict[str, Any] = {} if first_pass else vars(mlp)
+        curve = before.get("validation_loss_curve_")
+        record = cls(
+            t=before.get("t_", 0),
+            loss_curve=list(before.get("loss_curve_", ())),
+            no_improvement_count=before.get("_no_improvement_count", 0),
+            best_loss=before.get("best_loss_"),
+            validation_scores=before.get("validation_scores_"),
+            best_validation_score=before.get("best_validation_score_"),
+            validation_loss_curve=list(curve or ()) if validated else curve,
+        )
+        if mlp.early_stopping:
+            record.best_loss = None
+            record.validation_scores = list(record.validation_scores or ())
+            if record.best_validation_score is None:
+                record.best_validation_score = -np.inf
+        elif record.best_loss is None:
+            record.best_loss = np.inf
+        return record
+
+    def attributes(self) -> dict[str, Any]:
+        """The fitted attributes by their names on the estimator."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        count = values.pop("no_improvement_count")
+        if self.validation_loss_curve is None:
+            del values["validation_loss_curve"]
+        if not self.loss_curve:
+            del values["loss"]  # no epoch has ended
+        return {**{f"{name}_": value for name, value in values.items()}, "_no_improvement_count": count}
