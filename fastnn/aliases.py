@@ -6,6 +6,7 @@ ALIASES = {
     # activations
     "linear": "identity",
     "logistic": "sigmoid",
+    "sigmoid": "logistic",  # in the estimators, which have scikit-learn's names
     "swish": "silu",
     # losses, all of them with or without "loss" at the end
     "l2": "squared_error",
@@ -35,4 +36,4 @@ ALIASES = {
     # reductions
     "average": "mean",
 }
-"""{another name: fastnn's}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
+"""{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""

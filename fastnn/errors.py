@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,9 +61,11 @@ class ModelFileError(FastnnError, ValueError):
     """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new."""
 
 
-def warn(message: Warning) -> None:
-    """Warn at the line outside fastnn that called it."""
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastnn":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
+def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:
+    """Warn at the line outside these packages that called them; filters see it as of `module`, if that is given."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in packages:
+        frame = frame.f_back
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    module = frame.f_globals.get("__name__", "") if module is None else module
+    warnings.warn_explicit(message, type(message), frame.f_code.co_filename, frame.f_lineno, module, registry)

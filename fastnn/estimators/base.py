@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.backends import check_supported, get_backend
-from fastnn.checks import fill_layers
+from fastnn.checks import check_choice, did_you_mean, fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
 from fastnn.estimators.fitted import Fitted
@@ -21,7 +22,7 @@ from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.scoring import HeldOut
 from fastnn.estimators.solver import Solver
-from fastnn.estimators.tables import CONSTRAINTS, STOCHASTIC_SOLVERS, draw_params, network_of
+from fastnn.estimators.tables import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.network import Network
 from fastnn.state import Data
 
@@ -102,6 +103,24 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if inputs.on_epoch is not None:
             inputs.on_epoch(None)
         return self
+
+    def _validate_params(self) -> None:
+        """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{error}{self._hint()}") from None
+        if not isinstance(self.activation, str):
+            for i, name in enumerate(self.activation):
+                check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS)
+
+    def _hint(self) -> str:
+        for name, constraints in self._parameter_constraints.items():
+            legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
+            value = getattr(self, name)
+            if legal and isinstance(value, str) and value not in legal:
+                return did_you_mean(value, sorted(legal))
+        return ""
 
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes

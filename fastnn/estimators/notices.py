@@ -1,22 +1,16 @@
-"""Warnings that scikit-learn's MLP gives: with its texts, and under its module's name.
+"""Warnings that scikit-learn's MLP gives: with its texts, under its module's name, at the line that called `fit`.
 
 Users silence them with filters such as ``filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")``.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
-from typing import Any
+from fastnn import errors
 
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
 INTERRUPTED = "Training interrupted by user."
 
-_seen: dict[Any, Any] = {}
-
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn as scikit-learn's module would."""
-    warnings.warn_explicit(
-        text, category, filename=__file__, lineno=sys._getframe().f_lineno, module=_MODULE, registry=_seen
-    )
+    """Warn as scikit-learn's module would; a line of a Pipeline, of a search or of joblib is not the user's."""
+    errors.warn(category(text), ("fastnn", "sklearn", "joblib"), _MODULE)

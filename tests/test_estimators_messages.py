@@ -1,0 +1,88 @@
+"""What the estimators say: hints for another library's names, and warnings at the user's line."""
+
+import inspect
+import linecache
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fastnn import MLPClassifier, MLPRegressor
+
+X = np.random.RandomState(0).standard_normal((30, 3))
+Y = X[:, 0] > 0
+
+# ---------------------------------------------------------------------------------------------------------------- hints
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "hint"),
+    [
+        (MLPClassifier, {"activation": "sigmoid"}, "logistic"),
+        (MLPClassifier, {"activation": "ReLU"}, "relu"),
+        (MLPClassifier, {"activation": ("tanh", "sigmoid"), "hidden_layer_sizes": (2, 2)}, "logistic"),
+        (MLPClassifier, {"solver": "Adam"}, "adam"),
+        (MLPClassifier, {"solver": "l-bfgs"}, "lbfgs"),
+        (MLPClassifier, {"loss": "binary_crossentropy"}, "log_loss"),
+        (MLPRegressor, {"loss": "mse"}, "squared_error"),
+        (MLPRegressor, {"loss": "l1_loss"}, "absolute_error"),
+        (MLPRegressor, {"learning_rate": "inverse_scaling", "solver": "sgd"}, "invscaling"),
+    ],
+)
+def test_another_librarys_name(kind, parameters, hint):
+    with pytest.raises(ValueError, match=rf"\(did you mean '{hint}'\?\)"):
+        kind(**parameters).fit(X, Y)
+
+
+def test_a_number_gets_no_hint():
+    with pytest.raises(ValueError, match="alpha") as caught:
+        MLPClassifier(alpha=-1).fit(X, Y)
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_keyword_that_fit_does_not_have(kind):
+    with pytest.raises(TypeError, match=rf"{kind.__name__}\.fit\(\) got an unexpected keyword argument 'eval_set'"):
+        kind().fit(X, Y, eval_set=[(X, Y)])
+
+
+# ------------------------------------------------------------------------------------------------------------- warnings
+
+
+def fit_alone(mlp):
+    mlp.fit(X, Y)  # the user's line
+
+
+def fit_in_a_pipeline(mlp):
+    make_pipeline(StandardScaler(), mlp).fit(X, Y)  # the user's line
+
+
+def fit_by_cross_validation(mlp):
+    cross_val_score(mlp, X, Y, cv=2)  # the user's line
+
+
+@pytest.mark.parametrize("fit", [fit_alone, fit_in_a_pipeline, fit_by_cross_validation])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_warning_points_at_the_users_line(fit, solver):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(MLPClassifier((2,), solver=solver, max_iter=2, random_state=0))
+    assert caught
+    for warning in caught:
+        assert warning.category is ConvergenceWarning
+        assert warning.filename == inspect.getsourcefile(fit)
+        assert "# the user's line" in linecache.getline(warning.filename, warning.lineno)
+
+
+def test_filters_see_scikit_learns_module():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
+        MLPClassifier((2,), max_iter=2).fit(X, Y)
