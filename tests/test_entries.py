@@ -1,6 +1,7 @@
 """How kernels are called: from the disk cache without Numba, with addresses in place of arrays, from many threads."""
 
 import ctypes
+import io
 import json
 import os
 import struct
@@ -242,3 +243,33 @@ def test_what_is_prepared_once_is_what_is_packed_each_time(dtype):
         else:
             assert once == words.pack(value)
             assert len(once) == 8 * len(value)
+
+
+# -------------------------------------------------------------------------------------------------------- first of all
+
+
+class Stderr(io.StringIO):
+    def __init__(self, is_terminal):
+        super().__init__()
+        self.isatty = lambda: is_terminal
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "cached", "lines"),
+    [(True, False, 1), (True, True, 0), (False, False, 0)],
+    ids=["a terminal", "nothing to compile", "a pipe"],
+)
+def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_terminal, cached, lines):
+    def compile_nothing(*about):
+        raise NotImplementedError
+
+    monkeypatch.setattr(entries, "_announced", [])
+    monkeypatch.setattr(entries, "found_in_cache", {})
+    monkeypatch.setattr(entries, "_compiler", lambda: compile_nothing)
+    monkeypatch.setattr(entries.cache, "load", lambda *name: b"not JSON\n" if cached else None)
+    monkeypatch.setattr(sys, "stderr", Stderr(is_terminal))
+    for _ in range(2):
+        with pytest.raises((NotImplementedError, json.JSONDecodeError)):
+            entries._machine_code("predict", np.dtype(np.float64), ())
+    said = sys.stderr.getvalue().splitlines()
+    assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines

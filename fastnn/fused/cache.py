@@ -18,13 +18,13 @@ import os
 import pathlib
 import re
 import sys
-import warnings
 
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn._version import __version__
+from fastnn.errors import warn
 from fastnn.fused.folder import opened
 from fastnn.fused.words import DATA
 
@@ -156,15 +156,7 @@ def _warn_once(problem):
     if not _warned:
         _warned.append(str(problem))
         message = f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}"
-        warnings.warn(message, RuntimeWarning, stacklevel=_level_of_the_caller())
+        warn(RuntimeWarning(message))
 
 
 _warned: list[str] = []
-
-
-def _level_of_the_caller():
-    """How far up the stack the line is that called fastnn."""
-    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
-        level, frame = level + 1, frame.f_back
-    return level

@@ -66,6 +66,7 @@ def _machine_code(name, dtype, known):
     content = cache.load(title, about)
     found_in_cache[title] = content is not None
     if content is None:
+        _announce()
         content = _compiler()(name, dtype, known)
         cache.save(title, content, about)
     header, _, code = content.partition(b"\n")
@@ -79,6 +80,17 @@ def _machine_code(name, dtype, known):
 def kernels_are_kept() -> bool:
     """Whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
     return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
+
+
+def _announce():
+    """Say, once in a process and where somebody watches (at a terminal, in a notebook), that it compiles."""
+    if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        _announced.append(True)
+        sys.stderr.write("fastnn: compiling kernels, which takes some seconds, once on this machine ...\n")
+        sys.stderr.flush()
+
+
+_announced: list[bool] = []
 
 
 def _compiler():
