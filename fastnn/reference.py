@@ -318,6 +318,9 @@ class NumpyBackend:
     whole_batches = True
     accepts_complex = True  # parameters: `fastnn.testing.check_gradient` takes complex steps
 
+    def __repr__(self) -> str:
+        return "NumpyBackend()"
+
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
         """All of the built-in optimisers."""
         return optimizer.name in UPDATES

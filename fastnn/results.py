@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import shown
 from fastnn.backends import Backend, get_backend
 from fastnn.checks import check_flag
 from fastnn.network import Network
@@ -31,6 +32,19 @@ class History:
     """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
     seconds: float
     """Wall time of the call."""
+
+    def __repr__(self) -> str:
+        return shown.line(self, self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """What is shown of it: the last losses, and the best one of the validation data with its epoch, from 1."""
+        facts: dict[str, object] = {"epochs": len(self.loss)}
+        if len(self.loss):
+            facts["loss"] = f"{self.loss[-1]:.4g}"
+        if len(scores := self.validation_loss):
+            best = int(np.argmin(np.where(np.isnan(scores), np.inf, scores)))
+            facts["validation"] = f"{scores[-1]:.4g} (best {scores[best]:.4g} in epoch {best + 1})"
+        return {**facts, "seconds": f"{self.seconds:.3g}"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +72,26 @@ class TrainingResult:
     history: History
     stop_reason: StopReason
     backend: str | Backend = "numba"
+
+    def __repr__(self) -> str:
+        return shown.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        network = self.network
+        about = {"activation": network.activation, "output": network.output, "loss function": network.loss}
+        return shown.card(self, {**self._facts(), **about, "parameters": f"{network.n_params:,} {self.params.dtype}"})
+
+    def _facts(self) -> dict[str, object]:
+        sizes: list[object] = list(self.network.sizes)
+        if len(sizes) > 9:
+            sizes[4:-4] = ["..."]
+        backend = self.backend if isinstance(self.backend, str) else self.backend.name
+        return {
+            "network": "-".join(map(str, sizes)),
+            **self.history._facts(),
+            "ended by": repr(self.stop_reason),
+            "back end": backend,
+        }
 
     @property
     def n_epochs(self) -> int:
@@ -110,7 +144,7 @@ class Progress:
     loss: float
     validation_loss: float
     seconds: float
-    _result: Callable[[], TrainingResult]
+    _result: Callable[[], TrainingResult] = field(repr=False)
 
     def result(self) -> TrainingResult:
         """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn import shown
 from fastnn.memory import aligned_zeros, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -87,6 +88,10 @@ class TrainingState:
     """Counters of the stop rules, in JSON's types."""
     best_params: Array | None = None
     """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
+
+    def __repr__(self) -> str:
+        facts = {"optimizer": self.optimizer, "parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
+        return shown.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
 
     @classmethod
     def create(cls, params: Array, n_slots: int) -> TrainingState:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -62,14 +62,14 @@ class Workload:
     description: str
     network: Network
     optimizer: Optimizer
-    X: Array
-    Y: Array
+    X: Array = field(repr=False)
+    Y: Array = field(repr=False)
     batch_size: int | None
     epochs: int
     shuffle: bool = True
     alpha: float = 0.0
-    X_test: Array | None = None
-    Y_test: Array | None = None
+    X_test: Array | None = field(default=None, repr=False)
+    Y_test: Array | None = field(default=None, repr=False)
     most_loss: float | None = None
     least_accuracy: float | None = None
 

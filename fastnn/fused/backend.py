@@ -32,6 +32,9 @@ class NumbaBackend:
         self.specialize = specialize
         self._kept = _Kept()
 
+    def __repr__(self):
+        return f"NumbaBackend({'specialize=True' if self.specialize else ''})"
+
     def __reduce__(self):
         return type(self), (self.specialize,)  # each process has its own workbenches
 

@@ -1,0 +1,18 @@
+"""How fastnn's objects show themselves: in one line, and in a notebook as a card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def line(thing: object, facts: Mapping[str, object]) -> str:
+    """Return what `repr` shows of an object: its class and some facts, which are named."""
+    return f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
+
+
+def card(thing: object, facts: Mapping[str, object]) -> str:
+    """Return the same as a table in HTML, a row for each fact."""
+    from html import escape
+
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(fact))}</td></tr>" for name, fact in facts.items())
+    return f"<table><caption>{escape(type(thing).__name__)}</caption><tbody>{rows}</tbody></table>"
