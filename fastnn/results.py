@@ -98,8 +98,21 @@ class TrainingResult:
         """Epochs that ended in this call; one that was begun and not ended does not count."""
         return len(self.history.loss)
 
+    @property
+    def weights(self) -> list[Array]:
+        """The layers' W (fan_in, fan_out), views of `params`."""
+        return self.network.weights(self.params)
+
+    @property
+    def biases(self) -> list[Array]:
+        """The layers' b (fan_out,), (1,) or (0,), views of `params`."""
+        return self.network.biases(self.params)
+
     def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
-        """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`."""
+        """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`.
+
+        They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
+        """
         backend = self.backend if backend is None else backend
         X = check_inputs(self.network, X, self.params.dtype, check_flag("assume_finite", assume_finite))
         return get_backend(backend).predict(self.network, self.params, X)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import pathlib
 import re
+import tomllib
 
 import pytest
 
@@ -54,6 +55,15 @@ def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
     result = namespace["result"]
     assert result.stop_reason == "validation"
     assert result.history.validation_loss.argmin() == result.n_epochs - 1 - namespace["stop"].patience
+
+
+def test_the_readme_names_the_lowest_versions():
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    lowest = [f"Python {project['requires-python'].removeprefix('>=')}"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["sklearn"]:
+        lowest.append(requirement.replace(">=", " "))
+    words = " ".join(text("README.md").lower().split())
+    assert [version for version in lowest if version.lower() not in words] == []
 
 
 def quotations(page):

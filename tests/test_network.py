@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay
+from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay, train
 from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 from fastnn.schedules import describe, learning_rates
@@ -48,6 +48,14 @@ def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
     assert not np.shares_memory(packed, params)
     lists = ([part.tolist() for part in parts] for parts in (network.weights(params), network.biases(params)))
     assert network.pack(*lists).tolist() == params.tolist()
+
+
+def test_a_result_shows_its_weights_and_biases():
+    network = Network((3, 5, 2))
+    result = train(network, np.ones((4, 3)), np.ones((4, 2)), epochs=1, seed=0, backend="numpy")
+    assert [W.shape for W in result.weights] == [(3, 5), (5, 2)]
+    assert network.pack(result.weights, result.biases).tobytes() == result.params.tobytes()
+    assert not any(part.flags.writeable for part in (*result.weights, *result.biases))
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
