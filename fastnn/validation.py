@@ -35,7 +35,7 @@ def check_network(network: Any) -> None:
     """TypeError unless it is one."""
     if not isinstance(network, Network):
         is_sizes = isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network)
-        hint = f": say Network({shown(network)})" if is_sizes else ", which is the first argument"
+        hint = f": say Network({shown(network)})" if is_sizes else ": the network comes first"
         raise TypeError(f"network must be a fastnn Network, not {shown(network)}{hint}")
 
 

@@ -117,8 +117,8 @@ TRAIN = {
         "X must hold real numbers, not objects (dtype object); X[4, 2] is '?'",
     ),
     "numbers as objects": ({"X": X.astype(object)}, TypeError, "all of them are numbers: use X.astype(float)"),
-    "a generator": ({"X": (row for row in X)}, TypeError, "not a generator: collect what it yields, such as by np."),
-    "a loader": ({"X": Loader()}, TypeError, "X must be an array of numbers, not a Loader: collect what it yields"),
+    "a generator": ({"X": (row for row in X)}, TypeError, "not an iterable (generator): collect what it yields, such"),
+    "a loader": ({"X": Loader()}, TypeError, "X must be an array of numbers, not an iterable (Loader): collect"),
     "complex": ({"Y": Y + 0j}, TypeError, "Y must hold real numbers, not complex numbers (dtype complex128)"),
     "text": ({"X": X.astype(str)}, TypeError, "X must hold real numbers, not text"),
     "dates": ({"X": X.astype("M8[s]")}, TypeError, "X must hold real numbers"),
@@ -223,7 +223,7 @@ TRAIN = {
     "X for a network": (
         {"network": X, "X": Y, "Y": NETWORK},
         TypeError,
-        "network must be a fastnn Network, not ndarray of shape (12, 3), which is the first argument",
+        "network must be a fastnn Network, not ndarray of shape (12, 3): the network comes first",
     ),
     "layers for params": (
         {"params": [PARAMS[:12].reshape(3, 4), PARAMS[12:16], PARAMS[16:24].reshape(4, 2), PARAMS[24:]]},
