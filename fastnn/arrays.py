@@ -64,8 +64,8 @@ def _what(value: Any) -> str:
     """What stands in the place of an array, and what to do about it."""
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
-            f"an iterable ({type(value).__name__}): collect what it yields, such as by np.concatenate(list(...)), in an "
-            "np.memmap where it does not fit the memory"
+            f"an iterable ({type(value).__name__}): collect what it yields, such as by np.concatenate(list(...)), in "
+            "an np.memmap where it does not fit the memory"
         )
     return shown(value)
 
