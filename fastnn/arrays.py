@@ -19,6 +19,7 @@ from fastnn.checks import shown
 Array = NDArray[Any]
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
+_NUMBERS = (numbers.Real, np.bool_)
 _KINDS = {"c": "complex numbers", "U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations"}
 
 LABELS = "; labels go in as integers: np.unique(Y, return_inverse=True)[1] has them"
@@ -73,7 +74,7 @@ def _what(value: Any) -> str:
 def _first_object(name: str, array: Array) -> str:
     """Where an array of objects has the first one that is no number."""
     for index, item in np.ndenumerate(array):
-        if not isinstance(item, numbers.Real):
+        if not isinstance(item, _NUMBERS):
             return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}"
     return f"; all of them are numbers: use {name}.astype(float)"
 
@@ -111,7 +112,7 @@ def _of_column(name: str, column: Any, which: str) -> Array:
     missing = np.asarray(find()) if find else np.zeros(len(array), bool)
     for row in np.flatnonzero(~missing) if array.dtype.kind not in _REAL else ():
         item = array[row]
-        if array.dtype.kind == "O" and isinstance(item, (numbers.Real, np.bool_)):
+        if array.dtype.kind == "O" and isinstance(item, _NUMBERS):
             continue
         what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, type(item).__name__)
         remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"

@@ -7,7 +7,7 @@ import math
 import numbers
 import re
 import reprlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,13 +37,13 @@ def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
     raise ValueError(f"unknown {name} {shown(value)}{did_you_mean(value, legal)}; one of {', '.join(legal)}")
 
 
-def did_you_mean(value: str, legal: Iterable[str], aliases: Mapping[str, str] = ALIASES) -> str:
+def did_you_mean(value: str, legal: Iterable[str]) -> str:
     """The hint for a name that is not in `legal`: the same in other letters, what it is an alias of, or the nearest.
 
     It is "" where there is none.
     """
     legal = list(legal)
-    known = {_plain(alias): name for alias, name in aliases.items() if name in legal} | {_plain(n): n for n in legal}
+    known = {_plain(alias): name for alias, name in ALIASES.items() if name in legal} | {_plain(n): n for n in legal}
     near = known.get(_plain(value)) or next(iter(difflib.get_close_matches(value.lower(), legal, 1, 0.5)), None)
     return f" (did you mean {near!r}?)" if near else ""
 

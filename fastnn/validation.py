@@ -261,9 +261,8 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
     if math.isfinite(squares) or np.isfinite(array).all():
         return
     wrong = ~np.isfinite(array)
-    was = array if given is None else real_array(name, given)
-    if np.isfinite(was[wrong]).all():
-        first = was[wrong][0]
+    first = (array if given is None else real_array(name, given))[wrong][0]
+    if np.isfinite(first):
         raise ValueError(
             f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {first}"
         )

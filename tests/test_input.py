@@ -116,6 +116,7 @@ TRAIN = {
         TypeError,
         "X must hold real numbers, not objects (dtype object); X[4, 2] is '?'",
     ),
+    "flags as objects": ({"X": (X > 0).astype(object)}, TypeError, "all of them are numbers: use X.astype(float)"),
     "numbers as objects": ({"X": X.astype(object)}, TypeError, "all of them are numbers: use X.astype(float)"),
     "a generator": ({"X": (row for row in X)}, TypeError, "not an iterable (generator): collect what it yields, such"),
     "a loader": ({"X": Loader()}, TypeError, "X must be an array of numbers, not an iterable (Loader): collect"),
@@ -184,6 +185,11 @@ TRAIN = {
         {"dtype": X},
         ValueError,
         "dtype must be 'float32' or 'float64', not ndarray of shape",
+    ),
+    "too large for the dtype, and a gap after it": (
+        {"dtype": "float32", "X": with_value(X, ([2, 3], [1, 0]), [1e39, np.nan])},
+        ValueError,
+        "X[2, 1] is inf in float32, which cannot hold 1e+39",
     ),
     "too large for the dtype": (
         {"dtype": "float32", "X": with_value(X, (2, 1), -1e39)},
