@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from fastnn.installed import missing_package
+from fastnn.results import History, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Array = NDArray[Any]
 
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (
@@ -22,13 +27,17 @@ _STYLES: tuple[dict[str, Any], ...] = (
 )
 
 
-def error_curve(curves: Mapping[str, ArrayLike], title: str = "Artificial Neural Networks Training") -> Figure:
+Curve = ArrayLike | History | TrainingResult
+"""What can be drawn as a curve: numbers (n,), or a training's losses."""
+
+
+def error_curve(curves: Curve | Mapping[str, Curve], title: str = "Artificial Neural Networks Training") -> Figure:
     """Draw errors against the iteration, as the tutorial does.
 
     Parameters
     ----------
-    curves : mapping of str to array_like, shape (n_iterations,)
-        The label and the errors of each training.
+    curves : TrainingResult, History, array_like (n_iterations,), or mapping of str to any of these
+        The errors of a training, or of several with their labels. A history's validation losses are drawn beside them.
     title : str
         Above the picture.
 
@@ -37,19 +46,21 @@ def error_curve(curves: Mapping[str, ArrayLike], title: str = "Artificial Neural
     matplotlib.figure.Figure
         10 by 8 inches; `save` writes it.
     """
+    named = _named(curves)
     figure, axes = _figure(title, "iteration", "error")
-    _draw(axes, curves, first=0)
+    _draw(axes, named, first=0)
     axes.set_ylim(bottom=0)
     return figure
 
 
-def loss_curves(curves: Mapping[str, ArrayLike], title: str) -> Figure:
+def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss") -> Figure:
     """Draw losses against the epoch, with a logarithmic loss axis.
 
     Parameters
     ----------
-    curves : mapping of str to array_like, shape (n_epochs,)
-        The label and the losses of each training; the first epoch is number 1.
+    curves : TrainingResult, History, array_like (n_epochs,), or mapping of str to any of these
+        The losses of a training, or of several with their labels; the first epoch is number 1. A history's validation
+        losses are drawn beside its training losses.
     title : str
         Above the picture.
 
@@ -58,11 +69,12 @@ def loss_curves(curves: Mapping[str, ArrayLike], title: str) -> Figure:
     matplotlib.figure.Figure
         10 by 8 inches; `save` writes it.
     """
-    figure, axes = _figure(title, "epoch", "mean training loss")
+    named = _named(curves)
+    figure, axes = _figure(title, "epoch", "loss")
     from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_yscale("log")
-    _draw(axes, curves, first=1)
+    _draw(axes, named, first=1)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -162,8 +174,13 @@ def ratios(
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as PNG, making the folder if need be; return the path."""
+    if not hasattr(figure, "savefig"):
+        raise TypeError(
+            f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {figure!r:.80}"
+        )
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Without the software's version in the file, the same curve gives the same bytes.
     figure.savefig(path, format="png", metadata={"Software": None})
@@ -191,11 +208,35 @@ def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw(axes: Axes, curves: Mapping[str, ArrayLike], first: int) -> None:
-    import numpy as np
+def _named(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:
+    """Return the curves (n,) that are to be drawn, by their labels."""
+    if not isinstance(curves, Mapping):
+        return _curves_of(curves, "training", "validation", "curves")
+    if not curves:
+        raise ValueError("curves is empty: give at least one, such as {'label': result}")
+    found = (_curves_of(curve, label, f"{label}, validation", f"curves[{label!r}]") for label, curve in curves.items())
+    return {label: values for named in found for label, values in named.items()}
 
-    for i, (label, values) in enumerate(curves.items()):
-        y = np.asarray(values)
+
+def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -> dict[str, Array]:
+    """Return the losses of a training, and of its validation data where it has some, or the numbers that were given."""
+    history = curve.history if isinstance(curve, TrainingResult) else curve
+    if isinstance(history, History):
+        losses = {label: history.loss, label_of_validation: history.validation_loss}
+        values = {name: values for name, values in losses.items() if name == label or len(values)}
+    else:
+        try:
+            values = {label: np.asarray(history, np.float64)}
+        except (TypeError, ValueError):
+            raise TypeError(f"{where} must be a TrainingResult, a History or numbers, not {curve!r:.80}") from None
+    shape = values[label].shape
+    if len(shape) != 1 or shape == (0,):
+        raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")
+    return values
+
+
+def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:
+    for i, (label, y) in enumerate(curves.items()):
         axes.plot(np.arange(first, first + len(y)), y, label=label, **_STYLES[i % len(_STYLES)])
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=13)

@@ -151,7 +151,7 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
 def test_and_so_does_the_command(site):
     (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
     told = run(site, "-m", "fastnn", "info")
-    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert told.stderr.startswith("fastnn: the package in ")
     assert installed.REMEDY in told.stderr
 

@@ -75,7 +75,7 @@ def test_other_dtypes_are_refused(dtype):
 @pytest.mark.parametrize("name", ["iris", "digits", "online"])
 def test_missing_scikit_learn_is_named_with_its_extra(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ImportError, match=rf"{name}.*scikit-learn.*fastnn\[sklearn\]"):
+    with pytest.raises(ImportError, match=rf"{name}.*scikit-learn.*fastnn-numba\[sklearn\]"):
         workloads.load(name)
 
 

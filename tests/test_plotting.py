@@ -1,0 +1,91 @@
+"""Pictures of trainings: what can be drawn, and what is said of the rest."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import Network, Stop, plotting, train
+
+pytest.importorskip("matplotlib")
+
+X = np.linspace(-1, 1, 20).reshape(10, 2)
+DRAW = (plotting.loss_curves, plotting.error_curve)
+
+
+def trained(backend="numpy", **options):
+    return train(Network((2, 1)), X, X[:, :1], **{"epochs": 4, "seed": 0, "backend": backend, **options})
+
+
+def drawn(figure):
+    """The curves of a figure by their labels."""
+    (axes,) = figure.axes
+    return {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_a_training_is_drawn_as_it_is(draw, backend):
+    result = trained(backend, stop=Stop(validation=0.3))
+    for given in (result, result.history):
+        curves = drawn(draw(given))
+        assert list(curves) == ["training", "validation"]
+        np.testing.assert_array_equal(curves["training"], result.history.loss)
+        np.testing.assert_array_equal(curves["validation"], result.history.validation_loss)
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_several_are_drawn_by_their_labels(draw, backend):
+    with_validation, without = trained(backend, stop=Stop(validation=0.3)), trained(backend)
+    curves = drawn(draw({"a": with_validation, "b": without.history, "c": [3.0, 2.0]}))
+    assert list(curves) == ["a", "a, validation", "b", "c"]
+    np.testing.assert_array_equal(curves["b"], without.history.loss)
+    np.testing.assert_array_equal(curves["c"], [3.0, 2.0])
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_numbers_alone_are_a_curve(draw):
+    np.testing.assert_array_equal(drawn(draw(np.array([3.0, 2.0])))["training"], [3.0, 2.0])
+
+
+@pytest.mark.parametrize("draw", DRAW)
+@pytest.mark.parametrize(
+    ("curves", "error", "text"),
+    [
+        ({}, ValueError, "curves is empty"),
+        ([], ValueError, r"curves must be a curve of at least one number.*shape \(0,\)"),
+        ({"a": []}, ValueError, r"curves\['a'\] must be a curve"),
+        ({"a": [[1.0]]}, ValueError, r"curves\['a'\] must be .* it has the shape \(1, 1\)"),
+        (3.0, ValueError, r"curves must be .* it has the shape \(\)"),
+        ({"a": "losses"}, TypeError, r"curves\['a'\] must be a TrainingResult, a History or numbers, not 'losses'"),
+        (fastnn, TypeError, "curves must be a TrainingResult"),
+    ],
+)
+def test_what_is_no_curve_is_refused(draw, curves, error, text):
+    with pytest.raises(error, match=text):
+        draw(curves)
+
+
+def test_a_training_without_epochs_is_refused():
+    with pytest.raises(ValueError, match=r"curves\['mine'\] must be a curve of at least one number"):
+        plotting.loss_curves({"mine": trained(epochs=0)})
+
+
+@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
+def test_a_picture_is_saved_under_any_kind_of_path(kind, tmp_path):
+    path = tmp_path / "new" / "loss.png"
+    assert plotting.save(plotting.loss_curves(trained()), kind(path)) == path
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_is_no_figure_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
+        plotting.save("loss.png", plotting.loss_curves([1.0]))
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_without_matplotlib_it_says_what_to_install(draw, monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r'matplotlib.*install "fastnn-numba\[cli\]"'):
+        draw([2.0, 1.0])
