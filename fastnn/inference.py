@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend, get_backend
@@ -46,7 +45,7 @@ def predict(
         the machine.
     """
     check_network(network)
-    params = check_params(network, params, _dtype(params))
+    params = check_params(network, params)
     X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
     backend = get_backend(backend)
     check_memory(network, 1, len(X), params.dtype, backend)
@@ -98,15 +97,10 @@ def loss_and_gradient(
         the machine.
     """
     check_network(network)
-    params = check_params(network, params, _dtype(params))
+    params = check_params(network, params)
     assume_finite = check_flag("assume_finite", assume_finite)
     X = check_inputs(network, X, params.dtype, assume_finite)
     data = check_data(network, X, Y, sample_weight, assume_finite)
     backend = get_backend(backend)
     check_memory(network, 3, len(X), params.dtype, backend)
     return backend.loss_and_gradient(network, params, data, check_number("alpha", alpha, low=0))
-
-
-def _dtype(params: Any) -> np.dtype[Any]:
-    is_single = getattr(getattr(params, "dtype", None), "type", None) is np.float32
-    return np.dtype(np.float32 if is_single else np.float64)

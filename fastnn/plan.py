@@ -120,12 +120,29 @@ class RowPlan:
             order = orders[e]
             if e > 0 or not begun:
                 self.random_state.shuffle(order)
+        check_orders(self.random_state, orders, self.index)
         return orders.reshape(-1)
 
     def _full_batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if len(self._full[0]) < n_steps:
             self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
         return self._full[0][:n_steps], self._full[1][:n_steps]
+
+
+def check_orders(random_state: np.random.RandomState, orders: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """ValueError where a subclass of RandomState has put `rows` (n,) into `orders` (any, n) that are none of them.
+
+    NumPy's own class is known to be right. A subclass shuffles as it likes, as long as each row is there once.
+    """
+    if type(random_state) is np.random.RandomState:
+        return
+    right = np.sort(rows)
+    for order in orders:
+        if not np.array_equal(np.sort(order), right):
+            raise ValueError(
+                f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
+                f"in another order, each row once; it made {order} of {len(rows)} rows"
+            )
 
 
 def first_steps(steps: Steps, n: int) -> Steps:

@@ -16,7 +16,7 @@ from fastnn.checks import check_flag
 from fastnn.network import Network
 from fastnn.state import TrainingState
 from fastnn.stopping import StopReason
-from fastnn.validation import check_inputs
+from fastnn.validation import check_inputs, check_network, check_params
 
 Array = NDArray[Any]
 
@@ -114,8 +114,20 @@ class TrainingResult:
         They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
         """
         backend = self.backend if backend is None else backend
-        X = check_inputs(self.network, X, self.params.dtype, check_flag("assume_finite", assume_finite))
-        return get_backend(backend).predict(self.network, self.params, X)
+        params = self._checked_params()
+        X = check_inputs(self.network, X, params.dtype, check_flag("assume_finite", assume_finite))
+        return get_backend(backend).predict(self.network, params, X)
+
+    def _checked_params(self) -> Array:
+        """`params` as a back end takes them. What has been found right is known again by its identity."""
+        network, right = self.__dict__.get("_right", (None, None))
+        if network is self.network and right is self.params:
+            return right
+        check_network(self.network)
+        params = check_params(self.network, self.params)
+        if params is self.params:
+            self.__dict__["_right"] = self.network, params
+        return params
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.storage.save`."""

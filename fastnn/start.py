@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.plan import check_orders
 from fastnn.state import Data, TrainingState
 from fastnn.stopping import Stop
 from fastnn.validation import check_data, check_inputs, check_params
@@ -37,7 +38,8 @@ def fresh(
             raise ValueError(
                 f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
             )
-        order = random_state.permutation(n)
+        order = np.asarray(random_state.permutation(n))
+        check_orders(random_state, order[None], state.index)
         state.validation_rows, state.index = order[:n_validation], order[n_validation:].copy()
     return state, random_state
 

@@ -118,8 +118,10 @@ def _check_not_tiny(weight: Array, given: Array) -> None:
         )
 
 
-def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
-    """Parameters as a finite vector (n_params,) of `dtype`; a copy where need be."""
+def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) -> Array:
+    """Parameters as a finite vector (n_params,) of `dtype`, or else of their own if it is float32, or float64; a copy
+    where need be.
+    """
     if isinstance(params, (list, tuple)) and any(
         isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
     ):
@@ -127,6 +129,8 @@ def check_params(network: Network, params: Any, dtype: DTypeLike) -> Array:
             f"params must be one vector of {network.n_params} numbers, not a {type(params).__name__} of arrays: "
             "network.pack(weights, biases) makes one of them"
         )
+    if dtype is None:
+        dtype = np.float32 if getattr(getattr(params, "dtype", None), "type", None) is np.float32 else np.float64
     params = _as_float("params", params, dtype, 1)
     if params.size != network.n_params:
         raise ValueError(f"params has {params.size} numbers, the network has {network.n_params} parameters")

@@ -234,7 +234,7 @@ class TestLBFGS:
         if kind == "MLPClassifier":
             Y = mine._binarized(y)
         inputs = mine._fit_inputs(X_IRIS, Y, None, None, self._network(mine), np.zeros(1), False, True)
-        sizes = mine._sizes()
+        sizes = mine._weights_now().sizes
         rng = np.random.RandomState(0)
         grads = [[np.empty_like(p) for p in parts] for parts in (reference.coefs_, reference.intercepts_)]
         for _ in range(100):
@@ -253,7 +253,7 @@ class TestLBFGS:
     def _network(mlp):
         from fastnn.estimators.tables import network_of
 
-        return network_of(mlp._sizes(), mlp._activation(), mlp.out_activation_, mlp.loss)
+        return network_of(mlp._weights_now().sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
 
     @pytest.mark.parametrize("n_iterations", [1, 2, 3, 4, 5])
     def test_first_iterates(self, kind, y, parameters, n_iterations):

@@ -148,7 +148,7 @@ def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
 def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
     """X as a back end or an `Adapter` reads it: dense in C order, or CSR where it would be more than `DENSE_BYTES`."""
     if isinstance(X, np.ndarray):
-        return np.require(X, dtype, ["C", "A"])
+        return np.require(X, dtype, ["C", "A"]).view(np.ndarray)
     if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
         return _dense(X, dtype)
     return X.tocsr().astype(dtype, copy=False)

@@ -17,7 +17,7 @@ from fastnn.backends import check_supported, get_backend
 from fastnn.checks import check_choice, did_you_mean, fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
-from fastnn.estimators.fitted import Fitted
+from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.scoring import HeldOut
@@ -83,13 +83,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         sample_weight = self._weights(y_given, sample_weight)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         stochastic = self.solver in STOCHASTIC_SOLVERS
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
-        params, network = self._begin(X, hidden, first_pass, stochastic)
+        params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass, stochastic)
         if stochastic and (not incremental or not hasattr(self, "_optimizer")):
             self._optimizer = Solver(self)
         inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
@@ -97,7 +96,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         self.__dict__.update(attributes)
         if self.fix_defects and not stochastic:
             params = params.astype(X.dtype, copy=False)
-        self._put(network, params)
+        self._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
         if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
             raise ValueError(NOT_FINITE)
         if inputs.on_epoch is not None:
@@ -129,29 +128,30 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
 
-    def _begin(self, X: Any, hidden: list[int], first_pass: bool, stochastic: bool) -> tuple[Array, Network]:
+    def _begin(
+        self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool, stochastic: bool
+    ) -> tuple[Array, Network]:
         """The parameters to begin with, and the network that they are of."""
         activation = self._activation()
         if not first_pass:
-            params = self._packed()
-            sizes = self._sizes()
-            wanted = (sizes[0], *map(int, hidden), self.n_outputs_)
-            if sizes != wanted:
-                raise ValueError(f"the fitted network has layers of {sizes}; to go on with it, do not ask for {wanted}")
-            network = network_of(sizes, activation, self.out_activation_, self.loss)
-            return params, network
+            fitted = self._weights_now()
+            if fitted.sizes != sizes:
+                raise ValueError(
+                    f"the fitted network has layers of {fitted.sizes}; to go on with it, do not ask for {sizes}"
+                )
+            self.n_outputs_ = sizes[-1]
+            return fitted.params, network_of(sizes, activation, self.out_activation_, self.loss)
         self.t_ = self.n_iter_ = 0
-        self.n_layers_ = len(hidden) + 2
+        self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output_activation()
-        sizes = (X.shape[1], *map(int, hidden), self.n_outputs_)
         network = network_of(sizes, activation, self.out_activation_, self.loss)
-        params = draw_params(network, activation, self._random_state).astype(X.dtype)
+        params = draw_params(network, activation, self._random_state).astype(dtype)
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
             if getattr(self, name) is not None:
                 fill_layers(name, views, getattr(self, name))
         self.__dict__.pop("validation_loss_curve_", None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
-        return params.astype(np.float64 if self.fix_defects and not stochastic else X.dtype), network
+        return params.astype(np.float64 if self.fix_defects and not stochastic else dtype), network
 
     def _fit_inputs(
         self,
@@ -181,8 +181,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
                 )
             held_out = self._held_out(X[rest], Y[rest], None if weight is None else weight[rest], dtype)
-        weights = np.ones(n, dtype) if weight is None else weight.astype(dtype, copy=False)
-        data = Data(contiguous(X, dtype), Y.astype(dtype, order="C", copy=False), weights)
+        weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
+        data = Data(contiguous(X, dtype), contiguous(Y, dtype), weights)
         mean = self.loss == "squared_error" and self.n_outputs_ > 1 and self._labels() is None and not self.fix_defects
         hopeless = self.loss == "poisson" and bool((Y < 0).any())
         if hopeless and self.fix_defects:

@@ -11,6 +11,8 @@ from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
+from fastnn.estimators.fitted import Fitted, weights_of
+
 _FITTED = (
     *("n_features_in_", "feature_names_in_", "classes_", "_label_binarizer", "n_layers_", "n_outputs_"),
     *("out_activation_", "loss_", "n_iter_", "t_", "loss_curve_", "best_loss_", "validation_scores_"),
@@ -35,6 +37,11 @@ class Conversion:
         Returns
         -------
         fastnn.MLPClassifier or fastnn.MLPRegressor
+
+        Raises
+        ------
+        TypeError, ValueError
+            For an estimator of another kind, and for weights whose shapes make no network.
         """
         theirs = TheirClassifier if issubclass(cls, sklearn.base.ClassifierMixin) else TheirRegressor
         if not isinstance(estimator, theirs):
@@ -71,6 +78,9 @@ def _copy_fitted(old: Any, new: Any) -> Any:
         if hasattr(old, name):
             setattr(new, name, copy.deepcopy(getattr(old, name)))
     if hasattr(old, "coefs_"):
-        new.coefs_ = [np.array(W) for W in old.coefs_]
-        new.intercepts_ = [np.array(b) for b in old.intercepts_]
+        weights = weights_of(old.coefs_, old.intercepts_)
+        if isinstance(new, Fitted):
+            new._put(weights)
+        else:
+            new.coefs_, new.intercepts_ = list(map(np.array, weights.coefs)), list(map(np.array, weights.intercepts))
     return new

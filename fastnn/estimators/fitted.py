@@ -4,19 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any
+import operator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastnn.arrays import real_array
 from fastnn.backends import get_backend
+from fastnn.checks import shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.single import one_row
 from fastnn.estimators.tables import network_of
-from fastnn.network import Network
 
 Array = NDArray[Any]
+
+
+class Weights(NamedTuple):
+    """A network's weights in one vector, and as scikit-learn lists them."""
+
+    sizes: tuple[int, ...]
+    params: Array  # (n_params,)
+    coefs: list[Array]
+    """(fan_in, fan_out) each; a view of `params`, like the next."""
+    intercepts: list[Array]
+    """(fan_out,) each."""
+
+
+def weights_of(coefs: Any, intercepts: Any) -> Weights:
+    """A copy of weights that fit one another; an intercept that is one number is that of all neurons of its layer.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays of shapes that make no network, and for what is not real numbers.
+    """
+    for name, arrays in (("coefs_", coefs), ("intercepts_", intercepts)):
+        if not isinstance(arrays, (list, tuple)):
+            raise TypeError(f"{name} must be a list of arrays, one for each layer, not {shown(arrays)}")
+    if not 0 < len(coefs) == len(intercepts):
+        raise ValueError(f"coefs_ has {len(coefs)} arrays, intercepts_ {len(intercepts)}: each layer has one of both")
+    W = [real_array(f"coefs_[{i}]", value) for i, value in enumerate(coefs)]
+    b = [real_array(f"intercepts_[{i}]", value) for i, value in enumerate(intercepts)]
+    for i in range(len(W)):
+        if W[i].ndim != 2:
+            raise ValueError(f"coefs_[{i}] must have 2 dimensions, not {W[i].ndim} (shape {W[i].shape})")
+        if i and len(W[i]) != W[i - 1].shape[1]:
+            raise ValueError(f"coefs_[{i}] has {len(W[i])} rows, but coefs_[{i - 1}] has {W[i - 1].shape[1]} columns")
+        if b[i].shape not in ((W[i].shape[1],), (1,), ()):
+            raise ValueError(
+                f"intercepts_[{i}] must have the shape ({W[i].shape[1]},), for coefs_[{i}] has so many columns, "
+                f"not {b[i].shape}"
+            )
+    sizes = (len(W[0]), *(w.shape[1] for w in W))
+    network = network_of(sizes, "identity", "identity", "squared_error")
+    single = all(array.dtype.type is np.float32 for array in (*W, *b))
+    params = np.empty(network.n_params, np.float32 if single else np.float64)
+    weights = Weights(sizes, params, network.weights(params), network.biases(params))
+    for view, value in zip((*weights.coefs, *weights.intercepts), (*W, *b), strict=True):
+        view[...] = value
+    return weights
 
 
 class Fitted:
@@ -33,23 +81,17 @@ class Fitted:
     def _activation(self) -> str | tuple[str, ...]:
         return self.activation if isinstance(self.activation, str) else tuple(self.activation)
 
-    def _put(self, network: Network, params: Array) -> None:
-        """Make `coefs_` and `intercepts_` views of `params`."""
-        self.coefs_, self.intercepts_ = network.weights(params), network.biases(params)
-        self._flat = params, (*self.coefs_, *self.intercepts_)
+    def _put(self, weights: Weights) -> None:
+        """Make `coefs_` and `intercepts_` views of one vector."""
+        self.coefs_, self.intercepts_ = list(weights.coefs), list(weights.intercepts)
+        self._flat = weights
 
-    def _packed(self) -> Array:
-        """All parameters in one vector, layer by layer; whoever has put another array into `coefs_` finds it here."""
-        params, views = getattr(self, "_flat", (None, ()))
-        now = (*self.coefs_, *self.intercepts_)
-        if params is not None and len(now) == len(views) and all(a is b for a, b in zip(now, views, strict=True)):
-            return params
-        pairs = zip(self.coefs_, self.intercepts_, strict=True)
-        packed = np.concatenate([np.ravel(part) for pair in pairs for part in pair])
-        return packed if packed.dtype == np.float32 else packed.astype(np.float64, copy=False)
-
-    def _sizes(self) -> tuple[int, ...]:
-        return (self.coefs_[0].shape[0], *(W.shape[1] for W in self.coefs_))
+    def _weights_now(self) -> Weights:
+        """The fitted weights; where another array has been put into `coefs_` or `intercepts_`, all are checked."""
+        flat: Weights | None = self.__dict__.get("_flat")
+        if flat is not None and _are(self.coefs_, flat.coefs) and _are(self.intercepts_, flat.intercepts):
+            return flat
+        return weights_of(self.coefs_, self.intercepts_)
 
     def __getstate__(self) -> Any:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
@@ -58,36 +100,39 @@ class Fitted:
 
     def __setstate__(self, state: Any) -> None:
         super().__setstate__(state)  # type: ignore[misc]
-        if hasattr(self, "coefs_") and hasattr(self, "out_activation_") and hasattr(self, "n_outputs_"):
+        if hasattr(self, "coefs_") and hasattr(self, "intercepts_"):
             with contextlib.suppress(TypeError, ValueError):  # edited by hand: predict will say what is wrong
-                network = network_of(self._sizes(), self._activation(), self.out_activation_, "squared_error")
-                self._put(network, self._packed())
+                self._put(weights_of(self.coefs_, self.intercepts_))
 
     def _outputs(self, X: Any, output: str | None = None) -> Array:
         """The network's outputs (n, n_outputs), of another output activation where asked for."""
         output = self.out_activation_ if output is None else output
-        if self._is_plain(X):
+        weights = self._weights_now()
+        if weights.sizes[-1] != self.n_outputs_:
+            raise ValueError(f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} columns")
+        if self._is_plain(X, weights):
             if len(X) == 1 and math.isfinite(X.sum()):
-                outputs = one_row(X, self.coefs_, self.intercepts_, self.activation, output)
+                outputs = one_row(X, weights.coefs, weights.intercepts, self.activation, output)
                 if outputs is not None:
                     return outputs
             elif not np.isfinite(X).all():
                 X = validate_data(self, X, reset=False)  # raises what is to be raised
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-        params = self._packed()
-        single = np.result_type(X.dtype, params.dtype) == np.float32
-        params = params.astype(np.float32 if single else np.float64, copy=False)
-        network = network_of(self._sizes(), self._activation(), output, "squared_error")
+            if X.shape[1] != weights.sizes[0]:
+                raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] has {weights.sizes[0]} rows")
+        single = np.result_type(X.dtype, weights.params.dtype) == np.float32
+        params = weights.params.astype(np.float32 if single else np.float64, copy=False)
+        network = network_of(weights.sizes, self._activation(), output, "squared_error")
         return Adapter(get_backend(self.backend)).predict(network, params, contiguous(X, params.dtype))
 
-    def _is_plain(self, X: Any) -> bool:
+    def _is_plain(self, X: Any, weights: Weights) -> bool:
         """Whether X needs no validation but for its values: the fitted dtype and width, rows in C order, no names."""
         return (
             type(X) is np.ndarray
             and X.ndim == 2
-            and X.dtype == self.coefs_[0].dtype
-            and X.shape[1] == self.n_features_in_
+            and X.dtype == weights.params.dtype
+            and X.shape[1] == weights.sizes[0] == self.n_features_in_
             and X.shape[0] > 0
             and X.flags.c_contiguous
             and not hasattr(self, "feature_names_in_")
@@ -96,3 +141,8 @@ class Fitted:
     def _check_fitted(self) -> None:
         if "coefs_" not in self.__dict__:
             check_is_fitted(self)
+
+
+def _are(arrays: Any, views: list[Array]) -> bool:
+    """Whether a list holds these very arrays."""
+    return type(arrays) is list and len(arrays) == len(views) and all(map(operator.is_, arrays, views))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.estimators.fitted import Weights
 from fastnn.network import Network
 
 try:
@@ -40,7 +41,8 @@ def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, netw
     def fitted(params: Array) -> dict[str, Any]:
         params = np.array(params)
         coefs, intercepts = network.weights(params), network.biases(params)
-        return {"coefs_": coefs, "intercepts_": intercepts, "_flat": (params, (*coefs, *intercepts))}
+        flat = Weights(network.sizes, params, coefs, intercepts)
+        return {"coefs_": list(coefs), "intercepts_": list(intercepts), "_flat": flat}
 
     def on_epoch(params: Array | None) -> bool:
         nonlocal n_epochs

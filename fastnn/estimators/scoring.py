@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.estimators.adapter import Adapter
+from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.network import Network
 from fastnn.state import Data
 
@@ -40,7 +40,7 @@ class HeldOut:
         """The mean loss, without the penalty of alpha."""
         if self._data is None:
             weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
-            self._data = Data(self.X, self.Y.astype(params.dtype), weight.astype(params.dtype))
+            self._data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
         return float(backend.loss_and_gradient(network, params, self._data, 0.0)[0])
 
     def score(self, outputs: Array) -> float:

@@ -13,14 +13,6 @@ Array = NDArray[Any]
 MOST_PARAMETERS = 50_000
 """A larger network is quicker in the kernel."""
 
-_VALUES: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda z: z,
-    "logistic": lambda z: 1 / (1 + np.exp(-z)),
-    "tanh": np.tanh,
-    "relu": lambda z: np.maximum(z, 0, out=z),
-    "exp": np.exp,
-}
-
 
 def softmax(z: Array) -> Array:
     """The probabilities (1, n_outputs) of one row."""
@@ -30,11 +22,20 @@ def softmax(z: Array) -> Array:
     return z
 
 
+_HIDDEN: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda z: z,
+    "logistic": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0, out=z),
+}
+_LAST: dict[str, Callable[[Array], Array]] = {**_HIDDEN, "exp": np.exp, "softmax": softmax}
+
+
 def one_row(X: Array, coefs: list[Array], intercepts: list[Array], activation: Any, output: str) -> Array | None:
     """The outputs (1, n_outputs) for X (1, n_inputs); None where this is not the way to get them."""
-    hidden = _VALUES.get(activation) if type(activation) is str else None
-    last = softmax if output == "softmax" else _VALUES[output]
-    if hidden is None:
+    hidden = _HIDDEN.get(activation) if type(activation) is str else None
+    last = _LAST.get(output) if type(output) is str else None
+    if hidden is None or last is None:
         return None
     a, n = X, len(coefs) - 1
     for W, b in zip(coefs, intercepts, strict=True):

@@ -84,6 +84,11 @@ class Solver:
         state = TrainingState.create(params, self.optimizer.n_slots)
         state.optimizer = self.optimizer.name
         if self._slots is not None:
+            if self._slots.shape[1] != network.n_params:
+                raise ValueError(
+                    f"coefs_ and intercepts_ hold {network.n_params} numbers, but the optimizer has moments of "
+                    f"{self._slots.shape[1]}: fit begins with new ones"
+                )
             state.vectors[1:] = self._slots
             state.beta_products = self._beta_products.copy()
         self._network = network
