@@ -121,7 +121,8 @@ def build(session):
     session.chdir(session.create_tmp())  # away from the source tree
     session.run("fastnn", "info")
     owners = "importlib.metadata.packages_distributions()['fastnn']"
-    session.run("python", "-c", f"import importlib.metadata; assert {owners} == ['fastnn-numba'], {owners}")
+    owned = f"assert {owners} == ['{PROJECT['project']['name']}'], {owners}"
+    session.run("python", "-c", f"import importlib.metadata, fastnn; fastnn.train; {owned}")
 
 
 @nox.session(default=False)
