@@ -17,9 +17,8 @@ FOLDER = os.path.dirname(__file__)
 REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
 
 if not hasattr(sys.modules["fastnn"], "_homes"):
-    raise ImportError(
-        f"the package in {FOLDER} is another project's, of the distribution fastnn: {REMEDY}", name="fastnn"
-    )
+    found = f"__init__.py in {FOLDER} is missing, or it is that of another project's distribution, fastnn"
+    raise ImportError(f"{found}: {REMEDY}", name="fastnn")
 
 EXTRAS = {
     "click": "cli",

@@ -49,8 +49,7 @@ def objects():
         fastnn.step_decay(0.1, every=5),
         fastnn.exponential(0.1),
         SGD(fastnn.cosine(0.1, steps=50)).learning_rate,
-        fastnn.MLPClassifier(tol=1.0, random_state=0).fit(X, LABELS),
-        fastnn.MLPRegressor(tol=1.0, random_state=0).fit(X, X[:, 0]),
+        *estimators(),
         workloads.load("seed"),
         fastnn.get_backend("numpy"),
         fastnn.get_backend("numba"),
@@ -60,6 +59,12 @@ def objects():
         Steps(LABELS, LABELS, LABELS, np.ones(6), np.ones(6)),
         *(exception(kind, result) for kind in exceptions()),
     ]
+
+
+def estimators():
+    """Fitted ones, where scikit-learn is installed."""
+    kinds = [getattr(fastnn, name) for name in ("MLPClassifier", "MLPRegressor") if name in dir(fastnn)]
+    return [kind(tol=1.0, random_state=0).fit(X, LABELS) for kind in kinds]
 
 
 def exception(kind, result):
