@@ -69,9 +69,12 @@ def is_supported(
 
 
 @functools.lru_cache(maxsize=100)
-def options_taken(supports: Callable[..., bool]) -> frozenset[str]:
+def options_taken(function: Callable[..., Any]) -> frozenset[str]:
     """Those of the options "alpha" and "sample_weight" that a function takes as keywords."""
-    parameters = inspect.signature(supports).parameters
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a function of an extension module need not have a signature
+        return frozenset()
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return frozenset(name for name in ("alpha", "sample_weight") if takes_all or name in parameters)
 

@@ -28,7 +28,8 @@ def verify(
 ) -> None:
     """Check a back end against the reference: every activation, loss and optimiser, and the rules of a back end.
 
-    Half a minute, and once some more for compiling. Ends with 1 if a check fails.
+    Half a minute, and once some more for compiling. Ends with 1 if a check fails, and if all of a kind are
+    skipped because the back end supports nothing that they can compare.
     """
     if dtype not in ("both", *DTYPES):
         raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
@@ -52,7 +53,7 @@ def _print(report: Report, dtypes: tuple[str, ...]) -> None:
     both = " and ".join(dtypes)
     cell = f"worst difference in {both}, as a part of what is allowed"
     gradients, trainings = (_of_kind(report, kind) for kind in ("gradient", "training"))
-    optimizers = list(dict.fromkeys(outcome.check.optimizer for outcome in trainings))
+    optimizers = list(dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer))
     title = f"Gradients of back end {report.backend}: {cell}, {BOUNDS['gradient']}"
     out.print(_by_loss(title, gradients, [("activation", HIDDEN)], dtypes))
     title = f"Trainings: {cell}, {BOUNDS['training']}"
@@ -93,7 +94,8 @@ def _by_kind(report: Report) -> Table:
     for kind, bound in BOUNDS.items():
         outcomes = _of_kind(report, kind)
         n_skipped, n_failed = (sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed"))
-        verdict = f"[red]{n_failed} fail[/]" if n_failed else "pass" if n_skipped < len(outcomes) else "-"
+        verdict = "pass" if n_skipped < len(outcomes) else "[red]none ran[/]"
+        verdict = f"[red]{n_failed} fail[/]" if n_failed else verdict
         table.add_row(kind, bound, str(len(outcomes)), str(n_skipped), _worst(outcomes), verdict)
     return table
 

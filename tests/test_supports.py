@@ -8,7 +8,7 @@ from fastnn.reference import NumpyBackend
 
 
 class Choosy(NumpyBackend):
-    """Has no more than the interface. Declines the penalty, row weights and momentum; remembers what it was asked."""
+    """Declines the penalty, row weights and momentum; remembers what it was asked."""
 
     name = "choosy"
 
@@ -18,9 +18,6 @@ class Choosy(NumpyBackend):
     def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
         self.asked.append((alpha, sample_weight))
         return not alpha and not sample_weight and getattr(optimizer, "momentum", 0) == 0
-
-    def train_steps(self, task, state, steps):
-        return super().train_steps(task, state, steps)
 
 
 @pytest.mark.parametrize(
@@ -81,18 +78,3 @@ def test_the_estimators_ask_too(given, words):
         model.fit(X, y)
     with pytest.raises(ValueError, match="leave the weights out"):
         model.fit(X, y, sample_weight=[1.0, 2.0, 3.0])
-
-
-def test_the_estimators_train_several_outputs_on_a_back_end_of_ones_own():
-    """Without the penalty, which asks for more than the interface has: see the xfail in test_estimators.py."""
-    models = pytest.importorskip("fastnn.estimators")
-    options = {"alpha": 0.0, "solver": "adam", "max_iter": 30, "tol": 0.0, "random_state": 0}
-    X = np.random.RandomState(0).randn(40, 2)
-    fitted = []
-    for backend in (Choosy(), "numpy"):
-        with pytest.warns(UserWarning, match="Maximum iterations"):
-            fitted.append(models.MLPRegressor(**options, backend=backend).fit(X, np.c_[X.sum(1), X.prod(1)]))
-    mine, numpy_ = fitted
-    assert mine.loss_curve_ == numpy_.loss_curve_
-    for a, b in zip(mine.coefs_, numpy_.coefs_, strict=True):
-        np.testing.assert_array_equal(a, b)

@@ -69,6 +69,14 @@ def test_a_back_end_in_the_current_folder(verify, tmp_path):
     assert "back end 'mine' passes" in out
 
 
+def test_a_kind_of_which_nothing_runs_ends_with_1(verify):
+    code, out, _ = verify("--backend", "ordinary:tutorial", "--dtype", "float64")
+    assert code == 1
+    assert cells(out, "derivative")[-1] == "none ran"
+    assert [cells(out, kind)[-1] for kind in ("gradient", "update", "training")] == ["pass"] * 3
+    assert "at least one derivative check runs" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

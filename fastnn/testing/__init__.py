@@ -9,10 +9,12 @@ They are used by this project's tests, and are there for a back end of your own:
 Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
 """
 
-from fastnn.testing.checks import Check, Declined
+from fastnn.testing.cases import Declined
+from fastnn.testing.checks import Check
 from fastnn.testing.comparisons import Comparison, assert_trajectories_match, compare
 from fastnn.testing.conformance import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.differences import Difference
+from fastnn.testing.functions import check_functions
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
 from fastnn.testing.matching import Match, assert_backends_match
 from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale
@@ -55,6 +57,7 @@ __all__ = [
     "assert_updates_match",
     "away_from_kinks",
     "check_backend",
+    "check_functions",
     "check_gradient",
     "compare",
     "conformance_checks",

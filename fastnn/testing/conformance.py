@@ -1,7 +1,7 @@
 """check_backend(): the conformance suite, for a back end of any origin.
 
-A suite is a list of checks (see `Check`), the same for every back end; what its `supports` declines is skipped. The
-pytest plugin and ``fastnn verify`` run the same list.
+A suite is a list of checks (see `Check`), the same for every back end; each looks for a case that the back end's
+`supports` accepts, and is skipped where there is none. The pytest plugin and ``fastnn verify`` run the same list.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ import importlib
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastnn._version import __version__
 from fastnn.backends import Backend, get_backend
 from fastnn.checks import check_choice
-from fastnn.testing.checks import DTYPES, Check, Declined
-from fastnn.testing.numeric import numeric_checks
+from fastnn.testing.cases import Declined, supports_anything
+from fastnn.testing.checks import DTYPES, Check
+from fastnn.testing.numeric import coverage_checks, numeric_checks
 from fastnn.testing.rules import rule_checks
 from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, GROWTH, UPDATE_ULPS
 
@@ -66,7 +67,9 @@ class Report(NamedTuple):
         n_skipped = self.count("skipped")
         skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
         if not self.failed:
-            return f"back end {self.backend!r} passes {self.count('passed')} checks{skipped}"
+            counts = Counter(outcome.check.kind for outcome in self.outcomes if outcome.verdict == "passed")
+            by_kind = ", ".join(f"{counts[kind]} {kind}" for kind in BOUNDS if counts[kind])
+            return f"back end {self.backend!r} passes {counts.total()} checks{skipped}\npassed: {by_kind}"
         tried = Counter(outcome.check.kind for outcome in self.outcomes if outcome.verdict != "skipped")
         lines = [f"back end {self.backend!r} fails {len(self.failed)} of {tried.total()} checks{skipped}"]
         for kind in BOUNDS:
@@ -97,6 +100,7 @@ def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
     for dtype in dtypes:
         check_choice("dtype", dtype, DTYPES)
     yield from rule_checks(dtypes)
+    yield from coverage_checks(dtypes)
     yield from numeric_checks(dtypes)
 
 
@@ -112,6 +116,11 @@ def check_backend(
     For every activation, loss with output activation, and optimiser of the tables: predictions, losses and gradients
     against the reference, gradients as derivatives of the loss, each update, whole trainings; and the rules on weights,
     batches, biases, the state, divergence and repetition. The data are the same in each run.
+
+    A check takes the sizes, bias, reduction, penalty and row weights that it wants where the back end supports them,
+    else others that it does. What it is about stays: where that is declined, it is skipped. Besides, some cases are
+    drawn from all that the back end supports, for each kind of check; where there is none, so that no check of the
+    kind runs, a rule that says so fails.
 
     Parameters
     ----------
@@ -131,19 +140,26 @@ def check_backend(
     Raises
     ------
     AssertionError
-        When a check fails, with `Report.summary` as its text.
+        When a check fails, or none of a kind could run, with `Report.summary` as its text.
     ValueError, TypeError
         When there is no such back end or dtype; when the back end supports nothing at all.
     """
     backend = find_backend(backend)
+    if not supports_anything(backend):
+        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimiser")
+    return run_checks(conformance_checks(dtypes), backend, raises=raises, progress=progress)
+
+
+def run_checks(
+    checks: Iterable[Check], backend: Backend, *, raises: bool, progress: Callable[[Check], None] | None = None
+) -> Report:
+    """What comes of some checks; see `check_backend`."""
     outcomes = []
-    for check in conformance_checks(dtypes):
+    for check in checks:
         if progress:
             progress(check)
         outcomes.append(_outcome(check, backend))
     report = Report(backend.name, outcomes)
-    if report.count("skipped") == len(outcomes):
-        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimiser")
     if report.failed and raises:
         raise AssertionError(report.summary())
     return report

@@ -51,16 +51,21 @@ class Course:
         """The rows that step s sees."""
         return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
 
-    def advance(
-        self, backend: Backend, state: TrainingState, first: int, stop: int, data: Data | None = None
-    ) -> NDArray[np.float64]:
-        """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them.
-
-        Each call has a `Data` of its own: what a back end keeps from an earlier one must not come back.
-        """
+    def advance(self, backend: Backend, state: TrainingState, first: int, stop: int) -> NDArray[np.float64]:
+        """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them."""
         rows, start, end, rates, _ = self.steps
         steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
-        data = Data(*(self.data if data is None else data))
+        return self._train(backend, state, steps)
+
+    def step(self, backend: Backend, state: TrainingState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Do step s on these of its rows; its loss, if it is good."""
+        start = self.steps.start[s : s + 1]
+        stop, order = start + len(rows), self.steps.rows.copy()
+        order[start[0] : stop[0]] = rows
+        return self._train(backend, state, Steps(order, start, stop, self.steps.learning_rate[s : s + 1], np.zeros(1)))
+
+    def _train(self, backend: Backend, state: TrainingState, steps: Steps) -> NDArray[np.float64]:
+        data = Data(*self.data)  # its own in each call: what a back end keeps from an earlier one must not come back
         n_good = backend.train_steps(Task(self.network, self.optimizer, data, self.alpha), state, steps)
         return steps.loss[:n_good]
 

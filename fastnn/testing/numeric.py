@@ -1,8 +1,15 @@
-"""The numbers that a back end computes: every activation, loss and optimiser of the tables against the reference."""
+"""The numbers that a back end computes: every activation, loss and optimiser of the tables against the reference.
+
+Four functions, one for each kind of check, compare a back end with the reference on one `Case`. The list of checks
+calls them for all names of the tables, with the sizes and options that suit the back end, and for some cases that are
+drawn from all that it supports.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,9 +18,13 @@ import numpy as np
 from fastnn import reference
 from fastnn.backends import Backend
 from fastnn.network import BIASES, LOSSES, REDUCTIONS, Network
+from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
-from fastnn.testing.checks import Check, optimizer_of, require
+from fastnn.testing.cases import Case, Declined, Setting, accepted, drawn, nearest, optimizer_of, supported
+from fastnn.testing.checks import Check
+from fastnn.testing.courses import plan_course
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
+from fastnn.testing.matching import assert_steps_match
 from fastnn.testing.problems import (
     HIDDEN,
     OPTIMIZER_CASES,
@@ -28,13 +39,11 @@ from fastnn.testing.trainings import assert_trainings_match, assert_updates_matc
 
 TRAINED = [case for case in OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})]
 """The optimisers that train a network of each activation and loss."""
-
 _SHAPES = (((5,), 23), ((17,), 1), ((), 9), ((7, 3, 9), 50), ((3, 10), 257))  # hidden layers, rows
-_BY_OPTIMIZER: dict[str, dict[str, Any]] = {"RPROP": {"batch_size": None, "epochs": 6}}  # full batch only
 
 
 def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Gradients of each activation and loss, updates of each optimiser, trainings of all three."""
+    """Gradients of each activation and loss, updates of each optimiser, trainings of all three; then what is drawn."""
     for dtype in dtypes:
         for i, activation in enumerate(HIDDEN):
             for j, (loss, output) in enumerate(PAIRS):
@@ -53,6 +62,19 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
                     what = f"{activation}, {loss}, {title(name, options)}"
                     run = partial(_training, (activation, loss), outputs, (name, options), i + j + k, dtype)
                     yield Check("training", what, dtype, activation, loss, optimizer=title(name, options), run=run)
+        for kind in KINDS:
+            for k in range(len(ROWS[kind])):
+                yield Check(kind, f"drawn case {k + 1}", dtype, run=partial(_drawn, kind, k, dtype))
+
+
+def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+    """For each kind of check, the rule that the back end supports something it can compare.
+
+    It fails where all checks of a kind would be skipped: what none of them has seen must not pass in silence.
+    """
+    for dtype in dtypes:
+        for kind in KINDS:
+            yield Check("rule", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
 
 
 def title(name: str, options: dict[str, Any]) -> str:
@@ -60,28 +82,43 @@ def title(name: str, options: dict[str, Any]) -> str:
     return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
-def _options(k: int) -> dict[str, Any]:
-    """The k-th of the options that any network may have."""
-    return {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
+# ----------------------------------------------------------------------------------------- one case, by kind of check
 
 
-def _extras(k: int, sample_weight: Any) -> dict[str, Any]:
-    """The k-th of the options of a loss: with every combination of these and of the network's."""
-    return {"sample_weight": sample_weight if k % 2 else None, "alpha": 0.1 * (k // 3 % 3)}
+def compare_gradients(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+    """Loss, gradient and predictions of n rows against the reference's."""
+    params, X, Y, sample_weight = draw(case.network, n, dtype, seed)
+    options = case.options(sample_weight)
+    worst = assert_gradients_match(case.network, params, X, Y, backend=backend, **options)
+    return max(worst, assert_predictions_match(case.network, params, X, backend))
 
 
-def _gradient(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
-    """Loss, gradient and prediction of a small network and of a larger one."""
-    activation, loss, output = names
-    worst = 0.0
-    for shape in (0, 1 + k % (len(_SHAPES) - 1)):
-        hidden, n = _SHAPES[shape]
-        network = Network((1 + k % 3 * 4, *hidden, 2 + k % 5), activation, output, loss, **_options(k))
-        require(backend, network)
-        params, X, Y, sample_weight = draw(network, n, dtype, seed=k)
-        worst = max(worst, assert_gradients_match(network, params, X, Y, backend=backend, **_extras(k, sample_weight)))
-        worst = max(worst, assert_predictions_match(network, params, X, backend))
-    return worst
+def compare_with_differences(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+    """The gradient against the back end's own loss, in float64 where that takes complex steps."""
+    wide = getattr(backend, "accepts_complex", False)
+    params, X, Y, sample_weight = draw(case.network, n, np.float64 if wide else dtype, seed)
+    return check_gradient(case.network, params, X, Y, backend=backend, **case.options(sample_weight))
+
+
+def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+    """Each of some steps, from the state of the reference."""
+    params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
+    given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "params": params}
+    course = plan_course(case.network, X, Y, 8, seed, **given, **case.options(sample_weight))
+    return assert_steps_match(course, reference.NumpyBackend(), backend)[0]
+
+
+def compare_trainings(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
+    """The weights at the end and the losses of all epochs."""
+    params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
+    full = case.optimizer.full_batch
+    given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "epochs": 6 if full else 3}
+    options = case.options(sample_weight)
+    return assert_trainings_match(case.network, X, Y, params, backend=backend, seed=seed, **given, **options)
+
+
+def _batch_size(optimizer: Optimizer) -> int | None:
+    return None if optimizer.full_batch else 8
 
 
 def assert_predictions_match(network: Network, params: Any, X: Any, backend: Backend) -> float:
@@ -92,39 +129,108 @@ def assert_predictions_match(network: Network, params: Any, X: Any, backend: Bac
     return assert_within(backend.predict(network, params, X), expected, allowed, f"prediction of {backend.name}")
 
 
-def _derivative(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
+KINDS: dict[str, Callable[[Case, int, int, str, Backend], float]] = {
+    "gradient": compare_gradients,
+    "derivative": compare_with_differences,
+    "update": compare_steps,
+    "training": compare_trainings,
+}
+"""The kinds of checks that compare numbers, each with the function (case, rows, seed, dtype, back end) that does it."""
+ROWS = dict.fromkeys(KINDS, (19, 1, 50)) | {"derivative": (19, 7, 50)}  # one may cross a kink between differences
+"""The rows of drawn cases: for each kind so many run on a back end that supports anything."""
+
+
+# -------------------------------------------------------------------------------------------------- which case it is
+
+
+def _setting(names: tuple[str, str, str], k: int, **fields: Any) -> Setting:
+    """The k-th of the options that any network may have: with every combination of these and of the loss'."""
     activation, loss, output = names
-    network = Network((3, 4, 2), activation, output, loss, **_options(k))
-    require(backend, network)
-    params, X, Y, sample_weight = draw(network, 7, seed=k)
-    return check_gradient(network, params.astype(dtype), X, Y, backend=backend, **_extras(k, sample_weight))
+    fields |= {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
+    fields |= {"weighted": k % 2 == 1, "alpha": 0.1 * (k // 3 % 3)}
+    return Setting(activation, (loss, output), **fields)
 
 
-def _update(name: str, options: dict[str, Any], dtype: str, backend: Backend) -> float:
-    """Steps of a constant size and of one that falls, for one parameter and for many."""
+_NAMES = ("activation", "pair")
+
+
+def _gradient(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
+    """A small network and a larger one."""
     worst = 0.0
-    for n, rate in ((1, 0.01), (21, cosine(0.1, 20))):
-        optimizer = type(optimizer_of(name))(rate, **options)
-        require(backend, Network((n, 1), loss="absolute_error", reduction="sum"), optimizer)
-        params = np.random.RandomState(n).standard_normal(n + 1).astype(dtype)
-        worst = max(
-            worst, assert_updates_match(optimizer, params, gradients_of_all_sizes(20, n, dtype), backend=backend)
-        )
+    for shape in (0, 1 + k % (len(_SHAPES) - 1)):
+        hidden, n = _SHAPES[shape]
+        wanted = _setting(names, k, inputs=1 + k % 3 * 4, hidden=hidden, outputs=2 + k % 5)
+        worst = max(worst, compare_gradients(nearest(backend, wanted, _NAMES), n, k, dtype, backend))
     return worst
+
+
+def _derivative(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
+    wanted = _setting(names, k, inputs=3, hidden=(4,), outputs=2)
+    case = nearest(backend, wanted, (*_NAMES, "bias_gradient"))
+    return compare_with_differences(case, 7, k, dtype, backend)
 
 
 def _training(
     names: tuple[str, str], outputs: list[str], case: tuple[str, dict[str, Any]], k: int, dtype: str, backend: Backend
 ) -> float:
     """With the first of the outputs that the back end supports."""
-    (activation, loss), (name, options) = names, case
-    optimizer = optimizer_of(name, **options)
-    networks = [Network((3, 5, 2), activation, output, loss, **_options(k)) for output in outputs]
-    network = next((network for network in networks if backend.supports(network, optimizer)), networks[0])
-    require(backend, network, optimizer)
-    params, X, Y, sample_weight = draw_training(network, 19, dtype, seed=k)
-    given = {"optimizer": optimizer, "epochs": 3, "batch_size": 8, "seed": k} | _BY_OPTIMIZER.get(name, {})
+    (activation, loss), optimizer = names, optimizer_of(case[0], **case[1])
+    wanted = [_setting((activation, loss, output), k, inputs=3, hidden=(5,), outputs=2) for output in outputs]
+    found = next(filter(None, (accepted(backend, setting, [optimizer]) for setting in wanted)), None)
+    for setting in wanted:
+        if found is None:
+            with contextlib.suppress(Declined):
+                found = nearest(backend, setting, _NAMES, [optimizer])
+    if found is None:
+        raise Declined(f"{backend.name} does not support {activation} with {loss} by {title(*case)}")
     try:
-        return assert_trainings_match(network, X, Y, params, backend=backend, **given, **_extras(k, sample_weight))
+        return compare_trainings(found, 19, k, dtype, backend)
     except AssertionError as error:
-        raise AssertionError(f"with output {network.output}: {error}") from None
+        raise AssertionError(f"with output {found.network.output}: {error}") from None
+
+
+def _update(name: str, options: dict[str, Any], dtype: str, backend: Backend) -> float:
+    """Steps of a constant size and of one that falls, for one parameter and for many.
+
+    From gradients of all sizes, where the back end supports the network that hands them over exactly; else from those
+    of a network that it supports.
+    """
+    worst = 0.0
+    exact = Setting(pair=("absolute_error", "identity"), hidden=(), outputs=1, reduction="sum")
+    constant = optimizer_of(name, **options)
+    for n, rate in ((1, 0.01), (21, cosine(0.1, 20))):
+        rates = [dataclasses.replace(constant, learning_rate=rate), constant]
+        if case := accepted(backend, exact._replace(inputs=n), rates):
+            params = np.random.RandomState(n).standard_normal(n + 1).astype(dtype)
+            gradients = gradients_of_all_sizes(20, n, dtype)
+            found = assert_updates_match(case.optimizer, params, gradients, backend=backend)
+        else:
+            found = compare_steps(supported(backend, *rates), n, n, dtype, backend)
+        worst = max(worst, found)
+    return worst
+
+
+_ABOUT = {"derivative": ["bias_gradient"]}  # the exact one, for the other is not the derivative of the loss
+
+
+def _runs(kind: str, backend: Backend) -> float:
+    try:
+        drawn(backend, 0, _ABOUT.get(kind, []))
+    except Declined:
+        exact = " with the exact bias gradient" if kind in _ABOUT else ""
+        raise AssertionError(
+            f"no {kind} check runs, so nothing is known of it: supports() of {backend.name} declines every loss, "
+            f"output and activation of the tables{exact} with none, one and two hidden layers, one and three outputs, "
+            "each bias and reduction, by every optimizer"
+        ) from None
+    return 0.0
+
+
+def _drawn(kind: str, k: int, dtype: str, backend: Backend) -> float:
+    case = drawn(backend, k, _ABOUT.get(kind, []))
+    try:
+        return KINDS[kind](case, ROWS[kind][k], k, dtype, backend)
+    except AssertionError as error:
+        network = ", ".join(str(part) for part in (case.network, case.optimizer))
+        weights = ", row weights" * case.weighted
+        raise AssertionError(f"{network}, alpha {case.alpha:g}{weights}: {error}") from None

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, Data
+from fastnn.backends import Backend, Data, is_supported
 from fastnn.network import BIASES, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.testing.checks import PLAIN, Check, Declined, Rules, optimizer_of, read_only, require, supported
+from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
+from fastnn.testing.checks import Check, Rules, read_only
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match
-from fastnn.testing.problems import HIDDEN, PAIRS, draw, draw_training
+from fastnn.testing.problems import HIDDEN, draw, draw_training
 from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_rules import STATE_RULES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
@@ -45,25 +48,22 @@ def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 # ----------------------------------------------------------------------------------------------- one loss and gradient
 
 
-def _gradient_rule(
-    what: str, *, weights: Callable[[Array], Array] | None = None, alpha: float = 0.0, n: int = 20, **options: Any
-) -> None:
-    """Keep the rule that loss and gradient of a network with `options` are those of the reference."""
+def _gradient_rule(what: str, *, weighted: bool = False, alpha: float = 0.0, n: int = 20, **about: Any) -> None:
+    """Keep the rule that loss and gradient of a case about these fields are those of the reference."""
 
     def run(dtype: str, backend: Backend) -> float:
-        network, _ = supported(backend, **options)
-        params, X, Y, sample_weight = draw(network, n, dtype)
-        weight = None if weights is None else weights(sample_weight)
-        return assert_gradients_match(network, params, X, Y, sample_weight=weight, alpha=alpha, backend=backend)
+        case = supported(backend, alpha=alpha, weighted=weighted, **about)
+        params, X, Y, sample_weight = draw(case.network, n, dtype)
+        return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
     _RULES[what] = run
 
 
-_gradient_rule("sample weights count, in a sum", weights=lambda w: 1 + w, reduction="sum")
-_gradient_rule("a mean is divided by the sum of the weights", weights=lambda w: 1 + w)
+_gradient_rule("sample weights count, in a sum", weighted=True, reduction="sum")
+_gradient_rule("a mean is divided by the sum of the weights", weighted=True, reduction="mean")
 _gradient_rule("a sum is divided by nothing", reduction="sum")
 _gradient_rule("the penalty is one on weights, not on biases", alpha=0.7)
-_gradient_rule("the penalty of a mean is divided as the loss is", alpha=0.7, weights=lambda w: 1 + w)
+_gradient_rule("the penalty of a mean is divided as the loss is", alpha=0.7, weighted=True, reduction="mean")
 _gradient_rule("one row", n=1)
 _gradient_rule("hundreds of rows", n=300)
 for _bias in BIASES:
@@ -75,7 +75,7 @@ for _bias in BIASES:
 @_RULES.rule("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
     """They are left out: 0 times what overflows would be NaN."""
-    network, _ = supported(backend)
+    network = supported(backend, weighted=True).network
     params, X, Y, sample_weight = draw(network, 20, dtype)
     used = sample_weight > 0
     clean = Data(X[used], Y[used], sample_weight[used])
@@ -93,35 +93,33 @@ def _zero_weights(dtype: str, backend: Backend) -> float:
 
 @_RULES.rule("each layer has an activation of its own")
 def _mixed_layers(dtype: str, backend: Backend) -> float:
-    names = [name for name in HIDDEN if _supports(backend, name, *PAIRS[0])]
-    network = Network((3, *range(3, 3 + len(names)), 2), tuple(names), *reversed(PAIRS[0]))
-    require(backend, network)
-    params, X, Y, _ = draw(network, 30, dtype)
-    return assert_gradients_match(network, params, X, Y, backend=backend)
+    network = supported(backend).network
+    names = [name for name in HIDDEN if _trains(backend, dataclasses.replace(network, activation=name))]
+    mixed = dataclasses.replace(network, sizes=(3, *range(3, 3 + len(names)), 2), activation=tuple(names))
+    if not _trains(backend, mixed):
+        raise Declined(f"{backend.name} does not support layers of {', '.join(names)}, one after another")
+    params, X, Y, _ = draw(mixed, 30, dtype)
+    return assert_gradients_match(mixed, params, X, Y, backend=backend)
 
 
 def _kink(name: str, dtype: str, backend: Backend) -> float:
     """z is exactly 0 in the first layer for a row of zeros, and everywhere without weights."""
-    loss, output = next((pair for pair in PAIRS if _supports(backend, name, *pair)), ("", ""))
-    if not loss:
-        raise Declined(f"{backend.name} does not support {name}")
-    network = Network((3, 6, 2), name, output, loss, bias_init=0.0)
+    network = dataclasses.replace(supported(backend, activation=name).network, bias_init=0.0)
     params, X, Y, _ = draw(network, 5, dtype)
     X[1] = 0
     worst = assert_gradients_match(network, params, X, Y, backend=backend)
     return max(worst, assert_gradients_match(network, np.zeros_like(params), X, Y, backend=backend))
 
 
-def _supports(backend: Backend, activation: str, loss: str, output: str) -> bool:
-    network = Network((3, 6, 2), activation, output, loss)
-    return any(backend.supports(network, optimizer_of(name)) for name in OPTIMIZERS)
+def _trains(backend: Backend, network: Network) -> bool:
+    return any(is_supported(backend, network, optimizer) for optimizer in EVERY)
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:
     """|a - y| and its slope are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the value alone."""
     output = LOSSES[loss].matched or "identity"
-    network = Network((2, 3), output=output, loss=loss, bias="none")
-    require(backend, network)
+    about: dict[str, Any] = {"pair": (loss, output), "inputs": 2, "hidden": (), "outputs": 3, "bias": "none"}
+    network = supported(backend, **about).network
     X, Y = np.zeros((4, 2), dtype), np.eye(3, dtype=dtype)[[0, 1, 2, 1]]
     worst = assert_gradients_match(network, np.zeros(6, dtype), X, Y, backend=backend)
     if output == "exp":
@@ -135,31 +133,39 @@ def _equal(loss: str, dtype: str, backend: Backend) -> float:
 
 
 def _training_rule(
-    what: str, optimizer: Callable[[], Optimizer] | None = None, *, n: int = 19, weighted: bool = False, **given: Any
+    what: str,
+    optimizer: Callable[[], Optimizer] | None = None,
+    *,
+    n: int = 19,
+    about: Mapping[str, Any] = MappingProxyType({}),
+    **given: Any,
 ) -> None:
-    """Keep the rule that a training with these options ends where the reference's does."""
+    """Keep the rule that a training with these options, about these fields of a case, ends as the reference's does."""
 
     def run(dtype: str, backend: Backend) -> float:
-        network, chosen = supported(backend, *([optimizer()] if optimizer else PLAIN))
-        params, X, Y, weight = draw_training(network, n, dtype)
-        options = {"optimizer": chosen, "epochs": 3, "seed": 1, "sample_weight": weight if weighted else None} | given
-        return assert_trainings_match(network, X, Y, params, backend=backend, **options)
+        optimizers = [optimizer()] if optimizer else PLAIN
+        case = supported(backend, *optimizers, **about)
+        params, X, Y, weight = draw_training(case.network, n, dtype)
+        options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
+        return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
     _RULES[what] = run
 
 
-_training_rule("a short last batch is divided by its own rows", n=11, batch_size=4, shuffle=False)
+_training_rule(
+    "a short last batch is divided by its own rows", about={"reduction": "mean"}, n=11, batch_size=4, shuffle=False
+)
 _training_rule("rows are taken in the order that the steps say", batch_size=4)
-_training_rule("rows of weight 0 in batches", batch_size=4, weighted=True)
+_training_rule("rows of weight 0 in batches", about={"weighted": True}, batch_size=4)
 _training_rule("one row a batch", batch_size=1, n=9)
 _training_rule("hundreds of rows a batch", batch_size=300, n=700)
 _training_rule("full batches, the same rows at each step", epochs=7)
-_training_rule("the penalty in a training", batch_size=4, alpha=0.5)
+_training_rule("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
 for _name, _kind in OPTIMIZERS.items():
     _size = None if _kind.full_batch else 4
     _training_rule(
         f"{_name}: each step has its own learning rate",
-        partial(_kind, lambda step: 0.01 / (1 + step)),
+        partial(_kind, lambda step: RATE / (1 + step)),
         batch_size=_size,
     )
     _training_rule(

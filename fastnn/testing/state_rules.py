@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, Steps, Task, TrainingState
-from fastnn.testing.checks import PLAIN, Rules, optimizer_of, read_only, supported
+from fastnn.backends import Backend, Data, Steps, Task, TrainingState, is_supported
+from fastnn.optimizers import Optimizer
+from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
+from fastnn.testing.checks import Rules, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
@@ -27,27 +29,40 @@ def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float 
 
 
 class _Start:
-    """A state, data, and five steps on them: two with the same rows, the third of weight 0, the last one short."""
+    """A state, data, and five steps on them: two with the same rows, the third of weight 0, the last one short.
+
+    With a penalty and weights where the back end supports them. What a rule is about is not left to it, see `nearest`.
+    """
 
     bounds = ((0, 4), (0, 4), (4, 8), (8, 12), (12, 14))
 
-    def __init__(self, backend: Backend, dtype: str) -> None:
+    def __init__(self, backend: Backend, dtype: str, about: Sequence[str] = ()) -> None:
         self.backend = backend
         momentum = [optimizer_of(name) for name in ("Adam", "AdamW")]  # with beta products, if there is a choice
-        self.network, self.optimizer = supported(backend, *momentum, *PLAIN)
+        case = nearest(backend, Setting(alpha=0.1, weighted=True), about, [*momentum, *PLAIN])
+        self.network, self.optimizer, self.alpha, weighted = case
         params, X, Y, _ = draw_training(self.network, 14, dtype)
         self.rows = np.random.RandomState(2).permutation(14)
         weight = np.ones(14, dtype)
-        weight[self.rows[4:8]] = 0
+        if weighted:
+            weight[self.rows[4:8]] = 0
         self.data = read_only(X, Y, weight)
         self.state = TrainingState.create(params, self.optimizer.n_slots)
+
+    def supports(self, optimizer: Optimizer) -> bool:
+        """Whether the back end does such steps with this optimiser too."""
+        weighted = not self.data.sample_weight.all()
+        return is_supported(self.backend, self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
 
     def steps(self, *which: int) -> Steps:
         return _steps([self.bounds[s] for s in which], self.rows)
 
-    def run(self, state: TrainingState, steps: Steps, backend: Backend | None = None, alpha: float = 0.1) -> int:
-        backend = backend or self.backend
-        return backend.train_steps(Task(self.network, self.optimizer, self.data, alpha), state, steps)
+    def task(self, optimizer: Optimizer | None = None, value_alpha: float | None = None) -> Task:
+        """What is trained, also by another optimiser, and with another penalty in the value of the loss."""
+        return Task(self.network, optimizer or self.optimizer, self.data, self.alpha, value_alpha)
+
+    def run(self, state: TrainingState, steps: Steps, backend: Backend | None = None) -> int:
+        return (backend or self.backend).train_steps(self.task(), state, steps)
 
 
 def _same_bits(name: str, a: Array, b: Array) -> None:
@@ -88,7 +103,7 @@ def _in_two_calls(dtype: str, backend: Backend) -> float:
 
 @STATE_RULES.rule("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
 def _skipped(dtype: str, backend: Backend) -> float:
-    start = _Start(backend, dtype)
+    start = _Start(backend, dtype, about=["weighted"])
     state = start.state.copy()
     start.run(state, start.steps(0))
     before, steps = state.copy(), start.steps(2)
@@ -137,7 +152,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
     given = {**start.data._asdict(), **steps._asdict(), "params": state.params}
     before = {name: array.copy() for name, array in given.items()}
     backend.predict(start.network, state.params, start.data.X)
-    backend.loss_and_gradient(start.network, state.params, start.data, 0.1)
+    backend.loss_and_gradient(start.network, state.params, start.data, start.alpha)
     _same_bits("params after predict and loss_and_gradient", state.params, before["params"])
     start.run(state, steps)
     for name in given.keys() - {"params", "loss"}:
@@ -150,11 +165,11 @@ def _untouched(dtype: str, backend: Backend) -> float:
 @STATE_RULES.rule("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     """The estimators ask for it where a network has several outputs, see `Task.penalty`."""
-    start, penalty = _Start(backend, dtype), 0.7
+    start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
     equal, apart, reference_state = start.state.copy(), start.state.copy(), start.state.copy()
     steps = [start.steps(0) for _ in range(3)]
     start.run(equal, steps[0])
-    task = Task(start.network, start.optimizer, start.data, 0.1, penalty)
+    task = start.task(value_alpha=penalty)
     backend.train_steps(task, apart, steps[1])
     _NUMPY.train_steps(task, reference_state, steps[2])
     _same_bits("vectors, with a stronger penalty of the loss", apart.vectors.copy(), equal.vectors.copy())
@@ -169,15 +184,14 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
 @STATE_RULES.rule("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
-    kinds = [optimizer for optimizer in PLAIN if backend.supports(start.network, optimizer)]
-    for optimizer in kinds:
+    for optimizer in filter(start.supports, PLAIN):
         for place in range(3):
             counts = []
             for one in (_NUMPY, backend):
                 steps = _steps([(0, 4)] * 6, start.rows)
                 steps.learning_rate[place:] = np.finfo(dtype).max
                 state = TrainingState.create(start.state.params, optimizer.n_slots)
-                counts.append(one.train_steps(Task(start.network, optimizer, start.data, 0.1), state, steps))
+                counts.append(one.train_steps(start.task(optimizer), state, steps))
             if counts[0] != counts[1]:
                 raise AssertionError(
                     f"{counts[1]} good steps of {optimizer.name} where the reference has {counts[0]}: "

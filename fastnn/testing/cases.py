@@ -1,0 +1,243 @@
+"""What a check computes, chosen by what the back end supports: as near to what the check wants as `supports` lets it.
+
+A back end may know one hidden layer, or one optimiser, or no penalty. So a check wants a `Setting`, says which of its
+fields it is about, and `nearest` finds a `Case` in which the other fields are as wanted where the back end supports it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend, is_supported
+from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
+from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS
+
+RATE = 0.01
+"""A learning rate that suits a small network."""
+
+
+def optimizer_of(name: str, **options: Any) -> Optimizer:
+    """An optimiser of the table with a learning rate that suits a small network."""
+    return OPTIMIZERS[name](RATE, **options)
+
+
+PLAIN = [optimizer_of(name) for name, kind in OPTIMIZERS.items() if not kind.full_batch]
+"""One optimiser of each kind, but for those that take full batches only."""
+EVERY = [optimizer_of(name, **options) for name, options in OPTIMIZER_CASES]
+"""Each optimiser with each set of its options."""
+
+
+HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
+"""The activations of hidden layers, in the order in which they are chosen where any will do."""
+
+
+class Declined(Exception):
+    """The back end's `supports` declines what a check is about: it is skipped."""
+
+
+class Case(NamedTuple):
+    """A network and how it is trained."""
+
+    network: Network
+    optimizer: Optimizer
+    alpha: float = 0.0
+    weighted: bool = False
+    """Whether rows have weights other than 1."""
+
+    def options(self, sample_weight: NDArray[Any]) -> dict[str, Any]:
+        """The penalty and, if rows have weights, these: as arguments."""
+        return {"alpha": self.alpha, "sample_weight": sample_weight if self.weighted else None}
+
+
+class Setting(NamedTuple):
+    """What a back end may support or not, one thing a field."""
+
+    activation: str = "tanh"
+    pair: tuple[str, str] = PAIRS[0]
+    """Loss and output activation, which go together."""
+    inputs: int = 4
+    hidden: tuple[int, ...] = (6,)
+    outputs: int = 3
+    bias: str = "vector"
+    bias_gradient: str = "exact"
+    reduction: str = "mean"
+    alpha: float = 0.0
+    weighted: bool = False
+
+    def case(self, optimizer: Optimizer) -> Case:
+        """The network of this setting, trained by an optimiser."""
+        outputs = max(2, self.outputs) if self.pair[1] == "softmax" else self.outputs  # a single one is always 1
+        network = Network(
+            (self.inputs, *self.hidden, outputs),
+            self.activation,
+            *reversed(self.pair),
+            bias=self.bias,
+            bias_gradient=self.bias_gradient,
+            reduction=self.reduction,
+        )
+        return Case(network, optimizer, self.alpha, self.weighted)
+
+    def __str__(self) -> str:
+        options = [f"bias {self.bias}", *(["bias gradient times the bias"] if self.bias_gradient != "exact" else [])]
+        options += [f"reduction {self.reduction}", *([f"alpha {self.alpha:g}"] if self.alpha else [])]
+        sizes = "-".join(map(str, (self.inputs, *self.hidden, self.outputs)))
+        return (
+            f"{self.pair[0]} of {self.pair[1]} with hidden {self.activation}, sizes {sizes}, {', '.join(options)}"
+            f"{', row weights' * self.weighted}"
+        )
+
+
+def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]) -> Case | None:
+    """The setting with the first of the optimisers that the back end supports; None where it supports none.
+
+    Without hidden layers, it does not matter which activation the network names for them.
+    """
+    names = [setting.activation] if setting.hidden else HIDDEN
+    cases = [setting._replace(activation=name).case(PLAIN[0]) for name in names]
+    for optimizer, case in itertools.product(optimizers, cases):
+        network, _, alpha, weighted = case
+        if is_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted):
+            return case._replace(optimizer=optimizer)
+    return None
+
+
+def nearest(
+    backend: Backend,
+    wanted: Setting,
+    about: Sequence[str] = (),
+    optimizers: Sequence[Optimizer] = EVERY,
+    order: Sequence[str] = Setting._fields,
+) -> Case:
+    """The case that the back end supports and which is as near as can be to what is wanted.
+
+    Parameters
+    ----------
+    backend : Backend
+    wanted : Setting
+    about : sequence of str
+        The fields that a check is about: they are as wanted.
+    optimizers : sequence of Optimizer
+        One of these; the earlier, the better.
+    order : sequence of str
+        The other fields become as wanted one after another, in this order, where the back end supports it.
+
+    Raises
+    ------
+    Declined
+        Where the back end supports no such case.
+    """
+    if case := accepted(backend, wanted, optimizers):
+        return case
+    for setting in _starts(backend, wanted, about):
+        if case := accepted(backend, setting, optimizers):
+            break
+    else:
+        names = " or ".join(f"{'sequential ' * o.sequential}{o.name}" for o in optimizers)
+        by = "any optimiser" if optimizers is EVERY else names
+        raise Declined(f"{backend.name} does not support {wanted}, by {by}, nor what is near to it")
+    for name in order:
+        moved = setting._replace(**{name: getattr(wanted, name)})
+        if moved != setting and (found := accepted(backend, moved, optimizers)):
+            setting, case = moved, found
+    return case
+
+
+def drawn(backend: Backend, seed: int, about: Sequence[str] = ()) -> Case:
+    """A case as the back end supports it, each field drawn from all that there is; but those in `about` as by default.
+
+    Raises
+    ------
+    Declined
+        Where the back end supports nothing.
+    """
+    random_state = np.random.RandomState(seed)
+    default = Setting()
+    drawn_fields = {name: values[random_state.randint(len(values))] for name, values in _VALUES.items()}
+    wanted = Setting(**drawn_fields | {name: getattr(default, name) for name in about})
+    optimizer = EVERY[random_state.randint(len(EVERY))]
+    order = [Setting._fields[i] for i in random_state.permutation(len(Setting._fields))]
+    return nearest(backend, wanted, about, [optimizer, *EVERY], order)
+
+
+_VALUES: dict[str, Sequence[Any]] = {
+    "activation": HIDDEN,
+    "pair": PAIRS,
+    "inputs": (1, 3, 5, 9),
+    "hidden": ((5,), (), (7, 3), (17,), (3, 9, 4)),
+    "outputs": (1, 2, 3, 6),
+    "bias": BIASES,
+    "bias_gradient": BIAS_GRADIENTS,
+    "reduction": REDUCTIONS,
+    "alpha": (0.0, 0.1, 0.5),
+    "weighted": (False, True),
+}
+"""What `drawn` draws from."""
+
+
+def supported(
+    backend: Backend, *optimizers: Optimizer, alpha: float = 0.0, weighted: bool = False, **about: Any
+) -> Case:
+    """A small case with these fields of `Setting`, whatever the others, by one of the optimisers (by default of all).
+
+    Raises
+    ------
+    Declined
+        Where the back end supports none.
+    """
+    wanted = Setting(alpha=alpha, weighted=weighted, **about)
+    names = [*about, *(["alpha"] if alpha else []), *(["weighted"] if weighted else [])]
+    return nearest(backend, wanted, names, optimizers or EVERY)
+
+
+def supports_anything(backend: Backend) -> bool:
+    """Whether there is a network of the tables that the back end trains."""
+    return _base(backend) is not None
+
+
+def _starts(backend: Backend, wanted: Setting, about: Sequence[str]) -> Iterator[Setting]:
+    """What is supported for certain, with the fields of `about` as wanted; then the same of other names."""
+    base = _base(backend)
+    if base is None:
+        return
+    base = base._replace(**{name: getattr(wanted, name) for name in about})
+    if "activation" in about and not base.hidden:  # a network without hidden layers would say nothing about it
+        base = base._replace(hidden=wanted.hidden)
+    yield base
+    yield from _all_names(base, about)
+
+
+def _all_names(setting: Setting, about: Sequence[str] = ()) -> Iterator[Setting]:
+    pairs = [setting.pair] if "pair" in about else PAIRS
+    names = [setting.activation] if "activation" in about or not setting.hidden else HIDDEN_SMOOTH_FIRST
+    for pair, name in itertools.product(pairs, names):
+        yield setting._replace(pair=pair, activation=name)
+
+
+def _base(backend: Backend) -> Setting | None:
+    """The first setting that the back end supports, without penalty and weights: looked for once."""
+    known = _bases.get(id(backend))
+    if known is None or known[0] is not backend:
+        if len(_bases) > _KEPT:
+            _bases.clear()
+        known = _bases[id(backend)] = backend, _find_base(backend)
+    return known[1]
+
+
+_KEPT = 8
+_bases: dict[int, tuple[Backend, Setting | None]] = {}  # by id, for a back end need not be hashable
+
+
+def _find_base(backend: Backend) -> Setting | None:
+    choices = ((6,), (), (7, 3)), (3, 1), BIASES, BIAS_GRADIENTS, REDUCTIONS
+    for hidden, outputs, bias, bias_gradient, reduction in itertools.product(*choices):
+        frame = Setting(hidden=hidden, outputs=outputs, bias=bias, bias_gradient=bias_gradient, reduction=reduction)
+        for setting in _all_names(frame):
+            if accepted(backend, setting, EVERY):
+                return setting
+    return None

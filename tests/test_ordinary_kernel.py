@@ -1,0 +1,198 @@
+"""The conformance suite proves something about an ordinary kernel of somebody else's, or says that it does not."""
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pytest
+from ordinary import BROKEN, Ordinary, only, tutorial
+
+from fastnn import SGD, Network
+from fastnn.reference import NumpyBackend
+from fastnn.state import Data
+from fastnn.testing import Declined, check_backend, check_functions
+from fastnn.testing.cases import Setting, drawn, nearest, supported
+
+NUMERIC = ("gradient", "derivative", "update", "training")
+
+
+def passed_by_kind(report):
+    return Counter(outcome.check.kind for outcome in report.outcomes if outcome.verdict == "passed")
+
+
+@pytest.mark.parametrize("dtypes", [["float32"], ["float64"]], ids=str)
+def test_each_kind_of_check_runs_on_an_ordinary_kernel(dtypes):
+    report = check_backend(Ordinary(), dtypes=dtypes)
+    counts = passed_by_kind(report)
+    assert all(counts[kind] >= 3 for kind in NUMERIC), counts
+    assert f"passed: {counts['rule']} rule, {counts['gradient']} gradient" in report.summary()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"sizes": 2, "loss": "log_loss"},
+        {"sizes": 4, "activation": "silu", "bias": "none", "reduction": "sum"},
+        {"outputs": 1, "loss": "absolute_error", "by": "RPROP"},
+        {"loss": "poisson", "activation": "elu", "by": "Adam", "constant": True},
+        {"bias": "scalar", "output": "softmax", "loss": "huber", "alpha": 0.0},
+    ],
+    ids=str,
+)
+def test_each_kind_of_check_runs_on_a_narrow_back_end(wanted):
+    counts = passed_by_kind(check_backend(only(**wanted), dtypes=["float64"]))
+    assert all(counts[kind] >= 3 for kind in NUMERIC), counts
+
+
+@pytest.mark.parametrize("bug", BROKEN)
+def test_a_broken_ordinary_kernel_fails_by_the_name_of_its_kind(bug):
+    make, kinds = BROKEN[bug]
+    report = check_backend(make(), raises=False)
+    failed = {outcome.check.kind for outcome in report.failed}
+    assert failed - {"rule"} == set(kinds.split())
+    assert set(passed_by_kind(report)) >= set(NUMERIC) - failed
+    for kind in kinds.split():
+        assert f"\n{kind}: " in report.summary()
+
+
+def test_the_message_names_the_layer_and_the_case():
+    report = check_backend(BROKEN["the slope of tanh is 1 - h"][0](), dtypes=["float64"], raises=False)
+    message = next(o.message for o in report.failed if o.check.name == "gradient: drawn case 1, float64")
+    assert "sizes=(" in message
+    assert "gradient by W of layer 0" in message
+
+
+# --------------------------------------------------------------------------------------------- a kind that runs nothing
+
+
+def test_a_kind_of_which_nothing_runs_fails_loudly():
+    with pytest.raises(AssertionError, match="at least one derivative check runs") as error:
+        check_backend(tutorial())
+    assert "no derivative check runs, so nothing is known of it" in str(error.value)
+    report = check_backend(tutorial(), raises=False)
+    assert {outcome.check.what for outcome in report.failed} == {"at least one derivative check runs"}
+    assert {outcome.verdict for outcome in report.outcomes if outcome.check.kind == "derivative"} == {"skipped"}
+
+
+# ------------------------------------------------------------------------------------------------- which case is chosen
+
+
+def test_a_case_is_as_near_to_what_is_wanted_as_the_back_end_lets_it():
+    wanted = Setting("relu", ("huber", "tanh"), 7, (4, 4), 5, "none", "exact", "sum", 0.3, True)
+    case = nearest(NumpyBackend(), wanted)
+    assert case == wanted.case(case.optimizer)
+    case = nearest(only(sizes=3, reduction="mean", alpha=0.0), wanted, ["activation", "pair"])
+    assert (case.network.activation, case.network.loss, case.network.output) == ("relu", "huber", "tanh")
+    assert (case.network.reduction, len(case.network.sizes), case.alpha) == ("mean", 3, 0.0)
+    assert (case.network.n_inputs, case.network.n_outputs, case.network.bias, case.weighted) == (7, 5, "none", True)
+
+
+def test_what_a_check_is_about_is_not_changed():
+    assert supported(only(sizes=3), bias="scalar").network.bias == "scalar"
+    with pytest.raises(Declined, match="does not support squared_error of identity with hidden tanh"):
+        supported(only(bias="vector"), bias="scalar")
+    with pytest.raises(Declined):
+        supported(Ordinary(), alpha=0.1)
+    with pytest.raises(Declined):
+        supported(Ordinary(), SGD(momentum=0.9))
+
+
+def test_drawn_cases_differ_and_are_the_same_in_each_run():
+    cases = [drawn(NumpyBackend(), k) for k in range(40)]
+    assert cases == [drawn(NumpyBackend(), k) for k in range(40)]
+    for field in ("activation", "loss", "bias", "reduction"):
+        assert len({getattr(case.network, field) for case in cases}) > 1
+    assert len({len(case.network.sizes) for case in cases}) == 4
+    assert {case.weighted for case in cases} == {True, False}
+    assert len({case.optimizer.name for case in cases}) > 3
+
+
+def test_a_back_end_need_not_be_hashable():
+    @dataclasses.dataclass
+    class Unhashable(Ordinary):
+        name: str = "unhashable"
+
+        def __post_init__(self):
+            Ordinary.__init__(self)
+
+    assert Unhashable.__hash__ is None
+    assert check_backend(Unhashable(), dtypes=["float64"]).count("passed") > 30
+
+
+# ----------------------------------------------------------------------------------------------- functions, no back end
+
+NETWORK = Network((3, 5, 2), "tanh", reduction="sum")
+
+
+def gradient(params, X, Y, slope=1.0):
+    """The sum of squared errors, for a network of one tanh layer."""
+    (W1, W2), (b1, b2) = NETWORK.weights(params), NETWORK.biases(params)
+    h = np.tanh(X @ W1 + b1)
+    delta = h @ W2 + b2 - Y
+    below = delta @ W2.T * (1 - slope * h * h)
+    parts = [X.T @ below, below.sum(0), h.T @ delta, delta.sum(0)]
+    return 0.5 * (delta**2).sum(), np.concatenate([part.ravel() for part in parts])
+
+
+def step(params, X, Y, learning_rate):
+    return params - params.dtype.type(learning_rate) * gradient(params, X, Y)[1]
+
+
+def step_in_place(params, X, Y, learning_rate):
+    params[...] = step(params, X, Y, learning_rate)
+
+
+@pytest.mark.parametrize("functions", [{"step": step}, {"step": step_in_place}, {}], ids=["step", "in place", "none"])
+def test_right_functions_pass(functions):
+    report = check_functions(NETWORK, loss_and_gradient=gradient, **functions, dtypes=("float32", "float64"))
+    kinds = NUMERIC if functions else NUMERIC[:2]
+    assert passed_by_kind(report) == dict.fromkeys(kinds, 6)
+
+
+WRONG_GRADIENTS = {
+    "slope": lambda params, X, Y: gradient(params, X, Y, slope=0.9),
+    "loss": lambda params, X, Y: (2 * gradient(params, X, Y)[0], gradient(params, X, Y)[1]),
+    "shape": lambda params, X, Y: (1.0, [1.0, 2.0]),
+}
+WRONG_STEPS = {
+    "sign": lambda params, X, Y, rate: 2 * params - step(params, X, Y, rate),
+    "last row left out": lambda params, X, Y, rate: step(params, X[:-1], Y[:-1], rate),
+}
+
+
+@pytest.mark.parametrize("bug", [*WRONG_GRADIENTS, *WRONG_STEPS])
+def test_wrong_functions_fail_by_the_name_of_their_kind(bug):
+    functions = {"loss_and_gradient": WRONG_GRADIENTS.get(bug, gradient), "step": WRONG_STEPS.get(bug, step)}
+    report = check_functions(NETWORK, **functions, raises=False)
+    failed = {outcome.check.kind for outcome in report.failed}
+    assert failed == set(NUMERIC[:2] if bug in WRONG_GRADIENTS else NUMERIC[2:])
+    with pytest.raises(AssertionError, match=r"'mine' fails \d+ of \d+ checks"):
+        check_functions(NETWORK, **functions)
+
+
+def test_options_that_a_function_takes_are_checked():
+    def with_options(params, X, Y, *, alpha, sample_weight):
+        return NumpyBackend().loss_and_gradient(NETWORK, params, Data(X, Y, sample_weight), alpha)
+
+    def without_penalty(params, X, Y, *, alpha, sample_weight):
+        return with_options(params, X, Y, alpha=0.0, sample_weight=sample_weight)
+
+    passed = passed_by_kind(check_functions(NETWORK, loss_and_gradient=with_options))
+    assert passed == {"gradient": 12, "derivative": 12}
+    report = check_functions(NETWORK, loss_and_gradient=without_penalty, raises=False)
+    assert len(report.failed) == 6  # its gradient is the derivative of its own loss
+    assert all(outcome.check.kind == "gradient" and "alpha 0.3" in outcome.check.what for outcome in report.failed)
+
+
+def test_a_shape_that_is_wrong_is_named():
+    with pytest.raises(AssertionError, match=r"the gradient has the shape \(2,\) .*; right is \(32,\) and float64"):
+        check_functions(NETWORK, loss_and_gradient=lambda params, X, Y: (1.0, np.zeros(2)))
+
+
+def test_wrong_usage_of_check_functions():
+    with pytest.raises(TypeError, match="takes a function as loss_and_gradient, one as step, or both"):
+        check_functions(NETWORK)
+    with pytest.raises(ValueError, match="dtype"):
+        check_functions(NETWORK, step=step, dtypes=["float16"])
+    with pytest.raises(TypeError, match="network must be a fastnn Network"):
+        check_functions((3, 5, 2), step=step)
