@@ -30,8 +30,8 @@ class Shifted(NumpyBackend):
     def __init__(self, size):
         self.size = size
 
-    def train_steps(self, network, optimizer, state, data, steps, alpha):
-        n_good = super().train_steps(network, optimizer, state, data, steps, alpha)
+    def train_steps(self, task, state, steps):
+        n_good = super().train_steps(task, state, steps)
         if state.t == 3:
             state.params[21] *= 1 + self.size
         return n_good
@@ -82,8 +82,8 @@ def test_where_bits_differ_first():
 
 def test_another_loss_alone_is_a_difference():
     class Louder(NumpyBackend):
-        def train_steps(self, network, optimizer, state, data, steps, alpha):
-            n_good = super().train_steps(network, optimizer, state, data, steps, alpha)
+        def train_steps(self, task, state, steps):
+            n_good = super().train_steps(task, state, steps)
             steps.loss[...] *= 2
             return n_good
 
