@@ -16,7 +16,7 @@ class FastnnError(Exception):
 
 
 class _WithResult(BaseException):
-    """What exceptions share that bring along the training which they ended: copies and pickles keep its result."""
+    """The base of exceptions that carry the result of the training which they ended; copies and pickles keep it."""
 
     def __init__(self, message: str, result: TrainingResult) -> None:
         super().__init__(message)

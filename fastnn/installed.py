@@ -1,4 +1,4 @@
-"""How the package was installed: its distribution, the extras, and another project's files in its place.
+"""The distribution that the package belongs to, its extras, and another project's files in its place.
 
 The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
 """

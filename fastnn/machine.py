@@ -26,7 +26,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Distribution:
-    """What pip knows of the package."""
+    """The distribution of the package, as pip has recorded it."""
 
     version: str
     """That of the distribution fastnn-numba, or "not installed"."""

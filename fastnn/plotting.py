@@ -28,7 +28,7 @@ _STYLES: tuple[dict[str, Any], ...] = (
 
 
 Curve = ArrayLike | History | TrainingResult
-"""What can be drawn as a curve: numbers (n,), or a training's losses."""
+"""A curve to draw: numbers (n,), or a training's losses."""
 
 
 def error_curve(curves: Curve | Mapping[str, Curve], title: str = "Artificial Neural Networks Training") -> Figure:

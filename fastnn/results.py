@@ -37,7 +37,7 @@ class History:
         return shown.line(self, self._facts())
 
     def _facts(self) -> dict[str, object]:
-        """What is shown of it: the last losses, and the best one of the validation data with its epoch, from 1."""
+        """Return what `repr` shows: the last losses, and the best one of the validation data with its epoch, from 1."""
         facts: dict[str, object] = {"epochs": len(self.loss)}
         if len(self.loss):
             facts["loss"] = f"{self.loss[-1]:.4g}"

@@ -1,4 +1,4 @@
-"""How fastnn's objects show themselves: in one line, and in a notebook as a card."""
+"""The short forms of fastnn's objects: one line for `repr`, and a card for a notebook."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def line(thing: object, facts: Mapping[str, object]) -> str:
-    """Return what `repr` shows of an object: its class and some facts, which are named."""
+    """Return an object's line for `repr`: its class, and facts by their names."""
     return f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 import fastnn
 from fastnn import SGD, Network, Stop, errors, optimizers, train, workloads
-from fastnn.state import Data, Steps
+from fastnn.state import Data, Steps, Task
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
 LABELS = np.array([0, 1, 2, 0, 1, 2])
@@ -55,6 +55,7 @@ def objects():
         fastnn.get_backend("numba"),
         fastnn.get_backend("numba", specialize=True),
         *(getattr(fastnn, name) for name in ("ACTIVATIONS", "LOSSES", "OPTIMIZERS")),
+        Task(result.network, SGD(0.1), Data(X, X, np.ones(6))),
         Data(X, X, np.ones(6)),
         Steps(LABELS, LABELS, LABELS, np.ones(6), np.ones(6)),
         *(exception(kind, result) for kind in exceptions()),

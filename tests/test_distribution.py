@@ -121,7 +121,7 @@ def owned(site, name, version):
 
 
 def run(site, *arguments):
-    """What an interpreter says that finds the package there."""
+    """Run an interpreter that finds the package there."""
     options = {"capture_output": True, "text": True, "timeout": 120, "cwd": site.parent}
     return subprocess.run([sys.executable, "-P", *arguments], env=environment(PYTHONPATH=site), **options)
 

@@ -1,4 +1,4 @@
-"""What one finds by tab, by ``help`` and by ``from fastnn import *``."""
+"""The names that a user finds by tab, by ``help`` and by ``from fastnn import *``."""
 
 import inspect
 import pydoc

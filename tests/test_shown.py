@@ -1,4 +1,4 @@
-"""What one sees who prints an object, or ends a notebook's cell with it."""
+"""Printed objects are short, and a result at the end of a notebook's cell is a card."""
 
 import html.parser
 import re
@@ -8,7 +8,7 @@ import pytest
 from public import OBJECTS, X
 
 from fastnn import Network, Stop, get_backend, train
-from fastnn.state import Data, Steps
+from fastnn.state import Data, Steps, Task
 
 
 def trained(backend, **options):
@@ -18,7 +18,7 @@ def trained(backend, **options):
     )
 
 
-PRINTED = [thing for thing in OBJECTS if not isinstance(thing, (Data, Steps, dict))]
+PRINTED = [thing for thing in OBJECTS if not isinstance(thing, (Data, Steps, Task, dict))]
 
 
 @pytest.mark.parametrize("i", range(len(PRINTED)), ids=lambda i: f"{i} {type(PRINTED[i]).__name__}")
