@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastnn.checks import check_flag, check_number
-from fastnn.schedules import LearningRate, check_learning_rate, describe
+from fastnn.checks import check_choice, check_flag, check_number
+from fastnn.schedules import LearningRate, check_learning_rate, describe, described
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,21 @@ class Optimizer:
         """Name and hyper-parameters in JSON's types; a learning rate that is a function is only named."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {"name": self.name, **values, "learning_rate": describe(self.learning_rate)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
+        """The optimiser that `to_dict` described.
+
+        Raises
+        ------
+        LookupError
+            When its learning rate is a function.
+        ValueError, TypeError
+            For what `to_dict` does not make.
+        """
+        given = dict(values)
+        name, rate = given.pop("name", None), given.pop("learning_rate", None)
+        return OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)](learning_rate=described(rate), **given)
 
 
 @dataclass(frozen=True)

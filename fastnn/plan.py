@@ -54,11 +54,13 @@ class RowPlan:
     ) -> None:
         self.index = index
         self.n_rows = len(index)
-        self.batch_size = self.n_rows if batch_size is None else min(batch_size, self.n_rows)
+        self.batch_size = rows_a_step(batch_size, self.n_rows)
         self.steps_per_epoch = -(-self.n_rows // self.batch_size)
         self.shuffle = shuffle and self.steps_per_epoch > 1
         self.random_state = random_state
         self.batch = batch
+        self.asked: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle}
+        """What a state remembers, to order other rows by."""
         self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
         # Kept for reuse, for fresh memory costs as much as many a step: start and stop of full batches, losses.
@@ -143,6 +145,11 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[Any], rows
                 f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
                 f"in another order, each row once; it made {order} of {len(rows)} rows"
             )
+
+
+def rows_a_step(batch_size: int | None, n_rows: int) -> int:
+    """The size of all batches but an epoch's last one; a batch size of None, or more rows than there are, is all."""
+    return n_rows if batch_size is None else min(batch_size, n_rows)
 
 
 def first_steps(steps: Steps, n: int) -> Steps:

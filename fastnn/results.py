@@ -57,7 +57,7 @@ class TrainingResult:
     params : (n_params,)
         The parameters, read-only: those after the last step, or the best ones for ``Stop(restore_best=True)``.
     state : TrainingState
-        Where training stopped: ``train(..., resume=result.state)`` goes on from here, bit for bit.
+        Where training stopped: `resume`, or ``train(..., resume=result.state)``, goes on from here, bit for bit.
     history : History
     stop_reason : str
         "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
@@ -128,6 +128,36 @@ class TrainingResult:
         if params is self.params:
             self.__dict__["_right"] = self.network, params
         return params
+
+    def resume(self, X: Any, Y: Any, *, epochs: int, **options: Any) -> TrainingResult:
+        """Go on training where this training stopped.
+
+        After a training of a epochs this one of b gives what one of a + b gives, bit for bit.
+
+        Parameters
+        ----------
+        X, Y : array-like (n, n_inputs), (n, n_outputs)
+            The data that were trained on; other ones, of any length, with ``new_rows=True``.
+        epochs : int
+            How many more.
+        options
+            Those of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end are as they were
+            unless given; `sample_weight`, `stop` and `callbacks` are not kept.
+
+        Returns
+        -------
+        TrainingResult
+            Its history begins anew; `Progress` and `n_epochs` count the epochs of this call.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what `fastnn.train` refuses, and for a learning rate that was a function of your own, which must be
+            given again.
+        """
+        from fastnn.training import train
+
+        return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.storage.save`."""

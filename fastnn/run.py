@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.optimizers import Optimizer
+from fastnn.options import network_counters
 from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
@@ -193,9 +194,10 @@ class Run:
             "loss_sum": self.epoch_loss.partial[0],
             "row_sum": self.epoch_loss.partial[1],
             "best_score": _finite(self.best_score),
-            "sizes": list(self.task.network.sizes),
-            "batch_size": self.plan.batch_size,
             "optimizer": self.task.optimizer.to_dict(),
+            "alpha": self.task.alpha,
+            **self.plan.asked,
+            **network_counters(self.task.network),
         }
         if self.rule is not None:
             best, stale = _finite(self.rule.best), self.rule.stale

@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +141,29 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     return np.fromiter(values, np.float64, n)
 
 
+SCHEDULES: dict[str, type[Schedule]] = {kind.__name__: kind for kind in (constant, step_decay, exponential, cosine)}
+
+
 def describe(rate: LearningRate) -> object:
-    """A learning rate in JSON's types, for a reader: a function is only named."""
+    """A learning rate in JSON's types; `described` makes it again, but for a function, which is only named."""
     if isinstance(rate, Schedule):
         return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
     return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate
+
+
+def described(description: Any) -> LearningRate:
+    """The learning rate of which `describe` made this.
+
+    Raises
+    ------
+    LookupError
+        When it was a function, or a schedule that is not one of these.
+    ValueError, TypeError
+        For what `describe` does not make.
+    """
+    if isinstance(description, str):
+        raise LookupError(f"{description} is a function")
+    if not isinstance(description, dict):
+        return check_learning_rate(description)
+    values = dict(description)
+    return SCHEDULES[values.pop("schedule", "constant")](**values)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checks import check_flag
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
+from fastnn.options import network_counters
 from fastnn.plan import check_orders
 from fastnn.state import Data, TrainingState
 from fastnn.stopping import Stop
@@ -31,23 +33,33 @@ def fresh(
     params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
     state = TrainingState.create(params, optimizer.n_slots)
     state.optimizer = optimizer.name
-    state.index = np.arange(n)
-    if isinstance(stop.validation, (int, float)):
-        n_validation = math.ceil(stop.validation * n)
-        if n_validation >= n:
-            raise ValueError(
-                f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
-            )
-        order = np.asarray(random_state.permutation(n))
-        check_orders(random_state, order[None], state.index)
-        state.validation_rows, state.index = order[:n_validation], order[n_validation:].copy()
+    state.index, state.validation_rows = _split(n, random_state, stop)
     return state, random_state
 
 
-def resumed(
-    network: Network, optimizer: Optimizer, data: Data, resume: Any, stop: Stop
-) -> tuple[TrainingState, np.random.RandomState]:
-    """A copy of the state to go on with, and its generator, if network, optimiser and data fit it."""
+def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
+    """The rows to train on, in order, and those that are drawn for validation, if the stop rules ask for a part."""
+    if not isinstance(stop.validation, (int, float)):
+        return np.arange(n), None
+    n_validation = math.ceil(stop.validation * n)
+    if n_validation >= n:
+        raise ValueError(
+            f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
+        )
+    order = np.asarray(random_state.permutation(n))
+    check_orders(random_state, order[None], np.arange(n))
+    return order[n_validation:].copy(), order[:n_validation]
+
+
+def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
+    """TypeError or ValueError unless `resume` is None or the undamaged state of a training, which the others suit."""
+    if resume is None:
+        if check_flag("new_rows", new_rows):
+            raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")
+        return
+    if seed is not None or params is not None:
+        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
+    check_flag("new_rows", new_rows)
     if not isinstance(resume, TrainingState):
         hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
         raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
@@ -57,11 +69,32 @@ def resumed(
         resume.check()
     except ValueError as error:
         raise ValueError(f"resume does not fit: {error}") from None
+
+
+def resumed(
+    network: Network, optimizer: Optimizer, data: Data, resume: TrainingState, new_rows: bool, stop: Stop
+) -> tuple[TrainingState, np.random.RandomState]:
+    """A copy of the state to go on with, and its generator, if network, optimiser and data fit it.
+
+    With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
+    unless they are of validation data of their own.
+    """
+    assert resume.index is not None
+    assert resume.random_state is not None
     _check_fits(network, optimizer, data, resume)
-    _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
-    random_state = _new_random_state()
+    if not new_rows:
+        _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
+    random_state, state = _new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
-    return resume.copy(), random_state
+    if new_rows:
+        state.index, state.validation_rows = _split(len(data.X), random_state, stop)
+        state.batch = 0
+        gone = {"loss_sum", "row_sum"}
+        if not isinstance(stop.validation, (tuple, list)):
+            gone |= {"best_score", "rule_on", "rule_best", "rule_stale"}
+            state.best_params = None
+        state.counters = {name: value for name, value in state.counters.items() if name not in gone}
+    return state, random_state
 
 
 def make_random_state(seed: Seed) -> np.random.RandomState:
@@ -117,9 +150,9 @@ def validation_data(network: Network, data: Data, state: TrainingState, stop: St
 
 def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: TrainingState) -> None:
     """ValueError, naming both sides, where the state belongs to another training."""
-    sizes = resume.counters.get("sizes", list(network.sizes))
+    counters = resume.counters
     has: list[tuple[str, Any, Any]] = [
-        ("sizes", tuple(sizes), tuple(network.sizes)),
+        *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),
         ("number of parameters", resume.n_params, network.n_params),
         ("optimizer", resume.optimizer, optimizer.name),
         ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
@@ -127,6 +160,9 @@ def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: Trai
     ]
     for what, of_state, of_call in has:
         if of_state != of_call:
+            of_state, of_call = (
+                f"({', '.join(map(str, value))})" if isinstance(value, list) else value for value in (of_state, of_call)
+            )
             raise ValueError(
                 f"resume does not fit: the {what} of its state is {of_state}, that of this training {of_call}"
             )
@@ -135,7 +171,10 @@ def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: Trai
 def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:
     split = np.zeros(0, np.int64) if validation_rows is None else validation_rows
     if len(index) + len(split) != n:
-        raise ValueError(f"resume does not fit: its state was trained on {len(index) + len(split)} rows, X has {n}")
+        raise ValueError(
+            f"resume does not fit: its state was trained on {len(index) + len(split)} rows, X has {n}; for other rows "
+            "say new_rows=True"
+        )
     rows = np.concatenate([index, split])
     if rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any():
         raise ValueError("resume is damaged: its row order does not hold each row once")

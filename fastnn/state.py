@@ -85,7 +85,8 @@ class TrainingState:
     batch: int = 0
     """Steps done in the epoch that has begun."""
     counters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Counters of the stop rules, in JSON's types."""
+    """In JSON's types: counters of the epoch and of the stop rules, and the options that go on unless others are given
+    (optimizer, batch_size, shuffle, alpha; what the network computes, which may not change)."""
     best_params: Array | None = None
     """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
 
@@ -171,6 +172,15 @@ def _is_generator(state: Any) -> bool:
     return place and state.get("has_gauss") in (0, 1) and isinstance(state.get("gauss"), (float, np.floating))
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_optimizer(values: Any) -> bool:
+    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimiser is made."""
+    return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
+
+
 def _are_counters(counters: dict[str, Any]) -> bool:
     kinds: dict[str, Callable[[Any], bool]] = {
         "epoch": _is_count,
@@ -178,7 +188,12 @@ def _are_counters(counters: dict[str, Any]) -> bool:
         "row_sum": lambda value: _is_finite(value) and value >= 0,
         "best_score": lambda value: value is None or _is_finite(value),
         "sizes": lambda value: isinstance(value, list) and all(_is_count(n, 1) for n in value),
-        "batch_size": lambda value: _is_count(value, 1),
+        "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), _is_text),
+        "optimizer": _is_optimizer,
+        "batch_size": lambda value: value is None or _is_count(value, 1),
+        "shuffle": lambda value: isinstance(value, bool),
+        "alpha": lambda value: _is_finite(value) and value >= 0,
         "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
         "rule_best": lambda value: value is None or _is_finite(value),
         "rule_stale": _is_count,

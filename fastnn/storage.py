@@ -24,6 +24,7 @@ from fastnn._version import __version__
 from fastnn.archive import Format, check_arrays, read_archive, write_archive
 from fastnn.errors import ModelFileError
 from fastnn.network import Network
+from fastnn.options import network_counters
 from fastnn.results import History, TrainingResult
 from fastnn.state import TrainingState
 from fastnn.stopping import STOP_REASONS, StopReason
@@ -44,7 +45,7 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
     """Write a training result to one .npz file; `load` reads it, and ``train(..., resume=...)`` goes on from it.
 
     The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
-    file. Data, callbacks and stop rules are not part of it; the optimiser's hyper-parameters are, for information.
+    file. Data, callbacks and stop rules are not part of it, nor is a learning rate that is a function of your own.
 
     Parameters
     ----------
@@ -82,6 +83,7 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
 def _header(result: TrainingResult) -> dict[str, Any]:
     state = result.state
     generator = cast(dict[str, Any], state.random_state)
+    said = network_counters(result.network).keys()  # by "network"
     return {
         "network": result.network.to_dict(),
         "dtype": state.storage.dtype.name,
@@ -96,7 +98,7 @@ def _header(result: TrainingResult) -> dict[str, Any]:
             "has_gauss": int(generator["has_gauss"]),
             "gauss": float(generator["gauss"]),
         },
-        "counters": state.counters,
+        "counters": {name: value for name, value in state.counters.items() if name not in said},
         "stop_reason": result.stop_reason,
         "seconds": result.history.seconds,
         "backend": result.backend if isinstance(result.backend, str) else result.backend.name,
@@ -148,7 +150,7 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
         "has_gauss": generator["has_gauss"],
         "gauss": generator["gauss"],
     }
-    state.index, state.counters = arrays["index"], header["counters"]
+    state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
     state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
     state.check()
     params = arrays["params"]

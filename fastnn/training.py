@@ -24,10 +24,10 @@ from fastnn.interrupts import AGAIN, Interrupt
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.options import NOT_GIVEN, NotGiven, choose_options
-from fastnn.plan import RowPlan
+from fastnn.plan import RowPlan, rows_a_step
 from fastnn.results import Callback, History, Progress, TrainingResult
 from fastnn.run import Run
-from fastnn.start import Seed, fresh, give_back, resumed, validation_data
+from fastnn.start import Seed, check_resume, fresh, give_back, resumed, validation_data
 from fastnn.state import Task, TrainingState
 from fastnn.stopping import Stop, StopReason
 from fastnn.validation import check_data, check_dtype, check_memory, check_network
@@ -54,11 +54,12 @@ def train(
     optimizer: Optimizer | None = None,
     epochs: int,
     batch_size: int | NotGiven | None = NOT_GIVEN,
-    shuffle: bool = True,
+    shuffle: bool | NotGiven = NOT_GIVEN,
     seed: Seed = None,
-    alpha: float = 0.0,
+    alpha: float | NotGiven = NOT_GIVEN,
     params: Any = None,
     resume: TrainingState | None = None,
+    new_rows: bool = False,
     stop: Stop | None = None,
     callbacks: Iterable[Callback] = (),
     backend: str | Backend = "numba",
@@ -83,28 +84,40 @@ def train(
     sample_weight : array-like (n,), optional
         Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
     optimizer : Optimizer, optional
-        One of %(optimizers)s; ``Adam()`` by default.
-        Its learning rate is a number or a function of the absolute step, 0-based.
+        One of %(optimizers)s.
+        Its learning rate is a number or a function of the absolute step, 0-based. ``Adam()`` where it is not given, or
+        on resuming that of the state.
     epochs : int
         How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
         first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
         and resumed with ``epochs=n - k``.
     batch_size : int or None, optional
         Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
-        Where it is not given, 200, or all of them for an optimiser that takes full batches only (RPROP).
-    shuffle : bool
-        Whether the rows are put in a new order at the beginning of each epoch; a full batch never is.
+        Where it is not given, 200, or all of them for an optimiser that takes full batches only (RPROP); on resuming
+        that of the state.
+    shuffle : bool, optional
+        Whether the rows are put in a new order at the beginning of each epoch; a full batch never is. True where it is
+        not given, or on resuming that of the state.
     seed : None, int or RandomState
         None: other numbers at each call. A RandomState is used as it is, and goes on from where it stands.
-    alpha : float
-        Strength of the L2 penalty on the weights (not the biases).
+    alpha : float, optional
+        Strength of the L2 penalty on the weights (not the biases). 0 where it is not given, or on resuming that of the
+        state.
     params : array-like (n_params,), optional
         Initial parameters, copied. Nothing is drawn for them.
     resume : TrainingState, optional
         The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
-        parameters, so `seed` and `params` must not be given; network, optimiser class and number of rows must be the
-        same. Learning rate, alpha, callbacks and stop rules may change. Rows that were split off for validation stay
-        untrained.
+        parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
+        unless another one is given: another batch size between epochs only, another optimiser of the same class only. A
+        learning rate that is a function of your own must be given again. The number of rows and what the network
+        computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept:
+        without them training goes on to the last epoch. Rows that were split off for validation stay untrained.
+        `TrainingResult.resume` needs the data only.
+    new_rows : bool
+        Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
+        Parameters, the optimiser's state, steps and generator go on. A new epoch begins, with X in its order, and a
+        validation split of its own; the rest of an epoch that was broken off is left out. Stop rules begin anew,
+        unless ``Stop(validation=(X, Y))`` gives them data of which scores can be compared.
     stop : Stop, optional
         When to stop early, and what to keep.
     callbacks : iterable of callables
@@ -145,22 +158,22 @@ def train(
     check_network(network)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha)
+    check_resume(resume, new_rows, seed, params)
+    optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha, resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     observers, controllers = _sorted_callbacks(callbacks)
-    if resume is not None and (seed is not None or params is not None):
-        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
 
     weighted = sample_weight is not None or stop.has_weights
     check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
-    data = check_data(network, X, Y, sample_weight, assume_finite, check_dtype(dtype))
-    rows = min(len(data.X), batch_size or len(data.X))
+    computed_in = resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
+    data = check_data(network, X, Y, sample_weight, assume_finite, computed_in)
     n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
+    rows = rows_a_step(batch_size, len(data.X))
     check_memory(network, n_vectors, rows, data.X.dtype, backend, optimizer.sequential)
     if resume is None:
         state, random_state = fresh(network, optimizer, data, params, seed, stop)
     else:
-        state, random_state = resumed(network, optimizer, data, resume, stop)
+        state, random_state = resumed(network, optimizer, data, resume, new_rows, stop)
     validation = validation_data(network, data, state, stop, assume_finite)
     if validation or stop.restore_best:
         check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
@@ -243,7 +256,7 @@ def _plan(
 ) -> RowPlan:
     assert state.index is not None
     plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch)
-    was = state.counters.get("batch_size", plan.batch_size)
+    was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
     if state.batch and was != plan.batch_size:
         raise ValueError(
             f"resume does not fit: its state is within an epoch of batches of {was} rows, "

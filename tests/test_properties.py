@@ -213,6 +213,9 @@ def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, 
     assert state_bits(b.state) == state_bits(whole.state)
     assert bits(b.params) == bits(whole.params)
     assert history_bits(a, b) == history_bits(whole)
+    X, Y = drawn.data
+    nothing_repeated = a.resume(X, Y, epochs=second, sample_weight=drawn.options["sample_weight"], stop=stop)
+    assert result_bits(nothing_repeated) == result_bits(b)
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)

@@ -213,9 +213,14 @@ def test_train(scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_resume(scale):
-    good = {"resume": states(), "backend": backends}
+    good = {"resume": states(), "backend": backends, "repeated": st.booleans(), "new_rows": st.booleans()}
     bad = {name: TRAIN[name] for name in ("X", "Y", "batch_size", "stop", "epochs")}
-    run(spoiled(good, bad), lambda **case: train(**RESUME | case), 500 * scale)
+
+    def body(repeated, **case):
+        kept = () if repeated else ("optimizer", "batch_size")
+        train(**{name: value for name, value in RESUME.items() if name not in kept} | case)
+
+    run(spoiled(good, bad), body, 500 * scale)
 
 
 @pytest.mark.parametrize("function", [predict, loss_and_gradient])

@@ -308,7 +308,18 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
     for what, options in {
         "sizes of its state is (3, 4, 2), that of this training (3, 5, 2)": {"network": Network((3, 5, 2))},
         "optimizer of its state is Adam, that of this training is? SGD": {"optimizer": SGD()},
-        "dtype of its state is float64, that of this training float32": {"X": X.astype(np.float32)},
+        "dtype of its state is float64, that of this training float32": {"dtype": "float32"},
+        "activation of its state is (tanh), that of this training (relu)": {"network": Network((3, 4, 2))},
+        "output of its state is identity, that of this training tanh": {"network": Network((3, 4, 2), "tanh", "tanh")},
+        "loss of its state is squared_error, that of this training huber": {
+            "network": dataclasses.replace(NETWORK, loss="huber")
+        },
+        "reduction of its state is mean, that of this training sum": {
+            "network": dataclasses.replace(NETWORK, reduction="sum")
+        },
+        "bias_gradient of its state is exact, that of this training times_bias": {
+            "network": dataclasses.replace(NETWORK, bias_gradient="times_bias")
+        },
         "23 rows, X has 20": {"X": X[:20], "Y": Y[:20]},
         "0 rows for validation, validation=0.5 of 23 rows is 12": {"stop": Stop(validation=0.5)},
     }.items():
