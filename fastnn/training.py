@@ -180,14 +180,25 @@ def train(
     task = Task(network, optimizer, data, alpha)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state)
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
+    interrupted = _advance(run, observers, controllers, progress)
+    if interrupted and run.stop_reason != "diverged":
+        run.stop_reason = "interrupted"
+    result = run.result(run.stop_reason)
+    run.over = True
+    give_back(random_state, seed)
+    _tell(result, interrupted, stop, run.divergence)
+    return result
 
+
+def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
+    """Do chunks of steps until there is a reason to stop; whether that was Ctrl-C."""
     epoch_by_epoch = bool(controllers) or run.scored
-    interrupt = Interrupt(swallows=stop.on_interrupt == "return")
+    interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
     with _bar(observers) if progress else contextlib.nullcontext():
         try:
             interrupt.begin()
             while run.stop_reason == "running" and not interrupt.requested:
-                ended = run.chunk(1 if epoch_by_epoch else n_epochs - run.n_done) if n_epochs else 0
+                ended = run.chunk(1 if epoch_by_epoch else run.n_epochs - run.n_done) if run.n_epochs else 0
                 if ended and run.scored:
                     run.score()
                 if controllers or observers:
@@ -196,19 +207,18 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    if interrupt.requested and run.stop_reason != "diverged":
-        run.stop_reason = "interrupted"
-    result = run.result(run.stop_reason)
-    run.over = True
-    give_back(random_state, seed)
-    if interrupt.requested and stop.on_interrupt == "raise":
+    return interrupt.requested
+
+
+def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str) -> None:
+    """Raise or warn, as the stop rules say, where a training ended by Ctrl-C or by divergence."""
+    if interrupted and stop.on_interrupt == "raise":
         raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
-    if run.stop_reason == "diverged" and stop.on_divergence == "raise":
-        raise DivergenceError(run.divergence, result)
-    if interrupt.requested:
+    if result.stop_reason == "diverged" and stop.on_divergence == "raise":
+        raise DivergenceError(divergence, result)
+    if interrupted:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
-    return result
 
 
 def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:

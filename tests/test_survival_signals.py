@@ -215,10 +215,11 @@ def test_a_kill_loses_nothing_that_a_callback_has_saved(signum, tmp_path):
 SAVING = """
 import os, signal, sys, time
 import numpy as np
-from fastnn import Network, load, train
+from fastnn import SGD, Network, load, train
 path, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 network = Network((300, 400, 1))
-results = [train(network, np.ones((1, 300)), [1.0], epochs=0, seed=s, backend="numpy") for s in (1, 2)]
+X, options = np.ones((1, 300)), {"optimizer": SGD(), "epochs": 0, "backend": "numpy"}
+results = [train(network, X, [1.0], seed=s, **options) for s in (1, 2)]
 known = [result.params.tobytes() for result in results]
 results[0].save(path)
 random_state, seen = np.random.RandomState(seed), set()
