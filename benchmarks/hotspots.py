@@ -20,7 +20,7 @@ import time
 
 PARTS = {
     "products": r"wide",
-    "activations": r"activate|activation_delta|softmax_of_row",
+    "activations": r"activations\.",
     "loss": r"losses\.",
     "update": r"updates\.",
     "kernel itself": r"train_steps|dense\.",
@@ -49,7 +49,7 @@ def child(workload_name: str) -> None:
     from fastnn import train, workloads
     from fastnn.fused import cache, entries, lowering
 
-    lowering.OUTLINED_ARE.append("noinline")
+    lowering.OUTLINED_ATTRIBUTES.append("noinline")
     workload = workloads.load(workload_name)
     data = (workload.network, workload.X, workload.Y)
     options = workload.train_options | {"epochs": 1, "seed": 0}

@@ -236,7 +236,7 @@ sys.path.insert(0, sys.argv[1])
 from benchmarks.hotspots import PARTS, functions
 from fastnn.fused import compiling, lowering
 
-lowering.OUTLINED_ARE.append("noinline")
+lowering.OUTLINED_ATTRIBUTES.append("noinline")
 code = compiling.compile_entry("train_steps", np.dtype(np.float32)).partition(b"\\n")[2]
 found = functions(code)
 assert all(0 <= place < place + size <= len(code) for place, size in found.values()), found

@@ -18,7 +18,7 @@ from test_house import HEAVY
 from fastnn import Network, get_backend
 from fastnn.fused import entries, words
 from fastnn.fused.entries import entry
-from fastnn.fused.model import Model, Rule, Scratch, describe, make_scratch
+from fastnn.fused.model import Model, Scratch, UpdateSpec, describe, make_scratch
 from fastnn.state import Data, Steps
 
 compiled = pytest.mark.skipif(entries.IN_PYTHON, reason="nothing is compiled")
@@ -228,7 +228,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     monkeypatch.setattr(backend, "KEEP", -1)
     monkeypatch.setattr(get_backend("numba"), "_kept", backend._Kept())
     everything(dtype)
-    for kind in (Model, Scratch, Rule, Data, Steps):
+    for kind in (Model, Scratch, UpdateSpec, Data, Steps):
         assert {f"{kind.__name__}.{name}" for name in kind._fields} <= checked
     assert {name.partition("(")[0] for name in checked if "(" in name} == set(ENTRIES)
 

@@ -13,19 +13,19 @@ import pytest
 from fastnn.fused import tiles
 from fastnn.fused.control import choose, each, not_, pick, smaller
 from fastnn.fused.lowering import traced
-from fastnn.fused.places import at, gather, get, lanes, lanes_of, load, put, splat, store, zero
-from fastnn.fused.shuffles import store_totals, total, totals, turned
+from fastnn.fused.places import gather, get, lanes, lanes_of, load, offset, put, splat, store, zero
+from fastnn.fused.shuffles import horizontal_sum, horizontal_sums, store_horizontal_sums, transposed
 from fastnn.fused.simd import (
     Lanes,
+    absolute,
+    bit_or,
+    blend_prefix,
     copysign,
-    either,
     exponent,
-    first,
     fma,
     fraction,
     is_double,
     like,
-    magnitude,
     maximum,
     pow2,
     rounding,
@@ -94,23 +94,25 @@ PRIMITIVES = {
     "fma": lambda a, b, c, x, places, n: fma(a, b, c),
     "fma of close numbers": lambda a, b, c, x, places, n: fma(a, b, -(a * b)),
     "sqrt": lambda a, b, c, x, places, n: sqrt(a),
-    "magnitude": lambda a, b, c, x, places, n: magnitude(a),
+    "absolute": lambda a, b, c, x, places, n: absolute(a),
     "copysign": lambda a, b, c, x, places, n: copysign(a, b),
     "where_gt": lambda a, b, c, x, places, n: where_gt(a, b, c, a),
     "maximum": lambda a, b, c, x, places, n: maximum(a, b),
-    "either": lambda a, b, c, x, places, n: either(a * 0.0, b * 0.0),
-    "first": lambda a, b, c, x, places, n: first(n, a, b),
-    "first of none": lambda a, b, c, x, places, n: first(n - 9, a, b),
-    "first of all": lambda a, b, c, x, places, n: first(n + 16, a, b),
+    "bit_or": lambda a, b, c, x, places, n: bit_or(a * 0.0, b * 0.0),
+    "blend_prefix": lambda a, b, c, x, places, n: blend_prefix(n, a, b),
+    "blend_prefix of none": lambda a, b, c, x, places, n: blend_prefix(n - 9, a, b),
+    "blend_prefix of all": lambda a, b, c, x, places, n: blend_prefix(n + 16, a, b),
     "pow2": lambda a, b, c, x, places, n: pow2(like(a, rounding(a)) + (copysign(like(a, n), a))),
     "pow2 of any": lambda a, b, c, x, places, n: pow2(a),
     "fraction": lambda a, b, c, x, places, n: fraction(a),
     "exponent": lambda a, b, c, x, places, n: exponent(a),
     "is_double": lambda a, b, c, x, places, n: like(a, 2.0 if is_double(a) else 1.0),
-    "total": lambda a, b, c, x, places, n: like(a, total(a)),
-    "totals": lambda a, b, c, x, places, n: totals(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
-    "turned": lambda a, b, c, x, places, n: functools.reduce(where_gt_sum, turned(([a, b, c, -a] * 4)[: lanes_of(x)])),
-    "load anywhere": lambda a, b, c, x, places, n: load(at(x, n), 1),
+    "horizontal_sum": lambda a, b, c, x, places, n: like(a, horizontal_sum(a)),
+    "horizontal_sums": lambda a, b, c, x, places, n: horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
+    "transposed": lambda a, b, c, x, places, n: functools.reduce(
+        where_gt_sum, transposed(([a, b, c, -a] * 4)[: lanes_of(x)])
+    ),
+    "load anywhere": lambda a, b, c, x, places, n: load(offset(x, n), 1),
     "get": lambda a, b, c, x, places, n: like(a, get(x, n)),
     "gather": lambda a, b, c, x, places, n: gather(x, places, n),
     "splat": lambda a, b, c, x, places, n: splat(x, n),
@@ -120,7 +122,7 @@ PRIMITIVES = {
     "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
     "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
     "pick": lambda a, b, c, x, places, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
-    "pick place": lambda a, b, c, x, places, n: load(pick(n < 3, at(x, 0), at(x, 1)), 0),
+    "pick place": lambda a, b, c, x, places, n: load(pick(n < 3, offset(x, 0), offset(x, 1)), 0),
     "==": lambda a, b, c, x, places, n: like(a, n == 3),
     "3 ==": lambda a, b, c, x, places, n: like(a, 3 == n),  # noqa: SIM300
     "!=": lambda a, b, c, x, places, n: like(a, n != 3),
@@ -180,15 +182,15 @@ def test_primitive(name, dtype):
 def plain(out, x, y, n):
     """The primitives as ordinary compiled functions use them, through Numba's own typing of operators and numbers."""
     L = lanes(x)
-    place = at(x, n)
+    place = offset(x, n)
     v, w = load(place, 1), load(y, 0)
     v += w
     v *= 0.1
     v -= 1
     v /= w
     store(out, 0, 1.0 - v * -w + n)
-    store(out, L, where_gt(v, maximum(w, zero(x)), fma(v, w, like(w, n)), first(n, v, w)))
-    put(out, 2 * L, total(v))
+    store(out, L, where_gt(v, maximum(w, zero(x)), fma(v, w, like(w, n)), blend_prefix(n, v, w)))
+    put(out, 2 * L, horizontal_sum(v))
     put(out, 2 * L + 1, get(x, n) * get(y, 0))
     out[2 * L + 2] = L
 
@@ -217,14 +219,15 @@ def all_products(out, W, A, begun):
     """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile must stay."""
     width = 4 * lanes_of(out)
     for k, (rows, vectors) in enumerate(PRODUCTS):
-        tiles.product_tile(rows, vectors, at(out, k * 8 * width), W, 1, 9, A, width, W, 2, K, width, begun)
+        Z, bias = tiles.Strided(offset(out, k * 8 * width), width), tiles.Strided(W, 2)
+        tiles.product_tile(rows, vectors, Z, tiles.Matrix(W, 1, 9), tiles.Strided(A, width), bias, K, begun)
 
 
 @traced
 def all_inners(out, A, D, nothing):
     width = 4 * lanes_of(out)
     for k, (rows, cols) in enumerate(INNERS):
-        tiles.inner_tile(rows, cols, at(out, k * 8 * width), A, D, 5, width)
+        tiles.inner_tile(rows, cols, offset(out, k * 8 * width), A, D, 5, width)
 
 
 @functools.cache
@@ -265,6 +268,11 @@ def chain(weights, panel, begin):
     return begin.view(np.ndarray)
 
 
+@traced
+def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
+    tiles.forward_product(Z, W, A, tiles.Strided(bias, 1), fan_in, fan_out, width, packed)
+
+
 WIDE = tiles.TERMS + 1
 PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (125, WIDE, 2)]
 
@@ -282,7 +290,7 @@ def test_products(M, K, vectors, dtype):
         np.zeros(tiles.SUM_BLOCK * L, dtype),
     )
     padded[: K * M] = W.reshape(-1)
-    in_machine_code(tiles.forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, 1, K, M, width, packed)
+    in_machine_code(forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed)
     of_panel, of_weights = np.split(packed, [(tiles.SUM_BLOCK - tiles.TERMS) * L])
     of_W = M >= tiles.PACK_FROM * L and width >= tiles.PACK_FROM * L // 8
     of_A = tiles.PACKS_PANELS and M >= tiles.STRIP_FROM and min(K, tiles.TERMS) * vectors >= tiles.CACHED
@@ -296,16 +304,16 @@ def test_products(M, K, vectors, dtype):
 
 
 @compiled
-@pytest.mark.parametrize("fan_in", [1, 7, tiles.TURN_FROM - 1, tiles.TURN_FROM, 21])
+@pytest.mark.parametrize("fan_in", [1, 7, tiles.TRANSPOSE_FROM - 1, tiles.TRANSPOSE_FROM, 21])
 @pytest.mark.parametrize("fan_out", [5, 16])
 def test_weight_gradient(fan_in, fan_out, dtype):
-    """A chain along the batch where deltas are turned, otherwise a chain a lane and the tree of `total`."""
+    """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`."""
     L = lanes(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
     arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(tiles.SUM_BLOCK * L, dtype)))
     in_machine_code(tiles.weight_gradient)(*arrays, fan_in, fan_out, 3 * L)
-    if fan_in >= tiles.TURN_FROM and fan_out % L == 0:
+    if fan_in >= tiles.TRANSPOSE_FROM and fan_out % L == 0:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
         assert_same_bits(T, D.T.copy())
     else:
@@ -314,7 +322,7 @@ def test_weight_gradient(fan_in, fan_out, dtype):
             s = np.zeros(L, dtype).view(Lanes)
             for a, d in zip(A[i].reshape(-1, L), D[o].reshape(-1, L), strict=True):
                 s = fma(a.view(Lanes), d.view(Lanes), s)
-            right[i, o] = total(s)
+            right[i, o] = horizontal_sum(s)
         assert not T.any()
     assert_same_bits(G, right)
 
@@ -322,7 +330,7 @@ def test_weight_gradient(fan_in, fan_out, dtype):
 @compiled
 @pytest.mark.parametrize("rows", [1, 2, 4])
 @pytest.mark.parametrize("cols", [1, 2, 4])
-def test_store_totals(rows, cols, dtype):
+def test_store_horizontal_sums(rows, cols, dtype):
     """Of tiles of every size, whichever this machine's products have, and nothing beside them."""
     L = lanes(np.empty(0, dtype))
     (A,) = drawn(dtype, (rows * cols, L))
@@ -331,10 +339,10 @@ def test_store_totals(rows, cols, dtype):
     @traced
     def of_tile(G, A):
         step = cols + 3
-        store_totals([at(G, i * step) for i in range(rows)], [load(A, k * L) for k in range(rows * cols)])
+        store_horizontal_sums([offset(G, i * step) for i in range(rows)], [load(A, k * L) for k in range(rows * cols)])
 
     in_machine_code(of_tile)(G.reshape(-1), A.reshape(-1))
-    right = np.array([total(a.view(Lanes)) for a in A]).reshape(rows, cols)
+    right = np.array([horizontal_sum(a.view(Lanes)) for a in A]).reshape(rows, cols)
     assert_same_bits(G, np.pad(right, [(0, 0), (0, 3)]))
 
 
@@ -376,7 +384,7 @@ def test_fma_rounds_once(dtype):
 MISTAKES = {
     "load beyond the end": lambda x: load(x, x.size - 1),
     "load before": lambda x: load(x, -1),
-    "at before": lambda x: at(x, -1),
+    "offset before": lambda x: offset(x, -1),
     "splat before": lambda x: splat(x, -1),
     "store beyond the end": lambda x: store(x, x.size - 1, zero(x)),
     "store before": lambda x: store(x, -1, zero(x)),

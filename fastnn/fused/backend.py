@@ -10,7 +10,7 @@ from fastnn.fused.cache import KERNEL_REVISION
 from fastnn.fused.entries import entry, kernels_are_kept, prepared
 from fastnn.fused.folder import cache_state
 from fastnn.fused.guard import check, check_data, check_inputs, check_state, check_steps
-from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, Rule, describe, known_of, make_scratch
+from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, UpdateSpec, constants_of, describe, make_scratch
 from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 
@@ -60,9 +60,9 @@ class NumbaBackend:
         check("params", params, (network.n_params,), dtype)
         n = len(data.X)
         bench = self._workbench(network, dtype, n, ROW_BLOCK)
-        rule = Rule(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
+        rule = UpdateSpec(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
         try:
-            bench.buffers.rates[ALPHA] = alpha
+            bench.buffers.update_constants[ALPHA] = alpha
             kernel = entry("loss_and_gradient", dtype)
             loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
             return loss, bench.buffers.gradient[: network.n_params].copy()
@@ -82,7 +82,7 @@ class NumbaBackend:
             bench = self._workbench(network, dtype, block, block)
         else:
             bench = self._workbench(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
-        rule = Rule(
+        rule = UpdateSpec(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
             int(optimizer.sequential),
@@ -92,8 +92,8 @@ class NumbaBackend:
         )
         hyper = _hyper_parameters(optimizer)
         try:
-            bench.buffers.rates[ALPHA] = task.alpha
-            bench.buffers.rates[HYPER : HYPER + len(hyper)] = hyper
+            bench.buffers.update_constants[ALPHA] = task.alpha
+            bench.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
             kernel = bench.own_kernel(rule) if special else entry("train_steps", dtype)
             told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
             good = kernel(state.storage, state.beta_products, n_steps, *told)
@@ -146,7 +146,7 @@ class _Workbench:
         """`train_steps` for this workbench and the kind of optimiser that a rule tells of."""
         kind = rule.code, rule.stride, rule.sequential
         if kind not in self.own_kernels:
-            known = known_of(self.table, rule, self.buffers)
+            known = constants_of(self.table, rule, self.buffers)
             self.own_kernels[kind] = entry("train_steps", self.buffers.params.dtype, known)
         return self.own_kernels[kind]
 

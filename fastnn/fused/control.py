@@ -1,6 +1,7 @@
-"""Loops and branches of the compiled code: in Python they are run, while tracing they become loops and branches.
+"""Loops and branches of the kernel's language: run where kernels are plain Python, compiled where they are traced.
 
-Where a traced value that they go by is known, only the branch taken is traced, and a short loop is unrolled.
+A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
+constant number of rounds is unrolled.
 """
 
 from __future__ import annotations
@@ -11,21 +12,22 @@ from llvmlite import ir
 
 from fastnn.fused.lowering import Traced, all_traced, const
 
-UNROLLED = 8  # rounds up to which a loop is unrolled, if it is known how many there are
+UNROLLED = 8  # rounds up to which a loop with a constant number of them is unrolled
 
 
-def _is_open(x):
-    """Whether only the compiled code will know what x is."""
-    return isinstance(x, Traced) and x.known is None
+def is_dynamic(x):
+    """Return whether only the compiled code will know what x is: a Python bool."""
+    return isinstance(x, Traced) and x.constant is None
 
 
-def _known(x):
-    return x.known if isinstance(x, Traced) else x
+def constant_of(x):
+    """Return what x is in Python; x is no dynamic value."""
+    return x.constant if isinstance(x, Traced) else x
 
 
-def at_most(x, most):
-    """Whether x is known, and not larger: a Python bool."""
-    return not _is_open(x) and _known(x) <= most
+def constant_at_most(x, most):
+    """Return whether x is a constant and not larger: a Python bool, so that Python itself may go by it."""
+    return not is_dynamic(x) and constant_of(x) <= most
 
 
 def each(n, *kept):
@@ -35,8 +37,8 @@ def each(n, *kept):
     in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
     where `n` says so: tracing refuses a ``break``.
     """
-    if not isinstance(n, Traced) or (n.known is not None and n.known <= UNROLLED):
-        yield from range(_known(n))
+    if not isinstance(n, Traced) or constant_at_most(n, UNROLLED):
+        yield from range(constant_of(n))
         return
     builder, start = n.builder, n.builder.block
     test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
@@ -65,29 +67,42 @@ def _assign(lists, values):
         x[:] = list(islice(values, len(x)))
 
 
+def sweep(n, sizes):
+    """Cover range(n) with the largest pieces that fit, in order: (start, size) of each; `sizes` descend to 1.
+
+    The sizes are Python integers: the body is traced once for each of them, and may have as many registers as it says.
+    """
+    start = 0
+    for size in sizes:
+        count = (n - start) // size
+        for k in each(count):
+            yield start + k * size, size
+        start = start + count * size
+
+
 def choose(condition, yes, no):
-    """``yes() if condition else no()``, lists of values of the same kinds, kept as a branch where traced."""
-    if _is_open(condition):
+    """Return ``yes() if condition else no()``: lists of values of the same types; a branch where traced."""
+    if is_dynamic(condition):
         return _choose_ir(condition, yes, no)
-    return yes() if _known(condition) else no()
+    return yes() if constant_of(condition) else no()
 
 
 def when(condition, action):
-    """``if condition: action()``, an action that returns nothing."""
+    """Call `action`, which returns nothing, if the condition holds."""
     choose(condition, action, lambda: None)
 
 
 def pick(condition, yes, no):
-    """``yes if condition else no``, of two values that exist already: a selection, no branch."""
-    if not _is_open(condition):
-        return yes if _known(condition) else no
+    """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
+    if not is_dynamic(condition):
+        return yes if constant_of(condition) else no
     yes, no = all_traced(condition, [yes, no])
     return yes.of(yes.type, condition.builder.select(_is_set(condition), yes.value, no.value))
 
 
 def not_(condition):
-    """``not condition``: 1 or 0 where traced. For `and` and `or` there are ``&`` and ``|``, which take conditions."""
-    return condition == 0 if _is_open(condition) else not _known(condition)
+    """Return ``not condition``. In place of `and` and `or` stand ``&`` and ``|``, which evaluate both sides."""
+    return condition == 0 if is_dynamic(condition) else not constant_of(condition)
 
 
 def _choose_ir(condition, yes, no):
@@ -107,18 +122,18 @@ def _choose_ir(condition, yes, no):
 
 
 def _is_set(condition):
-    """A traced condition as LLVM's branches and selections take it: one bit."""
+    """Emit a traced condition as LLVM's branches and selections take it: one bit."""
     return condition.builder.icmp_signed("!=", condition.value, const(0))
 
 
 def smaller(x, y):
-    """``min(x, y)``, of integers."""
+    """Return ``min(x, y)``, of integers."""
     return pick(x < y, x, y)
 
 
-def select(code, cases):
-    """``cases[code]()``, which returns nothing; nothing is done where there is no such case."""
-    if _is_open(code):
+def switch(code, cases):
+    """Call ``cases[code]``, which returns nothing; do nothing where there is no such case."""
+    if is_dynamic(code):
         builder = code.builder
         done = builder.append_basic_block("select.done")
         for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
@@ -130,14 +145,12 @@ def select(code, cases):
             builder.position_at_end(blocks[1])
         builder.branch(done)
         builder.position_at_end(done)
-    elif _known(code) in cases:
-        cases[_known(code)]()
+    elif constant_of(code) in cases:
+        cases[constant_of(code)]()
 
 
 def _keep_rolled(module):
-    """Metadata of a loop that LLVM is not to unroll: the bodies are long already, and copies of them take time to
-    compile.
-    """
+    """Return the metadata of a loop that LLVM is not to unroll: bodies are long, and copies take time to compile."""
     option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
     loop_id.operands = (loop_id, option)  # a loop's metadata names itself first

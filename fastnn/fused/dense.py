@@ -1,61 +1,114 @@
-"""A layer's way forward and back, on panels or on one row: what `layers`, `tiles` and `rows` have, put together.
+"""A dense layer, forward and back, on a panel and on a single row: products, activations and the gradients of biases.
 
-Each function finds in the layer's line of `Model.layers` what it needs, and is outlined: LLVM optimises it by itself
-before it puts it into the loop over the layers.
+Each function reads what it needs from the layer's record, and those of a whole layer are outlined: LLVM optimizes each
+by itself before it puts it into the loop over the layers. `forward` and `backward` in `fastnn/reference.py` are their
+twins.
 """
 
 from __future__ import annotations
 
-from fastnn.fused.control import pick
-from fastnn.fused.layer_table import Line
-from fastnn.fused.layers import activate, activation_delta
-from fastnn.fused.lowering import outlined
-from fastnn.fused.places import at, lanes_of
-from fastnn.fused.rows import activate_row, row_activation_delta, row_delta, row_product
-from fastnn.fused.tiles import backward_product, forward_product
+from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
+from fastnn.fused.control import choose, each, pick, sweep, when
+from fastnn.fused.lowering import outlined, traced
+from fastnn.fused.places import get, lanes_of, load, offset, put, splat, store
+from fastnn.fused.rows import row_delta, row_product
+from fastnn.fused.shuffles import store_horizontal_sums
+from fastnn.fused.simd import blend_prefix
+from fastnn.fused.tiles import Strided, backward_product, forward_product
+
+BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 
-def _operands(layer, activations, numbers, zeros, width):
-    """Z, W, A, the biases and the step from one to the next, fan_in, fan_out: what a product takes."""
-    Z, A = at(activations, layer.output * width), at(activations, layer.input * width)
-    bias = pick(layer.n_bias > 0, at(numbers, layer.bias), zeros)
-    return Z, at(numbers, layer.weight), A, bias, layer.bias_step, layer.fan_in, layer.fan_out
+def _operands(layer, activations, params, zeros, width):
+    """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
+    Z, A = offset(activations, layer.output * width), offset(activations, layer.input * width)
+    bias = pick(layer.n_bias > 0, offset(params, layer.bias), zeros)
+    return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
 
 
 @outlined
-def forward_layer(line, activations, slopes, numbers, weight, zeros, packed, width):
-    """The layer's activations, from those below it in the panels `activations`; `numbers` are the parameters."""
-    layer = Line(line)
-    Z, *operands, fan_out = _operands(layer, activations, numbers, zeros, width)
+def forward_layer(layer, activations, slopes, params, weight, zeros, packed, width):
+    """Compute a layer's panel of `activations` from that of its inputs: ``a = f(W.T @ a_below + b)``.
+
+    All but `params` are the workspace's: activations, slopes (any, width); weight (width,) the row weights.
+    """
+    Z, *operands, fan_out = _operands(layer, activations, params, zeros, width)
     forward_product(Z, *operands, fan_out, width, packed)
-    activate(Z, at(slopes, layer.slopes * width), weight, fan_out, width, layer.activation)
+    activate(Z, offset(slopes, layer.slopes * width), weight, fan_out, width, layer.activation)
 
 
 @outlined
-def row_forward_layer(line, activations, slopes, numbers, weight, zeros):
-    """The same for a block of one row."""
-    layer = Line(line)
+def row_forward_layer(layer, activations, slopes, params, weight, zeros):
+    """Compute a layer's activations for a single row, like `forward_layer`; each row of `activations` is a vector."""
     L = lanes_of(activations)
-    z, *operands, fan_out = _operands(layer, activations, numbers, zeros, L)
+    z, *operands, fan_out = _operands(layer, activations, params, zeros, L)
     row_product(z, *operands, fan_out)
-    activate_row(z, at(slopes, layer.slopes * L), weight, fan_out, layer.activation)
+    row_activate(z, offset(slopes, layer.slopes * L), weight, fan_out, layer.activation)
 
 
 @outlined
-def backward_layer(line, numbers, activations, slopes, delta, below, zeros, packed, width):
-    """delta of the layer below, to `below`, from this layer's."""
-    layer = Line(line)
-    fan_in, A = layer.fan_in, at(activations, layer.input * width)
-    W = at(numbers, layer.weight)
+def backward_layer(layer, params, activations, slopes, delta, below, zeros, packed, width):
+    """Compute delta of the layer below, to `below` (fan_in, width), from this layer's `delta` (fan_out, width).
+
+    ``below = (W @ delta) * f'(z_below)``. All but `params` are the workspace's.
+    """
+    W, fan_in, A = offset(params, layer.weight), layer.fan_in, offset(activations, layer.input * width)
     backward_product(below, W, delta, zeros, packed, fan_in, layer.fan_out, width)
-    activation_delta(below, A, at(slopes, layer.slopes_below * width), fan_in, width, layer.below)
+    slopes_below = offset(slopes, layer.slopes_below * width)
+    activation_delta(below, A, slopes_below, fan_in, width, layer.activation_below)
 
 
 @outlined
-def row_backward_layer(line, numbers, activations, slopes, delta, below):
-    """The same for a block of one row."""
-    layer = Line(line)
+def row_backward_layer(layer, params, activations, slopes, delta, below):
+    """Compute delta of the layer below for a single row, like `backward_layer`."""
     L, fan_in = lanes_of(activations), layer.fan_in
-    row_delta(below, at(numbers, layer.weight), delta, fan_in, layer.fan_out)
-    a, slopes_below = at(activations, layer.input * L), at(slopes, layer.slopes_below * L)
-    row_activation_delta(below, a, slopes_below, fan_in, layer.below)
+    row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
+    a, slopes_below = offset(activations, layer.input * L), offset(slopes, layer.slopes_below * L)
+    row_activation_delta(below, a, slopes_below, fan_in, layer.activation_below)
+
+
+@traced
+def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
+    """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width) for a scalar bias.
+
+    db (n_bias,) is the gradient's, b (n_bias,) the parameters', by which it is multiplied for the tutorial's rule.
+    """
+    L = lanes_of(D)
+    n = pick(n_bias == fan_out, width, fan_out * width)  # a scalar bias: D as one long row
+    for o, tile in sweep(n_bias, BIAS_TILES):
+        rows = [offset(D, (o + j) * n) for j in range(tile)]
+        target, rest, acc = offset(db, o), n // L - 1, [load(row, 0) for row in rows]
+        for k in each(rest, acc):
+            acc[:] = [s + load(row, (k + 1) * L) for s, row in zip(acc, rows, strict=True)]
+        store_horizontal_sums([target], acc)
+
+    def scale():
+        for o in each(n_bias):
+            put(db, o, get(db, o) * get(b, o))
+
+    when(times_bias, scale)
+
+
+@traced
+def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
+    """Compute ``db[o] = d[o]``, or their sum for a scalar bias: `bias_gradient` for a single row d (fan_out,)."""
+    L = lanes_of(d)
+    whole = n_bias // L
+
+    def summed():
+        rest, s = fan_out - 1, [splat(d, 0)]
+        for o in each(rest, s):
+            s[0] = s[0] + splat(d, o + 1)
+        return s
+
+    def gradient(i):
+        (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], summed)
+        s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
+        (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
+        return s
+
+    for v in each(whole):
+        store(db, v * L, gradient(v * L))
+    for _ in each((n_bias + (L - 1)) // L - whole):
+        i = whole * L
+        store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from fastnn.fused.lowering import traced_vector
 from fastnn.fused.simd import (
+    absolute,
     copysign,
     exponent,
     fma,
     fraction,
     is_double,
     like,
-    magnitude,
     maximum,
     pow2,
     rounding,
@@ -168,7 +168,7 @@ def expm1(x):
     c = _constants(x)
     t, m = _exp_parts(_at_most(_at_least(x, c.saturation), c.overflow), shift=-1, fine=True)
     s = pow2(t)
-    return where_gt(like(x, c.linear), magnitude(x), x, fma(s, m, s - 0.5) * 2.0)
+    return where_gt(like(x, c.linear), absolute(x), x, fma(s, m, s - 0.5) * 2.0)
 
 
 @traced_vector
@@ -197,7 +197,7 @@ def tanh(x):
     At most 1.94 ULP in float64 (at 0.12539942199962628), 1.96 in float32 (at 0.12502617).
     """
     c = _constants(x)
-    y = magnitude(x)
+    y = absolute(x)
     low, high = (like(x, bound) for bound in TANH_WINDOW)
     unit = like(x, 1.0)
     one = where_gt(y, low, where_gt(high, y, like(x, 1.375), unit), unit)
@@ -221,10 +221,10 @@ def _log_parts(k, f):
 def _log_special(x, y):
     """log(x), which is `y` where x is positive and finite."""
     inf = like(x, math.inf)
-    y = where_gt(inf, magnitude(x), y, x)  # inf and NaN
+    y = where_gt(inf, absolute(x), y, x)  # inf and NaN
     y = where_gt(like(x, 0.0), x, like(x, math.nan), y)
     tiniest = like(x, 2.0**-1074 if is_double(x) else 2.0**-149)
-    return where_gt(tiniest, magnitude(x), -inf, y)
+    return where_gt(tiniest, absolute(x), -inf, y)
 
 
 @traced_vector
@@ -252,7 +252,7 @@ def log1p(x):
     k = exponent(u)
     f = fraction(u) - 1.0
     f = where_gt(like(x, 2.0**60), x, fma(lost, pow2(like(x, rounding(x)) - k), f), f)  # pow2 needs k < the bias
-    return where_gt(like(x, c.linear), magnitude(x), x, _log_special(u, _log_parts(k, f)))
+    return where_gt(like(x, c.linear), absolute(x), x, _log_special(u, _log_parts(k, f)))
 
 
 @traced_vector
@@ -262,7 +262,7 @@ def softplus(x):
     At most 1.68 ULP in float64 (at -0.8088378256120702), 1.68 in float32 (at -1.2646601).
     """
     c = _constants(x)
-    t, m = _exp_parts(_at_least(-magnitude(x), c.underflow), shift=SCALE)
+    t, m = _exp_parts(_at_least(-absolute(x), c.underflow), shift=SCALE)
     s = pow2(t)
     e = fma(s, m, s) * 2.0**-SCALE
     u = e + 1.0

@@ -1,21 +1,29 @@
-"""A layer's line of `Model.layers`: its columns by their names."""
+"""The record of a layer in `Model.layers`, its fields by name."""
 
 from __future__ import annotations
 
-from fastnn.fused import model
-from fastnn.fused.places import at, get
+from typing import Any, NamedTuple
+
+from fastnn.fused.control import each
+from fastnn.fused.model import LAYER_FIELDS
+from fastnn.fused.places import get, offset
 
 
-class Line:
-    """``line.fan_in`` is column `FAN_IN` of the line, read where it stands."""
+class LayerRecord(NamedTuple):
+    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `model.LAYER_FIELDS`."""
 
-    def __init__(self, line):
-        self.line = line
+    pointer: Any
 
-    def __getattr__(self, column):
-        return get(self.line, getattr(model, column.upper()))
+    def __getattr__(self, field):
+        return get(self.pointer, LAYER_FIELDS[field])
 
 
-def line_of(network, l):
-    """The line of layer `l`."""
-    return Line(at(network.layers, l * model.N_COLUMNS))
+def layer_at(model, l):
+    """Return the record of layer `l`."""
+    return LayerRecord(offset(model.layers, l * len(LAYER_FIELDS)))
+
+
+def each_layer(model):
+    """Iterate over the layers' records, from the input to the output."""
+    for l in each(model.n_layers):
+        yield layer_at(model, l)

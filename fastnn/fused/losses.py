@@ -1,25 +1,30 @@
-"""The loss of a block and the delta of the output layer, on panels and for a block of one row."""
+"""The loss of a block and its derivative by the outputs, on panels and on single rows.
+
+A loss is a pair of functions in the table `_LOSSES`, its value and its derivative, like its line in `LOSSES` of
+`fastnn/reference.py`; `loss_value` and `output_delta` there are the twins of `output_loss`.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from fastnn.fused.control import each, select
+from fastnn.fused.activations import positive
+from fastnn.fused.control import each, switch
 from fastnn.fused.elementary import log
-from fastnn.fused.layers import positive
 from fastnn.fused.lowering import outlined, traced
 from fastnn.fused.model import MATCHED_POISSON
 from fastnn.fused.places import lanes_of, load, put, splat, store, zero
-from fastnn.fused.shuffles import total
-from fastnn.fused.simd import copysign, first, fma, is_double, like, magnitude, where_gt
+from fastnn.fused.shuffles import horizontal_sum
+from fastnn.fused.simd import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.network import LOSSES
 
 
 def _loss(value, derivative):
-    """The functions of a loss: the sum of ``w l`` to `sum_of_l`, lane by lane, and ``w d`` to D, d = dl/da.
+    """Make the two functions of a loss, for panels and for a single row, of l(a, y) and dl/da on single vectors.
 
-    A row of weight 0 adds nothing and gets a derivative of 0, whatever it holds. The second function is for one row
-    whose numbers lie side by side; it notes each l in `terms` before it adds them up in the same order.
+    Both write the sum of ``w l`` to `sum_of_l` and ``w dl/da`` to D. A row of weight 0 adds nothing and gets a
+    derivative of 0, whatever it holds. A single row has its outputs side by side, so its l are written to `terms`
+    before they are added up in the order of the panel.
     """
 
     def loss_of(D, A, Y, i, w):
@@ -34,8 +39,8 @@ def _loss(value, derivative):
             for v in each(width // L, s):
                 b = v * L
                 w = load(weight, b)
-                s[0] = fma(w, loss_of(D, A, Y, o * width + b, w), s[0])
-        put(sum_of_l, 0, total(s[0]))
+                s[0] = fma(w, loss_of(D, A, Y, o * width + b, w), s[0])  # a chain of fma per lane, then a tree
+        put(sum_of_l, 0, horizontal_sum(s[0]))
 
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
@@ -45,13 +50,13 @@ def _loss(value, derivative):
         s = [zero(D)]
         for o in each(n, s):
             s[0] = fma(w, splat(terms, o), s[0])
-        put(sum_of_l, 0, total(first(1, s[0], zero(D))))
+        put(sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], zero(D))))
 
     return panel, single
 
 
 def difference(a, y):
-    """delta where the loss goes with its output, and the derivative of the squared error"""
+    """Return delta where loss and output are matched, and the derivative of the squared error."""
     return a - y
 
 
@@ -61,27 +66,27 @@ def squared_error(a, y):
 
 
 def absolute_error(a, y):
-    return magnitude(a - y)
+    return absolute(a - y)
 
 
 def sign(a, y):
     e = a - y
-    return where_gt(magnitude(e), like(e, 0.0), copysign(like(e, 1.0), e), e)  # 0 and NaN are their own
+    return where_gt(absolute(e), like(e, 0.0), copysign(like(e, 1.0), e), e)  # 0 and NaN are their own
 
 
 def huber(a, y):
     e = a - y
-    size = magnitude(e)
+    size = absolute(e)
     return where_gt(size, like(e, 1.0), size - 0.5, e * e * 0.5)
 
 
 def huber_derivative(a, y):
     e = a - y
-    return where_gt(magnitude(e), like(e, 1.0), copysign(like(e, 1.0), e), e)
+    return where_gt(absolute(e), like(e, 1.0), copysign(like(e, 1.0), e), e)
 
 
 def clip(p):
-    """A probability kept within [eps, 1 - eps] of its dtype; NaN passes."""
+    """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
     low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
     high = 1.0 - low
     return where_gt(low, p, low, where_gt(p, high, high, p))
@@ -119,16 +124,16 @@ _LOSSES = {
 
 @outlined
 def output_loss(loss, sum_of_l, D, A, Y, weight, n, width):
-    """The block's loss, lane by lane, to `sum_of_l` (one vector), and dL/da to D (n, width): delta if matched.
+    """Write the block's loss to the first lane of `sum_of_l`, and dL/da, which is delta if matched, to D (n, width).
 
-    A (n, width) holds the outputs, Y (n, width) the targets.
+    A (n, width) holds the outputs, Y (n, width) the targets, weight (width,) the row weights: all the workspace's.
     """
     panels = sum_of_l, D, A, Y, weight, n, width
-    select(loss, {code: partial(panel, *panels) for code, (panel, _) in _LOSSES.items()})
+    switch(loss, {code: partial(panel, *panels) for code, (panel, _) in _LOSSES.items()})
 
 
 @outlined
 def row_loss(loss, sum_of_l, d, a, y, weight, n, terms):
-    """The same for a block of one row: d, a, y and `terms` (n to the end of its vector,)."""
+    """Compute the same for a single row: d, a, y and `terms` (n to the end of its vector,)."""
     rows = sum_of_l, d, a, y, weight, n, terms
-    select(loss, {code: partial(single, *rows) for code, (_, single) in _LOSSES.items()})
+    switch(loss, {code: partial(single, *rows) for code, (_, single) in _LOSSES.items()})

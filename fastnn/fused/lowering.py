@@ -1,19 +1,20 @@
-"""How a Python function becomes a primitive of the compiled code: typing, lowering and tracing.
+"""Tracing: a Python function becomes compiled code by being run once, on values that write down what is done to them.
 
-Two mechanisms, both without a compilation of their own (an ``@overload`` around an ``@intrinsic`` costs about a second
+Two mechanisms, neither with a compilation of its own (an ``@overload`` around an ``@intrinsic`` costs about a second
 for the primitives of this package):
 
 - `primitive` and `compiled`: a Python function, which is the meaning, and beside it the LLVM instructions that it
   stands for in compiled code.
-- `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba lowers a call of it.
-  Each primitive then emits its instructions; Python's own loops unroll and a Python list of vectors is a set of
-  registers. `control.py` has the loops and branches that stay what they are. The instructions stand where the call
-  stood; `outlined` makes them a function, which all calls share.
+- `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba compiles a call of it.
+  Each primitive then emits its instructions; Python's own loops unroll, and a Python list of vectors is a set of
+  registers. `control.py` has the loops and branches that stay loops and branches. The instructions stand where the
+  call stood; `outlined` makes them a function of their own, which all calls share.
 
-What a traced value is may be known, if the kernel is compiled for one network: then Python computes with it while it
-traces, as it does where kernels run as plain Python, and only what depends on the rest is compiled.
+In a specialized kernel some traced values are constants. Operations on constants are evaluated in Python while tracing;
+only the others emit instructions.
 
-This is the one file that knows Numba's internals (`resolve_function_type`, `get_function`).
+Numba's internals that only this file knows are `resolve_function_type` and `get_function`;
+``tests/test_kernel_code.py`` lists those of the other files.
 """
 
 from __future__ import annotations
@@ -32,38 +33,38 @@ from fastnn.fused.words import digest
 
 INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
-OUTLINED_ARE: list[str] = []
-"""LLVM's attributes of outlined functions; a profiler adds "noinline", to tell them from their callers."""
+OUTLINED_ATTRIBUTES: list[str] = []
+"""LLVM's attributes of outlined functions. A profiler adds "noinline", so that it can tell them from their callers."""
 
 
 def compiled(function, *formal):
-    """Say what `function` compiles to: decorates ``typer(*types) -> (signature, codegen)``.
+    """Register what `function` compiles to: a decorator of ``lowering(*types) -> (signature, codegen)``.
 
-    `typer` gets the argument types and returns None when they do not fit; ``codegen(context, builder, signature,
-    values)`` emits the instructions.
+    The lowering gets Numba's types of the arguments and returns None where they do not fit. ``codegen(context, builder,
+    signature, values)`` emits the instructions.
     """
 
-    def register(typer):
+    def register(lowering):
         @type_callable(function)
-        def _(context):
+        def type_call(context):
             def signature_of(*args):
-                found = typer(*args)
+                found = lowering(*args)
                 return found and found[0]
 
             signature_of.__signature__ = inspect.signature(function)
             return signature_of
 
         @lower_builtin(function, *(formal or [types.VarArg(types.Any)]))
-        def _(context, builder, signature, values):
-            return typer(*signature.args)[1](context, builder, signature, values)
+        def lower_call(context, builder, signature, values):
+            return lowering(*signature.args)[1](context, builder, signature, values)
 
-        return typer
+        return lowering
 
     return register
 
 
 def primitive(function):
-    """A Python function that, called with a traced value, emits what it compiles to."""
+    """Make a Python function a primitive: called with a traced value, it emits what it compiles to."""
 
     @functools.wraps(function)
     def call(*args):
@@ -76,44 +77,64 @@ def primitive(function):
 
 
 def traced(function):
-    """A Python function that is compiled by running it once on traced values. It returns nothing: it writes arrays."""
+    """Compile a Python function by running it once on traced values. It returns nothing: it writes to arrays."""
     return _trace(function, lambda *args: types.void)
 
 
 def traced_vector(function):
-    """The same for a function that returns a vector of its first argument's kind, such as the elementary functions."""
+    """Compile like `traced` a function that returns a vector of its first argument's type: the elementary functions."""
     return _trace(function, lambda *args: args[0])
 
 
 def outlined(function):
-    """`traced`, but optimised once for all calls within a kernel, which is what takes the time of a compilation."""
+    """Compile like `traced`, but as one function of LLVM's that all calls within a kernel share.
+
+    LLVM then optimizes the function once, by itself, which is most of what a compilation takes. Arguments are traced
+    values, plain numbers, and NamedTuples of them.
+    """
 
     def body(*args):
-        if isinstance(args[0], Traced):
-            return _outlined_ir(function, args)
-        return function(*args)
+        leaves = list(_leaves(args))
+        near = next((x for x in leaves if isinstance(x, Traced)), None)
+        return function(*args) if near is None else _call_outlined(function, args, leaves, near)
 
     return traced(functools.wraps(function)(body))
 
 
-def _outlined_ir(function, args):
-    """Call the function that `function` was traced to for arguments of these types, and of what is known of them."""
-    special = any(isinstance(x, Traced) and x.known is not None for x in args)
-    args = all_traced(args[0], args)
-    known = [x.known if special else None for x in args]
-    builder, kinds = args[0].builder, [x.value.type for x in args]
-    name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in args)}){digest(known)}"
+def _call_outlined(function, args, leaves, near):
+    """Call the LLVM function for arguments of these types and constants; trace it where the module has none yet."""
+    special = any(isinstance(x, Traced) and x.constant is not None for x in leaves)
+    leaves = all_traced(near, leaves)
+    constants = [x.constant if special else None for x in leaves]
+    builder = near.builder
+    name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"
     code = builder.module.globals.get(name)
     if code is None:
-        code = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), name)
+        kind = ir.FunctionType(ir.VoidType(), [x.value.type for x in leaves])
+        code = ir.Function(builder.module, kind, name)
         code.linkage = "internal"
-        for attribute in OUTLINED_ARE:
+        for attribute in OUTLINED_ATTRIBUTES:
             code.attributes.add(attribute)
         inside = ir.IRBuilder(code.append_basic_block("entry"))
-        parameters = zip(args, code.args, known, strict=True)
-        _run_once(inside, function, *(Traced(x.context, inside, x.type, y, value) for x, y, value in parameters))
+        parameters = zip(leaves, code.args, constants, strict=True)
+        values = (Traced(x.context, inside, x.type, y, constant) for x, y, constant in parameters)
+        _run_once(inside, function, *_like(args, values))
         inside.ret_void()
-    builder.call(code, [x.value for x in args])
+    builder.call(code, [x.value for x in leaves])
+
+
+def _leaves(values):
+    """Iterate over the values in a tuple and in the NamedTuples in it."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def _like(values, leaves):
+    """Put other leaves, an iterator, in the place of those in a tuple: a list of its values."""
+    return [type(x)(*_like(x, leaves)) if isinstance(x, tuple) else next(leaves) for x in values]
 
 
 def _run_once(builder, function, *args):
@@ -131,8 +152,8 @@ def _trace(function, returns):
         return function(*args)
 
     @compiled(call)
-    def _(*args):
-        whole = (types.Integer, types.Boolean)
+    def lower_traced(*args):
+        whole = (types.Integer, types.Boolean)  # counts and conditions: all of one type, so that they mix
         signature = returns(*args)(*(types.intp if isinstance(t, whole) else t for t in args))
 
         def codegen(context, builder, sig, values):
@@ -146,39 +167,49 @@ def _trace(function, returns):
 
 
 def _given(context, builder, kind, value):
-    """An argument as the traced function sees it: a NamedTuple as one, of traced values."""
+    """Wrap an argument of a traced function: a number as a traced value, a NamedTuple as one of traced values."""
     if not isinstance(kind, types.NamedTuple):
         return Traced(context, builder, kind, value)
     parts = (builder.extract_value(value, i) for i in range(len(kind)))
-    fields = zip(kind.types, parts, kind.known, strict=True)
+    fields = zip(kind.types, parts, kind.constants, strict=True)
     return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
 
 
 class Traced:
-    """A value of the compiled code, seen from the function that is being traced; `known` is what it is in Python, an
-    integer or an array, or None.
+    """A value of the compiled code, as the function that is being traced sees it.
+
+    Parameters
+    ----------
+    context, builder
+        Numba's and llvmlite's: where instructions go.
+    type : numba.types.Type
+        A vector, a pointer, a number.
+    value : llvmlite.ir.Value
+        The register, so to speak, that will hold it.
+    constant : int, array or None
+        What it is, if that is known at compile time.
     """
 
-    def __init__(self, context, builder, type, value, known=None):
-        self.context, self.builder, self.type, self.value, self.known = context, builder, type, value, known
+    def __init__(self, context, builder, type, value, constant=None):
+        self.context, self.builder, self.type, self.value, self.constant = context, builder, type, value, constant
 
-    def of(self, type, value, known=None):
-        """Another value of the same code."""
-        return Traced(self.context, self.builder, type, value, known)
+    def of(self, type, value, constant=None):
+        """Return another value of the same code."""
+        return Traced(self.context, self.builder, type, value, constant)
 
     def emit(self, function, *args):
-        """The instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
+        """Emit the instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
         args = all_traced(self, args)
-        known = None
-        if all(x.known is not None for x in args):
-            known = function(*(x.known for x in args))
-            if not isinstance(known, np.ndarray):
-                return self.of(*_constant(int(known)))
+        constant = None
+        if all(x.constant is not None for x in args):
+            constant = function(*(x.constant for x in args))
+            if not isinstance(constant, np.ndarray):
+                return self.of(*_constant(int(constant)))
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
         values = [
             self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
         ]
-        return self.of(signature.return_type, implementation(self.builder, values), known)
+        return self.of(signature.return_type, implementation(self.builder, values), constant)
 
     def __add__(self, other):
         return self.emit(operator.add, self, other)
@@ -208,22 +239,22 @@ class Traced:
         return self.emit(operator.neg, self)
 
     def __floordiv__(self, divisor):
-        """Of an integer that is not negative by a positive constant: Numba's own checks signs and zero."""
-        if self.known is not None:
-            return self.of(*_constant(self.known // divisor))
+        """Divide without sign by a positive Python integer. Numba's own operator would add sign and zero checks."""
+        if self.constant is not None:
+            return self.of(*_constant(self.constant // divisor))
         return self.of(self.type, self.builder.udiv(self.value, const(divisor)))
 
     def _compare(self, how, function, other):
-        """1 or 0: of integers."""
+        """Compare integers: 1 or 0."""
         (other,) = all_traced(self, [other])
-        if self.known is not None and other.known is not None:
-            return self.of(*_constant(int(function(self.known, other.known))))
+        if self.constant is not None and other.constant is not None:
+            return self.of(*_constant(int(function(self.constant, other.constant))))
         return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
 
     def _combine(self, other, absorbing, instruction):
-        """1 or 0, of two conditions; only the other one counts where one is known and does not decide alone."""
+        """Combine two conditions, each 1 or 0: a constant one decides alone if it is `absorbing`, else it drops out."""
         for x, y in ((self, other), (other, self)):
-            value = x.known if isinstance(x, Traced) else x
+            value = x.constant if isinstance(x, Traced) else x
             if value is not None:
                 return x if bool(value) == absorbing else y
         return self.of(types.intp, instruction(self.value, other.value))
@@ -263,7 +294,7 @@ class Traced:
 
 
 def _constant(x):
-    """A plain number as compiled code has it: type, value, and what is known."""
+    """Return a plain number as compiled code has it: type, value, constant."""
     if isinstance(x, int):
         return types.intp, const(int(x)), int(x)
     return types.float64, ir.Constant(ir.DoubleType(), float(x)), None
@@ -271,13 +302,13 @@ def _constant(x):
 
 @functools.cache
 def _resolve(context, function, *argument_types):
-    known = context.typing_context.resolve_value_type(function)
-    signature = context.typing_context.resolve_function_type(known, argument_types, {})
-    return signature, context.get_function(known, signature)
+    kind = context.typing_context.resolve_value_type(function)
+    signature = context.typing_context.resolve_function_type(kind, argument_types, {})
+    return signature, context.get_function(kind, signature)
 
 
 def all_traced(near, values):
-    """The values, plain numbers among them as constants of the code that `near` is in."""
+    """Return the values, the plain numbers among them as constants of the code that `near` is in."""
     return [x if isinstance(x, Traced) else near.of(*_constant(x)) for x in values]
 
 
@@ -285,25 +316,26 @@ def all_traced(near, values):
 
 
 def const(i):
-    """An index."""
+    """Return an index, a 64-bit integer."""
     return ir.Constant(INT64, i)
 
 
 def mask(lanes):
-    """The lane numbers of a shuffle."""
+    """Return the lane numbers of a shuffle."""
     return ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes))
 
 
 def splat_ir(builder, x, n):
-    """The scalar `x` in each of `n` lanes."""
+    """Emit a vector with the scalar `x` in each of `n` lanes."""
     undefined = ir.Constant(ir.VectorType(x.type, n), ir.Undefined)
     first = builder.insert_element(undefined, x, ir.Constant(INT32, 0))
     return builder.shuffle_vector(first, undefined, mask([0] * n))
 
 
 def intrinsic_ir(builder, name, *args):
-    """A call of LLVM's intrinsic `name` on vectors of one type; none of those used here becomes a libm call where the
-    CPU has the instruction.
+    """Emit a call of LLVM's intrinsic `name` on vectors of one type.
+
+    None of those used here becomes a call of the C library where the CPU has the instruction.
     """
     vector = args[0].type
     kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"

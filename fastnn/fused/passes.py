@@ -1,172 +1,232 @@
 """A block's way through the network: forward from layer to layer, its loss, and back with gradients and updates.
 
-Traced as a whole, so that a kernel compiled for one network knows what stands in the tables of `Model` and `Rule`.
+Whether the block is a panel or a single row is decided once in each function here; two straight passes follow from it.
+`forward`, `output_delta` and `backward` in `fastnn/reference.py` are their twins. All of it is traced as a whole, so
+that in a specialized kernel the tables of `Model` and `UpdateSpec` are constants.
 """
 
 from __future__ import annotations
 
-from fastnn.fused.control import at_most, choose, each, not_, pick, when
-from fastnn.fused.dense import backward_layer, forward_layer, row_backward_layer, row_forward_layer
-from fastnn.fused.layer_table import line_of
-from fastnn.fused.layers import activation_delta, bias_gradient
+from fastnn.fused.activations import activation_delta, row_activation_delta
+from fastnn.fused.control import choose, constant_at_most, each, not_, pick, when
+from fastnn.fused.dense import (
+    backward_layer,
+    bias_gradient,
+    forward_layer,
+    row_backward_layer,
+    row_bias_gradient,
+    row_forward_layer,
+)
+from fastnn.fused.gather import copy, scatter_panel
+from fastnn.fused.layer_table import each_layer, layer_at
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.lowering import traced
 from fastnn.fused.narrow import add_row_of_ones, add_sum_of_rows
-from fastnn.fused.places import at, lanes_of
-from fastnn.fused.rows import outer_product, row_activation_delta, row_bias_gradient
+from fastnn.fused.places import lanes_of, offset
+from fastnn.fused.rows import outer_product
 from fastnn.fused.tiles import weight_gradient
-from fastnn.fused.updates import add, add_squares, finish_gradient, narrow_update, row_update, update
+from fastnn.fused.updates import (
+    Span,
+    State,
+    add,
+    add_squares,
+    finish_gradient,
+    narrow_update,
+    row_update,
+    update,
+)
 
 
-def block_width(model, width, lanes):
-    """`width`, and a known one where each block is one vector."""
-    return lanes if at_most(model.block, lanes) else width
+def panel_width(model, width, lanes):
+    """Return `width`, as a constant where each block is one vector of rows."""
+    return lanes if constant_at_most(model.block, lanes) else width
 
 
-def is_alone(model, n):
-    """Whether a block of n rows has its numbers side by side, as in `rows.py`."""
-    return model.alone & (at_most(model.block, 1) | (n <= 1))
+def is_single_row(model, n):
+    """Return whether a block of n rows is a single row, stored as plain vectors (`rows.py`), and no panel."""
+    return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
 
 
-def each_layer(model):
-    """The lines of the layers, from the input to the output."""
-    for l in each(model.n_layers):
-        yield line_of(model, l)
+@traced
+def copy_params(scratch, model, params, l):
+    """Copy the parameters (n_params,) from layer `l` on to `scratch.params`, from which whole vectors may be read."""
+    start = layer_at(model, l).weight
+    copy(offset(scratch.params, start), offset(params, start), model.n_params - start)
 
 
 @traced
 def add_rows_of_ones(scratch, model, width):
-    """Behind the inputs of each layer, a row of ones: what the gradients of biases are summed with, if width is L."""
+    """Write a row of ones behind the inputs of each layer, so that biases are weights for `narrow.py`; width is L."""
     for layer in each_layer(model):
-        add_row_of_ones(at(scratch.activations, layer.input * width), layer.fan_in)
+        add_row_of_ones(offset(scratch.activations, layer.input * width), layer.fan_in)
+
+
+def _layers_and_params(model, params, padded_params):
+    """Iterate over the layers and the parameters to read whole vectors of: the last layers' may reach beyond them."""
+    for l in each(model.n_layers):
+        yield layer_at(model, l), pick(model.tail_layer > l, params, padded_params)
 
 
 @traced
-def forward(scratch, model, params, tail, width, n):
-    """Each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
+def forward(scratch, model, params, padded_params, width, n):
+    """Compute each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
 
-    `tail` takes the place of `params` where whole vectors of these may end beyond them. A block of one row has its
-    activations side by side.
+    params (n_params,); padded_params (padded n_params,) holds at least the last layers.
     """
-    width, alone = block_width(model, width, lanes_of(params)), is_alone(model, n)
+    width = panel_width(model, width, lanes_of(params))
 
-    for l in each(model.n_layers):
-        layer = line_of(model, l)
-        numbers = pick(model.tail > l, params, tail)
-        operands = layer.line, scratch.activations, scratch.slopes, numbers, scratch.weight, scratch.zeros
-        choose(
-            alone,
-            lambda: row_forward_layer(*operands),
-            lambda: forward_layer(*operands, scratch.packed, width),
-        )
+    def panels():
+        for layer, p in _layers_and_params(model, params, padded_params):
+            panels = scratch.activations, scratch.slopes
+            forward_layer(layer, *panels, p, scratch.weight, scratch.zeros, scratch.packed, width)
+
+    def row():
+        for layer, p in _layers_and_params(model, params, padded_params):
+            row_forward_layer(layer, scratch.activations, scratch.slopes, p, scratch.weight, scratch.zeros)
+
+    choose(is_single_row(model, n), row, panels)
 
 
 @traced
 def output_delta(scratch, model, width, n):
-    """The loss of the block, lane by lane, to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
-    layer = line_of(model, model.n_layers - 1)
-    width = block_width(model, width, lanes_of(scratch.delta))
-    A, slopes = at(scratch.activations, layer.output * width), at(scratch.slopes, layer.slopes * width)
+    """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
+    layer = layer_at(model, model.n_layers - 1)
+    width = panel_width(model, width, lanes_of(scratch.delta))
+    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.slopes * width)
     D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
     loss = model.loss, scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n_outputs
 
-    def of_panel():
+    def panel():
         output_loss(*loss, width)
         when(not_(model.matched), lambda: activation_delta(D, A, slopes, n_outputs, width, code))
 
-    def of_row():
-        row_loss(*loss, scratch.delta_below)
+    def row():
+        row_loss(*loss, scratch.delta_below)  # free until backward, and as long as the outputs
         when(not_(model.matched), lambda: row_activation_delta(D, A, slopes, n_outputs, code))
 
-    choose(is_alone(model, n), of_row, of_panel)
+    choose(is_single_row(model, n), row, panel)
 
 
 @traced
-def backward(scratch, model, rule, vectors, width, n, first_block, updating, bare):
-    """From the output to the input: each layer's gradient, its update after the last block, and delta below it.
+def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_final):
+    """Go from the output to the input: each layer's gradient, its update after the last block, and delta below it.
 
-    The gradient of the first block is written to `scratch.gradient`, that of another one added. With ``sequential``
-    the layer is updated before delta is carried below it, otherwise after: delta takes the weights as they are.
+    vectors (1 + n_slots, spec.stride) is the training state. The gradient of the first block is written to
+    `scratch.gradient`, that of another one is added. `is_final`: it needs no penalty and no division.
     """
-    gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
-    L, only_block, alone = lanes_of(vectors), updating & first_block, is_alone(model, n)
-    width = block_width(model, width, L)
+    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    width = panel_width(model, width, lanes_of(vectors))
+    choose(
+        is_single_row(model, n),
+        lambda: _row_backward(scratch, model, spec, state, first_block, updating, is_final),
+        lambda: _panel_backward(scratch, model, spec, state, width, first_block, updating),
+    )
 
+
+def _from_output(model, scratch):
+    """Iterate over the layers from the output on: (record, its delta, delta below it, whether a layer is below it)."""
     deltas = [scratch.delta, scratch.delta_below]
     for k in each(model.n_layers, deltas):
-        (delta, below), layer = deltas, line_of(model, model.n_layers - 1 - k)
-        A, fan_out = at(scratch.activations, layer.input * width), layer.fan_out
-        # Where it can, the update makes the gradient of the weights on its way.
-        small = only_block & not_(alone) & (width <= L) & (layer.pairs >= 0)
-        whole = only_block & alone & (fan_out // L * L >= fan_out)
-        when(small & (layer.n_bias < fan_out), lambda: add_sum_of_rows(delta, fan_out))
-        when(not_(small), lambda: _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole))
-        low, end = layer.weight, layer.bias + layer.n_bias
-        when(not_(first_block), lambda: add(scratch.gradient, gradient, low, end))
-
-        def renew():
-            _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare)
-
-        def carry():
-            operands = layer.line, vectors, scratch.activations, scratch.slopes, delta, below
-            choose(
-                alone,
-                lambda: row_backward_layer(*operands),
-                lambda: backward_layer(*operands, scratch.zeros, scratch.packed, width),
-            )
-
-        when(updating & rule.sequential, renew)
-        when(model.n_layers - 1 > k, carry)
-        when(updating & not_(rule.sequential), renew)
-        deltas[:] = below, delta
+        delta, below = deltas
+        yield layer_at(model, model.n_layers - 1 - k), delta, below, model.n_layers - 1 > k
+        deltas[:] = below, delta  # the two buffers change places
 
 
-def _gradient(scratch, model, vectors, layer, gradient, A, delta, width, alone, whole):
-    """A layer's gradient to `gradient`; of its biases alone if `whole`, then the update of one row makes the rest."""
-    fan_in, fan_out, n_bias = layer.fan_in, layer.fan_out, layer.n_bias
-    b, dW, db = at(vectors, layer.bias), at(gradient, layer.weight), at(gradient, layer.bias)
-
-    def of_panel():
-        weight_gradient(dW, A, delta, scratch.turned, scratch.zeros, scratch.packed, fan_in, fan_out, width)
-        bias_gradient(db, delta, b, n_bias, fan_out, width, model.times_bias)
-
-    def of_row():
-        row_bias_gradient(db, delta, b, fan_out, n_bias, model.times_bias)
-        when(not_(whole), lambda: outer_product(dW, A, delta, layer.inside, fan_in, fan_out))
-
-    choose(alone, of_row, of_panel)
+def _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta):
+    """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the old weights."""
+    when(updating & spec.sequential, update_layer)
+    when(has_layer_below, carry_delta)
+    when(updating & not_(spec.sequential), update_layer)
 
 
-def _update_layer(scratch, model, rule, vectors, layer, A, delta, small, whole, bare):
-    """A layer's update, by its gradient in `scratch.gradient` or by one that is made of A and delta on the way."""
-    low, middle, end = layer.weight, layer.bias, layer.end
-    told, rest = (rule.code, vectors, rule.stride), (scratch.rates, scratch.check)
+def _panel_backward(scratch, model, spec, state, width, first_block, updating):
+    """Go back on panels. A small layer's gradient is made within its update, if nothing has to be added to it."""
+    params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
+    fits_vector = updating & first_block & (width <= lanes_of(params))
+    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+        A = offset(scratch.activations, layer.input * width)
+        in_update = fits_vector & (layer.gather_indices >= 0)
+        when(in_update & (layer.n_bias < layer.fan_out), lambda: add_sum_of_rows(delta, layer.fan_out))
+        when(not_(in_update), lambda: _panel_gradient(scratch, model, layer, params, gradient, A, delta, width))
+        when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
 
-    def of_pairs():
-        pairs, high = at(model.pairs, layer.pairs), middle + layer.n_bias
-        narrow_update(*told, A, delta, pairs, model.times_bias, *rest, low, middle, high)
+        def update_small():
+            indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
+            span = Span(layer.weight, layer.bias, stop)
+            narrow_update(spec.code, state, A, delta, indices, model.times_bias, span)
 
-    def of_row():
-        row_update(*told, A, delta, *rest, low, layer.fan_in, layer.fan_out, bare)
-        return [middle]
+        def update_any():
+            update(spec.code, state, scratch.gradient, Span(layer.weight, layer.bias, layer.end))
 
-    def of_gradient():
-        (start,) = choose(whole, of_row, lambda: [low])
-        update(*told, scratch.gradient, *rest, start, middle, end)
+        def carry_delta():
+            panels = scratch.activations, scratch.slopes, delta, below
+            backward_layer(layer, params, *panels, scratch.zeros, scratch.packed, width)
 
-    choose(small, of_pairs, of_gradient)
+        _update_and_carry(
+            spec, updating, lambda: choose(in_update, update_small, update_any), has_layer_below, carry_delta
+        )
+
+
+def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
+    """Go back on a single row. The gradient of whole vectors of weights is made within their update."""
+    params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
+    L, only_block = lanes_of(params), updating & first_block
+    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+        a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
+        in_update = only_block & (fan_out // L * L >= fan_out)
+        biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
+        row_bias_gradient(*biases, model.times_bias)
+        dW = offset(gradient, layer.weight)
+        when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
+        when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
+
+        def update_layer():
+            weights = layer.weight, fan_in, fan_out
+            when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
+            rest = pick(in_update, layer.bias, layer.weight)
+            update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
+
+        def carry_delta():
+            row_backward_layer(layer, params, scratch.activations, scratch.slopes, delta, below)
+
+        _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta)
+
+
+def _panel_gradient(scratch, model, layer, params, gradient, A, delta, width):
+    """Write a layer's gradient to its part of `gradient` (padded n_params,)."""
+    fan_in, fan_out = layer.fan_in, layer.fan_out
+    b, dW, db = offset(params, layer.bias), offset(gradient, layer.weight), offset(gradient, layer.bias)
+    weight_gradient(dW, A, delta, scratch.transposed, scratch.zeros, scratch.packed, fan_in, fan_out, width)
+    bias_gradient(db, delta, b, layer.n_bias, fan_out, width, model.times_bias)
+
+
+def _add_gradient(scratch, layer, block_gradient):
+    """Add a layer's gradient of one block to that of the blocks before it."""
+    add(scratch.gradient, block_gradient, layer.weight, layer.bias + layer.n_bias)
 
 
 @traced
 def square_weights(scratch, model, params):
-    """The squares of all weights, added to the vector `scratch.squares` lane by lane."""
+    """Add the squares of all weights to the vector `scratch.squares`, lane by lane."""
     for layer in each_layer(model):
         add_squares(scratch.squares, params, layer.weight, layer.bias)
 
 
 @traced
 def finish_gradients(scratch, model, params):
-    """Of each layer, `finish_gradient`."""
+    """Add the penalty's part to `scratch.gradient`, and divide it by the sum of the row weights, layer by layer."""
     for layer in each_layer(model):
-        low, middle = layer.weight, layer.bias
-        finish_gradient(scratch.gradient, params, scratch.rates, low, middle, middle + layer.n_bias)
+        stop = layer.bias + layer.n_bias
+        finish_gradient(scratch.gradient, params, scratch.update_constants, layer.weight, layer.bias, stop)
+
+
+@traced
+def scatter_outputs(out, scratch, model, width, n):
+    """Write the outputs of a block of n rows to `out` (n, n_outputs)."""
+    n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
+    A = offset(scratch.activations, layer.output * width)
+    choose(
+        n > 1,
+        lambda: scatter_panel(out, A, n, n_outputs, width),
+        lambda: copy(out, A, n_outputs),
+    )

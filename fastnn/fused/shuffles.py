@@ -1,4 +1,4 @@
-"""What crosses the lanes of vectors: their sums, in one fixed tree of halves onto halves, and turning square blocks."""
+"""What crosses the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and transposes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from fastnn.fused.simd import Lanes
 
 
 @primitive
-def total(a):
-    """The sum of the lanes."""
+def horizontal_sum(a):
+    """Return the sum of the lanes: the upper half onto the lower one, until one number is left."""
     a = a.view(np.ndarray)
     while a.size > 1:
         a = a[: a.size // 2] + a[a.size // 2 :]
     return a[0]
 
 
-@compiled(total)
-def _(a):
+@compiled(horizontal_sum)
+def lower_horizontal_sum(a):
     def codegen(context, builder, sig, args):
         x = args[0]
         while n := x.type.count // 2:
@@ -31,40 +31,40 @@ def _(a):
     return a.elem(a), codegen
 
 
-def store_totals(rows, vectors):
-    """``rows[r][c] = total(vectors[r * n + c])``, n vectors a row, powers of two; part of a traced function."""
+def store_horizontal_sums(rows, vectors):
+    """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
     n, width = len(vectors) // len(rows), lanes_of(rows[0])
     if isinstance(rows[0], Traced):
-        for g in range(0, len(vectors), width):  # up to a vector of totals at once, which is some rows of results
+        for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
             builder = rows[0].builder
-            totals = _totals_ir(builder, [v.value for v in vectors[g : g + width]])
-            for j in range(0, totals.type.count, n):
+            sums = horizontal_sums_ir(builder, [v.value for v in vectors[g : g + width]])
+            for j in range(0, sums.type.count, n):
                 row = rows[(g + j) // n]
                 address = address_ir(row.context, builder, row.type, row.value, const(0))
-                part = builder.shuffle_vector(totals, totals, mask(range(j, j + n)))
+                part = builder.shuffle_vector(sums, sums, mask(range(j, j + n)))
                 builder.store(
                     part, builder.bitcast(address, part.type.as_pointer()), align=row.type.dtype.bitwidth // 8
                 )
     else:
         for j, v in enumerate(vectors):
-            put(rows[j // n], j % n, total(v))
+            put(rows[j // n], j % n, horizontal_sum(v))
 
 
-def totals(vectors):
-    """As many vectors as they have lanes -> the vector of their totals; part of a traced function."""
+def horizontal_sums(vectors):
+    """Return the vector of the horizontal sums of as many vectors as they have lanes; in traced code."""
     if isinstance(vectors[0], Traced):
-        return vectors[0].of(vectors[0].type, _totals_ir(vectors[0].builder, [v.value for v in vectors]))
-    return np.array([total(v) for v in vectors]).view(Lanes)
+        return vectors[0].of(vectors[0].type, horizontal_sums_ir(vectors[0].builder, [v.value for v in vectors]))
+    return np.array([horizontal_sum(v) for v in vectors]).view(Lanes)
 
 
-def turned(vectors):
-    """A square block of numbers, one vector a row, with rows and columns exchanged; part of a traced function."""
+def transposed(vectors):
+    """Transpose a square block of numbers, one vector a row; in traced code."""
     if isinstance(vectors[0], Traced):
-        return _turned_ir(vectors)
+        return transposed_ir(vectors)
     return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
 
 
-def _turned_ir(vectors):
+def transposed_ir(vectors):
     builder, n = vectors[0].builder, len(vectors)
     rows = [v.value for v in vectors]
     for s in (1 << k for k in range(n.bit_length() - 1)):  # in blocks of 2 s: the two off the diagonal change places
@@ -76,8 +76,8 @@ def _turned_ir(vectors):
     return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
 
 
-def _totals_ir(builder, vectors):
-    """Vectors, up to as many as they have lanes, a power of two -> a vector of their totals, each by `total`'s tree."""
+def horizontal_sums_ir(builder, vectors):
+    """Emit the vector of the horizontal sums of 2**k vectors, at most one a lane, each by the same tree."""
     half = vectors[0].type.count // 2
     while half:
         pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)
@@ -88,7 +88,7 @@ def _totals_ir(builder, vectors):
 
 
 def _fold_ir(builder, x, y, half):
-    """In each run of 2 half lanes the upper half onto the lower one, x's results and y's in turn if there is a y."""
+    """Emit, for each run of 2 half lanes, the upper half onto the lower one; with y, x's sums and y's in turn."""
     n = x.type.count
     low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *(range(n, n + half) if y else ()))]
     y = y or x

@@ -4,7 +4,8 @@ A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every prim
 meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
 `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
 
-`places.py` reads and writes them, `shuffles.py` adds up their lanes; nowhere else is LLVM's IR written.
+`places.py` reads and writes vectors, `shuffles.py` has what crosses their lanes. LLVM's IR is written in these three
+files, in `control.py` (loops and branches) and in `lowering.py`.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ VECTOR_BYTES = 64
 
 
 class Lanes(np.ndarray):
-    """A vector in Python: a value, never changed in place; scalars take its dtype, as they do in compiled code."""
+    """A vector in Python: a value, never changed in place; numbers take its dtype, as they do in compiled code."""
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(Lanes)
 
 
 class Vec(types.Type):
-    """A vector in compiled code."""
+    """Numba's type of a vector in compiled code."""
 
     def __init__(self, elem):
         self.elem = elem
@@ -49,10 +50,11 @@ class VecModel(models.PrimitiveModel):
 
 
 def _binary(op, instruction):
+    """Register what an operator of Python compiles to, for two vectors and for a vector and a number."""
     for formal in ((Vec, Vec), (Vec, types.Number), (types.Number, Vec)):
 
         @compiled(op, *formal)
-        def _(x, y):
+        def lower_binary(x, y):
             vec = x if isinstance(x, Vec) else y
             if not isinstance(vec, Vec) or not all(t == vec or isinstance(t, types.Number) for t in (x, y)):
                 return None
@@ -70,7 +72,7 @@ for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), (
 
 
 @compiled(operator.neg, Vec)
-def _(x):
+def lower_neg(x):
     return (isinstance(x, Vec) and (x(x), lambda context, builder, sig, args: builder.fneg(args[0]))) or None
 
 
@@ -79,12 +81,12 @@ def _(x):
 
 @primitive
 def like(v, x):
-    """The number `x` in every lane of a vector of v's kind."""
+    """Return the number `x` in every lane of a vector of v's type."""
     return np.full_like(v, x)
 
 
 @compiled(like)
-def _(v, x):
+def lower_like(v, x):
     return v(v, v.elem), lambda context, builder, sig, args: splat_ir(builder, args[1], v.lanes)
 
 
@@ -98,7 +100,7 @@ def _fma32(a, x, c):
 
 
 def _fma64(a, x, c):
-    """Of Python floats, by integers: int / int is correctly rounded."""
+    """Compute fma of Python floats by integers, for int / int is correctly rounded."""
     if not (math.isfinite(a) and math.isfinite(x)):
         return a * x + c
     if not math.isfinite(c):
@@ -113,7 +115,7 @@ def _fma64(a, x, c):
 
 @primitive
 def fma(a, x, c):
-    """``a * x + c``, rounded once."""
+    """Return ``a * x + c``, rounded once."""
     assert a.dtype == x.dtype == c.dtype
     a, x, c = (v.view(np.ndarray) for v in (a, x, c))
     if a.dtype == np.float32:
@@ -122,52 +124,52 @@ def fma(a, x, c):
 
 
 @compiled(fma)
-def _(a, x, c):
+def lower_fma(a, x, c):
     return a(a, a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "fma", *args)
 
 
 @primitive
 def sqrt(a):
-    """Correctly rounded, as IEEE 754 demands."""
+    """Return the square root, correctly rounded, as IEEE 754 demands."""
     return np.sqrt(a)
 
 
 @compiled(sqrt)
-def _(a):
+def lower_sqrt(a):
     return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "sqrt", *args)
 
 
 @primitive
-def magnitude(a):
-    """``|a|``: the sign bit cleared, of NaN as well."""
+def absolute(a):
+    """Return ``|a|``: the sign bit cleared, of NaN as well."""
     return np.abs(a)
 
 
-@compiled(magnitude)
-def _(a):
+@compiled(absolute)
+def lower_absolute(a):
     return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "fabs", *args)
 
 
 @primitive
 def copysign(a, sign):
-    """The magnitude of `a` with the sign bit of `sign`."""
+    """Return `a` with the sign bit of `sign`."""
     return np.copysign(a, sign)
 
 
 @compiled(copysign)
-def _(a, sign):
+def lower_copysign(a, sign):
     return a(a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "copysign", *args)
 
 
 @primitive
-def either(a, b):
-    """The bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
+def bit_or(a, b):
+    """Return the bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
     a, b = (v.view(np.ndarray).view(f"u{v.itemsize}") for v in (a, b))
     return (a | b).view(f"f{a.itemsize}").view(Lanes)
 
 
-@compiled(either)
-def _(a, b):
+@compiled(bit_or)
+def lower_bit_or(a, b):
     def codegen(context, builder, sig, args):
         p, q = (_bits_ir(builder, v)[0] for v in args)
         return builder.bitcast(builder.or_(p, q), args[0].type)
@@ -180,12 +182,12 @@ def _(a, b):
 
 @primitive
 def where_gt(a, b, p, q):
-    """``p where a > b else q``, lane by lane; `q` where a or b is NaN."""
+    """Return ``p where a > b else q``, lane by lane; `q` where a or b is NaN."""
     return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(Lanes)
 
 
 @compiled(where_gt)
-def _(a, b, p, q):
+def lower_where_gt(a, b, p, q):
     def codegen(context, builder, sig, args):
         return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])
 
@@ -194,12 +196,12 @@ def _(a, b, p, q):
 
 @primitive
 def maximum(a, b):
-    """The larger one; `b` where a is NaN or equal, NaN where b is."""
+    """Return the larger one; `b` where a is NaN or equal, NaN where b is."""
     return where_gt(a, b, a, b)
 
 
 @compiled(maximum)
-def _(a, b):
+def lower_maximum(a, b):
     def codegen(context, builder, sig, args):
         return builder.select(builder.fcmp_ordered(">", *args), *args)
 
@@ -207,13 +209,13 @@ def _(a, b):
 
 
 @primitive
-def first(n, p, q):
-    """`p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector."""
+def blend_prefix(n, p, q):
+    """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector."""
     return np.where(np.arange(p.size) < n, p, q).view(Lanes)
 
 
-@compiled(first)
-def _(n, p, q):
+@compiled(blend_prefix)
+def lower_blend_prefix(n, p, q):
     def codegen(context, builder, sig, args):
         number = ir.Constant(ir.VectorType(INT64, p.lanes), list(range(p.lanes)))
         chosen = builder.icmp_signed("<", number, splat_ir(builder, args[0], p.lanes))
@@ -228,25 +230,25 @@ _FORMAT = {32: (23, 127, 0x3F3504F3), 64: (52, 1023, 0x3FE6A09E667F3BCD)}  # man
 
 
 def is_double(v):
-    """Whether a vector is of float64; a Python bool also while tracing."""
+    """Return whether a vector is of float64: a Python bool, also while tracing."""
     return (v.type.elem.bitwidth if isinstance(v, Traced) else v.itemsize * 8) == 64
 
 
 def rounding(v):
-    """The number S for which t = S + x, once rounded, is S plus the integer nearest to x: its last bit counts ones."""
+    """Return the number S for which S + x, rounded, is S plus the integer nearest to x: its last bit counts ones."""
     mantissa, bias, _ = _FORMAT[64 if is_double(v) else 32]
     return 1.5 * 2.0**mantissa + bias  # the bias makes the low bits of t the exponent field of 2**(t - S)
 
 
 @primitive
 def pow2(t):
-    """``2**k`` for t = rounding(t) + k with 2**k normal, else any number (also for NaN); no conversion, one shift."""
+    """Return ``2**k`` for t = rounding(t) + k, 2**k normal, else any number (also for NaN): one shift."""
     bits = t.view(np.ndarray).view(f"u{t.itemsize}")
     return (bits << bits.dtype.type(_FORMAT[8 * t.itemsize][0])).view(t.dtype).view(Lanes)
 
 
 @compiled(pow2)
-def _(t):
+def lower_pow2(t):
     def codegen(context, builder, sig, args):
         bits, number = _bits_ir(builder, args[0])
         return builder.bitcast(builder.shl(bits, number(_FORMAT[t.elem.bitwidth][0])), args[0].type)
@@ -256,7 +258,7 @@ def _(t):
 
 @primitive
 def fraction(x):
-    """`z` of x = 2**k * z with sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
+    """Return `z` of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
     mantissa, bias, root = _FORMAT[8 * x.itemsize]
     bits = x.view(np.ndarray).view(f"u{x.itemsize}")
     one = bias << mantissa
@@ -265,7 +267,7 @@ def fraction(x):
 
 
 @compiled(fraction)
-def _(x):
+def lower_fraction(x):
     mantissa, bias, root = _FORMAT[x.elem.bitwidth]
 
     def codegen(context, builder, sig, args):
@@ -278,7 +280,7 @@ def _(x):
 
 @primitive
 def exponent(x):
-    """`k` of the same x = 2**k * z."""
+    """Return `k` of the same x = 2**k * z."""
     mantissa, bias, root = _FORMAT[8 * x.itemsize]
     bits = x.view(np.ndarray).view(f"u{x.itemsize}")
     k = (bits + bits.dtype.type((bias << mantissa) - root)) >> bits.dtype.type(mantissa)
@@ -286,7 +288,7 @@ def exponent(x):
 
 
 @compiled(exponent)
-def _(x):
+def lower_exponent(x):
     mantissa, bias, root = _FORMAT[x.elem.bitwidth]
     counter = 2.0**mantissa  # a number whose last bit counts ones: no conversion from integers, which AVX2 lacks
 
@@ -300,6 +302,6 @@ def _(x):
 
 
 def _bits_ir(builder, v):
-    """The elements of the vector as integers, and how to write such a vector of one integer."""
+    """Emit the elements of a vector as integers; return them, and what makes such a vector of one integer."""
     ints = ir.VectorType(ir.IntType(32 if isinstance(v.type.element, ir.FloatType) else 64), v.type.count)
     return builder.bitcast(v, ints), lambda i: ir.Constant(ints, [i] * ints.count)

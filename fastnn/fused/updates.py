@@ -1,252 +1,266 @@
-"""The optimisers' steps on the flat vectors, and what shares their shape: finishing and adding gradients.
+"""The optimizers' steps on the flat vectors, and what shares their shape: finishing and adding gradients.
 
-A range of the vectors is walked through a vector at a time, from `low` to `high`; its weights end and its biases begin
-at `middle`. The last vector may reach beyond `high`, into the next layer or the padding: it is computed whole and
-stored with its old numbers there, so the same code does the end of a range as its middle.
+A span of the vectors is walked through a vector at a time. The last vector may reach beyond the span, into the next
+layer or the padding: it is computed whole and stored with its old numbers there, so the same code serves the end of a
+span and its middle.
+
+An optimizer is a formula on single vectors in the table `_UPDATES`, like its function in `UPDATES` of
+`fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, written by `backend.py` in the order in which
+the formula unpacks them.
 """
 
 from __future__ import annotations
 
-import math
 from functools import partial
+from typing import Any, NamedTuple
 
-from fastnn.fused.control import choose, each, select
-from fastnn.fused.jit import inlined
+from fastnn.fused.control import choose, each, sweep, switch
 from fastnn.fused.lowering import outlined, traced
-from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_RATES, RATE, SCALE
+from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE
 from fastnn.fused.narrow import narrow_gradient
-from fastnn.fused.places import get, lanes_of, load, put, splat, store, zero
-from fastnn.fused.simd import copysign, either, first, fma, is_double, like, magnitude, sqrt, where_gt
-from fastnn.fused.tiles import sweep
+from fastnn.fused.places import lanes_of, load, splat, store, zero
+from fastnn.fused.simd import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
-ADAM, ADAMW = Adam.code, AdamW.code
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
 
-@inlined
-def set_rates(rates, rule, beta_products, learning_rate, divisor):
-    """What this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
-    put(beta_products, 0, get(beta_products, 0) * rule.beta_1)
-    put(beta_products, 1, get(beta_products, 1) * rule.beta_2)
-    rate = learning_rate
-    if rule.code == ADAM or rule.code == ADAMW:
-        rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
-    put(rates, RATE, rate)
-    put(rates, DECAY, learning_rate * rule.weight_decay)
-    put(rates, SCALE, 1 / divisor)
+class Span(NamedTuple):
+    """A range of the flat vectors: weights from `start` on, biases from `biases` on, up to `stop`."""
+
+    start: Any
+    biases: Any
+    stop: Any
 
 
-def _walk(low, high, lanes, *kept):
-    """(i, n) of each vector of the range: it begins at i and its first n lanes belong to the range."""
-    for k in each((high - low + (lanes - 1)) // lanes, *kept):
-        i = low + k * lanes
-        yield i, high - i
+class State(NamedTuple):
+    """What an update reads and changes: the training state's, and three buffers of the workspace."""
+
+    vectors: Any  # (1 + n_slots, stride): the parameters, and the optimizer's slots
+    stride: Any
+    constants: Any  # (N_CONSTANTS,)
+    nan_flag: Any  # (one vector,)
 
 
-def _update(n_slots, step):
-    """The update functions of an optimiser: ``step(p, g, slots, rates, is_weight) -> [p, *slots]`` on single vectors.
+class Constants(NamedTuple):
+    """The update constants, each in every lane of a vector."""
 
-    `vectors` is the storage of the training state as one array: p at i, slot j at ``(1 + j) * stride + i``. To `check`,
-    one vector, the bits of each new parameter less itself are added: it is NaN when one of them is not finite. `update`
-    takes the gradient from memory. The others make it on the way: `narrow` of a small layer from a block of one vector,
-    `row` of the weights of a layer of whole vectors from a block of one row.
+    alpha: Any
+    scale: Any
+    rate: Any
+    decay: Any
+    hyper: list[Any]  # the optimizer's own
+
+    @classmethod
+    def read(cls, pointer):
+        """Read them once for a loop: inside it, they would be read again after every store."""
+        c = [splat(pointer, k) for k in range(N_CONSTANTS)]
+        return cls(c[ALPHA], c[SCALE], c[RATE], c[DECAY], c[HYPER:])
+
+    def finish(self, g, p, is_weight):
+        """Return the gradient with the penalty's part, for weights, divided by the batch's sum of row weights."""
+        return fma(self.alpha * is_weight, p, g) * self.scale
+
+
+def _walk(start, stop, lanes, *kept):
+    """Iterate over the vectors of a range: (where one begins, how many numbers are left, which may be fewer)."""
+    for k in each((stop - start + (lanes - 1)) // lanes, *kept):
+        i = start + k * lanes
+        yield i, stop - i
+
+
+class Update:
+    """An optimizer: its formula on single vectors, and the three loops that apply it.
+
+    ``formula(p, g, slots, constants, is_weight)`` returns the new [p, *slots]. `from_memory` takes the gradient from
+    memory; the others make it on the way: `of_small_layer` from a block of one vector of rows, `of_row` that of the
+    weights from a single row.
     """
 
-    def vector(vectors, stride, rates, i, is_weight, keep, gradient_of, checked):
-        places = [i] + [(j + 1) * stride + i for j in range(n_slots)]
-        p, *slots = old = [load(vectors, place) for place in places]
-        new = keep(old, step(p, gradient_of(p), slots, rates.__getitem__, is_weight))
-        for place, x in zip(places, new, strict=True):
-            store(vectors, place, x)
-        return [either(new[0] - new[0], checked[0])]  # adders are idle here, multipliers are not
+    def __init__(self, n_slots, formula):
+        self.n_slots, self.formula = n_slots, formula
 
-    def all_new(old, new):
-        return new
+    def _step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
+        """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the list `flag`."""
+        offsets = [i] + [(j + 1) * state.stride + i for j in range(self.n_slots)]
+        p, *slots = old = [load(state.vectors, k) for k in offsets]
+        new = self.formula(p, gradient_of(p), slots, constants, is_weight)
+        if n is not None:
+            # Both are computed, and the branch is about whole vectors: a store under a mask would hold up the loads of
+            # the next step.
+            blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
+            new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
+        for k, x in zip(offsets, new, strict=True):
+            store(state.vectors, k, x)
+        flag[0] = bit_or(new[0] - new[0], flag[0])  # not by addition: adders are busy here
 
-    def mixed(vectors, stride, rates, i, n, middle, gradient_of, checked):  # biases, and what lies around them
-        def keep(old, new):  # a store under a mask would hold up the loads of the next step
-            blended = [first(n, y, x) for x, y in zip(old, new, strict=True)]
-            return choose(n >= lanes_of(vectors), lambda: new, lambda: blended)
-
-        is_weight = first(middle - i, like(zero(vectors), 1.0), zero(vectors))
+    def _step_at_border(self, state, constants, i, n, biases, gradient_of, flag):
+        """Step at a vector that may hold weights, biases and what lies behind them."""
+        is_weight = blend_prefix(biases - i, like(zero(state.vectors), 1.0), zero(state.vectors))
 
         def finished(p):
-            return _finished(rates, is_weight, p, gradient_of(p))
+            return constants.finish(gradient_of(p), p, is_weight)
 
-        return vector(vectors, stride, rates, i, is_weight, keep, finished, checked)
+        self._step(state, constants, i, is_weight, finished, flag, n)
 
-    def update(vectors, stride, gradient, rates, check, low, middle, high):
-        L, one = lanes_of(vectors), like(zero(vectors), 1.0)
-        rates = _in_registers(rates)
+    def from_memory(self, state, gradient, span):
+        """Step on a span by the gradient (padded n_params,)."""
+        L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+        count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
+        for k in each(count, flag):  # vectors of weights only need no blending
+            i = span.start + k * L
+            self._step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
+        for i, n in _walk(span.start + count * L, span.stop, L, flag):
+            self._step_at_border(state, constants, i, n, span.biases, lambda p: load(gradient, i), flag)
+        store(state.nan_flag, 0, flag[0])
 
-        count, checked = (middle - low) // L, [load(check, 0)]
-        for k in each(count, checked):  # all lanes are weights
-            i = low + k * L
-
-            def gradient_of(p):
-                return _finished(rates, one, p, load(gradient, i))
-
-            checked[:] = vector(vectors, stride, rates, i, one, all_new, gradient_of, checked)
-        for i, n in _walk(low + count * L, high, L, checked):
-            checked[:] = mixed(vectors, stride, rates, i, n, middle, lambda p: load(gradient, i), checked)
-        store(check, 0, checked[0])
-
-    def narrow(vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
-        one, rates, checked = like(zero(vectors), 1.0), _in_registers(rates), [load(check, 0)]
-        for i, n in _walk(low, high, lanes_of(vectors), checked):
+    def of_small_layer(self, state, A, D, gather_indices, times_bias, span):
+        """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L)."""
+        one, constants = like(zero(state.vectors), 1.0), Constants.read(state.constants)
+        flag = [load(state.nan_flag, 0)]
+        for i, n in _walk(span.start, span.stop, lanes_of(state.vectors), flag):
 
             def gradient_of(p):
-                g = narrow_gradient(A, D, pairs, i - low)
-                return choose(times_bias, lambda: [g * first(middle - i, one, p)], lambda: [g])[0]
+                g = narrow_gradient(A, D, gather_indices, i - span.start)
+                return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
 
-            checked[:] = mixed(vectors, stride, rates, i, n, middle, gradient_of, checked)
-        store(check, 0, checked[0])
+            self._step_at_border(state, constants, i, n, span.biases, gradient_of, flag)
+        store(state.nan_flag, 0, flag[0])
 
-    def row(vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare):
-        L, one, rates = lanes_of(vectors), like(zero(vectors), 1.0), _in_registers(rates)
+    def of_row(self, state, a, d, start, fan_in, fan_out, is_final):
+        """Step on the weights from `start` on by the gradient ``a[i] * d[o]``; `is_final`: no penalty, no scale.
 
-        for n, tile in sweep(fan_out // L, ROW_TILES if n_slots == 0 else ROW_TILES[-1:]):
-            d_n, checked = [load(d, (n + v) * L) for v in range(tile)], [load(check, 0)]
-            for i in each(fan_in, checked):
+        a (fan_in,) and d (fan_out,), whole vectors, are a single row.
+        """
+        L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+        for n, tile in sweep(fan_out // L, ROW_TILES if self.n_slots == 0 else ROW_TILES[-1:]):
+            d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
+            for i in each(fan_in, flag):
                 a_i = splat(a, i)
                 for v in range(tile):
 
                     def gradient_of(p):
-                        g = fma(a_i, d_n[v], zero(vectors))
-                        return choose(bare, lambda: [g], lambda: [_finished(rates, one, p, g)])[0]
+                        g = fma(a_i, d_n[v], zero(state.vectors))
+                        return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, one)])[0]
 
-                    place = low + i * fan_out + (n + v) * L
-                    checked[:] = vector(vectors, stride, rates, place, one, all_new, gradient_of, checked)
-            store(check, 0, checked[0])
-
-    return update, narrow, row
-
-
-def _finished(rates, is_weight, p, g):
-    """The gradient with the penalty's part, for weights, and divided by the batch's sum of row weights."""
-    return fma(rates[ALPHA] * is_weight, p, g) * rates[SCALE]
-
-
-def _in_registers(rates):
-    """The numbers of `rates` as vectors; read inside a loop they would be read again after every store."""
-    return [splat(rates, k) for k in range(N_RATES)]
+                    self._step(state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag)
+            store(state.nan_flag, 0, flag[0])
 
 
 def flush(x):
-    """0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
+    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
     tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
-    return where_gt(tiny, magnitude(x), like(x, 0.0), x)
+    return where_gt(tiny, absolute(x), like(x, 0.0), x)
 
 
-def plain_sgd(p, g, slots, rate, is_weight):
-    return [fma(-rate(RATE), g, p)]
+def plain_sgd(p, g, slots, constants, is_weight):
+    return [fma(-constants.rate, g, p)]
 
 
-def momentum_sgd(p, g, slots, rate, is_weight):
-    """rates: momentum; 1 for Nesterov else 0, which makes both one formula"""
-    momentum, nesterov = rate(HYPER), rate(HYPER + 1)
-    step = rate(RATE) * g
+def momentum_sgd(p, g, slots, constants, is_weight):
+    momentum, nesterov, *_ = constants.hyper  # 1 for Nesterov else 0, which makes both one formula
+    step = constants.rate * g
     v = flush(fma(momentum, slots[0], -step))
     ahead = fma(momentum, v, -step)
     return [p + where_gt(nesterov, like(p, 0.0), ahead, v), v]
 
 
-def _adam_moments(g, slots, rate):
-    """rates: beta_1, 1 - beta_1, beta_2, 1 - beta_2, epsilon"""
-    m = flush(fma(slots[0], rate(HYPER), rate(HYPER + 1) * g))
-    v = flush(fma(slots[1], rate(HYPER + 2), rate(HYPER + 3) * g * g))
-    return m, v
+def _adam_moments(g, slots, constants):
+    """Return m, v and epsilon."""
+    beta_1, one_less_beta_1, beta_2, one_less_beta_2, epsilon, *_ = constants.hyper
+    m = flush(fma(slots[0], beta_1, one_less_beta_1 * g))
+    v = flush(fma(slots[1], beta_2, one_less_beta_2 * g * g))
+    return m, v, epsilon
 
 
-def adam(p, g, slots, rate, is_weight):
-    m, v = _adam_moments(g, slots, rate)
-    return [p - rate(RATE) * m / (sqrt(v) + rate(HYPER + 4)), m, v]
+def adam(p, g, slots, constants, is_weight):
+    m, v, epsilon = _adam_moments(g, slots, constants)
+    return [p - constants.rate * m / (sqrt(v) + epsilon), m, v]
 
 
-def adamw(p, g, slots, rate, is_weight):
-    m, v = _adam_moments(g, slots, rate)
-    step = rate(RATE) * m / (sqrt(v) + rate(HYPER + 4))
-    return [p - fma(rate(DECAY) * is_weight, p, step), m, v]
+def adamw(p, g, slots, constants, is_weight):
+    m, v, epsilon = _adam_moments(g, slots, constants)
+    step = constants.rate * m / (sqrt(v) + epsilon)
+    return [p - fma(constants.decay * is_weight, p, step), m, v]
 
 
-def rmsprop(p, g, slots, rate, is_weight):
-    """rates: rho, 1 - rho, epsilon"""
-    v = flush(fma(slots[0], rate(HYPER), rate(HYPER + 1) * g * g))
-    return [p - rate(RATE) * g / (sqrt(v) + rate(HYPER + 2)), v]
+def rmsprop(p, g, slots, constants, is_weight):
+    rho, one_less_rho, epsilon, *_ = constants.hyper
+    v = flush(fma(slots[0], rho, one_less_rho * g * g))
+    return [p - constants.rate * g / (sqrt(v) + epsilon), v]
 
 
-def rprop(p, g, slots, rate, is_weight):
-    """rates: grow, shrink, smallest, largest step. A step size of 0 means that p has not been updated yet."""
+def rprop(p, g, slots, constants, is_weight):
     last, size = slots
-    grow, shrink, smallest, largest = (rate(HYPER + k) for k in range(4))
+    grow, shrink, smallest, largest, *_ = constants.hyper
     nothing = like(p, 0.0)
-    size = where_gt(size, nothing, size, rate(RATE))
+    size = where_gt(size, nothing, size, constants.rate)  # a step size of 0: p has not been updated yet
     agreement = g * last
     grown, shrunk = size * grow, size * shrink
     grown, shrunk = where_gt(grown, largest, largest, grown), where_gt(smallest, shrunk, smallest, shrunk)
     size = where_gt(agreement, nothing, grown, where_gt(nothing, agreement, shrunk, size))
     g = where_gt(nothing, agreement, nothing, g)
-    step = where_gt(magnitude(g), nothing, copysign(size, g), g * size)  # of 0, 0; of NaN, NaN
+    step = where_gt(absolute(g), nothing, copysign(size, g), g * size)  # 0 for g = 0, NaN for NaN
     return [p - step, g, size]
 
 
 _UPDATES = {
-    SGD.code: _update(0, plain_sgd),
-    MOMENTUM: _update(1, momentum_sgd),
-    Adam.code: _update(2, adam),
-    AdamW.code: _update(2, adamw),
-    RMSprop.code: _update(1, rmsprop),
-    RPROP.code: _update(2, rprop),
+    SGD.code: Update(0, plain_sgd),
+    MOMENTUM: Update(1, momentum_sgd),
+    Adam.code: Update(2, adam),
+    AdamW.code: Update(2, adamw),
+    RMSprop.code: Update(1, rmsprop),
+    RPROP.code: Update(2, rprop),
 }
 
 
 @outlined
-def update(code, vectors, stride, gradient, rates, check, low, middle, high):
-    """One optimiser's step on the range low ... high of the vectors (1 + n_slots, stride)."""
-    places = vectors, stride, gradient, rates, check, low, middle, high
-    select(code, {key: partial(step, *places) for key, (step, _, _) in _UPDATES.items()})
+def update(code, state, gradient, span):
+    """Take one step of an optimizer on a span, by the gradient (padded n_params,)."""
+    switch(code, {key: partial(u.from_memory, state, gradient, span) for key, u in _UPDATES.items()})
 
 
 @outlined
-def narrow_update(code, vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high):
-    """The same for a small layer that begins at low; its gradient is that of the narrow panels A and D."""
-    places = vectors, stride, A, D, pairs, times_bias, rates, check, low, middle, high
-    select(code, {key: partial(step, *places) for key, (_, step, _) in _UPDATES.items()})
+def narrow_update(code, state, A, D, gather_indices, times_bias, span):
+    """Take one step on a small layer, see `Update.of_small_layer`."""
+    args = state, A, D, gather_indices, times_bias, span
+    switch(code, {key: partial(u.of_small_layer, *args) for key, u in _UPDATES.items()})
 
 
 @outlined
-def row_update(code, vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare):
-    """The same for the weights of a layer of whole vectors that begins at low; their gradient is ``a[i] * d[o]``, with
-    nothing to add to it or to divide it by if `bare`.
+def row_update(code, state, a, d, start, fan_in, fan_out, is_final):
+    """Take one step on a layer's weights by a single row, see `Update.of_row`."""
+    args = state, a, d, start, fan_in, fan_out, is_final
+    switch(code, {key: partial(u.of_row, *args) for key, u in _UPDATES.items()})
+
+
+@traced
+def finish_gradient(gradient, params, constants, start, biases, stop):
+    """Finish a gradient in place, ``g = (g + alpha p) * scale``, alpha for weights only: what `update` does on the way.
+
+    gradient and params (padded n_params,), constants (N_CONSTANTS,).
     """
-    places = vectors, stride, a, d, rates, check, low, fan_in, fan_out, bare
-    select(code, {key: partial(step, *places) for key, (_, _, step) in _UPDATES.items()})
-
-
-@traced
-def finish_gradient(gradient, params, rates, low, middle, high):
-    """``g = (g + alpha p) * scale`` in place, alpha for weights only: what `update` does on the way."""
     L = lanes_of(gradient)
-    nothing, alpha, scale = zero(gradient), splat(rates, ALPHA), splat(rates, SCALE)
-    for i, n in _walk(low, high, L):
+    nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
+    for i, n in _walk(start, stop, L):
         g = load(gradient, i)
-        store(gradient, i, first(n, fma(first(middle - i, alpha, nothing), load(params, i), g) * scale, g))
+        finished = fma(blend_prefix(biases - i, alpha, nothing), load(params, i), g) * scale
+        store(gradient, i, blend_prefix(n, finished, g))
 
 
 @traced
-def add(gradient, block_gradient, low, high):
+def add(gradient, block_gradient, start, stop):
     """Add one block's gradient to that of the blocks before it."""
-    for i, n in _walk(low, high, lanes_of(gradient)):
+    for i, n in _walk(start, stop, lanes_of(gradient)):
         g = load(gradient, i)
-        store(gradient, i, first(n, g + load(block_gradient, i), g))
+        store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
 
 
 @traced
-def add_squares(sums, params, low, high):
+def add_squares(sums, params, start, stop):
     """Add the squares of a range of the parameters to the vector `sums`, lane by lane."""
     nothing, s = zero(params), [load(sums, 0)]
-    for i, n in _walk(low, high, lanes_of(params), s):
-        p = first(n, load(params, i), nothing)
+    for i, n in _walk(start, stop, lanes_of(params), s):
+        p = blend_prefix(n, load(params, i), nothing)
         s[0] = fma(p, p, s[0])
     store(sums, 0, s[0])

@@ -1,7 +1,8 @@
-"""How Python hands arguments to compiled code: a NamedTuple as a row of 8-byte words, an array in it as its address.
+"""How Python hands arguments to compiled code: a NamedTuple as an argument block, 8-byte words in memory.
 
-The annotations say what a word is, those of a kernel's parameters and of a NamedTuple's fields alike: `int`, `float`, a
-NamedTuple, or an array, ``NDArray[np.int64]`` of this type and any other of the working dtype.
+An array in it is a word, its address. The annotations say what each word is, those of a kernel's parameters and of a
+NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, ``NDArray[np.int64]`` of this type and any other
+of the working dtype.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 
 def pack(value):
-    """A value as ctypes takes it. The arrays must outlive the call: a word does not hold them."""
+    """Return a value as ctypes takes it. The caller keeps the arrays alive: an argument block holds addresses only."""
     if isinstance(value, np.ndarray):
         return address(value)
     if isinstance(value, tuple):
@@ -25,7 +26,7 @@ def pack(value):
 
 
 def flatten(value):
-    """What kernels that run as plain Python take: an array, and each array of a NamedTuple, in one dimension."""
+    """Return a value as kernels that run as plain Python take it: its arrays in one dimension."""
     if isinstance(value, np.ndarray):
         return value.reshape(-1)
     if isinstance(value, tuple):
@@ -34,39 +35,45 @@ def flatten(value):
 
 
 DATA = object.__basicsize__
-"""Bytes from where an array's object begins to the address of its numbers: part of NumPy's binary interface."""
+"""Offset in bytes of the data pointer in an array's object: part of NumPy's binary interface."""
 
 
 def address(array):
-    """Where an array's first number is, read as compiled code does. ``array.ctypes.data`` takes three times as long."""
+    """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes 3 times as long."""
     return ctypes.c_void_p.from_address(id(array) + DATA).value
 
 
-class After(typing.NamedTuple):
-    """Of an array that is known to lie some bytes after the first one of its NamedTuple."""
+class AfterFirst(typing.NamedTuple):
+    """A constant of specialized kernels: the offset in bytes of a buffer from the first one of its NamedTuple."""
 
     bytes: int
 
 
-def digest(known):
-    """A word for what is known: for None of it, and for each array or number a different one."""
-    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in known]
-    return hashlib.sha256(repr(plain).encode()).hexdigest()[:32] if any(value is not None for value in known) else ""
+def relative(buffers):
+    """Return a NamedTuple of buffers as constants of specialized kernels: how far they lie from the first one."""
+    start = address(buffers[0])
+    return type(buffers)(None, *(AfterFirst(address(buffer) - start) for buffer in buffers[1:]))
+
+
+def digest(constants):
+    """Return a hash of compile-time constants, in which None stands for what is none; "" if there is none at all."""
+    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
+    return hashlib.sha256(repr(plain).encode()).hexdigest()[:32] if any(value is not None for value in plain) else ""
 
 
 @functools.cache
 def _format(kind):
-    """The format of `struct` for the words of a NamedTuple."""
+    """Return the format of `struct` for the words of a NamedTuple."""
     return "".join("d" if hint is float else "q" for hint in hints(kind).values())
 
 
 def hints(thing):
-    """{name: annotation} of a NamedTuple's fields or a function's parameters, and "return" for its result."""
+    """Return {name: annotation} of a NamedTuple's fields, or of a function's parameters and its result ("return")."""
     return typing.get_type_hints(thing)
 
 
 def element(hint, dtype):
-    """The dtype of an array that is annotated so; `dtype` is the working one."""
+    """Return the dtype of an array that is annotated so; `dtype` is the working one."""
     kind = (None, *typing.get_args(hint))[-1]  # of NDArray, since NumPy 2.5; before, of ndarray: a dtype with a type
     kind = typing.get_args(kind)[0] if typing.get_origin(kind) is np.dtype else kind
     return np.dtype(kind) if isinstance(kind, type) and issubclass(kind, np.generic) else dtype

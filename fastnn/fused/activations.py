@@ -1,0 +1,217 @@
+"""The activations and their derivatives, on panels and on single rows; formulas as in `fastnn/reference.py`.
+
+An activation is a pair of functions in the table `_ACTIVATIONS`, one that makes a from z and one that makes delta from
+d = dL/da and a, like its line in the reference's `ACTIVATIONS`. Where the derivative needs z, the forward function
+leaves f'(z) in the panel `slopes`, and delta is d times that.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastnn.fused.control import choose, each, switch
+from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
+from fastnn.fused.lowering import outlined, traced
+from fastnn.fused.places import lanes_of, load, splat, store, zero
+from fastnn.fused.simd import fma, like, maximum, where_gt
+from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+
+SOFTMAX = ACTIVATIONS["softmax"].code
+
+
+def _forward(function, slope=None):
+    """Make the forward function of an activation: z becomes a in place, and `slopes` becomes f'(z) with a `slope`.
+
+    `function` and `slope` take a vector and return one.
+    """
+
+    @traced
+    def activate(Z, slopes, weight, n, width):
+        L = lanes_of(Z)
+        for o in each(n):
+            for v in each(width // L):
+                b = v * L
+                i = o * width + b
+                z, used, nothing = load(Z, i), load(weight, b), zero(Z)
+                if slope is not None:
+                    store(slopes, i, slope(z))
+                # by selection, not by a product: f(z) of padding may be infinite, and 0 times infinity is NaN
+                store(Z, i, where_gt(used, nothing, function(z), nothing))
+
+    return activate
+
+
+def _backward(function, by_slope=False):
+    """Make the backward function of an activation: d = dL/da becomes ``function(d, a)``, or one of d, f'(z)."""
+
+    @traced
+    def derive(D, A, slopes, n, width):
+        L = lanes_of(D)
+        for v in each(n * width // L):
+            i = v * L
+            store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
+
+    return derive
+
+
+def positive(x, p, q):
+    """Return p where x > 0, else q."""
+    return where_gt(x, like(x, 0.0), p, q)
+
+
+def relu(z):
+    return where_gt(like(z, 0.0), z, like(z, 0.0), z)  # NaN passes
+
+
+def leaky_relu(z):
+    return where_gt(like(z, 0.0), z, z * LEAKY_SLOPE, z)
+
+
+def elu(z):
+    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)))
+
+
+def selu(z):
+    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * SELU_ALPHA) * SELU_SCALE
+
+
+def silu_slope(z):
+    s = sigmoid(z)
+    return s * fma(z, 1.0 - s, like(z, 1.0))
+
+
+def gelu_gate(z):
+    return sigmoid(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
+
+
+def gelu_slope(z):
+    s = gelu_gate(z)
+    return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
+
+
+# ------------------------------------------------------------------------------------------------------------ softmax
+# Twice each: on panels one column is one row of the batch, so sums go from vector to vector; on a single row they go
+# from number to number, in the same order. `softmax` and `unmatched` in the reference.
+
+
+@traced
+def _softmax(Z, slopes, weight, n, width):
+    """Overwrite each column of Z (n, width) by exp(z - max z) over its sum, which is added up in ascending order."""
+    L = lanes_of(Z)
+    for v in each(width // L):
+        b = v * L
+        top, sum_of_e = [load(Z, b)], [zero(Z)]
+        for o in each(n, top):
+            top[0] = maximum(load(Z, o * width + b), top[0])
+        for o in each(n, sum_of_e):
+            e = exp(load(Z, o * width + b) - top[0])
+            store(Z, o * width + b, e)
+            sum_of_e[0] = sum_of_e[0] + e
+        for o in each(n):
+            store(Z, o * width + b, load(Z, o * width + b) / sum_of_e[0])
+
+
+@outlined
+def _row_softmax(z, n):
+    """Overwrite a single row z (n to the end of its vector,) like `_softmax`; what is no sum goes by whole vectors."""
+    L = lanes_of(z)
+    n_vectors = (n + (L - 1)) // L
+    top, sum_of_e = [splat(z, 0)], [zero(z)]
+    for o in each(n, top):
+        top[0] = maximum(splat(z, o), top[0])
+    for v in each(n_vectors):
+        store(z, v * L, exp(load(z, v * L) - top[0]))
+    for o in each(n, sum_of_e):
+        sum_of_e[0] = sum_of_e[0] + splat(z, o)
+    for v in each(n_vectors):
+        store(z, v * L, load(z, v * L) / sum_of_e[0])
+
+
+@traced
+def _softmax_delta(D, A, slopes, n, width):
+    """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
+    L = lanes_of(D)
+    for v in each(width // L):
+        b = v * L
+        inner = [zero(D)]
+        for o in each(n, inner):
+            inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
+        for o in each(n):
+            i = o * width + b
+            store(D, i, load(A, i) * (load(D, i) - inner[0]))
+
+
+@outlined
+def _row_softmax_delta(d, a, n):
+    """Overwrite a single row d (n to the end of its vector,) like `_softmax_delta`."""
+    L = lanes_of(d)
+    inner = [zero(d)]
+    for o in each(n, inner):
+        inner[0] = fma(splat(d, o), splat(a, o), inner[0])
+    for v in each((n + (L - 1)) // L):
+        i = v * L
+        store(d, i, load(a, i) * (load(d, i) - inner[0]))
+
+
+# ---------------------------------------------------------------------------------------------------------- the table
+
+_by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
+_ACTIVATIONS = {
+    "identity": (_forward(lambda z: z), None),
+    "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
+    "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
+    "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
+    "leaky_relu": (_forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))),
+    "elu": (_forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))),
+    "selu": (
+        _forward(selu),
+        _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
+    ),
+    "softplus": (_forward(softplus), _backward(lambda d, a: d * -expm1(-a))),
+    "silu": (_forward(lambda z: z * sigmoid(z), silu_slope), _by_slope),
+    "gelu": (_forward(lambda z: z * gelu_gate(z), gelu_slope), _by_slope),
+    "softmax": (_softmax, _softmax_delta),
+    "exp": (_forward(exp), _backward(lambda d, a: d * a)),
+}
+"""{activation: (its forward function, its backward function)}, both on panels"""
+
+
+@outlined
+def activate(Z, slopes, weight, n, width, code):
+    """Overwrite z by a = f(z) on the panel Z (n, width), and `slopes` (n, width) by f'(z) where the derivative needs z.
+
+    Where the row weight is 0, a is 0, whatever z is; not for softmax, an output.
+    """
+    panels = Z, slopes, weight, n, width
+    switch(code, {ACTIVATIONS[name].code: partial(forward, *panels) for name, (forward, _) in _ACTIVATIONS.items()})
+
+
+@traced
+def row_activate(z, slopes, weight, n, code):
+    """Overwrite a single row z (n to the end of its vector,) like `activate`: as a panel, but for softmax."""
+    L = lanes_of(z)
+    choose(
+        code == SOFTMAX,
+        lambda: _row_softmax(z, n),
+        lambda: activate(z, slopes, weight, (n + (L - 1)) // L, L, code),
+    )
+
+
+@outlined
+def activation_delta(D, A, slopes, n, width, code):
+    """Overwrite d = dL/da by delta = d * f'(z) on the panel D (n, width); A and `slopes` (n, width) as `activate` left
+    them.
+    """
+    panels = D, A, slopes, n, width
+    switch(code, {ACTIVATIONS[name].code: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items() if back})
+
+
+@traced
+def row_activation_delta(d, a, slopes, n, code):
+    """Overwrite a single row d (n to the end of its vector,) like `activation_delta`."""
+    L = lanes_of(d)
+    choose(
+        code == SOFTMAX,
+        lambda: _row_softmax_delta(d, a, n),
+        lambda: activation_delta(d, a, slopes, 1, (n + (L - 1)) // L * L, code),
+    )

@@ -1,0 +1,74 @@
+"""From the user's arrays to panels and back; `take` in `fastnn/reference.py`."""
+
+from __future__ import annotations
+
+from fastnn.fused.control import each
+from fastnn.fused.lowering import traced
+from fastnn.fused.places import gather, get, lanes_of, load, offset, prefetch, put, store, zero
+from fastnn.fused.shuffles import transposed
+from fastnn.fused.simd import where_gt
+from fastnn.fused.tiles import transpose
+
+AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
+
+
+@traced
+def copy(target, source, n):
+    """Copy `n` numbers, and read none beyond them: the user's array may end there."""
+    L = lanes_of(target)
+    whole = n // L
+    for k in each(whole):
+        store(target, k * L, load(source, k * L))
+    for k in each(n - whole * L):
+        i = whole * L + k
+        put(target, i, get(source, i))
+
+
+@traced
+def clear(row, n):
+    """Fill a single row with zeros, to the end of its last vector."""
+    L = lanes_of(row)
+    for k in each((n + (L - 1)) // L):
+        store(row, k * L, zero(row))
+
+
+@traced
+def gather_panel(panel, source, offsets, weight, n_features, width):
+    """Write ``panel[f, b] = source[offsets[b] + f]``, 0 where the row weight is 0, a vector of rows at a time.
+
+    panel (n_features, width), offsets (width,) and weight (width,) are the workspace's, `source` is the user's X or Y.
+    """
+    L = lanes_of(panel)
+    for v in each(width // L):
+        b = v * L
+        used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
+        rows = [get(start, j) for j in range(L)]
+        for k in each(n_features // L):  # as many features as lanes: read along the rows, transposed
+            f = k * L
+            for row in rows:
+                prefetch(source, row + f + AHEAD * L)
+            for j, x in enumerate(transposed([load(source, row + f) for row in rows])):
+                store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
+        for k in each(n_features - n_features // L * L):
+            f = n_features // L * L + k
+            store(panel, f * width + b, where_gt(used, nothing, gather(source, start, f), nothing))
+
+
+@traced
+def scatter_panel(out, panel, n, n_features, width):
+    """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features), panel (n_features, width).
+
+    Square blocks of vectors are transposed; what they leave goes number by number, for `out` is the user's array.
+    """
+    L = lanes_of(panel)
+
+    def numbers(first_b, first_f):
+        for k in each(n_features - first_f):
+            f = first_f + k
+            for i in each(n - first_b):
+                b = first_b + i
+                put(out, b * n_features + f, get(panel, f * width + b))
+
+    transpose(out, panel, n_features, width, n)
+    numbers(0, n_features // L * L)
+    numbers(n // L * L, 0)
