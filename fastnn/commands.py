@@ -13,7 +13,7 @@ from fastnn import bench as measure
 from fastnn import demo as work
 from fastnn import installed, machine, plotting, tables, workloads
 from fastnn._version import __version__
-from fastnn.console import out, progress, say
+from fastnn.console import check_output, out, progress, say, show
 from fastnn.gate.command import gate
 from fastnn.memory import ALIGNMENT
 from fastnn.timing import ENTRY_POINTS, first_calls
@@ -27,13 +27,10 @@ app = typer.Typer(
     name="fastnn",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.command()(gate)
-app.command()(verify)
 
 _HONESTLY = "Timed after the answers were found equal and after a warm-up: medians"
 
@@ -47,7 +44,7 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Train small neural networks fast on a CPU.
@@ -59,20 +56,21 @@ def _main(
 # --------------------------------------------------------------------------------------------------------------- demo
 
 
-@app.command()
 def demo(
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the initial weights and the order of the rows.")
+        int,
+        typer.Option(min=0, max=2**32 - 1, metavar="N", help="Seed of the initial weights and the order of the rows."),
     ] = 0,
-    plot: Annotated[bool, typer.Option("--plot/--no-plot", help="Save the error and loss curves as PNG.")] = True,
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pictures; made if need be.")] = Path(),
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save the error and loss curves there as PNG.")
+    ] = None,
 ) -> None:
-    """Train the tutorial's network and the handwritten digits on both back ends.
+    """Train two networks on both back ends.
 
-    Checks that the answers agree, then times, then says where the pictures are. Takes some seconds, and once some
-    more for compiling.
+    The tutorial's network and the handwritten digits: checks that the answers agree, then times. Takes some seconds,
+    and once some more for compiling.
     """
-    if plot:
+    if output:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
 
         output.mkdir(parents=True, exist_ok=True)
@@ -80,7 +78,7 @@ def demo(
     with progress("the tutorial's network", work.SEED_TIMED_CALLS) as advance:
         seed_report = work.run_seed(seed, advance)
     _print_seed(seed_report, seed)
-    if plot:
+    if output:
         curves = {f"{name} back end": seed_report.errors[name] for name in work.BACKENDS}
         _say_saved("Error curve", plotting.save(plotting.error_curve(curves), output / "error_curve.png"))
 
@@ -88,14 +86,15 @@ def demo(
     with progress("the handwritten digits", work.DIGITS_TIMED_CALLS) as advance:
         digits_report = work.run_digits(seed, advance)
     _print_digits(digits_report, seed)
-    if plot:
+    if output:
         curves = {f"{name} back end": digits_report.losses[name] for name in work.BACKENDS}
         figure = plotting.loss_curves(curves, "Handwritten digits, 64-64-10: cross entropy")
         _say_saved("Loss curves", plotting.save(figure, output / "digits_loss.png"))
 
 
 def _print_seed(report: work.SeedReport, seed: int) -> None:
-    out.print(tables.demo_seed(report, seed))
+    iterations = report.workload.epochs
+    show(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", tables.demo_seed(report))
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
     calls = ", ".join(f"{n:,} iterations ({tables.TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
@@ -103,7 +102,8 @@ def _print_seed(report: work.SeedReport, seed: int) -> None:
 
 
 def _print_digits(report: work.DigitsReport, seed: int) -> None:
-    out.print(tables.demo_digits(report, seed))
+    epochs = report.workload.epochs
+    show(f"Handwritten digits, 64-64-10, {epochs} epochs, seed {seed}", tables.demo_digits(report))
     _say_difference(report.weight_difference, report.workload)
     _say_first_call(report.first_call, report.workload)
     say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
@@ -114,7 +114,8 @@ def _say_difference(difference: float, workload: Workload) -> None:
 
 
 def _say_first_call(seconds: float, workload: Workload) -> None:
-    say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {seconds:.2f} s.")
+    took = tables.seconds_text(seconds)
+    say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {took}.")
 
 
 def _say_saved(what: str, path: Path) -> None:
@@ -128,13 +129,21 @@ _DTYPES = ("float32", "float64")
 _STDOUT = Path("-")
 
 
-@app.command()
 def bench(
     workload: Annotated[
-        list[str] | None, typer.Option(help="A problem to train on; may be given several times. All of them if not.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"A problem to train on: {', '.join(workloads.names())}; may be given several times. All if not.",
+        ),
     ] = None,
-    backend: Annotated[list[str] | None, typer.Option(help="A back end; may be given several times.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="float32, float64 or both, in place of each problem's own.")] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A back end: numpy or numba; may be given several times. Both if not."),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each problem's own.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Some seconds, small problems, a rough answer.")] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all samples to a file; - prints them, and nothing else.")
@@ -147,10 +156,10 @@ def bench(
         float | None, typer.Option(metavar="RATIO", min=0.0, help="End with 1 if any new speed / old speed is less.")
     ] = None,
 ) -> None:
-    """Measure training speed, checked, on the named problems, and what import and compilation cost.
+    """Measure training speed and start-up time.
 
-    Two minutes, or 15 seconds with [bold]--quick[/bold]. No answer, no number: a back end that does not train as it
-    should ends the command before anything is timed.
+    On the named problems, and what import and compilation cost. Two minutes, or 15 seconds with --quick. No answer, no
+    number: a back end that does not train as it should ends the command before anything is timed.
     """
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
@@ -165,6 +174,9 @@ def bench(
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
         raise typer.BadParameter("on stdout it leaves no place for --plot and --compare", param_hint="--json -")
+    if not to_stdout:
+        check_output(json, "--json")
+    check_output(plot, "--plot")
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
     old = measure.load(compare) if compare else None
@@ -190,28 +202,31 @@ def _print_bench(report: measure.Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
     say(f"{report.date}, {report.cpu} ({versions}){load}")
-    out.print(tables.bench_trainings(report))
+    show("Training: iterations a second", tables.bench_trainings(report))
     say(
         "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
         "medians of the rounds' ratios, with their middle half.",
         "dim",
     )
-    out.print(tables.bench_starts(report))
+    show("Starting: seconds in a fresh process", tables.bench_starts(report))
 
 
 def _draw_bench(report: measure.Report) -> Figure:
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
-    for training in report.trainings:
-        low, high = training.timing.quartiles
-        speed = (1 / high, training.timing.per_second, 1 / low)
-        rows.setdefault(f"{training.workload}\n{training.dtype}", {})[training.backend] = speed
-    return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}")
+    notes: dict[str, str] = {}
+    for (name, dtype), problem in tables.by_problem(report).items():
+        timings = {backend: training.timing for backend, training in problem.items()}
+        row = f"{name}\n{dtype}"
+        rows[row] = {b: (1 / t.quartiles[1], t.per_second, 1 / t.quartiles[0]) for b, t in timings.items()}
+        if len(timings) == 2:
+            notes[row] = f"× {tables.digits(measure.ratios(*timings.values()).median)}"  # the table's
+    return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}", notes)
 
 
 def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
     if report.cpu != old.cpu:
         say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
-    out.print(tables.bench_comparison(report, old, fail_below))
+    show(f"Against the report of {old.date}: new speed / old speed", tables.bench_comparison(report, old, fail_below))
     found = measure.speed_ratios(report, old)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
@@ -222,62 +237,65 @@ def _compare(report: measure.Report, old: measure.Report, fail_below: float | No
 # --------------------------------------------------------------------------------------------------------------- info
 
 
-@app.command()
 def info() -> None:
-    """Show versions, distribution, processor, vector width, kernel cache and flush-to-zero state."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    """Show versions, processor and kernel cache."""
     for name, version in machine.versions().items():
-        table.add_row(name, version)
+        _fact(name, version)
     distribution = machine.distribution()
-    table.add_row("distribution", f"{installed.DISTRIBUTION} {distribution.version}")
-    table.add_row("  imported from", installed.FOLDER)
+    _fact("distribution", f"{installed.DISTRIBUTION} {distribution.version}")
+    _fact("  imported from", installed.FOLDER)
     if distribution.others:
         shared = f"{', '.join(distribution.others)}, another project's: {installed.REMEDY}"
-        table.add_row("  shared with", shared, style="red")
+        _fact("  shared with", shared, "red")
     cpu = machine.cpu()
-    table.add_row("processor", cpu.model)
-    table.add_row("  as LLVM calls it", cpu.llvm_name)
-    table.add_row("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
+    _fact("processor", cpu.model)
+    _fact("  as LLVM calls it", cpu.llvm_name)
+    _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
     if cpu.override:
-        table.add_row("  Numba was told", " ".join(cpu.override))
+        _fact("  Numba was told", " ".join(cpu.override))
     register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
-    table.add_row("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
+    _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     cache = machine.cache()
-    table.add_row("kernel cache", str(cache.folder or "none"))
+    _fact("kernel cache", str(cache.folder or "none"))
     read_only = "no, but kernels that are there are used"
-    written = f"no: {cache.problem}" if cache.problem else "yes" if cache.writable else read_only
-    table.add_row("  can be written", written)
-    flushed = "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off"
-    table.add_row("flush to zero", flushed)
-    out.print(table)
+    _fact("  can be written", f"no: {cache.problem}" if cache.problem else "yes" if cache.writable else read_only)
+    _fact("flush to zero", "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off")
 
+
+def _fact(name: str, text: str, style: str | None = None) -> None:
+    say(f"{name:<{FACT_NAMES}}{text}", style, indent=FACT_NAMES)
+
+
+FACT_NAMES = 21
+"""Characters of the longest name, and two blanks."""
 
 # ------------------------------------------------------------------------------------------------------------- warmup
 
 
-@app.command()
 def warmup() -> None:
-    """Compile the kernels of both dtypes into the disk cache, so that later processes start at once.
+    """Compile all kernels into the disk cache.
 
-    Ends with 1 if they could not be kept there.
+    Those of both dtypes, so that later processes start at once. Ends with 1 if they could not be kept there.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = Table()
     for title in ("dtype", *ENTRY_POINTS, "sum"):
-        table.add_column(title, justify="left" if title == "dtype" else "right")
+        table.add_column(title, justify="left" if title == "dtype" else "right", no_wrap=True)
     with progress("compiling", len(dtypes) * len(ENTRY_POINTS)) as advance:
         for dtype in dtypes:
             seconds = []
             for _, elapsed in first_calls(dtype):
                 seconds.append(elapsed)
                 advance()
-            table.add_row(dtype.name, *(f"{s:.2f} s" for s in (*seconds, sum(seconds))))
-    out.print(table)
+            table.add_row(dtype.name, *map(tables.seconds_text, (*seconds, sum(seconds))))
+    show("First calls, compiled or loaded from the disk cache", table)
     cache = machine.cache()
     if machine.kernels_are_kept():
         say(f"Kept in {cache.folder}")
         return
     say(f"Not kept: {cache.problem or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)
+
+
+for command in (demo, info, warmup, bench, verify, gate):  # the order of the help
+    app.command()(command)

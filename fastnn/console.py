@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import os
+import textwrap
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 out = Console(highlight=False)
 err = Console(stderr=True)
 
 
-def say(sentence: str, style: str | None = None) -> None:
-    """Print a sentence; the terminal wraps it, a pipe gets one line."""
-    out.print(sentence, style=style, soft_wrap=True, markup=False)
+SILENCE = 5.0
+"""Seconds after which a command that draws no bar says how far it is."""
+
+
+def say(sentence: str, style: str | None = None, indent: int = 0) -> None:
+    """Print a sentence in lines as wide as the terminal, the later ones indented; a path stays in one piece."""
+    wrapper = textwrap.TextWrapper(
+        max(out.width, 20 + indent), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    text = wrapper.fill(sentence)
+    out.print(text, style=style, soft_wrap=True, markup=False)
+
+
+def show(title: str, table: Table) -> None:
+    """Print a table under its title. It grows beyond a narrow terminal rather than lose a digit or a part of a word."""
+    say(title, "bold")
+    least = _least_width(table)
+    if least > out.width:
+        table.width = least
+    out.print(table, crop=False)
+
+
+def _least_width(table: Table) -> int:
+    """Where each column that may wrap is as wide as its longest word, and each other one as its longest line."""
+    wide = out.options.update(max_width=1000)
+    total = 1
+    for column in table.columns:
+        sizes = [Measurement.get(out, wide, cell) for cell in (column.header, *column.cells)]
+        total += 3 + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
+    return total
 
 
 def check_output(path: Path | None, option: str) -> None:
@@ -40,11 +71,25 @@ def check_output(path: Path | None, option: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show a bar on stderr while the body runs; it yields the function that moves the bar on, and may rename it."""
+    """Show on stderr how far the body is; it yields the function that counts a step, and may say what comes next."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
-        yield lambda what=None: None
+        yield _lines(what, total)
         return
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda what=None: bar.update(task, advance=1, description=what)
+
+
+def _lines(begin: str, total: int) -> Callable[..., None]:
+    """In place of a bar: a line on stderr each `SILENCE` seconds, in a log or where another program reads."""
+    done, said = 0, time.monotonic()
+
+    def advance(what: str | None = None) -> None:
+        nonlocal done, said
+        done += 1
+        if time.monotonic() - said >= SILENCE:
+            said = time.monotonic()
+            err.print(f"fastnn: {what or begin}, {done} of {total}", soft_wrap=True, markup=False, highlight=False)
+
+    return advance

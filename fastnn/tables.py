@@ -16,11 +16,11 @@ from fastnn.timing import Timing
 TITLES = {"loop": "tutorial's loop", "numpy": "numpy", "numba": "numba"}
 
 
-def demo_seed(report: work.SeedReport, seed: int) -> Table:
+def demo_seed(report: work.SeedReport) -> Table:
     """Return the tutorial's numbers and the speeds, by the loop and by each back end."""
     columns = (work.LOOP, *work.BACKENDS)
     iterations = report.workload.epochs
-    table = _demo_table(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", columns)
+    table = _demo_table(columns)
     table.add_row(f"final error (iteration {iterations - 1})", *(f"{report.errors[name][-1]:.10f}" for name in columns))
     for i, (row, target) in enumerate(zip(tutorial.X_TEST, tutorial.Y_TEST, strict=True)):
         bits = ",".join(f"{bit:.0f}" for bit in row)
@@ -29,33 +29,33 @@ def demo_seed(report: work.SeedReport, seed: int) -> Table:
     table.add_section()
     _add_rates(table, report.iteration, "iterations a second", columns)
     table.add_row(
-        f"all {iterations} iterations, one call", *(_seconds(report.whole_call[name].median) for name in columns)
+        f"all {iterations} iterations, one call", *(seconds_text(report.whole_call[name].median) for name in columns)
     )
     return table
 
 
-def demo_digits(report: work.DigitsReport, seed: int) -> Table:
+def demo_digits(report: work.DigitsReport) -> Table:
     """Return what each back end learnt, and how fast."""
     workload, columns = report.workload, work.BACKENDS
     assert workload.Y_test is not None
-    table = _demo_table(f"Handwritten digits, 64-64-10, {workload.epochs} epochs, seed {seed}", columns)
+    table = _demo_table(columns)
     table.add_row(
         f"accuracy on {len(workload.Y_test)} held-out digits", *(f"{report.accuracy[name]:.4f}" for name in columns)
     )
     table.add_row("training loss, last epoch", *(f"{report.losses[name][-1]:.6f}" for name in columns))
     table.add_section()
-    table.add_row("time an epoch", *(_seconds(report.epoch[name].median) for name in columns))
+    table.add_row("time an epoch", *(seconds_text(report.epoch[name].median) for name in columns))
     slowest = report.epoch["numpy"].median
     table.add_row("times numpy", *(f"{slowest / report.epoch[name].median:.1f}" for name in columns))
     table.add_row("spread of the samples", *(f"{report.epoch[name].spread:.0%}" for name in columns))
     return table
 
 
-def _demo_table(title: str, columns: tuple[str, ...]) -> Table:
-    table = _table(title)
+def _demo_table(columns: tuple[str, ...]) -> Table:
+    table = Table()
     table.add_column()
     for name in columns:
-        table.add_column(TITLES[name], justify="right")
+        table.add_column(TITLES[name], justify="right", no_wrap=True)
     return table
 
 
@@ -67,7 +67,7 @@ def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tu
     table.add_row("spread of the samples", *(f"{timings[name].spread:.0%}" for name in columns))
 
 
-def _seconds(seconds: float) -> str:
+def seconds_text(seconds: float) -> str:
     """Return a duration with three digits and a unit that suits."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
@@ -81,13 +81,13 @@ def _seconds(seconds: float) -> str:
 def bench_trainings(report: Report) -> Table:
     """A row for each workload and dtype: iterations a second of each back end, and their ratio, with spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
-    table = _table("Training: iterations a second")
+    table = Table()
     table.add_column("workload", no_wrap=True)
     for name in backends:
         table.add_column(name, justify="right", no_wrap=True)
     if len(backends) == 2:
         table.add_column(f"{backends[1]} / {backends[0]}", justify="right", no_wrap=True)
-    for row in _by_problem(report).values():
+    for row in by_problem(report).values():
         first = next(iter(row.values()))
         shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size > 1)}"
         cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
@@ -100,20 +100,21 @@ def bench_trainings(report: Report) -> Table:
 
 def bench_starts(report: Report) -> Table:
     """What happens once, before the first iteration, each in fresh processes."""
-    table = _table("Starting: seconds in a fresh process")
-    for title in ("what", "median", "least", "most"):
-        table.add_column(title, justify="left" if title == "what" else "right")
+    several = any(len(start.seconds) > 1 for start in report.starts)
+    table = Table()
+    for title in ("what", "median", "least", "most") if several else ("what", "once"):
+        table.add_column(title, justify="left" if title == "what" else "right", no_wrap=title != "what")
     for start in report.starts:
         numbers = (start.timing.median, min(start.seconds), max(start.seconds))
-        table.add_row(start.what, *(f"{seconds:.3f}" for seconds in numbers))
+        table.add_row(start.what, *(f"{seconds:.3f}" for seconds in (numbers if several else numbers[:1])))
     return table
 
 
 def bench_comparison(new: Report, old: Report, fail_below: float | None) -> Table:
     """One line a training that both reports hold: the new speed as a multiple of the old."""
-    table = _table(f"Against the report of {old.date}: new speed / old speed")
+    table = Table()
     for title in ("workload", "dtype", "back end", "ratio"):
-        table.add_column(title, justify="right" if title == "ratio" else "left")
+        table.add_column(title, justify="right" if title == "ratio" else "left", no_wrap=True)
     for key, ratio in speed_ratios(new, old).items():
         slower = fail_below is not None and ratio < fail_below
         table.add_row(*key, f"{ratio:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
@@ -123,19 +124,17 @@ def bench_comparison(new: Report, old: Report, fail_below: float | None) -> Tabl
 def _ratio_text(ratio: Timing) -> str:
     """Return a ratio and the middle half of its samples, with two or three digits."""
     low, high = ratio.quartiles
-    return f"{_digits(ratio.median)}\n[dim]{_digits(low)} to {_digits(high)}[/]"
+    return f"{digits(ratio.median)}\n[dim]{digits(low)} to {digits(high)}[/]"
 
 
-def _digits(number: float) -> str:
+def digits(number: float) -> str:
+    """Return a number with two or three digits."""
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def _by_problem(report: Report) -> Mapping[tuple[str, str], Mapping[str, Training]]:
+def by_problem(report: Report) -> Mapping[tuple[str, str], Mapping[str, Training]]:
+    """Return the trainings by workload and dtype, and of each by back end."""
     found: dict[tuple[str, str], dict[str, Training]] = {}
     for training in report.trainings:
         found.setdefault((training.workload, training.dtype), {})[training.backend] = training
     return found
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold")

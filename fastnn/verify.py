@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastnn.console import out, progress, say
+from fastnn.console import check_output, progress, say, show
 from fastnn.network import LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.checks import DTYPES
@@ -21,19 +21,24 @@ from fastnn.testing.problems import HIDDEN
 
 def verify(
     backend: Annotated[
-        str, typer.Option(help="A name, or package.module:attribute: a back end, or what makes one.")
+        str,
+        typer.Option(
+            metavar="NAME", help="A name, or package.module:attribute: a back end, or a function that makes one."
+        ),
     ] = "numba",
-    dtype: Annotated[str, typer.Option(help="float32, float64 or both.")] = "both",
+    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="float32, float64 or both.")] = "both",
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each check with its verdict.")] = None,
 ) -> None:
-    """Check a back end against the reference: every activation, loss and optimiser, and the rules of a back end.
+    """Check a back end against the reference.
 
-    Half a minute, and once some more for compiling. Ends with 1 if a check fails, and if all of a kind are
-    skipped because the back end supports nothing that they can compare.
+    Every activation, loss and optimiser, and the rules of a back end. Half a minute, and once some more for compiling.
+    Ends with 1 if a check fails, and if all of a kind are skipped because the back end supports nothing that they can
+    compare.
     """
     if dtype not in ("both", *DTYPES):
         raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
     dtypes = DTYPES if dtype == "both" else (dtype,)
+    check_output(json, "--json")
     sys.path.insert(0, os.getcwd())  # where a person's own back end is
     try:
         found = find_backend(backend)
@@ -55,10 +60,10 @@ def _print(report: Report, dtypes: tuple[str, ...]) -> None:
     gradients, trainings = (_of_kind(report, kind) for kind in ("gradient", "training"))
     optimizers = list(dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer))
     title = f"Gradients of back end {report.backend}: {cell}, {BOUNDS['gradient']}"
-    out.print(_by_loss(title, gradients, [("activation", HIDDEN)], dtypes))
+    show(title, _by_loss(gradients, [("activation", HIDDEN)], dtypes))
     title = f"Trainings: {cell}, {BOUNDS['training']}"
-    out.print(_by_loss(title, trainings, [("activation", HIDDEN), ("optimizer", optimizers)], dtypes))
-    out.print(_by_kind(report))
+    show(title, _by_loss(trainings, [("activation", HIDDEN), ("optimizer", optimizers)], dtypes))
+    show("All checks", _by_kind(report))
     say(report.summary(), "red" if report.failed else "green")
 
 
@@ -66,14 +71,12 @@ def _of_kind(report: Report, kind: str) -> list[Outcome]:
     return [outcome for outcome in report.outcomes if outcome.check.kind == kind]
 
 
-def _by_loss(
-    title: str, outcomes: list[Outcome], sections: Iterable[tuple[str, list[str]]], dtypes: tuple[str, ...]
-) -> Table:
+def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, list[str]]], dtypes: tuple[str, ...]) -> Table:
     """A column for each loss, all its output activations together; sections of rows, by a field of the check."""
-    table = _table(title)
+    table = Table()
     table.add_column()
     for loss in LOSSES:
-        table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom")
+        table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom", no_wrap=True)
     for field, names in sections:
         table.add_section()
         for name in names:
@@ -88,9 +91,10 @@ def _those(outcomes: list[Outcome], loss: str, dtype: str) -> list[Outcome]:
 
 def _by_kind(report: Report) -> Table:
     """A row for each kind of check: the bound, how many passed, and how near the worst came."""
-    table = _table("All checks")
+    table = Table()
     for name in ("kind", "what is allowed", "checks", "skipped", "worst", "verdict"):
-        table.add_column(name, justify="right" if name in ("checks", "skipped", "worst") else "left")
+        number = name in ("checks", "skipped", "worst")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name != "what is allowed")
     for kind, bound in BOUNDS.items():
         outcomes = _of_kind(report, kind)
         n_skipped, n_failed = (sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed"))
@@ -111,7 +115,3 @@ def _worst(outcomes: Iterable[Outcome]) -> str:
     if worst is None:
         return "-"
     return f"{worst:.2f}".removeprefix("0") if worst >= 0.005 else "<.01"
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold")

@@ -14,7 +14,7 @@ import pytest
 import seed_page
 
 import fastnn
-from fastnn import cli, machine
+from fastnn import cli, machine, workloads
 from fastnn._version import __version__
 
 pytest.importorskip("typer")
@@ -63,8 +63,9 @@ def without_colours(text):
 # -------------------------------------------------------------------------------------------------------------- basics
 
 
-def test_version(run):
-    assert run("--version")[:2] == (0, f"fastnn {__version__}\n")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version(run, option):
+    assert run(option)[:2] == (0, f"fastnn {__version__}\n")
 
 
 def test_module_runs_as_the_command():
@@ -72,16 +73,38 @@ def test_module_runs_as_the_command():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {__version__}\n"
 
 
-def test_help_lists_the_commands(run):
+COMMANDS = ["demo", "info", "warmup", "bench", "verify", "gate"]
+
+
+def test_help_lists_the_commands_a_newcomer_wants_first(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("demo", "info", "warmup"):
-        assert re.search(rf"\b{command}\b", out)
+    assert re.findall(r"^  (\w+)  +[A-Z]", out.partition("Commands:")[2], re.M) == COMMANDS
 
 
-@pytest.mark.parametrize("option", ["--seed", "--no-plot", "--output"])
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_is_whole_sentences_and_fits(run, monkeypatch, command, width):
+    """No paragraph is broken where it was in the source, no type is shown for a flag, no summary is cut."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = run(*filter(None, [command]), "--help")[1]
+    assert max(map(len, out.splitlines())) <= width
+    assert not re.search(r"<\w|\[bold\]", out)
+    if width > 60:
+        assert "..." not in out.replace("[ARGS]...", "")
+    for paragraph in out.partition("Options:")[0].split("\n\n")[1:]:
+        for line in paragraph.splitlines()[:-1]:
+            assert len(line) > min(width, 80) - 15, line
+
+
+@pytest.mark.parametrize("option", ["--seed", "--output"])
 def test_help_of_the_demo_explains_its_options(run, option):
     assert option in without_colours(run("demo", "--help")[1])
+
+
+def test_help_of_bench_lists_the_workloads(run):
+    out = " ".join(run("bench", "--help")[1].split())
+    assert ", ".join(workloads.names()) in out
 
 
 @pytest.mark.parametrize("arguments", [("dmeo",), ("demo", "--seed", "-1"), ("demo", "--seed", "x"), ("info", "x")])
@@ -111,16 +134,31 @@ def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_pa
         assert (tmp_path / path).read_bytes().startswith(PNG)
 
 
-def test_demo_without_plot_writes_nothing(run, quick, tmp_path):
-    assert run("demo", "--no-plot")[0] == 0
+def test_demo_writes_nothing_unless_it_is_told_where(run, quick, tmp_path):
+    assert run("demo")[0] == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(run, quick, monkeypatch, width):
+    from fastnn.console import out as console
+
+    monkeypatch.setattr(type(console), "width", property(lambda self: width))
+    code, out, _ = run("demo")
+    assert code == 0
+    assert "…" not in out
+    for number in re.findall(r"\d\.\d{5,}", out):
+        assert len(number) in (8, 12), number  # the digits' losses, the tutorial's numbers
+    assert out.count("0.0343976601") == 3
+    lines = [line for line in out.splitlines() if not line.startswith(tuple("│┃┏┡├└"))]
+    assert all(line == line.rstrip() and len(line) <= width for line in lines if line)
 
 
 def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
     drawn = quick.tutorial.initial_weights
     monkeypatch.setattr(quick.tutorial, "initial_weights", lambda seed: drawn(seed + 1))
     monkeypatch.setattr(quick, "interleaved", lambda *_: pytest.fail("timed"))
-    code, out, err = run("demo", "--no-plot")
+    code, out, err = run("demo")
     assert code == 2
     assert re.fullmatch(r"fastnn: .*relative distance.*nothing was timed\n", err)
     assert "iterations a second" not in out
@@ -149,7 +187,7 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
 def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
     uninstall(monkeypatch, "matplotlib")
     monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
-    code, _, err = run("demo")
+    code, _, err = run("demo", "--output", "pictures")
     assert code == 2
     assert "fastnn-numba[cli]" in err
     assert err.count("\n") == 1
@@ -157,7 +195,7 @@ def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
 
 def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
     uninstall(monkeypatch, "sklearn")
-    code, out, err = run("demo", "--no-plot")
+    code, out, err = run("demo")
     assert code == 2
     assert "iterations a second" in out
     assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn-numba\[sklearn\].*\n", err)
@@ -262,8 +300,8 @@ def test_versions_name_what_is_missing(monkeypatch):
 def test_warmup_compiles_both_dtypes_and_says_where(run):
     code, out, _ = run("warmup")
     assert code == 0
-    assert re.search(r"float64.*\d+\.\d\d s", out)
-    assert re.search(r"float32.*\d+\.\d\d s", out)
+    for dtype in ("float64", "float32"):
+        assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if dtype in line))) == 4
     assert str(machine.cache().folder) in out
 
 
@@ -275,6 +313,18 @@ def test_warmup_ends_with_1_where_nothing_was_kept(run, tmp_path, monkeypatch):
         code, out, _ = run("warmup")
     assert code == 1
     assert re.search("Not kept: .*Not a directory", out.replace("\n", ""))
+
+
+def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
+    """Where stderr is no terminal there is no bar."""
+    from fastnn import console
+
+    clock = iter([0.0, 2.0, 5.0, 5.0, 6.0, 11.0, 11.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with console.progress("begin", 7) as advance:
+        for what in ("a", "b", "c", None):
+            advance(what)
+    assert capsys.readouterr() == ("", "fastnn: b, 2 of 7\nfastnn: begin, 4 of 7\n")
 
 
 def test_progress_bar_follows_the_training():

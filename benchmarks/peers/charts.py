@@ -58,7 +58,7 @@ def _panel(axes, name: str, lanes: dict) -> None:
     axes.set_xlim(min(medians) / span**0.06, max(medians) * max(span, 4) ** 0.6)  # room for the numbers
     subs = (1,) if span > 12 else (1, 2, 5)
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e6 else f"{x:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.invert_yaxis()
     axes.margins(y=0.1)
@@ -73,6 +73,7 @@ def _caption(found: dict) -> str:
     return (
         "Training: iterations a second, to the right is faster.\n"
         "Dot: median of rounds taken in turn; bar: their quartiles.\n"
+        "fastnn ×: median of the rounds' ratios, as in the table.\n"
         "fastnn: one thread. PyTorch, JAX, BLAS: all cores.\n"
         "* by its own rules on the same sizes.\n"
         f"{a['cpu']}, {a['cores']} cores, {a['date']}"
@@ -122,8 +123,10 @@ def crossover(found: dict) -> Figure:
     lines = [Line2D([], [], color=_shade(i / max(1, len(batches) - 1)), linewidth=3) for i in range(len(batches))]
     legend = axes.legend(lines, [f"{b:,}" for b in batches], title="rows a step", frameon=False, loc="upper right")
     axes.add_artist(legend)
-    kinds = [Line2D([], [], color="0.4", marker=m, linestyle="", markersize=8) for m in MARKERS.values()]
-    axes.legend(kinds, list(MARKERS), title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1))
+    rivals = {_over_best(lanes)[1] for lanes in points.values()}
+    shown = {title: marker for title, marker in MARKERS.items() if title in rivals}
+    kinds = [Line2D([], [], color="0.4", marker=marker, linestyle="", markersize=8) for marker in shown.values()]
+    axes.legend(kinds, list(shown), title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1))
     a = found["about"]
     note = f"relu, Adam, float32; fastnn on one thread, JAX and PyTorch on {a['cores']} cores; {a['cpu']}, {a['date']}"
     figure.supxlabel(note, fontsize=10, color="0.35")

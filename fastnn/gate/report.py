@@ -58,7 +58,7 @@ def _rows(outcome: Outcome) -> Iterator[Row]:
 
 def table(outcome: Outcome) -> Table:
     """Return the table for the terminal."""
-    found = Table(title="Head against base", title_justify="left", title_style="bold")
+    found = Table()
     for title in _TITLES:
         number = title not in ("what", "verdict")
         found.add_column(title, justify="right" if number else "left", no_wrap=number)
