@@ -162,7 +162,7 @@ def test_far_from_zero(name, backend):
     limit |= {"tanh": [0, 1, -1, 1, -1], "selu": [0, *[np.inf, -SELU[0] * SELU[1]] * 2], "elu": [0, *[np.inf, -1] * 2]}
     limit |= {"relu": [0, *[np.inf, 0] * 2], "softplus": [math.log(2), *[np.inf, 0] * 2]}
     limit |= {"silu": limit["relu"], "gelu": limit["relu"]}
-    limit |= dict.fromkeys(("identity", "leaky_relu"), [0, *[np.inf, -np.inf] * 2])
+    limit |= {key: [0, *[np.inf, -np.inf] * 2] for key in ("identity", "leaky_relu")}
     assert not np.isnan(a).any()
     if name in limit:
         expected = np.array(limit[name])

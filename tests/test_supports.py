@@ -1,9 +1,12 @@
 """What a back end supports: the driver and the estimators ask it with the options of the training."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, train
+from fastnn.backends import options_taken
 from fastnn.reference import NumpyBackend
 
 
@@ -55,6 +58,13 @@ def test_supports_is_not_asked_about_options_that_it_does_not_take():
     with pytest.raises(ValueError, match=r"alpha=0\.5"):
         train(*problem, **given, backend=(backend := Anything()))
     assert backend.asked[0] == (0.5, True)
+
+
+def test_a_function_of_an_extension_module_need_not_have_a_signature():
+    with pytest.raises(ValueError, match="no signature found"):
+        inspect.signature(max)
+    assert options_taken(max) == frozenset()
+    assert options_taken(Choosy.supports) == {"alpha", "sample_weight"}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a check computes, chosen by what the back end supports: as near to what the check wants as `supports` lets it.
+"""The case that a check computes: as near to what the check wants as the back end's `supports` lets it.
 
 A back end may know one hidden layer, or one optimiser, or no penalty. So a check wants a `Setting`, says which of its
 fields it is about, and `nearest` finds a `Case` in which the other fields are as wanted where the back end supports it.
@@ -31,8 +31,6 @@ PLAIN = [optimizer_of(name) for name, kind in OPTIMIZERS.items() if not kind.ful
 """One optimiser of each kind, but for those that take full batches only."""
 EVERY = [optimizer_of(name, **options) for name, options in OPTIMIZER_CASES]
 """Each optimiser with each set of its options."""
-
-
 HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
 """The activations of hidden layers, in the order in which they are chosen where any will do."""
 
@@ -56,7 +54,7 @@ class Case(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What a back end may support or not, one thing a field."""
+    """One choice of all that a back end may support or not, a field for each thing."""
 
     activation: str = "tanh"
     pair: tuple[str, str] = PAIRS[0]
@@ -139,7 +137,7 @@ def nearest(
             break
     else:
         names = " or ".join(f"{'sequential ' * o.sequential}{o.name}" for o in optimizers)
-        by = "any optimiser" if optimizers is EVERY else names
+        by = names if len(optimizers) < len(EVERY) else "any optimizer"
         raise Declined(f"{backend.name} does not support {wanted}, by {by}, nor what is near to it")
     for name in order:
         moved = setting._replace(**{name: getattr(wanted, name)})
@@ -177,12 +175,10 @@ _VALUES: dict[str, Sequence[Any]] = {
     "alpha": (0.0, 0.1, 0.5),
     "weighted": (False, True),
 }
-"""What `drawn` draws from."""
+"""The values that `drawn` draws from."""
 
 
-def supported(
-    backend: Backend, *optimizers: Optimizer, alpha: float = 0.0, weighted: bool = False, **about: Any
-) -> Case:
+def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
     """A small case with these fields of `Setting`, whatever the others, by one of the optimisers (by default of all).
 
     Raises
@@ -190,9 +186,7 @@ def supported(
     Declined
         Where the back end supports none.
     """
-    wanted = Setting(alpha=alpha, weighted=weighted, **about)
-    names = [*about, *(["alpha"] if alpha else []), *(["weighted"] if weighted else [])]
-    return nearest(backend, wanted, names, optimizers or EVERY)
+    return nearest(backend, Setting(**about), list(about), optimizers or EVERY)
 
 
 def supports_anything(backend: Backend) -> bool:
@@ -220,7 +214,7 @@ def _all_names(setting: Setting, about: Sequence[str] = ()) -> Iterator[Setting]
 
 
 def _base(backend: Backend) -> Setting | None:
-    """The first setting that the back end supports, without penalty and weights: looked for once."""
+    """The first setting that the back end supports, without penalty and weights; it is looked for once."""
     known = _bases.get(id(backend))
     if known is None or known[0] is not backend:
         if len(_bases) > _KEPT:

@@ -1,4 +1,4 @@
-"""What the conformance suite is made of: a check, and rules by what they say."""
+"""A check, and rules by what they say: the parts of the conformance suite."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def check_backend(
 def run_checks(
     checks: Iterable[Check], backend: Backend, *, raises: bool, progress: Callable[[Check], None] | None = None
 ) -> Report:
-    """What comes of some checks; see `check_backend`."""
+    """Run some checks on a back end, and report what comes of them; see `check_backend`."""
     outcomes = []
     for check in checks:
         if progress:

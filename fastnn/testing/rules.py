@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -48,11 +47,11 @@ def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 # ----------------------------------------------------------------------------------------------- one loss and gradient
 
 
-def _gradient_rule(what: str, *, weighted: bool = False, alpha: float = 0.0, n: int = 20, **about: Any) -> None:
+def _gradient_rule(what: str, *, n: int = 20, **about: Any) -> None:
     """Keep the rule that loss and gradient of a case about these fields are those of the reference."""
 
     def run(dtype: str, backend: Backend) -> float:
-        case = supported(backend, alpha=alpha, weighted=weighted, **about)
+        case = supported(backend, **about)
         params, X, Y, sample_weight = draw(case.network, n, dtype)
         return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
@@ -137,14 +136,14 @@ def _training_rule(
     optimizer: Callable[[], Optimizer] | None = None,
     *,
     n: int = 19,
-    about: Mapping[str, Any] = MappingProxyType({}),
+    about: dict[str, Any] | None = None,
     **given: Any,
 ) -> None:
     """Keep the rule that a training with these options, about these fields of a case, ends as the reference's does."""
 
     def run(dtype: str, backend: Backend) -> float:
         optimizers = [optimizer()] if optimizer else PLAIN
-        case = supported(backend, *optimizers, **about)
+        case = supported(backend, *optimizers, **about or {})
         params, X, Y, weight = draw_training(case.network, n, dtype)
         options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
         return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
