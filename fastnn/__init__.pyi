@@ -7,6 +7,7 @@ from fastnn._version import __version__ as __version__
 from fastnn.backends import Backend as Backend
 from fastnn.backends import get_backend as get_backend
 from fastnn.backends import register_backend as register_backend
+from fastnn.checkpoint import TrainingState as TrainingState
 from fastnn.errors import DivergenceError as DivergenceError
 from fastnn.errors import FastnnError as FastnnError
 from fastnn.errors import InterruptWarning as InterruptWarning
@@ -32,7 +33,6 @@ from fastnn.schedules import constant as constant
 from fastnn.schedules import cosine as cosine
 from fastnn.schedules import exponential as exponential
 from fastnn.schedules import step_decay as step_decay
-from fastnn.state import TrainingState as TrainingState
 from fastnn.stopping import Stop as Stop
 from fastnn.storage import load as load
 from fastnn.training import train as train

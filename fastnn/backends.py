@@ -10,14 +10,14 @@ from typing import Any, Protocol, cast, runtime_checkable
 from fastnn.checks import check_choice, check_flag, shown
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Array, Data, Steps, Task, TrainingState
+from fastnn.state import Array, Data, Steps, StepState, Task
 
 __all__ = [
     "Backend",
     "Data",
+    "StepState",
     "Steps",
     "Task",
-    "TrainingState",
     "check_supported",
     "get_backend",
     "is_supported",
@@ -50,7 +50,7 @@ class Backend(Protocol):
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
         """The loss of all rows of `data` as one batch, and its gradient (n_params,)."""
 
-    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Do the steps of `task`, changing `state` in place and writing ``steps.loss``; the number of good steps.
 
         A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and

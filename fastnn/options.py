@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fastnn.checkpoint import Counters, TrainingState
 from fastnn.checks import check_flag, check_integer, check_number
 from fastnn.network import Network
 from fastnn.optimizers import Adam, Optimizer
-from fastnn.state import TrainingState
 from fastnn.validation import check_optimizer
 
 
@@ -51,8 +52,8 @@ def choose_options(
     """
     named = {"optimizer": optimizer or NOT_GIVEN, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
     given = {name: value for name, value in named.items() if value is not NOT_GIVEN}
-    rest = DEFAULTS if resume is None else resume.counters
-    chosen = {name: rest[name] for name in named if name in rest} | given
+    rest: Mapping[str, object] = DEFAULTS if resume is None else resume.counters
+    chosen: dict[str, Any] = {name: rest[name] for name in named if name in rest} | given
     lacking = [name for name in named if name not in chosen]
     if lacking:
         raise ValueError(
@@ -83,8 +84,14 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
         raise ValueError(f"resume: its state's optimizer cannot be made again ({error}): give optimizer=") from None
 
 
-def network_counters(network: Network) -> dict[str, Any]:
+def network_counters(network: Network) -> Counters:
     """What a state says of its network, in JSON's types: all but how the initial parameters were drawn."""
-    names = ("output", "loss", "bias", "bias_gradient", "reduction")
-    activation = [layer.activation for layer in network.layers[:-1]]
-    return {"sizes": list(network.sizes), "activation": activation, **{name: getattr(network, name) for name in names}}
+    return {
+        "sizes": list(network.sizes),
+        "activation": [layer.activation for layer in network.layers[:-1]],
+        "output": network.output,
+        "loss": network.loss,
+        "bias": network.bias,
+        "bias_gradient": network.bias_gradient,
+        "reduction": network.reduction,
+    }

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checkpoint import Counters
 from fastnn.state import Data, Steps
 
 CHUNK_SECONDS = 0.05
@@ -59,7 +60,7 @@ class RowPlan:
         self.shuffle = shuffle and self.steps_per_epoch > 1
         self.random_state = random_state
         self.batch = batch
-        self.asked: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle}
+        self.asked: Counters = {"batch_size": batch_size, "shuffle": shuffle}
         """What a state remembers, to order other rows by."""
         self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 
 Array = NDArray[Any]
 
@@ -343,7 +343,7 @@ class NumpyBackend:
             backward(network, v, views(network, gradient), batch, passed, alpha)
         return loss, gradient
 
-    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Forward, backward and update for each step; the number of good ones."""
         network, optimizer, data = task.network, task.optimizer, task.data
         p, slots = state.params, state.vectors[1:]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fastnn import shown
 from fastnn.backends import Backend, get_backend
+from fastnn.checkpoint import TrainingState
 from fastnn.checks import check_flag
 from fastnn.network import Network
-from fastnn.state import TrainingState
 from fastnn.stopping import StopReason
 from fastnn.validation import check_inputs, check_network, check_params
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend
+from fastnn.checkpoint import Counters, TrainingState
 from fastnn.optimizers import Optimizer
 from fastnn.options import network_counters
 from fastnn.plan import EpochLoss, Pace, Record, RowPlan, first_steps
 from fastnn.results import History, Progress, TrainingResult
 from fastnn.schedules import learning_rates
-from fastnn.state import Data, Task, TrainingState
+from fastnn.state import Data, StepState, Task
 from fastnn.stopping import Patience, Stop, StopReason
 
 Array = NDArray[Any]
@@ -65,7 +66,7 @@ class Run:
         self.scored = validation is not None or stop.restore_best
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
-        self.state = TrainingState(state.storage, state.n_params, state.t, state.beta_products, state.optimizer)
+        self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
         self.snapshot = self.state.copy()
         self.pace = Pace(state.n_params, plan.batch_size)
         partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
@@ -107,7 +108,7 @@ class Run:
         if self.rule is not None:
             self.rule.stale = 0
 
-    def force_step(self, step: Callable[[Task, TrainingState, Data, float], float]) -> Array:
+    def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step that no finite number is asked of, and go on; the losses of the epochs that ended.
 
         Parameters
@@ -185,11 +186,8 @@ class Run:
 
     def result(self, reason: StopReason) -> TrainingResult:
         """An independent copy of the training as it stands."""
-        state = self.state.copy()
-        state.random_state = self.plan.random_state.get_state(legacy=False)
-        state.index, state.batch = self.plan.index.copy(), self.plan.batch
-        state.validation_rows, state.best_params = self.validation_rows, self.best_params
-        state.counters = {
+        steps = self.state.copy()
+        counters: Counters = {
             "epoch": self.epochs_before + self.n_done,
             "loss_sum": self.epoch_loss.partial[0],
             "row_sum": self.epoch_loss.partial[1],
@@ -201,7 +199,20 @@ class Run:
         }
         if self.rule is not None:
             best, stale = _finite(self.rule.best), self.rule.stale
-            state.counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
+            counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
+        state = TrainingState(
+            steps.storage,
+            steps.n_params,
+            steps.t,
+            steps.beta_products,
+            optimizer=self.task.optimizer.name,
+            random_state=self.plan.random_state.get_state(legacy=False),
+            index=self.plan.index.copy(),
+            validation_rows=self.validation_rows,
+            batch=self.plan.batch,
+            counters=counters,
+            best_params=self.best_params,
+        )
         params = self.best_params if self.stop.restore_best and self.best_params is not None else state.params
         params = params.copy()
         params.flags.writeable = False

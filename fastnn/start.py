@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checkpoint import Counters, TrainingState
 from fastnn.checks import check_flag
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.options import network_counters
 from fastnn.plan import check_orders
-from fastnn.state import Data, TrainingState
+from fastnn.state import Data
 from fastnn.stopping import Stop
 from fastnn.validation import check_data, check_inputs, check_params
 
@@ -93,7 +94,7 @@ def resumed(
         if not isinstance(stop.validation, (tuple, list)):
             gone |= {"best_score", "rule_on", "rule_best", "rule_stale"}
             state.best_params = None
-        state.counters = {name: value for name, value in state.counters.items() if name not in gone}
+        state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
     return state, random_state
 
 

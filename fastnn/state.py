@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import shown
 from fastnn.memory import aligned_zeros, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -64,8 +60,8 @@ class Steps(NamedTuple):
 
 
 @dataclass
-class TrainingState:
-    """All that training goes on from. A back end changes vectors, t and beta_products; the rest is the driver's."""
+class StepState:
+    """What the steps of a training change, and nothing else does: parameters, the optimizer's state, counts."""
 
     storage: Array
     """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes."""
@@ -74,29 +70,10 @@ class TrainingState:
     """Steps done, skipped ones included."""
     beta_products: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.ones(2))
     """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not skipped."""
-    optimizer: str = ""
-    """Name of the optimiser's class, to refuse another one on resuming."""
-    random_state: dict[str, Any] | None = None
-    """``RandomState.get_state(legacy=False)`` after the last draw."""
-    index: NDArray[np.int64] | None = None
-    """(n_train,): the order of the rows in this epoch, all shuffles composed."""
-    validation_rows: NDArray[np.int64] | None = None
-    """Rows that were split off for validation."""
-    batch: int = 0
-    """Steps done in the epoch that has begun."""
-    counters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """In JSON's types: counters of the epoch and of the stop rules, and the options that go on unless others are given
-    (optimizer, batch_size, shuffle, alpha; what the network computes, which may not change)."""
-    best_params: Array | None = None
-    """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
-
-    def __repr__(self) -> str:
-        facts = {"optimizer": self.optimizer, "parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
-        return shown.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
 
     @classmethod
-    def create(cls, params: Array, n_slots: int) -> TrainingState:
-        """A state that begins at `params` (n_params,), with the optimiser's state zero."""
+    def create(cls, params: Array, n_slots: int) -> Self:
+        """A state that begins at `params` (n_params,), with the optimizer's state zero."""
         n = params.size
         state = cls(aligned_zeros((1 + n_slots, padded_size(n, params.dtype)), params.dtype), n)
         state.vectors[0] = params
@@ -104,7 +81,7 @@ class TrainingState:
 
     @property
     def vectors(self) -> Array:
-        """(1 + n_slots, n_params): row 0 the parameters, then the optimiser's state; a view."""
+        """(1 + n_slots, n_params): row 0 the parameters, then the optimizer's state; a view."""
         return self.storage[:, : self.n_params]
 
     @property
@@ -112,108 +89,15 @@ class TrainingState:
         """(n_params,): the parameters, a view."""
         return self.storage[0, : self.n_params]
 
-    def copy(self) -> TrainingState:
+    def copy(self) -> StepState:
         """An independent copy."""
-        twin = copy.copy(self)
         width = padded_size(self.n_params, self.storage.dtype)
-        twin.storage = aligned_zeros((len(self.storage), width), self.storage.dtype)
+        twin = StepState(aligned_zeros((len(self.storage), width), self.storage.dtype), self.n_params)
         twin.vectors[...] = self.vectors
-        twin._take_the_rest(self)
+        twin.t, twin.beta_products = self.t, self.beta_products.copy()
         return twin
 
-    def restore(self, other: TrainingState) -> None:
-        """Take over the content of `other`, a state of the same shape; the arrays stay this state's own."""
+    def restore(self, other: StepState) -> None:
+        """Take over the content of `other`, a state of the same shape; the storage stays this state's own."""
         self.storage[...] = other.storage
-        self._take_the_rest(other)
-
-    def _take_the_rest(self, other: TrainingState) -> None:
-        self.beta_products = other.beta_products.copy()
-        self.t, self.batch, self.optimizer = other.t, other.batch, other.optimizer
-        self.random_state, self.counters = copy.deepcopy(other.random_state), copy.deepcopy(other.counters)
-        for name in ("index", "validation_rows", "best_params"):
-            value = getattr(other, name)
-            setattr(self, name, None if value is None else value.copy())
-
-    def check(self) -> None:
-        """Look for what no training leaves behind, and a back end or the generator would take on trust.
-
-        Raises
-        ------
-        ValueError
-            That names the first field which does not hold what it should.
-        """
-        for name, fits in _FIELDS.items():
-            if not fits(self, getattr(self, name)):
-                raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
-
-
-def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
-
-
-def _is_count(value: Any, low: int = 0) -> bool:
-    return type(value) is int and value >= low  # NumPy's integers would overflow
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (float, np.floating)) and math.isfinite(value)
-
-
-def _are_products(betas: Array) -> bool:
-    return betas.shape == (2,) and bool(((betas >= 0) & (betas <= 1)).all())
-
-
-def _is_generator(state: Any) -> bool:
-    """Whether this is a state of MT19937; NumPy takes a place outside its key on trust."""
-    inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
-    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1):
-        return False
-    place = _is_count(inner.get("pos")) and inner["pos"] <= 624 and inner["key"].size == 624
-    return place and state.get("has_gauss") in (0, 1) and isinstance(state.get("gauss"), (float, np.floating))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_optimizer(values: Any) -> bool:
-    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimiser is made."""
-    return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
-
-
-def _are_counters(counters: dict[str, Any]) -> bool:
-    kinds: dict[str, Callable[[Any], bool]] = {
-        "epoch": _is_count,
-        "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
-        "row_sum": lambda value: _is_finite(value) and value >= 0,
-        "best_score": lambda value: value is None or _is_finite(value),
-        "sizes": lambda value: isinstance(value, list) and all(_is_count(n, 1) for n in value),
-        "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-        **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), _is_text),
-        "optimizer": _is_optimizer,
-        "batch_size": lambda value: value is None or _is_count(value, 1),
-        "shuffle": lambda value: isinstance(value, bool),
-        "alpha": lambda value: _is_finite(value) and value >= 0,
-        "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
-        "rule_best": lambda value: value is None or _is_finite(value),
-        "rule_stale": _is_count,
-    }
-    return all(fits(counters[name]) for name, fits in kinds.items() if name in counters)
-
-
-_FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
-    "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
-    "n_params": lambda state, n: _is_count(n, 1) and n <= state.storage.shape[1],
-    "t": lambda state, t: _is_count(t) and t < 2**62,
-    "beta_products": lambda state, a: _is_array(a, (np.float64,), 1) and _are_products(a),
-    "optimizer": lambda state, name: isinstance(name, str),
-    "random_state": lambda state, value: value is None or _is_generator(value),
-    "index": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
-    "validation_rows": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
-    "batch": lambda state, n: _is_count(n),
-    "counters": lambda state, value: isinstance(value, dict) and _are_counters(value),
-    "best_params": lambda state, a: (
-        a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)
-    ),
-}
-"""What each field holds; a later one may look at those before it."""
+        self.t, self.beta_products = other.t, other.beta_products.copy()

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from fastnn._version import __version__
 from fastnn.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.checkpoint import TrainingState
 from fastnn.errors import ModelFileError
 from fastnn.network import Network
 from fastnn.options import network_counters
 from fastnn.results import History, TrainingResult
-from fastnn.state import TrainingState
 from fastnn.stopping import STOP_REASONS, StopReason
 
 Array = NDArray[Any]

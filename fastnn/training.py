@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.checkpoint import TrainingState
 from fastnn.checks import check_flag, check_integer, shown
 from fastnn.errors import DivergenceError, InterruptWarning, TrainingInterrupted, warn
 from fastnn.inference import loss_and_gradient, predict
@@ -28,7 +29,7 @@ from fastnn.plan import RowPlan, rows_a_step
 from fastnn.results import Callback, History, Progress, TrainingResult
 from fastnn.run import Run
 from fastnn.start import Seed, check_resume, fresh, give_back, resumed, validation_data
-from fastnn.state import Task, TrainingState
+from fastnn.state import Task
 from fastnn.stopping import Stop, StopReason
 from fastnn.validation import check_data, check_dtype, check_memory, check_network
 

@@ -27,7 +27,7 @@ from fastnn.backends import get_backend  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
 from fastnn.plan import RowPlan  # noqa: E402
-from fastnn.state import Data, Steps, Task, TrainingState  # noqa: E402
+from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
@@ -149,7 +149,7 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     for array in rows:
         array.flags.writeable = False
     task, backend = Task(run.network, run.optimizer, Data(*rows), run.alpha), get_backend(backend)
-    state = TrainingState.create(params, run.optimizer.n_slots)
+    state = StepState.create(params, run.optimizer.n_slots)
     plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
     steps = plan.draw(np.full(n_steps, run.optimizer.learning_rate))
     for first in range(0, n_steps, chunk or n_steps):

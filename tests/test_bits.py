@@ -14,7 +14,7 @@ from fastnn import Network, get_backend, loss_and_gradient, predict, testing, tr
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import cache
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import HIDDEN, draw
 
 MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
@@ -32,7 +32,7 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
     start = np.arange(30) * batch_size
     start[20:25] = start[20]  # the same rows again
     loss = np.empty(30)
-    state = TrainingState.create(problem.params, optimizer.n_slots)
+    state = StepState.create(problem.params, optimizer.n_slots)
     task, first = Task(network, optimizer, Data(*problem[1:]), alpha), 0
     for n_steps in calls:
         part = slice(first, first := first + n_steps)
@@ -69,7 +69,7 @@ def test_blocks_and_repetition(dtype, backend):
 
 def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
     problem = draw(SMALL, 10, dtype)
-    state = TrainingState.create(problem.params, 2)
+    state = StepState.create(problem.params, 2)
     state.vectors[1:] = 0.5
     before = bits(state.vectors, state.beta_products)
     data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
@@ -84,7 +84,7 @@ def test_denormal_moments_are_flushed(dtype):
     tiny = float(np.finfo(dtype).tiny)
     found = {}
     for name in ("numpy", "numba"):
-        state = TrainingState.create(np.arange(7, dtype=dtype), 2)
+        state = StepState.create(np.arange(7, dtype=dtype), 2)
         state.vectors[1] = tiny * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
         state.vectors[2] = tiny
         data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))

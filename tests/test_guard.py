@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Network, get_backend
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 
 NETWORK = Network((4, 5, 2))
 N = 6
@@ -35,7 +35,7 @@ def call(method, dtype, changed, change):
         "X": random_state.standard_normal((N, 4)).astype(dtype),
         "Y": random_state.standard_normal((N, 2)).astype(dtype),
         "sample_weight": np.ones(N, dtype),
-        "storage": TrainingState.create(np.ones(NETWORK.n_params, dtype), 2).storage,
+        "storage": StepState.create(np.ones(NETWORK.n_params, dtype), 2).storage,
         "beta_products": np.ones(2),
         "rows": np.arange(N),
         "start": np.array([0, 3]),
@@ -51,7 +51,7 @@ def call(method, dtype, changed, change):
         return backend.predict(NETWORK, params, X)
     if method == "loss_and_gradient":
         return backend.loss_and_gradient(NETWORK, params, data, 0.1)
-    state = TrainingState(storage, NETWORK.n_params, beta_products=products)
+    state = StepState(storage, NETWORK.n_params, beta_products=products)
     return backend.train_steps(Task(NETWORK, Adam(), data, 0.1), state, Steps(*steps))
 
 
@@ -120,7 +120,7 @@ def test_subclasses_of_arrays_are_taken(dtype):
 
 @pytest.mark.parametrize("optimizer", [None, SGD, type("Adam", (Adam,), {})()])
 def test_only_built_in_optimisers_reach_a_kernel(optimizer):
-    state = TrainingState.create(np.ones(NETWORK.n_params), 2)
+    state = StepState.create(np.ones(NETWORK.n_params), 2)
     data = Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N))
     steps = Steps(np.arange(N), np.array([0]), np.array([N]), np.ones(1), np.zeros(1))
     with pytest.raises(TypeError, match="trains with SGD"):

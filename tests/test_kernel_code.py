@@ -26,7 +26,7 @@ from survival import python
 from fastnn.backends import get_backend
 from fastnn.fused import cache, compiling, control, jit, kernels, lowering
 from fastnn.fused.simd import Vec
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 
 # ----------------------------------------------------------------------------------------------------- how code is read
 
@@ -194,7 +194,7 @@ def test_what_breaks_a_rule_is_found(function, options, rules):
 def many_steps(n_steps):
     run = RUNS["seed float64"]
     params, *rows = same_bits.start_of(run)
-    state = TrainingState.create(params, 0)
+    state = StepState.create(params, 0)
     full = np.zeros(n_steps, np.int64), np.full(n_steps, len(rows[0]))
     return state, Data(*rows), Steps(np.arange(len(rows[0])), *full, np.full(n_steps, 0.01), np.zeros(n_steps))
 

@@ -8,7 +8,7 @@ import pytest
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
 from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import HIDDEN, PAIRS, draw
 
 # -------------------------------------------------------------------------------------------------------- complex steps
@@ -233,7 +233,7 @@ def test_updates_are_the_documented_ones(optimizer, backend):
     signs = np.where(np.arange(len(gradients)) % 2, -1, 1)
     network = Network((1, 1), loss="absolute_error", bias="none")
     data = Data((gradients * signs)[:, None], -1e9 * signs[:, None].astype(float), np.ones(len(gradients)))
-    state = TrainingState.create(np.array([1.0]), optimizer.n_slots)
+    state = StepState.create(np.array([1.0]), optimizer.n_slots)
     found = []
     for s in range(len(gradients)):
         steps = Steps(np.array([s]), np.array([0]), np.array([1]), np.array([optimizer.learning_rate]), np.empty(1))

@@ -9,7 +9,7 @@ import pytest
 from bits import bits, state_bits
 
 from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, load, step_decay, train
-from fastnn.backends import Data, Steps, Task, TrainingState, get_backend
+from fastnn.backends import Data, Steps, StepState, Task, get_backend
 
 NETWORK = Network((3, 4, 2), "tanh")
 N = 23
@@ -143,7 +143,7 @@ def test_a_stream_is_the_same_as_going_on_by_hand(backend, dtype, batch_size, op
         result = result.resume(x, y, epochs=2, new_rows=True)
 
     random_state = np.random.RandomState(3)
-    state = TrainingState.create(NETWORK.init_params(random_state, dtype), optimizer.n_slots)
+    state = StepState.create(NETWORK.init_params(random_state, dtype), optimizer.n_slots)
     rate = optimizer.learning_rate
     for x, y in CHUNKS:
         task = Task(NETWORK, optimizer, Data(*(np.ascontiguousarray(a, dtype) for a in (x, y, np.ones(len(x))))), 0.1)

@@ -28,8 +28,8 @@ from fastnn import (
 )
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
+from fastnn.checkpoint import TrainingState
 from fastnn.optimizers import RPROP, RMSprop
-from fastnn.state import TrainingState
 from fastnn.stopping import Patience
 
 NETWORK = Network((3, 4, 2), activation="tanh")

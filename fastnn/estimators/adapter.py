@@ -13,7 +13,7 @@ from fastnn.backends import Backend, is_supported
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import UPDATES, Rates
-from fastnn.state import Data, Steps, Task, TrainingState
+from fastnn.state import Data, Steps, StepState, Task
 
 Array = NDArray[Any]
 
@@ -74,7 +74,7 @@ class Adapter:
         """The task of a training; with `mean_over_outputs`, one whose losses are to be divided by n_outputs."""
         return Task(network, optimizer, data, alpha, alpha * network.n_outputs if self.mean_over_outputs else None)
 
-    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train; the number of good steps. A sparse X is made dense for as many steps at once as fit `DENSE_BYTES`."""
         data = task.data
         if isinstance(data.X, np.ndarray):
@@ -105,7 +105,7 @@ class Adapter:
             s += n_steps
         return s
 
-    def one_step(self, task: Task, state: TrainingState, batch: Data, rate: float) -> float:
+    def one_step(self, task: Task, state: StepState, batch: Data, rate: float) -> float:
         """One step on all rows of `batch`, the update in NumPy: goes where `train_steps` stops. The loss before it."""
         network, optimizer = task.network, task.optimizer
         state.t += 1
@@ -121,7 +121,7 @@ class Adapter:
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
 
-    def _train(self, task: Task, state: TrainingState, steps: Steps) -> int:
+    def _train(self, task: Task, state: StepState, steps: Steps) -> int:
         good = self.backend.train_steps(task, state, steps)
         if self.mean_over_outputs:
             steps.loss[...] /= task.network.n_outputs

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checkpoint import TrainingState
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
 from fastnn.schedules import LearningRate, Schedule
-from fastnn.state import TrainingState
+from fastnn.state import StepState
 
 SMALLEST_RATE = 1e-6
 """An adaptive learning rate that is no larger than this ends the training."""
@@ -94,7 +95,7 @@ class Solver:
         self._network = network
         return state
 
-    def end(self, state: TrainingState) -> None:
+    def end(self, state: StepState) -> None:
         """Take over what a training has left."""
         self._slots, self._beta_products = state.vectors[1:], state.beta_products
         self.t += state.t

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, Task, TrainingState
+from fastnn.backends import Backend, Data, Steps, StepState, Task
 from fastnn.checks import check_integer
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -41,30 +41,28 @@ class Course:
         """The steps that were planned."""
         return len(self.steps.start)
 
-    def start(self, params: Array | None = None) -> TrainingState:
+    def start(self, params: Array | None = None) -> StepState:
         """The state before the first step, from other parameters if given."""
-        state = TrainingState.create(self.params if params is None else params, self.optimizer.n_slots)
-        state.optimizer = self.optimizer.name
-        return state
+        return StepState.create(self.params if params is None else params, self.optimizer.n_slots)
 
     def rows(self, s: int) -> Array:
         """The rows that step s sees."""
         return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
 
-    def advance(self, backend: Backend, state: TrainingState, first: int, stop: int) -> NDArray[np.float64]:
+    def advance(self, backend: Backend, state: StepState, first: int, stop: int) -> NDArray[np.float64]:
         """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them."""
         rows, start, end, rates, _ = self.steps
         steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
         return self._train(backend, state, steps)
 
-    def step(self, backend: Backend, state: TrainingState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    def step(self, backend: Backend, state: StepState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Do step s on these of its rows; its loss, if it is good."""
         start = self.steps.start[s : s + 1]
         stop, order = start + len(rows), self.steps.rows.copy()
         order[start[0] : stop[0]] = rows
         return self._train(backend, state, Steps(order, start, stop, self.steps.learning_rate[s : s + 1], np.zeros(1)))
 
-    def _train(self, backend: Backend, state: TrainingState, steps: Steps) -> NDArray[np.float64]:
+    def _train(self, backend: Backend, state: StepState, steps: Steps) -> NDArray[np.float64]:
         data = Data(*self.data)  # its own in each call: what a back end keeps from an earlier one must not come back
         n_good = backend.train_steps(Task(self.network, self.optimizer, data, self.alpha), state, steps)
         return steps.loss[:n_good]

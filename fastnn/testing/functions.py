@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Data, Steps, Task, TrainingState, options_taken
+from fastnn.backends import Data, Steps, StepState, Task, options_taken
 from fastnn.checks import check_choice
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -115,7 +115,7 @@ class _Functions:
         loss, gradient = self._gradient(params.copy(), data.X, data.Y, **options)
         return float(loss), _as_parameters("the gradient", gradient, params)
 
-    def train_steps(self, task: Task, state: TrainingState, steps: Steps) -> int:
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         assert self._step is not None
         for s, (start, stop) in enumerate(zip(steps.start, steps.stop, strict=True)):
             batch = Data(*(array[steps.rows[start:stop]] for array in task.data))

@@ -13,7 +13,7 @@ from fastnn import reference
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.network import Network
 from fastnn.reference import Rates
-from fastnn.state import Data, TrainingState
+from fastnn.state import Data, StepState
 from fastnn.testing.courses import Course, plan_course
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks
@@ -171,9 +171,7 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
     return worst, total
 
 
-def _allowed(
-    course: Course, s: int, batch: Data, before: TrainingState, expected: TrainingState, actual: TrainingState
-) -> Array:
+def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: StepState, actual: StepState) -> Array:
     """How far two updates (1 + n_slots, n_params) from the same state may be apart, by the bound of their gradients."""
     if not batch.sample_weight.any():
         return np.zeros(before.vectors.shape)  # the step is skipped
@@ -206,7 +204,7 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
     return gradient, unit * scale + UPDATE_FLOOR
 
 
-def _assert_counted(what: str, actual: TrainingState, expected: TrainingState, other: Backend, first: Backend) -> None:
+def _assert_counted(what: str, actual: StepState, expected: StepState, other: Backend, first: Backend) -> None:
     """What a step changes besides parameters and the optimiser's vectors."""
     allowed = UPDATE_ULPS * np.spacing(expected.beta_products)
     assert_within(actual.t, expected.t, 0, f"{what}: steps counted by {other.name} (t)", first.name)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, Steps, Task, TrainingState, is_supported
+from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
 from fastnn.testing.checks import Rules, read_only
@@ -47,7 +47,7 @@ class _Start:
         if weighted:
             weight[self.rows[4:8]] = 0
         self.data = read_only(X, Y, weight)
-        self.state = TrainingState.create(params, self.optimizer.n_slots)
+        self.state = StepState.create(params, self.optimizer.n_slots)
 
     def supports(self, optimizer: Optimizer) -> bool:
         """Whether the back end does such steps with this optimiser too."""
@@ -61,7 +61,7 @@ class _Start:
         """What is trained, also by another optimiser, and with another penalty in the value of the loss."""
         return Task(self.network, optimizer or self.optimizer, self.data, self.alpha, value_alpha)
 
-    def run(self, state: TrainingState, steps: Steps, backend: Backend | None = None) -> int:
+    def run(self, state: StepState, steps: Steps, backend: Backend | None = None) -> int:
         return (backend or self.backend).train_steps(self.task(), state, steps)
 
 
@@ -190,7 +190,7 @@ def _diverged(dtype: str, backend: Backend) -> float:
             for one in (_NUMPY, backend):
                 steps = _steps([(0, 4)] * 6, start.rows)
                 steps.learning_rate[place:] = np.finfo(dtype).max
-                state = TrainingState.create(start.state.params, optimizer.n_slots)
+                state = StepState.create(start.state.params, optimizer.n_slots)
                 counts.append(one.train_steps(start.task(optimizer), state, steps))
             if counts[0] != counts[1]:
                 raise AssertionError(

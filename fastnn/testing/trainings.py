@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, Task, TrainingState, get_backend
+from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.options import choose_options
@@ -57,9 +57,9 @@ def assert_updates_match(
     """
     network = Network((gradients.shape[1], 1), loss="absolute_error", reduction="sum")
     rates = learning_rates(optimizer.learning_rate, 0, len(gradients))
-    state, worst = TrainingState.create(params, optimizer.n_slots), 0.0
+    state, worst = StepState.create(params, optimizer.n_slots), 0.0
 
-    def step(name: str | Backend, s: int, gradient: Array, sign: int, before: TrainingState) -> TrainingState:
+    def step(name: str | Backend, s: int, gradient: Array, sign: int, before: StepState) -> StepState:
         after, one = before.copy(), np.ones((1, 1), params.dtype)
         data = Data(sign * gradient[None], -sign * _FAR * one, one[0])
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), rates[s : s + 1], np.empty(1))
