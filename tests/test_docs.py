@@ -9,7 +9,14 @@ import tomllib
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ("README.md", "docs/tutorial.md", "docs/backends.md", "docs/testing.md", "docs/scikit-learn.md")
+PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/backends.md",
+    "docs/kernel.md",
+    "docs/testing.md",
+    "docs/scikit-learn.md",
+)
 REFERENCE = "fastnn/reference.py"
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -249,7 +249,7 @@ def test_no_memory_grows_over_100_000_steps():
         ("numba.core.base", "BaseContext.cast", "lowering.py, tracing"),
         ("numba.core.types", "NamedTuple.key", "places.py, what is known of a NamedTuple"),
         ("numba.core.datamodel.models", "TupleModel", "places.py, the same"),
-        ("numba.core.cgutils", "get_or_insert_function", "lowering.py, LLVM's intrinsics"),
+        ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
         ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
         ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
     ],

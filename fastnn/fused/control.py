@@ -10,7 +10,8 @@ from itertools import chain, islice
 
 from llvmlite import ir
 
-from fastnn.fused.lowering import Traced, all_traced, const
+from fastnn.fused.instructions import const
+from fastnn.fused.lowering import Traced, all_traced
 
 UNROLLED = 8  # rounds up to which a loop with a constant number of them is unrolled
 

@@ -26,12 +26,10 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import lower_builtin, type_callable
 
+from fastnn.fused.instructions import INT64, const
 from fastnn.fused.words import digest
-
-INT32, INT64 = ir.IntType(32), ir.IntType(64)
 
 OUTLINED_ATTRIBUTES: list[str] = []
 """LLVM's attributes of outlined functions. A profiler adds "noinline", so that it can tell them from their callers."""
@@ -175,6 +173,21 @@ def _given(context, builder, kind, value):
     return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
 
 
+_ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
+
+
+def _binary(operation):
+    return lambda self, other: self.emit(operation, self, other)
+
+
+def _reflected(operation):
+    return lambda self, other: self.emit(operation, other, self)
+
+
+def _comparison(how, operation):
+    return lambda self, other: self._compare(how, operation, other)
+
+
 class Traced:
     """A value of the compiled code, as the function that is being traced sees it.
 
@@ -211,29 +224,8 @@ class Traced:
         ]
         return self.of(signature.return_type, implementation(self.builder, values), constant)
 
-    def __add__(self, other):
-        return self.emit(operator.add, self, other)
-
-    def __sub__(self, other):
-        return self.emit(operator.sub, self, other)
-
-    def __mul__(self, other):
-        return self.emit(operator.mul, self, other)
-
-    def __truediv__(self, other):
-        return self.emit(operator.truediv, self, other)
-
-    def __radd__(self, other):
-        return self.emit(operator.add, other, self)
-
-    def __rsub__(self, other):
-        return self.emit(operator.sub, other, self)
-
-    def __rmul__(self, other):
-        return self.emit(operator.mul, other, self)
-
-    def __rtruediv__(self, other):
-        return self.emit(operator.truediv, other, self)
+    __add__, __sub__, __mul__, __truediv__ = map(_binary, _ARITHMETIC)
+    __radd__, __rsub__, __rmul__, __rtruediv__ = map(_reflected, _ARITHMETIC)
 
     def __neg__(self):
         return self.emit(operator.neg, self)
@@ -267,25 +259,10 @@ class Traced:
 
     __rand__, __ror__ = __and__, __or__
 
-    def __eq__(self, other):
-        return self._compare("==", operator.eq, other)
-
-    def __ne__(self, other):
-        return self._compare("!=", operator.ne, other)
-
+    __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
+    __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
+    __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
     __hash__ = None
-
-    def __lt__(self, other):
-        return self._compare("<", operator.lt, other)
-
-    def __le__(self, other):
-        return self._compare("<=", operator.le, other)
-
-    def __gt__(self, other):
-        return self._compare(">", operator.gt, other)
-
-    def __ge__(self, other):
-        return self._compare(">=", operator.ge, other)
 
     def __bool__(self):
         raise TypeError("a traced value is not known yet: no `if`, `not`, `and`, `while` or `range` may depend on it")
@@ -310,34 +287,3 @@ def _resolve(context, function, *argument_types):
 def all_traced(near, values):
     """Return the values, the plain numbers among them as constants of the code that `near` is in."""
     return [x if isinstance(x, Traced) else near.of(*_constant(x)) for x in values]
-
-
-# ------------------------------------------------------------------------------------------- LLVM IR: a few shorthands
-
-
-def const(i):
-    """Return an index, a 64-bit integer."""
-    return ir.Constant(INT64, i)
-
-
-def mask(lanes):
-    """Return the lane numbers of a shuffle."""
-    return ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes))
-
-
-def splat_ir(builder, x, n):
-    """Emit a vector with the scalar `x` in each of `n` lanes."""
-    undefined = ir.Constant(ir.VectorType(x.type, n), ir.Undefined)
-    first = builder.insert_element(undefined, x, ir.Constant(INT32, 0))
-    return builder.shuffle_vector(first, undefined, mask([0] * n))
-
-
-def intrinsic_ir(builder, name, *args):
-    """Emit a call of LLVM's intrinsic `name` on vectors of one type.
-
-    None of those used here becomes a call of the C library where the CPU has the instruction.
-    """
-    vector = args[0].type
-    kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
-    signature = ir.FunctionType(vector, [vector] * len(args))
-    return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{kind}"), args)

@@ -13,7 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.fused.lowering import INT32, INT64, Traced, compiled, const, intrinsic_ir, primitive, splat_ir
+from fastnn.fused.instructions import INT32, INT64, const, intrinsic_ir, splat_ir
+from fastnn.fused.lowering import Traced, compiled, primitive
 from fastnn.fused.simd import VECTOR_BYTES, Lanes, Vec
 from fastnn.fused.words import DATA, AfterFirst, digest
 

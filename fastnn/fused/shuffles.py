@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from llvmlite import ir
 
-from fastnn.fused.lowering import INT32, Traced, compiled, const, mask, primitive
+from fastnn.fused.instructions import INT32, const, mask
+from fastnn.fused.lowering import Traced, compiled, primitive
 from fastnn.fused.places import address_ir, lanes_of, put
 from fastnn.fused.simd import Lanes
 

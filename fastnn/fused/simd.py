@@ -18,7 +18,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from fastnn.fused.lowering import INT64, Traced, compiled, intrinsic_ir, primitive, splat_ir
+from fastnn.fused.instructions import INT64, bits_ir, intrinsic_ir, splat_ir
+from fastnn.fused.lowering import Traced, compiled, primitive
 
 VECTOR_BYTES = 64
 
@@ -171,7 +172,7 @@ def bit_or(a, b):
 @compiled(bit_or)
 def lower_bit_or(a, b):
     def codegen(context, builder, sig, args):
-        p, q = (_bits_ir(builder, v)[0] for v in args)
+        p, q = (bits_ir(builder, v)[0] for v in args)
         return builder.bitcast(builder.or_(p, q), args[0].type)
 
     return a(a, a), codegen
@@ -202,10 +203,7 @@ def maximum(a, b):
 
 @compiled(maximum)
 def lower_maximum(a, b):
-    def codegen(context, builder, sig, args):
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return a(a, a), codegen
+    return a(a, a), lambda context, builder, sig, args: builder.select(builder.fcmp_ordered(">", *args), *args)
 
 
 @primitive
@@ -250,7 +248,7 @@ def pow2(t):
 @compiled(pow2)
 def lower_pow2(t):
     def codegen(context, builder, sig, args):
-        bits, number = _bits_ir(builder, args[0])
+        bits, number = bits_ir(builder, args[0])
         return builder.bitcast(builder.shl(bits, number(_FORMAT[t.elem.bitwidth][0])), args[0].type)
 
     return t(t), codegen
@@ -271,7 +269,7 @@ def lower_fraction(x):
     mantissa, bias, root = _FORMAT[x.elem.bitwidth]
 
     def codegen(context, builder, sig, args):
-        bits, number = _bits_ir(builder, args[0])
+        bits, number = bits_ir(builder, args[0])
         above = builder.and_(builder.add(bits, number((bias << mantissa) - root)), number((1 << mantissa) - 1))
         return builder.bitcast(builder.add(above, number(root)), args[0].type)
 
@@ -293,15 +291,9 @@ def lower_exponent(x):
     counter = 2.0**mantissa  # a number whose last bit counts ones: no conversion from integers, which AVX2 lacks
 
     def codegen(context, builder, sig, args):
-        bits, number = _bits_ir(builder, args[0])
+        bits, number = bits_ir(builder, args[0])
         k = builder.lshr(builder.add(bits, number((bias << mantissa) - root)), number(mantissa))
         counted = builder.bitcast(builder.or_(k, number((bias + mantissa) << mantissa)), args[0].type)
         return builder.fsub(counted, splat_ir(builder, ir.Constant(args[0].type.element, counter + bias), x.lanes))
 
     return x(x), codegen
-
-
-def _bits_ir(builder, v):
-    """Emit the elements of a vector as integers; return them, and what makes such a vector of one integer."""
-    ints = ir.VectorType(ir.IntType(32 if isinstance(v.type.element, ir.FloatType) else 64), v.type.count)
-    return builder.bitcast(v, ints), lambda i: ir.Constant(ints, [i] * ints.count)
