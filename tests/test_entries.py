@@ -108,6 +108,50 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
     assert all(kernels == found[0] for kernels in found)
 
 
+@compiled
+def test_what_was_compiled_half_is_compiled_again(monkeypatch, tmp_path):
+    """An overload without machine code would be taken for a compiled one."""
+    from numba.core.codegen import CPUCodeLibrary
+
+    from fastnn.fused import kernels
+    from fastnn.fused.compiling import compile_entry
+
+    def fail(library):
+        raise MemoryError
+
+    monkeypatch.setattr(kernels.predict, "overloads", type(kernels.predict.overloads)())
+    with monkeypatch.context() as patch:
+        patch.setattr(CPUCodeLibrary, "serialize_using_object_code", fail)
+        with pytest.raises(MemoryError):
+            compile_entry("predict", np.dtype(np.float64))
+    assert len(kernels.predict.overloads) == 0
+    assert b"predict" in compile_entry("predict", np.dtype(np.float64)).partition(b"\n")[0]
+
+
+@compiled
+def test_what_fails_while_a_kernel_is_made_is_raised_to_every_caller(monkeypatch):
+    def fail(*key):
+        raise OSError("no such luck")
+
+    monkeypatch.setattr(entries, "_entries", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(entries, "_machine_code", fail)
+        for _ in range(2):
+            with pytest.raises(OSError, match="no such luck"):
+                entry("predict", np.dtype(np.float64))
+    assert entry("predict", np.dtype(np.float64))
+
+
+@compiled
+def test_kernels_are_made_where_no_more_threads_can_be_had(monkeypatch):
+    def fail(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(entries, "_entries", {})
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    assert entry("predict", np.dtype(np.float64))
+
+
 # --------------------------------------------------------------------------------------------------------------- calls
 
 
@@ -265,7 +309,7 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
 
     monkeypatch.setattr(entries, "_announced", [])
     monkeypatch.setattr(entries, "found_in_cache", {})
-    monkeypatch.setattr(entries, "_compiler", lambda: compile_nothing)
+    monkeypatch.setattr("fastnn.fused.compiling.compile_entry", compile_nothing)
     monkeypatch.setattr(entries.cache, "load", lambda *name: b"not JSON\n" if cached else None)
     monkeypatch.setattr(sys, "stderr", Stderr(is_terminal))
     for _ in range(2):

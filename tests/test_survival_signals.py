@@ -1,6 +1,8 @@
 """Ctrl-C, SIGTERM and SIGKILL: training returns at once and goes on later, and no kill loses what was saved."""
 
+import json
 import os
+import pathlib
 import random
 import signal
 import time
@@ -138,6 +140,64 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
     """A finaliser may swallow one of the four; compilation then goes on to its end."""
     said = python(COMPILING, FASTNN_CACHE_DIR=tmp_path / "cache")
     assert said[-1] in ("stopped 2", "stopped 3", "stopped 4")
+
+
+ATTEMPTS = {
+    "predict": ["nested:0.2", "once:0.3", "twice:0.6", "time-out:0.8", "once:0.85", "twice:0.9", "time-out:0.93"],
+    "loss_and_gradient": ["once:0.85", "time-out:0.9"],
+    "train": ["twice:0.8", "once:0.9"],
+}
+"""Signals and when they come, as parts of the time to compile: often near its end, where machine code is made."""
+
+MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "twice", "time-out")]
+
+
+def interrupt_compilations(call, attempts):
+    """[what ended the call, whether it works now], for each attempt; the call's kernel is compiled anew each time."""
+    script = pathlib.Path(__file__).with_name("compiling.py").read_text("utf-8")
+    said = [json.loads(line) for line in python(script, call, *attempts)]
+    assert len(said) == len(attempts)
+    return said
+
+
+@pytest.mark.parametrize("call", ATTEMPTS)
+def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call):
+    said = interrupt_compilations(call, ATTEMPTS[call])
+    assert [line for line in said if line[3] != "right"] == []
+    ends = {ended for _, _, ended, _ in said}
+    assert ends <= {"KeyboardInterrupt", "TimeOut", "return", "late"}
+    assert call != "predict" or ends >= {"KeyboardInterrupt", "return"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("call", ATTEMPTS)
+def test_a_signal_at_any_of_many_moments_of_a_compilation(call, part):
+    said = interrupt_compilations(call, MANY[part::4])
+    assert [line for line in said if line[3] != "right"] == []
+
+
+ENDING = """
+import os, signal, threading, time
+import fastnn
+
+def press():
+    while "fastnn compiles" not in {thread.name for thread in threading.enumerate()}:
+        time.sleep(0.001)
+    time.sleep(0.1)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press, daemon=True).start()
+fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])
+"""
+
+
+def test_a_process_that_ctrl_c_ends_while_it_compiles_ends_well_and_keeps_the_kernel(tmp_path):
+    with Child(ENDING, FASTNN_CACHE_DIR=tmp_path / "cache") as child:
+        assert "KeyboardInterrupt" in list(iter(child.line, None))
+        assert child.end() in (1, -signal.SIGINT)  # no crash; the first for `python -c`
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert kept.name.startswith("predict.float64.")
 
 
 class Slow:

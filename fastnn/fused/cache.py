@@ -51,14 +51,14 @@ KEPT_DAYS = 90
 
 
 def _harmless(function):
-    """The same function, but an error costs one warning and the answer None."""
+    """The same function, but an error costs one warning, by `warn_once`, and the answer None."""
 
     @functools.wraps(function)
     def call(*args):
         try:
             return function(*args)
         except Exception as problem:
-            _warn_once(problem)
+            _problems.append(str(problem))
             return None
 
     return call
@@ -152,11 +152,16 @@ def source_stamp() -> str:
 # ---------------------------------------------------------------------------------------------------------- the warning
 
 
-def _warn_once(problem):
-    if not _warned:
-        _warned.append(str(problem))
-        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {problem}"
+def warn_once() -> None:
+    """Warn of the first problem that there was, at the line that called fastnn; once in a process.
+
+    Apart from `load` and `save`, which a thread of its own calls.
+    """
+    if _problems and not _warned:
+        _warned.append(True)
+        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_problems[0]}"
         warn(RuntimeWarning(message))
 
 
-_warned: list[str] = []
+_problems: list[str] = []
+_warned: list[bool] = []

@@ -18,7 +18,11 @@ def compile_entry(name, dtype, constants=()):
     with what a specialized kernel takes as constant, see `places.ArgumentBlock`.
     """
     overload, signature = compiled_entry(name, dtype, constants)
-    _, _, (code, _) = overload.library.serialize_using_object_code()
+    try:
+        _, _, (code, _) = overload.library.serialize_using_object_code()
+    except BaseException:
+        del getattr(kernels, name).overloads[signature.args]  # or it would be taken for a compiled one ever after
+        raise
     letters = [_letter(kind) for kind in (signature.return_type, *signature.args)]
     return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
 

@@ -6,7 +6,6 @@ work before Numba would have been imported.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import json
@@ -30,7 +29,8 @@ C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w"
 """What the letters of a kernel's header stand for: integers, floats, arrays, words; "-" is no result."""
 
 _entries: dict[tuple, Callable] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
+"""Held by the thread that makes an entry point; it may do so for a finalizer in the midst of another one."""
 
 
 def entry(name, dtype, known=()):
@@ -43,10 +43,56 @@ def entry(name, dtype, known=()):
     try:
         return _entries[key]
     except KeyError:
-        with _lock:
-            if key not in _entries:
-                _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, known)
+        _undisturbed(lambda: _make(key, name, dtype, known))
+        cache.warn_once()  # here, where the stack leads to the caller
         return _entries[key]
+
+
+def _make(key, name, dtype, known):
+    with _lock:
+        if key not in _entries:
+            _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, known)
+
+
+def _undisturbed(work):
+    """Call `work` in a thread of its own, wait for it, and raise what it raises.
+
+    Python runs the handlers of signals in the main thread. What they raise, KeyboardInterrupt first of all, ends the
+    wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and the
+    next call finds what it made.
+    """
+    if isinstance(threading.current_thread(), _Worker):
+        work()  # for a finalizer that calls fastnn: this thread would wait for itself
+        return
+    worker = _Worker(work)
+    try:
+        worker.start()
+    except RuntimeError:  # there can be no more threads: a limit of the system, or the interpreter is about to end
+        if worker.ident is not None:
+            raise  # of a signal's handler
+        work()
+        return
+    worker.done.acquire()
+    if worker.error is not None:
+        raise worker.error
+
+
+class _Worker(threading.Thread):
+    """What `_undisturbed` starts. The interpreter waits for its end (it is no daemon): LLVM is not to be cut short."""
+
+    def __init__(self, work):
+        super().__init__(name="fastnn compiles", daemon=False)
+        self.work, self.error = work, None
+        self.done = threading.Lock()  # `join`, interrupted, takes the thread for one that has ended
+        self.done.acquire()
+
+    def run(self):
+        try:
+            self.work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done.release()
 
 
 def _in_python(name):
@@ -67,7 +113,9 @@ def _machine_code(name, dtype, known):
     found_in_cache[title] = content is not None
     if content is None:
         _announce()
-        content = _compiler()(name, dtype, known)
+        from fastnn.fused.compiling import compile_entry  # imports Numba
+
+        content = compile_entry(name, dtype, known)
         cache.save(title, content, about)
     header, _, code = content.partition(b"\n")
     symbol, result, *arguments = json.loads(header)
@@ -91,21 +139,6 @@ def _announce():
 
 
 _announced: list[bool] = []
-
-
-def _compiler():
-    """`compile_entry`. Numba is imported in a thread of its own, which no Ctrl-C stops: half of it is of no use."""
-    importing = threading.Thread(target=_import_compiling)
-    importing.start()
-    importing.join()
-    from fastnn.fused.compiling import compile_entry
-
-    return compile_entry
-
-
-def _import_compiling():
-    with contextlib.suppress(Exception):  # it is raised where it is imported again
-        import fastnn.fused.compiling  # noqa: F401
 
 
 def _callable(start, result_type, argument_types):
