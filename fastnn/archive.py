@@ -92,7 +92,7 @@ def _take_over_mode(file: BinaryIO, old: str) -> None:
     """Give a file that will replace another one its permissions: what was private stays so."""
     if hasattr(os, "fchmod"):  # Windows has no such permissions
         with contextlib.suppress(FileNotFoundError):
-            os.fchmod(file.fileno(), stat.S_IMODE(os.stat(old).st_mode))
+            os.fchmod(file.fileno(), os.stat(old).st_mode & 0o777)
 
 
 # ---------------------------------------------------------------------------------------------------------------- read

@@ -5,6 +5,7 @@ The commands themselves are in `fastnn.commands`; they need the extra ``cli``, t
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     from fastnn.errors import FastnnError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # ASCII has no µ, and a number is worth more than its unit
     try:
         from fastnn.commands import app
 

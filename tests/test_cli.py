@@ -76,6 +76,11 @@ def test_module_runs_as_the_command():
 COMMANDS = ["demo", "info", "warmup", "bench", "verify", "gate"]
 
 
+def test_an_encoding_without_a_letter_ends_no_command():
+    code = "from fastnn import cli, machine; machine.cpu_model = lambda: '5 \N{MICRO SIGN}m'; cli.main(['info'])"
+    assert "5 ?m" in python(code, {"PYTHONIOENCODING": "ascii"})
+
+
 def test_help_lists_the_commands_a_newcomer_wants_first(run):
     code, out, _ = run("--help")
     assert code == 0

@@ -84,9 +84,8 @@ class Folder(NamedTuple):
             if error.errno in (errno.ENOENT, errno.ELOOP):  # it is missing, or a link
                 return None
             raise _explained(error, self.path / name, "read", "make it readable") from error
-        if (
-            time.time() - found.st_mtime > DAY
-        ):  # not each time: a folder on another machine would be written all the time
+        # Not each time: a folder on another machine would be written all the time.
+        if content is not None and time.time() - found.st_mtime > DAY:
             with contextlib.suppress(OSError):
                 os.utime(self._at(name), dir_fd=self.descriptor)
         return content
@@ -185,8 +184,12 @@ def _refuse_unsafe_way(path, make):
         except FileNotFoundError:
             if not make:
                 raise
-            with contextlib.suppress(FileExistsError):  # another process was faster
+            try:
                 os.mkdir(part, 0o700)
+            except FileExistsError:  # another process was faster
+                pass
+            except OSError as error:
+                raise _explained(error, part, "made", "set FASTNN_CACHE_DIR to a folder that can") from error
             found = os.lstat(part)
         _refuse_foreign(part, found)
         if stat.S_ISLNK(found.st_mode):

@@ -11,7 +11,7 @@ from fastnn.bench import FORMAT
 from fastnn.gate.samples import read
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
-"""Of processor time other programs take none; Windows counts it in steps of 16 ms, which is too coarse."""
+"""What other programs do does not count in processor time; Windows has it in steps of 16 ms, which is too coarse."""
 
 
 def measure(
