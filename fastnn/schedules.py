@@ -131,12 +131,19 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     Raises
     ------
     ValueError
-        When a function of the step returns a negative number or one that is not finite.
+        When a function of the step returns a negative number or one that is not finite, or a schedule's `rates`
+        something else than one real number for each step.
     """
     if not callable(rate):
         return np.full(n, rate)
     if isinstance(rate, Schedule):
-        return rate.rates(np.arange(first, first + n))
+        rates = np.asarray(rate.rates(np.arange(first, first + n)))
+        if rates.shape != (n,) or rates.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{type(rate).__name__}.rates must return {n} real numbers, one for each step, not an array of "
+                f"{rates.dtype} with shape {rates.shape}"
+            )
+        return np.require(rates, np.float64, ["C", "A"])
     values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
     return np.fromiter(values, np.float64, n)
 

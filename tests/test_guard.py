@@ -104,9 +104,6 @@ def test_rows_outside_the_data_are_refused(name, value):
         array[1] = value
         return array
 
-    if value == -(2**63):  # ends before it begins: a batch of no rows
-        assert call("train_steps", np.float64, name, change) == 2
-        return
     with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
         call("train_steps", np.float64, name, change)
 

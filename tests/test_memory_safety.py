@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network, train
+from fastnn import SGD, MLPClassifier, MLPRegressor, Network, train
 
 X = np.random.RandomState(0).standard_normal((50, 4))
 Y = np.c_[X[:, 0], X[:, 1] ** 2]
@@ -315,3 +315,49 @@ def test_a_subclass_keeps_its_own_shuffle(backend):
     backwards = train(Network((4, 5, 1)), X, y, seed=Backwards(0), **options)
     turned = train(Network((4, 5, 1)), X[::-1].copy(), y[::-1].copy(), seed=0, shuffle=False, **options)
     assert np.array_equal(backwards.params, turned.params)
+
+
+# ----------------------------------------------------------------------------------------------------------- schedules
+
+
+@dataclasses.dataclass(frozen=True)
+class Returns(fastnn.constant):
+    """A schedule that returns what it is told to."""
+
+    change: object = None
+
+    def rates(self, steps):
+        return self.change(np.full(steps.shape, self.learning_rate))
+
+
+RATES = {
+    "too few": lambda rates: rates[:-1],
+    "a number": lambda rates: rates[0],
+    "complex": lambda rates: rates.astype(complex),
+    "objects": lambda rates: rates.astype(object),
+    "text": lambda rates: rates.astype(str),
+}
+SAME_RATES = {name: SAME[name] for name in ("strided", "other byte order", "a list", "unaligned", "more precise")}
+
+
+@pytest.mark.parametrize("change", RATES.values(), ids=RATES)
+def test_a_schedule_returns_one_real_number_for_each_step(change, backend):
+    with pytest.raises(ValueError, match=r"Returns.rates must return \d+ real numbers, one for each step"):
+        train(
+            Network((4, 5, 1)),
+            X,
+            y,
+            epochs=3,
+            batch_size=7,
+            optimizer=SGD(Returns(0.1, change)),
+            seed=0,
+            backend=backend,
+        )
+
+
+@pytest.mark.parametrize("change", SAME_RATES.values(), ids=SAME_RATES)
+def test_rates_in_another_array_train_the_same(change, backend):
+    options = {"epochs": 3, "batch_size": 7, "seed": 0, "backend": backend}
+    expected = train(Network((4, 5, 1)), X, y, optimizer=SGD(0.1), **options)
+    result = train(Network((4, 5, 1)), X, y, optimizer=SGD(Returns(0.1, change)), **options)
+    assert np.array_equal(result.params, expected.params)

@@ -96,8 +96,9 @@ def check_steps(steps, n_rows, part=4096):
     most = 0
     for i in range(0, n_steps, part):
         first, last = start[i : i + part], stop[i : i + part]
-        if first.min() < 0 or last.max() > rows.size:
-            raise ValueError(f"the steps take rows from {first.min()} to {last.max()} of {rows.size}")
+        if first.min() < 0 or last.max() > rows.size or (last < first).any():
+            wrong = np.flatnonzero((first < 0) | (last > rows.size) | (last < first))[0]
+            raise ValueError(f"the steps take rows {first[wrong]} to {last[wrong]} of {rows.size}")
         most = max(most, int((last - first).max()))
     return most
 

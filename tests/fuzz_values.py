@@ -1,0 +1,104 @@
+"""Values for the fuzzer: drawn from a seed, near what stands there, and what they are worth."""
+
+import numpy as np
+from hostile import SCALARS
+
+RIGHT = {
+    "a copy": lambda a, r: a.copy(),
+    "other numbers": lambda a, r: (r.standard_normal(a.shape) * 2 + 1).astype(a.dtype),
+    "strided": lambda a, r: np.repeat(a, 2, 0)[::2],
+    "backwards twice": lambda a, r: a[::-1].copy()[::-1],
+    "Fortran order": lambda a, r: np.asfortranarray(a),
+    "other byte order": lambda a, r: a.astype(a.dtype.newbyteorder(">")),
+    "unaligned": lambda a, r: np.frombuffer(b"x" + a.tobytes(), a.dtype, offset=1).reshape(a.shape),
+    "a list": lambda a, r: a.tolist(),
+    "a tuple": lambda a, r: tuple(a.tolist()),
+    "more precise": lambda a, r: a.astype("g"),
+    "double": lambda a, r: a.astype("f8"),
+    "single": lambda a, r: a.astype("f4"),
+    "half": lambda a, r: a.astype("f2"),
+    "bytes": lambda a, r: a.astype("i1"),
+    "booleans": lambda a, r: a > 0,
+    "a subclass": lambda a, r: a.view(np.memmap),
+    "one number": lambda a, r: a.ravel()[:1].copy(),
+    "a scalar": lambda a, r: a.ravel()[0],
+}
+"""The same numbers in another array, or others in one that fits; the last ones fit some places."""
+
+WRONG = {
+    "one too few": lambda a, r: a[:-1].copy(),
+    "one too many": lambda a, r: np.concatenate([a, a[-1:]]),
+    "a column too few": lambda a, r: a[..., :-1].copy(),
+    "a column too many": lambda a, r: np.concatenate([a, a[..., -1:]], -1),
+    "transposed": lambda a, r: a.T,
+    "transposed copy": lambda a, r: a.T.copy(),
+    "flat": lambda a, r: a.ravel(),
+    "deeper": lambda a, r: a[None],
+    "a column": lambda a, r: a.reshape(-1, 1),
+    "empty": lambda a, r: a[:0],
+    "nothing": lambda a, r: a[..., :0],
+    "large": lambda a, r: np.zeros((*a.shape[:-1], 40_000), a.dtype),
+    "larger": lambda a, r: np.zeros((200_000, *a.shape[1:]), a.dtype),
+    "small": lambda a, r: np.full((1,) * a.ndim, 1e-310),
+    "any shape": lambda a, r: r.standard_normal(tuple(r.randint(0, 8, r.randint(0, 4)))).astype(a.dtype),
+    "any integers": lambda a, r: r.choice([-(2**63), -1, 0, 1, 11, 12, 2**31, 2**62], a.shape),
+    "complex": lambda a, r: a.astype(complex),
+    "objects": lambda a, r: a.astype(object),
+    "text": lambda a, r: a.astype(str),
+    "not finite": lambda a, r: np.where(r.random_sample(a.shape) < 0.3, np.nan, a).astype(a.dtype),
+    "huge": lambda a, r: (a * 1e30).astype(a.dtype),
+}
+
+
+class Draw:
+    """Draws values by a seed."""
+
+    def __init__(self, seed):
+        self.seed = seed
+        self._random_state = np.random.RandomState(seed)
+
+    def integer(self, n):
+        """From 0 to n - 1."""
+        return int(self._random_state.randint(n))
+
+    def of(self, values):
+        """One of them."""
+        return values[self.integer(len(values))]
+
+    def chance(self, probability):
+        """True so often."""
+        return bool(self._random_state.random_sample() < probability)
+
+    def like(self, value):
+        """A value in the place of this one, which fits or not."""
+        if self.chance(0.15):
+            return self.of(SCALARS)
+        if isinstance(value, (list, tuple)) and len(value):
+            return self.of([value[:-1], [*value, value[-1]], value[::-1], value[0], [self.like(v) for v in value]])
+        if not isinstance(value, np.ndarray) or not value.size:
+            return self.of([self.of(SCALARS), np.zeros(self.integer(5)), np.zeros((2, 2)), self.integer(10)])
+        if not value.ndim:
+            value = value[None]
+        changes = RIGHT if self.chance(0.35) else WRONG
+        return changes[self.of(sorted(changes))](value, self._random_state)
+
+
+def right_array(value, ndims):
+    """The real numbers that a value stands for, in float64; None where it is no array of so many dimensions."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return None
+    if array.dtype.kind not in "fiub" or array.ndim not in ndims:
+        return None
+    return array.astype(np.float64)
+
+
+def same(value, expected, tolerance):
+    """Whether numbers are those that were expected; where these are not tame, anything is right."""
+    expected = np.asarray(expected, np.float64)
+    if not np.isfinite(expected).all() or abs(expected).max(initial=0) > 1e15:
+        return True
+    value = np.asarray(value, np.float64)
+    bound = tolerance * (1 + abs(expected).max(initial=0))
+    return value.shape == expected.shape and bool((abs(value - expected) <= bound).all())
