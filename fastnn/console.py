@@ -23,13 +23,17 @@ SILENCE = 5.0
 """Seconds after which a command that draws no bar says how far it is."""
 
 
-def say(sentence: str, style: str | None = None, indent: int = 0) -> None:
-    """Print a sentence in lines as wide as the terminal, the later ones indented; a path stays in one piece."""
-    wrapper = textwrap.TextWrapper(
-        max(out.width, 20 + indent), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
-    )
-    text = wrapper.fill(sentence)
-    out.print(text, style=style, soft_wrap=True, markup=False)
+def say(text: str, style: str | None = None, indent: int = 0) -> None:
+    """Print the lines of a text, each wrapped to the terminal and then indented; a path stays in one piece."""
+    wrapped = []
+    for line in text.splitlines():
+        own = len(line) - len(line.lstrip())
+        wrapper = textwrap.TextWrapper(
+            max(out.width, 20 + indent + own), break_long_words=False, break_on_hyphens=False
+        )
+        wrapper.subsequent_indent = " " * (indent + own)
+        wrapped.append(wrapper.fill(line))
+    out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 
 def show(title: str, table: Table) -> None:

@@ -6,6 +6,9 @@ They are used by this project's tests, and are there for a back end of your own:
     register_backend("mine", MyBackend)
     testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "mine"))
 
+`check_backend` runs the whole conformance suite on a back end, `check_functions` its comparisons on a function for the
+loss and gradient and one for a step.
+
 Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
 """
 
