@@ -50,7 +50,12 @@ def choose_options(
     TypeError, ValueError
         For an option of the wrong type or outside its range, and for one that neither was given nor is in the state.
     """
-    named = {"optimizer": optimizer or NOT_GIVEN, "batch_size": batch_size, "shuffle": shuffle, "alpha": alpha}
+    named = {
+        "optimizer": NOT_GIVEN if optimizer is None else optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "alpha": alpha,
+    }
     given = {name: value for name, value in named.items() if value is not NOT_GIVEN}
     rest: Mapping[str, object] = DEFAULTS if resume is None else resume.counters
     chosen: dict[str, Any] = {name: rest[name] for name in named if name in rest} | given
