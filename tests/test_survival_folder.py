@@ -194,8 +194,8 @@ os.setgroups([])
 os.setresuid(real, effective, effective)
 warnings.showwarning = lambda message, *_: print("warning:", message)
 """
-LOOK = AS_ANOTHER + 'print("found", cache.load(sys.argv[3]) is not None)\n'
-KEEP = AS_ANOTHER + "cache.save(sys.argv[3], sys.argv[3].encode() * 1000)\n"
+LOOK = AS_ANOTHER + 'found = cache.load(sys.argv[3]) is not None\ncache.warn_once()\nprint("found", found)\n'
+KEEP = AS_ANOTHER + "cache.save(sys.argv[3], sys.argv[3].encode() * 1000)\ncache.warn_once()\n"
 
 
 def run_as(code, real, effective):
