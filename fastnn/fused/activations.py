@@ -27,13 +27,14 @@ def _forward(function, slope=None):
 
     @traced
     def activate(Z, slopes, weight, n, width):
+        """Apply the activation to the panel Z (n, width)."""
         L = lanes_of(Z)
         for o in each(n):
             for v in each(width // L):
                 b = v * L
                 i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
-                if slope is not None:
+                if slope is not None:  # Python's `if`: decided while tracing, for good
                     store(slopes, i, slope(z))
                 # by selection, not by a product: f(z) of padding may be infinite, and 0 times infinity is NaN
                 store(Z, i, where_gt(used, nothing, function(z), nothing))
@@ -46,7 +47,9 @@ def _backward(function, by_slope=False):
 
     @traced
     def derive(D, A, slopes, n, width):
+        """Apply the derivative to the panel D (n, width)."""
         L = lanes_of(D)
+        # One loop over the whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
         for v in each(n * width // L):
             i = v * L
             store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
@@ -59,32 +62,43 @@ def positive(x, p, q):
     return where_gt(x, like(x, 0.0), p, q)
 
 
+# Each takes a vector z and is written so that NaN passes; the reference's function of the same name has the formula.
+
+
 def relu(z):
-    return where_gt(like(z, 0.0), z, like(z, 0.0), z)  # NaN passes
+    """Return max(z, 0)."""
+    return where_gt(like(z, 0.0), z, like(z, 0.0), z)
 
 
 def leaky_relu(z):
+    """Return z, or LEAKY_SLOPE z where it is negative."""
     return where_gt(like(z, 0.0), z, z * LEAKY_SLOPE, z)
 
 
 def elu(z):
+    """Return z, or e**z - 1 where it is not positive."""
+    # Both sides are computed in every lane, so the exponential must not see large z: it would overflow.
     return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)))
 
 
 def selu(z):
+    """Return the scaled elu of self-normalizing networks."""
     return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * SELU_ALPHA) * SELU_SCALE
 
 
 def silu_slope(z):
+    """Return the derivative of ``z sigmoid(z)``: ``s (1 + z (1 - s))``."""
     s = sigmoid(z)
     return s * fma(z, 1.0 - s, like(z, 1.0))
 
 
 def gelu_gate(z):
+    """Return what gelu multiplies z with: ``sigmoid(2u)``, u the cubic of the tanh form."""
     return sigmoid(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
 
 
 def gelu_slope(z):
+    """Return the derivative of ``z sigmoid(2u)``: ``s + z s (1 - s) 2u'``."""
     s = gelu_gate(z)
     return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
 
@@ -101,7 +115,7 @@ def _softmax(Z, slopes, weight, n, width):
     for v in each(width // L):
         b = v * L
         top, sum_of_e = [load(Z, b)], [zero(Z)]
-        for o in each(n, top):
+        for o in each(n, top):  # the largest z is subtracted, so that no exponential overflows
             top[0] = maximum(load(Z, o * width + b), top[0])
         for o in each(n, sum_of_e):
             e = exp(load(Z, o * width + b) - top[0])

@@ -103,24 +103,24 @@ class NumbaBackend:
         return good
 
     def _workbench(self, network, dtype, rows, block):
-        """What a kernel needs for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
+        """Return the workspace for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
 
-        Many calls for one network, one row each perhaps, make it once. It is taken out while it is used: a signal's
-        handler or a finalizer may call fastnn in the midst of it, and then makes its own. Exchanged in one statement,
-        which nothing interrupts.
+        The last one is cached per thread, so that repeated small calls do not rebuild it. It is taken out while it is
+        used: a signal's handler or a finalizer may call fastnn in the midst of it, and then makes its own. Exchanged in
+        one statement, which nothing interrupts.
         """
         kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
         bench, kept.bench = kept.bench, None
         return bench if bench is not None and bench.key == key else _Workbench(key, rows)
 
     def _put_back(self, bench):
-        """Keep a workbench for the thread's next call, unless it is larger than `KEEP` bytes."""
+        """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
         if bench.nbytes <= KEEP:
             self._kept.bench = bench
 
 
 SPECIAL = 10_000
-"""Parameters up to which a network may have a kernel of its own: larger ones gain nothing by it."""
+"""Parameters up to which a network may have a specialized kernel: larger ones gain nothing by it."""
 
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
@@ -131,7 +131,7 @@ class _Kept(threading.local):
 
 
 class _Workbench:
-    """A network's model and the scratch, as kernels take them."""
+    """The workspace: a network's model and buffers, as kernels take them."""
 
     def __init__(self, key, rows):
         self.key = key
@@ -143,7 +143,7 @@ class _Workbench:
         self.own_kernels = {}
 
     def own_kernel(self, rule):
-        """`train_steps` for this workbench and the kind of optimiser that a rule tells of."""
+        """Return the specialized `train_steps` for this workspace and kind of optimizer."""
         kind = rule.code, rule.stride, rule.sequential
         if kind not in self.own_kernels:
             known = constants_of(self.table, rule, self.buffers)
@@ -152,7 +152,7 @@ class _Workbench:
 
 
 def _hyper_parameters(optimizer):
-    """What stands in `Scratch.rates` from HYPER on, as `updates` reads it."""
+    """Return the optimizer's constants in the order in which its step unpacks them, `updates.Constants.hyper`."""
     if isinstance(optimizer, SGD):
         return [optimizer.momentum, float(optimizer.nesterov)]
     if isinstance(optimizer, Adam):

@@ -66,9 +66,7 @@ def _harmless(function):
 
 @_harmless
 def load(name: str, about: str = "") -> bytes | None:
-    """The machine code that was kept under a name and what it is about, if there are several of the name; None where
-    there is none, or it is not as it was written.
-    """
+    """Return the cached code for `name` and `about`, its variant, or None if it is missing or fails its checksum."""
     key = _key(name + about)
     try:
         with opened() as folder:

@@ -41,6 +41,8 @@ def each(n, *kept):
     if not isinstance(n, Traced) or constant_at_most(n, UNROLLED):
         yield from range(constant_of(n))
         return
+    # Three blocks of instructions: `test` is entered from before the loop and from the end of the body. A phi there is
+    # a value that depends on which of the two it was: the counter, and whatever is kept.
     builder, start = n.builder, n.builder.block
     test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
     builder.branch(test)
@@ -50,15 +52,15 @@ def each(n, *kept):
     k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
     builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
     builder.position_at_end(body)
-    _assign(kept, now)
+    _assign(kept, now)  # what the body reads is the phis
     following = k + 1
-    yield k
+    yield k  # here the body is traced; it may end in another block than it began in
     for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
         phi.add_incoming(x.value, start)
         phi.add_incoming(y.value, builder.block)
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
-    _assign(kept, now)
+    _assign(kept, now)  # and so is what is read after the loop
 
 
 def _assign(lists, values):
@@ -107,6 +109,7 @@ def not_(condition):
 
 
 def _choose_ir(condition, yes, no):
+    # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
     builder, results = condition.builder, []
     blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
     builder.cbranch(_is_set(condition), *blocks[:2])

@@ -22,6 +22,7 @@ BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 def _operands(layer, activations, params, zeros, width):
     """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
     Z, A = offset(activations, layer.output * width), offset(activations, layer.input * width)
+    # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), zeros)
     return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
 
@@ -40,7 +41,7 @@ def forward_layer(layer, activations, slopes, params, weight, zeros, packed, wid
 @outlined
 def row_forward_layer(layer, activations, slopes, params, weight, zeros):
     """Compute a layer's activations for a single row, like `forward_layer`; each row of `activations` is a vector."""
-    L = lanes_of(activations)
+    L = lanes_of(activations)  # the buffer's rows are a vector apart, of which a single row uses what it needs
     z, *operands, fan_out = _operands(layer, activations, params, zeros, L)
     row_product(z, *operands, fan_out)
     row_activate(z, offset(slopes, layer.slopes * L), weight, fan_out, layer.activation)
@@ -83,6 +84,7 @@ def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
         store_horizontal_sums([target], acc)
 
     def scale():
+        """Multiply by the bias itself, as the tutorial does; it is not the gradient."""
         for o in each(n_bias):
             put(db, o, get(db, o) * get(b, o))
 
@@ -96,12 +98,14 @@ def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
     whole = n_bias // L
 
     def summed():
+        """Return the sum of all deltas, in every lane."""
         rest, s = fan_out - 1, [splat(d, 0)]
         for o in each(rest, s):
             s[0] = s[0] + splat(d, o + 1)
         return s
 
     def gradient(i):
+        """Return the vector of the gradient that begins at bias i."""
         (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], summed)
         s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])

@@ -99,11 +99,12 @@ SINGLE = _Constants(
 
 
 def _constants(x):
+    """Return the constants of a vector's dtype."""
     return DOUBLE if is_double(x) else SINGLE
 
 
 def _polynomial(x, coefficients):
-    """``c0 + c1 x + c2 x**2 + ...``: in pairs for the latency (Estrin), the last three terms one by one (Horner)."""
+    """Return ``c0 + c1 x + c2 x**2 + ...``: in pairs for the latency (Estrin), the last three one by one (Horner)."""
     terms = [like(x, c) for c in coefficients]
     while len(terms) > 3:
         pairs = [fma(x, high, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
@@ -116,16 +117,17 @@ def _polynomial(x, coefficients):
 
 
 def _at_least(x, low):
-    """`x`, or `low` where x is below it; NaN stays NaN."""
+    """Return `x`, or `low` where x is below it; NaN stays NaN."""
     return maximum(like(x, low), x)
 
 
 def _at_most(x, high):
+    """Return `x`, or `high` where x is above it; NaN stays NaN."""
     return where_gt(x, like(x, high), like(x, high), x)
 
 
 def _exp_parts(x, times=1, shift=0, fine=False):
-    """(t, m) with e**(times x) = 2**k (1 + times m) and pow2(t) = 2**(k + shift): Cody and Waite's reduction.
+    """Return (t, m) with e**(times x) = 2**k (1 + times m) and pow2(t) = 2**(k + shift): Cody and Waite's reduction.
 
     k is rounded by the addition of a number so large that its last bit counts ones, which leaves k in the low bits of
     t; `times`, 1, -1, 2 or -2, goes into the constants and costs nothing. With `fine` m is more accurate and two
@@ -146,8 +148,10 @@ def _exp_parts(x, times=1, shift=0, fine=False):
 
 @traced_vector
 def exp(x):
-    """e**x: ``2**k + 2**k m``, rounded once. It is computed as 2**64 times itself, for x > 0 as 2**-64 times, so that
-    the power of two is a normal number; the last factor overflows or rounds to a subnormal number where it should.
+    """Return e**x: ``2**k + 2**k m``, rounded once.
+
+    It is computed as 2**64 times itself, for x > 0 as 2**-64 times, so that the power of two is a normal number; the
+    last factor overflows or rounds to a subnormal number where it should.
 
     At most 1.02 ULP in float64 (at 105.01745406387386), 1.07 in float32 (at -5.842026).
     """
@@ -161,7 +165,7 @@ def exp(x):
 
 @traced_vector
 def expm1(x):
-    """e**x - 1: twice ``(2**k - 1) / 2 + 2**k / 2 m``, for 2**k alone may overflow; x itself where it is small.
+    """Return e**x - 1: twice ``(2**k - 1) / 2 + 2**k / 2 m``, for 2**k alone may overflow; x itself where it is small.
 
     At most 1.63 ULP in float64 (at 0.34802879386067526), 1.59 in float32 (at 0.38425028).
     """
@@ -173,7 +177,7 @@ def expm1(x):
 
 @traced_vector
 def sigmoid(x):
-    """1 / (1 + e**-x), all of it times 2**-64: the division then rounds to a subnormal result if it has to.
+    """Return 1 / (1 + e**-x), all of it times 2**-64: the division then rounds to a subnormal result if it has to.
 
     ``1 + 2**k m`` comes first: ``1 + 2**k`` would lose the 1 at k = 53. The two additions cost at most 1.5 ULP of the
     result (where the sum is just above 1 or 2 and m all but exact) and the division half an ULP: never more than 2.
@@ -189,7 +193,7 @@ def sigmoid(x):
 
 @traced_vector
 def tanh(x):
-    """(1 - e**-2|x|) / (1 + e**-2|x|) with the sign of x; each of the two is rounded once, after exact steps.
+    """Return (1 - e**-2|x|) / (1 + e**-2|x|) with the sign of x; each of the two is rounded once, after exact steps.
 
     A rounding error is large beside a number just above a power of two. In TANH_WINDOW, where tanh is just below one,
     that would be too much, so both are multiplied by 1.375 there.
@@ -207,8 +211,9 @@ def tanh(x):
 
 
 def _log_parts(k, f):
-    """``k ln(2) + log(1 + f)``, sqrt(1/2) <= 1 + f <= sqrt(2): the method of fdlibm's e_log.c, with
-    ``log(1 + f) = f - (f**2 / 2 - s (f**2 / 2 + s**2 p(s**2)))``.
+    """Return ``k ln(2) + log(1 + f)``, sqrt(1/2) <= 1 + f <= sqrt(2).
+
+    The method of fdlibm's e_log.c, with ``log(1 + f) = f - (f**2 / 2 - s (f**2 / 2 + s**2 p(s**2)))``.
     """
     c = _constants(f)
     s = f / (f + 2.0)
@@ -219,7 +224,7 @@ def _log_parts(k, f):
 
 
 def _log_special(x, y):
-    """log(x), which is `y` where x is positive and finite."""
+    """Return log(x), which is `y` where x is positive and finite."""
     inf = like(x, math.inf)
     y = where_gt(inf, absolute(x), y, x)  # inf and NaN
     y = where_gt(like(x, 0.0), x, like(x, math.nan), y)
@@ -229,7 +234,7 @@ def _log_special(x, y):
 
 @traced_vector
 def log(x):
-    """ln(x): x = 2**k (1 + f), subnormal x scaled first.
+    """Return ln(x): x = 2**k (1 + f), subnormal x scaled first.
 
     At most 0.87 ULP in float64 (at 1.4125224805219048), 0.84 in float32 (at 1.4133185).
     """
@@ -241,7 +246,7 @@ def log(x):
 
 @traced_vector
 def log1p(x):
-    """ln(1 + x): the logarithm of the rounded sum, with what rounding took from it added to f.
+    """Return ln(1 + x): the logarithm of the rounded sum, with what rounding took from it added to f.
 
     At most 1.40 ULP in float64 (at 0.4196539389068464), 1.40 in float32 (at 0.42084107).
     """
@@ -257,7 +262,7 @@ def log1p(x):
 
 @traced_vector
 def softplus(x):
-    """ln(1 + e**x) = max(x, 0) + log1p(e**-|x|): e**-|x| as in `exp`, its logarithm as in `log1p`, k being 0 or 1.
+    """Return ln(1 + e**x) = max(x, 0) + log1p(e**-|x|): the power as in `exp`, the logarithm as in `log1p`, k 0 or 1.
 
     At most 1.68 ULP in float64 (at -0.8088378256120702), 1.68 in float32 (at -1.2646601).
     """

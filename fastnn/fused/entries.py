@@ -103,7 +103,7 @@ def _in_python(name):
 
 
 def prepared(arguments):
-    """A NamedTuple as kernels take it, once or many times; the caller holds its arrays."""
+    """Pack a NamedTuple as kernels take it, once or many times; the caller keeps its arrays alive."""
     return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
@@ -142,11 +142,11 @@ _announced: list[bool] = []
 
 
 def _callable(start, result_type, argument_types):
-    """A Python function of a compiled one.
+    """Make a Python function of a compiled one.
 
-    As Numba has it, that takes the place of its result before its arguments, and one where it would say what it raises.
-    It returns 0, for kernels raise nothing. The call lets other threads run. It is as short as can be: a prediction of
-    one row takes longer to call than to compute.
+    Numba's calling convention: pointers for the result and for an exception come first; the return value is a status,
+    here always 0. The call lets other threads run. It is as short as can be: a prediction of one row takes longer to
+    call than to compute.
     """
     place = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)

@@ -43,12 +43,14 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
         b = v * L
         used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
         rows = [get(start, j) for j in range(L)]
+        # A number at a time, a panel would be written all over; so square blocks are transposed in registers.
         for k in each(n_features // L):  # as many features as lanes: read along the rows, transposed
             f = k * L
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(transposed([load(source, row + f) for row in rows])):
                 store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
+        # What is left, feature by feature: reading whole vectors might reach beyond the end of the user's array.
         for k in each(n_features - n_features // L * L):
             f = n_features // L * L + k
             store(panel, f * width + b, where_gt(used, nothing, gather(source, start, f), nothing))
@@ -63,6 +65,7 @@ def scatter_panel(out, panel, n, n_features, width):
     L = lanes_of(panel)
 
     def numbers(first_b, first_f):
+        """Write the features from first_f on of the rows from first_b on."""
         for k in each(n_features - first_f):
             f = first_f + k
             for i in each(n - first_b):

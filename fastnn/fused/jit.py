@@ -1,7 +1,7 @@
-"""The one decorator of the project's compiled code: flags, and what they are compiled for.
+"""The decorators of ordinary Numba code, which is that of `kernels.py`; traced code has those of `lowering.py`.
 
-`entry` compiles a kernel that `entries` hands to Python, `inlined` a part of one. No GIL, NumPy's error model (division
-by zero gives infinity), no fast-math, no threads, no wrappers for Python.
+`entry` compiles a kernel that `entries.py` hands to Python, `inlined` a part of one. No GIL, NumPy's error model
+(division by zero gives infinity), no fast-math, no threads, no wrappers for Python.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ _FLAGS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no
 
 
 def inlined(function):
-    """A part of a kernel, put in its place before types are inferred: Numba would optimise a function of its own twice,
-    for itself and in the kernel.
+    """Compile a part of a kernel where it is called, before types are inferred.
+
+    Numba would optimize a function of its own twice, for itself and in the kernel.
     """
     return njit(function, inline="always", **_FLAGS)
 
@@ -28,7 +29,7 @@ def entry(function):
 
 
 def cpu_has(feature: str) -> bool:
-    """Whether code is compiled for a CPU with this feature of LLVM's, such as "avx512f".
+    """Return whether code is compiled for a CPU with this feature of LLVM's, such as "avx512f".
 
     It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
     """

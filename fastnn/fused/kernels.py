@@ -67,7 +67,7 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
     """Gather a single row's inputs and targets, zeros if its weight is 0, and its weight in every lane; return it."""
     w = get(data.sample_weight, row)
     store(scratch.weight, 0, like(zero(data.X), w))
-    if w > 0:
+    if w > 0:  # what a row of weight 0 holds must not show in any bit, not even as NaN
         copy(scratch.activations, offset(data.X, row * n_inputs), n_inputs)
         copy(scratch.targets, offset(data.Y, row * n_outputs), n_outputs)
     else:
@@ -83,8 +83,9 @@ def gather_block(scratch, model, data, rows, n):
     width = padded(n, lanes(data.X))
     if n == 1 and model.single_row_path == 1:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
+    # First where the rows lie and what they weigh, then their numbers, a vector of rows at a time.
     sum_of_weights = gather_rows(scratch, rows, n, data.sample_weight, n_inputs, n_outputs, width)
-    if width == lanes(data.X):
+    if width == lanes(data.X):  # a small layer's gradient may be made within its update, which reads these
         add_rows_of_ones(scratch, model, width)
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
@@ -106,9 +107,11 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 @inlined
 def set_constants(constants, spec, beta_products, learning_rate, divisor):
     """Write what this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
+    # beta ** t as running products, in the training state: pow() differs between C libraries.
     put(beta_products, 0, get(beta_products, 0) * spec.beta_1)
     put(beta_products, 1, get(beta_products, 1) * spec.beta_2)
     rate = learning_rate
+    # Adam's corrections of both moments are one factor, epsilon outside of it, as in scikit-learn.
     if spec.code == ADAM or spec.code == ADAMW:
         rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
     put(constants, RATE, rate)
@@ -128,6 +131,7 @@ def penalty(scratch, model, params, alpha):
     """Return ``alpha / 2`` times the sum of the squared weights."""
     if alpha == 0:
         return 0.0
+    # Layer by layer onto one vector, lane by lane: the order of the sum is that of the parameters.
     store(scratch.squares, 0, zero(params))
     square_weights(scratch, model, params)
     return alpha / 2 * float(horizontal_sum(load(scratch.squares, 0)))
@@ -162,24 +166,28 @@ def train_steps(
         begin = first
         while begin < stop:  # a range with this step would divide
             n = min(model.block, stop - begin)
+            # A full batch that is one block is gathered once: consecutive steps see the same rows.
             if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
                 width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
                 gathered = s if n == stop - first else -1
             divisor += block_weight
+            # Only the last block updates, when the gradient of the whole batch and its divisor are known.
             learning = begin + n == stop and divisor > 0
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
             forward(scratch, model, vectors, vectors, width, n)
             sum_of_losses += block_loss(scratch, model, width, n)
+            # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
             is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
             backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
             begin += n
+        # A batch whose weights sum to 0 is skipped: no division by 0, no update, a loss of 0.
         sum_of_losses = sum_of_losses if learning else 0.0
         put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
         put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
         if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
-            return s
+            return s  # the driver restores the state before this step and says what happened
     return n_steps
 
 
@@ -189,10 +197,10 @@ def loss_and_gradient(
 ) -> float:
     """Return the loss of all rows as one batch; write its gradient to `scratch.gradient` (padded n_params,)."""
     scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
-    copy_params(scratch, model, unpack(params), 0)
+    copy_params(scratch, model, unpack(params), 0)  # the user's array ends with the last parameter, not with a vector
     params = scratch.params
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.alpha)
-    for begin in range(0, n_rows, model.block):
+    for begin in range(0, n_rows, model.block):  # the gradient is summed block by block, in order
         n = min(model.block, n_rows - begin)
         width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         divisor += block_weight
@@ -209,7 +217,7 @@ def loss_and_gradient(
 def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
-    copy_params(scratch, model, params, model.tail_layer)
+    copy_params(scratch, model, params, model.tail_layer)  # a copy of all would take longer than one row's prediction
     n_inputs = get(model.layers, FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)

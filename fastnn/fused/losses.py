@@ -28,10 +28,13 @@ def _loss(value, derivative):
     """
 
     def loss_of(D, A, Y, i, w):
+        """Write the derivative of the vector at i to D, and return its l."""
+        # Both by selection: what a row of weight 0 holds may be NaN, and 0 times NaN is NaN.
         a, y, nothing = load(A, i), load(Y, i), zero(D)
         store(D, i, where_gt(w, nothing, w * derivative(a, y), nothing))
         return where_gt(w, nothing, value(a, y), nothing)
 
+    # In both, the loss is one chain of fma per row of the batch, in the order of the outputs.
     @traced
     def panel(sum_of_l, D, A, Y, weight, n, width):
         L, s = lanes_of(D), [zero(D)]
@@ -39,8 +42,8 @@ def _loss(value, derivative):
             for v in each(width // L, s):
                 b = v * L
                 w = load(weight, b)
-                s[0] = fma(w, loss_of(D, A, Y, o * width + b, w), s[0])  # a chain of fma per lane, then a tree
-        put(sum_of_l, 0, horizontal_sum(s[0]))
+                s[0] = fma(w, loss_of(D, A, Y, o * width + b, w), s[0])
+        put(sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
 
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
@@ -50,6 +53,7 @@ def _loss(value, derivative):
         s = [zero(D)]
         for o in each(n, s):
             s[0] = fma(w, splat(terms, o), s[0])
+        # The one row in the first lane, and 0 in those of a panel's padding: the same tree, the same bits.
         put(sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], zero(D))))
 
     return panel, single
@@ -61,26 +65,31 @@ def difference(a, y):
 
 
 def squared_error(a, y):
+    """Return ``(a - y)**2 / 2``."""
     e = a - y
     return e * e * 0.5
 
 
 def absolute_error(a, y):
+    """Return ``|a - y|``."""
     return absolute(a - y)
 
 
 def sign(a, y):
+    """Return the derivative of the absolute error: the sign of a - y, 0 where they are equal."""
     e = a - y
     return where_gt(absolute(e), like(e, 0.0), copysign(like(e, 1.0), e), e)  # 0 and NaN are their own
 
 
 def huber(a, y):
+    """Return half the square of a - y, and beyond 1 the line that goes on from there."""
     e = a - y
     size = absolute(e)
     return where_gt(size, like(e, 1.0), size - 0.5, e * e * 0.5)
 
 
 def huber_derivative(a, y):
+    """Return a - y, kept within -1 and 1."""
     e = a - y
     return where_gt(absolute(e), like(e, 1.0), copysign(like(e, 1.0), e), e)
 
@@ -93,21 +102,25 @@ def clip(p):
 
 
 def log_loss(a, y):
+    """Return ``-(y log p + (1 - y) log(1 - p))`` of the clipped output; its derivative is that of a sigmoid's z."""
     p = clip(a)
     return -fma(y, log(p), (1.0 - y) * log(1.0 - p))
 
 
 def cross_entropy(a, y):
+    """Return ``-y log p`` of the clipped output; its derivative is that of a softmax's z."""
     return -(y * log(clip(a)))
 
 
 def poisson(a, y):
+    """Return ``y log(y / a) - y + a``."""
     one = like(a, 1.0)
     ratio = positive(y, y, one) / positive(y, a, one)  # 0 log 0 = 0
     return fma(y, log(ratio), a - y)
 
 
 def poisson_derivative(a, y):
+    """Return ``1 - y / a``, for outputs that are not matched."""
     return 1.0 - y / a
 
 

@@ -13,8 +13,7 @@ for the primitives of this package):
 In a specialized kernel some traced values are constants. Operations on constants are evaluated in Python while tracing;
 only the others emit instructions.
 
-Numba's internals that only this file knows are `resolve_function_type` and `get_function`;
-``tests/test_kernel_code.py`` lists those of the other files.
+``tests/test_kernel_code.py`` lists the internals of Numba that this file and the others rest on.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def primitive(function):
     @functools.wraps(function)
     def call(*args):
         for x in args:
-            if isinstance(x, Traced):
+            if isinstance(x, Traced):  # somebody is tracing; else this is plain Python
                 return x.emit(call, *args)
         return function(*args)
 
@@ -105,12 +104,13 @@ def _call_outlined(function, args, leaves, near):
     leaves = all_traced(near, leaves)
     constants = [x.constant if special else None for x in leaves]
     builder = near.builder
+    # One LLVM function for all calls with the same types and, in a specialized kernel, the same constants.
     name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"
     code = builder.module.globals.get(name)
     if code is None:
         kind = ir.FunctionType(ir.VoidType(), [x.value.type for x in leaves])
         code = ir.Function(builder.module, kind, name)
-        code.linkage = "internal"
+        code.linkage = "internal"  # not seen from outside, so LLVM may inline it and drop it
         for attribute in OUTLINED_ATTRIBUTES:
             code.attributes.add(attribute)
         inside = ir.IRBuilder(code.append_basic_block("entry"))
@@ -137,6 +137,7 @@ def _like(values, leaves):
 
 def _run_once(builder, function, *args):
     """Run a function on traced values, and refuse one that has left a loop before its end."""
+    # A loop that was left has an end that nothing jumps from; Numba's own blocks, made before, are not looked at.
     n_blocks = len(builder.function.blocks)
     result = function(*args)
     if any(block is not builder.block and not block.is_terminated for block in builder.function.blocks[n_blocks:]):
@@ -145,6 +146,11 @@ def _run_once(builder, function, *args):
 
 
 def _trace(function, returns):
+    """Make a function that runs plainly when Python calls it, and is traced where compiled code calls it.
+
+    ``returns(*types)`` is Numba's type of the result.
+    """
+
     @functools.wraps(function)
     def call(*args):
         return function(*args)
@@ -177,14 +183,17 @@ _ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
 
 
 def _binary(operation):
+    """Make the method of an operator of Python."""
     return lambda self, other: self.emit(operation, self, other)
 
 
 def _reflected(operation):
+    """Make the method of an operator whose left operand is a plain number."""
     return lambda self, other: self.emit(operation, other, self)
 
 
 def _comparison(how, operation):
+    """Make the method of a comparison; `how` is LLVM's word for it."""
     return lambda self, other: self._compare(how, operation, other)
 
 
@@ -262,8 +271,9 @@ class Traced:
     __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
     __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
     __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
-    __hash__ = None
+    __hash__ = None  # two equal ones are not known to be equal
 
+    # Python would decide once, while tracing, what the compiled code has to decide each time.
     def __bool__(self):
         raise TypeError("a traced value is not known yet: no `if`, `not`, `and`, `while` or `range` may depend on it")
 
@@ -277,8 +287,9 @@ def _constant(x):
     return types.float64, ir.Constant(ir.DoubleType(), float(x)), None
 
 
-@functools.cache
+@functools.cache  # the same primitive on the same types, thousands of times
 def _resolve(context, function, *argument_types):
+    """Find Numba's signature and implementation of a function for these types."""
     kind = context.typing_context.resolve_value_type(function)
     signature = context.typing_context.resolve_function_type(kind, argument_types, {})
     return signature, context.get_function(kind, signature)

@@ -38,7 +38,8 @@ SUM_BLOCK = 512
 """Vectors of room for packing in `Scratch.packed`, so few that they stay in the cache."""
 
 SMALL = 256
-"""Parameters up to which a layer is small, and has gather indices. No bit depends on it."""
+"""Parameters up to which a layer is small, and has gather indices. Part of the format: it shows in the bits of layers
+whose gradient would be a product over the batch otherwise, see `tiles.weight_gradient`."""
 
 _FIELDS = (
     "fan_in",

@@ -32,6 +32,7 @@ def add_sum_of_rows(D, fan_out):
 
 def narrow_gradient(A, D, gather_indices, k):
     """Return the numbers k, k + 1, ... of the layer's gradient, a vector: one horizontal sum in each lane."""
+    # The horizontal sums of as many products as there are lanes are folded together: 7 additions, or 15, not 56 or 240.
     lanes = range(lanes_of(A))
     rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
     return horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])

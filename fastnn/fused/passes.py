@@ -61,6 +61,10 @@ def add_rows_of_ones(scratch, model, width):
         add_row_of_ones(offset(scratch.activations, layer.input * width), layer.fan_in)
 
 
+# The last parameters end in the middle of a vector. A training state has padding behind them; a user's array has none,
+# so the layers that would be read beyond its end are read from a copy.
+
+
 def _layers_and_params(model, params, padded_params):
     """Iterate over the layers and the parameters to read whole vectors of: the last layers' may reach beyond them."""
     for l in each(model.n_layers):
@@ -142,23 +146,28 @@ def _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta
 def _panel_backward(scratch, model, spec, state, width, first_block, updating):
     """Go back on panels. A small layer's gradient is made within its update, if nothing has to be added to it."""
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
+    # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
     fits_vector = updating & first_block & (width <= lanes_of(params))
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         when(in_update & (layer.n_bias < layer.fan_out), lambda: add_sum_of_rows(delta, layer.fan_out))
+        # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), lambda: _panel_gradient(scratch, model, layer, params, gradient, A, delta, width))
         when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
 
         def update_small():
+            """Update by a gradient that is made on the way."""
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
             span = Span(layer.weight, layer.bias, stop)
             narrow_update(spec.code, state, A, delta, indices, model.times_bias, span)
 
         def update_any():
+            """Update by the gradient in memory."""
             update(spec.code, state, scratch.gradient, Span(layer.weight, layer.bias, layer.end))
 
         def carry_delta():
+            """Compute delta of the layer below."""
             panels = scratch.activations, scratch.slopes, delta, below
             backward_layer(layer, params, *panels, scratch.zeros, scratch.packed, width)
 
@@ -172,6 +181,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
+        # a row of the buffer is a vector's length, whatever the panels' width would be
         a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
         in_update = only_block & (fan_out // L * L >= fan_out)
         biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
@@ -181,12 +191,14 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
         when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
 
         def update_layer():
+            """Update the weights on the way or from memory, then the biases, whose gradient is in memory."""
             weights = layer.weight, fan_in, fan_out
             when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
             rest = pick(in_update, layer.bias, layer.weight)
             update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
 
         def carry_delta():
+            """Compute delta of the layer below."""
             row_backward_layer(layer, params, scratch.activations, scratch.slopes, delta, below)
 
         _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta)
@@ -225,7 +237,7 @@ def scatter_outputs(out, scratch, model, width, n):
     """Write the outputs of a block of n rows to `out` (n, n_outputs)."""
     n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
-    choose(
+    choose(  # a single row is stored as it is wanted
         n > 1,
         lambda: scatter_panel(out, A, n, n_outputs, width),
         lambda: copy(out, A, n_outputs),

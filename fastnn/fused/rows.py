@@ -32,6 +32,7 @@ def row_product(z, W, a, bias, fan_in, fan_out):
             lambda: [load(bias.pointer, o) for o in columns],
             lambda: [splat(bias.pointer, 0)] * vectors,
         )
+        # W is read by rows, as it lies: from input to input one number of `a` meets a stretch of its row.
         for k in each(fan_in, sums):
             a_k = splat(a, k)
             sums[:] = [fma(a_k, load(W, k * fan_out + o), s) for o, s in zip(columns, sums, strict=True)]
@@ -63,6 +64,7 @@ def row_delta(below, W, d, fan_in, fan_out):
         left = fan_out - whole * L
         sums = choose(left > 0, lambda: block(whole * L, left, sums), lambda: sums)
         store(below, i * L, sums[0])
+    # The rows of W that fill no block, one result at a time: the same chain, in all lanes of one vector.
     for k in each(fan_in - n_blocks * L):
         i, s = n_blocks * L + k, [nothing]
         for o in each(fan_out, s):
@@ -84,8 +86,9 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
         a_i = splat(a, i)
         for v in each(whole):
             o = v * L
+            # a sum of one term, begun at 0: the panel's product does the same, so that -0.0 becomes 0.0 in both
             store(G, i * fan_out + o, fma(a_i, load(d, o), nothing))
-        for _ in each((fan_out + (L - 1)) // L - whole):
+        for _ in each((fan_out + (L - 1)) // L - whole):  # once or not at all
             o = whole * L
             store_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
 

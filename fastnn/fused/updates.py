@@ -82,6 +82,7 @@ class Update:
 
     def _step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
         """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the list `flag`."""
+        # the parameters and each slot are rows of one array, so one pointer and one stride say it all
         offsets = [i] + [(j + 1) * state.stride + i for j in range(self.n_slots)]
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
@@ -106,6 +107,7 @@ class Update:
     def from_memory(self, state, gradient, span):
         """Step on a span by the gradient (padded n_params,)."""
         L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+        # First the vectors that hold weights only, then the one that may hold both, and those of biases.
         count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
         for k in each(count, flag):  # vectors of weights only need no blending
             i = span.start + k * L
@@ -121,6 +123,7 @@ class Update:
         for i, n in _walk(span.start, span.stop, lanes_of(state.vectors), flag):
 
             def gradient_of(p):
+                # g is never stored: it goes from the horizontal sums to the formula in a register
                 g = narrow_gradient(A, D, gather_indices, i - span.start)
                 return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
 
@@ -133,6 +136,7 @@ class Update:
         a (fan_in,) and d (fan_out,), whole vectors, are a single row.
         """
         L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+        # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
         for n, tile in sweep(fan_out // L, ROW_TILES if self.n_slots == 0 else ROW_TILES[-1:]):
             d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
             for i in each(fan_in, flag):
@@ -153,11 +157,16 @@ def flush(x):
     return where_gt(tiny, absolute(x), like(x, 0.0), x)
 
 
+# The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and slots.
+
+
 def plain_sgd(p, g, slots, constants, is_weight):
+    """Return p - rate g."""
     return [fma(-constants.rate, g, p)]
 
 
 def momentum_sgd(p, g, slots, constants, is_weight):
+    """Return p + v, or p + momentum v - rate g with Nesterov; v = momentum v - rate g."""
     momentum, nesterov, *_ = constants.hyper  # 1 for Nesterov else 0, which makes both one formula
     step = constants.rate * g
     v = flush(fma(momentum, slots[0], -step))
@@ -174,23 +183,27 @@ def _adam_moments(g, slots, constants):
 
 
 def adam(p, g, slots, constants, is_weight):
+    """Return p - rate m / (sqrt(v) + epsilon); `rate` has the corrections of both moments."""
     m, v, epsilon = _adam_moments(g, slots, constants)
     return [p - constants.rate * m / (sqrt(v) + epsilon), m, v]
 
 
 def adamw(p, g, slots, constants, is_weight):
+    """Return Adam's p, less decay p for weights."""
     m, v, epsilon = _adam_moments(g, slots, constants)
     step = constants.rate * m / (sqrt(v) + epsilon)
     return [p - fma(constants.decay * is_weight, p, step), m, v]
 
 
 def rmsprop(p, g, slots, constants, is_weight):
+    """Return p - rate g / (sqrt(v) + epsilon); v = rho v + (1 - rho) g**2."""
     rho, one_less_rho, epsilon, *_ = constants.hyper
     v = flush(fma(slots[0], rho, one_less_rho * g * g))
     return [p - constants.rate * g / (sqrt(v) + epsilon), v]
 
 
 def rprop(p, g, slots, constants, is_weight):
+    """Return p less its own step in the direction of g, which grows while g keeps its sign and shrinks else."""
     last, size = slots
     grow, shrink, smallest, largest, *_ = constants.hyper
     nothing = like(p, 0.0)
@@ -199,7 +212,7 @@ def rprop(p, g, slots, constants, is_weight):
     grown, shrunk = size * grow, size * shrink
     grown, shrunk = where_gt(grown, largest, largest, grown), where_gt(smallest, shrunk, smallest, shrunk)
     size = where_gt(agreement, nothing, grown, where_gt(nothing, agreement, shrunk, size))
-    g = where_gt(nothing, agreement, nothing, g)
+    g = where_gt(nothing, agreement, nothing, g)  # after a change of sign p waits for one step (iRprop-)
     step = where_gt(absolute(g), nothing, copysign(size, g), g * size)  # 0 for g = 0, NaN for NaN
     return [p - step, g, size]
 
