@@ -38,9 +38,14 @@ def each(n, *kept):
     in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
     where `n` says so: tracing refuses a ``break``.
     """
-    if not isinstance(n, Traced) or constant_at_most(n, UNROLLED):
+    if is_dynamic(n) or (isinstance(n, Traced) and n.constant > UNROLLED):
+        yield from _each_ir(n, kept)
+    else:
         yield from range(constant_of(n))
-        return
+
+
+def _each_ir(n, kept):
+    """Emit a loop around what the caller of `each` traces as its body."""
     # Three blocks of instructions: `test` is entered from before the loop and from the end of the body. A phi there is
     # a value that depends on which of the two it was: the counter, and whatever is kept.
     builder, start = n.builder, n.builder.block
@@ -97,10 +102,10 @@ def when(condition, action):
 
 def pick(condition, yes, no):
     """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
-    if not is_dynamic(condition):
-        return yes if constant_of(condition) else no
-    yes, no = all_traced(condition, [yes, no])
-    return yes.of(yes.type, condition.builder.select(_is_set(condition), yes.value, no.value))
+    if is_dynamic(condition):
+        yes, no = all_traced(condition, [yes, no])
+        return yes.of(yes.type, condition.builder.select(_is_set_ir(condition), yes.value, no.value))
+    return yes if constant_of(condition) else no
 
 
 def not_(condition):
@@ -109,10 +114,11 @@ def not_(condition):
 
 
 def _choose_ir(condition, yes, no):
+    """Emit a branch, and both sides of it."""
     # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
     builder, results = condition.builder, []
     blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
-    builder.cbranch(_is_set(condition), *blocks[:2])
+    builder.cbranch(_is_set_ir(condition), *blocks[:2])
     for block, values in zip(blocks, (yes, no), strict=False):
         builder.position_at_end(block)
         results.append((all_traced(condition, values() or ()), builder.block))
@@ -125,7 +131,7 @@ def _choose_ir(condition, yes, no):
     return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
 
 
-def _is_set(condition):
+def _is_set_ir(condition):
     """Emit a traced condition as LLVM's branches and selections take it: one bit."""
     return condition.builder.icmp_signed("!=", condition.value, const(0))
 
