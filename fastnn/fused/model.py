@@ -119,7 +119,7 @@ class Scratch(NamedTuple):
     """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
     behind it."""
     slopes: NDArray
-    """The same shape: f'(z) of the activations that need z; one vector where no layer does."""
+    """Like `activations`: f'(z) of the activations that need z; one vector where no layer does."""
     targets: NDArray
     """(n_outputs, width)"""
     weight: NDArray
@@ -127,7 +127,7 @@ class Scratch(NamedTuple):
     delta: NDArray
     """(largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows."""
     delta_below: NDArray
-    """The same shape: delta of the layer below; the two change places."""
+    """Like `delta`: that of the layer below; the two are exchanged from layer to layer."""
     packed: NDArray
     """(SUM_BLOCK, one vector): a strip of a wide layer's weights, behind a strip of a panel where panels are packed."""
     transposed: NDArray
@@ -135,7 +135,7 @@ class Scratch(NamedTuple):
     gradient: NDArray
     """(padded n_params,)"""
     block_gradient: NDArray
-    """The same, of one block; one vector where a batch is one block."""
+    """(padded n_params,): the gradient of one block; one vector where a batch is one block."""
     update_constants: NDArray
     """(N_CONSTANTS padded,): what an update multiplies with, rounded once to the working dtype; by ALPHA, SCALE, ..."""
     sum_of_l: NDArray

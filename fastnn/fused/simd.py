@@ -4,8 +4,8 @@ A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every prim
 meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
 `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
 
-`places.py` reads and writes vectors, `shuffles.py` has what crosses their lanes. LLVM's IR is written in these three
-files, in `control.py` (loops and branches) and in `lowering.py`.
+`places.py` reads and writes vectors, `shuffles.py` has what crosses their lanes. LLVM's IR is emitted in these three
+files, in `control.py` (loops and branches), `lowering.py` (functions) and `instructions.py` (shorthands).
 """
 
 from __future__ import annotations

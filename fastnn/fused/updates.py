@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class State(NamedTuple):
-    """What an update reads and changes: the training state's, and three buffers of the workspace."""
+    """The arrays of an update: the training state's vectors, and two buffers of the workspace."""
 
     vectors: Any  # (1 + n_slots, stride): the parameters, and the optimizer's slots
     stride: Any
