@@ -118,9 +118,11 @@ class TrainingResult:
         X = check_inputs(self.network, X, params.dtype, check_flag("assume_finite", assume_finite))
         return get_backend(backend).predict(self.network, params, X)
 
+    _right = None, None  # the network and the parameters that were found to fit
+
     def _checked_params(self) -> Array:
         """`params` as a back end takes them. What has been found right is known again by its identity."""
-        network, right = self.__dict__.get("_right", (None, None))
+        network, right = self._right
         if network is self.network and right is self.params:
             return right
         check_network(self.network)

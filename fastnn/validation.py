@@ -25,6 +25,9 @@ Array = NDArray[Any]
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
+FEW = 16
+"""Numbers up to which Python adds them sooner than NumPy."""
+
 MEMORY_LIMIT_FRACTION = 0.9
 """Of the machine's memory: what parameters, an optimiser's state and the neurons of a block of rows may take."""
 MEMORY_ROWS = 256
@@ -261,8 +264,9 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Arra
 
 def _check_finite(name: str, array: Array, given: Any = None) -> None:
     """ValueError where `array` is not finite; `given` is what it was made of, by a dtype that holds less, maybe."""
-    squares = np.vdot(array, array)  # quick, and finite only if all numbers are
-    if math.isfinite(squares) or np.isfinite(array).all():
+    # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum is the quickest.
+    total = sum(array.ravel().tolist()) if array.size <= FEW else np.vdot(array, array)
+    if math.isfinite(total) or np.isfinite(array).all():
         return
     wrong = ~np.isfinite(array)
     first = (array if given is None else real_array(name, given))[wrong][0]

@@ -168,7 +168,7 @@ def state(draw):
     for _ in range(draw.of([1, 1, 2])):
         name = draw.of([field.name for field in dataclasses.fields(it)])
         value = getattr(it, name)
-        if isinstance(value, dict) and draw.chance(0.8):
+        if isinstance(value, dict) and value and draw.chance(0.8):
             part = draw.of(sorted(value))
             value[part] = draw.like(value[part])
         else:
