@@ -70,23 +70,23 @@ def nojit(session):
     """Run the kernel as plain Python, with the bits of the compiled one: gradients, hashes, coverage of ``fused/``."""
     session.install("-e.[all]", *group("test"))
     environment = {"NUMBA_DISABLE_JIT": "1", "COVERAGE_FILE": str(pathlib.Path(session.create_tmp(), "coverage"))}
-    coverage, config = ("python", "-m", "coverage"), "--rcfile=tests/nojit.coveragerc"
+    coverage, config = ("python", "-m", "coverage"), "--rcfile=tests/support/nojit.coveragerc"
     session.run(*coverage, "run", config, "-m", "pytest", "-m", "nojit", *session.posargs, env=environment)
     session.run(*coverage, "report", config, env=environment)  # fails below 95 %
 
 
 @nox.session
 def arm64(session):
-    """Compare the hashes of trained weights on an emulated arm64. Debian and root only; see tests/arm64.py."""
+    """Compare the hashes of trained weights on an emulated arm64. Debian and root only; see tests/support/arm64.py."""
     session.install("pip")
-    session.run("python", "tests/arm64.py", session.create_tmp(), *PROJECT["project"]["dependencies"])
+    session.run("python", "tests/support/arm64.py", session.create_tmp(), *PROJECT["project"]["dependencies"])
 
 
 @nox.session
 def sklearn_suite(session):
     """Run scikit-learn's own tests of its MLP on MLPClassifier and MLPRegressor."""
     session.install("-e.[all]", "pytest", "pandas")
-    session.run("python", "tests/sklearn_suite.py", *session.posargs)
+    session.run("python", "tests/support/sklearn_suite.py", *session.posargs)
 
 
 @nox.session
@@ -104,7 +104,7 @@ def types(session):
     """Check the types: strict outside ``fused/``, and at the strictest those that a user's script sees."""
     session.install("-e.[all]", *group("lint"), *group("test"))
     session.run("mypy", *session.posargs)
-    session.run("python", "-m", "pytest", "tests/test_types.py")
+    session.run("python", "-m", "pytest", "tests/house/test_types.py")
 
 
 @nox.session(reuse_venv=False)

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from readme import replace
 
-from fastnn import machine
 from fastnn.gate.compare import Outcome, Plan, compare
+from fastnn.measuring import machine
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "gate_trial.json"
@@ -81,7 +81,7 @@ LOSSES = {
         "KEEP = 2**23",
     ),
     "cache": Change(
-        "kernels are not found on disk", "fused/entries.py", "content = cache.load(title, about)", "content = None"
+        "kernels are not found on disk", "compiler/loader.py", "content = cache.load(title, about)", "content = None"
     ),
     "import": Change(
         "`import fastnn` imports Numba", "__init__.py", "def __getattr__(", "import numba\n\ndef __getattr__("

@@ -17,7 +17,7 @@ import sys
 import time
 
 from benchmarks import history_page
-from fastnn.machine import cpu_model
+from fastnn.measuring.machine import cpu_model
 
 ROOT = pathlib.Path(__file__).parents[1]
 BENCHMARKS = (r"^train\.", r"^predict\.Predict\.", r"^start\.Import\.", r"^start\.Warm\.")

@@ -47,9 +47,9 @@ def functions(code: bytes) -> dict[str, tuple[int, int]]:
 def child(workload_name: str) -> None:
     """Train for some seconds, and leave a map of the kernel's functions for perf."""
     from fastnn import train, workloads
-    from fastnn.fused import cache, entries, lowering
+    from fastnn.compiler import cache, loader, tracing
 
-    lowering.OUTLINED_ATTRIBUTES.append("noinline")
+    tracing.OUTLINED_ATTRIBUTES.append("noinline")
     workload = workloads.load(workload_name)
     data = (workload.network, workload.X, workload.Y)
     options = workload.train_options | {"epochs": 1, "seed": 0}
@@ -57,7 +57,7 @@ def child(workload_name: str) -> None:
     header, _, code = cache.load(f"train_steps.{workload.dtype.name}").partition(b"\n")
     symbol = json.loads(header)[0]
     found = functions(code)
-    base = entries._engine().get_function_address(symbol) - found[symbol][0]
+    base = loader._engine().get_function_address(symbol) - found[symbol][0]
     lines = [f"{base + place:x} {size:x} {name}\n" for name, (place, size) in found.items()]
     pathlib.Path(f"/tmp/perf-{os.getpid()}.map").write_text("".join(lines))
     epochs, stop = 1, time.perf_counter() + SECONDS

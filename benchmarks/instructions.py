@@ -25,7 +25,7 @@ import tempfile
 from statistics import median
 
 from benchmarks.readme import replace
-from fastnn import machine
+from fastnn.measuring import machine
 
 ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = pathlib.Path("benchmarks", "results", "instructions.json")

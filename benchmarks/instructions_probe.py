@@ -7,7 +7,12 @@ iterations N is, as JSON. It keeps to what old commits know too.
 import json
 import os
 
-from fastnn import plan, train, workloads
+from fastnn import train, workloads
+
+try:
+    from fastnn.training import pace
+except ImportError:  # version 0.1, which this is compared with
+    from fastnn import plan as pace
 
 EPOCHS = {"seed": 50_000, "iris": 1_000, "digits": 10, "online": 3, "tab": 2}
 PREDICTIONS = 500
@@ -42,7 +47,7 @@ def trainer(workload, epochs):
 
 
 def main():
-    plan.CHUNK_SECONDS = 1e9  # or the clock would say how often the driver is called
+    pace.CHUNK_SECONDS = 1e9  # or the clock would say how often the driver is called
     iterations = {}
     for name, n, run in cases():
         run(1)

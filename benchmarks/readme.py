@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 
-from fastnn import machine
+from fastnn.measuring import machine
 
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from fastnn import machine, train, tutorial, workloads
-from fastnn.answers import check_same_answer, check_workload
+from fastnn import train, workloads
+from fastnn.measuring import machine, tutorial
+from fastnn.testing.correctness import check_same_answer, check_workload
 
 BACKENDS = ("numpy", "numba")
 DTYPES = ("float32", "float64")

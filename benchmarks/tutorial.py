@@ -3,14 +3,14 @@
     python benchmarks/tutorial.py [SEED]
 
 trains as the tutorial does, prints the error of every tenth iteration, the outputs for the two test rows and the
-iterations a second. The loop itself is ``fastnn/tutorial.py``, for ``fastnn demo`` times it too; it needs NumPy only.
+iterations a second. The loop itself is ``fastnn/measuring/tutorial.py``, for ``fastnn demo`` times it too.
 """
 
 import statistics
 import sys
 import time
 
-from fastnn.tutorial import N_ITERATIONS, X_TEST, Y_TEST, initial_weights, predict, train
+from fastnn.measuring.tutorial import N_ITERATIONS, X_TEST, Y_TEST, initial_weights, predict, train
 
 TIMED_ITERATIONS = 2_000
 ROUNDS = 7

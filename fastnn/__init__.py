@@ -38,9 +38,9 @@ def __getattr__(name: str) -> object:
     if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
     home = _homes()[name]
-    if home == "fastnn":
-        return importlib.import_module(f"fastnn.{name}")
-    value = getattr(importlib.import_module(home), name)
+    value = vars(importlib.import_module(home)).get(name)
+    if value is None:  # a module
+        value = importlib.import_module(f"{home}.{name}")
     globals()[name] = value
     return value
 

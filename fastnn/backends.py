@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
 
-from fastnn.checks import check_choice, check_flag, shown
+from fastnn.checking.arguments import check_choice, check_flag, shown
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Array, Data, Steps, StepState, Task

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.checks import check_choice, check_number, check_sizes, fill_layers
+from fastnn.checking.arguments import check_choice, check_number, check_sizes, fill_layers
 
 # ------------------------------------------------------------------------------------------------ the tables of names
 

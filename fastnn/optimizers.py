@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from fastnn.checks import check_choice, check_flag, check_number
+from fastnn.checking.arguments import check_choice, check_flag, check_number
 from fastnn.schedules import LearningRate, check_learning_rate, describe, described
 
 

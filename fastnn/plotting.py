@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn.installed import missing_package
-from fastnn.results import History, TrainingResult
+from fastnn.training.results import History, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checks import check_integer, check_number
+from fastnn.checking.arguments import check_integer, check_number
 
 LearningRate = float | Callable[[int], float]
 """A number, one of the schedules below, or any function of the absolute step (0-based) that returns a number."""

@@ -7,7 +7,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-from fastnn import interrupts
+from fastnn.training import interrupts
 
 BACKENDS = ("numpy", "numba")
 DTYPES = (np.float32, np.float64)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from benchmarks.peers.problems import Problem, flat
-from fastnn import Adam, tutorial
+from fastnn import Adam
+from fastnn.measuring import tutorial
 
 VERSIONS = ("numpy",)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from benchmarks.peers import hardware, processes
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
-from fastnn import machine, workloads
+from fastnn import workloads
+from fastnn.measuring import machine
 
 US, OWN = "fastnn", "fastnn, own kernel"
 LOOP, SKLEARN, TORCH_1, TORCH, JAX, FANN, C = (

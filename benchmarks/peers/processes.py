@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 
-from fastnn.timing import in_process
+from fastnn.measuring.timing import in_process
 
 # The seed's problem, 100 iterations, as a user of each would write it.
 DATA = """
@@ -21,7 +21,7 @@ result = train(seed.network, seed.X, seed.Y, **seed.train_options, seed=0)
 print(result.history.loss[-1])
 """,
     "NumPy loop": """
-from fastnn import tutorial
+from fastnn.measuring import tutorial
 weights, errors = tutorial.train(tutorial.initial_weights(0))
 print(errors[-1])
 """,

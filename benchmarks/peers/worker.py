@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.peers import problems
 from fastnn import workloads
-from fastnn.answers import check_same_answer
+from fastnn.testing.correctness import check_same_answer
 
 CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
 TARGET_ACCURACY = 0.96

@@ -12,7 +12,7 @@ import time
 
 from benchmarks.readme import replace
 from benchmarks.scaling import curves, report
-from fastnn import machine
+from fastnn.measuring import machine
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGE = pathlib.Path("docs", "images", "scaling.png")

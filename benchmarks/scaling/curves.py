@@ -10,8 +10,9 @@ from unittest import mock
 
 import numpy as np
 
-from fastnn import SGD, Network, plan, train
+from fastnn import SGD, Network, train
 from fastnn.backends import get_backend
+from fastnn.training import pace
 
 BACKENDS = ("numpy", "numba")
 OPTIMIZER = SGD(learning_rate=0.001)
@@ -147,7 +148,7 @@ def memory(problem: Problem, backend: str) -> Memory:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        with mock.patch.object(plan, "CHUNK_SECONDS", 1e9):  # or the clock would say how many steps a chunk has
+        with mock.patch.object(pace, "CHUNK_SECONDS", 1e9):  # or the clock would say how many steps a chunk has
             train(*arguments, **options, backend=watched)
         most = max(watched.most, tracemalloc.get_traced_memory()[1])
     finally:

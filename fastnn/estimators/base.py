@@ -14,15 +14,15 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fastnn.backends import check_supported, get_backend
-from fastnn.checks import check_choice, did_you_mean, fill_layers
+from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
-from fastnn.estimators.monitors import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.scoring import HeldOut
+from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.solver import Solver
-from fastnn.estimators.tables import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.network import Network
 from fastnn.state import Data
 

@@ -18,8 +18,8 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
+from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
-from fastnn.estimators.tables import CLASSIFIER_LOSSES
 
 Array = NDArray[Any]
 

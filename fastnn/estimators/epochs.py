@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.adapter import Adapter
-from fastnn.estimators.notices import INTERRUPTED, warn
 from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import HeldOut
-from fastnn.interrupts import Interrupt
+from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
 from fastnn.network import Network
-from fastnn.plan import RowPlan
-from fastnn.run import Run
 from fastnn.state import Data
-from fastnn.stopping import Patience
+from fastnn.training.batches import RowPlan
+from fastnn.training.interrupts import Interrupt
+from fastnn.training.loop import Run
+from fastnn.training.stopping import Patience
 
 Array = NDArray[Any]
 

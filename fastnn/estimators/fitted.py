@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastnn.arrays import real_array
 from fastnn.backends import get_backend
-from fastnn.checks import shown
+from fastnn.checking.arguments import shown
+from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.single import one_row
-from fastnn.estimators.tables import network_of
+from fastnn.estimators.constraints import network_of
+from fastnn.estimators.one_row import one_row
 
 Array = NDArray[Any]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.epochs import FitInputs
-from fastnn.estimators.notices import INTERRUPTED, warn
-from fastnn.interrupts import Interrupt
+from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
+from fastnn.training.interrupts import Interrupt
 
 Array = NDArray[Any]
 

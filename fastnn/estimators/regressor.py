@@ -15,8 +15,8 @@ from sklearn.utils.validation import check_array, validate_data
 
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
+from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion
-from fastnn.estimators.tables import REGRESSOR_LOSSES
 
 Array = NDArray[Any]
 

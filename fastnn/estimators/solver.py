@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checkpoint import TrainingState
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
 from fastnn.schedules import LearningRate, Schedule
 from fastnn.state import StepState
+from fastnn.training.state import TrainingState
 
 SMALLEST_RATE = 1e-6
 """An adaptive learning rate that is no larger than this ends the training."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from fastnn.fused.control import choose, each, switch
-from fastnn.fused.elementary import exp, expm1, sigmoid, softplus, tanh
-from fastnn.fused.lowering import outlined, traced
-from fastnn.fused.places import lanes_of, load, splat, store, zero
-from fastnn.fused.simd import fma, like, maximum, where_gt
+from fastnn.compiler.control import choose, each, switch
+from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
+from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import fma, like, maximum, where_gt
 from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 SOFTMAX = ACTIVATIONS["softmax"].code

@@ -6,11 +6,11 @@ import threading
 
 import numpy as np
 
-from fastnn.fused.cache import KERNEL_REVISION
-from fastnn.fused.entries import entry, kernels_are_kept, prepared
-from fastnn.fused.folder import cache_state
+from fastnn.compiler.folder import cache_state
+from fastnn.compiler.loader import entry, kernels_are_kept, prepared
+from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.fused.guard import check, check_data, check_inputs, check_state, check_steps
-from fastnn.fused.model import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, UpdateSpec, constants_of, describe, make_scratch
+from fastnn.fused.layout import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, UpdateSpec, constants_of, describe, make_scratch
 from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 

@@ -7,14 +7,14 @@ twins.
 
 from __future__ import annotations
 
+from fastnn.compiler.control import choose, each, pick, sweep, when
+from fastnn.compiler.lanes import store_horizontal_sums
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import blend_prefix
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
-from fastnn.fused.control import choose, each, pick, sweep, when
-from fastnn.fused.lowering import outlined, traced
-from fastnn.fused.places import get, lanes_of, load, offset, put, splat, store
-from fastnn.fused.rows import row_delta, row_product
-from fastnn.fused.shuffles import store_horizontal_sums
-from fastnn.fused.simd import blend_prefix
-from fastnn.fused.tiles import Strided, backward_product, forward_product
+from fastnn.fused.matmul import Strided, backward_product, forward_product
+from fastnn.fused.single_row import row_delta, row_product
 
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from fastnn.fused.control import each
-from fastnn.fused.lowering import traced
-from fastnn.fused.places import gather, get, lanes_of, load, offset, prefetch, put, store, zero
-from fastnn.fused.shuffles import transposed
-from fastnn.fused.simd import where_gt
-from fastnn.fused.tiles import transpose
+from fastnn.compiler.control import each
+from fastnn.compiler.lanes import transposed
+from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, zero
+from fastnn.compiler.tracing import traced
+from fastnn.compiler.vectors import where_gt
+from fastnn.fused.matmul import transpose
 
 AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
 

@@ -1,7 +1,7 @@
 """What is looked at before an array's address goes to a kernel: its size, dtype and layout, and where rows are taken.
 
 Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never memory that is not
-its own. Whether numbers are finite is left to `fastnn.validation`. A check takes a tenth of a microsecond.
+its own. Whether numbers are finite is left to `fastnn.training.inputs`. A check takes a tenth of a microsecond.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The three entry points: train_steps, loss_and_gradient, predict. `model.py` draws the panels and names the buffers.
+"""The three entry points: train_steps, loss_and_gradient, predict. `layout.py` draws the panels and names the buffers.
 
 Each runs a batch block by block: gather, forward, loss and output delta, backward. They allocate nothing, raise
 nothing, draw nothing at random and know no strings.
 
 This file is ordinary Numba code, in which `if` and `range` are what they look like. The functions of the other files
-that it calls are traced, see `lowering.py`. `NumpyBackend` in `fastnn/reference.py` has the entry points' twins.
+that it calls are traced, see `tracing.py`. `NumpyBackend` in `fastnn/reference.py` has the entry points' twins.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.compiler.jit import entry, inlined
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes, load, offset, put, store, unpack, zero
+from fastnn.compiler.vectors import like
 from fastnn.fused.gather import clear, copy, gather_panel
-from fastnn.fused.jit import entry, inlined
-from fastnn.fused.model import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, Model, Scratch, UpdateSpec
-from fastnn.fused.passes import (
+from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, Model, Scratch, UpdateSpec
+from fastnn.fused.propagation import (
     add_rows_of_ones,
     backward,
     copy_params,
@@ -27,9 +30,6 @@ from fastnn.fused.passes import (
     scatter_outputs,
     square_weights,
 )
-from fastnn.fused.places import get, lanes, load, offset, put, store, unpack, zero
-from fastnn.fused.shuffles import horizontal_sum
-from fastnn.fused.simd import like
 from fastnn.optimizers import Adam, AdamW
 from fastnn.state import Data, Steps
 

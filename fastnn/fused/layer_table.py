@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from fastnn.fused.control import each
-from fastnn.fused.model import LAYER_FIELDS
-from fastnn.fused.places import get, offset
+from fastnn.compiler.control import each
+from fastnn.compiler.memory_ops import get, offset
+from fastnn.fused.layout import LAYER_FIELDS
 
 
 class LayerRecord(NamedTuple):
-    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `model.LAYER_FIELDS`."""
+    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `layout.LAYER_FIELDS`."""
 
     pointer: Any
 

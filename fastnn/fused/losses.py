@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from functools import partial
 
+from fastnn.compiler.control import each, switch
+from fastnn.compiler.elementary import log
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import lanes_of, load, put, splat, store, zero
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
-from fastnn.fused.control import each, switch
-from fastnn.fused.elementary import log
-from fastnn.fused.lowering import outlined, traced
-from fastnn.fused.model import MATCHED_POISSON
-from fastnn.fused.places import lanes_of, load, put, splat, store, zero
-from fastnn.fused.shuffles import horizontal_sum
-from fastnn.fused.simd import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
+from fastnn.fused.layout import MATCHED_POISSON
 from fastnn.network import LOSSES
 
 

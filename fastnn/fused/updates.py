@@ -14,12 +14,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from fastnn.fused.control import choose, each, sweep, switch
-from fastnn.fused.lowering import outlined, traced
-from fastnn.fused.model import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE
-from fastnn.fused.narrow import narrow_gradient
-from fastnn.fused.places import lanes_of, load, splat, store, zero
-from fastnn.fused.simd import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
+from fastnn.compiler.control import choose, each, sweep, switch
+from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
+from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE
+from fastnn.fused.small_layers import narrow_gradient
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from fastnn import machine
 from fastnn.gate.samples import CommandError, Quantity, Sample, run
 from fastnn.gate.statistics import Interval, Pair, Verdict, interval, judge
+from fastnn.measuring import machine
 
 FEWEST = 6
 """Pairs before anything is decided; then two more at a time, one in each order."""

@@ -7,8 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from fastnn.bench import FORMAT
-from fastnn.gate.samples import read
+from fastnn.gate.samples import FORMAT, read
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
 """What other programs do does not count in processor time; Windows has it in steps of 16 ms, which is too coarse."""

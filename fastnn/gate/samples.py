@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
-from fastnn.bench import FORMAT
 from fastnn.errors import FastnnError
 
 TAIL, WIDTH = 5, 300
 """Lines of a failed command's errors that are shown, and the characters of each."""
+
+FORMAT = 1
+"""The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be read."""
 
 
 class CommandError(FastnnError):

@@ -13,7 +13,7 @@ Every check that passes returns how near it came to its bound: the worst differe
 """
 
 from fastnn.testing.cases import Declined
-from fastnn.testing.checks import Check
+from fastnn.testing.check import Check
 from fastnn.testing.comparisons import Comparison, assert_trajectories_match, compare
 from fastnn.testing.conformance import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.differences import Difference

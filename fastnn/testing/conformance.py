@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 from fastnn._version import __version__
 from fastnn.backends import Backend, get_backend
-from fastnn.checks import check_choice
+from fastnn.checking.arguments import check_choice
 from fastnn.testing.cases import Declined, supports_anything
-from fastnn.testing.checks import DTYPES, Check
+from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.numeric import coverage_checks, numeric_checks
 from fastnn.testing.rules import rule_checks
 from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, GROWTH, UPDATE_ULPS

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Data, Steps, StepState, Task, options_taken
-from fastnn.checks import check_choice
+from fastnn.checking.arguments import check_choice
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import Case, optimizer_of
-from fastnn.testing.checks import DTYPES, Check
+from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.conformance import Report, run_checks
 from fastnn.testing.numeric import KINDS, ROWS
-from fastnn.validation import check_network
+from fastnn.training.inputs import check_network
 
 Array = NDArray[Any]
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, get_backend
-from fastnn.inference import loss_and_gradient
 from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.testing.differences import find_difference, tensors
@@ -23,7 +22,8 @@ from fastnn.testing.tolerances import (
     GRADIENT_FACTOR,
     assert_within,
 )
-from fastnn.validation import check_data, check_params
+from fastnn.training.inference import loss_and_gradient
+from fastnn.training.inputs import check_data, check_params
 
 Array = NDArray[Any]
 

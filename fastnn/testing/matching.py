@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.measuring.workloads import Workload
 from fastnn.network import Network
 from fastnn.reference import Rates
 from fastnn.state import Data, StepState
-from fastnn.testing.courses import Course, plan_course
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks
+from fastnn.testing.recordable import Course, plan_course
 from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_FLOOR, UPDATE_ULPS, assert_within
 from fastnn.testing.trainings import Growth, measured_growth
 from fastnn.testing.updates import is_weight, update_range, update_terms, updated
-from fastnn.workloads import Workload
 
 Array = NDArray[Any]
 

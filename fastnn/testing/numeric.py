@@ -21,8 +21,7 @@ from fastnn.network import BIASES, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
 from fastnn.testing.cases import Case, Declined, Setting, accepted, drawn, nearest, optimizer_of, supported
-from fastnn.testing.checks import Check
-from fastnn.testing.courses import plan_course
+from fastnn.testing.check import Check
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.matching import assert_steps_match
 from fastnn.testing.problems import (
@@ -33,6 +32,7 @@ from fastnn.testing.problems import (
     draw_training,
     gradients_of_all_sizes,
 )
+from fastnn.testing.recordable import plan_course
 from fastnn.testing.scales import longest_sum, output_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within
 from fastnn.testing.trainings import assert_trainings_match, assert_updates_match

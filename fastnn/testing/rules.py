@@ -15,7 +15,7 @@ from fastnn.backends import Backend, Data, is_supported
 from fastnn.network import BIASES, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
-from fastnn.testing.checks import Check, Rules, read_only
+from fastnn.testing.check import Check, Rules, read_only
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.problems import HIDDEN, draw, draw_training

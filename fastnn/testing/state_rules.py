@@ -12,7 +12,7 @@ from fastnn import reference
 from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
-from fastnn.testing.checks import Rules, read_only
+from fastnn.testing.check import Rules, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference

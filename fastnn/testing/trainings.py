@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.options import choose_options
 from fastnn.reference import Rates
 from fastnn.schedules import learning_rates
 from fastnn.testing.differences import find_difference
@@ -27,6 +26,7 @@ from fastnn.testing.tolerances import (
 )
 from fastnn.testing.updates import is_weight, update_terms
 from fastnn.training import train
+from fastnn.training.options import choose_options
 
 Array = NDArray[Any]
 

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.archive import Format, check_arrays, read_archive, write_archive
 from fastnn.backends import Backend, get_backend
-from fastnn.checks import check_integer, check_number
+from fastnn.checking.arguments import check_integer, check_number
 from fastnn.errors import ModelFileError
-from fastnn.machine import cpu_model, versions
+from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.measuring.machine import cpu_model, versions
+from fastnn.measuring.workloads import Workload
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Steps
-from fastnn.testing.courses import Course, plan_course
-from fastnn.validation import check_data, check_params
-from fastnn.workloads import Workload
+from fastnn.testing.recordable import Course, plan_course
+from fastnn.training.inputs import check_data, check_params
 
 Array = NDArray[Any]
 

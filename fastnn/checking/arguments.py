@@ -1,0 +1,124 @@
+"""Checks of single values, each with an error that says what was wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checking.aliases import ALIASES
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: an array or a data frame by its shape, anything else by a short repr."""
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    return " ".join(_SHORT.repr(value).split())
+
+
+def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
+    """`value` if it is one of the names in `legal`; else ValueError (TypeError) that suggests the right one."""
+    legal = list(legal)
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {type(value).__name__}")
+    if value in legal:
+        return str(value)
+    raise ValueError(f"unknown {name} {shown(value)}{did_you_mean(value, legal)}; one of {', '.join(legal)}")
+
+
+def did_you_mean(value: str, legal: Iterable[str]) -> str:
+    """The hint for a name that is not in `legal`: the same in other letters, what it is an alias of, or the nearest.
+
+    It is "" where there is none.
+    """
+    legal = list(legal)
+    known = {_plain(alias): name for alias, name in ALIASES.items() if name in legal} | {_plain(n): n for n in legal}
+    near = known.get(_plain(value)) or next(iter(difflib.get_close_matches(value.lower(), legal, 1, 0.5)), None)
+    return f" (did you mean {near!r}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]|loss$", "", name.lower())
+
+
+def check_integer(name: str, value: Any, low: int | None = None) -> int:
+    """`value` as an int, not below `low`; NumPy's integers are as good as Python's."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, not {shown(value)} of type {type(value).__name__}")
+    if low is not None and value < low:
+        raise ValueError(f"{name} must be at least {low}, not {value}")
+    return int(value)
+
+
+def check_sizes(sizes: Any) -> tuple[int, ...]:
+    """The widths of a network's layers, the inputs first, each of them at least 1."""
+    if isinstance(sizes, str) or not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes must be a sequence of integers such as (3, 5, 1), not {shown(sizes)}")
+    checked = tuple(check_integer(f"sizes[{i}]", n, low=1) for i, n in enumerate(sizes))
+    if len(checked) < 2:
+        raise ValueError(f"sizes needs at least the inputs and the outputs, such as (3, 5, 1); got {checked}")
+    return checked
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    low_open: bool = False,
+    high_open: bool = False,
+    hint: str = "",
+) -> float:
+    """`value` as a finite float within [low, high] (open where said)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number{' ' + hint if hint else ''}, not {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:  # an integer or a fraction
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, not {number}")
+    if number < low or number > high or (low_open and number == low) or (high_open and number == high):
+        raise ValueError(f"{name} must be {_interval(low, high, low_open, high_open)}, not {number:g}")
+    return number
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """`value` as a bool: True, False or NumPy's."""
+    if value is True or value is False:
+        return value
+    if type(value).__name__ != "bool_":
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
+    return bool(value)
+
+
+def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
+    lower = f"{'greater than' if low_open else 'at least'} {low:g}" if low > -math.inf else ""
+    upper = f"{'less than' if high_open else 'at most'} {high:g}" if high < math.inf else ""
+    return " and ".join(filter(None, (lower, upper)))
+
+
+def fill_layers(name: str, places: Sequence[NDArray[Any]], arrays: Sequence[Any]) -> None:
+    """Copy the array of each layer to its place, if there are as many, of the same shapes and of real numbers."""
+    if len(arrays) != len(places):
+        raise ValueError(f"{name} must have one array for each of the {len(places)} layers, not {len(arrays)}")
+    for i, (place, given) in enumerate(zip(places, arrays, strict=True)):
+        array = np.asarray(given)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name}[{i}] must hold real numbers, not {array.dtype}")
+        if array.shape != place.shape:
+            hint = f"; {name}[{i}].T has it" if array.T.shape == place.shape else ""
+            raise ValueError(f"{name}[{i}] must have the shape {place.shape}, not {array.shape}{hint}")
+        place[...] = array

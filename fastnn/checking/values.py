@@ -1,0 +1,125 @@
+"""What a caller hands over as an array of real numbers: arrays, lists, data frames and their columns.
+
+A data frame is known by its attributes, so that no library of data frames has to be imported, or installed. It is
+converted column by column, as scikit-learn does: columns of mixed kinds are no array of objects then, and what cannot
+be converted has a name.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn.checking.arguments import shown
+
+Array = NDArray[Any]
+
+_REAL = "fiub"  # the kinds of dtypes that hold real numbers
+_NUMBERS = (numbers.Real, np.bool_)
+_KINDS = {"c": "complex numbers", "U": "text", "S": "text", "T": "text", "M": "dates", "m": "durations"}
+
+LABELS = "; labels go in as integers: np.unique(Y, return_inverse=True)[1] has them"
+
+
+def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
+    """`value` as an array of real numbers of any shape; a data frame's mixed columns in `dtype`, if it is given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what holds other things than numbers, missing values, or is no array: the text names what and where.
+    """
+    _check_kind(name, value)
+    if _is_frame(value):
+        return _of_frame(name, value, dtype)
+    if hasattr(value, "to_numpy") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 1:
+        return _of_column(name, value, "")
+    try:
+        array = np.asarray(value)
+    except ValueError as ragged:
+        raise ValueError(f"{name} is not a table of numbers: {ragged}") from None
+    if array.dtype.kind == "O" and not array.ndim:
+        raise TypeError(f"{name} must be an array of numbers, not {_what(value)}")
+    if array.dtype.kind not in _REAL:
+        what, where = _KINDS.get(array.dtype.kind, "objects"), ""
+        if array.dtype.kind == "O":
+            where = _first_object(name, array)
+        elif what == "text" and name == "Y":
+            where = LABELS
+        raise TypeError(f"{name} must hold real numbers, not {what} (dtype {array.dtype}){where}")
+    return array
+
+
+def _check_kind(name: str, value: Any) -> None:
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(f"{name} is sparse; fastnn's core takes dense arrays: use {name}.toarray()")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
+
+
+def _what(value: Any) -> str:
+    """What stands in the place of an array, and what to do about it."""
+    if isinstance(value, Iterable) and not isinstance(value, Mapping):
+        return (
+            f"an iterable ({type(value).__name__}): collect what it yields, such as by np.concatenate(list(...)), in "
+            "an np.memmap where it does not fit the memory"
+        )
+    return shown(value)
+
+
+def _first_object(name: str, array: Array) -> str:
+    """Where an array of objects has the first one that is no number."""
+    for index, item in np.ndenumerate(array):
+        if not isinstance(item, _NUMBERS):
+            return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}"
+    return f"; all of them are numbers: use {name}.astype(float)"
+
+
+# ---------------------------------------------------------------------------------------------------------- data frames
+
+
+def _is_frame(value: Any) -> bool:
+    return hasattr(value, "columns") and hasattr(value, "dtypes")
+
+
+def _of_frame(name: str, frame: Any, dtype: DTypeLike | None) -> Array:
+    dtypes = list(frame.dtypes)
+    if len(set(dtypes)) == 1 and isinstance(dtypes[0], np.dtype) and dtypes[0].kind in _REAL:
+        return np.asarray(frame)  # may be one block, which is not copied
+    if hasattr(frame, "get_columns"):  # polars
+        columns = [(column.name, column) for column in frame.get_columns()]
+    else:
+        columns = list(frame.items())
+    arrays = [_of_column(name, column, f"column {label!r}") for label, column in columns]
+    table = np.empty((len(frame), len(arrays)), np.result_type(np.bool_, *arrays) if dtype is None else dtype)
+    with np.errstate(over="ignore"):
+        for j, array in enumerate(arrays):
+            table[:, j] = array
+    return table
+
+
+def _of_column(name: str, column: Any, which: str) -> Array:
+    """One column, which may be nullable or categorical, as an array (n,); `which` is what an error calls it."""
+    array = np.asarray(column.to_numpy())
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in _REAL:
+        return array
+    its, of_it = f"its {which}" if which else "it", f" of {which}" if which else ""
+    find = getattr(column, "isna", None) or getattr(column, "is_null", None)
+    missing = np.asarray(find()) if find else np.zeros(len(array), bool)
+    for row in np.flatnonzero(~missing) if array.dtype.kind not in _REAL else ():
+        item = array[row]
+        if array.dtype.kind == "O" and isinstance(item, _NUMBERS):
+            continue
+        what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, type(item).__name__)
+        remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"
+        raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
+    if missing.any():
+        raise ValueError(
+            f"{name} has missing values, the first{of_it} in row {missing.argmax()}: fill them in or leave their rows "
+            "out"
+        )
+    return array if array.dtype.kind in _REAL else array.astype(np.float64)

@@ -1,0 +1,57 @@
+"""The ``fastnn`` command: runs it, and turns what a person can mend into one clear line instead of a traceback.
+
+The commands themselves are in `fastnn.cli.app`; they need the extra ``cli``, this module does not.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        In place of the process's own.
+
+    Raises
+    ------
+    SystemExit
+        With 0 where all went well; 1 where what was checked is not well: something slower, a check that fails,
+        kernels that could not be kept; 2 where it could not be done, explained on stderr: wrong usage too.
+    """
+    from fastnn.errors import FastnnError
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # ASCII has no µ, and a number is worth more than its unit
+    try:
+        from fastnn.cli.app import app
+
+        app(args=None if arguments is None else list(arguments), prog_name="fastnn")
+    except ImportError as error:
+        _explain_import(error)
+    except (FastnnError, OSError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _explain_import(error: ImportError) -> NoReturn:
+    """End with the extra to install; an ImportError that no extra mends is raised again."""
+    if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
+        _fail(str(error))
+    from fastnn.installed import EXTRAS, missing_package
+
+    package = (error.name or "").partition(".")[0]
+    if package in EXTRAS:
+        _fail(str(missing_package(package)))
+    raise error
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"fastnn: {message}", file=sys.stderr)  # noqa: T201  there may be no rich
+    raise SystemExit(2)

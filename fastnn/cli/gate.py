@@ -1,0 +1,59 @@
+"""The command ``fastnn gate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastnn import plotting
+from fastnn.cli.console import check_output, progress, say, show
+from fastnn.gate import report
+from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, Plan, compare
+
+_COMMAND = "CMD"
+
+
+def gate(
+    base: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what was there before.")],
+    head: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what must not be slower.")],
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Runs of each command at most, in a round.")] = PAIRS,
+    threshold: Annotated[
+        float, typer.Option(min=1.0, metavar="RATIO", help="Of head / base: above it is slower.")
+    ] = THRESHOLD,
+    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a file.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a PNG.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY."),
+    ] = None,
+) -> None:
+    """Fail where one program is slower than another.
+
+    A gate for continuous integration. Each command is run by the shell, measures, and prints JSON in the format of
+    fastnn bench --json -.
+    Both are run in turn, pair by pair, each run a process of its own. Ends with 1 where a count is worse, or where the
+    whole interval of a ratio is above the threshold in two rounds; with 2 where nothing could be compared.
+    """
+    for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
+        check_output(path, option)
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is run
+    plan = Plan(pairs=pairs, threshold=threshold, timed=not counts)
+    with progress("first runs", 4 if counts else 4 + 2 * min(FEWEST, pairs)) as advance:
+        outcome = compare(base, head, plan, advance)
+    show("Head against base", report.table(outcome))
+    say(report.notes(outcome), "dim")
+    say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")
+    if json:
+        report.save(outcome, json)
+        say(f"All samples: {json}")
+    if plot and outcome.comparisons:
+        say(f"Ratios: {plotting.save(report.draw(outcome), plot)}")
+    if summary:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(report.markdown(outcome))
+    if not outcome.passed:
+        raise typer.Exit(1)

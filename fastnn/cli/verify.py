@@ -1,0 +1,117 @@
+"""``fastnn verify``: runs the conformance suite on a back end, and prints how near it comes to each bound (rich)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from fastnn.cli.console import check_output, progress, say, show
+from fastnn.network import LOSSES
+from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
+from fastnn.testing.check import DTYPES
+from fastnn.testing.conformance import BOUNDS
+from fastnn.testing.problems import HIDDEN
+
+
+def verify(
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="A name, or package.module:attribute: a back end, or a function that makes one."
+        ),
+    ] = "numba",
+    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="float32, float64 or both.")] = "both",
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each check with its verdict.")] = None,
+) -> None:
+    """Check a back end against the reference.
+
+    Every activation, loss and optimiser, and the rules of a back end. Half a minute, and once some more for compiling.
+    Ends with 1 if a check fails, and if all of a kind are skipped because the back end supports nothing that they can
+    compare.
+    """
+    if dtype not in ("both", *DTYPES):
+        raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
+    dtypes = DTYPES if dtype == "both" else (dtype,)
+    check_output(json, "--json")
+    sys.path.insert(0, os.getcwd())  # where a person's own back end is
+    try:
+        found = find_backend(backend)
+        with progress("verifying", len(list(conformance_checks(dtypes)))) as advance:
+            report = check_backend(found, dtypes=dtypes, raises=False, progress=lambda check: advance(check.kind))
+    except (ValueError, TypeError) as error:
+        raise typer.BadParameter(str(error), param_hint="--backend") from error
+    _print(report, dtypes)
+    if json:
+        report.save(json)
+        say(f"All checks: {json}")
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _print(report: Report, dtypes: tuple[str, ...]) -> None:
+    both = " and ".join(dtypes)
+    cell = f"worst difference in {both}, as a part of what is allowed"
+    gradients, trainings = (_of_kind(report, kind) for kind in ("gradient", "training"))
+    optimizers = list(dict.fromkeys(outcome.check.optimizer for outcome in trainings if outcome.check.optimizer))
+    title = f"Gradients of back end {report.backend}: {cell}, {BOUNDS['gradient']}"
+    show(title, _by_loss(gradients, [("activation", HIDDEN)], dtypes))
+    title = f"Trainings: {cell}, {BOUNDS['training']}"
+    show(title, _by_loss(trainings, [("activation", HIDDEN), ("optimizer", optimizers)], dtypes))
+    show("All checks", _by_kind(report))
+    say(report.summary(), "red" if report.failed else "green")
+
+
+def _of_kind(report: Report, kind: str) -> list[Outcome]:
+    return [outcome for outcome in report.outcomes if outcome.check.kind == kind]
+
+
+def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, list[str]]], dtypes: tuple[str, ...]) -> Table:
+    """A column for each loss, all its output activations together; sections of rows, by a field of the check."""
+    table = Table()
+    table.add_column()
+    for loss in LOSSES:
+        table.add_column(loss.replace("_", "\n"), justify="right", vertical="bottom", no_wrap=True)
+    for field, names in sections:
+        table.add_section()
+        for name in names:
+            row = [outcome for outcome in outcomes if getattr(outcome.check, field) == name]
+            table.add_row(name, *(" ".join(_cell(_those(row, loss, dtype)) for dtype in dtypes) for loss in LOSSES))
+    return table
+
+
+def _those(outcomes: list[Outcome], loss: str, dtype: str) -> list[Outcome]:
+    return [outcome for outcome in outcomes if (outcome.check.loss, outcome.check.dtype) == (loss, dtype)]
+
+
+def _by_kind(report: Report) -> Table:
+    """A row for each kind of check: the bound, how many passed, and how near the worst came."""
+    table = Table()
+    for name in ("kind", "what is allowed", "checks", "skipped", "worst", "verdict"):
+        number = name in ("checks", "skipped", "worst")
+        table.add_column(name, justify="right" if number else "left", no_wrap=name != "what is allowed")
+    for kind, bound in BOUNDS.items():
+        outcomes = _of_kind(report, kind)
+        n_skipped, n_failed = (sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed"))
+        verdict = "pass" if n_skipped < len(outcomes) else "[red]none ran[/]"
+        verdict = f"[red]{n_failed} fail[/]" if n_failed else verdict
+        table.add_row(kind, bound, str(len(outcomes)), str(n_skipped), _worst(outcomes), verdict)
+    return table
+
+
+def _cell(outcomes: Iterable[Outcome]) -> str:
+    """The worst deviation, or that some failed."""
+    return "[red]fails[/]" if any(outcome.verdict == "failed" for outcome in outcomes) else _worst(outcomes)
+
+
+def _worst(outcomes: Iterable[Outcome]) -> str:
+    """The worst deviation of those that passed; a dash where none did."""
+    worst = max((outcome.deviation for outcome in outcomes if outcome.deviation is not None), default=None)
+    if worst is None:
+        return "-"
+    return f"{worst:.2f}".removeprefix("0") if worst >= 0.005 else "<.01"

@@ -1,0 +1,158 @@
+"""The disk cache of machine code: a folder of the user's own, and in it a checked file for each compiled kernel.
+
+Three rules. The key of a file covers every file that machine code depends on (`program`), the versions of
+fastnn, Numba, llvmlite and NumPy, the processor and what Numba was told that changes code. Nobody but the user and root
+can have written what is read (`folder`), for it is run; where no such folder can be had, one warning says so and every
+process compiles anew. Each file carries a SHA-256, for damaged machine code would run.
+
+A cache that fails is a cache that is not there, never an error. Files that no process has used for `KEPT_DAYS` are
+deleted when another one is written.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import os
+import pathlib
+import re
+import sys
+
+import llvmlite
+import llvmlite.binding as llvm
+import numpy as np
+
+from fastnn._version import __version__
+from fastnn.compiler.arguments import DATA
+from fastnn.compiler.folder import opened
+from fastnn.compiler.program import sources
+from fastnn.errors import warn
+
+NUMBAS_DEFAULTS = {
+    "DISABLE_JIT": 0,
+    "CPU_NAME": None,
+    "CPU_FEATURES": None,
+    "OPT": 3,
+    "DEBUGINFO_DEFAULT": 0,
+    "SLP_VECTORIZE": 0,
+    "LOOP_VECTORIZE": 1,
+}
+"""Settings of `numba.config` by which Numba compiles other code, or none."""
+
+KEPT_DAYS = 90
+
+
+def _harmless(function):
+    """The same function, but an error costs one warning, by `warn_once`, and the answer None."""
+
+    @functools.wraps(function)
+    def call(*args):
+        try:
+            return function(*args)
+        except Exception as problem:
+            _problems.append(str(problem))
+            return None
+
+    return call
+
+
+@_harmless
+def load(name: str, about: str = "") -> bytes | None:
+    """Return the cached code for `name` and `about`, its variant, or None if it is missing or fails its checksum."""
+    key = _key(name + about)
+    try:
+        with opened() as folder:
+            content = folder.read(_file_name(name, key)) or b""
+    except FileNotFoundError:  # nothing was kept yet
+        return None
+    checksum, rest = content[:32], content[32:]
+    return rest[len(key) :] if hashlib.sha256(rest).digest() == checksum and rest.startswith(key) else None
+
+
+@_harmless
+def save(name: str, code: bytes, about: str = "") -> None:
+    """Keep machine code under a name; whoever looks for it meanwhile finds the old file or the new one."""
+    if source_stamp.__wrapped__() != source_stamp():
+        return  # the sources were edited or upgraded meanwhile, and it is not known which ones were compiled
+    key = _key(name + about)
+    content = key + code
+    with opened(make=True) as folder:
+        folder.delete_unused(_OURS.fullmatch, KEPT_DAYS)
+        folder.write(_file_name(name, key), hashlib.sha256(content).digest() + content)
+
+
+_OURS = re.compile(
+    r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
+    r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
+)
+
+
+# -------------------------------------------------------------------------------------------------------------- the key
+
+
+def _key(name: str) -> bytes:
+    """What must be the same for the code of one process to serve another one."""
+    told = numba_was_told()
+    here = {setting: fact for setting, fact in _processor() if setting not in told}
+    return repr((name, llvm.get_process_triple(), here, told, source_stamp())).encode() + b"\n"
+
+
+@functools.cache
+def _processor():
+    """What Numba compiles for, by the names of the settings that tell it otherwise."""
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # of some processors LLVM knows none
+        features = ""
+    return ("CPU_NAME", llvm.get_host_cpu_name()), ("CPU_FEATURES", features)
+
+
+def _file_name(name: str, key: bytes) -> str:
+    return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
+
+
+def numba_was_told() -> dict[str, object]:
+    """The settings of Numba that matter here and are not its defaults.
+
+    Numba itself is asked, for it reads variables and a file, and programs change its settings; but it takes a while to
+    import, and where it has not been, and there is nothing for it to read, it will have its defaults.
+    """
+    variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
+    if "numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables):
+        from numba import config
+
+        found = {name: getattr(config, name) for name in NUMBAS_DEFAULTS}
+        return {name: value for name, value in found.items() if value != NUMBAS_DEFAULTS[name]}
+    return {}
+
+
+@functools.cache
+def source_stamp() -> str:
+    """The hash of what machine code depends on besides the processor and Numba's settings."""
+    versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
+    digest = hashlib.sha256(repr((*versions, DATA)).encode())
+    files = sources()
+    if numba := importlib.util.find_spec("numba"):
+        files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read, for an import takes a while
+    for file in files:
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------------- the warning
+
+
+def warn_once() -> None:
+    """Warn of the first problem that there was, at the line that called fastnn; once in a process.
+
+    Apart from `load` and `save`, which a thread of its own calls.
+    """
+    if _problems and not _warned:
+        _warned.append(True)
+        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_problems[0]}"
+        warn(RuntimeWarning(message))
+
+
+_problems: list[str] = []
+_warned: list[bool] = []

@@ -1,0 +1,60 @@
+"""The entry points of the program compiled for a dtype: their machine code, as an object file in memory."""
+
+from __future__ import annotations
+
+import json
+
+from numba import from_dtype, types
+
+from fastnn.compiler.arguments import element, hints
+from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject, Pointer
+from fastnn.compiler.program import entry_point
+
+
+def compile_entry(name, dtype, constants=()):
+    """Compile an entry point; return a header, a line of JSON, and its object file.
+
+    The header is [symbol, result, *arguments], the last in letters of `loader.C_TYPES`. `constants` holds NamedTuples
+    with what a specialized kernel takes as constant, see `memory_ops.ArgumentBlock`.
+    """
+    overload, signature = compiled_entry(name, dtype, constants)
+    try:
+        _, _, (code, _) = overload.library.serialize_using_object_code()
+    except BaseException:
+        del entry_point(name).overloads[signature.args]  # or it would be taken for a compiled one ever after
+        raise
+    letters = [_letter(kind) for kind in (signature.return_type, *signature.args)]
+    return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
+
+
+def _letter(kind):
+    numbers = {types.int64: "q", types.float64: "d", types.none: "-"}
+    return numbers.get(kind, "w" if isinstance(kind, ArgumentBlock) else "a")
+
+
+def compiled_entry(name, dtype, constants=()):
+    """Compile an entry point; return Numba's result and the signature that its annotations ask for."""
+    dispatcher = entry_point(name)
+    signature = signature_of(dispatcher.py_func, dtype, constants)
+    dispatcher.compile(signature.args)
+    overload = dispatcher.overloads[signature.args]
+    assert overload.signature.return_type == signature.return_type, overload.signature
+    return overload, signature
+
+
+def signature_of(function, dtype, constants=()):
+    """Return Numba's types of the arguments and the result of an entry point, by its annotations."""
+    constants = {type(values): values for values in constants}
+    kinds = {name: _type_of(hint, dtype, constants=constants.get(hint)) for name, hint in hints(function).items()}
+    return kinds.pop("return")(*kinds.values())
+
+
+_NUMBERS = {int: types.int64, float: types.float64, type(None): types.none}
+
+
+def _type_of(hint, dtype, array=ArrayObject, constants=None):
+    if hint in _NUMBERS:
+        return _NUMBERS[hint]
+    if isinstance(hint, type) and issubclass(hint, tuple):
+        return ArgumentBlock(hint, [_type_of(field, dtype, Pointer) for field in hints(hint).values()], constants)
+    return array(from_dtype(element(hint, dtype)))

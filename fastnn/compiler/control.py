@@ -1,0 +1,167 @@
+"""Loops and branches of the kernel's language: run where kernels are plain Python, compiled where they are traced.
+
+A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
+constant number of rounds is unrolled.
+"""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+
+from llvmlite import ir
+
+from fastnn.compiler.instructions import const
+from fastnn.compiler.tracing import Traced, all_traced
+
+UNROLLED = 8  # rounds up to which a loop with a constant number of them is unrolled
+
+
+def is_dynamic(x):
+    """Return whether only the compiled code will know what x is: a Python bool."""
+    return isinstance(x, Traced) and x.constant is None
+
+
+def constant_of(x):
+    """Return what x is in Python; x is no dynamic value."""
+    return x.constant if isinstance(x, Traced) else x
+
+
+def constant_at_most(x, most):
+    """Return whether x is a constant and not larger: a Python bool, so that Python itself may go by it."""
+    return not is_dynamic(x) and constant_of(x) <= most
+
+
+def each(n, *kept):
+    """Iterate over range(n): ``for k in each(n, sums)`` is a loop of the compiled code where `n` is traced.
+
+    The body is then traced once. What changes from round to round stands in the lists `kept`, and is assigned to them
+    in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
+    where `n` says so: tracing refuses a ``break``.
+    """
+    if is_dynamic(n) or (isinstance(n, Traced) and n.constant > UNROLLED):
+        yield from _each_ir(n, kept)
+    else:
+        yield from range(constant_of(n))
+
+
+def _each_ir(n, kept):
+    """Emit a loop around what the caller of `each` traces as its body."""
+    # Three blocks of instructions: `test` is entered from before the loop and from the end of the body. A phi there is
+    # a value that depends on which of the two it was: the counter, and whatever is kept.
+    builder, start = n.builder, n.builder.block
+    test, body, done = (builder.append_basic_block(name) for name in ("loop.test", "loop.body", "loop.done"))
+    builder.branch(test)
+    builder.position_at_end(test)
+    first = [n.of(n.type, const(0)), *all_traced(n, chain(*kept))]
+    phis = [builder.phi(x.value.type) for x in first]
+    k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
+    builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
+    builder.position_at_end(body)
+    _assign(kept, now)  # what the body reads is the phis
+    following = k + 1
+    yield k  # here the body is traced; it may end in another block than it began in
+    for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
+        phi.add_incoming(x.value, start)
+        phi.add_incoming(y.value, builder.block)
+    builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
+    builder.position_at_end(done)
+    _assign(kept, now)  # and so is what is read after the loop
+
+
+def _assign(lists, values):
+    """Assign the values to the lists, one list after the other, in place."""
+    values = iter(values)
+    for x in lists:
+        x[:] = list(islice(values, len(x)))
+
+
+def sweep(n, sizes):
+    """Cover range(n) with the largest pieces that fit, in order: (start, size) of each; `sizes` descend to 1.
+
+    The sizes are Python integers: the body is traced once for each of them, and may have as many registers as it says.
+    """
+    start = 0
+    for size in sizes:
+        count = (n - start) // size
+        for k in each(count):
+            yield start + k * size, size
+        start = start + count * size
+
+
+def choose(condition, yes, no):
+    """Return ``yes() if condition else no()``: lists of values of the same types; a branch where traced."""
+    if is_dynamic(condition):
+        return _choose_ir(condition, yes, no)
+    return yes() if constant_of(condition) else no()
+
+
+def when(condition, action):
+    """Call `action`, which returns nothing, if the condition holds."""
+    choose(condition, action, lambda: None)
+
+
+def pick(condition, yes, no):
+    """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
+    if is_dynamic(condition):
+        yes, no = all_traced(condition, [yes, no])
+        return yes.of(yes.type, condition.builder.select(_is_set_ir(condition), yes.value, no.value))
+    return yes if constant_of(condition) else no
+
+
+def not_(condition):
+    """Return ``not condition``. In place of `and` and `or` stand ``&`` and ``|``, which evaluate both sides."""
+    return condition == 0 if is_dynamic(condition) else not constant_of(condition)
+
+
+def _choose_ir(condition, yes, no):
+    """Emit a branch, and both sides of it."""
+    # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
+    builder, results = condition.builder, []
+    blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
+    builder.cbranch(_is_set_ir(condition), *blocks[:2])
+    for block, values in zip(blocks, (yes, no), strict=False):
+        builder.position_at_end(block)
+        results.append((all_traced(condition, values() or ()), builder.block))
+        builder.branch(blocks[2])
+    builder.position_at_end(blocks[2])
+    phis = [builder.phi(x.value.type) for x in results[0][0]]
+    for values, block in results:
+        for phi, x in zip(phis, values, strict=True):
+            phi.add_incoming(x.value, block)
+    return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
+
+
+def _is_set_ir(condition):
+    """Emit a traced condition as LLVM's branches and selections take it: one bit."""
+    return condition.builder.icmp_signed("!=", condition.value, const(0))
+
+
+def smaller(x, y):
+    """Return ``min(x, y)``, of integers."""
+    return pick(x < y, x, y)
+
+
+def switch(code, cases):
+    """Call ``cases[code]``, which returns nothing; do nothing where there is no such case."""
+    if is_dynamic(code):
+        builder = code.builder
+        done = builder.append_basic_block("select.done")
+        for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
+            blocks = [builder.append_basic_block(name) for name in ("select.case", "select.next")]
+            builder.cbranch(builder.icmp_signed("==", code.value, const(key)), *blocks)
+            builder.position_at_end(blocks[0])
+            case()
+            builder.branch(done)
+            builder.position_at_end(blocks[1])
+        builder.branch(done)
+        builder.position_at_end(done)
+    elif constant_of(code) in cases:
+        cases[constant_of(code)]()
+
+
+def _keep_rolled(module):
+    """Return the metadata of a loop that LLVM is not to unroll: bodies are long, and copies take time to compile."""
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop_id = ir.MDValue(module, [option], name=str(len(module.metadata)))
+    loop_id.operands = (loop_id, option)  # a loop's metadata names itself first
+    return loop_id

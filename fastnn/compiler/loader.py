@@ -1,0 +1,187 @@
+"""The kernels as Python calls them: machine code from the disk cache, compiled where it is not there.
+
+Numba is imported only to compile. A process that finds its kernels in the cache hands them to LLVM's loader, and is at
+work before Numba would have been imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import sys
+import threading
+from collections.abc import Callable
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from fastnn.compiler import cache
+from fastnn.compiler.arguments import address, digest, flatten, pack
+from fastnn.compiler.program import entry_point
+
+IN_PYTHON = "DISABLE_JIT" in cache.numba_was_told()
+"""Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
+
+found_in_cache: dict[str, bool] = {}
+"""{kernel that this process has looked for: whether it was in the disk cache}, for tests and benchmarks."""
+
+C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
+"""What the letters of a kernel's header stand for: integers, floats, arrays, words; "-" is no result."""
+
+_entries: dict[tuple, Callable] = {}
+_lock = threading.RLock()
+"""Held by the thread that makes an entry point; it may do so for a finalizer in the midst of another one."""
+
+
+def entry(name, dtype, known=()):
+    """The entry point of the program of this name for a dtype. It takes what the kernel there takes, NamedTuples as
+    `prepared` makes them, and trusts that an array is one.
+
+    With `known`, NamedTuples of what may be taken as known, it serves only calls of which these are true.
+    """
+    key = (name, dtype, *map(digest, known)) if known else (name, dtype)
+    try:
+        return _entries[key]
+    except KeyError:
+        _undisturbed(lambda: _make(key, name, dtype, known))
+        cache.warn_once()  # here, where the stack leads to the caller
+        return _entries[key]
+
+
+def _make(key, name, dtype, known):
+    with _lock:
+        if key not in _entries:
+            _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, known)
+
+
+def _undisturbed(work):
+    """Call `work` in a thread of its own, wait for it, and raise what it raises.
+
+    Python runs the handlers of signals in the main thread. What they raise, KeyboardInterrupt first of all, ends the
+    wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and the
+    next call finds what it made.
+    """
+    if isinstance(threading.current_thread(), _Worker):
+        work()  # for a finalizer that calls fastnn: this thread would wait for itself
+        return
+    worker = _Worker(work)
+    try:
+        worker.start()
+    except RuntimeError:  # there can be no more threads: a limit of the system, or the interpreter is about to end
+        if worker.ident is not None:
+            raise  # of a signal's handler
+        work()
+        return
+    worker.done.acquire()
+    if worker.error is not None:
+        raise worker.error
+
+
+class _Worker(threading.Thread):
+    """What `_undisturbed` starts. The interpreter waits for its end (it is no daemon): LLVM is not to be cut short."""
+
+    def __init__(self, work):
+        super().__init__(name="fastnn compiles", daemon=False)
+        self.work, self.error = work, None
+        self.done = threading.Lock()  # `join`, interrupted, takes the thread for one that has ended
+        self.done.acquire()
+
+    def run(self):
+        try:
+            self.work()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done.release()
+
+
+def _in_python(name):
+    kernel = entry_point(name)
+    return lambda *values: kernel(*map(flatten, values))
+
+
+def prepared(arguments):
+    """Pack a NamedTuple as kernels take it, once or many times; the caller keeps its arrays alive."""
+    return flatten(arguments) if IN_PYTHON else pack(arguments)
+
+
+def _machine_code(name, dtype, known):
+    title, about = f"{name}.{dtype.name}", "".join(map(digest, known))
+    content = cache.load(title, about)
+    found_in_cache[title] = content is not None
+    if content is None:
+        _announce()
+        from fastnn.compiler.codegen import compile_entry  # imports Numba
+
+        content = compile_entry(name, dtype, known)
+        cache.save(title, content, about)
+    header, _, code = content.partition(b"\n")
+    symbol, result, *arguments = json.loads(header)
+    engine = _engine()
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
+
+
+def kernels_are_kept() -> bool:
+    """Whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
+    return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
+
+
+def _announce():
+    """Say, once in a process and where somebody watches (at a terminal, in a notebook), that it compiles."""
+    if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        _announced.append(True)
+        sys.stderr.write("fastnn: compiling kernels, which takes some seconds, once on this machine ...\n")
+        sys.stderr.flush()
+
+
+_announced: list[bool] = []
+
+
+def _callable(start, result_type, argument_types):
+    """Make a Python function of a compiled one.
+
+    Numba's calling convention: pointers for the result and for an exception come first; the return value is a status,
+    here always 0. The call lets other threads run. It is as short as can be: a prediction of one row takes longer to
+    call than to compute.
+    """
+    place = ctypes.c_void_p
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)
+    byref, nowhere = ctypes.byref, ctypes.byref(place())
+
+    def call(*values):
+        result = result_type()
+        status = function(byref(result), nowhere, *values)
+        if status != 0:
+            _refuse(status)
+        return result.value
+
+    def call_without_result(*values):
+        status = function(nowhere, nowhere, *values)
+        if status != 0:
+            _refuse(status)
+
+    return call if result_type else call_without_result
+
+
+def _refuse(status):
+    raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")
+
+
+@functools.cache
+def _engine():
+    """LLVM's loader of object files. It compiles nothing, so that the processor and its features are all one to it."""
+    if sys.platform == "win32":
+        from numba.core.registry import cpu_target
+
+        cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+    probe = np.empty(1)
+    if address(probe) != probe.ctypes.data:
+        raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")
+    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

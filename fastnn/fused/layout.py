@@ -1,0 +1,259 @@
+"""The arguments of the entry points, as NamedTuples of arrays and numbers: the network in numbers, and its buffers.
+
+The panel layout, one block of a batch at a time. A block is up to ROW_BLOCK rows of the data, a panel its matrix
+(features, width): one column per row of the block, one row per feature, contiguous. `width` is the number of rows
+rounded up to whole vectors; the columns beyond the rows are padding, with row weight 0::
+
+                        column 0 .. n-1: rows of the batch      n .. width-1: padding
+    inputs   row 0      x[r0, 0]  x[r1, 0]  x[r2, 0]  ...       0 0 0
+             row 1      x[r0, 1]  x[r1, 1]  x[r2, 1]  ...       0 0 0
+    layer 1  row 0      a[r0, 0]  ...                           0 0 0
+    ...
+
+Every layer then vectorizes over the batch, whatever its own width, and weights are broadcast. Where the row weight is
+0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by selection, never by
+multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any bit.
+
+A block of one row is no panel: its features lie side by side, in the same buffers (see `single_row.py`).
+
+This module is imported without Numba, by processes that find their kernels in the disk cache.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.compiler.arguments import relative
+from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
+from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
+from fastnn.optimizers import OPTIMIZERS
+
+ROW_BLOCK = 256
+"""Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
+
+SUM_BLOCK = 512
+"""Vectors of room for packing in `Scratch.packed`, so few that they stay in the cache."""
+
+SMALL = 256
+"""Parameters up to which a layer is small, and has gather indices. Part of the format: it shows in the bits of layers
+whose gradient would be a product over the batch otherwise, see `matmul.weight_gradient`."""
+
+_FIELDS = (
+    "fan_in",
+    "fan_out",
+    "weight",  # offset of W (fan_in, fan_out) in the parameter vector
+    "bias",  # offset of the biases, which follow W
+    "n_bias",  # number of biases: fan_out, 1 or 0
+    "bias_step",  # from a neuron's bias to the next one's: 1, or 0 where all share one or have none
+    "end",  # offset at which the layer's update ends
+    "gather_indices",  # offset of a small layer's in `Model.gather_indices`, else -1
+    "inside",  # rows of W that end within W when they are read in whole vectors
+    "activation",  # its code
+    "activation_below",  # that of the layer below
+    "input",  # row of `Scratch.activations` at which the panel of the inputs begins
+    "output",  # and that of the outputs
+    "slopes",  # row of `Scratch.slopes` that belongs to the outputs
+    "slopes_below",  # and to the inputs
+)
+LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
+"""{field of a layer's record in `Model.layers`: its place in the record}; `layer_table.LayerRecord` reads them."""
+
+
+class Model(NamedTuple):
+    """The network in numbers: one compiled kernel serves every network of a dtype."""
+
+    layers: NDArray[np.int64]
+    """(n_layers * len(LAYER_FIELDS),): a record per layer."""
+    gather_indices: NDArray[np.int64]
+    """(any,): for each number of a small layer's gradient, the offsets in A and in D of the rows whose product it is,
+    in panels of one vector."""
+    n_layers: int
+    n_params: int
+    tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
+    n_outputs: int
+    loss: int  # code of LOSSES, or MATCHED_POISSON
+    matched: int  # 1: delta = a - y at the output
+    times_bias: int  # 1: the tutorial's bias gradient
+    mean: int  # 1: divide by the sum of the row weights
+    block: int  # rows of a block
+    single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
+
+
+MATCHED_POISSON = len(LOSSES)
+"""The code of the Poisson loss where delta = a - y: no other loss has two derivatives."""
+
+
+class UpdateSpec(NamedTuple):
+    """The optimizer in numbers; its constants of the working dtype are in `Scratch.update_constants`."""
+
+    code: int  # of OPTIMIZERS, or MOMENTUM
+    stride: int  # from a vector of the state to the next
+    sequential: int
+    alpha: float
+    beta_1: float
+    beta_2: float
+    weight_decay: float
+
+
+MOMENTUM = len(OPTIMIZERS)
+"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
+
+# indices in Scratch.update_constants
+ALPHA, SCALE, RATE, DECAY, HYPER, N_CONSTANTS = 0, 1, 2, 3, 4, 10
+
+
+class Scratch(NamedTuple):
+    """The workspace: buffers of the working dtype, each 64-byte aligned, made and owned by the back end.
+
+    Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered inputs, targets and
+    row weights while the same rows are trained on. No kernel reads what it has not written in the same call, except
+    `update_constants`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
+    """
+
+    params: NDArray
+    """(padded n_params,): a copy of parameters that have no padding, or of their end, to read whole vectors from."""
+    activations: NDArray
+    """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
+    behind it."""
+    slopes: NDArray
+    """Like `activations`: f'(z) of the activations that need z; one vector where no layer does."""
+    targets: NDArray
+    """(n_outputs, width)"""
+    weight: NDArray
+    """(width,): row weights; that of a block of one row in every lane."""
+    delta: NDArray
+    """(largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows."""
+    delta_below: NDArray
+    """Like `delta`: that of the layer below; the two are exchanged from layer to layer."""
+    packed: NDArray
+    """(SUM_BLOCK, one vector): a strip of a wide layer's weights, behind a strip of a panel where panels are packed."""
+    transposed: NDArray
+    """(width, largest fan_out): delta transposed, for a wide layer's gradient."""
+    gradient: NDArray
+    """(padded n_params,)"""
+    block_gradient: NDArray
+    """(padded n_params,): the gradient of one block; one vector where a batch is one block."""
+    update_constants: NDArray
+    """(N_CONSTANTS padded,): what an update multiplies with, rounded once to the working dtype; by ALPHA, SCALE, ..."""
+    sum_of_l: NDArray
+    """(one vector,): the block's loss, in the first lane."""
+    nan_flag: NDArray
+    """(one vector,): zeros, or NaN once a parameter is not finite after its update: the bits of p - p are added."""
+    squares: NDArray
+    """(one vector,): the squares of the weights, lane by lane."""
+    zeros: NDArray
+    """(one vector,)"""
+    rows_of_X: NDArray[np.int64]
+    """(width,): the offset in X of each row of the block."""
+    rows_of_Y: NDArray[np.int64]
+    """(width,): and that in Y."""
+
+
+def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
+    """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows."""
+    lanes = ALIGNMENT // dtype.itemsize
+    records, indices, panel, below = [], [], 0, 0
+    for layer in network.layers:
+        is_small = layer.fan_in * layer.fan_out + layer.n_bias <= SMALL
+        output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
+        activation = ACTIVATIONS[layer.activation].code
+        record = {
+            "fan_in": layer.fan_in,
+            "fan_out": layer.fan_out,
+            "weight": layer.weight.start,
+            "bias": layer.bias.start,
+            "n_bias": layer.n_bias,
+            "bias_step": layer.n_bias == layer.fan_out,
+            "end": layer.bias.stop,
+            "gather_indices": sum(map(len, indices)) if is_small else -1,
+            "inside": max(0, layer.fan_in - (_whole(layer.fan_out, lanes) - 1) // layer.fan_out),
+            "activation": activation,
+            "activation_below": below,
+            "input": panel,
+            "output": output,
+            "slopes": output if _keeps_slopes(network) else 0,
+            "slopes_below": panel if _keeps_slopes(network) else 0,
+        }
+        records.append([record[name] for name in LAYER_FIELDS])
+        if is_small:
+            indices.append(_gather_indices(layer, lanes))
+        panel, below = output, activation
+    # the last layer is updated to the end of a vector: what follows it is padding
+    weight, end = layer.weight.start, LAYER_FIELDS["end"]
+    records[-1][end] = weight + _whole(records[-1][end] - weight, lanes)
+    return Model(
+        np.array(records, np.int64).reshape(-1),
+        np.concatenate([np.zeros(0, np.int64), *indices]),
+        network.n_layers,
+        network.n_params,
+        sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
+        network.n_outputs,
+        MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSSES[network.loss].code,
+        int(network.matched),
+        int(network.bias_gradient == "times_bias"),
+        int(network.reduction == "mean"),
+        block,
+        int(block == 1 or block > lanes),
+    )
+
+
+def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
+    """Return what is constant in a kernel specialized for one network, optimizer and block; None for the rest.
+
+    Constant are the tables and sizes, which optimizer it is, and how far the buffers lie from one another; not where
+    they are, nor the numbers of the optimizer that change from training to training.
+    """
+    return model, spec._replace(alpha=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
+
+
+def _whole(n: int, lanes: int) -> int:
+    """Return n rounded up to whole vectors."""
+    return -(-n // lanes) * lanes
+
+
+def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
+    """Return for each number of a layer, and for what fills its last vector, the offsets of its row in A and in D."""
+    inputs, neurons = np.divmod(np.arange(layer.fan_in * layer.fan_out), layer.fan_out)
+    of_bias = range(layer.fan_out) if layer.n_bias == layer.fan_out else [layer.fan_out] * layer.n_bias
+    rows = [*zip(inputs, neurons, strict=True), *((layer.fan_in, row) for row in of_bias)]
+    rows += [(0, 0)] * (-len(rows) % lanes)
+    return np.array(rows, np.int64).reshape(-1) * lanes
+
+
+def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Scratch:
+    """Make the workspace for batches of up to `rows` rows in blocks of `block`."""
+    lanes = ALIGNMENT // dtype.itemsize
+    width = _whole(min(rows, block), lanes)
+    panels = (sum(network.sizes) + network.n_layers) * width
+    vector = padded_size(network.n_params, dtype)
+    sizes = {
+        "params": vector,
+        "activations": panels,
+        "slopes": panels if _keeps_slopes(network) else lanes,
+        "targets": network.n_outputs * width,
+        "weight": width,
+        "delta": (max(network.sizes) + 1) * width,
+        "delta_below": (max(network.sizes) + 1) * width,
+        "packed": SUM_BLOCK * lanes,
+        "transposed": max(network.sizes) * width,
+        "gradient": vector,
+        "block_gradient": vector if rows > block else lanes,
+        "update_constants": padded_size(N_CONSTANTS, dtype),
+        **dict.fromkeys(("sum_of_l", "nan_flag", "squares", "zeros"), lanes),
+        **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
+    }
+    types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
+    memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)
+    buffers, start = {}, 0
+    for name, n in sizes.items():  # each is whole vectors, so each begins at one
+        stop = start + n * types[name].itemsize
+        buffers[name] = memory[start:stop].view(types[name])
+        start = stop
+    return Scratch(**buffers)
+
+
+def _keeps_slopes(network: Network) -> bool:
+    return any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)

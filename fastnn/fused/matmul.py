@@ -1,0 +1,240 @@
+"""The matrix products of panels, in register tiles: plain Python that is traced, so a list here is registers there.
+
+A panel is a matrix (features, width) with one column per row of the batch, contiguous, its width a multiple of the
+vector. A tile keeps a small block of the result in registers while it walks along the sum, so that each number it loads
+is used several times: memory is far slower than the multipliers. `product_tile` is the innermost code of the library.
+
+Each number of the result is one chain of fma in ascending order of the sum (`product_tile`), or one chain per lane and
+then the tree of `horizontal_sum` (`inner_tile`), whatever tile it falls into: tile shapes never show in the bits.
+
+The same products in `fastnn/reference.py` are ``A @ W + b`` in `forward`, ``delta @ W.T`` and ``A.T @ delta`` in
+`backward`; there a matrix has a row of the batch in each row, here in each column.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fastnn.compiler.control import choose, each, pick, smaller, sweep
+from fastnn.compiler.jit import cpu_has
+from fastnn.compiler.lanes import store_horizontal_sums, transposed
+from fastnn.compiler.memory_ops import lanes_of, load, offset, splat, store, zero
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import fma
+from fastnn.fused.layout import SUM_BLOCK
+
+# {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
+# they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
+# rows and one vector (two registers) takes 14.
+PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
+NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
+INNER_TILES = (4, 2, 1) if cpu_has("avx512f") else (2, 1)  # rows and columns, whose products must fit the registers
+ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache holds them
+TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
+PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
+# Without AVX-512 a tile is one vector wide and needs the next vector of the panel after 6 cycles. In a large panel
+# these lie a power of two apart and evict one another from the first cache. So they are packed: copied side by side, a
+# strip of the panel for all the tiles that read it.
+PACKS_PANELS = not cpu_has("avx512f")
+STRIP_FROM = 32  # rows of the result from which that pays
+CACHED = 256  # vectors up to which a panel stays in the first cache without packing
+TERMS = SUM_BLOCK // 2 if PACKS_PANELS else SUM_BLOCK  # terms of a sum that a product takes at a time
+
+
+class Strided(NamedTuple):
+    """A pointer, and the step from one row, or from one number, to the next: a panel (step = width), or biases."""
+
+    pointer: Any
+    step: Any
+
+    def skip(self, k, columns=0):
+        """The same without its first `k` rows, and without the first `columns` numbers of each."""
+        return Strided(offset(self.pointer, k * self.step + columns), self.step)
+
+
+class Matrix(NamedTuple):
+    """A matrix of weights: number (m, k) stands at ``pointer[m * row_step + k * column_step]``, so W is W.T as well."""
+
+    pointer: Any
+    row_step: Any
+    column_step: Any
+
+    def skip(self, m):
+        """The same without its first `m` rows."""
+        return self._replace(pointer=offset(self.pointer, m * self.row_step))
+
+
+def product_tile(rows, vectors, Z, W, A, bias, K, begun):
+    """Compute `rows` x `vectors` vectors of ``Z[m, :] = bias[m] + sum_k W[m, k] * A[k, :]``, from Z's first on.
+
+    Z (rows, any), A (K, any) and bias are `Strided`, W (rows, K) is a `Matrix`. `rows` and `vectors` are Python
+    integers: the lists below become so many registers. With `begun` the sum goes on from what stands in Z.
+    """
+    L = lanes_of(Z.pointer)
+    weights, results = [W.skip(m).pointer for m in range(rows)], [Z.skip(m).pointer for m in range(rows)]
+    acc = choose(
+        begun,
+        lambda: [load(results[m], n * L) for m in range(rows) for n in range(vectors)],
+        lambda: [b for m in range(rows) for b in [splat(bias.pointer, m * bias.step)] * vectors],
+    )
+    for k in each(K, acc):
+        a = offset(A.pointer, k * A.step)
+        panel = [load(a, n * L) for n in range(vectors)]
+        weight = [splat(weights[m], k * W.column_step) for m in range(rows)]
+        # every weight meets every vector of the panel: rows + vectors loads for rows * vectors fma
+        acc[:] = [fma(weight[m], panel[n], acc[m * vectors + n]) for m in range(rows) for n in range(vectors)]
+    for m in range(rows):
+        for n in range(vectors):
+            store(results[m], n * L, acc[m * vectors + n])
+
+
+def _product(Z, W, A, bias, M, K, begun, packed):
+    """Compute ``Z[m, :] = bias[m] + sum_k W[m, k] * A[k, :]`` for m < M and k < K, tile by tile.
+
+    Z (M, width), W (M, K), A (K, width). `packed`, where panels are packed, has room for K vectors.
+    """
+    L, width = lanes_of(Z.pointer), Z.step
+    for b in each((M + (ROW_STRIP - 1)) // ROW_STRIP):
+        first = b * ROW_STRIP
+        M_here = smaller(M - first, ROW_STRIP)
+        packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
+        for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
+            n = n * L
+
+            def pack():
+                _pack(packed, offset(A.pointer, n), width, K)
+                return [offset(packed, 0), L]
+
+            columns = Strided(*choose(packs, pack, lambda: [offset(A.pointer, n), width]))
+            for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
+                m = first + m
+                product_tile(rows, vectors, Z.skip(m, n), W.skip(m), columns, bias.skip(m), K, begun)
+
+
+def _in_parts(K):
+    """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
+    begun = [0]
+    for b in each((K + (TERMS - 1)) // TERMS, begun):
+        k = b * TERMS
+        yield k, smaller(K - k, TERMS), *begun
+        begun[0] = 1
+
+
+def _pack(target, source, step, K):
+    """Copy K vectors that lie `step` apart to `target`, side by side."""
+    L = lanes_of(target)
+    for k in each(K):
+        store(target, k * L, load(source, k * step))
+
+
+@outlined
+def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
+    """`forward_product` on a panel of several vectors."""
+    L = lanes_of(Z)
+    # The numbers of a column of W lie fan_out apart: where that is far, a vector's width of columns is packed first.
+    packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
+    strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
+    n_strips = pick(packs, (fan_out + (L - 1)) // L, 1)
+    for k, K, begun in _in_parts(fan_in):
+        W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * width), width)
+        for s in each(n_strips):
+            o = s * L
+
+            def pack():
+                _pack(strip_of_W, offset(W_k, o), fan_out, K)
+                return [strip_of_W, L, smaller(fan_out - o, L)]
+
+            pointer, step, M = choose(packs, pack, lambda: [W_k, fan_out, fan_out])
+            Z_o = Strided(offset(Z, o * width), width)
+            _product(Z_o, Matrix(pointer, 1, step), A_k, bias.skip(o), M, K, begun, packed)
+
+
+@outlined
+def _wide_backward(Z, W, A, zeros, packed, M, K, width):
+    """Compute ``Z[m, :] = sum_k W[m, k] * A[k, :]``: Z (M, width), W (M, K), A (K, width), all row-major."""
+    for k, K_here, begun in _in_parts(K):
+        A_k = Strided(offset(A, k * width), width)
+        _product(Strided(Z, width), Matrix(offset(W, k), K, 1), A_k, Strided(zeros, 0), M, K_here, begun, packed)
+
+
+@traced
+def _narrow_product(Z, W, A, bias, M, K):
+    """Compute `_product` on panels of one vector: Z (M, L) and A (K, L)."""
+    L = lanes_of(Z)
+    for m, rows in sweep(M, NARROW_TILES):
+        product_tile(rows, 1, Strided(Z, L).skip(m), W.skip(m), Strided(A, L), bias.skip(m), K, 0)
+
+
+@traced
+def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
+    """Compute ``Z[o, :] = bias[o] + sum_i W[i, o] * A[i, :]``.
+
+    Z (fan_out, width), W (fan_in, fan_out) and A (fan_in, width) are row-major, bias (fan_out,) is `Strided`. W is not
+    transposed in memory. But where the numbers of a column of W lie so far apart that a cache cannot hold them, a strip
+    of W goes to `packed` (SUM_BLOCK, one vector) first, as may a strip of a large panel.
+    """
+    choose(
+        width > lanes_of(Z),
+        lambda: _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed),
+        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in),
+    )
+
+
+@traced
+def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
+    """Compute ``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
+    choose(
+        width > lanes_of(Z),
+        lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
+        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out),
+    )
+
+
+def inner_tile(rows, cols, G, A, D, fan_out, width):
+    """Compute `rows` x `cols` numbers of ``G[i, o] = sum_b A[i, b] * D[o, b]``, from G's first on.
+
+    G (rows, fan_out), A (rows, width), D (cols, width). The sums run along the lanes: one horizontal sum a number.
+    """
+    L = lanes_of(G)
+    A_rows, D_rows = [offset(A, i * width) for i in range(rows)], [offset(D, o * width) for o in range(cols)]
+    acc = [zero(G)] * (rows * cols)
+    for k in each(width // L, acc):
+        a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
+        acc[:] = [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
+    store_horizontal_sums([offset(G, i * fan_out) for i in range(rows)], acc)
+
+
+@traced
+def _inner_product(G, A, D, fan_in, fan_out, width):
+    for i, rows in sweep(fan_in, INNER_TILES):
+        for o, cols in sweep(fan_out, INNER_TILES):
+            G_here = offset(G, i * fan_out + o)
+            inner_tile(rows, cols, G_here, offset(A, i * width), offset(D, o * width), fan_out, width)
+
+
+@traced
+def transpose(T, D, n, width, rows):
+    """Write ``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), as far as square blocks of vectors reach."""
+    L = lanes_of(D)
+    for i in each(n // L):
+        for k in each(rows // L):
+            o, b = i * L, k * L
+            for j, x in enumerate(transposed([load(D, (o + j) * width + b) for j in range(L)])):
+                store(T, (b + j) * n + o, x)
+
+
+@traced
+def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
+    """Compute ``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width).
+
+    Where a row of G is whole vectors and there are enough rows to repay the transposing of D into T (width, fan_out),
+    this is the product A T, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then
+    by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in the bits.
+    """
+
+    def product():
+        transpose(T, D, fan_out, width, width)
+        _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
+
+    whole_vectors = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
+    choose((fan_in >= TRANSPOSE_FROM) & whole_vectors, product, lambda: _inner_product(G, A, D, fan_in, fan_out, width))

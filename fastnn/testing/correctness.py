@@ -1,0 +1,103 @@
+"""Are the answers right? Asked before anything is timed: the speed of a wrong training is worth nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import testing
+from fastnn.backends import get_backend
+from fastnn.errors import FastnnError
+from fastnn.measuring import tutorial
+from fastnn.measuring.workloads import Workload
+from fastnn.training import TrainingResult, train
+
+Array = NDArray[Any]
+
+# Largest distance of two trainings of the same thing, relative to what was trained, that still counts as the same
+# answer. It is meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
+SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
+
+CHECKED_STEPS = 3
+"""Steps that a back end is held to the reference for, within the bounds of `fastnn.testing`."""
+
+
+class DifferentAnswerError(FastnnError):
+    """An implementation trains to something else than it should, so that its speed means nothing."""
+
+
+def check_same_answer(what: str, actual: Array, expected: Array) -> None:
+    """Raise unless two results of the same training agree.
+
+    Parameters
+    ----------
+    what : str
+        Name of the comparison, for the error's text.
+    actual, expected : ndarray of the same shape
+        Compared by the 2-norm of their difference, relative to the norm of `expected`; the dtype of `actual` decides
+        how close they must be.
+
+    Raises
+    ------
+    DifferentAnswerError
+        With the distance and the limit.
+    """
+    distance = float(np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected))
+    limit = SAME_ANSWER[actual.dtype.name]
+    if not distance <= limit:
+        raise DifferentAnswerError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
+
+
+def check_workload(workload: Workload, backend: str) -> None:
+    """Raise unless a back end trains a workload as it should.
+
+    Its first steps must be those of the reference, within the bounds of `fastnn.testing`. Where the workload says how
+    much is learnt in a usual training, that much must be learnt; and the seed must end at the tutorial's own numbers.
+
+    Parameters
+    ----------
+    workload : Workload
+    backend : str
+
+    Raises
+    ------
+    DifferentAnswerError
+        With what was found and what was expected.
+    """
+    what = f"{workload.name}, {workload.dtype}, {backend}"
+    rows = slice(CHECKED_STEPS * workload.batch_size if workload.batch_size else None)
+    epochs = 1 if workload.batch_size else CHECKED_STEPS
+    params = workload.network.init_params(np.random.RandomState(0), workload.dtype)
+    options = workload.train_options | {"epochs": epochs, "shuffle": False, "backend": backend}
+    try:
+        if get_backend(backend).name != "numpy":
+            data = (workload.X[rows], workload.Y[rows])
+            testing.assert_trainings_match(workload.network, *data, params, **options)
+        if workload.most_loss is not None or workload.least_accuracy is not None:
+            _check_learnt(workload, backend, what)
+    except AssertionError as difference:
+        raise DifferentAnswerError(f"{what}: {difference}; nothing was timed") from difference
+
+
+def _check_learnt(workload: Workload, backend: str, what: str) -> None:
+    data = (workload.network, workload.X, workload.Y)
+    result = train(*data, **workload.train_options, seed=0, backend=backend)
+    loss, most, least = result.history.loss[-1], workload.most_loss, workload.least_accuracy
+    if most is not None and not loss <= most:
+        raise AssertionError(f"loss {loss:.4f} at the end, more than {most}")
+    if least is not None and not (found := accuracy(result, workload)) >= least:
+        raise AssertionError(f"{found:.4f} of the held-out rows recognised, less than {least}")
+    if workload.name == "seed":
+        weights, errors = tutorial.train(tutorial.initial_weights(0))
+        check_same_answer(f"{what}: the tutorial's weights", result.params, tutorial.flat(weights))
+        check_same_answer(f"{what}: the tutorial's errors", result.history.loss.astype(workload.dtype), errors)
+
+
+def accuracy(result: TrainingResult, workload: Workload) -> float:
+    """Return the share of the workload's held-out rows whose most probable class is the right one."""
+    assert workload.X_test is not None, f"{workload.name} holds nothing out"
+    assert workload.Y_test is not None
+    found = result.predict(workload.X_test).argmax(axis=1)
+    return float(np.mean(found == workload.Y_test.argmax(axis=1)))

@@ -1,0 +1,113 @@
+"""A training as a back end sees it: from which parameters, on which rows, at which rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend, Data, Steps, StepState, Task
+from fastnn.checking.arguments import check_integer
+from fastnn.measuring.workloads import Workload
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.schedules import learning_rates
+from fastnn.training.batches import RowPlan
+from fastnn.training.initial import fresh
+from fastnn.training.inputs import check_data, check_network
+from fastnn.training.options import choose_options
+from fastnn.training.stopping import Stop
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Everything that decides where a training goes: no back end needs to draw or to ask for anything more."""
+
+    network: Network
+    optimizer: Optimizer
+    data: Data
+    params: Array
+    """(n_params,): the initial ones."""
+    steps: Steps
+    """Row order and learning rates; its `loss` is not used."""
+    alpha: float
+
+    @property
+    def n_steps(self) -> int:
+        """The steps that were planned."""
+        return len(self.steps.start)
+
+    def start(self, params: Array | None = None) -> StepState:
+        """The state before the first step, from other parameters if given."""
+        return StepState.create(self.params if params is None else params, self.optimizer.n_slots)
+
+    def rows(self, s: int) -> Array:
+        """The rows that step s sees."""
+        return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
+
+    def advance(self, backend: Backend, state: StepState, first: int, stop: int) -> NDArray[np.float64]:
+        """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them."""
+        rows, start, end, rates, _ = self.steps
+        steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
+        return self._train(backend, state, steps)
+
+    def step(self, backend: Backend, state: StepState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Do step s on these of its rows; its loss, if it is good."""
+        start = self.steps.start[s : s + 1]
+        stop, order = start + len(rows), self.steps.rows.copy()
+        order[start[0] : stop[0]] = rows
+        return self._train(backend, state, Steps(order, start, stop, self.steps.learning_rate[s : s + 1], np.zeros(1)))
+
+    def _train(self, backend: Backend, state: StepState, steps: Steps) -> NDArray[np.float64]:
+        data = Data(*self.data)  # its own in each call: what a back end keeps from an earlier one must not come back
+        n_good = backend.train_steps(Task(self.network, self.optimizer, data, self.alpha), state, steps)
+        return steps.loss[:n_good]
+
+
+def plan_course(
+    network: Network | Workload, X: Any, Y: Any, n_steps: int, seed: int | np.random.RandomState, **options: Any
+) -> Course:
+    """The first `n_steps` steps of the training that `fastnn.train` would do with the same arguments.
+
+    Parameters
+    ----------
+    network : Network or Workload
+        A workload brings data and options along; `X` and `Y` are then None, and `options` replace its own.
+    options
+        Those of `fastnn.train` that such a training has: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``,
+        ``shuffle``, ``alpha``.
+    """
+    if not isinstance(network, Workload):
+        return _plan(network, X, Y, n_steps, seed, **options)
+    if X is not None or Y is not None:
+        raise TypeError("a workload brings its own X and Y: leave them out")
+    given = {name: value for name, value in network.train_options.items() if name != "epochs"}
+    return _plan(network.network, network.X, network.Y, n_steps, seed, **given | options)
+
+
+def _plan(
+    network: Network,
+    X: Any,
+    Y: Any,
+    n_steps: int,
+    seed: int | np.random.RandomState,
+    *,
+    sample_weight: Any = None,
+    params: Any = None,
+    **options: Any,
+) -> Course:
+    check_network(network)
+    n_steps = check_integer("steps", n_steps, low=1)
+    optimizer, batch_size, shuffle, alpha = choose_options(**options)
+    data = check_data(network, X, Y, sample_weight)
+    state, random_state = fresh(network, optimizer, data, params, seed, Stop())
+    assert state.index is not None
+    plan = RowPlan(state.index, batch_size, shuffle, random_state)
+    if optimizer.full_batch and plan.steps_per_epoch > 1:
+        raise ValueError(f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}")
+    steps = plan.draw(learning_rates(optimizer.learning_rate, 0, n_steps))
+    return Course(network, optimizer, data, state.params.copy(), steps, alpha)

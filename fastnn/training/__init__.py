@@ -1,0 +1,284 @@
+"""train(): the one driver of all back ends.
+
+`train` checks its input and then does chunks of steps until there is a reason to stop. `start.py` makes the state that
+it begins with, `plan.py` says which rows each step sees, `Run.chunk` in `run.py` is the only place where a back end
+trains. What needs Python stands between two chunks: stop rules, callbacks, Ctrl-C, the time limit. A chunk that turns
+out to have gone too far is taken back and done again up to the step wanted: exact, because a step draws nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.checking.arguments import check_flag, check_integer, shown
+from fastnn.errors import warn
+from fastnn.network import Network
+from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.state import Task
+from fastnn.training.batches import RowPlan, rows_a_step
+from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted
+from fastnn.training.inference import loss_and_gradient, predict
+from fastnn.training.initial import Seed, check_resume, fresh, give_back, resumed, validation_data
+from fastnn.training.inputs import check_data, check_dtype, check_memory, check_network
+from fastnn.training.interrupts import AGAIN, Interrupt
+from fastnn.training.loop import Run
+from fastnn.training.options import NOT_GIVEN, NotGiven, choose_options
+from fastnn.training.results import Callback, History, Progress, TrainingResult
+from fastnn.training.state import TrainingState
+from fastnn.training.stopping import Stop, StopReason
+
+__all__ = [
+    "Callback",
+    "History",
+    "Progress",
+    "Stop",
+    "StopReason",
+    "TrainingResult",
+    "loss_and_gradient",
+    "predict",
+    "train",
+]
+
+
+def train(
+    network: Network,
+    X: Any,
+    Y: Any,
+    *,
+    sample_weight: Any = None,
+    optimizer: Optimizer | None = None,
+    epochs: int,
+    batch_size: int | NotGiven | None = NOT_GIVEN,
+    shuffle: bool | NotGiven = NOT_GIVEN,
+    seed: Seed = None,
+    alpha: float | NotGiven = NOT_GIVEN,
+    params: Any = None,
+    resume: TrainingState | None = None,
+    new_rows: bool = False,
+    stop: Stop | None = None,
+    callbacks: Iterable[Callback] = (),
+    backend: str | Backend = "numba",
+    dtype: DTypeLike | None = None,
+    assume_finite: bool = False,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train a network.
+
+    The same seed gives the same initial weights, row order and validation split on every back end and machine: one
+    ``RandomState(seed)`` draws the weights (unless `params` are given), then the validation split, then one shuffle an
+    epoch. The arrays that are passed in are never written.
+
+    Parameters
+    ----------
+    network : Network
+    X : array-like or data frame (n, n_inputs)
+        float32 is trained in float32, everything else in float64, unless `dtype` says otherwise. Copied only where its
+        dtype, byte order or memory layout asks for it.
+    Y : array-like (n, n_outputs)
+        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss cross_entropy.
+    sample_weight : array-like (n,), optional
+        Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
+    optimizer : Optimizer, optional
+        One of %(optimizers)s.
+        Its learning rate is a number or a function of the absolute step, 0-based. ``Adam()`` where it is not given, or
+        on resuming that of the state.
+    epochs : int
+        How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
+        first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
+        and resumed with ``epochs=n - k``.
+    batch_size : int or None, optional
+        Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
+        Where it is not given, 200, or all of them for an optimiser that takes full batches only (RPROP); on resuming
+        that of the state.
+    shuffle : bool, optional
+        Whether the rows are put in a new order at the beginning of each epoch; a full batch never is. True where it is
+        not given, or on resuming that of the state.
+    seed : None, int or RandomState
+        None: other numbers at each call. A RandomState is used as it is, and goes on from where it stands.
+    alpha : float, optional
+        Strength of the L2 penalty on the weights (not the biases). 0 where it is not given, or on resuming that of the
+        state.
+    params : array-like (n_params,), optional
+        Initial parameters, copied. Nothing is drawn for them.
+    resume : TrainingState, optional
+        The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
+        parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
+        unless another one is given: another batch size between epochs only, another optimiser of the same class only. A
+        learning rate that is a function of your own must be given again. The number of rows and what the network
+        computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept:
+        without them training goes on to the last epoch. Rows that were split off for validation stay untrained.
+        `TrainingResult.resume` needs the data only.
+    new_rows : bool
+        Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
+        Parameters, the optimiser's state, steps and generator go on. A new epoch begins, with X in its order, and a
+        validation split of its own; the rest of an epoch that was broken off is left out. Stop rules begin anew,
+        unless ``Stop(validation=(X, Y))`` gives them data of which scores can be compared.
+    stop : Stop, optional
+        When to stop early, and what to keep.
+    callbacks : iterable of callables
+        Each is called with a `Progress` after each epoch, and stops the training by returning True; with an attribute
+        ``per_chunk = True`` it only observes, after each chunk.
+    backend : {"numba", "numpy"}, name or Backend
+    dtype : {"float32", "float64"}, optional
+        What to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted straight to it, with
+        no array of a third dtype in between: 100 MB of uint8, in memory or in a memory map, take 400 MB in float32.
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity.
+    progress : bool
+        Whether to show a progress bar (needs the package rich).
+
+    Returns
+    -------
+    TrainingResult
+        On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was, after an
+        `InterruptWarning`. A second Ctrl-C raises KeyboardInterrupt at once, also in a later call of fastnn within two
+        seconds, so that a loop of trainings can be stopped. A SIGINT handler of your own is called as well. (In the
+        main thread only: elsewhere Python delivers no signals.)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit; the text says what would.
+    MemoryError
+        Before anything is allocated, when the parameters, the optimiser's state and the activations (of up to 256 rows
+        of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
+    DivergenceError
+        When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
+    TrainingInterrupted
+        On Ctrl-C, with ``Stop(on_interrupt="raise")``: a KeyboardInterrupt whose `result` is what was trained so far.
+    """
+    started = time.perf_counter()
+    stop = Stop() if stop is None else stop
+    backend = get_backend(backend)
+    check_network(network)
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
+    check_resume(resume, new_rows, seed, params)
+    optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha, resume)
+    n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
+    observers, controllers = _sorted_callbacks(callbacks)
+
+    weighted = sample_weight is not None or stop.has_weights
+    check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
+    computed_in = resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
+    data = check_data(network, X, Y, sample_weight, assume_finite, computed_in)
+    n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
+    rows = rows_a_step(batch_size, len(data.X))
+    check_memory(network, n_vectors, rows, data.X.dtype, backend, optimizer.sequential)
+    if resume is None:
+        state, random_state = fresh(network, optimizer, data, params, seed, stop)
+    else:
+        state, random_state = resumed(network, optimizer, data, resume, new_rows, stop)
+    validation = validation_data(network, data, state, stop, assume_finite)
+    if validation or stop.restore_best:
+        check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
+    task = Task(network, optimizer, data, alpha)
+    plan = _plan(state, optimizer, batch_size, shuffle, random_state)
+    run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
+    interrupted = _advance(run, observers, controllers, progress)
+    if interrupted and run.stop_reason != "diverged":
+        run.stop_reason = "interrupted"
+    result = run.result(run.stop_reason)
+    run.over = True
+    give_back(random_state, seed)
+    _tell(result, interrupted, stop, run.divergence)
+    return result
+
+
+def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
+    """Do chunks of steps until there is a reason to stop; whether that was Ctrl-C."""
+    epoch_by_epoch = bool(controllers) or run.scored
+    interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
+    with _bar(observers) if progress else contextlib.nullcontext():
+        try:
+            interrupt.begin()
+            while run.stop_reason == "running" and not interrupt.requested:
+                ended = run.chunk(1 if epoch_by_epoch else run.n_epochs - run.n_done) if run.n_epochs else 0
+                if ended and run.scored:
+                    run.score()
+                if controllers or observers:
+                    _call_back(run, observers, controllers if ended else [])
+                run.check_end()
+        finally:
+            interrupt.over = True
+            interrupt.end()
+    return interrupt.requested
+
+
+def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str) -> None:
+    """Raise or warn, as the stop rules say, where a training ended by Ctrl-C or by divergence."""
+    if interrupted and stop.on_interrupt == "raise":
+        raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
+    if result.stop_reason == "diverged" and stop.on_divergence == "raise":
+        raise DivergenceError(divergence, result)
+    if interrupted:
+        again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
+        warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
+
+
+def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
+    from fastnn.training.progress import ProgressBar
+
+    bar = ProgressBar()
+    observers.append(bar)
+    return bar
+
+
+def _call_back(run: Run, observers: list[Callback], controllers: list[Callback]) -> None:
+    now = run.progress()
+    for observe in observers:
+        observe(now)
+    answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
+        run.end("callback")
+
+
+def _how_far(result: TrainingResult) -> str:
+    return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
+
+
+train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
+
+
+def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:
+    """Those that observe chunks, and those that may stop after an epoch."""
+    if callable(callbacks):
+        raise TypeError("callbacks must be a list of functions; put this one into a list")
+    callbacks = list(callbacks)
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
+    observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
+    return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
+
+
+def _plan(
+    state: TrainingState,
+    optimizer: Optimizer,
+    batch_size: int | None,
+    shuffle: bool,
+    random_state: np.random.RandomState,
+) -> RowPlan:
+    assert state.index is not None
+    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch)
+    was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
+    if state.batch and was != plan.batch_size:
+        raise ValueError(
+            f"resume does not fit: its state is within an epoch of batches of {was} rows, "
+            f"batch_size is {plan.batch_size} now; it may change between epochs only"
+        )
+    if not 0 <= state.batch < plan.steps_per_epoch:
+        raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
+    if optimizer.full_batch and plan.steps_per_epoch > 1:
+        raise ValueError(
+            f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}, "
+            f"there are {plan.n_rows} rows to train on"
+        )
+    return plan

@@ -1,0 +1,148 @@
+"""Which rows each step sees.
+
+    epoch              0                     1                     2
+    step         0   1   2   3         4   5   6   7         8   9  10  11        steps_per_epoch = 4
+    chunk       |------------------------------| |--------- ...                   begins and ends anywhere
+
+Nothing here depends on where chunks begin and end: each epoch has its one shuffle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.state import Steps
+from fastnn.training.state import Counters
+
+
+class RowPlan:
+    """The order of the rows.
+
+    Parameters
+    ----------
+    index : (n,) int64
+        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed.
+    batch_size : int or None
+        Rows a step; the last batch of an epoch may be shorter. None, or more than there are: all of them.
+    shuffle : bool
+        Whether an epoch begins with a shuffle. Full batches are never shuffled.
+    random_state : RandomState
+        What shuffles; one draw of `shuffle` an epoch.
+    batch : int
+        Steps done in the current epoch.
+    """
+
+    def __init__(
+        self,
+        index: NDArray[np.int64],
+        batch_size: int | None,
+        shuffle: bool,
+        random_state: np.random.RandomState,
+        batch: int = 0,
+    ) -> None:
+        self.index = index
+        self.n_rows = len(index)
+        self.batch_size = rows_a_step(batch_size, self.n_rows)
+        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
+        self.shuffle = shuffle and self.steps_per_epoch > 1
+        self.random_state = random_state
+        self.batch = batch
+        self.asked: Counters = {"batch_size": batch_size, "shuffle": shuffle}
+        """What a state remembers, to order other rows by."""
+        self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
+        self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
+        # Kept for reuse, for fresh memory costs as much as many a step: start and stop of full batches, losses.
+        self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._loss = np.zeros(0)
+
+    def steps_until(self, n_epochs: int) -> int:
+        """Steps until so many epochs have ended, the current one the first."""
+        return n_epochs * self.steps_per_epoch - self.batch
+
+    def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
+        """The next steps, as many as there are learning rates; `commit` says how many of them were done.
+
+        Their losses are the caller's until the next draw.
+        """
+        n_steps = len(learning_rate)
+        n_epochs = -(-(self.batch + n_steps) // self.steps_per_epoch)
+        rows = self._shuffled(n_epochs)
+        self._drawn = (n_steps, rows[-self.n_rows :])
+        if self.steps_per_epoch == 1:
+            start, stop = self._full_batches(n_steps)
+        else:
+            epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
+            start = batch * self.batch_size
+            stop = np.minimum(start + self.batch_size, self.n_rows)
+            if self.shuffle:  # each epoch has its own stretch of `rows`
+                start += epoch * self.n_rows
+                stop += epoch * self.n_rows
+        if len(self._loss) < n_steps:
+            self._loss = np.empty(n_steps)
+        loss = self._loss[:n_steps]
+        loss[:] = 0
+        return Steps(rows, start, stop, learning_rate, loss)
+
+    def commit(self, n_steps: int) -> None:
+        """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
+        n_drawn, index = self._drawn
+        if n_steps < n_drawn:
+            if self._before is not None:
+                self.random_state.set_state(self._before)
+            index = self._shuffled(-(-(self.batch + n_steps) // self.steps_per_epoch))[-self.n_rows :]
+        self.index = index.copy() if index.base is not None and index.base.size > index.size else index
+        self.batch = (self.batch + n_steps) % self.steps_per_epoch
+
+    def _shuffled(self, n_epochs: int) -> NDArray[np.int64]:
+        """The rows of the next `n_epochs` epochs, one after another; the first may have begun and be in order already.
+
+        Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps.
+        """
+        self._before = None
+        begun = self.batch > 0
+        if not self.shuffle or n_epochs <= begun:
+            return self.index
+        self._before = self.random_state.get_state(legacy=False)
+        orders = np.empty((n_epochs, self.n_rows), np.int64)
+        order = self.index
+        for e in range(n_epochs):
+            orders[e] = order
+            order = orders[e]
+            if e > 0 or not begun:
+                self.random_state.shuffle(order)
+        check_orders(self.random_state, orders, self.index)
+        return orders.reshape(-1)
+
+    def _full_batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if len(self._full[0]) < n_steps:
+            self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
+        return self._full[0][:n_steps], self._full[1][:n_steps]
+
+
+def check_orders(random_state: np.random.RandomState, orders: NDArray[Any], rows: NDArray[np.int64]) -> None:
+    """ValueError where a subclass of RandomState has put `rows` (n,) into `orders` (any, n) that are none of them.
+
+    NumPy's own class is known to be right. A subclass shuffles as it likes, as long as each row is there once.
+    """
+    if type(random_state) is np.random.RandomState:
+        return
+    right = np.sort(rows)
+    for order in orders:
+        if not np.array_equal(np.sort(order), right):
+            raise ValueError(
+                f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
+                f"in another order, each row once; it made {order} of {len(rows)} rows"
+            )
+
+
+def rows_a_step(batch_size: int | None, n_rows: int) -> int:
+    """The size of all batches but an epoch's last one; a batch size of None, or more rows than there are, is all."""
+    return n_rows if batch_size is None else min(batch_size, n_rows)
+
+
+def first_steps(steps: Steps, n: int) -> Steps:
+    """The first `n` of some steps, as views."""
+    return Steps(steps.rows, steps.start[:n], steps.stop[:n], steps.learning_rate[:n], steps.loss[:n])

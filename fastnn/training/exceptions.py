@@ -1,0 +1,50 @@
+"""The exceptions and the warning that bring along the training which they ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastnn.errors import FastnnError
+from fastnn.training.results import TrainingResult
+
+
+class _WithResult(BaseException):
+    """The base of exceptions that carry the result of the training which they ended; copies and pickles keep it."""
+
+    def __init__(self, message: str, result: TrainingResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (*self.args, self.result), vars(self)
+
+
+class DivergenceError(_WithResult, FastnnError, ArithmeticError):
+    """A training step gave a loss or a parameter that is not finite.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        What was trained up to the last good step. Its parameters are finite, but may be large already: rather than
+        resume it, train anew with a smaller learning rate.
+    """
+
+
+class TrainingInterrupted(_WithResult, KeyboardInterrupt):
+    """Ctrl-C ended a training with ``Stop(on_interrupt="raise")``.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        What was trained so far; ``train(..., resume=error.result.state)`` goes on from there.
+    """
+
+
+class InterruptWarning(_WithResult, UserWarning):
+    """Ctrl-C ended a training early, and `train` returned what there was.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        The same result, for where this warning is turned into an error.
+    """

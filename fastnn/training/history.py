@@ -1,0 +1,84 @@
+"""The losses of epochs from the losses of steps, summed in their order, wherever chunks begin and end."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.state import Data, Steps
+
+
+class EpochLoss:
+    """The losses of epochs from the losses of steps.
+
+    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
+    sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
+    """
+
+    def __init__(self, data: Data, reduction: str, steps_per_epoch: int, partial: tuple[float, float]) -> None:
+        self._mean = reduction == "mean"
+        self._steps_per_epoch = steps_per_epoch
+        self._counted = None if data.sample_weight.all() else data.sample_weight > 0
+        self.partial = partial
+        """Of the epoch under way: the sum of losses (times rows), the sum of rows."""
+
+    def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
+        """The losses of the epochs that end within the first `n_steps` steps, and what `partial` is after them.
+
+        `batch` is the number of steps that the current epoch had before.
+        """
+        losses = steps.loss[:n_steps]
+        if self._steps_per_epoch == 1:
+            return losses, (0.0, 0.0)
+        rows = np.ones(n_steps)
+        if self._mean:
+            rows = (steps.stop[:n_steps] - steps.start[:n_steps]).astype(np.float64)
+            if self._counted is not None:
+                n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
+                rows[n_before[steps.stop[:n_steps]] == n_before[steps.start[:n_steps]]] = 0
+        with np.errstate(over="ignore"):  # losses near the largest number, on the way to divergence
+            loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
+            row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
+            return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
+
+
+class Record:
+    """Numbers that come in chunks, in one array. Memory is asked for ahead, which costs nothing until it is used."""
+
+    FIRST = 1 << 20
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._room = np.empty(min(most, self.FIRST))
+        self.n = 0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Copy some numbers behind the others."""
+        end = self.n + len(values)
+        if end > len(self._room):
+            longer = np.empty(min(self._most, 2 * end))
+            longer[: self.n] = self._room[: self.n]
+            self._room = longer
+        self._room[self.n : end] = values
+        self.n = end
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """What has been added, a view; its numbers do not change."""
+        return self._room[: self.n]
+
+
+def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
+    """Sums of each epoch's values, strictly from left to right, and the sum of the epoch that has not ended."""
+    left = per_epoch - batch if batch else 0  # steps that the epoch under way still needs
+    if len(values) < left:
+        return np.zeros(0), _running(carry, values)
+    whole, rest = np.split(values[left:], [(len(values) - left) // per_epoch * per_epoch])
+    sums = np.cumsum(whole.reshape(-1, per_epoch), axis=1)[:, -1]
+    if left:
+        sums = np.concatenate([[_running(carry, values[:left])], sums])
+    return sums, _running(0.0, rest)
+
+
+def _running(carry: float, values: NDArray[np.float64]) -> float:
+    return float(np.cumsum(np.concatenate([[carry], values]))[-1])

@@ -1,0 +1,106 @@
+"""predict and loss_and_gradient: one call of a back end, its input checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend, get_backend
+from fastnn.checking.arguments import check_flag, check_number
+from fastnn.network import Network
+from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
+
+Array = NDArray[Any]
+
+
+def predict(
+    network: Network, params: Any, X: Any, *, backend: str | Backend = "numba", assume_finite: bool = False
+) -> Array:
+    """The network's outputs.
+
+    Parameters
+    ----------
+    network : Network
+    params : array-like (n_params,)
+        Its dtype is the one computed in: float32, or float64 for everything else.
+    X : array-like or data frame (n, n_inputs)
+        Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``.
+    backend : {"numba", "numpy"}, name or Backend
+    assume_finite : bool
+        Skip the search of X for NaN and infinity.
+
+    Returns
+    -------
+    (n, n_outputs)
+        In the dtype of `params`. It is (n, 1) for one output too: ``predict(...)[:, 0]`` is what to compare with
+        targets (n,), for from an array (n, 1) NumPy subtracts one of (n,) as a table (n, n).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit; the text says what would.
+    MemoryError
+        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
+        the machine.
+    """
+    check_network(network)
+    params = check_params(network, params)
+    X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
+    backend = get_backend(backend)
+    check_memory(network, 1, len(X), params.dtype, backend)
+    return backend.predict(network, params, X)
+
+
+def loss_and_gradient(
+    network: Network,
+    params: Any,
+    X: Any,
+    Y: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.0,
+    backend: str | Backend = "numba",
+    assume_finite: bool = False,
+) -> tuple[float, Array]:
+    """The loss of all rows as one batch, and its gradient by the parameters.
+
+    ``L = (1/s) [ sum_i w_i l_i + (alpha/2) sum W^2 ]``, s the sum of the weights for ``reduction="mean"``, 1 for "sum".
+
+    Parameters
+    ----------
+    network : Network
+    params : array-like (n_params,)
+        Its dtype is the one computed in: float32, or float64 for everything else.
+    X : array-like or data frame (n, n_inputs)
+    Y : array-like (n, n_outputs)
+        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for cross_entropy.
+    sample_weight : array-like (n,), optional
+    alpha : float
+        Strength of the L2 penalty on the weights (not the biases).
+    backend : {"numba", "numpy"}, name or Backend
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity.
+
+    Returns
+    -------
+    loss : float
+    gradient : (n_params,)
+        In the dtype of `params`. With ``bias_gradient="times_bias"`` it is the tutorial's, not the loss' derivative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For input that does not fit; the text says what would.
+    MemoryError
+        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
+        the machine.
+    """
+    check_network(network)
+    params = check_params(network, params)
+    assume_finite = check_flag("assume_finite", assume_finite)
+    X = check_inputs(network, X, params.dtype, assume_finite)
+    data = check_data(network, X, Y, sample_weight, assume_finite)
+    backend = get_backend(backend)
+    check_memory(network, 3, len(X), params.dtype, backend)
+    return backend.loss_and_gradient(network, params, data, check_number("alpha", alpha, low=0))

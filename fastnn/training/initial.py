@@ -1,0 +1,186 @@
+"""What a training begins with: a state drawn from a seed, or the copy of one that is gone on with."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.checking.arguments import check_flag
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.state import Data
+from fastnn.training.batches import check_orders
+from fastnn.training.inputs import check_data, check_inputs, check_params
+from fastnn.training.options import network_counters
+from fastnn.training.state import Counters, TrainingState
+from fastnn.training.stopping import Stop
+
+Array = NDArray[Any]
+Seed = int | np.integer[Any] | np.random.RandomState | None
+
+_spare: list[np.random.RandomState] = []
+"""Generators that no training uses now: making one takes 80 us, longer than many a small training, seeding one 1 us."""
+
+
+def fresh(
+    network: Network, optimizer: Optimizer, data: Data, params: Any, seed: Seed, stop: Stop
+) -> tuple[TrainingState, np.random.RandomState]:
+    """The state before the first step, and the generator after the weights and the validation split were drawn."""
+    dtype, n = data.X.dtype, len(data.X)
+    random_state = make_random_state(seed)
+    params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
+    state = TrainingState.create(params, optimizer.n_slots)
+    state.optimizer = optimizer.name
+    state.index, state.validation_rows = _split(n, random_state, stop)
+    return state, random_state
+
+
+def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
+    """The rows to train on, in order, and those that are drawn for validation, if the stop rules ask for a part."""
+    if not isinstance(stop.validation, (int, float)):
+        return np.arange(n), None
+    n_validation = math.ceil(stop.validation * n)
+    if n_validation >= n:
+        raise ValueError(
+            f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
+        )
+    order = np.asarray(random_state.permutation(n))
+    check_orders(random_state, order[None], np.arange(n))
+    return order[n_validation:].copy(), order[:n_validation]
+
+
+def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
+    """TypeError or ValueError unless `resume` is None or the undamaged state of a training, which the others suit."""
+    if resume is None:
+        if check_flag("new_rows", new_rows):
+            raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")
+        return
+    if seed is not None or params is not None:
+        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
+    check_flag("new_rows", new_rows)
+    if not isinstance(resume, TrainingState):
+        hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
+        raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
+    if resume.index is None or resume.random_state is None:
+        raise ValueError("resume must be the state of a training result; this one has no row order and no generator")
+    try:
+        resume.check()
+    except ValueError as error:
+        raise ValueError(f"resume does not fit: {error}") from None
+
+
+def resumed(
+    network: Network, optimizer: Optimizer, data: Data, resume: TrainingState, new_rows: bool, stop: Stop
+) -> tuple[TrainingState, np.random.RandomState]:
+    """A copy of the state to go on with, and its generator, if network, optimiser and data fit it.
+
+    With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
+    unless they are of validation data of their own.
+    """
+    assert resume.index is not None
+    assert resume.random_state is not None
+    _check_fits(network, optimizer, data, resume)
+    if not new_rows:
+        _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
+    random_state, state = _new_random_state(), resume.copy()
+    random_state.set_state(resume.random_state)
+    if new_rows:
+        state.index, state.validation_rows = _split(len(data.X), random_state, stop)
+        state.batch = 0
+        gone = {"loss_sum", "row_sum"}
+        if not isinstance(stop.validation, (tuple, list)):
+            gone |= {"best_score", "rule_on", "rule_best", "rule_stale"}
+            state.best_params = None
+        state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
+    return state, random_state
+
+
+def make_random_state(seed: Seed) -> np.random.RandomState:
+    """The generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    if isinstance(seed, np.random.RandomState):
+        kind = seed.get_state(legacy=False)["bit_generator"]
+        if kind != "MT19937":
+            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
+        return seed
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
+        raise TypeError(f"seed must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
+    random_state = _new_random_state()
+    random_state.seed(None if seed is None else int(seed))
+    return random_state
+
+
+def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
+    """The training of this seed is over: its generator may be used by another one, unless it is the caller's."""
+    if random_state is not seed and len(_spare) < 8:
+        _spare.append(random_state)
+
+
+def _new_random_state() -> np.random.RandomState:
+    try:
+        return _spare.pop()
+    except IndexError:
+        return np.random.RandomState()
+
+
+def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:
+    """The data that the stop rules ask to validate on: a copy of the rows that were split off, or the given arrays."""
+    if state.validation_rows is not None and not data.sample_weight[state.index].any():
+        raise ValueError("sample_weight is 0 for all rows that are left to train on")
+    if stop.validation is None:
+        return None
+    if isinstance(stop.validation, (int, float)):
+        part = Data(*(array[state.validation_rows] for array in data))
+        for array in part:
+            array.flags.writeable = False
+    else:
+        try:
+            X = check_inputs(network, stop.validation[0], data.X.dtype, assume_finite)
+            Y, weight = (*stop.validation[1:], None)[:2]
+            part = check_data(network, X, Y, weight, assume_finite)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"validation: {error}") from None
+    if not part.sample_weight.any():
+        raise ValueError("sample_weight is 0 for all rows that were split off for validation")
+    return part
+
+
+def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: TrainingState) -> None:
+    """ValueError, naming both sides, where the state belongs to another training."""
+    counters = resume.counters
+    has: list[tuple[str, Any, Any]] = [
+        *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),
+        ("number of parameters", resume.n_params, network.n_params),
+        ("optimizer", resume.optimizer, optimizer.name),
+        ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
+        ("dtype", resume.storage.dtype, data.X.dtype),
+    ]
+    for what, of_state, of_call in has:
+        if of_state != of_call:
+            of_state, of_call = (
+                f"({', '.join(map(str, value))})" if isinstance(value, list) else value for value in (of_state, of_call)
+            )
+            raise ValueError(
+                f"resume does not fit: the {what} of its state is {of_state}, that of this training {of_call}"
+            )
+
+
+def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:
+    split = np.zeros(0, np.int64) if validation_rows is None else validation_rows
+    if len(index) + len(split) != n:
+        raise ValueError(
+            f"resume does not fit: its state was trained on {len(index) + len(split)} rows, X has {n}; for other rows "
+            "say new_rows=True"
+        )
+    rows = np.concatenate([index, split])
+    if rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any():
+        raise ValueError("resume is damaged: its row order does not hold each row once")
+    if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != len(split):
+        raise ValueError(
+            f"resume does not fit: its state keeps {len(split)} rows for validation, validation={stop.validation:g} "
+            f"of {n} rows is {math.ceil(stop.validation * n)}; the split is made once, when training begins"
+        )

@@ -1,0 +1,290 @@
+"""Checks of arrays: shapes, dtypes, finiteness. What passes here may go to a back end.
+
+float32 stays float32, everything else that is real becomes float64. An array is copied only where its dtype, byte
+order, layout (C order) or alignment asks for it; the caller's arrays are never written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastnn.backends import Backend
+from fastnn.checking.arguments import shown
+from fastnn.checking.values import real_array
+from fastnn.memory import READABLE
+from fastnn.network import LOSSES, Network
+from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.state import Data
+
+Array = NDArray[Any]
+
+_NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
+
+FEW = 16
+"""Numbers up to which Python adds them sooner than NumPy."""
+
+MEMORY_LIMIT_FRACTION = 0.9
+"""Of the machine's memory: what parameters, an optimiser's state and the neurons of a block of rows may take."""
+MEMORY_ROWS = 256
+"""Rows of a block: what a back end looks at together, unless it takes whole batches."""
+
+
+def check_network(network: Any) -> None:
+    """TypeError unless it is one."""
+    if not isinstance(network, Network):
+        is_sizes = isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network)
+        hint = f": say Network({shown(network)})" if is_sizes else ": the network comes first"
+        raise TypeError(f"network must be a fastnn Network, not {shown(network)}{hint}")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """TypeError, with what to say, unless it is one."""
+    if isinstance(optimizer, Optimizer):
+        return
+    meant = [name for name in OPTIMIZERS if str(getattr(optimizer, "__name__", optimizer)).lower() == name.lower()]
+    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"
+    raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
+
+
+def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
+    """X as (n, n_inputs): real, finite, C order, of `dtype` or else float32 or float64; a read-only view or a copy."""
+    return _check_matrix("X", X, network.sizes[0], "inputs", dtype, assume_finite)
+
+
+def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
+    """The dtype float32 or float64 from what NumPy takes for it; None stays None."""
+    if dtype is None:
+        return None
+    if isinstance(dtype, (str, type, np.dtype)):
+        with contextlib.suppress(TypeError):  # NumPy knows no such dtype
+            if (found := np.dtype(dtype)) in _NATIVE:
+                return found
+    raise ValueError(f"dtype must be 'float32' or 'float64', not {shown(dtype)}")
+
+
+def check_data(
+    network: Network,
+    X: Any,
+    Y: Any,
+    sample_weight: Any = None,
+    assume_finite: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Data:
+    """Inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else float64.
+
+    Parameters
+    ----------
+    X : array-like (n, n_inputs)
+    Y : array-like (n, n_outputs); (n,) for one output; labels (n,), whole numbers of any dtype, for cross_entropy
+    sample_weight : array-like (n,), optional
+        Not negative; 0, or so large that one divided by it does not overflow.
+    assume_finite : bool
+        Whether to skip the search for NaN and infinity.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not fit (both numbers are named), values that are not finite (the first index is named),
+        targets that the loss cannot take, weights that are negative, too small or all 0, object or complex arrays.
+    """
+    X = check_inputs(network, X, dtype, assume_finite)
+    n = len(X)
+    Y = _check_targets(network, Y, n, X.dtype, assume_finite)
+    if sample_weight is None:
+        weight = np.ones(n, X.dtype)
+    else:
+        weight = _as_float("sample_weight", sample_weight, X.dtype, 1)
+        if len(weight) != n:
+            raise ValueError(f"sample_weight has {len(weight)} numbers, X has {n} rows")
+        _check_finite("sample_weight", weight)
+        if (weight < 0).any():
+            raise ValueError(f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}")
+        _check_not_tiny(weight, real_array("sample_weight", sample_weight))
+        if not weight.any():
+            raise ValueError("sample_weight must not be 0 for all rows: nothing would be learnt")
+    return Data(*(_read_only(a) for a in (X, Y, weight)))
+
+
+def _check_not_tiny(weight: Array, given: Array) -> None:
+    """Refuse what is too small for the dtype of `weight`: one divided by it overflows, or it was rounded to 0."""
+    smallest = np.finfo(weight.dtype).tiny
+    tiny = (given > 0) & (weight < smallest)
+    if tiny.any():
+        raise ValueError(
+            f"sample_weight must be 0 or at least {smallest:g}, the smallest number that {weight.dtype} holds with all "
+            f"digits; {_first('sample_weight', tiny, given)}: multiply all weights by the same number"
+        )
+
+
+def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) -> Array:
+    """Parameters as a finite vector (n_params,) of `dtype`, or else of their own if it is float32, or float64; a copy
+    where need be.
+    """
+    if isinstance(params, (list, tuple)) and any(
+        isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
+    ):
+        raise ValueError(
+            f"params must be one vector of {network.n_params} numbers, not a {type(params).__name__} of arrays: "
+            "network.pack(weights, biases) makes one of them"
+        )
+    if dtype is None:
+        dtype = np.float32 if getattr(getattr(params, "dtype", None), "type", None) is np.float32 else np.float64
+    params = _as_float("params", params, dtype, 1)
+    if params.size != network.n_params:
+        raise ValueError(f"params has {params.size} numbers, the network has {network.n_params} parameters")
+    _check_finite("params", params)
+    return params
+
+
+def check_memory(
+    network: Network, n_vectors: int, rows: int, dtype: DTypeLike, backend: Backend, sequential: bool = False
+) -> None:
+    """MemoryError, before anything is allocated, when a calculation would not fit the machine.
+
+    It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each row of a block: of the `rows`
+    at most `MEMORY_ROWS`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
+    the other rows too.
+    """
+    block = rows if sequential else min(rows, MEMORY_ROWS)
+    others = rows - block if getattr(backend, "whole_batches", False) else 0
+    of_rows = 4 * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
+    needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
+    if needed > _memory() * MEMORY_LIMIT_FRACTION:
+        raise MemoryError(
+            f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
+            f"vectors of them and {block + others:,} rows at a time it takes {needed:,} bytes, this machine has "
+            f"{_memory():,}"
+        )
+
+
+def _shortened(sizes: tuple[int, ...]) -> str:
+    return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
+
+
+def _memory() -> int:
+    """Bytes of the machine's memory; where the system does not say, what can be addressed."""
+    import os
+
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**47
+
+
+def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
+    n_outputs, are_classes = network.n_outputs, network.loss == "cross_entropy"
+    targets = real_array("Y", Y, dtype)
+    if are_classes and targets.ndim == 1:
+        return _one_hot(targets, n, n_outputs, dtype)
+    if are_classes and targets.shape[1:] == (1,):
+        raise ValueError(f"Y has 1 columns, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
+    if targets.ndim == 1 and n_outputs == 1:
+        targets = targets[:, None]
+    targets = _check_matrix("Y", targets, n_outputs, "outputs", dtype, assume_finite)
+    if len(targets) != n:
+        raise ValueError(f"X has {n} rows, Y has {len(targets)}")
+    if not assume_finite:
+        _check_range(network.loss, targets)
+    return targets
+
+
+def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
+    """Rows of zeros and a one for labels (n,): whole numbers, of whatever dtype."""
+    if len(labels) != n:
+        raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
+    if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
+        raise ValueError(
+            f"Y must be integer labels ({n},) or rows of probabilities ({n}, {n_classes}) for this loss, "
+            f"cross_entropy; Y has dtype {labels.dtype}, and {_first('Y', broken, labels)}"
+        )
+    outside = (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        raise ValueError(
+            f"labels must be from 0 to {n_classes - 1}, the network has {n_classes} outputs; "
+            f"{_first('Y', outside, labels)}"
+        )
+    Y = np.zeros((n, n_classes), dtype)
+    Y[np.arange(n), labels.astype(np.int64)] = 1
+    return Y
+
+
+def _check_range(loss: str, Y: Array) -> None:
+    wrong = np.zeros(Y.shape, bool)
+    if loss in ("log_loss", "cross_entropy"):
+        wrong = (Y < 0) | (Y > 1)
+    elif loss == "poisson":
+        wrong = Y < 0
+    if wrong.any():
+        raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; {_first('Y', wrong, Y)}")
+    if loss == "cross_entropy":
+        sums = Y.sum(axis=1, dtype=np.float64)
+        off = abs(sums - 1) > 1e-3
+        if off.any():
+            row = int(np.argmax(off))
+            raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; row {row} of Y sums to {sums[row]:g}")
+
+
+def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:
+    matrix = _as_float(name, value, dtype, 2)
+    if matrix.shape[1] != n:
+        raise ValueError(f"{name} has {matrix.shape[1]} columns, the network has {n} {what}")
+    if not len(matrix):
+        raise ValueError(f"{name} has no rows")
+    if not assume_finite:
+        _check_finite(name, matrix, value)
+    return _read_only(matrix)
+
+
+def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Array:
+    """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
+    if (
+        type(value) is np.ndarray
+        and value.ndim == ndim
+        and value.dtype in _NATIVE
+        and (dtype is None or value.dtype == dtype)
+        and value.flags.num & READABLE == READABLE
+    ):
+        return value  # as it should be: what a caller in a hurry hands over
+    array = real_array(name, value, dtype)
+    if array.ndim != ndim:
+        one = array.ndim == 1 and ndim == 2
+        hint = f": {name}[None] is one row of them, {name}[:, None] one column" if one else ""
+        dimensions = f"{ndim} dimension{'s' if ndim > 1 else ''}"
+        raise ValueError(f"{name} must have {dimensions}, not {array.ndim} (shape {array.shape}){hint}")
+    if dtype is None:
+        dtype = np.float32 if array.dtype.type is np.float32 else np.float64
+    with np.errstate(over="ignore"):
+        return np.require(array, np.dtype(dtype).newbyteorder("="), ["C", "A"]).view(np.ndarray)
+
+
+def _check_finite(name: str, array: Array, given: Any = None) -> None:
+    """ValueError where `array` is not finite; `given` is what it was made of, by a dtype that holds less, maybe."""
+    # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum is the quickest.
+    total = sum(array.ravel().tolist()) if array.size <= FEW else np.vdot(array, array)
+    if math.isfinite(total) or np.isfinite(array).all():
+        return
+    wrong = ~np.isfinite(array)
+    first = (array if given is None else real_array(name, given))[wrong][0]
+    if np.isfinite(first):
+        raise ValueError(
+            f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {first}"
+        )
+    remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
+    raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")
+
+
+def _first(name: str, wrong: Array, array: Array) -> str:
+    """Where the first wrong number is: "X[3, 0] is nan"."""
+    index = np.unravel_index(int(np.argmax(wrong)), array.shape)
+    return f"{name}[{', '.join(map(str, map(int, index)))}] is {array[index]}"
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.setflags(write=False)
+    return view

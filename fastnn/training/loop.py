@@ -1,0 +1,241 @@
+"""A training under way: chunks of steps, and what is known between two of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.optimizers import Optimizer
+from fastnn.schedules import learning_rates
+from fastnn.state import Data, StepState, Task
+from fastnn.training.batches import RowPlan, first_steps
+from fastnn.training.history import EpochLoss, Record
+from fastnn.training.options import network_counters
+from fastnn.training.pace import Pace
+from fastnn.training.results import History, Progress, TrainingResult
+from fastnn.training.state import Counters, TrainingState
+from fastnn.training.stopping import Patience, Stop, StopReason
+
+Array = NDArray[Any]
+
+
+class Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        task: Task,
+        backend: Backend,
+        state: TrainingState,
+        plan: RowPlan,
+        n_epochs: int,
+        *,
+        rule: Patience | None = None,
+        stop: Stop | None = None,
+        validation: Data | None = None,
+        started: float,
+    ) -> None:
+        self.task = task
+        self.backend = backend
+        self.stop = stop = Stop() if stop is None else stop
+        self.validation = validation
+        self.plan = plan
+        self.n_epochs = n_epochs
+        self.started = started
+        self.n_done = 0
+        """Epochs that ended in this call."""
+        self.stop_reason: StopReason = "running"
+        self.divergence = ""
+        self.over = False
+
+        counters = state.counters
+        self.epochs_before: int = counters.get("epoch", 0)
+        self.best_score: float = _number(counters.get("best_score"))
+        self.best_params, self.validation_rows = state.best_params, state.validation_rows
+        self.rule = rule
+        self.rule_on = "loss" if validation is None else "validation"
+        if self.rule is not None and counters.get("rule_on") == self.rule_on:
+            self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
+        self.losses = Record(n_epochs)
+        self.validation_losses: list[float] = []
+        self.scored = validation is not None or stop.restore_best
+
+        # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
+        self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
+        self.snapshot = self.state.copy()
+        self.pace = Pace(state.n_params, plan.batch_size)
+        partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
+        self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
+
+    def chunk(self, n_epochs: int) -> int:
+        """Do some steps, at most until `n_epochs` epochs have ended; the number of epochs that ended."""
+        before = time.perf_counter()
+        n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
+        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, n_steps))
+        self.snapshot.restore(self.state)
+        n_good = self.backend.train_steps(self.task, self.state, steps)
+
+        losses, partial = self.epoch_loss.add(steps, n_good, self.plan.batch)
+        fired = self.rule.count(losses) if self.rule is not None and self.rule_on == "loss" else None
+        n_wanted = n_good
+        if fired is not None:
+            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), self.plan.steps_until(fired)
+            self.end("tolerance")
+        elif n_good < n_steps:
+            self.end("diverged")
+            self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
+        if n_wanted < n_steps:
+            self.state.restore(self.snapshot)
+            again = first_steps(steps, n_wanted)
+            if n_wanted and self.backend.train_steps(self.task, self.state, again) != n_wanted:
+                raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
+        self.plan.commit(n_wanted)
+        self.epoch_loss.partial = partial
+        self.losses.add(losses)
+        self.n_done += len(losses)
+        self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
+        return len(losses)
+
+    def go_on(self, optimizer: Optimizer) -> None:
+        """Go on with another optimizer after a reason to stop; the count of epochs without improvement begins anew."""
+        self.stop_reason = "running"
+        self.task = dataclasses.replace(self.task, optimizer=optimizer)
+        if self.rule is not None:
+            self.rule.stale = 0
+
+    def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
+        """Do one step that no finite number is asked of, and go on; the losses of the epochs that ended.
+
+        Parameters
+        ----------
+        step : callable
+            Takes the task, the state, the step's rows and its learning rate; returns the loss.
+        """
+        self.stop_reason = "running"
+        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, 1))
+        rows = steps.rows[steps.start[0] : steps.stop[0]]
+        batch = Data(*(array[rows] for array in self.task.data))
+        steps.loss[0] = step(self.task, self.state, batch, float(steps.learning_rate[0]))
+        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, 1, self.plan.batch)
+        self.plan.commit(1)
+        if len(losses):
+            self._count(losses)
+        return losses
+
+    def lose_epoch(self) -> Array:
+        """Count an epoch in which nothing can be learnt any more: (NaN,)."""
+        losses = np.array([math.nan])
+        self._count(losses)
+        return losses
+
+    def _count(self, losses: Array) -> None:
+        self.losses.add(losses)
+        self.n_done += len(losses)
+        if self.rule is not None:
+            self.rule.count(losses)
+
+    def score(self) -> None:
+        """Take the loss that the best parameters are chosen by, and ask the stop rule about it."""
+        data, alpha = (self.task.data, self.task.alpha) if self.validation is None else (self.validation, 0.0)
+        loss = self.backend.loss_and_gradient(self.task.network, self.state.params, data, alpha)[0]
+        if self.validation is not None:
+            self.validation_losses.append(loss)
+            if self.rule is not None and self.rule.count(np.array([loss])) is not None:
+                self.end("validation")
+        if self.stop.restore_best and loss < self.best_score:
+            self.best_score, self.best_params = loss, self.state.params.copy()
+
+    def check_end(self) -> None:
+        """End when all epochs are done or the time is over, unless there was a reason already."""
+        limit = self.stop.max_seconds
+        if self.n_done >= self.n_epochs:
+            self.end("epochs")
+        elif limit is not None and time.perf_counter() - self.started >= limit:
+            self.end("time")
+
+    def end(self, reason: StopReason) -> None:
+        """Stop after this chunk. The first reason counts."""
+        if self.stop_reason == "running":
+            self.stop_reason = reason
+
+    def progress(self) -> Progress:
+        """What callbacks are told."""
+        step = self.state.t
+
+        def result() -> TrainingResult:
+            if self.over or self.state.t != step:
+                raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
+            return self.result("running")
+
+        last = self.losses.values[-1] if self.losses.n else math.nan
+        return Progress(
+            epoch=self.n_done,
+            n_epochs=self.n_epochs,
+            part=self.plan.batch / self.plan.steps_per_epoch,
+            step=step,
+            loss=float(last),
+            validation_loss=self.validation_losses[-1] if self.validation_losses else math.nan,
+            seconds=time.perf_counter() - self.started,
+            _result=result,
+        )
+
+    def result(self, reason: StopReason) -> TrainingResult:
+        """An independent copy of the training as it stands."""
+        steps = self.state.copy()
+        counters: Counters = {
+            "epoch": self.epochs_before + self.n_done,
+            "loss_sum": self.epoch_loss.partial[0],
+            "row_sum": self.epoch_loss.partial[1],
+            "best_score": _finite(self.best_score),
+            "optimizer": self.task.optimizer.to_dict(),
+            "alpha": self.task.alpha,
+            **self.plan.asked,
+            **network_counters(self.task.network),
+        }
+        if self.rule is not None:
+            best, stale = _finite(self.rule.best), self.rule.stale
+            counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
+        state = TrainingState(
+            steps.storage,
+            steps.n_params,
+            steps.t,
+            steps.beta_products,
+            optimizer=self.task.optimizer.name,
+            random_state=self.plan.random_state.get_state(legacy=False),
+            index=self.plan.index.copy(),
+            validation_rows=self.validation_rows,
+            batch=self.plan.batch,
+            counters=counters,
+            best_params=self.best_params,
+        )
+        params = self.best_params if self.stop.restore_best and self.best_params is not None else state.params
+        params = params.copy()
+        params.flags.writeable = False
+        loss = self.losses.values.copy() if reason == "running" else self.losses.values
+        history = History(loss, np.array(self.validation_losses, np.float64), time.perf_counter() - self.started)
+        return TrainingResult(self.task.network, params, state, history, reason, self.backend)
+
+    def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
+        epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)
+        epoch += self.epochs_before + self.n_done
+        return (
+            f"training diverged at step {self.snapshot.t + n_good} (epoch {epoch}, batch {batch}, all counted from 0): "
+            f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "
+            "inputs and targets of the size of 1; `.result` of this error is the training up to the step before."
+        )
+
+
+def _finite(value: float) -> float | None:
+    """A number as JSON has it; no number for "none yet"."""
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.inf if value is None else value

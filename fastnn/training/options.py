@@ -1,0 +1,102 @@
+"""What a training is done with: options as given, else those of the state that it goes on from, else the defaults."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fastnn.checking.arguments import check_flag, check_integer, check_number
+from fastnn.network import Network
+from fastnn.optimizers import Adam, Optimizer
+from fastnn.training.inputs import check_optimizer
+from fastnn.training.state import Counters, TrainingState
+
+
+class NotGiven(enum.Enum):
+    """The type of `NOT_GIVEN`, the default of arguments for which None means something else."""
+
+    NOT_GIVEN = enum.auto()
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
+
+DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": True, "alpha": 0.0}
+
+
+class Options(NamedTuple):
+    """Checked options of a training."""
+
+    optimizer: Optimizer
+    batch_size: int | None  # None: all rows
+    shuffle: bool
+    alpha: float
+
+
+def choose_options(
+    optimizer: Optimizer | None = None,
+    batch_size: int | NotGiven | None = NOT_GIVEN,
+    shuffle: bool | NotGiven = NOT_GIVEN,
+    alpha: float | NotGiven = NOT_GIVEN,
+    resume: TrainingState | None = None,
+) -> Options:
+    """The options of a training, of which some were given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an option of the wrong type or outside its range, and for one that neither was given nor is in the state.
+    """
+    named = {
+        "optimizer": NOT_GIVEN if optimizer is None else optimizer,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "alpha": alpha,
+    }
+    given = {name: value for name, value in named.items() if value is not NOT_GIVEN}
+    rest: Mapping[str, object] = DEFAULTS if resume is None else resume.counters
+    chosen: dict[str, Any] = {name: rest[name] for name in named if name in rest} | given
+    lacking = [name for name in named if name not in chosen]
+    if lacking:
+        raise ValueError(
+            f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
+            f"give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+        )
+    if resume is not None and "optimizer" not in given:
+        chosen["optimizer"] = _optimizer_of(chosen["optimizer"])
+    check_optimizer(chosen["optimizer"])
+    if chosen["optimizer"].full_batch and batch_size is NOT_GIVEN:
+        chosen["batch_size"] = None
+    if chosen["batch_size"] is not None:
+        chosen["batch_size"] = check_integer("batch_size", chosen["batch_size"], low=1)
+    chosen["shuffle"] = check_flag("shuffle", chosen["shuffle"])
+    chosen["alpha"] = check_number("alpha", chosen["alpha"], low=0)
+    return Options(**chosen)
+
+
+def _optimizer_of(values: dict[str, Any]) -> Optimizer:
+    try:
+        return Optimizer.from_dict(values)
+    except LookupError:
+        raise ValueError(
+            f"resume: the learning rate of its state is a function ({values['learning_rate']}), which a state does not "
+            f"keep: give optimizer={values['name']}(learning_rate=...) again"
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"resume: its state's optimizer cannot be made again ({error}): give optimizer=") from None
+
+
+def network_counters(network: Network) -> Counters:
+    """What a state says of its network, in JSON's types: all but how the initial parameters were drawn."""
+    return {
+        "sizes": list(network.sizes),
+        "activation": [layer.activation for layer in network.layers[:-1]],
+        "output": network.output,
+        "loss": network.loss,
+        "bias": network.bias,
+        "bias_gradient": network.bias_gradient,
+        "reduction": network.reduction,
+    }

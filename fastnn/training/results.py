@@ -1,0 +1,228 @@
+"""What a training gives back, and what it tells while it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend, get_backend
+from fastnn.checking.arguments import check_flag
+from fastnn.network import Network
+from fastnn.training import display
+from fastnn.training.inputs import check_inputs, check_network, check_params
+from fastnn.training.state import TrainingState
+from fastnn.training.stopping import StopReason
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What was measured, epoch by epoch, in one call of `train` (a resumed run begins a new history)."""
+
+    loss: NDArray[np.float64]
+    """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
+    (the sum of them for ``reduction="sum"``), penalty included."""
+    validation_loss: NDArray[np.float64]
+    """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
+    seconds: float
+    """Wall time of the call."""
+
+    def __repr__(self) -> str:
+        return display.line(self, self._facts())
+
+    def _facts(self) -> dict[str, object]:
+        """Return what `repr` shows: the last losses, and the best one of the validation data with its epoch, from 1."""
+        facts: dict[str, object] = {"epochs": len(self.loss)}
+        if len(self.loss):
+            facts["loss"] = f"{self.loss[-1]:.4g}"
+        if len(scores := self.validation_loss):
+            best = int(np.argmin(np.where(np.isnan(scores), np.inf, scores)))
+            facts["validation"] = f"{scores[-1]:.4g} (best {scores[best]:.4g} in epoch {best + 1})"
+        return {**facts, "seconds": f"{self.seconds:.3g}"}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A trained network, and everything that is needed to go on training it.
+
+    Attributes
+    ----------
+    network : Network
+    params : (n_params,)
+        The parameters, read-only: those after the last step, or the best ones for ``Stop(restore_best=True)``.
+    state : TrainingState
+        Where training stopped: `resume`, or ``train(..., resume=result.state)``, goes on from here, bit for bit.
+    history : History
+    stop_reason : str
+        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
+        "running" for a snapshot that a callback took.
+    backend : str or Backend
+        What it was trained with; `predict` uses it unless told otherwise.
+    """
+
+    network: Network
+    params: Array
+    state: TrainingState
+    history: History
+    stop_reason: StopReason
+    backend: str | Backend = "numba"
+
+    def __repr__(self) -> str:
+        return display.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        network = self.network
+        about = {"activation": network.activation, "output": network.output, "loss function": network.loss}
+        return display.card(self, {**self._facts(), **about, "parameters": f"{network.n_params:,} {self.params.dtype}"})
+
+    def _facts(self) -> dict[str, object]:
+        sizes: list[object] = list(self.network.sizes)
+        if len(sizes) > 9:
+            sizes[4:-4] = ["..."]
+        backend = self.backend if isinstance(self.backend, str) else self.backend.name
+        return {
+            "network": "-".join(map(str, sizes)),
+            **self.history._facts(),
+            "ended by": repr(self.stop_reason),
+            "back end": backend,
+        }
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended in this call; one that was begun and not ended does not count."""
+        return len(self.history.loss)
+
+    @property
+    def weights(self) -> list[Array]:
+        """The layers' W (fan_in, fan_out), views of `params`."""
+        return self.network.weights(self.params)
+
+    @property
+    def biases(self) -> list[Array]:
+        """The layers' b (fan_out,), (1,) or (0,), views of `params`."""
+        return self.network.biases(self.params)
+
+    def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
+        """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`.
+
+        They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
+        """
+        backend = self.backend if backend is None else backend
+        params = self._checked_params()
+        X = check_inputs(self.network, X, params.dtype, check_flag("assume_finite", assume_finite))
+        return get_backend(backend).predict(self.network, params, X)
+
+    _right = None, None  # the network and the parameters that were found to fit
+
+    def _checked_params(self) -> Array:
+        """`params` as a back end takes them. What has been found right is known again by its identity."""
+        network, right = self._right
+        if network is self.network and right is self.params:
+            return right
+        check_network(self.network)
+        params = check_params(self.network, self.params)
+        if params is self.params:
+            self.__dict__["_right"] = self.network, params
+        return params
+
+    def resume(self, X: Any, Y: Any, *, epochs: int, **options: Any) -> TrainingResult:
+        """Go on training where this training stopped.
+
+        After a training of a epochs this one of b gives what one of a + b gives, bit for bit.
+
+        Parameters
+        ----------
+        X, Y : array-like (n, n_inputs), (n, n_outputs)
+            The data that were trained on; other ones, of any length, with ``new_rows=True``.
+        epochs : int
+            How many more.
+        options
+            Those of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end are as they were
+            unless given; `sample_weight`, `stop` and `callbacks` are not kept.
+
+        Returns
+        -------
+        TrainingResult
+            Its history begins anew; `Progress` and `n_epochs` count the epochs of this call.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what `fastnn.train` refuses, and for a learning rate that was a function of your own, which must be
+            given again.
+        """
+        from fastnn.training import train
+
+        return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.files.model.save`."""
+        from fastnn.files import model
+
+        model.save(path, self)
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a training has come: what callbacks are called with.
+
+    A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
+    A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a
+    second; it only observes (what it returns is ignored), and unlike the first kind it costs no speed.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that ended in this call of `train`.
+    n_epochs : int
+        Epochs asked for.
+    part : float
+        How much of the next epoch is done, at least 0 and less than 1.
+    step : int
+        Steps done in all, earlier runs and skipped batches included: `state.t`.
+    loss : float
+        The last epoch's training loss; NaN before the first has ended.
+    validation_loss : float
+        The validation data's loss after the last epoch; NaN where there are none.
+    seconds : float
+        Wall time since `train` was called.
+    """
+
+    epoch: int
+    n_epochs: int
+    part: float
+    step: int
+    loss: float
+    validation_loss: float
+    seconds: float
+    _result: Callable[[], TrainingResult] = field(repr=False)
+
+    def result(self) -> TrainingResult:
+        """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
+
+        Its stop reason is "running".
+
+        Raises
+        ------
+        RuntimeError
+            When the training has gone on since the callback was called, and for a copy of this object: copies and
+            pickles hold the numbers only.
+        """
+        return self._result()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_result": _not_here}
+
+
+def _not_here() -> NoReturn:
+    raise RuntimeError("this Progress is a copy, which has no training: call result() of the one the callback got")
+
+
+Callback = Callable[[Progress], object]
+"""A function called with the `Progress`: see there."""

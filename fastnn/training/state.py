@@ -1,0 +1,165 @@
+"""The state of a training as resuming needs it: that of its steps, and all that the driver goes on from."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.state import StepState
+from fastnn.training import display
+
+Array = NDArray[Any]
+
+
+class Counters(TypedDict, total=False):
+    """Where a training stands and by which options it goes on, in JSON's types; files of version 0.1 lack some."""
+
+    epoch: int
+    """Epochs that ended."""
+    loss_sum: float
+    """Of the epoch under way: the sum of the steps' losses, times their rows for ``reduction="mean"``."""
+    row_sum: float
+    """Of the epoch under way: the rows of these steps."""
+    best_score: float | None
+    """The score of `TrainingState.best_params`; None before there is one."""
+    rule_on: str
+    """What the stop rule looks at, "loss" or "validation"; missing where there is no rule."""
+    rule_best: float | None
+    rule_stale: int
+    """Epochs since the rule's best score."""
+    optimizer: dict[str, Any]
+    """`Optimizer.to_dict`."""
+    batch_size: int | None
+    shuffle: bool
+    alpha: float
+    sizes: list[int]
+    activation: list[str]
+    output: str
+    loss: str
+    bias: str
+    bias_gradient: str
+    reduction: str
+
+
+@dataclass(repr=False)
+class TrainingState(StepState):
+    """All that training goes on from: ``train(..., resume=result.state)``."""
+
+    optimizer: str = ""
+    """Name of the optimizer's class, to refuse another one on resuming."""
+    random_state: dict[str, Any] | None = None
+    """``RandomState.get_state(legacy=False)`` after the last draw."""
+    index: NDArray[np.int64] | None = None
+    """(n_train,): the order of the rows in this epoch, all shuffles composed."""
+    validation_rows: NDArray[np.int64] | None = None
+    """Rows that were split off for validation."""
+    batch: int = 0
+    """Steps done in the epoch that has begun."""
+    counters: Counters = dataclasses.field(default_factory=Counters)
+    """Counts of epochs and stop rules, and the options that go on unless others are given."""
+    best_params: Array | None = None
+    """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
+
+    def __repr__(self) -> str:
+        facts = {"optimizer": self.optimizer, "parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
+        return display.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
+
+    def copy(self) -> TrainingState:
+        """An independent copy."""
+        steps = super().copy()
+        rest = {f.name: copy.deepcopy(getattr(self, f.name)) for f in _DRIVERS}
+        return TrainingState(steps.storage, steps.n_params, steps.t, steps.beta_products, **rest)
+
+    def check(self) -> None:
+        """Look for what no training leaves behind, and a back end or the generator would take on trust.
+
+        Raises
+        ------
+        ValueError
+            That names the first field which does not hold what it should.
+        """
+        for name, fits in _FIELDS.items():
+            if not fits(self, getattr(self, name)):
+                raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
+
+
+def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
+
+
+def _is_count(value: Any, low: int = 0) -> bool:
+    return type(value) is int and value >= low  # NumPy's integers would overflow
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (float, np.floating)) and math.isfinite(value)
+
+
+def _are_products(betas: Array) -> bool:
+    return betas.shape == (2,) and bool(((betas >= 0) & (betas <= 1)).all())
+
+
+def _is_generator(state: Any) -> bool:
+    """Whether this is a state of MT19937; NumPy takes a place outside its key on trust."""
+    inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
+    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1):
+        return False
+    place = _is_count(inner.get("pos")) and inner["pos"] <= 624 and inner["key"].size == 624
+    return place and state.get("has_gauss") in (0, 1) and isinstance(state.get("gauss"), (float, np.floating))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_optimizer(values: Any) -> bool:
+    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimiser is made."""
+    return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
+
+
+def _are_counters(counters: Any) -> bool:
+    kinds: dict[str, Callable[[Any], bool]] = {
+        "epoch": _is_count,
+        "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
+        "row_sum": lambda value: _is_finite(value) and value >= 0,
+        "best_score": lambda value: value is None or _is_finite(value),
+        "sizes": lambda value: isinstance(value, list) and all(_is_count(n, 1) for n in value),
+        "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), _is_text),
+        "optimizer": _is_optimizer,
+        "batch_size": lambda value: value is None or _is_count(value, 1),
+        "shuffle": lambda value: isinstance(value, bool),
+        "alpha": lambda value: _is_finite(value) and value >= 0,
+        "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
+        "rule_best": lambda value: value is None or _is_finite(value),
+        "rule_stale": _is_count,
+    }
+    return all(fits(counters[name]) for name, fits in kinds.items() if name in counters)
+
+
+_DRIVERS = dataclasses.fields(TrainingState)[len(dataclasses.fields(StepState)) :]
+"""The fields that a back end does not know."""
+
+_FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
+    "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
+    "n_params": lambda state, n: _is_count(n, 1) and n <= state.storage.shape[1],
+    "t": lambda state, t: _is_count(t) and t < 2**62,
+    "beta_products": lambda state, a: _is_array(a, (np.float64,), 1) and _are_products(a),
+    "optimizer": lambda state, name: isinstance(name, str),
+    "random_state": lambda state, value: value is None or _is_generator(value),
+    "index": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
+    "validation_rows": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
+    "batch": lambda state, n: _is_count(n),
+    "counters": lambda state, value: isinstance(value, dict) and _are_counters(value),
+    "best_params": lambda state, a: (
+        a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)
+    ),
+}
+"""What each field holds; a later one may look at those before it."""

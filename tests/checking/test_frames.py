@@ -1,0 +1,179 @@
+"""Data frames: columns of mixed kinds are numbers, and what is none is named."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pandas", reason="needs pandas")
+
+import pandas
+
+from fastnn import Network, loss_and_gradient, predict, train
+from fastnn.checking.values import real_array
+
+N = 6
+MIXED = {
+    "income": np.linspace(-1, 1, N),
+    "owner": np.arange(N) % 2 == 0,
+    "age": np.arange(N),
+    "rooms": pandas.array([1, 2, 3] * 2, dtype="Int64"),
+    "area": pandas.array([0.5, 1.5, 2.5] * 2, dtype="Float32"),
+    "new": pandas.array([True, False] * 3, dtype="boolean"),
+    "grade": pandas.Categorical([3, 1, 2] * 2),
+    "any": np.array([1, 2.5, True] * 2, dtype=object),
+}
+FRAME = pandas.DataFrame(MIXED, index=np.arange(N)[::-1])  # rows are taken in their order, whatever they are called
+TABLE = np.column_stack([np.asarray(column, float) for column in MIXED.values()])
+NETWORK = Network((len(MIXED), 3, 1), "tanh")
+TARGETS = pandas.Series(np.sin(np.arange(N)))
+
+
+def bits(*arrays):
+    return [(np.asarray(array).dtype, np.asarray(array).tobytes()) for array in arrays]
+
+
+def refusal(function, *args, **options):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        function(*args, **options)
+    return caught.type, str(caught.value)
+
+
+def test_frames_are_as_good_as_their_numbers(backend):
+    before = FRAME.copy()
+    found = []
+    for X, y in ((FRAME, TARGETS), (TABLE, TARGETS.to_numpy())):
+        result = train(NETWORK, X, y, sample_weight=abs(y) + 1, epochs=3, seed=0, backend=backend)
+        loss, gradient = loss_and_gradient(NETWORK, result.params, X, y, backend=backend)
+        found.append(bits(result.params, loss, gradient, predict(NETWORK, result.params, X, backend=backend)))
+    assert found[0] == found[1]
+    pandas.testing.assert_frame_equal(FRAME, before)
+
+
+def test_columns_that_are_called_the_same_are_all_there():
+    frame = pandas.concat([FRAME, FRAME], axis=1)
+    assert bits(real_array("X", frame)) == bits(np.hstack([TABLE, TABLE]))
+
+
+@pytest.mark.parametrize(
+    ("columns", "kind"),
+    [(["area"], np.float32), (["area", "new"], np.float32), (["area", "income"], np.float64), (["age"], np.float64)],
+)
+def test_the_dtype_is_float32_where_all_columns_fit_it(columns, kind):
+    result = train(Network((len(columns), 1)), FRAME[columns], TARGETS, epochs=1, seed=0)
+    assert result.params.dtype == kind
+    result = train(Network((len(columns), 1)), FRAME[columns], TARGETS, epochs=1, seed=0, dtype="float32")
+    assert result.params.dtype == np.float32
+
+
+def test_a_frame_of_one_dtype_is_not_copied():
+    table = np.ones((4, 3))
+    assert np.shares_memory(real_array("X", pandas.DataFrame(table, copy=False)), table)
+
+
+@pytest.mark.parametrize("kind", ["category", "Int64", "Float64", "int8", "float64", "object"])
+def test_labels_of_any_dtype(kind, backend):
+    labels = np.arange(N) % 3
+    network = Network((len(MIXED), 3), output="softmax")
+    found = [
+        train(network, FRAME, y, epochs=2, seed=0, backend=backend).params
+        for y in (pandas.Series(labels).astype(kind), labels)
+    ]
+    assert bits(found[0]) == bits(found[1])
+
+
+BAD = {
+    "text": ("city", ["Bonn", "Rome", None] * 2, TypeError, "X must hold real numbers; its column 'city' holds text"),
+    "strings": (
+        "s",
+        pandas.array(["a", None] * 3, dtype="string"),
+        TypeError,
+        "its column 's' holds text ('a' in row 0",
+    ),
+    "categories of text": (
+        "c",
+        pandas.Categorical(["a", "b"] * 3),
+        TypeError,
+        "its column 'c' holds text ('a' in row 0",
+    ),
+    "dates": ("when", pandas.date_range("2026", periods=N), TypeError, "its column 'when' holds dates"),
+    "complex numbers": ("z", np.ones(N) * 1j, TypeError, "its column 'z' holds complex numbers"),
+    "objects": (7, [1, {}] * 3, TypeError, "its column 7 holds dict ({} in row 1)"),
+    "a missing integer": (
+        "rooms",
+        pandas.array([1, 2, None] * 2, dtype="Int64"),
+        ValueError,
+        "X has missing values, the first of column 'rooms' in row 2: fill them in or leave their rows out",
+    ),
+    "a missing number": (
+        "a",
+        pandas.array([1.5, None] * 3, dtype="Float64"),
+        ValueError,
+        "missing values, the first of",
+    ),
+    "a missing flag": ("b", pandas.array([None, True] * 3, dtype="boolean"), ValueError, "of column 'b' in row 0"),
+    "a missing category": ("c", pandas.Categorical([1, None] * 3), ValueError, "of column 'c' in row 1"),
+    "None": ("n", np.array([1, None] * 3, dtype=object), ValueError, "of column 'n' in row 1"),
+    "NaN": ("x", [1, np.nan] * 3, ValueError, "X must be finite; X[1, 8] is nan"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_the_column_is_named(case, backend):
+    label, values, kind, text = BAD[case]
+    frame = FRAME.drop(columns=label, errors="ignore")
+    frame = frame.assign(spare=0.0).iloc[:, -len(MIXED) :] if label in FRAME else frame
+    frame[label] = values
+    network = Network((frame.shape[1], 1))
+    found, message = refusal(train, network, frame, TARGETS, epochs=1, backend=backend)
+    assert found is kind
+    assert text in message
+    assert (found, message) == refusal(predict, network, np.ones(network.n_params), frame, backend=backend)
+
+
+def test_labels_of_text_are_told_what_to_become():
+    network = Network((len(MIXED), 3), output="softmax")
+    for y in (pandas.Series(["a", "b", "c"] * 2), pandas.Series(["a", "b", "c"] * 2, dtype="category")):
+        kind, message = refusal(train, network, FRAME, y, epochs=1)
+        assert kind is TypeError
+        assert message == (
+            "Y must hold real numbers; it holds text ('a' in row 0); labels go in as integers: "
+            "np.unique(Y, return_inverse=True)[1] has them"
+        )
+        train(network, FRAME, np.unique(y, return_inverse=True)[1], epochs=1)
+
+
+def test_an_empty_frame_has_no_columns():
+    kind, message = refusal(train, NETWORK, FRAME[[]], TARGETS, epochs=1)
+    assert (kind, message) == (ValueError, "X has 0 columns, the network has 8 inputs")
+
+
+def test_a_frame_of_another_library():
+    """As polars' frames: columns by `get_columns`, missing values by `is_null`."""
+
+    class Column:
+        def __init__(self, name, values, null=()):
+            self.name, self.values, self.dtype, self.null = name, np.asarray(values), "its own", list(null)
+
+        def to_numpy(self):
+            return self.values
+
+        def is_null(self):
+            return np.isin(np.arange(len(self.values)), self.null)
+
+        def __len__(self):
+            return len(self.values)
+
+    class Frame:
+        def __init__(self, *columns):
+            self.given = columns
+            self.columns, self.dtypes = [c.name for c in columns], [c.dtype for c in columns]
+
+        def get_columns(self):
+            return list(self.given)
+
+        def __len__(self):
+            return len(self.given[0])
+
+    found = real_array("X", Frame(Column("a", [1.5, 2]), Column("b", [True, False])))
+    assert found.tolist() == [[1.5, 1], [2, 0]]
+    kind, message = refusal(real_array, "X", Frame(Column("a", [1.5, np.nan], null=[1])))
+    assert (kind, message[:45]) == (ValueError, "X has missing values, the first of column 'a'")

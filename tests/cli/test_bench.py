@@ -1,0 +1,271 @@
+"""``fastnn bench``: answers first, then times; reports that are kept and compared."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fastnn import cli, train, workloads
+from fastnn.cli import bench
+from fastnn.testing import correctness
+from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_different_answers_are_found_before_anything_is_timed(dtype):
+    expected = np.linspace(1, 2, 50)
+    check_same_answer("same", expected.astype(dtype), expected)
+    for wrong in (expected * 1.05, expected * np.nan, expected[::-1]):
+        with pytest.raises(DifferentAnswerError, match=r"wrong: relative distance .* nothing was timed"):
+            check_same_answer("wrong", wrong.astype(dtype), expected)
+
+
+@pytest.mark.parametrize("name", workloads.names())
+def test_one_untrained_epoch_is_a_different_answer(name):
+    """What guards the benchmarks notices a back end that does nothing."""
+    if name == "big":
+        pytest.skip("large")
+    workload = workloads.load(name)
+    trained = train(workload.network, workload.X, workload.Y, **workload.train_options | {"epochs": 2}, seed=0).params
+    untrained = workload.network.init_params(np.random.RandomState(0), workload.dtype)
+    with pytest.raises(DifferentAnswerError):
+        check_same_answer(name, untrained, trained)
+
+
+@pytest.mark.parametrize("name", [name for name in workloads.names() if name != "big"])
+def test_every_workload_passes_its_check(name, backend, dtype):
+    check_workload(workloads.load(name, dtype), backend)
+
+
+def test_a_training_that_learns_too_little_is_found(monkeypatch):
+    monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"epochs": 2}))
+    with pytest.raises(DifferentAnswerError, match=r"seed, float64, numpy: loss .* more than 0\.05; nothing was timed"):
+        check_workload(workloads.load("seed"), "numpy")
+    with pytest.raises(DifferentAnswerError, match="of the held-out rows recognised, less than"):
+        check_workload(workloads.load("digits"), "numba")
+
+
+def test_another_seed_is_not_the_tutorials(monkeypatch):
+    monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"seed": 1}))
+    with pytest.raises(DifferentAnswerError, match="the tutorial's weights"):
+        check_workload(workloads.load("seed"), "numpy")
+
+
+def test_a_back_end_that_errs_is_found(monkeypatch):
+    from fastnn.reference import NumpyBackend
+
+    class Wrong(NumpyBackend):
+        name = "wrong"
+
+        def train_steps(self, task, state, steps):
+            good = super().train_steps(task, state, steps)
+            state.vectors[0] *= 1.5
+            return good
+
+    with pytest.raises(DifferentAnswerError, match=r"tab, float32.*reference has.*nothing was timed"):
+        check_workload(workloads.load("tab"), Wrong())
+
+
+# ------------------------------------------------------------------------------------------------------------- reports
+
+PLAN = bench.Plan(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
+
+
+@pytest.fixture(scope="module")
+def report():
+    steps = []
+    found = bench.run(["seed"], ["numpy", "numba"], [None, "float32"], PLAN, steps.append)
+    assert len(steps) >= bench.n_steps(["seed"], ["numpy", "numba"], [None, "float32"], PLAN) - 3 * PLAN.starts
+    return found
+
+
+def test_report_holds_samples_by_workload_dtype_and_back_end(report):
+    assert [training.key for training in report.trainings] == [
+        ("seed", dtype, backend) for dtype in ("float64", "float32") for backend in ("numpy", "numba")
+    ]
+    for training in report.trainings:
+        assert len(training.seconds) == PLAN.rounds
+        assert training.iterations >= 1
+        assert 0 < training.timing.median < 1
+    assert [start.what for start in report.starts][:2] == ["import numpy", "import fastnn, after numpy"]
+
+
+def test_report_is_the_same_when_read_again(report, tmp_path):
+    report.save(tmp_path / "report.json")
+    assert bench.load(tmp_path / "report.json") == report
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "starts": [], "trainings": [{}]}'])
+def test_a_file_that_is_no_report_is_named(text, tmp_path):
+    (tmp_path / "other.json").write_text(text)
+    with pytest.raises(bench.ReportFileError, match=r"other\.json is no report"):
+        bench.load(tmp_path / "other.json")
+
+
+def test_speed_ratio_is_new_by_old(report):
+    slow = bench.Report(**vars(report) | {"trainings": tuple(slower(t, 2.0) for t in report.trainings[:3])})
+    assert bench.speed_ratios(slow, report) == {t.key: pytest.approx(0.5) for t in report.trainings[:3]}
+
+
+def slower(training, factor):
+    return bench.Training(**vars(training) | {"seconds": tuple(s * factor for s in training.seconds)})
+
+
+@pytest.mark.parametrize(("name", "most"), [("seed", 10**7), ("digits", 20)])
+def test_samples_are_as_long_as_wanted_but_no_longer_than_a_usual_training_in_batches(name, most):
+    asked = []
+    epochs = bench.epochs_for(workloads.load(name), lambda n: lambda: asked.append(n), seconds=1e9)
+    assert epochs == asked[-1] == most
+
+
+def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):
+    seen = []
+
+    def fake(code, environment):
+        import os
+
+        folder = environment["FASTNN_CACHE_DIR"]
+        assert os.path.isdir(folder)
+        seen.append(folder)
+        return bench.in_process("print(1.0, 2.0, 3.0)")
+
+    original = bench.in_process
+    monkeypatch.setattr(bench, "in_process", lambda code, env=None: fake(code, env) if env else original(code))
+    cold, warm = bench.compile_seconds("float32", 2)
+    assert cold == warm == [[1.0, 2.0, 3.0]] * 2
+    assert seen[0] == seen[1] != seen[2] == seen[3]  # the warm process finds what the cold one has left
+
+
+# ------------------------------------------------------------------------------------------------------------- command
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Run ``fastnn bench`` with a plan of nothing much; what it returns, prints, and prints on stderr."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench, "QUICK", PLAN)
+    monkeypatch.setattr(bench, "FULL", PLAN)
+    monkeypatch.setattr(bench, "_starts", lambda *_: [bench.Start("import numpy", (0.1,))])
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as end:
+            cli.main(("bench", *arguments))
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, err
+
+    return call
+
+
+def test_bench_prints_speeds_ratios_and_starts(run):
+    code, out, err = run("--quick", "--workload", "seed")
+    assert code == 0, err
+    assert re.search(r"seed, float64 .* [\d,]+ .* [\d,]+ .* \d+", out)
+    for words in ("iterations a second", "numba / numpy", "import numpy", "Answers checked first", "load before"):
+        assert words in " ".join(out.split())
+
+
+def test_bench_writes_samples_and_a_picture(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    code, out, _ = run("--workload", "seed", "--dtype", "both", "--json", "r.json", "--plot", "new/speeds.png")
+    assert code == 0
+    assert "r.json" in out
+    assert len(json.loads((tmp_path / "r.json").read_text())["trainings"]) == 4
+    assert (tmp_path / "new/speeds.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+@pytest.mark.parametrize("path", ["file/out", "folder"])
+def test_bench_checks_its_files_before_it_measures(run, monkeypatch, tmp_path, option, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr(bench, "run", lambda *_: pytest.fail("measured"))
+    code, _, err = run("--quick", option, path)
+    assert code == 2
+    assert option in err
+    assert run("--quick", option, "new/folder/out", "--backend", "none")[0] == 2  # other mistakes are found as before
+
+
+def test_the_picture_has_the_tables_ratios(report):
+    """The median of the rounds' ratios, not the ratio of the medians."""
+    from fastnn.cli import app, rendering
+
+    numpy, numba = (replace(report.trainings[0], backend=name) for name in ("numpy", "numba"))
+    trainings = replace(numpy, seconds=(1.0, 2.0, 9.0)), replace(numba, seconds=(0.5, 0.1, 0.3))
+    told = replace(report, trainings=trainings)  # ratios 2, 20, 30; medians 2 and 0.3
+    (axes,) = app._draw_bench(told).axes
+    assert "× 20.0" in [text.get_text() for text in axes.texts]
+    cells = list(rendering.bench_trainings(told).columns[3].cells)
+    assert cells[0].startswith("20.0\n")
+
+
+def test_one_start_is_no_spread(report):
+    from fastnn.cli import rendering
+
+    once, often = bench.Start("a", (1.0,)), bench.Start("a", (1.0, 2.0))
+    titles = [[c.header for c in rendering.bench_starts(replace(report, starts=(s,))).columns] for s in (once, often)]
+    assert titles == [["what", "once"], ["what", "median", "least", "most"]]
+
+
+def test_bench_of_one_back_end_has_no_ratio(run):
+    code, out, _ = run("--workload", "seed", "--backend", "numpy")
+    assert code == 0
+    assert "numba" not in out.split("Answers")[0].split("Training")[1]
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1000.0, 0), (0.001, 1)])
+def test_bench_fails_where_it_got_slower(run, report, tmp_path, factor, code):
+    old = bench.Report(**vars(report) | {"trainings": tuple(slower(t, factor) for t in report.trainings)})
+    old.save(tmp_path / "old.json")
+    options = ("--workload", "seed", "--compare", "old.json", "--fail-below", "0.8")
+    found, out, _ = run(*options)
+    assert found == code
+    assert ("too slow" in out) == (code == 1)
+    assert run(*options[:4])[0] == 0  # without a limit it only tells
+
+
+def test_bench_compares_with_another_machine_only_under_protest(run, report, tmp_path):
+    bench.Report(**vars(report) | {"cpu": "Abacus"}).save(tmp_path / "old.json")
+    assert "another processor, Abacus" in run("--workload", "seed", "--compare", "old.json")[1]
+
+
+def test_bench_with_nothing_to_compare_is_wrong_usage(run, report, tmp_path):
+    bench.Report(**vars(report) | {"trainings": ()}).save(tmp_path / "old.json")
+    assert run("--workload", "seed", "--compare", "old.json")[0] == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--workload", "sed"), ("--backend", "cuda"), ("--dtype", "float16"), ("--fail-below", "0.9")],
+    ids=lambda options: options[0],
+)
+def test_bench_refuses_what_it_does_not_know(run, options):
+    code, _, err = run(*options)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_bench_times_nothing_when_the_answers_differ(run, monkeypatch):
+    monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"seed": 1}))
+    monkeypatch.setattr(bench, "interleaved", lambda *_: pytest.fail("timed"))
+    code, out, err = run("--workload", "seed")
+    assert code == 2
+    assert re.fullmatch(r"fastnn: .*nothing was timed\n", err)
+    assert "iterations a second" not in out
+
+
+def test_bench_names_a_report_that_is_none(run, tmp_path):
+    (tmp_path / "old.json").write_text("{}")
+    code, _, err = run("--compare", "old.json")
+    assert code == 2
+    assert err.startswith("fastnn: old.json is no report")

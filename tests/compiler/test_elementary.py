@@ -1,0 +1,211 @@
+"""The elementary functions of the compiled code: at most 2 ULP from the truth, everywhere, and the same bits in Python.
+
+An error is the distance from the exact value, in units of the spacing of the dtype at the exact value.
+"""
+
+import functools
+import math
+
+import mpmath
+import numba
+import numpy as np
+import pytest
+
+from fastnn.compiler import elementary
+from fastnn.compiler.memory_ops import lanes, load, store
+from fastnn.compiler.vectors import Lanes
+
+BOUND = 2.0
+
+# where simpler versions of tanh and sigmoid exceed the bound in float64
+HARD = [0.1254537353010192, 0.17026649340070824, 0.5189615173444518, 4.790012658769263, 17.487901898462766]
+HARD += [1.9536363738283535, 36.73793081705179]
+
+# name -> the function in mpmath (150 bits), and in NumPy for float64 and longdouble
+ORACLES = {
+    "exp": (mpmath.exp, np.exp),
+    "expm1": (mpmath.expm1, np.expm1),
+    "log": (mpmath.log, np.log),
+    "log1p": (mpmath.log1p, np.log1p),
+    "tanh": (mpmath.tanh, np.tanh),
+    "sigmoid": (
+        lambda x: 1 / (1 + mpmath.exp(-x)),
+        lambda x: np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x))),
+    ),
+    "softplus": (
+        lambda x: mpmath.log1p(mpmath.exp(x)),
+        lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    ),
+}
+
+# (argument, value) where the value is known by heart
+INF, NAN = math.inf, math.nan
+SPECIAL = {
+    "exp": [(0.0, 1.0), (-0.0, 1.0), (-INF, 0.0), (INF, INF)],
+    "expm1": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1.0), (INF, INF)],
+    "log": [(0.0, -INF), (-0.0, -INF), (1.0, 0.0), (-1.0, NAN), (-1e-40, NAN), (-INF, NAN), (INF, INF)],
+    "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1.0, -INF), (-2.0, NAN), (-INF, NAN), (INF, INF)],
+    "tanh": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1.0), (INF, 1.0)],
+    "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (-INF, 0.0), (INF, 1.0)],
+    "softplus": [(-INF, 0.0), (INF, INF)],
+}
+
+every_function = pytest.mark.parametrize("name", ORACLES)
+both_dtypes = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+many_points = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="takes hours without compilation")
+
+
+@functools.cache
+def over_arrays(name):
+    """The function as a loop over arrays, compiled."""
+    function = getattr(elementary, name)
+
+    @numba.njit(error_model="numpy")
+    def apply(x, y):
+        for i in range(0, x.size, lanes(x)):
+            store(y, i, function(load(x, i)))
+
+    return apply
+
+
+def compute(name, x):
+    """The compiled function at the points x, of any number."""
+    padded = np.concatenate([x, np.ones(-x.size % 16, x.dtype)])
+    y = np.empty_like(padded)
+    with np.errstate(all="ignore"):  # NumPy speaks up where nothing is compiled
+        over_arrays(name)(padded, y)
+    return y[: x.size]
+
+
+def points(dtype, n, seed=0):
+    """About n numbers: any bit pattern, the ranges in which the functions bend, and what lies around every edge."""
+    rng = np.random.default_rng(seed)
+    info = np.finfo(dtype)
+    low, high = (-746, 710) if dtype == np.float64 else (-104, 89)  # where exp begins and ends
+    ints = np.dtype(f"u{info.bits // 8}")
+    m = n // 8
+    spread = [
+        rng.integers(0, 2**info.bits, m, ints).view(dtype),
+        rng.uniform(low, high, m),
+        rng.uniform(low, math.log(info.tiny), m),  # subnormal results of exp
+        rng.uniform(-40, 40, m),
+        rng.uniform(-2, 2, m),
+        rng.uniform(-1, 1, m) * 2.0 ** rng.uniform(-60, 4, m),
+        1 + rng.uniform(-1, 1, m) * 2.0 ** rng.uniform(-60, 0, m),
+        rng.integers(0, 2**info.nmant, m, ints).view(dtype),  # subnormal arguments
+    ]
+    edges = np.array(
+        [low, high, math.log(info.tiny), math.log(info.max), 1, math.sqrt(2), math.sqrt(0.5), info.tiny, 0, info.max]
+        + [2.0**-k for k in (24, 25, 26, 53, 54, 55, 60)]
+        + [k * math.log(2) / 4 for k in (*range(1, 13), 49, 50, 51, 98, 99, 107, 109, 210, 211, 212, 213, 214, 217)]
+    ).astype(dtype)
+    bits = edges.view(ints)[:, None] + np.arange(-2, 3).astype(ints)
+    edges = [bits.ravel().view(dtype), np.array([*HARD, 0.43, 1, 9, 20, np.inf], dtype)]
+    return np.concatenate([part.astype(dtype) for part in (*spread, *edges, *(-part for part in edges))])
+
+
+def errors(computed, true):
+    """In ULP of computed's dtype. Where the rounded truth or the result is no finite number, only equality is right;
+    so it is for the sign of zero."""
+    dtype = computed.dtype
+    info = np.finfo(dtype)
+    rounded = true.astype(dtype)
+    exponent = np.maximum(np.frexp(true)[1] - 1, info.minexp)
+    error = np.abs(computed.astype(true.dtype) - true) / np.ldexp(np.ones_like(true), exponent - info.nmant)
+    exact = ~(np.isfinite(rounded) & np.isfinite(computed))
+    equal = (rounded == computed) | (np.isnan(rounded) & np.isnan(computed))
+    wrong_sign = (rounded == 0) & (np.signbit(rounded) != np.signbit(computed)) & ~np.isnan(computed)
+    return np.where(wrong_sign, np.inf, np.where(exact, np.where(equal, 0.0, np.inf), error))
+
+
+def largest_error(name, x, wider):
+    """(error, argument) by NumPy's own functions in a wider dtype."""
+    with np.errstate(all="ignore"):
+        error = errors(compute(name, x), ORACLES[name][1](x.astype(wider)))
+    worst = int(np.argmax(error))
+    return float(error[worst]), x[worst]
+
+
+@pytest.mark.nojit
+@every_function
+@both_dtypes
+def test_special_values(name, dtype):
+    given, expected = np.array(SPECIAL[name], dtype).T.copy()
+    found = compute(name, given)
+    np.testing.assert_array_equal(found, expected)
+    zero = expected == 0
+    np.testing.assert_array_equal(np.signbit(found[zero]), np.signbit(expected[zero]))
+
+
+@every_function
+@both_dtypes
+def test_nan_stays_nan_in_its_lane(name, dtype):
+    x = np.ones(64 // np.dtype(dtype).itemsize, dtype)
+    x[1::2] = np.nan
+    x[3] = -x[3]
+    np.testing.assert_array_equal(np.isnan(compute(name, x)), np.isnan(x))
+
+
+@many_points
+@every_function
+def test_float64_against_mpmath(name):
+    x = points(np.float64, 10_000)
+    oracle = ORACLES[name][0]
+    domain = {"log": 0.0, "log1p": -1.0}.get(name, -np.inf)
+    x = x[np.isfinite(x) & (x > domain)]
+    with mpmath.workprec(150):
+        exact = [oracle(mpmath.mpf(v)) for v in x.tolist()]
+        error = [_exact_error(y, t) for y, t in zip(compute(name, x).tolist(), exact, strict=True)]
+    worst = int(np.argmax(error))
+    assert error[worst] <= BOUND, f"{error[worst]} ULP at {x[worst]!r}"
+
+
+def _exact_error(computed, true):
+    if abs(true) >= mpmath.mpf(2) ** 1024 - mpmath.mpf(2) ** 970:  # rounds to infinity
+        return 0.0 if computed == math.copysign(math.inf, true) else math.inf
+    if not math.isfinite(computed):
+        return math.inf
+    exponent = max(int(mpmath.frexp(true)[1]) - 1, -1022) if true else -1022
+    return float(abs(mpmath.mpf(computed) - true) * mpmath.mpf(2) ** (52 - exponent))
+
+
+@many_points
+@every_function
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here")
+def test_float64_against_longdouble(name):
+    error, where = largest_error(name, points(np.float64, 1_000_000), np.longdouble)
+    assert error <= BOUND, f"{error} ULP at {where!r}"
+
+
+@many_points
+@every_function
+def test_float32_against_float64(name):
+    bits = np.random.default_rng(0).integers(0, 2**32, 1_000_000, np.uint32)
+    x = np.concatenate([bits.view(np.float32), points(np.float32, 100_000)])
+    error, where = largest_error(name, x, np.float64)
+    assert error <= BOUND, f"{error} ULP at {where!r}"
+
+
+@many_points
+@pytest.mark.slow
+@every_function
+def test_every_float32(name):
+    step = 1 << 20
+    parts = (np.arange(i, i + step, dtype=np.uint32).view(np.float32) for i in range(0, 1 << 32, step))
+    error, where = max(largest_error(name, x, np.float64) for x in parts)
+    assert error <= BOUND, f"{error} ULP at {where!r}"
+
+
+@every_function
+@both_dtypes
+def test_python_gives_the_bits_of_the_compiled_code(name, dtype):
+    x = np.concatenate([points(dtype, 2_000), np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)])
+    width = 64 // x.itemsize
+    x = x[: x.size // width * width]
+    function = getattr(elementary, name)
+    with np.errstate(all="ignore"):
+        python = np.concatenate([function(v.view(Lanes)) for v in x.reshape(-1, width)]).view(np.ndarray)
+    compiled = compute(name, x)
+    assert python.dtype == compiled.dtype == dtype
+    bits = [np.where(np.isnan(y), np.nan, y).astype(dtype).view(f"u{x.itemsize}") for y in (python, compiled)]
+    np.testing.assert_array_equal(*bits)

@@ -1,0 +1,403 @@
+"""Every primitive and every register tile of the compiled code: what it means in Python equals its bits when compiled.
+
+The functions of a table are compiled together, by one traced function a dtype; each of them is a test. NaN equals NaN,
+whatever its sign and payload: no promise is made on those.
+"""
+
+import functools
+
+import numba
+import numpy as np
+import pytest
+
+from fastnn.compiler.control import choose, each, not_, pick, smaller
+from fastnn.compiler.lanes import horizontal_sum, horizontal_sums, store_horizontal_sums, transposed
+from fastnn.compiler.memory_ops import gather, get, lanes, lanes_of, load, offset, put, splat, store, zero
+from fastnn.compiler.tracing import traced
+from fastnn.compiler.vectors import (
+    Lanes,
+    absolute,
+    bit_or,
+    blend_prefix,
+    copysign,
+    exponent,
+    fma,
+    fraction,
+    is_double,
+    like,
+    maximum,
+    pow2,
+    rounding,
+    sqrt,
+    where_gt,
+)
+from fastnn.fused import matmul
+
+pytestmark = [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
+
+
+@functools.cache
+def in_machine_code(function):
+    """What Python can call of a function that only compiled code can."""
+    plain = getattr(function, "py_func", None) or (lambda *args: function(*args))
+    return numba.njit(plain, error_model="numpy")
+
+
+# ------------------------------------------------------------------------------------------------------------- the data
+
+
+def values(dtype, n, random_state):
+    """Special, subnormal and huge numbers; any bit pattern; plain numbers of many sizes; or some of each."""
+    info = np.finfo(dtype)
+    special = [0.0, np.inf, np.nan, 1.0, 0.5, 1.5, 2.5, info.max, info.tiny, info.smallest_subnormal, 1 + info.eps]
+    special = np.array([*special, info.tiny * 0.7, info.max / 2, 1 / 3])
+    kinds = [
+        random_state.choice([*special, *-special], n),
+        random_state.bytes(n * info.bits // 8),
+        random_state.standard_normal(n) * 2.0 ** random_state.randint(-30, 30, n),
+        random_state.standard_normal(n) * 2.0 ** random_state.randint(info.minexp - 20, info.minexp + 20, n),
+    ]
+    kinds = [np.frombuffer(k, dtype) if isinstance(k, bytes) else k.astype(dtype) for k in kinds]
+    k = random_state.randint(len(kinds) + 1)
+    return kinds[k].copy() if k < len(kinds) else np.choose(random_state.randint(0, len(kinds), n), kinds)
+
+
+def assert_same_bits(found, right):
+    assert found.dtype == right.dtype
+    nan = np.isnan(right)
+    np.testing.assert_array_equal(np.isnan(found), nan)
+    ints = f"u{right.itemsize}"
+    np.testing.assert_array_equal(np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints))
+
+
+# --------------------------------------------------------------------------------------------------- single primitives
+# of three vectors a, b, c; an array x, places in it, and a number n, which is 0 ... 8
+
+PRIMITIVES = {
+    "a + b": lambda a, b, c, x, places, n: a + b,
+    "a - b": lambda a, b, c, x, places, n: a - b,
+    "a * b": lambda a, b, c, x, places, n: a * b,
+    "a / b": lambda a, b, c, x, places, n: a / b,
+    "-a": lambda a, b, c, x, places, n: -a,
+    "a + 0.1": lambda a, b, c, x, places, n: a + 0.1,
+    "0.1 + a": lambda a, b, c, x, places, n: 0.1 + a,
+    "a - 0.1": lambda a, b, c, x, places, n: a - 0.1,
+    "1 - a": lambda a, b, c, x, places, n: 1 - a,
+    "a * 0.1": lambda a, b, c, x, places, n: a * 0.1,
+    "0.1 * a": lambda a, b, c, x, places, n: 0.1 * a,
+    "a / 3": lambda a, b, c, x, places, n: a / 3,
+    "0.1 / a": lambda a, b, c, x, places, n: 0.1 / a,
+    "a * n": lambda a, b, c, x, places, n: a * n,
+    "like number": lambda a, b, c, x, places, n: like(a, 0.1),
+    "like integer": lambda a, b, c, x, places, n: like(a, n),
+    "fma": lambda a, b, c, x, places, n: fma(a, b, c),
+    "fma of close numbers": lambda a, b, c, x, places, n: fma(a, b, -(a * b)),
+    "sqrt": lambda a, b, c, x, places, n: sqrt(a),
+    "absolute": lambda a, b, c, x, places, n: absolute(a),
+    "copysign": lambda a, b, c, x, places, n: copysign(a, b),
+    "where_gt": lambda a, b, c, x, places, n: where_gt(a, b, c, a),
+    "maximum": lambda a, b, c, x, places, n: maximum(a, b),
+    "bit_or": lambda a, b, c, x, places, n: bit_or(a * 0.0, b * 0.0),
+    "blend_prefix": lambda a, b, c, x, places, n: blend_prefix(n, a, b),
+    "blend_prefix of none": lambda a, b, c, x, places, n: blend_prefix(n - 9, a, b),
+    "blend_prefix of all": lambda a, b, c, x, places, n: blend_prefix(n + 16, a, b),
+    "pow2": lambda a, b, c, x, places, n: pow2(like(a, rounding(a)) + (copysign(like(a, n), a))),
+    "pow2 of any": lambda a, b, c, x, places, n: pow2(a),
+    "fraction": lambda a, b, c, x, places, n: fraction(a),
+    "exponent": lambda a, b, c, x, places, n: exponent(a),
+    "is_double": lambda a, b, c, x, places, n: like(a, 2.0 if is_double(a) else 1.0),
+    "horizontal_sum": lambda a, b, c, x, places, n: like(a, horizontal_sum(a)),
+    "horizontal_sums": lambda a, b, c, x, places, n: horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
+    "transposed": lambda a, b, c, x, places, n: functools.reduce(
+        where_gt_sum, transposed(([a, b, c, -a] * 4)[: lanes_of(x)])
+    ),
+    "load anywhere": lambda a, b, c, x, places, n: load(offset(x, n), 1),
+    "get": lambda a, b, c, x, places, n: like(a, get(x, n)),
+    "gather": lambda a, b, c, x, places, n: gather(x, places, n),
+    "splat": lambda a, b, c, x, places, n: splat(x, n),
+    "zero": lambda a, b, c, x, places, n: zero(x),
+    "lanes": lambda a, b, c, x, places, n: like(a, lanes_of(x)),
+    "each": lambda a, b, c, x, places, n: sum_in_loop(a, b, n),
+    "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
+    "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
+    "pick": lambda a, b, c, x, places, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
+    "pick place": lambda a, b, c, x, places, n: load(pick(n < 3, offset(x, 0), offset(x, 1)), 0),
+    "==": lambda a, b, c, x, places, n: like(a, n == 3),
+    "3 ==": lambda a, b, c, x, places, n: like(a, 3 == n),  # noqa: SIM300
+    "!=": lambda a, b, c, x, places, n: like(a, n != 3),
+    "< <=": lambda a, b, c, x, places, n: like(a, (n < 3) + 2 * (n <= 3)),
+    "> >=": lambda a, b, c, x, places, n: like(a, (n > 3) + 2 * (n >= 3)),
+    "&": lambda a, b, c, x, places, n: like(a, (n > 2) & (n < 6)),
+    "|": lambda a, b, c, x, places, n: like(a, (n < 2) | (n > 6)),
+    "& of known": lambda a, b, c, x, places, n: like(a, (True & (n < 2)) + 2 * ((n < 2) & False)),
+    "| of known": lambda a, b, c, x, places, n: like(a, (False | (n < 2)) + 2 * ((n < 2) | True)),
+    "not_": lambda a, b, c, x, places, n: like(a, not_(n > 2) + 2 * not_(n // 4)),
+}
+
+
+def where_gt_sum(v, w):
+    """Something that depends on the order of many vectors, and on each of their lanes."""
+    return where_gt(v, w, v, w) - v * 0.5
+
+
+def sum_in_loop(a, b, n):
+    kept = [a]
+    for k in each(n, kept):
+        kept[0] = kept[0] * b + k
+    return kept[0]
+
+
+@traced
+def all_primitives(out, x, y, z, places, n):
+    L = lanes_of(out)
+    for k, function in enumerate(PRIMITIVES.values()):
+        store(out, k * L, function(load(x, 0), load(y, 0), load(z, 0), x, places, n))
+
+
+@functools.cache
+def primitives_in_both(dtype):
+    """[Python, compiled] results: arrays (rounds, primitives, lanes)"""
+    entry = in_machine_code(all_primitives)
+    random_state, L = np.random.RandomState(0), lanes(np.empty(0, dtype))
+    results = []
+    for k in range(150):
+        x, y, z = (values(dtype, size, random_state) for size in (4 * L, L, L))
+        places = random_state.randint(0, 3 * L, L)
+        pair = np.zeros((2, len(PRIMITIVES) * L), dtype)
+        for out, function in zip(pair, (all_primitives, entry), strict=True):
+            function(out, x, y, z, places, k % 9)
+        results.append(pair.reshape(2, -1, L))
+    return np.stack(results, axis=1)
+
+
+@compiled
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_primitive(name, dtype):
+    with np.errstate(all="ignore"):
+        python, machine = primitives_in_both(dtype)[:, :, list(PRIMITIVES).index(name)]
+    assert_same_bits(machine, python)
+
+
+def plain(out, x, y, n):
+    """The primitives as ordinary compiled functions use them, through Numba's own typing of operators and numbers."""
+    L = lanes(x)
+    place = offset(x, n)
+    v, w = load(place, 1), load(y, 0)
+    v += w
+    v *= 0.1
+    v -= 1
+    v /= w
+    store(out, 0, 1.0 - v * -w + n)
+    store(out, L, where_gt(v, maximum(w, zero(x)), fma(v, w, like(w, n)), blend_prefix(n, v, w)))
+    put(out, 2 * L, horizontal_sum(v))
+    put(out, 2 * L + 1, get(x, n) * get(y, 0))
+    out[2 * L + 2] = L
+
+
+@compiled
+def test_primitives_in_ordinary_compiled_functions(dtype):
+    machine, random_state = numba.njit(plain, error_model="numpy"), np.random.RandomState(1)
+    for n in range(40):
+        x, y = values(dtype, 80, random_state), values(dtype, 16, random_state)
+        pair = np.zeros((2, 64), dtype)
+        with np.errstate(all="ignore"):
+            plain(pair[0], x, y, n)
+        machine(pair[1], x, y, n)
+        assert_same_bits(pair[1], pair[0])
+
+
+# --------------------------------------------------------------------------------------------------------------- tiles
+
+PRODUCTS = [(rows, vectors) for rows in (8, 6, 4, 2, 1) for vectors in (2, 1)]  # of every CPU
+INNERS = [(rows, cols) for rows in matmul.INNER_TILES for cols in matmul.INNER_TILES]
+K = 13  # length of the sums
+
+
+@traced
+def all_products(out, W, A, begun):
+    """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile must stay."""
+    width = 4 * lanes_of(out)
+    for k, (rows, vectors) in enumerate(PRODUCTS):
+        Z, bias = matmul.Strided(offset(out, k * 8 * width), width), matmul.Strided(W, 2)
+        matmul.product_tile(rows, vectors, Z, matmul.Matrix(W, 1, 9), matmul.Strided(A, width), bias, K, begun)
+
+
+@traced
+def all_inners(out, A, D, nothing):
+    width = 4 * lanes_of(out)
+    for k, (rows, cols) in enumerate(INNERS):
+        matmul.inner_tile(rows, cols, offset(out, k * 8 * width), A, D, 5, width)
+
+
+@functools.cache
+def tiles_in_both(name, dtype, begun):
+    function = globals()[f"all_{name}"]
+    L, random_state = lanes(np.empty(0, dtype)), np.random.RandomState(2)
+    first_array, second = (random_state.standard_normal(n).astype(dtype) for n in (K * 9 + 8 * 4 * L, K * 4 * L))
+    pair = np.tile(random_state.standard_normal(len(PRODUCTS) * 8 * 4 * L).astype(dtype), (2, 1))
+    function(pair[0], first_array, second, begun)
+    in_machine_code(function)(pair[1], first_array, second, begun)
+    return pair.reshape(2, len(PRODUCTS), -1)
+
+
+@compiled
+@pytest.mark.parametrize(("rows", "vectors"), PRODUCTS)
+@pytest.mark.parametrize("begun", [0, 1])
+def test_product_tile(rows, vectors, begun, dtype):
+    python, machine = tiles_in_both("products", dtype, begun)[:, PRODUCTS.index((rows, vectors))]
+    assert_same_bits(machine, python)
+
+
+@compiled
+@pytest.mark.parametrize(("rows", "cols"), INNERS)
+def test_inner_tile(rows, cols, dtype):
+    python, machine = tiles_in_both("inners", dtype, 0)[:, INNERS.index((rows, cols))]
+    assert_same_bits(machine, python)
+
+
+def drawn(dtype, *shapes):
+    random_state = np.random.RandomState(3)
+    return [random_state.standard_normal(shape).astype(dtype) for shape in shapes]
+
+
+def chain(weights, panel, begin):
+    """``begin + sum_k weights[k] * panel[k]``, by fma in ascending order of k, along the rows of the panel."""
+    for w, row in zip(weights, panel, strict=True):
+        begin = fma(np.full_like(row, w).view(Lanes), row.view(Lanes), begin.view(Lanes))
+    return begin.view(np.ndarray)
+
+
+@traced
+def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
+    matmul.forward_product(Z, W, A, matmul.Strided(bias, 1), fan_in, fan_out, width, packed)
+
+
+WIDE = matmul.TERMS + 1
+PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2), (131, 5, 2), (125, WIDE, 2)]
+
+
+@compiled
+@pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
+def test_products(M, K, vectors, dtype):
+    """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are packed before."""
+    L = lanes(np.empty(0, dtype))
+    width = vectors * L
+    W, A, bias = drawn(dtype, (K, M), (K, width), M)
+    Z, padded, packed = (
+        np.zeros((M, width), dtype),
+        np.zeros(K * M + L, dtype),
+        np.zeros(matmul.SUM_BLOCK * L, dtype),
+    )
+    padded[: K * M] = W.reshape(-1)
+    in_machine_code(forward_product)(Z.reshape(-1), padded, A.reshape(-1), bias, K, M, width, packed)
+    of_panel, of_weights = np.split(packed, [(matmul.SUM_BLOCK - matmul.TERMS) * L])
+    of_W = M >= matmul.PACK_FROM * L and width >= matmul.PACK_FROM * L // 8
+    of_A = matmul.PACKS_PANELS and M >= matmul.STRIP_FROM and min(K, matmul.TERMS) * vectors >= matmul.CACHED
+    assert (of_panel.any(), of_weights.any()) == (of_A and not of_W, of_W)
+    assert_same_bits(Z, np.stack([chain(W[:, m], A, np.full(width, bias[m])) for m in range(M)]))
+    turned_W, zeros = W.T.reshape(-1).copy(), np.zeros(L, dtype)
+    packed = np.zeros(matmul.SUM_BLOCK * L, dtype)
+    in_machine_code(matmul.backward_product)(Z.reshape(-1), turned_W, A.reshape(-1), zeros, packed, M, K, width)
+    assert packed.any() == of_A
+    assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
+
+
+@compiled
+@pytest.mark.parametrize("fan_in", [1, 7, matmul.TRANSPOSE_FROM - 1, matmul.TRANSPOSE_FROM, 21])
+@pytest.mark.parametrize("fan_out", [5, 16])
+def test_weight_gradient(fan_in, fan_out, dtype):
+    """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`."""
+    L = lanes(np.empty(0, dtype))
+    A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
+    G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
+    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype)))
+    in_machine_code(matmul.weight_gradient)(*arrays, fan_in, fan_out, 3 * L)
+    if fan_in >= matmul.TRANSPOSE_FROM and fan_out % L == 0:
+        right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
+        assert_same_bits(T, D.T.copy())
+    else:
+        right = np.empty_like(G)
+        for i, o in np.ndindex(G.shape):
+            s = np.zeros(L, dtype).view(Lanes)
+            for a, d in zip(A[i].reshape(-1, L), D[o].reshape(-1, L), strict=True):
+                s = fma(a.view(Lanes), d.view(Lanes), s)
+            right[i, o] = horizontal_sum(s)
+        assert not T.any()
+    assert_same_bits(G, right)
+
+
+@compiled
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("cols", [1, 2, 4])
+def test_store_horizontal_sums(rows, cols, dtype):
+    """Of tiles of every size, whichever this machine's products have, and nothing beside them."""
+    L = lanes(np.empty(0, dtype))
+    (A,) = drawn(dtype, (rows * cols, L))
+    G = np.zeros((rows, cols + 3), dtype)
+
+    @traced
+    def of_tile(G, A):
+        step = cols + 3
+        store_horizontal_sums([offset(G, i * step) for i in range(rows)], [load(A, k * L) for k in range(rows * cols)])
+
+    in_machine_code(of_tile)(G.reshape(-1), A.reshape(-1))
+    right = np.array([horizontal_sum(a.view(Lanes)) for a in A]).reshape(rows, cols)
+    assert_same_bits(G, np.pad(right, [(0, 0), (0, 3)]))
+
+
+# --------------------------------------------------------------------------------------------------------- Python's own
+
+
+def fma_cases(info):
+    """(a, x, c) and the sum, rounded once."""
+    largest, eps, tiny, inf = (float(v) for v in (info.max, info.eps, info.smallest_subnormal, np.inf))
+    return [
+        ((largest, 2.0, 0.0), inf),
+        ((-largest, 2.0, 0.0), -inf),
+        ((largest, 2.0, -largest), largest),
+        ((1 + eps, 1 + eps, -(1 + 2 * eps)), eps * eps),
+        ((1 + eps, 1 - eps, -1.0), -eps * eps),
+        ((1 + eps, 1.5, tiny), 1.5 + 2 * eps),  # the product is a tie, the sum is not
+        ((1 + eps, 1.5, -tiny), 1.5 + eps),
+        ((1 + eps, 1 - eps / 2, 0.0), 1.0),
+        ((tiny, 0.5, 0.0), 0.0),
+        ((tiny, 0.5, tiny), 2 * tiny),  # to even
+        ((tiny, 0.25, tiny), tiny),
+        ((0.0, -1.0, 0.0), 0.0),
+        ((0.0, -1.0, -0.0), -0.0),
+        ((inf, 0.0, 1.0), np.nan),
+        ((inf, 1.0, -inf), np.nan),
+        ((2.0, 3.0, -inf), -inf),
+        ((2.0, 3.0, np.nan), np.nan),
+    ]
+
+
+@pytest.mark.nojit
+def test_fma_rounds_once(dtype):
+    arguments, right = zip(*fma_cases(np.finfo(dtype)), strict=True)
+    a, x, c = np.array(arguments, dtype).T.copy().view(Lanes)
+    with np.errstate(all="ignore"):
+        assert_same_bits(fma(a, x, c).view(np.ndarray), np.array(right, dtype))
+
+
+MISTAKES = {
+    "load beyond the end": lambda x: load(x, x.size - 1),
+    "load before": lambda x: load(x, -1),
+    "offset before": lambda x: offset(x, -1),
+    "splat before": lambda x: splat(x, -1),
+    "store beyond the end": lambda x: store(x, x.size - 1, zero(x)),
+    "store before": lambda x: store(x, -1, zero(x)),
+    "put before": lambda x: put(x, -1, x[0]),
+    "get before": lambda x: get(x, -1),
+    "gather before": lambda x: gather(x, np.full(x.size, 1), -2),
+    "store another dtype": lambda x: store(x, 0, zero(x.astype(np.float16))),
+    "fma of two dtypes": lambda x: fma(zero(x), zero(x), zero(x.astype(np.float16))),
+}
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_python_refuses_what_would_go_wrong_when_compiled(mistake, dtype):
+    with pytest.raises(AssertionError):
+        MISTAKES[mistake](np.zeros(40, dtype))

@@ -1,0 +1,298 @@
+"""The folder of the kernel cache: no other user puts code there, and one that is filled serves who may only read it.
+
+As in `test_survival_cache`, a few bytes stand for machine code. What needs another user runs in processes that root
+makes another user's; they import first, for that user may not read where Python is.
+"""
+
+import compileall
+import os
+import pathlib
+import shutil
+import stat
+import tempfile
+
+import pytest
+from survival import python
+from test_survival_cache import (
+    KERNELS,
+    code_of,
+    copy_of_the_package,
+    count_warnings,
+    everything,
+    folder,
+    is_found,
+    the_file,
+)
+
+from fastnn.compiler import cache, loader
+from fastnn.compiler import folder as folders
+
+__all__ = ["folder"]  # the fixture
+
+pytestmark = [
+    pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled"),
+    pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
+]
+
+as_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user"
+)
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def umask():
+    """Set the umask; it is back after the test."""
+    old = os.umask(0o022)
+    yield os.umask
+    os.umask(old)
+
+
+@pytest.fixture
+def shared():
+    """A folder that every user can look into, on a way that everybody can go."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="fastnn-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# ------------------------------------------------------------------------------------------------------------ the files
+
+
+@pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
+def test_what_fastnn_makes_is_the_users_alone_whatever_the_umask(folder, monkeypatch, umask, mask):
+    """The file, and each folder on the way to it."""
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / "a" / "b"))
+    umask(mask)
+    assert count_warnings(is_found) == []
+    assert {mode(path) for path in (folder, folder / "a", folder / "a" / "b")} == {0o700}
+    assert mode(the_file(folder / "a" / "b")) == 0o600
+
+
+@pytest.mark.parametrize("others", [0o620, 0o602, 0o660, 0o666])
+def test_a_file_that_others_can_write_is_not_taken(folder, others):
+    is_found()
+    path = the_file(folder)
+    path.chmod(others)
+    assert [is_found(), is_found()] == [False, True]
+    assert mode(path) == 0o600
+
+
+def test_a_file_with_a_second_link_is_not_taken(folder, tmp_path):
+    """The other one may lie in a folder that others can write, and this one be there by their doing."""
+    is_found()
+    os.link(the_file(folder), tmp_path / "second")
+    assert [is_found(), is_found()] == [False, True]
+    assert the_file(folder).stat().st_nlink == 1
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path, good: path.symlink_to(good), lambda path, good: os.mkfifo(path, 0o600)], ids=["link", "pipe"]
+)
+def test_a_link_or_a_pipe_in_place_of_a_file_is_not_taken(folder, tmp_path, make):
+    """Nor waited for."""
+    is_found()
+    path = the_file(folder)
+    path.rename(tmp_path / "good")
+    make(path, tmp_path / "good")
+    assert [is_found(), is_found()] == [False, True]
+    assert stat.S_ISREG(path.lstat().st_mode)
+
+
+def test_what_was_looked_at_is_what_is_used(folder, tmp_path, monkeypatch):
+    """Somebody exchanges the folder once it is open."""
+    is_found()
+    name = the_file(folder).name
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    other.joinpath(name).write_bytes(b"planted")
+    really = os.open
+
+    def exchanged(path, flags, *args, **options):
+        descriptor = really(path, flags, *args, **options)
+        if flags & os.O_DIRECTORY:
+            folder.rename(tmp_path / "away")
+            other.rename(folder)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", exchanged)
+    assert cache.load(KERNELS[0]) == code_of(KERNELS[0])
+    tmp_path.joinpath("away").rename(other)
+    cache.save(KERNELS[1], b"")
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+# -------------------------------------------------------------------------------------------------------- the way to it
+
+
+@pytest.mark.parametrize("others", [0o777, 0o770, 0o702])
+def test_a_parent_that_others_can_write_is_refused(folder, monkeypatch, others):
+    """Whether the cache folder is there or not; one with the sticky bit, such as /tmp, will do."""
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / "inner" / "cache"))
+    (folder / "inner").mkdir(parents=True)
+    is_found()
+    folder.chmod(others)
+    (text,) = count_warnings(everything)
+    assert f"{folder} can be written by other users" in text
+    assert "chmod go-w" in text
+    folder.chmod(others | stat.S_ISVTX)
+    assert count_warnings(lambda: None) == []
+    assert is_found()
+    shutil.rmtree(folder / "inner")
+    assert [is_found(), is_found()] == [False, True]
+
+
+def test_the_way_through_links_is_looked_at_too(folder, tmp_path, monkeypatch):
+    """A link is followed where only the user can have made it, and leads where nobody else can write."""
+    real, open_to_all = tmp_path / "real", tmp_path / "open"
+    (real / "cache").mkdir(parents=True)
+    (open_to_all / "cache").mkdir(parents=True)
+    (real / "cache").chmod(0o700)
+    folder.symlink_to(real / "cache")
+    assert [is_found(), is_found()] == [False, True]
+    assert len(list(real.joinpath("cache").iterdir())) == 1
+    (tmp_path / "first").symlink_to("open/second")
+    (open_to_all / "second").symlink_to(real)
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "first" / "cache"))
+    assert is_found()
+    open_to_all.chmod(0o777)  # the second link could be another one
+    (text,) = count_warnings(is_found)
+    assert f"{open_to_all} can be written by other users" in text
+
+
+def test_links_that_go_round_in_a_circle_cost_one_warning(folder, tmp_path):
+    folder.symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(folder)
+    (text,) = count_warnings(everything)
+    assert "symbolic links" in text
+
+
+@as_root
+def test_a_parent_of_another_user_is_refused(folder, monkeypatch):
+    folder.mkdir()
+    os.chown(folder, NOBODY, -1)
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(folder / "cache"))
+    (text,) = count_warnings(everything)
+    assert f"{folder} belongs to another user" in text
+    assert list(folder.iterdir()) == []
+
+
+# ---------------------------------------------------------------------------------------------------------- other users
+
+AS_ANOTHER = """
+import os, sys, warnings
+from fastnn.compiler import cache
+cache.source_stamp()
+real, effective = map(int, sys.argv[1:3])
+os.setgroups([])
+os.setresuid(real, effective, effective)
+warnings.showwarning = lambda message, *_: print("warning:", message)
+"""
+LOOK = AS_ANOTHER + 'found = cache.load(sys.argv[3]) is not None\ncache.warn_once()\nprint("found", found)\n'
+KEEP = AS_ANOTHER + "cache.save(sys.argv[3], sys.argv[3].encode() * 1000)\ncache.warn_once()\n"
+
+
+def run_as(code, real, effective):
+    return python(code, real, effective, KERNELS[0])
+
+
+@as_root
+def test_another_user_cannot_write_what_a_careless_umask_leaves(shared, monkeypatch):
+    """A folder made by hand, and a process without umask: its file could be written by all."""
+    shared.joinpath("cache").mkdir(mode=0o755)
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
+    python("import os; os.umask(0)" + KEEP, 0, 0, KERNELS[0])
+    path = the_file(shared / "cache")
+    attack = AS_ANOTHER + "try:\n    open(sys.argv[3], 'r+b')\nexcept PermissionError:\n    print('refused')\n"
+    assert python(attack, NOBODY, NOBODY, path) == ["refused"]
+    assert run_as(LOOK, 0, 0) == ["found True"]
+
+
+@as_root
+def test_the_effective_user_counts(shared, monkeypatch):
+    """What a user planted is not run by a program that is root on his behalf; it is by one that acts for him alone."""
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
+    shared.joinpath("cache").mkdir(mode=0o700)
+    os.chown(shared / "cache", NOBODY, -1)
+    assert run_as(KEEP, NOBODY, NOBODY) == []
+    found, warning = run_as(LOOK, NOBODY, 0)[::-1]
+    assert "belongs to another user, number 65534" in warning
+    assert found == "found False"
+    assert run_as(LOOK, 0, NOBODY) == ["found True"]
+
+
+@as_root
+def test_a_filled_folder_of_roots_serves_everybody(shared, monkeypatch):
+    """As in a container's image; what is missing there costs one warning, and so does what may not be read."""
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
+    run_as(KEEP, 0, 0)
+    assert "Permission denied" in run_as(LOOK, NOBODY, NOBODY)[0]
+    shared.joinpath("cache").chmod(0o755)
+    warning, found = run_as(LOOK, NOBODY, NOBODY)
+    assert "cannot be read (Permission denied): make it readable" in warning
+    assert found == "found False"
+    the_file(shared / "cache").chmod(0o644)
+    assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
+    (warning,) = python(KEEP, NOBODY, NOBODY, KERNELS[1])
+    assert "cannot be written (Permission denied): set FASTNN_CACHE_DIR to a folder that can" in warning
+    assert len(list(shared.joinpath("cache").iterdir())) == 1
+
+
+@as_root
+def test_a_filled_folder_that_its_user_cannot_write_is_used(shared, monkeypatch):
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
+    shared.joinpath("cache").mkdir(mode=0o700)
+    os.chown(shared / "cache", NOBODY, -1)
+    run_as(KEEP, NOBODY, NOBODY)
+    shared.joinpath("cache").chmod(0o500)
+    assert run_as(LOOK, NOBODY, NOBODY) == ["found True"]
+
+
+# ------------------------------------------------------------------------------------------------------- which folder
+
+WHERE = """
+from fastnn.measuring import machine
+print(machine.cache())
+"""
+UNSET = dict.fromkeys(("FASTNN_CACHE_DIR", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"), "")
+
+
+@as_root
+def test_a_user_without_a_home_has_no_folder(tmp_path):
+    """A container's, whose number no table knows."""
+    code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321)" + WHERE
+    (said,) = python(code, **UNSET, HOME=None)
+    assert said.startswith("Cache(folder=None, problem='this user has no home: set FASTNN_CACHE_DIR")
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or folders.sys.platform == "darwin", reason="these systems have a rule of their own"
+)
+def test_a_relative_cache_home_is_ignored(tmp_path):
+    """As the XDG standard has it. One of fastnn's own is relative to where the process is."""
+    (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": "relative"}, HOME=tmp_path / "home", cwd=tmp_path)
+    assert f"{tmp_path}/home/.cache/fastnn" in said
+    (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": tmp_path / "x"}, HOME=tmp_path / "home", cwd=tmp_path)
+    assert f"{tmp_path}/x/fastnn" in said
+    (said,) = python(WHERE, **UNSET | {"FASTNN_CACHE_DIR": "own"}, cwd=tmp_path)
+    assert f"{tmp_path}/own" in said
+
+
+def test_the_warning_points_at_the_caller_where_there_are_no_sources(tmp_path):
+    """From .pyc files alone, which name the files that they were compiled from."""
+    site = copy_of_the_package(tmp_path / "site")
+    compileall.compile_dir(site, legacy=True, quiet=1, stripdir=site, prependdir="/build")
+    for source in site.rglob("*.py"):
+        source.unlink()
+    tmp_path.joinpath("mine.py").write_text(
+        "import fastnn\n\nfastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])\n"
+    )
+    code = "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: print(file, line); "
+    said = python(code + "runpy.run_path('mine.py')", PYTHONPATH=site, cwd=tmp_path)
+    assert said == ["mine.py 3"]

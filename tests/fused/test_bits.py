@@ -1,0 +1,303 @@
+"""The fused kernel's promises on bits and memory: the same result each time, nothing touched that is not its own."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, bits, do_steps, everything
+
+from fastnn import Network, get_backend, loss_and_gradient, testing, train
+from fastnn.compiler import cache, program
+from fastnn.fused import backend as fused_backend
+from fastnn.optimizers import Adam
+from fastnn.state import Data, Steps, StepState, Task
+from fastnn.testing.problems import draw
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)
+@pytest.mark.parametrize("network", [SMALL, MIXED], ids=["small", "mixed"])
+def test_chunks_and_repetition(network, optimizer, dtype, backend):
+    problem = draw(network, 40, dtype)
+    once = do_steps(network, optimizer, problem, backend)
+    assert do_steps(network, optimizer, problem, backend) == once
+    assert do_steps(network, optimizer, problem, backend, [1] * 30) == once
+    assert do_steps(network, optimizer, problem, backend, [7, 7, 7, 7, 2]) == once
+    assert do_steps(network, optimizer, problem, backend, [22, 8]) == once
+    assert do_steps(network, optimizer, problem, backend, alpha=0.02) != once
+
+
+def test_blocks_and_repetition(dtype, backend):
+    """Batches of more than one block, whose rows stay the same for some steps."""
+    problem = draw(SMALL, 700, dtype)
+    once = do_steps(SMALL, Adam(), problem, backend, batch_size=300)
+    assert do_steps(SMALL, Adam(), problem, backend, [1] * 30, batch_size=300) == once
+
+
+def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
+    problem = draw(SMALL, 10, dtype)
+    state = StepState.create(problem.params, 2)
+    state.vectors[1:] = 0.5
+    before = bits(state.vectors, state.beta_products)
+    data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
+    steps = Steps(np.arange(10), np.array([0, 5]), np.array([5, 10]), np.ones(2), np.full(2, 9.0))
+    assert get_backend(backend).train_steps(Task(SMALL, Adam(), data, 0.3), state, steps) == 2
+    assert (bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
+
+
+def test_denormal_moments_are_flushed(dtype):
+    """The kernel sets them to 0, the reference keeps them; what they hold is below what the tolerances call equal."""
+    network = Network((6, 1), loss="absolute_error")
+    tiny = float(np.finfo(dtype).tiny)
+    found = {}
+    for name in ("numpy", "numba"):
+        state = StepState.create(np.arange(7, dtype=dtype), 2)
+        state.vectors[1] = tiny * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
+        state.vectors[2] = tiny
+        data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))
+        steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
+        assert get_backend(name).train_steps(Task(network, Adam(), data), state, steps) == 1
+        found[name] = state.vectors[:, :6].copy()
+    kept, flushed = found["numpy"][1:], found["numba"][1:]
+    denormal = (abs(kept) < tiny) & (kept != 0)
+    assert denormal.sum() == 9
+    assert (flushed[denormal] == 0).all()
+    assert (flushed[~denormal] == kept[~denormal]).all()
+    assert abs(flushed - kept).max() < testing.UPDATE_FLOOR
+
+
+# --------------------------------------------------------------------------------------------------------------- memory
+
+FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all else is written before it is read
+
+
+def replace_scratch(monkeypatch, change):
+    """Let `change` replace each buffer, anew for each call of a kernel."""
+    right = fused_backend.make_scratch
+
+    def make_scratch(*args):
+        scratch = right(*args)
+        return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
+
+    monkeypatch.setattr(fused_backend, "make_scratch", make_scratch)
+    monkeypatch.setattr(fused_backend, "KEEP", -1)
+    monkeypatch.setattr(get_backend("numba"), "_kept", fused_backend._Kept())
+
+
+def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
+    clean = everything(dtype)
+    poisoned = []
+
+    def poison(name, buffer, network):
+        if name not in FILLED:
+            part = slice(network.n_params) if name == "gradient" else slice(None)
+            buffer[part] = np.nan if buffer.dtype.kind == "f" else 2**40  # a row number that would crash
+            poisoned.append(name)
+        return buffer
+
+    replace_scratch(monkeypatch, poison)
+    assert everything(dtype) == clean
+    assert {"activations", "slopes", "delta", "gradient", "rows_of_X"} <= set(poisoned)
+
+
+def test_padding_stays_zero(dtype, monkeypatch):
+    """Updates run on to the end of a vector: beyond the parameters there are zeros, which no kernel changes."""
+    gradients = []
+
+    def keep(name, buffer, network):
+        if name == "gradient":
+            gradients.append(buffer[network.n_params :])
+        return buffer
+
+    replace_scratch(monkeypatch, keep)
+    everything(dtype)
+    assert len(gradients) > 100
+    assert not any(padding.any() for padding in gradients)
+
+
+def test_a_poisoned_zero_is_noticed(monkeypatch):
+    """The test above could fail."""
+    problem = draw(SMALL, 9)
+    clean = bits(*loss_and_gradient(SMALL, *problem[:3]))
+    replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)
+    assert bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
+
+
+GUARD = 4096
+PATTERN = 0xA5
+
+
+def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
+    """Each buffer, and each array that is written, lies between two guard zones."""
+    clean = everything(dtype)
+    guarded = []
+
+    def between_guards(array):
+        size = array.nbytes
+        raw = np.full(size + 2 * GUARD + 64, PATTERN, np.uint8)
+        first = GUARD + -(raw.ctypes.data + GUARD) % 64
+        inside = raw[first : first + size].view(array.dtype).reshape(array.shape)
+        inside[...] = array
+        guarded.append((raw, first, size))
+        return inside
+
+    def intact(raw, first, size):
+        return (raw[:first] == PATTERN).all() and (raw[first + size :] == PATTERN).all()
+
+    replace_scratch(monkeypatch, lambda name, buffer, network: between_guards(buffer))
+    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: between_guards(np.zeros(shape, dtype)))
+    right, called = fused_backend.entry, set()
+
+    def entry(name, dtype):
+        """The kernel on copies of its arrays, those of its last NamedTuples too, that lie between guards."""
+
+        def call(*values):
+            called.add(name)
+            copies = [guarded_copy(value) for value in values]
+            result = right(name, dtype)(*copies)
+            for value, copy in zip(values, copies, strict=True):
+                write_back(value, copy)
+            return result
+
+        return call
+
+    def guarded_copy(value):
+        if isinstance(value, np.ndarray):
+            return between_guards(value)
+        return type(value)(*map(guarded_copy, value)) if isinstance(value, tuple) else value
+
+    def write_back(value, copy):
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            value[...] = copy
+        elif isinstance(value, tuple):
+            for field, copied in zip(value, copy, strict=True):
+                write_back(field, copied)
+
+    monkeypatch.setattr(fused_backend, "entry", entry)
+    assert everything(dtype) == clean
+    assert called == {"train_steps", "predict", "loss_and_gradient"}
+    assert len(guarded) > 1000
+    assert all(intact(*zone) for zone in guarded)
+    raw, first, size = guarded[0]
+    raw[first + size] = 0
+    assert not intact(raw, first, size)
+
+
+# ---------------------------------------------------------------------------------------------------------- disk cache
+
+
+def stamp():
+    return cache.source_stamp.__wrapped__()
+
+
+def test_the_cache_is_keyed_on_every_file_of_the_compiler_and_the_kernels(tmp_path, monkeypatch):
+    before = stamp()
+    copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in program.FOLDERS]
+    monkeypatch.setattr(program, "FOLDERS", tuple(copies))
+    assert stamp() == before == cache.source_stamp()
+    for copy in copies:
+        files = sorted(copy.glob("*.py"))
+        assert len(files) > 8
+        for file in files:
+            text = file.read_text("utf-8")
+            file.write_text(text + "# edited\n", "utf-8")
+            assert stamp() != before, file.name
+            file.write_text(text, "utf-8")
+        assert stamp() == before
+        (copy / "new.py").write_text("")
+        assert stamp() != before
+        (copy / "new.py").unlink()
+        (copy / "notes.txt").write_text("")
+        assert stamp() == before
+
+
+TRAIN = """
+import hashlib, sys, warnings
+import numpy as np
+from fastnn import Network, train
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
+from fastnn.compiler.loader import found_in_cache
+hits = sum(found_in_cache.values())
+print(hashlib.sha256(result.params.tobytes()).hexdigest(), hits, result.n_epochs)
+for warning in caught:
+    print(warning.category.__name__, warning.message)
+"""
+
+
+def start(folder):
+    """Begin a process of its own that trains with this cache folder."""
+    environment = {**os.environ, "FASTNN_CACHE_DIR": str(folder)}
+    environment["PYTHONPATH"] = str(pathlib.Path(cache.__file__).parents[2])
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+    return subprocess.Popen([sys.executable, "-c", TRAIN], **options)
+
+
+def finish(process):
+    """Its hash, how many kernels it found in the cache, and its warnings."""
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    first, *warnings = out.splitlines()
+    digest, hits, n_epochs = first.split()
+    assert n_epochs == "20"
+    return digest, int(hits), warnings
+
+
+@pytest.fixture(scope="module")
+def digest():
+    """Of the parameters that this process trains to."""
+    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
+    return hashlib.sha256(result.params.tobytes()).hexdigest()
+
+
+def test_two_processes_may_start_cold_at_once(tmp_path, digest):
+    folder = tmp_path / "cache"
+    for process in [start(folder), start(folder)]:
+        assert finish(process) == (digest, 0, [])
+    assert folder.stat().st_mode & 0o777 == 0o700 or os.name == "nt"
+    assert finish(start(folder)) == (digest, 1, [])  # the next one finds what they compiled
+
+    kept = list(folder.iterdir())
+    assert kept
+    for file in kept:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert finish(start(folder)) == (digest, 0, [])  # damaged files are files that are not there
+    assert finish(start(folder)) == (digest, 1, [])
+
+
+def _a_file_in_the_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    return tmp_path / "file" / "cache"
+
+
+def _writable_by_all(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_a_file_in_the_way, "Not a directory"),
+        pytest.param(
+            _writable_by_all,
+            "can be written by other users",
+            marks=pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
+        ),
+    ],
+)
+def test_an_unusable_cache_folder_costs_one_warning(tmp_path, digest, make, reason):
+    folder = make(tmp_path)
+    found, hits, warnings = finish(start(folder))
+    assert (found, hits) == (digest, 0)
+    assert len(warnings) == 1
+    assert warnings[0].startswith("RuntimeWarning")
+    assert reason in warnings[0]
+    assert not folder.is_dir() or not list(folder.iterdir())

@@ -1,0 +1,309 @@
+"""What the kernel was compiled to: nothing that reorders a sum, calls the C library's mathematics or allocates.
+
+Read in LLVM's optimised intermediate code and in the assembly. The rest of the module says what of Numba's internals
+the package rests on, so that a version of Numba that moved one of them fails here, with its name.
+"""
+
+import importlib
+import json
+import math
+import pathlib
+import re
+import struct
+import tracemalloc
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+import pytest
+import same_bits
+from numba import njit, types
+from numba.core import callconv
+from numba.core.runtime import rtsys
+from same_bits import RUNS
+from survival import python
+
+from fastnn.backends import get_backend
+from fastnn.compiler import cache, codegen, control, jit, tracing
+from fastnn.compiler.vectors import Vec
+from fastnn.fused import kernels
+from fastnn.state import Data, Steps, StepState, Task
+
+# ----------------------------------------------------------------------------------------------------- how code is read
+
+RULES = {
+    "fast-math": (
+        r"\b(fadd|fsub|fmul|fdiv|frem|fneg|fcmp|fptrunc|fpext|select|phi|call) "
+        r"(fast|reassoc|nnan|ninf|nsz|arcp|contract|afn)\b|(unsafe-fp|no-nans-fp|no-infs-fp)-math\"=\"true"
+    ),
+    "unordered": r"@llvm\.(vector\.reduce\.f(add|mul)|fmuladd)\b",
+    "allocation": r"@(NRT_Allocate|NRT_MemInfo_(v?alloc|new)|malloc|calloc|realloc|Py\w+_New)",
+}
+
+
+def violations(ir, assembly):
+    """{rule: the lines of a function's code that break it}, for libm the functions that it calls."""
+    lines = ir.splitlines()
+    found = {rule: [line for line in lines if re.search(pattern, line)] for rule, pattern in RULES.items()}
+    return {**found, "libm": same_bits.libm_symbols(assembly)}
+
+
+def code_of(dispatcher, signature):
+    """(IR, assembly) of one compiled signature; fails with a clear text where Numba hands out something else."""
+    ir, assembly = dispatcher.inspect_llvm(signature), dispatcher.inspect_asm(signature)
+    name = dispatcher.py_func.__name__
+    for what, text, mark in (("inspect_llvm", ir, "define"), ("inspect_asm", assembly, "retq?")):
+        readable = name in text and re.search(rf"\b{mark}\b", text) is not None
+        assert readable, (
+            f"numba {numba.__version__}: {what}() does not give the code of {name}; this test must learn the new way"
+        )
+    return ir, assembly
+
+
+@pytest.fixture(scope="module", params=["float64", "float32"])
+def kernel(request):
+    """train_steps of one dtype, compiled in this process: what comes from the disk cache is machine code only."""
+    _, signature = codegen.compiled_entry("train_steps", np.dtype(request.param))
+    lanes = Vec(numba.from_dtype(np.dtype(request.param))).lanes
+    return *code_of(kernels.train_steps, signature.args), lanes
+
+
+HAS_FMA = any(llvm.get_host_cpu_features().get(feature) for feature in ("fma", "neon"))
+
+
+@pytest.mark.skipif(not HAS_FMA, reason="without the instruction, fma is a call")
+def test_kernel_has_no_reordered_sum_no_libm_and_no_allocation(kernel):
+    ir, assembly, _ = kernel
+    assert violations(ir, assembly) == {"fast-math": [], "unordered": [], "allocation": [], "libm": []}
+
+
+MASKED_STORE = r"^\s*v(?:p?maskmov\w+\s+%[xy]mm\d+, %[xy]mm\d+, .*\(|mov\w+\s+%[xyz]mm\d+, .*\(.*\{%k\d\}).*"
+
+
+def test_nothing_is_stored_under_a_mask(kernel):
+    """LLVM 22 makes it of a load, a selection and a store; AMD's processors take up to 20 cycles, loads wait for it."""
+    _, assembly, _ = kernel
+    assert re.findall(MASKED_STORE, assembly, re.M) == []
+
+
+def test_kernel_works_on_whole_vectors(kernel):
+    """The text read is that of the kernel: it holds its vectors, and what calls Python is not in the step loop."""
+    ir, assembly, lanes = kernel
+    assert len(re.findall(rf"<{lanes} x (?:double|float)>", ir)) > 1000
+    assert ir.count("@llvm.fma") > 100
+    bodies = re.findall(r"^define [^\n]*@(_ZN6fastnn\w+)[^\n]*\{\n(.*?)^\}", ir, re.M | re.S)
+    assert any("train_steps" in name for name, _ in bodies)
+    called = {name for _, body in bodies for name in re.findall(r"\bcall\b[^@\n]*@([\w.]+)", body)}
+    others = {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))}
+    assert others <= {"sqrt"}  # an instruction in the assembly
+    assert sum(same_bits.vector_registers(assembly).values()) > 1000
+
+
+ENTRIES = ("train_steps", "loss_and_gradient", "predict")
+C_FUNCTIONS = {"memset", "memcpy", "memmove"} | (set() if HAS_FMA else {"fma", "fmaf"})
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", ENTRIES)
+def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
+    """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the process."""
+    overload, _ = codegen.compiled_entry(name, np.dtype(dtype))
+    module = llvm.parse_assembly(overload.library.get_llvm_str())
+    declared = {f.name for f in module.functions if f.is_declaration} - {"sqrt"}
+    assert {f for f in declared if not f.startswith("llvm.")} == set()
+    assert "inttoptr" not in overload.library.get_llvm_str(), "an address in this process"
+    header, _, code = codegen.compile_entry(name, np.dtype(dtype)).partition(b"\n")
+    if code.startswith(b"\x7fELF"):
+        defined, undefined = elf_symbols(code)
+        assert json.loads(header)[0] in defined
+        assert undefined <= C_FUNCTIONS
+
+
+def test_generic_machine_code_needs_fma_besides():
+    """Nothing else of the C library: for a processor that has no such instruction."""
+    code = "import numpy, sys; from fastnn.compiler.codegen import compile_entry; "
+    code += "sys.stdout.write(compile_entry('predict', numpy.dtype(sys.argv[1])).partition(b'\\n')[2].hex())"
+    for dtype, fma in (("float64", "fma"), ("float32", "fmaf")):
+        (found,) = python(code, dtype, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+        if bytes.fromhex(found).startswith(b"\x7fELF"):
+            assert elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
+
+
+def elf_symbols(code):
+    """The names of an ELF file's symbols for 64 bits, little-endian: those that it defines, and those that it needs."""
+    start, entry_size, n_sections = struct.unpack_from("<Q10xHH", code, 40)
+    found = (set(), set())
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + k * entry_size) for k in range(n_sections)]
+    for _, kind, _, _, offset, size, link, _, _, _ in sections:
+        if kind == SYMBOL_TABLE:
+            names_at = sections[link][4]
+            for place in range(offset, offset + size, 24):
+                name, _, _, section = struct.unpack_from("<IBBH", code, place)
+                text = code[names_at + name : code.index(b"\0", names_at + name)].decode()
+                found[section == 0].add(text)
+    found[1].discard("")
+    return found
+
+
+SYMBOL_TABLE = 2  # SHT_SYMTAB
+
+
+# -- each of these breaks one of the rules
+
+
+def total(x):
+    s = 0.0
+    for i in range(x.size):
+        s += x[i]
+    return s
+
+
+def libm(x):
+    for i in range(x.size):
+        x[i] = math.tanh(x[i]) + math.log(x[i])
+    return x[0]
+
+
+def allocating(x):
+    s = 0.0
+    for i in range(x.size):
+        s += np.ones(i)[i // 2]
+    return s
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "rules"),
+    [
+        (total, {}, set()),
+        (total, {"fastmath": True}, {"fast-math"}),
+        (total, {"fastmath": {"contract"}}, {"fast-math"}),
+        (libm, {}, {"libm"}),
+        (allocating, {}, {"allocation"}),
+    ],
+    ids=["plain", "fast-math", "contract", "libm", "allocation"],
+)
+def test_what_breaks_a_rule_is_found(function, options, rules):
+    dispatcher = njit(function, error_model="numpy", **options)
+    dispatcher(np.ones(100))
+    broken = {rule for rule, lines in violations(*code_of(dispatcher, dispatcher.signatures[0])).items() if lines}
+    assert broken - {"unordered"} == rules  # how a reordered sum is written is LLVM's affair
+
+
+# ------------------------------------------------------------------------------------------------------ memory, running
+
+
+def many_steps(n_steps):
+    run = RUNS["seed float64"]
+    params, *rows = same_bits.start_of(run)
+    state = StepState.create(params, 0)
+    full = np.zeros(n_steps, np.int64), np.full(n_steps, len(rows[0]))
+    return state, Data(*rows), Steps(np.arange(len(rows[0])), *full, np.full(n_steps, 0.01), np.zeros(n_steps))
+
+
+def test_no_memory_grows_over_100_000_steps():
+    """Numba's allocations are as many for 1e5 steps as for one; NumPy's do not outlast a call."""
+    backend, run, counted = get_backend("numba"), RUNS["seed float64"], {}
+    stats = importlib.import_module("numba.core.runtime._nrt_python")
+    stats.memsys_enable_stats()
+    try:
+        for n_steps in (1, 1, 100_000):
+            state, data, steps = many_steps(n_steps)
+            before = rtsys.get_allocation_stats()
+            assert backend.train_steps(Task(run.network, run.optimizer, data), state, steps) == n_steps
+            counted[n_steps] = np.subtract(rtsys.get_allocation_stats(), before).tolist()
+    finally:
+        stats.memsys_disable_stats()
+    assert counted[100_000] == counted[1]
+    allocated, freed, made, dropped = counted[1]
+    assert (allocated, made) == (freed, dropped)
+
+    state, data, steps = many_steps(1000)
+    tracemalloc.start()
+    try:
+        for k in range(400):
+            if k == 300:  # by then NumPy's lists of spare small blocks are full
+                start = tracemalloc.get_traced_memory()[0]
+            backend.train_steps(Task(run.network, run.optimizer, data), state, steps)
+        grown = tracemalloc.get_traced_memory()[0] - start
+    finally:
+        tracemalloc.stop()
+    assert grown < 2000
+
+
+# ---------------------------------------------------------------------------------------------------- Numba's internals
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "user"),
+    [
+        ("numba.core.dispatcher", "Dispatcher.compile", "compiling.py"),
+        ("numba.core.compiler", "CompileResult.library", "compiling.py"),
+        ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "compiling.py"),
+        ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "compiling.py"),
+        ("numba.core.callconv", "CPUCallConv.get_return_type", "entries.py, how compiled code is called"),
+        *(("numba.core.config", name, "cache.py, settings") for name in cache.NUMBAS_DEFAULTS),
+        ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
+        ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
+        ("numba.core.typing", "BaseContext.resolve_value_type", "lowering.py, tracing"),
+        ("numba.core.typing", "BaseContext.resolve_function_type", "lowering.py, tracing"),
+        ("numba.core.base", "BaseContext.get_function", "lowering.py, tracing"),
+        ("numba.core.base", "BaseContext.cast", "lowering.py, tracing"),
+        ("numba.core.types", "NamedTuple.key", "places.py, what is known of a NamedTuple"),
+        ("numba.core.datamodel.models", "TupleModel", "places.py, the same"),
+        ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
+        ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
+        ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
+    ],
+)
+def test_numba_still_has(module, name, user):
+    try:
+        thing = importlib.import_module(module)
+        for part in name.split("."):
+            thing = getattr(thing, part)
+    except (ImportError, AttributeError) as missing:
+        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which fused/{user}, needs: {missing}")
+
+
+def test_numbas_version_is_read_without_its_import():
+    text = pathlib.Path(numba.__file__).with_name("_version.py").read_text("utf-8")
+    assert f'"version": "{numba.__version__}"' in text, "compiler/cache.py tells Numba's versions apart by this file"
+
+
+def test_numba_calls_compiled_code_as_entries_does():
+    """Places for the result and for what is raised, then the arguments; a status is returned, 0 where all went well."""
+    context = jit.cpu_target.target_context
+    function = context.call_conv.get_function_type(types.int64, (types.float64, types.int64))
+    assert str(function) == "i32 (i64*, {i8*, i32, i8*, i8*, i32}**, double, i64)"
+    assert callconv.RETCODE_OK.constant == 0
+
+
+def test_a_branch_on_a_traced_value_is_refused():
+    """It would be decided once, while compiling."""
+
+    @tracing.traced
+    def wrong(n):
+        if n:
+            pass
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="a traced value is not known yet"):
+        call(3)
+
+
+def test_a_loop_that_is_left_early_is_refused():
+    """The compiled loop would go on to its end."""
+
+    @tracing.traced
+    def wrong(n):
+        for _ in control.each(n):
+            break
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="wrong: a loop of compiled code cannot be left by `break`"):
+        call(3)

@@ -1,0 +1,231 @@
+"""The same bits everywhere: hashes of trained parameters and losses, on instruction sets, chunks and resumed trainings.
+
+`same_bits.py` trains from stored numbers in fresh processes; the hashes stand in hashes.json under KERNEL_REVISION. The
+nox session `arm64` does the same on an emulated arm64.
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+import same_bits
+from same_bits import FEW, HASHES, RUNS
+
+import fastnn
+from fastnn.compiler import program
+from fastnn.network import ACTIVATIONS, LOSSES
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.training import pace
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+# ---------------------------------------------------------------------------------------- machines, in fresh processes
+
+
+class Machine(NamedTuple):
+    """A process that differs in what could change bits."""
+
+    environment: dict
+    needs: tuple = ()  # features of the CPU, in LLVM's words
+    few: bool = False  # the first steps only
+    uses: str = ""  # vector registers that the kernel's assembly must name,
+    lacks: tuple = ()  # and must not
+    libm: tuple = ()  # functions of the C library that it calls
+
+
+def cpu(name):
+    """Another CPU for Numba. Without the empty list of features it would keep those of this one."""
+    return {"NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": ""}
+
+
+HOST = llvm.get_host_cpu_features()
+AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
+NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"  # glibc's own functions: those of a CPU without FMA
+MACHINES = {
+    "native": Machine({}, uses="zmm" if HOST.get("avx512f") else ""),
+    "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
+    "haswell": Machine(cpu("haswell"), ("avx2", "fma", "bmi2"), uses="ymm", lacks=("zmm",)),
+    "nehalem": Machine(
+        cpu("nehalem"), ("sse4.2", "popcnt"), few=True, uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
+    ),
+    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}),
+    "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True),
+}
+
+
+def lacking(machine):
+    """The features that it needs and this CPU has not."""
+    return [feature for feature in machine.needs if not HOST.get(feature)]
+
+
+def start(command, changes, cache):
+    """A fresh interpreter with a fresh kernel cache, and nothing of Numba's settings but these."""
+    ours = ("NUMBA_", "FASTNN_", "GLIBC_")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | changes
+    environment |= {"FASTNN_CACHE_DIR": str(cache), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def found(request, tmp_path_factory):
+    """{machine: the future of what `same_bits.py` prints on it}, two at a time; those that the chosen tests ask for."""
+    chosen = {item.callspec.params.get("machine") for item in request.session.items if hasattr(item, "callspec")}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        futures = {}
+        for name, machine in MACHINES.items():
+            if name in chosen and not lacking(machine):
+                command = ["tests/support/same_bits.py", *["--few"] * machine.few]
+                futures[name] = pool.submit(start, command, machine.environment, tmp_path_factory.mktemp("cache"))
+        yield futures
+        for future in futures.values():
+            future.cancel()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_machine_gives_the_same_bits(machine, found):
+    name, machine = machine, MACHINES[machine]
+    if lacking(machine):
+        pytest.skip(f"this machine cannot run code for {name}: it has no {', '.join(lacking(machine))}")
+    report = json.loads(found[name].result())
+    assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
+    assert report["first steps"].keys() == RUNS.keys()
+    if not machine.few:
+        assert same_bits.differences(report["all steps"], same_bits.expected()) == {}
+    if code := report["code"]:
+        named = {kind for kind, count in code["registers"].items() if count}
+        assert machine.uses in {"", *named}
+        assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
+        assert tuple(code["libm"]) == machine.libm or not (HOST.get("fma") or HOST.get("neon"))
+
+
+C_LIBRARY = "import math; print([math.exp(i / 997).hex() for i in range(5000)])"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
+@pytest.mark.skipif(not HOST.get("fma"), reason="no FMA to switch off")
+def test_the_c_library_without_fma_differs(tmp_path):
+    """Otherwise the comparison above compares a machine with itself."""
+    assert start(["-c", C_LIBRARY], {}, tmp_path) != start(["-c", C_LIBRARY], {"GLIBC_TUNABLES": NO_FMA}, tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------ in this process
+
+
+@pytest.mark.nojit
+def test_first_steps_give_the_hashes():
+    assert same_bits.differences(same_bits.hashes(n_steps=FEW), same_bits.expected(few=True)) == {}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, None])
+def test_chunks_give_the_hashes(chunk):
+    assert same_bits.differences(same_bits.hashes(chunk=chunk), same_bits.expected()) == {}
+
+
+class Interrupting:
+    """Ctrl-C once, after the first chunk."""
+
+    per_chunk = True
+
+    def __init__(self):
+        self.called = False
+
+    def __call__(self, progress):
+        if not self.called:
+            self.called = True
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch, tmp_path):
+    """Through the driver, stopped within an epoch where it can be, kept in a file and gone on with."""
+    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
+    run = RUNS[name]
+    params, X, Y, weight = (a.astype(run.dtype) for a in same_bits.start_of(run))
+    per_epoch = -(-len(X) // min(run.batch_size or len(X), len(X)))
+    n_epochs, rest = divmod(run.n_steps, per_epoch)
+    assert rest == 0
+    options = {"sample_weight": weight, "optimizer": run.optimizer, "batch_size": run.batch_size, "alpha": run.alpha}
+    with pytest.warns(fastnn.InterruptWarning):
+        first = fastnn.train(
+            run.network, X, Y, **options, epochs=n_epochs, params=params, seed=0, callbacks=[Interrupting()]
+        )
+    assert (first.stop_reason, first.state.t) == ("interrupted", 5)
+    first.save(tmp_path / "half.npz")
+    state = fastnn.load(tmp_path / "half.npz").state
+    result = fastnn.train(run.network, X, Y, **options, epochs=n_epochs - first.n_epochs, resume=state)
+    assert result.state.t == run.n_steps
+    hashes = same_bits.hashes_of(result.state, np.zeros(0))
+    assert hashes["state"] == same_bits.expected()[name]["state"]
+
+
+# ----------------------------------------------------------------------------------------------------- the file of them
+
+
+def test_hashes_stand_under_the_kernels_revision():
+    revision = json.loads(HASHES.read_text("utf-8"))["revision"]
+    assert revision == program.KERNEL_REVISION, "changed on purpose? python tests/support/same_bits.py --write"
+    assert f"KERNEL_REVISION {revision}" in ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
+    assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
+
+
+def test_runs_meet_every_line_of_the_tables():
+    layers = {layer.activation for run in RUNS.values() for layer in run.network.layers}
+    assert layers == set(ACTIVATIONS)
+    assert {run.network.loss for run in RUNS.values()} == set(LOSSES)
+    assert {run.optimizer.name for run in RUNS.values()} == set(OPTIMIZERS)
+
+
+@pytest.fixture
+def one_run(monkeypatch, tmp_path):
+    """A file of hashes of its own, of one run."""
+    monkeypatch.setattr(same_bits, "HASHES", tmp_path / "hashes.json")
+    monkeypatch.setattr(same_bits, "RUNS", {"seed float64": RUNS["seed float64"]})
+    monkeypatch.setattr(same_bits.hashes, "__defaults__", (("seed float64",), None, None))
+    same_bits.write(again=False)
+    return same_bits.HASHES
+
+
+def test_hashes_are_renewed_under_a_new_revision_only(one_run, monkeypatch):
+    right = one_run.read_text("utf-8")
+    same_bits.write(again=False)
+    assert one_run.read_text("utf-8") == right
+    wrong = json.loads(right)
+    wrong["first steps"]["seed float64"]["loss"] = "0"
+    one_run.write_text(json.dumps(wrong), "utf-8")
+    with pytest.raises(SystemExit, match=r"1 hashes differ .*: seed float64\. .* raise KERNEL_REVISION"):
+        same_bits.write(again=False)
+    assert json.loads(one_run.read_text("utf-8")) == wrong
+    same_bits.write(again=True)
+    assert one_run.read_text("utf-8") == right
+    monkeypatch.setattr(program, "KERNEL_REVISION", 10**6)
+    with pytest.raises(SystemExit, match=r"CHANGELOG\.md has no line on KERNEL_REVISION 1000000"):
+        same_bits.write(again=False)
+
+
+@pytest.mark.nojit
+def test_the_last_bit_shows(monkeypatch):
+    """One parameter of the start moved by one ULP: both hashes are others."""
+    run, start_of = RUNS["seed float64"], same_bits.start_of
+    right = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
+    assert same_bits.differences(right, {"seed": same_bits.expected(few=True)["seed float64"]}) == {}
+
+    def moved(run):
+        params, *rest = start_of(run)
+        return [np.nextafter(params, 2 * (np.arange(params.size) == 3)), *rest]
+
+    monkeypatch.setattr(same_bits, "start_of", moved)
+    other = {"seed": same_bits.hashes_of(*same_bits.train(run, FEW))}
+    assert same_bits.differences(other, right) == {"seed": ["state", "loss"]}
+    assert same_bits.differences(other, {}) == {"seed": ["missing"]}

@@ -1,0 +1,167 @@
+"""``get_backend("numba", specialize=True)``: a kernel of its own for a small network gives the generic one's bits."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import same_bits
+from same_bits import RUNS
+
+import fastnn
+from fastnn import memory
+from fastnn.compiler import loader
+from fastnn.fused import backend as numba_backend
+
+OWN = fastnn.get_backend("numba", specialize=True)
+IN_CI = (
+    "seed float64",
+    "seed float32",
+    "online float64",
+    "online float32",
+    "online scalar float32",
+    "wide float32",
+    "AdamW float32",
+    "nesterov float32",
+    "RMSprop float32",
+    "sequential float32",
+    "poisson softplus float32",
+)
+ROWS = {name: run.batch_size or len(same_bits.start_of(run)[1]) for name, run in RUNS.items()}
+
+
+def has_own(name):
+    """Whether a run's batches fit a vector, and its network is small."""
+    run = RUNS[name]
+    fits = ROWS[name] <= memory.ALIGNMENT // np.dtype(run.dtype).itemsize
+    return fits and run.network.n_params <= numba_backend.SPECIAL
+
+
+def own_kernels():
+    """The kernels of this process that serve one network: their keys."""
+    return {key for key in loader._entries if len(key) > 2}
+
+
+SLOW = sorted(name for name in RUNS if has_own(name) and name not in IN_CI)
+
+
+@pytest.mark.parametrize("name", [*IN_CI, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_bits_are_those_of_every_machine(name):
+    """Short last batches, and calls of a few steps included."""
+    before = own_kernels()
+    found = same_bits.hashes_of(*same_bits.train(RUNS[name], backend=OWN))
+    assert found == same_bits.expected()[name]
+    if not loader.IN_PYTHON:
+        assert own_kernels() - before, "the generic kernel trained"
+    in_parts = same_bits.hashes_of(*same_bits.train(RUNS[name], chunk=7, backend=OWN))
+    assert in_parts == found
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
+def test_the_first_steps(name):
+    """In Python too, where what is known makes no kernel but a workbench of its own."""
+    few = same_bits.hashes_of(*same_bits.train(RUNS[name], same_bits.FEW, backend=OWN))
+    assert few == same_bits.expected(few=True)[name]
+
+
+@pytest.mark.parametrize("name", ["iris float64", "Adam float64", "deep float32"])
+def test_larger_batches_train_as_without_it(name):
+    before = own_kernels()
+    assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=OWN)) == same_bits.expected()[name]
+    assert own_kernels() == before
+
+
+def test_larger_networks_train_as_without_it(monkeypatch):
+    monkeypatch.setattr(numba_backend, "SPECIAL", 21)
+    before = own_kernels()
+    same_bits.train(RUNS["seed float64"], 3, backend=fastnn.get_backend("numba", specialize=True))
+    assert own_kernels() == before
+
+
+@pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no kernels")
+def test_two_networks_do_not_share_a_kernel():
+    """Of the same shape, with other activations; and one kernel serves every batch that fits, and every rate."""
+    X, Y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0)[:, None] / 6
+    before, results = own_kernels(), []
+    for activation in ("relu", "tanh"):
+        network = fastnn.Network((2, 3, 1), activation)
+        options = {"seed": 0, "epochs": 3, "shuffle": False}
+        for batch, rate in ((6, 0.1), (4, 0.1), (5, 0.2)):
+            given = options | {"batch_size": batch, "optimizer": fastnn.SGD(rate)}
+            own, generic = (fastnn.train(network, X, Y, backend=b, **given) for b in (OWN, "numba"))
+            assert own.params.tobytes() == generic.params.tobytes()
+            assert list(own.history.loss) == list(generic.history.loss)
+            results.append(own.params.tobytes())
+    assert len(set(results)) == len(results)
+    assert len(own_kernels() - before) == 2
+
+
+def test_more_layers_than_are_unrolled():
+    """Of which one is not known while it is traced, and nor are its sizes; the last batch of each epoch is one row."""
+    network = fastnn.Network((3, *[4] * 9, 2), "tanh")
+    X, Y = np.random.RandomState(0).rand(7, 3), np.random.RandomState(1).rand(7, 2)
+    options = {"optimizer": fastnn.Adam(0.01), "epochs": 5, "batch_size": 3, "seed": 0}
+    own, generic = (fastnn.train(network, X, Y, backend=b, **options).params for b in (OWN, "numba"))
+    assert own.tobytes() == generic.tobytes()
+
+
+@pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
+def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
+    """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
+    zones, make_scratch = [], numba_backend.make_scratch
+
+    def between_zones(buffer):
+        zone, size = 4096, buffer.nbytes
+        memory = np.full(size + 2 * zone + 64, 0xA5, np.uint8)
+        first = zone + -(memory.ctypes.data + zone) % 64
+        inside = memory[first : first + size].view(buffer.dtype)
+        inside[...] = buffer
+        zones.extend((memory[:first], memory[first + size :]))
+        return inside
+
+    monkeypatch.setattr(
+        numba_backend, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(between_zones, s))
+    )
+    backend = fastnn.get_backend("numba", specialize=True)
+    assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=backend)) == same_bits.expected()[name]
+    assert len(zones) > 30
+    assert all((zone == 0xA5).all() for zone in zones)
+
+
+@pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no cache")
+def test_the_disk_cache_has_it(tmp_path, monkeypatch):
+    """The next process finds the kernel of this network, and does not take it for another one's."""
+    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path))
+    run = RUNS["seed float64"]
+    found = []
+    for network in (run.network, run.network, fastnn.Network((3, 4, 1))):
+        monkeypatch.setattr(loader, "_entries", {})
+        monkeypatch.setattr(loader, "found_in_cache", {})
+        X, Y = np.eye(3), np.ones((3, 1))
+        fastnn.train(
+            network, X, Y, optimizer=fastnn.SGD(), epochs=1, backend=fastnn.get_backend("numba", specialize=True)
+        )
+        found.append(loader.found_in_cache["train_steps.float64"])
+    assert found == [False, True, False]
+    assert len(list(tmp_path.glob("train_steps.float64.*.o"))) == 2
+
+
+@pytest.mark.parametrize("twin", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))], ids=["copy", "pickle"])
+def test_copies_keep_it(twin):
+    assert twin(OWN).specialize
+    assert not twin(fastnn.get_backend("numba")).specialize
+
+
+def test_options_of_back_ends():
+    assert fastnn.get_backend("numba") is fastnn.get_backend("numba") is not OWN
+    assert OWN.name == "numba"
+    for call, error, text in (
+        (lambda: fastnn.get_backend("numpy", specialize=True), TypeError, "'numpy' does not take .*specialize"),
+        (lambda: fastnn.get_backend("numba", special=True), TypeError, "'numba' does not take .*special"),
+        (lambda: fastnn.get_backend("numba", specialize="yes"), TypeError, "specialize must be True or False"),
+        (lambda: fastnn.get_backend(OWN, specialize=True), TypeError, "options go with the name"),
+        (lambda: fastnn.get_backend("cupy", specialize=True), ValueError, "numba, numpy|numpy, numba"),
+    ):
+        with pytest.raises(error, match=text):
+            call()

@@ -1,0 +1,177 @@
+"""Special values: both back ends agree where numbers are at their limits, or are none at all."""
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from fastnn import SGD, Adam, Network, loss_and_gradient, predict, testing, train
+from fastnn.network import REDUCTIONS
+from fastnn.testing.problems import HIDDEN, PAIRS, draw_targets
+from fastnn.training.inputs import check_data
+
+N = 20
+
+
+INPUTS = {
+    "negative zeros": lambda rs, dtype: np.full((N, 3), -0.0, dtype),
+    "zeros of both signs": lambda rs, dtype: rs.choice([0.0, -0.0], (N, 3)).astype(dtype),
+    "subnormals": lambda rs, dtype: (rs.randint(-1000, 1000, (N, 3)) * np.finfo(dtype).smallest_subnormal).astype(
+        dtype
+    ),
+    "tiny": lambda rs, dtype: (rs.standard_normal((N, 3)) * np.finfo(dtype).tiny).astype(dtype),
+    "huge": lambda rs, dtype: rs.standard_normal((N, 3)).astype(dtype) * np.sqrt(np.finfo(dtype).max) / 1e3,
+    "huge and tiny": lambda rs, dtype: (10.0 ** rs.uniform(-15, 15, (N, 3))).astype(dtype),
+    "saturating": lambda rs, dtype: (rs.choice([-1, 1], (N, 3)) * rs.uniform(100, 2000, (N, 3))).astype(dtype),
+    "equal columns": lambda rs, dtype: np.repeat(rs.standard_normal((N, 1)), 3, 1).astype(dtype),
+    "constant columns": lambda rs, dtype: np.tile(rs.standard_normal((1, 3)), (N, 1)).astype(dtype),
+    "one row": lambda rs, dtype: rs.standard_normal((1, 3)).astype(dtype),
+}
+TARGETS = {
+    "drawn": lambda network, rs, n: draw_targets(network, rs, n),
+    "constant": lambda network, rs, n: np.tile(draw_targets(network, rs, 1), (n, 1)),
+    "one class": lambda network, rs, n: np.eye(network.n_outputs)[np.zeros(n, int)],
+    "zero": lambda network, rs, n: np.eye(network.n_outputs)[np.zeros(n, int)] * (network.loss == "cross_entropy"),
+}
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
+@pytest.mark.parametrize("targets", TARGETS)
+def test_gradients_at_the_limits(inputs, targets, dtype):
+    """The usual bounds hold, for every activation and every loss."""
+    rs, compared = np.random.RandomState(0), 0
+    for k in range(max(len(HIDDEN), len(PAIRS))):
+        loss, output = PAIRS[k % len(PAIRS)]
+        network = Network((3, 7, 2), HIDDEN[k % len(HIDDEN)], output, loss, reduction=REDUCTIONS[k % 2])
+        X = INPUTS[inputs](rs, dtype)
+        Y = TARGETS[targets](network, rs, len(X)).astype(dtype)
+        params = network.init_params(rs, dtype)
+        away = testing.away_from_kinks(network, params, X, Y)
+        value, gradient = loss_and_gradient(network, params, X, Y, backend="numpy")
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            assert masks_agree(network, params, X, Y)
+            continue
+        away &= settled(network, predict(network, params, X, backend="numpy"))
+        if not away.any():
+            continue
+        compared += 1
+        if inputs in ("subnormals", "tiny", "saturating"):
+            floor = testing.UPDATE_FLOOR if inputs == "saturating" else float(np.finfo(dtype).smallest_subnormal)
+            assert_gradients_match_but_for(floor, network, params, X[away], Y[away])
+        else:
+            testing.assert_gradients_match(network, params, X[away], Y[away])
+    assert compared > 5
+
+
+def settled(network, output):
+    """The rows whose loss is not decided by the last bit of a probability near 1, of which it takes ``log(1 - p)``."""
+    if network.loss not in ("log_loss", "cross_entropy"):
+        return np.ones(len(output), bool)
+    eps = np.finfo(output.dtype).eps
+    return ((abs(output - 0.5) < 0.49) | (output < eps / 2) | (output > 1 - eps / 4)).all(axis=1)
+
+
+def assert_gradients_match_but_for(floor, network, params, X, Y):
+    """The usual bound, and `floor` for each term of a sum: what a subnormal is rounded by, or of the tail of an exp.
+
+    For S may be subnormal itself, and ``exp(z)`` for a z of -70 has 70 times the relative error of z.
+    """
+    (loss, gradient), (other_loss, other) = (
+        loss_and_gradient(network, params, X, Y, backend=name) for name in ("numpy", "numba")
+    )
+    unit, eps = testing.GRADIENT_FACTOR * testing.longest_sum(network, len(X)), float(np.finfo(X.dtype).eps)
+    scale = testing.gradient_scale(network, params, check_data(network, X, Y))
+    assert (abs(gradient.astype(float) - other) <= unit * (eps * scale + floor)).all()
+    assert abs(loss - other_loss) <= unit * eps * abs(loss)
+
+
+def finiteness(array):
+    """0 for a finite number, 1 and -1 for the infinities, 2 for NaN."""
+    return np.where(np.isnan(array), 2, np.where(np.isinf(array), np.sign(array), 0)).astype(int).tolist()
+
+
+def masks_agree(network, params, X, Y, weight=None):
+    """Whether outputs, loss and gradient of both back ends are finite, infinite or NaN in the same places."""
+    seen = []
+    for name in ("numpy", "numba"):
+        options = {"backend": name, "assume_finite": True}
+        loss, gradient = loss_and_gradient(network, params, X, Y, sample_weight=weight, **options)
+        seen.append([finiteness(a) for a in (predict(network, params, X, **options), loss, gradient)])
+    assert seen[0] == seen[1], network
+    return True
+
+
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_masks_of_nan_and_infinity_agree(activation, loss, output, dtype):
+    """Non-finite numbers in some rows of X or Y, which `assume_finite` lets through; rows of weight 0 do not count."""
+    rs = np.random.RandomState(PAIRS.index((loss, output)) * 20 + HIDDEN.index(activation))
+    for k in range(6):
+        network = Network((3, 5, 2), activation, output, loss, reduction=REDUCTIONS[k % 2])
+        params = network.init_params(rs, dtype)
+        X = rs.standard_normal((N, 3)).astype(dtype)
+        Y = draw_targets(network, rs, N).astype(dtype)
+        part = X if k % 3 else Y
+        part[rs.randint(0, N, 2), rs.randint(0, part.shape[1], 2)] = rs.choice([np.nan, np.inf, -np.inf], 2)
+        weight = rs.choice([0.0, 1.0, 2.0], N).astype(dtype) + (np.arange(N) == 0)
+        masks_agree(network, params, X, Y, weight if k % 2 else None)
+
+
+def test_masks_are_told_apart():
+    """The test above must notice one infinity for another, and NaN for either."""
+    kinds = [finiteness(value) for value in (np.array(1.0), np.array(np.inf), np.array(-np.inf), np.array(np.nan))]
+    assert len({str(kind) for kind in kinds}) == 4
+
+
+@hypothesis.settings(max_examples=300)
+@hypothesis.given(
+    st.sampled_from(HIDDEN),
+    st.sampled_from(["sigmoid", "softmax"]),
+    st.floats(0, 300),
+    st.integers(0, 2**16),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_saturated_outputs_have_a_finite_loss(activation, output, size, seed, dtype):
+    """Probabilities of 0 and 1, on the wrong side: a loss of at most -log eps, and a gradient that is not lost."""
+    rs = np.random.RandomState(seed)
+    network = Network((3, 4, 2), activation, output, "log_loss" if output == "sigmoid" else "cross_entropy")
+    params = (network.init_params(rs, dtype) * size).astype(dtype)
+    X, Y = rs.standard_normal((N, 3)).astype(dtype), np.eye(2)[rs.randint(0, 2, N)]
+    for name in ("numpy", "numba"):
+        loss, gradient = loss_and_gradient(network, params, X, Y, backend=name)
+        assert 0 <= loss <= -2.01 * np.log(np.finfo(dtype).eps)
+        assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("case", ["one row", "one class", "constant target", "constant inputs", "negative zeros"])
+def test_degenerate_data_can_be_trained_on(case, reduction, dtype):
+    rs = np.random.RandomState(0)
+    network = Network((3, 6, 2), "tanh", "softmax", "cross_entropy", reduction=reduction)
+    X, Y = rs.standard_normal((N, 3)).astype(dtype), np.eye(2, dtype=dtype)[rs.randint(0, 2, N)]
+    if case == "one row":
+        X, Y = X[:1], Y[:1]
+    elif case == "one class":
+        Y = np.zeros(N, int)
+    elif case == "constant target":
+        Y[:] = 0.5
+    else:
+        X[:] = 1 if case == "constant inputs" else -0.0
+    params = network.init_params(rs, dtype)
+    for optimizer in (SGD(0.05, momentum=0.9), Adam(0.01)):
+        options = {"optimizer": optimizer, "epochs": 30}
+        testing.assert_trainings_match(network, X, Y, params, **options)
+        result = train(network, X, Y, params=params, **options)
+        assert result.history.loss[-1] <= result.history.loss[0]
+
+
+@pytest.mark.parametrize("weight", [float(np.finfo(np.float32).tiny), 1e-30, 1e-10, 1e10, 1e30])
+def test_the_size_of_all_weights_cancels_in_a_mean(weight, backend, dtype):
+    rs = np.random.RandomState(0)
+    network = Network((3, 6, 2), "tanh")
+    params, X = network.init_params(rs, dtype), rs.standard_normal((N, 3)).astype(dtype)
+    one = loss_and_gradient(network, params, X, X[:, :2], backend=backend)
+    other = loss_and_gradient(network, params, X, X[:, :2], sample_weight=np.full(N, weight), backend=backend)
+    rtol = 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(other[0], one[0], rtol=rtol)
+    np.testing.assert_allclose(other[1], one[1], rtol=rtol, atol=rtol * abs(one[1]).max())

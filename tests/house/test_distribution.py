@@ -1,0 +1,170 @@
+"""What pip installs: one distribution, fastnn-numba, owns the package; another project's fastnn is noticed."""
+
+import ast
+import importlib.metadata
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from survival import environment
+
+import fastnn
+from fastnn import installed
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def test_the_package_knows_the_name_of_its_distribution():
+    assert PROJECT["name"] == installed.DISTRIBUTION
+    assert PROJECT["optional-dependencies"]["all"] == [f"{PROJECT['name']}[sklearn,cli]"]
+
+
+def test_each_extra_brings_the_packages_for_which_it_is_named():
+    brought = {
+        (re.match(r"[\w-]+", line).group(), extra)
+        for extra, lines in PROJECT["optional-dependencies"].items()
+        for line in lines
+        if extra != "all"
+    }
+    assert brought <= set(installed.EXTRAS.items())
+
+
+def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
+    """llvmlite comes with Numba, and is imported without it."""
+    declared = {re.match(r"[\w-]+", line).group() for line in PROJECT["dependencies"]} | set(installed.EXTRAS)
+    imported = set()
+    for path in (ROOT / "fastnn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) else []
+            imported |= {name.partition(".")[0] for name in names}
+    by_others = {"scipy", "pytest"}  # comes with scikit-learn; is what loads the plugin
+    assert imported - set(sys.stdlib_module_names) - {"fastnn"} <= declared | by_others
+
+
+def test_one_distribution_owns_the_package():
+    """By what is installed beside these tests: the command, and the files unless they are the source's own."""
+    named = {entry.dist.name for entry in importlib.metadata.entry_points(group="console_scripts", name="fastnn")}
+    if not named:
+        pytest.skip("fastnn is not installed here")
+    assert named == {"fastnn-numba"}, installed.REMEDY
+    assert set(importlib.metadata.packages_distributions().get("fastnn", named)) == named
+
+
+# ------------------------------------------------------------------------------------------------- what the texts say
+
+BARE = re.compile(r"""(?<!un)install\b[^`\n&#;]*[\s"'=]fastnn(?![\w/-])|(?<![\w-])fastnn\[(?=[a-z])""")
+"""An installation by the name fastnn, or an extra of it."""
+
+PLACES = ("fastnn", "docs", "examples", "benchmarks", "tests", ".github", ".ci")
+
+
+def texts():
+    """Every file that people or pip read commands from."""
+    for place in (ROOT / name for name in PLACES):
+        yield from (file for file in place.rglob("*") if file.suffix in {".py", ".md", ".yml", ".json", ".sh", ""})
+    yield from (file for file in ROOT.iterdir() if file.suffix in {".py", ".md", ".toml", ".yaml"})
+
+
+def test_no_text_installs_another_projects_package():
+    files = [file for file in texts() if file.is_file() and file != pathlib.Path(__file__)]
+    assert len(files) > 150
+    found = [(file.name, line) for file in files for line in file.read_text("utf-8").splitlines() if BARE.search(line)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install fastnn",
+        "python -m pip install 'fastnn'",
+        'python -m pip install "fastnn[cli]"',
+        "pip install -U fastnn[cli]",
+        'all = ["fastnn[sklearn,cli]"]',
+        'install "fastnn @ git+https://example.org/fastnn"',
+    ],
+)
+def test_such_a_text_is_found(text):
+    assert BARE.search(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['pip install "fastnn-numba[cli]"', "pip uninstall fastnn", "pip install -e .", "cd fastnn", "install ./fastnn/"],
+)
+def test_others_are_not(text):
+    assert not BARE.search(text)
+
+
+# ------------------------------------------------------------------------------------------- another project's package
+
+
+@pytest.fixture
+def site(tmp_path):
+    """A folder like site-packages, with the package and what pip writes beside it."""
+    shutil.copytree(installed.FOLDER, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    owned(tmp_path, installed.DISTRIBUTION, fastnn.__version__)
+    return tmp_path
+
+
+def owned(site, name, version):
+    """Write what pip does for a distribution that owns the folder fastnn."""
+    folder = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "RECORD").write_text("fastnn/__init__.py,,\n")
+
+
+def run(site, *arguments):
+    """Run an interpreter that finds the package there."""
+    options = {"capture_output": True, "text": True, "timeout": 120, "cwd": site.parent}
+    return subprocess.run([sys.executable, "-P", *arguments], env=environment(PYTHONPATH=site), **options)
+
+
+def test_alone_it_is_imported_without_a_word(site):
+    told = run(site, "-W", "error", "-c", "import fastnn; print(fastnn.__file__)")
+    assert (told.stdout.strip(), told.stderr) == (str(site / "fastnn" / "__init__.py"), "")
+
+
+def test_a_second_owner_of_the_folder_is_warned_of(site):
+    owned(site, "fastnn", "0.4.0")
+    (site / "mine.py").write_text("import sys\nimport fastnn\n")
+    told = run(site, str(site / "mine.py")).stderr
+    assert f"{site / 'mine.py'}:2: UserWarning: {site / 'fastnn'} belongs to fastnn-numba and to" in told
+    assert "fastnn-0.4.0.dist-info" in told
+    assert installed.REMEDY in told
+
+
+DOORS = ("testing", "plotting", "estimators", "measuring.workloads", "measuring.machine", "training.progress")
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_in_another_projects_package_ours_says_what_to_do(site, door):
+    (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
+    told = run(site, "-c", f"import fastnn.{door}")
+    assert told.returncode == 1
+    assert told.stderr.endswith(f"of another project's distribution, fastnn: {installed.REMEDY}\n")
+
+
+def test_and_so_does_the_command(site):
+    (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
+    told = run(site, "-m", "fastnn", "info")
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert told.stderr.startswith("fastnn: __init__.py in ")
+    assert installed.REMEDY in told.stderr
+
+
+def test_info_names_the_distribution(site):
+    pytest.importorskip("typer")
+    told = run(site, "-m", "fastnn", "info").stdout
+    assert re.search(rf"distribution +fastnn-numba {re.escape(fastnn.__version__)} *\n", told)
+    assert str(site / "fastnn") in told.replace(" ", "").replace("\n", "")
+    assert "shared with" not in told
+    owned(site, "fastnn", "0.4.0")
+    told = run(site, "-W", "ignore", "-m", "fastnn", "info").stdout
+    assert re.search(r"shared with +fastnn 0\.4\.0, another project's", told)

@@ -1,0 +1,98 @@
+"""The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
+
+import contextlib
+import io
+import pathlib
+import re
+import tomllib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGES = (
+    "README.md",
+    "docs/tutorial.md",
+    "docs/backends.md",
+    "docs/kernel.md",
+    "docs/testing.md",
+    "docs/scikit-learn.md",
+)
+REFERENCE = "fastnn/reference.py"
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+CODE = re.compile(r"`([^`]+)`")
+
+
+def text(page):
+    return (ROOT / page).read_text("utf-8")
+
+
+def blocks(page):
+    """(code, expected output or None) of each Python block; a ``text`` block right after it says what it prints."""
+    fences = [(m.group(1), m.group(2), m.start(), m.end()) for m in FENCE.finditer(text(page))]
+    for i, (language, body, _, end) in enumerate(fences):
+        if language == "python":
+            after = fences[i + 1] if i + 1 < len(fences) else None
+            adjacent = after and after[0] == "text" and not text(page)[end : after[2]].strip()
+            yield body, after[1] if adjacent else None
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__main__"}
+    found = list(blocks(page))
+    assert found
+    for code, expected in found:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, page, "exec"), namespace)
+        if expected is not None:
+            assert printed.getvalue() == expected
+
+
+def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    exec(next(blocks("README.md"))[0], namespace)
+    result = namespace["result"]
+    assert result.stop_reason == "validation"
+    assert result.history.validation_loss.argmin() == result.n_epochs - 1 - namespace["stop"].patience
+
+
+def test_the_readme_names_the_lowest_versions():
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    lowest = [f"Python {project['requires-python'].removeprefix('>=')}"]
+    for requirement in project["dependencies"] + project["optional-dependencies"]["sklearn"]:
+        lowest.append(requirement.replace(">=", " "))
+    words = " ".join(text("README.md").lower().split())
+    assert [version for version in lowest if version.lower() not in words] == []
+
+
+def quotations(page):
+    """The code in the column of each table that is headed "line of `fastnn/reference.py`"."""
+    column = None
+    for line in text(page).splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
+        if cells is None:
+            column = None
+        elif column is None:
+            column = next((i for i, cell in enumerate(cells) if f"`{REFERENCE}`" in cell), -1)
+        elif column >= 0 and set(cells[column]) != {"-"}:
+            yield from CODE.findall(cells[column])
+
+
+def test_each_equation_stands_beside_a_line_of_the_reference():
+    lines = {line.strip() for line in text(REFERENCE).splitlines()}
+    quoted = list(quotations("docs/tutorial.md"))
+    assert len(quoted) > 15
+    assert [line for line in quoted if line not in lines] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "docs/performance-tracking.md"])
+def test_links_lead_somewhere(page):
+    assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []

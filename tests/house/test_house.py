@@ -1,0 +1,151 @@
+"""The rules of the house: what an import costs and brings along, what is public, and how compiled code is made."""
+
+import ast
+import importlib.resources
+import inspect
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+import pytest
+from heavy import HEAVY
+
+import fastnn
+
+PACKAGE = pathlib.Path(fastnn.__file__).parent
+FUSED = sorted([*(PACKAGE / "fused").rglob("*.py"), *(PACKAGE / "compiler").rglob("*.py")])
+
+TIMED_IMPORT = """
+import time, numpy
+start = time.perf_counter()
+import fastnn
+print(time.perf_counter() - start)
+"""
+
+
+def python(code):
+    """What a fresh interpreter prints; pytest shows its errors."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=120).stdout
+
+
+def test_import_brings_nothing_heavy_along():
+    loaded = json.loads(python("import fastnn, json, sys; print(json.dumps(list(sys.modules)))"))
+    assert "fastnn" in loaded
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_describing_a_network_needs_no_compiler():
+    code = (
+        "import fastnn, json, sys; fastnn.Network((2, 3, 1)), fastnn.Adam(), fastnn.train, fastnn.get_backend('numpy')"
+    )
+    assert HEAVY.isdisjoint(json.loads(python(code + "; print(json.dumps(list(sys.modules)))")))
+
+
+def test_import_is_quick():
+    """Less than 0.15 s more than NumPy: the median of five, for a machine may be busy once."""
+    assert statistics.median(float(python(TIMED_IMPORT)) for _ in range(5)) < 0.15
+
+
+@pytest.mark.parametrize("name", fastnn.__all__)
+def test_public_name_resolves_and_is_documented(name):
+    thing = getattr(fastnn, name)
+    assert name in dir(fastnn)
+    assert inspect.getdoc(thing)
+    if inspect.isclass(thing):
+        members = [(k, v) for k, v in vars(thing).items() if inspect.isroutine(v) or isinstance(v, property)]
+        undocumented = [k for k, v in members if not k.startswith("_") and not v.__doc__]
+        assert not undocumented
+
+
+def test_public_names_are_unique():
+    assert len(fastnn.__all__) == len(set(fastnn.__all__))
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        fastnn.no_such_name  # noqa: B018
+
+
+def test_version_is_the_one_that_was_built():
+    assert fastnn.__version__ == importlib.import_module("fastnn._version").__version__
+
+
+def test_types_ship():
+    assert importlib.resources.files("fastnn").joinpath("py.typed").is_file()
+
+
+# ------------------------------------------------------------------------------------------------------- compiled code
+
+
+def names(source):
+    """Each name, dotted name, key and flag of a module with its line, but for what it imports from fastnn."""
+    ours = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastnn":
+            ours.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, (ast.Attribute, ast.Name)) and ast.unparse(node).split(".")[0] not in ours:
+            yield ast.unparse(node), node.lineno
+        elif isinstance(node, ast.keyword) and node.arg:
+            yield node.arg, node.value.lineno
+        elif isinstance(node, ast.Dict):
+            yield from (
+                (k.value, k.lineno) for k in node.keys if isinstance(k, ast.Constant) and isinstance(k.value, str)
+            )
+
+
+def uses(source, words):
+    """The lines of `source` on which one of the words is a name or a part of a dotted one."""
+    return sorted({line for name, line in names(source) if words & set(name.split("."))})
+
+
+def room_and_name(file):
+    return f"{file.parent.name}.{file.stem}"
+
+
+COMPILERS = {"njit", "jit", "vectorize", "guvectorize", "cfunc", "generated_jit", "jitclass"}
+UNREPEATABLE = {"fastmath", "parallel", "prange", "random"}
+
+
+@pytest.mark.parametrize("file", FUSED, ids=room_and_name)
+def test_fused_has_no_fast_math_threads_or_randomness(file):
+    assert uses(file.read_text("utf-8"), UNREPEATABLE) == []
+
+
+@pytest.mark.parametrize("file", [f for f in FUSED if f.name != "jit.py"], ids=room_and_name)
+def test_compiled_code_is_made_in_one_place(file):
+    assert uses(file.read_text("utf-8"), COMPILERS) == []
+
+
+def test_nothing_outside_fused_is_compiled():
+    for file in set(PACKAGE.rglob("*.py")) - set(FUSED):
+        assert uses(file.read_text("utf-8"), COMPILERS) == [], file.name
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from numba import njit",
+        "import numba as nb\nf = nb.njit(g)",
+        "flags = {'fastmath': True}",
+        "inlined(f, fastmath=True)",
+        "import numpy as np\nnp.random.rand(3)",
+        "from numpy import random",
+        "from numpy.random import rand",
+        "from numba import prange",
+    ],
+)
+def test_these_break_a_rule(source):
+    assert uses(source, UNREPEATABLE | COMPILERS)
+
+
+def test_our_own_decorators_break_none():
+    imports = "from fastnn.compiler.jit import inlined\nfrom fastnn.compiler import jit\n"
+    source = imports + "f = inlined(g)\nh = jit.entry(g)"
+    assert uses(source, UNREPEATABLE | COMPILERS) == []

@@ -1,0 +1,253 @@
+"""The comparison with the peers: that it is fair, names what is missing, and writes what it measured."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+
+from benchmarks.peers import __main__ as script  # noqa: E402
+from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, problems, tables  # noqa: E402
+from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, Measurement  # noqa: E402
+from fastnn import workloads  # noqa: E402
+from fastnn.testing.correctness import check_same_answer  # noqa: E402
+
+# ------------------------------------------------------------------------------------------------------------ problems
+
+
+@pytest.mark.parametrize("name", [*workloads.names(), "8 wide, batch 4"])
+def test_a_problem_is_all_full_batches_in_order(name):
+    problem = problems.load(name)
+    assert len(problem.X) == len(problem.Y) == problem.batches * problem.batch
+    assert problems.flat(problem.layers).astype(problem.X.dtype).tobytes() == problem.params.tobytes()
+
+
+@pytest.mark.parametrize("name", ["seed", "iris", "digits", "online", "8 wide, batch 4"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("peer", [by_numpy, by_sklearn, by_fastnn], ids=lambda peer: peer.__name__.split(".")[-1])
+def test_peers_do_the_same_work(name, peer):
+    """From the same weights to the same weights, in all that do not have their own rules."""
+    problem = problems.load(name)
+    trainer = peer.Trainer(problem)
+    found = trainer.train(2)
+    if trainer.own_rules:
+        trainer.train(50)
+        assert trainer.losses[-1] < trainer.losses[0]
+    else:
+        check_same_answer(name, found.astype(problem.X.dtype), problem.expected(2))
+
+
+C_CHECK = """
+import numpy as np
+from benchmarks.peers import by_c, problems
+problem = problems.load("seed")
+np.testing.assert_allclose(by_c.Trainer(problem).train(100), problem.expected(100), rtol=1e-9)
+try:
+    by_c.Trainer(problems.load("iris"))
+except NotImplementedError:
+    print("right")
+"""
+
+
+@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
+def test_c_has_the_tutorials_numbers():
+    """In a process of its own: a library made with -ffast-math makes the process that loads it flush to zero."""
+    done = subprocess.run([sys.executable, "-c", C_CHECK], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "right\n", done.stderr
+
+
+@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
+def test_the_peak_is_one(monkeypatch):
+    """More than any product reaches, and no more than four multiply-adds of 64 bytes a cycle."""
+    monkeypatch.setattr(hardware, "SECONDS", 0.01)
+    lane = type("Lane", (), {"ask": lambda self, request, **arguments: by_fastnn.products(**arguments)})()
+    found = hardware.fractions(lane, "native")
+    assert 0.5 < max(found["clock"]) < 10
+    assert max(found["peak"]) < 4 * 32 * max(found["clock"])
+    assert aims.rate(found["products"]["128"], lambda products: max(products.values())) < 1.1 * max(found["peak"])
+
+
+# --------------------------------------------------------------------------------------------------------------- lanes
+
+
+@pytest.fixture(scope="module")
+def lane():
+    lane = lanes.Lane("NumPy loop", "by_numpy")
+    yield lane
+    lane.close()
+
+
+def test_a_lane_trains_and_is_timed(lane):
+    answer = lane.ask("prepare", problem="digits")
+    assert answer["own_rules"] is False
+    assert 0 < lane.ask("time", epochs=1) < 60
+
+
+def test_a_lane_that_cannot_says_so(lane):
+    with pytest.raises(lanes.PeerError, match="NumPy loop: ValueError"):
+        lane.ask("prepare", problem="digit")
+    assert lane.ask("release") is None  # and lives on
+
+
+def test_a_peer_that_is_not_here_is_missing(monkeypatch):
+    with pytest.raises(lanes.MissingError, match="by_nobody"):
+        lanes.Lane("Nobody", "by_nobody")
+    measurement = Measurement(TINY, said := [].append)
+    assert measurement.start("Nobody", "by_nobody") is None
+    assert "by_nobody" in measurement.found["skipped"]["Nobody"]
+    assert "by_nobody" in tables.skipped(measurement.found)
+    assert said
+
+
+def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    assert "OPENBLAS_CORETYPE" not in lanes.environment()
+    assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+def test_lanes_are_asked_in_turn():
+    asked = []
+    both = [type("Lane", (), {"title": title})() for title in "ab"]
+    samples = lanes.in_turn(both, lambda lane: asked.append(lane.title) or len(asked), 2)
+    assert asked == ["a", "b", "a", "b"]
+    assert samples == {"a": [1, 3], "b": [2, 4]}
+    assert len(lanes.in_turn(both, lambda lane: 0.0, 9, most_seconds=-1)["a"]) == 3
+
+
+def test_a_round_waits_for_a_quiet_moment_while_there_is_patience(monkeypatch):
+    states = [True, True, False, True]
+    monkeypatch.setattr(lanes.Quiet, "_busy", lambda self: states.pop(0))
+    quiet = lanes.Quiet()
+    quiet.patience = 60.0
+    quiet.wait()
+    assert (quiet.rounds, quiet.busy, len(states)) == (1, 0, 1)
+    assert 59 < quiet.patience < 60
+    quiet.patience = 0.0
+    quiet.wait()
+    assert (quiet.rounds, quiet.busy) == (2, 1)
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A measurement of nearly everything, by the peers that nobody has to install, and shorter than tiny."""
+    few = {title: PEERS[title] for title in (US, "NumPy loop", "scikit-learn")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.peers.measure.PEERS", few)
+        patch.setattr(hardware, "has_avx2", lambda: False)
+        patch.setattr(hardware, "SECONDS", 0.001)
+        patch.setattr("benchmarks.peers.processes.cold", lambda *_: [1.0])
+        return script.measure([s for s in script.SECTIONS if s not in ("crossover", "accuracy")], True, lambda _: None)
+
+
+def test_everything_is_measured(found):
+    assert set(found["training"]) == set(TINY.problems)
+    for name in TINY.problems:
+        assert set(found["training"][name]) == {US, "NumPy loop", "scikit-learn"}
+        assert all(len(lane["seconds"]) == TINY.rounds for lane in found["training"][name].values())
+    assert set(found["prediction"]) == {"1", "10000"}
+    assert found["processes"][US]["seconds"][0] > 0
+    assert found["failed"] == {}
+
+
+def crossing(widths, batches):
+    """Points at which fastnn is twice as fast, down to half as fast."""
+    points = [(width, batch) for width in widths for batch in batches]
+    share = np.geomspace(2, 0.5, len(points))
+    return {
+        f"{width} wide, batch {batch}": {US: [1.0], "JAX": [float(share[i])], "PyTorch": [2.0 + i % 2]}
+        for i, (width, batch) in enumerate(points)
+    }
+
+
+def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
+    content = found | {
+        "crossover": crossing((4, 64, 2048), (1, 1024)),
+        "accuracy": {US: {"seconds": [1], "epochs": [2]}},
+    }
+    (tmp_path / "benchmarks").mkdir()
+    for page in ("README.md", "benchmarks/README.md"):
+        (tmp_path / page).write_text("before\n<!-- peers: begin -->\nold\n<!-- peers: end -->\nafter\n")
+    source = tmp_path / "found.json"
+    source.write_text(json.dumps(content))
+    script.main(["--from", str(source), "--folder", str(tmp_path)])
+    for name in ("peers.png", "crossover.png"):
+        assert (tmp_path / "docs/images" / name).read_bytes().startswith(b"\x89PNG")
+    for page, up in (("README.md", ""), ("benchmarks/README.md", "../")):
+        text = (tmp_path / page).read_text()
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "old" not in text.split()
+        for words in (found["about"]["cpu"], found["about"]["date"], "× scikit-learn", f"({up}docs/images/peers.png)"):
+            assert words in text
+    assert "FMA peak" in (tmp_path / "benchmarks/README.md").read_text()
+
+
+def test_a_page_without_its_place_is_an_error():
+    with pytest.raises(ValueError, match="0 places"):
+        script.replace("nothing", "peers", "")
+
+
+def test_ratios_are_by_rounds():
+    """What slowed one round slowed both."""
+    assert aims.ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == aims.Ratio(2, 2, 2)
+    assert str(aims.Ratio(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
+
+
+def test_aims_name_the_best_peer_and_what_was_not_measured(found):
+    lines = {(aim.what, aim.against): aim for aim in aims.aims(found)}
+    assert lines["seed", "C by hand"].found is None
+    assert lines["seed", "NumPy loop"].found is not None
+    fast = {"training": {"seed": {US: {"seconds": [1.0]}, "C by hand": {"seconds": [1.4]}}}}
+    (c,) = (aim for aim in aims.aims(fast) if (aim.what, aim.against) == ("seed", "C by hand"))
+    assert (c.found.median, c.met) == (1.4, True)
+    big = {"training": {"big": {US: {"seconds": [1.0]}, **{title: {"seconds": [3.0]} for title in ONE_CORE}}}}
+    assert any(
+        aim.what == "big" and aim.against.startswith("best of JAX, 1 core") and aim.met for aim in aims.aims(big)
+    )
+
+
+def test_the_compilation_of_own_kernels_is_counted():
+    """Spread over the iterations that the tables tell of; how soon it is repaid goes by the time that is saved."""
+    lanes = {
+        OWN: {"seconds": [1.5e-6], "first_call": 50.0},
+        US: {"seconds": [2.5e-6]},
+        "C by hand": {"seconds": [4e-6]},
+    }
+    found = {"own kernels": {"seed": lanes}, "training": {"seed": {US: {"seconds": [2.5e-6]}}}}
+    ours = {aim.against: aim for aim in aims.aims(found) if aim.what == "seed, own kernel"}
+    assert ours["C by hand"].found.median == pytest.approx(4 / (1.5 + 50 / 100))
+    assert ours["C by hand"].met
+    assert ours["JAX"].found is None
+    line = tables.own(found).splitlines()[2]
+    assert "500,000" in line
+    assert "| 1.25 (1.25–1.25) |" in line
+    assert line.endswith("| 50.0 s | after 50 million iterations |")
+
+
+def test_crossover_is_drawn_with_its_line_at_one(found):
+    figure = charts.crossover(found | {"crossover": crossing((4, 64, 2048), (1, 1024))})
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert any(np.all(np.asarray(line.get_ydata()) == 1) for line in axes.lines)
+
+
+def test_one_panel_a_workload_on_a_logarithmic_axis(found):
+    panels = [axes for axes in charts.side_by_side(found).axes if axes.axison]
+    assert len(panels) == len(TINY.problems)
+    assert all(axes.get_xscale() == "log" for axes in panels)
+    for axes, peers in zip(panels, found["training"].values(), strict=True):  # the fastest first, whichever it was
+        drawn = [label.get_text().removesuffix("*") for label in axes.get_yticklabels()]
+        assert drawn == sorted(peers, key=lambda title: np.median(peers[title]["seconds"]))

@@ -1,0 +1,166 @@
+"""How work and memory grow with the problem: counted, so that a change of complexity shows without any timing."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+pytest.importorskip("scipy")
+pytest.importorskip("matplotlib")
+
+from benchmarks.scaling import __main__ as script  # noqa: E402
+from benchmarks.scaling import report  # noqa: E402
+from benchmarks.scaling.curves import AXES, BACKENDS, Problem, memory  # noqa: E402
+from benchmarks.scaling.fit import NEAR, exponent  # noqa: E402
+
+# ----------------------------------------------------------------------------------------------------------- exponents
+
+
+@pytest.mark.parametrize("p", [-1.0, 0.0, 0.5, 2.0])
+def test_the_exponent_of_a_power_law_is_found(p):
+    x = np.array([64, 128, 256, 512])
+    found = exponent(x, 3e-6 * x**p)
+    assert found.value == pytest.approx(p)
+    assert found.high - found.low < 1e-6
+
+
+def test_the_interval_has_the_exponent_in_it():
+    """19 times of 20, with noise."""
+    random_state, x = np.random.RandomState(0), np.array([64, 128, 256, 512])
+    found = [exponent(x, x**2 * np.exp(0.05 * random_state.standard_normal(4))) for _ in range(400)]
+    assert 0.92 < np.mean([e.low <= 2 <= e.high for e in found]) < 0.98
+
+
+def test_a_curve_that_is_no_power_law_has_a_wide_interval():
+    found = exponent([1, 2, 4, 8], [1, 1, 4, 4])
+    assert found.high - found.low > 1
+
+
+@pytest.mark.parametrize(("x", "y"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 0, 2]), ([1, 2, 3], [1, 2])])
+def test_too_little_for_an_exponent_is_refused(x, y):
+    with pytest.raises(ValueError, match="three positive points"):
+        exponent(x, y)
+
+
+# ------------------------------------------------------------------------------------------------- counted, not timed
+
+
+def counted(*arguments):
+    """What `scaling_calls.py` counts, as exponents by axis."""
+    command = [sys.executable, str(ROOT / "tests" / "support" / "scaling_calls.py"), *arguments]
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    curves = json.loads(done.stdout).items()
+    return {axis: exponent([int(size) for size in curve], list(curve.values())).value for axis, curve in curves}
+
+
+def test_the_kernels_work_grows_as_it_should():
+    found = counted()
+    assert set(found) == set(AXES)
+    wrong = {axis: p for axis, p in found.items() if abs(p - AXES[axis].seconds) > NEAR}
+    assert not wrong
+
+
+def test_a_change_of_complexity_is_counted():
+    assert counted("--injected")["width"] - AXES["width"].seconds > NEAR
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_work_space_knows_nothing_of_the_number_of_rows(backend):
+    few, many = (memory(Problem(batch=32, rows=n), backend).work for n in (512, 4096))
+    assert many < 1.1 * few
+
+
+def test_the_fused_work_space_ends_at_a_block_of_rows():
+    one, four = (memory(Problem(batch=b, rows=1024), "numba").work for b in (256, 1024))
+    assert four < 1.1 * one + 4 * Problem().arguments()[0].n_params  # the gradient of a block
+
+
+def test_memory_is_followed():
+    """State, its copies and the result: three vectors of parameters at least; a work space: the gradient at least."""
+    problem = Problem(width=256, batch=16, rows=64)
+    vector = problem.arguments()[0].n_params * 4
+    for backend in BACKENDS:
+        found = memory(problem, backend)
+        assert 3 * vector < found.training < 20 * vector
+        assert vector < found.work < found.training
+
+
+# -------------------------------------------------------------------------------------------------------- the report
+
+
+@pytest.fixture
+def found():
+    """A measurement that is as expected, to a power."""
+    axes = {}
+    for name, axis in AXES.items():
+
+        def curve(p, factor, sizes=tuple(axis.problems)):
+            """Not quite flat where it is: matplotlib does not like that."""
+            return {str(size): factor * size**p * 1.0001**i for i, size in enumerate(sizes)}
+
+        memory = {b: (curve(axis.training[b], 1e4), curve(axis.work[b], 1e3)) for b in BACKENDS}
+        axes[name] = {
+            "seconds": {b: {size: [y, 2 * y] for size, y in curve(axis.seconds, 1e-6).items()} for b in BACKENDS},
+            "memory": {
+                b: {size: {"training": training[size], "work": work[size]} for size in training}
+                for b, (training, work) in memory.items()
+            },
+        }
+    about = {"date": "2026-01-01", "cpu": "a CPU", "load": 0.0, "versions": {"fastnn": "0"}, "seconds": 1}
+    return {"about": about, "axes": axes}
+
+
+def run(found, folder, *options):
+    """The command's exit code, on stored figures."""
+    (folder / "benchmarks").mkdir(exist_ok=True)
+    (folder / "benchmarks" / "README.md").write_text("a\n<!-- scaling: begin -->\n<!-- scaling: end -->\nb\n")
+    (folder / "found.json").write_text(json.dumps(found))
+    return script.main(["--from", str(folder / "found.json"), "--folder", str(folder), *options])
+
+
+def test_what_is_as_expected_passes_and_is_written(found, tmp_path, capsys):
+    assert run(found, tmp_path) == 0
+    page = (tmp_path / "benchmarks" / "README.md").read_text()
+    assert "| width | 192 to 512 | time a step | 2 | 2.00 (2.00 to 2.00) | 2.00 (2.00 to 2.00) |" in page
+    assert "| batch | 1,024 to 8,192 | work space of the steps | 1, 0 |" in page
+    assert (tmp_path / "docs" / "images" / "scaling.png").stat().st_size > 20_000
+    assert "exponent:" not in capsys.readouterr().out
+
+
+def test_another_complexity_fails(found, tmp_path, capsys):
+    curve = found["axes"]["width"]["seconds"]["numba"]
+    found["axes"]["width"]["seconds"]["numba"] = {s: [t[0] * int(s)] for s, t in curve.items()}
+    assert run(found, tmp_path, "--no-write") == 1
+    assert "another exponent: time a step over width, numba: 3.00 (3.00 to 3.00), not 2" in capsys.readouterr().out
+
+
+def test_noise_is_no_other_complexity(found, tmp_path, capsys):
+    curve = found["axes"]["rows"]["seconds"]["numba"]
+    noise = dict(zip(curve, (1, 1, 1, 1, 9, 1, 9), strict=True))
+    found["axes"]["rows"]["seconds"]["numba"] = {s: [t[0] * noise[s]] for s, t in curve.items()}
+    assert run(found, tmp_path, "--no-write") == 0
+    assert "unclear exponent: time a step over rows, numba" in capsys.readouterr().out
+
+
+def test_the_command_measures(monkeypatch, tmp_path):
+    """On the smallest sizes."""
+    small = {
+        name: axis._replace(problems={s: p._replace(rows=128) for s, p in list(axis.problems.items())[:3]}, fitted=3)
+        for name, axis in AXES.items()
+    }
+    monkeypatch.setattr(script.curves, "AXES", small)
+    measured = script.measure(sample_seconds=1e-4, rounds=1, say=lambda line: None)
+    monkeypatch.setattr(report, "AXES", small)
+    lines = list(report.lines(measured))
+    assert len(lines) == len(AXES) * len(report.QUANTITIES) * len(BACKENDS)
+    assert all(value > 0 for line in lines for value in line.values)

@@ -1,0 +1,121 @@
+"""The named problems are what they say, and can be learnt."""
+
+import sys
+
+import numpy as np
+import pytest
+import seed_page
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fastnn import workloads
+from fastnn.measuring import tutorial
+from fastnn.testing.correctness import accuracy
+from fastnn.training import train
+
+HELD_OUT_ACCURACY = 0.96
+
+SIZES = {  # sizes, rows, batch, dtype
+    "seed": ((3, 5, 1), 6, None, "float64"),
+    "iris": ((4, 16, 3), 150, None, "float64"),
+    "digits": ((64, 64, 10), 1348, 32, "float32"),
+    "online": ((64, 64, 10), 1348, 1, "float32"),
+    "tab": ((32, 128, 128, 1), 8192, 128, "float32"),
+    "mnist": ((784, 128, 10), 8192, 128, "float32"),
+    "big": ((512, 1024, 1024, 10), 4096, 256, "float32"),
+}
+
+
+def test_names():
+    assert workloads.names() == tuple(SIZES)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_workload_is_what_its_table_says(name):
+    workload = workloads.load(name)
+    sizes, n_rows, batch_size, dtype = SIZES[name]
+    assert (workload.name, workload.network.sizes, workload.batch_size) == (name, sizes, batch_size)
+    assert workload.dtype == workload.Y.dtype == dtype
+    assert (workload.X.shape, workload.Y.shape) == ((n_rows, sizes[0]), (n_rows, sizes[-1]))
+    assert workload.steps_per_epoch == -(-n_rows // (batch_size or n_rows))
+    for array in (workload.X, workload.Y, workload.X_test, workload.Y_test):
+        if array is not None:
+            assert array.flags.c_contiguous
+            assert not array.flags.writeable
+            assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("name", ["seed", "iris", "digits", "tab"])
+def test_workload_is_the_same_every_time_and_in_each_dtype(name, dtype):
+    first, second = workloads.load(name, dtype), workloads.load(name, dtype)
+    assert first.dtype == dtype
+    assert_array_equal(first.X, second.X)
+    assert_array_equal(first.Y, second.Y)
+    assert_array_equal(first.X, workloads.load(name, np.float64).X.astype(dtype))
+
+
+def test_digits_hold_out_a_quarter_of_all_rows():
+    digits = workloads.load("digits")
+    assert len(digits.X) + len(digits.X_test) == 1797
+    assert len(digits.X_test) == 1797 // 4
+    rows = {row.tobytes() for row in digits.X}
+    assert not any(row.tobytes() in rows for row in digits.X_test)
+    assert digits.X.max() == 1
+
+
+def test_unknown_name_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="'digits'"):
+        workloads.load("digit")
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, "complex128"])
+def test_other_dtypes_are_refused(dtype):
+    with pytest.raises(ValueError, match="dtype must be float32 or float64"):
+        workloads.load("seed", dtype)
+
+
+@pytest.mark.parametrize("name", ["iris", "digits", "online"])
+def test_missing_scikit_learn_is_named_with_its_extra(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ImportError, match=rf"{name}.*scikit-learn.*fastnn-numba\[sklearn\]"):
+        workloads.load(name)
+
+
+def test_seed_starts_from_the_tutorials_weights():
+    drawn = workloads.load("seed").network.init_params(np.random.RandomState(3), np.float64)
+    assert_array_equal(drawn, tutorial.flat(tutorial.initial_weights(3)))
+
+
+@pytest.mark.parametrize("seed", seed_page.BY_SEED)
+def test_seed_trains_to_the_tutorials_numbers(seed, backend):
+    workload = workloads.load("seed")
+    result = train(workload.network, workload.X, workload.Y, **workload.train_options, seed=seed, backend=backend)
+    (b1,), (b2,) = workload.network.biases(result.params)
+    found = (result.history.loss[0], result.history.loss[-1], b1, b2, *result.predict(workload.X_test).ravel())
+    assert_allclose(found, seed_page.BY_SEED[seed], rtol=seed_page.RTOL)
+
+
+def test_seed_gives_the_errors_of_the_printed_weights(backend):
+    workload = workloads.load("seed")
+    params = tutorial.flat(tutorial.Weights(seed_page.PRINTED_W1, seed_page.PRINTED_W2, 1.0, 1.0))
+    result = train(workload.network, workload.X, workload.Y, **workload.train_options, params=params, backend=backend)
+    places = list(seed_page.PRINTED_ERRORS)
+    assert_allclose(result.history.loss[places], list(seed_page.PRINTED_ERRORS.values()), rtol=seed_page.RTOL)
+
+
+def test_digits_are_learnt(backend):
+    digits = workloads.load("digits")
+    result = train(digits.network, digits.X, digits.Y, **digits.train_options, seed=0, backend=backend)
+    assert accuracy(result, digits) >= HELD_OUT_ACCURACY
+
+
+def test_iris_is_learnt(backend):
+    iris = workloads.load("iris")
+    result = train(iris.network, iris.X, iris.Y, **iris.train_options, seed=0, backend=backend)
+    assert (result.predict(iris.X).argmax(axis=1) == iris.Y.argmax(axis=1)).mean() >= 0.97
+
+
+def test_online_is_learnt(backend):
+    online = workloads.load("online")
+    options = online.train_options | {"epochs": 1 if backend == "numpy" else online.epochs}
+    result = train(online.network, online.X, online.Y, **options, seed=0, backend=backend)
+    assert accuracy(result, online) >= (0.85 if backend == "numpy" else 0.93)

@@ -1,0 +1,83 @@
+"""A user's script with every public name, for type checkers and to be run; `tests/house/test_types.py` does both."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import fastnn
+
+X: NDArray[np.float64] = np.linspace(-1.0, 1.0, 12).reshape(6, 2)
+
+
+def schedules() -> list[fastnn.SGD | fastnn.Adam | fastnn.AdamW | fastnn.RMSprop | fastnn.RPROP]:
+    """One optimizer with each schedule, and those without."""
+    return [
+        fastnn.SGD(fastnn.constant(0.1), momentum=0.9),
+        fastnn.Adam(fastnn.cosine(0.1, steps=10)),
+        fastnn.AdamW(fastnn.exponential(0.1)),
+        fastnn.RMSprop(fastnn.step_decay(0.1, every=5)),
+        fastnn.RPROP(),
+    ]
+
+
+def look(progress: fastnn.Progress) -> bool:
+    """Stop a training that is good enough."""
+    return progress.loss < 1e-6
+
+
+def fit(network: fastnn.Network, backend: fastnn.Backend) -> fastnn.TrainingResult:
+    """Train, and go on whatever happens."""
+    stop = fastnn.Stop(tol=0.0, patience=3)
+    try:
+        return fastnn.train(network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=[look], backend=backend)
+    except fastnn.DivergenceError as error:
+        return error.result
+    except fastnn.TrainingInterrupted as interrupted:
+        return interrupted.result
+
+
+def save_and_load(result: fastnn.TrainingResult) -> fastnn.TrainingResult | None:
+    """Write a file and read it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.npz")
+        result.save(path)
+        try:
+            return fastnn.load(path)
+        except fastnn.ModelFileError:
+            return None
+        except fastnn.FastnnError as error:
+            raise SystemExit(str(error)) from error
+
+
+def estimate() -> tuple[Any, Any]:
+    """scikit-learn's way."""
+    classifier = fastnn.MLPClassifier((3,), solver="lbfgs", random_state=0, tol=1.0)
+    regressor = fastnn.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0)
+    return classifier.fit(X, [0, 1, 0, 1, 0, 1]).predict(X), regressor.fit(X, X[:, 0]).predict(X)
+
+
+def main() -> None:
+    """Use the rest."""
+    fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
+    names: list[str] = [*fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS]
+    network = fastnn.Network((2, 4, 1), activation="tanh", loss="squared_error")
+    result = fit(network, fastnn.get_backend("mine"))
+    state: fastnn.TrainingState = result.state
+    history: fastnn.History = result.history
+    losses: NDArray[np.float64] = history.loss
+    again = save_and_load(result)
+    assert again is not None
+    assert issubclass(fastnn.InterruptWarning, UserWarning)
+    outputs = fastnn.predict(again.network, again.params, X, backend="numpy")
+    loss, gradient = fastnn.loss_and_gradient(network, state.params, X, X[:, 0], backend="numpy")
+    ready = fastnn.workloads.load("seed").network.n_params, fastnn.testing.check_backend, fastnn.plotting.save
+    assert outputs.shape == (6, 1)
+    assert gradient.shape == (network.n_params,)
+    assert len(names) + len(losses) + len(ready) + len(schedules()) + len(estimate()) + loss > 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+"""The fuzzer of public objects: `python tests/support/fuzz.py FIRST N` does the cases FIRST to FIRST + N - 1, in forks.
+
+A case makes a public object, puts other values into up to three of its attributes or arguments, and calls its methods.
+The values are drawn from a seed, which is the case's number: those of right arrays in another shape, dtype or layout,
+or things that are no array at all. What comes out is compared with what a few lines of NumPy say of the values that
+are there, so that a case fails
+
+- when it ends the process or does not end: "signal", "hung";
+- when there is a number although the values do not fit one another: "number where an error is due";
+- when the number is another one, or an error although all fits: "wrong number", "error where a number is due".
+
+Prints a line for each case that failed and one with the counts. `python tests/support/fuzz.py SEED 1` repeats one.
+"""
+
+import copy
+import dataclasses
+import json
+import pickle
+import sys
+import warnings
+
+import numpy as np
+from forks import in_forks
+from fuzz_oracle import Failure, agree, attempt, judge, network_outputs, outputs_due, twin_of, weights_due
+from fuzz_values import Draw, right_array
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network, Stop, get_backend, train
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.reference import NumpyBackend
+from fastnn.state import Data, Steps, StepState, Task
+
+N = 12
+
+# ---------------------------------------------------------------------------------------------------------- estimators
+
+X = np.random.RandomState(1).standard_normal((N, 4))
+Y = np.c_[X[:, 0], np.abs(X[:, 1])]
+LABELS = np.arange(N) % 3
+FITTED = {}
+
+
+def fitted(kind, dtype):
+    """A copy of an estimator 4-5-2 or 4-5-3, fitted once."""
+    if (kind, dtype) not in FITTED:
+        mlp = {
+            "regressor": MLPRegressor(hidden_layer_sizes=(5,)),
+            "classifier": MLPClassifier(hidden_layer_sizes=(5,)),
+        }[kind]
+        mlp.set_params(solver="sgd", max_iter=2, random_state=0, batch_size=5, alpha=0.1)
+        FITTED[kind, dtype] = pickle.dumps(mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS))
+    return pickle.loads(FITTED[kind, dtype])
+
+
+COSTLY = ("max_iter", "hidden_layer_sizes", "max_fun", "verbose", "random_state", "n_iter_no_change", "max_time")
+"""Parameters that would make a case long, or of its own luck."""
+
+
+def estimator(draw):
+    """An estimator whose attributes and parameters were set, in any way."""
+    kind, dtype = draw.of(["regressor", "classifier"]), draw.of([np.float64, np.float32])
+    mlp = fitted(kind, dtype)
+    for _ in range(draw.of([1, 1, 1, 2, 3])):
+        name = draw.of(["coefs_", "intercepts_"] * 8 + sorted(n for n in vars(mlp) if n[0] != "_" and n not in COSTLY))
+        if isinstance(getattr(mlp, name), list) and getattr(mlp, name) and draw.chance(0.8):
+            parts, i = list(getattr(mlp, name)), draw.integer(len(getattr(mlp, name)))
+            parts[i] = draw.like(parts[i])
+            if draw.chance(0.5):
+                setattr(mlp, name, parts)
+            else:
+                getattr(mlp, name)[i] = parts[i]
+        elif isinstance(getattr(mlp, name), str) and draw.chance(0.7):
+            setattr(mlp, name, draw.of(["identity", "relu", "tanh", "logistic", "softmax", "exp", "numpy", "no"]))
+        else:
+            setattr(mlp, name, draw.like(getattr(mlp, name)))
+        if isinstance(getattr(mlp, name), tuple) and draw.chance(0.5):
+            setattr(mlp, name, list(getattr(mlp, name)))
+    if draw.chance(0.3):
+        mlp = twin_of(mlp) or mlp
+    return predicted(draw, mlp, dtype, kind) if draw.chance(0.7) else trained(draw, mlp, dtype, kind)
+
+
+def predicted(draw, mlp, dtype, kind):
+    """The outputs of an estimator, for rows that fit or not."""
+    rows = X[: draw.of([1, 1, 2, N])].astype(dtype)
+    rows = draw.like(rows) if draw.chance(0.3) else rows
+    attempt(lambda: mlp.score(rows, Y[: len(rows)] if kind == "regressor" else LABELS[: len(rows)]))
+    attempt(lambda: mlp.to_sklearn().predict(rows))
+    outputs = mlp.predict if kind == "regressor" else mlp.predict_proba
+    if not (isinstance(mlp.backend, str) and mlp.backend in ("numba", "numpy")) or right_array(rows, range(9)) is None:
+        return "refused" if attempt(lambda: outputs(rows))[1] else "unknown"  # scikit-learn converts some objects
+    due = outputs_due(mlp, rows)
+    if due is None and kind == "classifier":
+        judge(lambda: mlp.predict(rows), None)
+        judge(lambda: mlp.predict_log_proba(rows), None)
+    if due is not None and due.shape[1] == 1:
+        due = due.ravel() if kind == "regressor" else np.c_[1 - due, due]
+    return judge(lambda: outputs(rows), due, 1e-3)
+
+
+def trained(draw, mlp, dtype, kind):
+    """The weights after training on, by both back ends."""
+    rows, target = X.astype(dtype), Y if kind == "regressor" else LABELS
+    rows, target = (draw.like(part) if draw.chance(0.2) else part for part in (rows, target))
+    method, mlp.warm_start = draw.of(["fit", "fit", "partial_fit"]), draw.chance(0.8)
+    fit = weights_due(mlp) is not None or not (mlp.warm_start or method == "partial_fit")
+
+    twin = twin_of(mlp)
+
+    def weights(mlp, backend):
+        mlp.backend = backend
+        getattr(mlp, method)(rows, target)
+        return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
+
+    if not fit:
+        return judge(lambda: weights(mlp, "numba"), None)
+    return agree(lambda: weights(mlp, "numba"), lambda: weights(twin, "numpy"), twin)
+
+
+# ------------------------------------------------------------------------------------------- results, states, networks
+
+NETWORK = Network((4, 6, 2), "relu")
+OPTIONS = {"epochs": 2, "batch_size": 5, "alpha": 0.1, "optimizer": fastnn.Adam(0.01)}
+RESULTS = {}
+
+
+def result_of(dtype, seed=0):
+    """A training of 4-6-2, done once, in a copy of its own."""
+    if dtype not in RESULTS:
+        stop = Stop(tol=0.0, patience=5, restore_best=True)
+        RESULTS[dtype] = pickle.dumps(train(NETWORK, X.astype(dtype), Y, seed=0, stop=stop, **OPTIONS))
+    return pickle.loads(RESULTS[dtype])
+
+
+def other_network(draw):
+    """A network like that of the results, or not."""
+    sizes = draw.of(
+        [(4, 6, 2), (4, 6, 2), (4, 9, 2), (4, 2, 2), (4, 300, 2), (4, 3_000_000, 2), (6, 4, 2), (4, 2), (3, 7, 2)]
+    )
+    activation = draw.of(["relu", "tanh", "identity"])
+    return Network(sizes, activation, draw.of(["identity", "softmax", "tanh"]), "squared_error")
+
+
+def result(draw):
+    """A result of which some parts were exchanged."""
+    it = result_of(draw.of([np.float64, np.float32]))
+    names = ["params", "params", "network", "state", "history", "stop_reason"]
+    for name in {draw.of(names) for _ in range(draw.of([1, 1, 2]))}:
+        value = other_network(draw) if name == "network" and draw.chance(0.9) else draw.like(getattr(it, name))
+        it = dataclasses.replace(it, **{name: value})
+        attempt(lambda it=it, name=name, value=value: setattr(it, name, value))
+    rows = X[: draw.of([1, 2, N])].astype(draw.of([np.float64, np.float32]))
+    rows = draw.like(rows) if draw.chance(0.3) else rows
+    backend = draw.of(["numba", "numba", "numpy"])
+    for twin in (it, copy.copy(it)):
+        with np.errstate(all="ignore"):
+            expected = network_outputs(it.network, it.params, rows)
+        words = [judge(lambda twin=twin: twin.predict(rows, backend=backend), expected, 1e-3) for _ in range(2)]
+    attempt(lambda: it.n_epochs)
+    attempt(lambda: it.history.loss + it.history.validation_loss)
+    return words[0]
+
+
+def state(draw):
+    """A state of which some fields were set, gone on with by both back ends."""
+    dtype = draw.of([np.float64, np.float32])
+    it = result_of(dtype).state
+    for _ in range(draw.of([1, 1, 2])):
+        name = draw.of([field.name for field in dataclasses.fields(it)])
+        value = getattr(it, name)
+        if isinstance(value, dict) and value and draw.chance(0.8):
+            part = draw.of(sorted(value))
+            value[part] = draw.like(value[part])
+        else:
+            setattr(it, name, draw.like(value))
+    for call in (it.copy, it.check, lambda: it.params, lambda: it.vectors, lambda: it.restore(result_of(dtype).state)):
+        attempt(call) if draw.chance(0.2) else None
+    network = NETWORK if draw.chance(0.8) else other_network(draw)
+    if network.n_params > 10**4:
+        network = NETWORK
+
+    twin = twin_of(it)
+
+    def goes_on(state, backend):
+        return train(network, X.astype(dtype), Y, resume=state, backend=backend, **OPTIONS).params
+
+    return agree(lambda: goes_on(it, "numba"), lambda: goes_on(twin, "numpy"), twin, 0.1)
+
+
+ROUNDING = {"SGD": 1e-3, "RPROP": np.inf}
+"""What rounding may grow to in a few steps: where a gradient is nearly 0, its sign decides on a whole step."""
+
+
+def training(draw):
+    """A training whose arguments, optimizer, schedule, stop rule or generator hold other values."""
+    dtype = draw.of([np.float64, np.float32])
+    options = {"X": X.astype(dtype), "Y": Y, "sample_weight": np.ones(N), "params": result_of(dtype).params, "seed": 3}
+    for name in {draw.of(sorted(options)) for _ in range(draw.of([0, 1, 2]))}:
+        options[name] = draw.like(options[name])
+    kind = draw.of(sorted(OPTIMIZERS))
+    optimizer = OPTIMIZERS[kind](0.01)
+    name = draw.of([field.name for field in dataclasses.fields(optimizer)])
+    rate = draw.of(
+        [0.01, fastnn.step_decay(0.1, 3), fastnn.cosine(0.1, 4), fastnn.exponential(0.1), Rates(0.1, draw.seed)]
+    )
+    value = rate if name == "learning_rate" else draw.like(getattr(optimizer, name))
+    changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
+    optimizer = optimizer if error else changed
+    stop = draw.of(
+        [None, Stop(tol=0.0, patience=3), Stop(validation=0.3), Stop(validation=(draw.like(X), draw.like(Y)))]
+    )
+    if options["seed"] is None or draw.chance(0.2):
+        options["seed"] = Shuffles(draw.seed)
+    options = {**options, "stop": stop, "optimizer": optimizer, "epochs": 2, "alpha": 0.1}
+    options["batch_size"] = None if kind == "RPROP" else draw.of([1, 5, N])
+
+    twin = twin_of(options)
+    return agree(
+        lambda: train(NETWORK, **options, backend="numba").params,
+        lambda: train(NETWORK, **twin, backend="numpy").params,
+        twin,
+        ROUNDING.get(kind, 0.1),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Rates(fastnn.constant):
+    """A schedule whose rates are of any shape and dtype."""
+
+    seed: int = 0
+
+    def rates(self, steps):
+        return Draw(self.seed).like(np.full(steps.shape, self.learning_rate))
+
+
+class Shuffles(np.random.RandomState):
+    """A generator that may put wrong rows among the right ones."""
+
+    def __init__(self, seed):
+        super().__init__(seed)
+        self.seed, self.wrong = seed, Draw(seed).of([None, None, -1, N, 2**62, -(10**6)])
+
+    def __reduce__(self):  # before it is used: as new
+        return type(self), (self.seed,)
+
+    def shuffle(self, x):
+        super().shuffle(x)
+        if self.wrong is not None:
+            x[len(x) // 2] = self.wrong
+
+
+# ------------------------------------------------------------------------------------------------- the back end itself
+
+
+def backend(draw):
+    """A method of the Numba back end, called with arrays that nobody has checked."""
+    dtype = draw.of([np.float64, np.float32])
+    params = np.array(result_of(dtype).params)
+    given = {"X": X.astype(dtype), "Y": Y.astype(dtype), "sample_weight": np.ones(N, dtype)}
+    given |= {"storage": StepState.create(params, 2).storage, "beta_products": np.ones(2), "params": params}
+    given |= {"rows": np.arange(N), "start": np.array([0, 5]), "stop": np.array([5, N])}
+    given |= {"learning_rate": np.full(2, 0.1), "loss": np.zeros(2)}
+    method = draw.of(["predict", "loss_and_gradient", "train_steps"])
+    used = {
+        "predict": ["params", "X"],
+        "loss_and_gradient": ["params", "X", "Y", "sample_weight"],
+        "train_steps": sorted(given.keys() - {"params"}),
+    }[method]
+    dtypes = {name: array.dtype for name, array in given.items()}
+    for name in {draw.of(used) for _ in range(draw.of([0, 1, 1, 2]))}:
+        given[name] = draw.like(given[name])
+    network = NETWORK if draw.chance(0.8) else other_network(draw)
+
+    twin = twin_of(given)
+
+    def call(backend, mine):
+        data, steps = Data(mine["X"], mine["Y"], mine["sample_weight"]), Steps(*(mine[n] for n in Steps._fields))
+        if method == "predict":
+            return backend.predict(network, mine["params"], mine["X"])
+        if method == "loss_and_gradient":
+            return backend.loss_and_gradient(network, mine["params"], data, 0.1)[1]
+        state = StepState(mine["storage"], network.n_params, beta_products=mine["beta_products"])
+        backend.train_steps(Task(network, fastnn.Adam(0.01), data, 0.1), state, steps)
+        return np.array(state.params)
+
+    value, error = attempt(lambda: call(get_backend("numba"), given))
+    if error is not None:
+        return "refused"
+    for name in used:
+        array = given[name]
+        if not (isinstance(array, np.ndarray) and array.dtype == dtypes[name] and array.flags.carray):
+            raise Failure(f"number where an error is due: {name} is {array!r:.100}")
+    values_fit = (given["sample_weight"] >= 0).all() and (
+        (given["beta_products"] >= 0) & (given["beta_products"] <= 1)
+    ).all()
+    return agree(lambda: value, lambda: call(NumpyBackend(), twin), twin) if values_fit else "unknown"
+
+
+KINDS = [estimator] * 8 + [result] * 4 + [state] * 3 + [training] * 3 + [backend] * 4
+
+
+def case(seed):
+    """The kind of a case, and what it came to."""
+    draw = Draw(seed)
+    kind = draw.of(KINDS)
+    try:
+        return kind.__name__, kind(draw)
+    except Failure as failure:
+        return kind.__name__, f"failed: {failure}"
+
+
+def warm():
+    """Compile or load each kernel, and fit what the cases copy."""
+    warnings.simplefilter("ignore")
+    for dtype in (np.float64, np.float32):
+        fitted("regressor", dtype), fitted("classifier", dtype)
+        it = result_of(dtype)
+        it.predict(X)
+        fastnn.loss_and_gradient(NETWORK, it.params, X, Y)
+
+
+def main(first, n):
+    """Do the cases; the number of those that failed."""
+    warm()
+    counts, n_failed = {}, 0
+    for seed, outcome in in_forks(case, range(first, first + n)).items():
+        kind, word = ("?", outcome) if isinstance(outcome, str) else outcome
+        if word not in ("fine", "refused", "diverged", "unknown"):
+            n_failed += 1
+            print(f"case {seed}: {kind}: {word}")  # noqa: T201
+            word = word.split(":")[1 if word.startswith("failed") else 0].strip()
+        counts[word] = counts.get(word, 0) + 1
+        counts[kind] = counts.get(kind, 0) + 1
+    print(json.dumps(counts))  # noqa: T201
+    return n_failed
+
+
+if __name__ == "__main__":
+    sys.exit(min(1, main(int(sys.argv[1]), int(sys.argv[2]))))

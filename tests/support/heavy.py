@@ -1,0 +1,3 @@
+"""Packages that `import fastnn` must not bring along."""
+
+HEAVY = {"numba", "llvmlite", "scipy", "sklearn", "matplotlib", "rich", "typer"}

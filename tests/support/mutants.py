@@ -1,0 +1,349 @@
+"""Back ends with a bug each, and what the conformance suite says of them: `python tests/support/mutants.py` prints it.
+
+A back end with a bug is the reference with one of its functions replaced while it computes. `Part` supports a part of
+the tables only, as a young back end does, so that the suite takes a second.
+"""
+
+import dataclasses
+import functools
+from collections import Counter
+from typing import NamedTuple
+from unittest import mock
+
+import numpy as np
+
+from fastnn import reference
+from fastnn.testing import check_backend
+
+
+class Part(reference.NumpyBackend):
+    """The reference for some activations and losses, with some of its functions replaced."""
+
+    name = "broken"
+
+    def __init__(self, replaced=None):
+        for method in ("predict", "loss_and_gradient", "train_steps"):
+            for name, replacement in (replaced or {}).items():
+                setattr(self, method, mock.patch.object(reference, name, replacement)(getattr(self, method)))
+
+    def supports(self, network, optimizer):
+        hidden = {layer.activation for layer in network.layers[:-1]}
+        return (
+            hidden <= {"tanh", "relu"}
+            and network.loss in ("squared_error", "absolute_error", "cross_entropy")
+            and network.output in ("identity", "softmax")
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- ways to be wrong
+
+
+def after_backward(change):
+    """`change(network, params, gradient, batch, alpha)` works on the gradient that backward wrote."""
+
+    def backward(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
+        right(network, params, gradient, batch, passed, alpha, after_layer)
+        change(network, params, gradient, batch, alpha)
+
+    return Part({"backward": backward})
+
+
+def with_batch(change):
+    def take(network, data, rows, right=reference.take):
+        return change(network, data, right(network, data, rows))
+
+    return Part({"take": take})
+
+
+def with_activation(name, **fields):
+    return Part({"ACTIVATIONS": reference.ACTIVATIONS | {name: reference.ACTIVATIONS[name]._replace(**fields)}})
+
+
+def with_update(name, update):
+    return Part({"UPDATES": reference.UPDATES | {name: update}})
+
+
+def with_steps(change):
+    """`change(steps)` is what the steps are taken for."""
+
+    class Changed(Part):
+        def train_steps(self, task, state, steps):
+            return super().train_steps(task, state, change(steps))
+
+    return Changed()
+
+
+def no_bias_gradient():
+    def change(network, params, gradient, batch, alpha):
+        for db in gradient.b:
+            db[...] = 0
+
+    return after_backward(change)
+
+
+def penalty_on_biases():
+    def change(network, params, gradient, batch, alpha):
+        for b, db in zip(params.b, gradient.b, strict=True):
+            db += alpha * b / batch.divisor
+
+    return after_backward(change)
+
+
+def short_batch():
+    longest = []  # of these data: (data, number)
+
+    def change(network, data, batch):
+        if longest and longest[0] is data and network.reduction == "mean":
+            batch = batch._replace(divisor=max(longest[1], batch.divisor))
+        longest[:] = data, batch.divisor
+        return batch
+
+    return with_batch(change)
+
+
+def wrong_divisor():
+    def change(network, data, batch):
+        return batch._replace(divisor=float(len(batch.X))) if network.reduction == "mean" else batch
+
+    return with_batch(change)
+
+
+def stale_activation():
+    last = {}
+
+    def forward(network, params, X, right=reference.forward):
+        zs, activations = right(network, params, X)
+        old, last[network] = last.get(network, activations), activations
+        fits = all(a.shape == b.shape for a, b in zip(old, activations, strict=True))
+        return zs, [*old[:-1], activations[-1]] if fits else activations
+
+    return Part({"forward": forward})
+
+
+def swapped_moments():
+    return with_update(
+        "Adam", lambda optimizer, p, slots, g, rates: reference.adam(optimizer, p, slots[::-1], g, rates)
+    )
+
+
+def no_bias_correction():
+    def update(optimizer, p, slots, g, rates):
+        reference.adam(optimizer, p, slots, g, rates._replace(beta_products=np.zeros(2)))
+
+    return with_update("Adam", update)
+
+
+def decay_of_biases():
+    def update(optimizer, p, slots, g, rates):
+        reference.adam(optimizer, p, slots, g, rates._replace(is_weight=np.ones_like(p)))
+
+    return with_update("AdamW", update)
+
+
+def nesterov_ignored():
+    def update(optimizer, p, slots, g, rates):
+        plain = type(optimizer)(optimizer.learning_rate, optimizer.momentum, sequential=optimizer.sequential)
+        reference.sgd(plain, p, slots, g, rates)
+
+    return with_update("SGD", update)
+
+
+def half_a_jacobian():
+    return with_activation("softmax", delta=lambda d, a, z: d * a * (1 - a))
+
+
+def beta_products_of_skipped_steps():
+    class Eager(Part):
+        def train_steps(self, task, state, steps):
+            n_good = super().train_steps(task, state, steps)
+            weight = task.data.sample_weight[steps.rows]
+            weights = [weight[a:b].sum() for a, b in zip(steps.start, steps.stop, strict=True)]
+            n_skipped = weights[:n_good].count(0)
+            state.beta_products *= [beta**n_skipped for beta in task.optimizer.betas]
+            return n_good
+
+    return Eager()
+
+
+def only_the_loss_is_looked_at():
+    class Blind(Part):
+        def train_steps(self, task, state, steps):
+            n_good = super().train_steps(task, state, steps)
+            return n_good + int(np.isfinite(steps.loss[n_good : n_good + 1]).sum())
+
+    return Blind()
+
+
+def rows_of_another_call():
+    """What was gathered for some places is kept from call to call."""
+    kept = {}
+
+    class Keeping(Part):
+        def train_steps(self, task, state, steps):
+            rows = steps.rows.copy()
+            for a, b in zip(steps.start, steps.stop, strict=True):
+                rows[a:b] = kept.setdefault((id(task.data.X), a, b), rows[a:b].copy())
+            return super().train_steps(task, state, steps._replace(rows=rows))
+
+    return Keeping()
+
+
+def order_ignored():
+    return with_steps(lambda steps: steps._replace(rows=np.sort(steps.rows)))
+
+
+def one_learning_rate():
+    return with_steps(
+        lambda steps: steps._replace(learning_rate=np.full_like(steps.learning_rate, steps.learning_rate[0]))
+    )
+
+
+def not_sequential():
+    def backward(network, params, gradient, batch, passed, alpha, after_layer=None, right=reference.backward):
+        right(network, params, gradient, batch, passed, alpha)
+        for l in reversed(range(network.n_layers)):
+            if after_layer:
+                after_layer(l)
+
+    return Part({"backward": backward})
+
+
+def writes_into_params():
+    class Writing(Part):
+        def predict(self, network, params, X):
+            outputs = super().predict(network, params, X)
+            params *= 2
+            return outputs
+
+    return Writing()
+
+
+def in_single_precision():
+    class Single(Part):
+        accepts_complex = False
+
+        def loss_and_gradient(self, network, params, data, alpha):
+            narrow = [array.astype(np.float32) for array in (params, *data)]
+            loss, gradient = super().loss_and_gradient(network, narrow[0], type(data)(*narrow[1:]), alpha)
+            return loss, gradient.astype(params.dtype)
+
+    return Single()
+
+
+def rounded_once_a_call():
+    class Wide(Part):
+        def train_steps(self, task, state, steps):
+            wide = state.copy()
+            wide.storage = state.storage.astype(np.float64)
+            data = type(task.data)(*(array.astype(np.float64) for array in task.data))
+            n_good = super().train_steps(dataclasses.replace(task, data=data), wide, steps)
+            with np.errstate(over="ignore"):
+                state.storage[...] = wide.storage
+            state.t, state.beta_products = wide.t, wide.beta_products
+            return n_good
+
+    return Wide()
+
+
+# ---------------------------------------------------------------------------------------------------- ways to be right
+
+
+def in_another_order():
+    """Sums run over rows and inputs from the last to the first."""
+
+    def forward(network, params, X, right=reference.forward):
+        reverse = [W[::-1].copy() for W in params.W]
+        zs, activations = [], [X]
+        for layer, W, b in zip(network.layers, reverse, params.b, strict=True):
+            z = activations[-1][:, ::-1].copy() @ W + (b if layer.n_bias else 0)
+            zs.append(z)
+            activations.append(reference.ACTIVATIONS[layer.activation].value(z))
+        return zs, activations
+
+    def take(network, data, rows, right=reference.take):
+        X, Y, weight, divisor = right(network, data, rows)
+        return reference.Batch(X[::-1].copy(), Y[::-1].copy(), weight[::-1].copy(), divisor)
+
+    class Reversed(Part):
+        accepts_complex = False
+
+        def predict(self, network, params, X):
+            return reference.NumpyBackend.predict(self, network, params, X)
+
+    return Reversed({"forward": forward, "take": take})
+
+
+RIGHT = {"the reference": Part, "sums in another order": in_another_order}
+
+
+class Mutant(NamedTuple):
+    """A bug, and the words by which the suite names it."""
+
+    make: object
+    words: str
+
+
+MUTANTS = {
+    "no bias gradient": Mutant(no_bias_gradient, r"b of layer 0"),
+    "relu'(0) = 1": Mutant(
+        lambda: with_activation("relu", delta=lambda d, a, z: np.where(z.real >= 0, d, 0)),
+        "relu: the slope where z is 0",
+    ),
+    "a short last batch is divided by the rows of a full one": Mutant(
+        short_batch, "a short last batch is divided by its own rows"
+    ),
+    "a mean is divided by the number of rows": Mutant(wrong_divisor, "a mean is divided by the sum of the weights"),
+    "activations of the last step in the gradient": Mutant(
+        stale_activation, "the same steps from the same state give the same bits"
+    ),
+    "Adam's moments swapped": Mutant(swapped_moments, "update: Adam"),
+    "Adam without bias correction": Mutant(no_bias_correction, "update: Adam"),
+    "AdamW decays biases": Mutant(decay_of_biases, "update: AdamW weight_decay=0.5"),
+    "Nesterov's momentum is the plain one": Mutant(nesterov_ignored, "update: SGD momentum=0.9 nesterov=True"),
+    "penalty on biases": Mutant(penalty_on_biases, "the penalty is one on weights, not on biases"),
+    "sample weights ignored": Mutant(
+        lambda: with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)),
+        "sample weights count",
+    ),
+    "softmax' derivative without its other outputs": Mutant(half_a_jacobian, "squared_error of softmax"),
+    "beta_products advance in skipped steps": Mutant(
+        beta_products_of_skipped_steps, "beta_products those that are not skipped"
+    ),
+    "parameters that overflow go unseen": Mutant(
+        only_the_loss_is_looked_at, "a step whose loss or parameters are not finite"
+    ),
+    "rows kept from an earlier call": Mutant(rows_of_another_call, "steps in two calls give the bits of one call"),
+    "the order of the rows ignored": Mutant(order_ignored, "rows are taken in the order that the steps say"),
+    "the first learning rate for all steps": Mutant(one_learning_rate, "each step has its own learning rate"),
+    "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta goes below it"),
+    "predict writes into the parameters": Mutant(writes_into_params, "nothing is written but the state and the losses"),
+    "float32 rounded once a call, not at each step": Mutant(
+        rounded_once_a_call, "steps in two calls give the bits of one call, float32"
+    ),
+    "float64 computed in float32": Mutant(in_single_precision, "gradient: tanh, squared_error of identity, float64"),
+}
+
+
+@functools.cache
+def report_on(name):
+    """What the suite says of a mutant."""
+    return check_backend(MUTANTS[name].make(), raises=False)
+
+
+def caught(name):
+    """How many checks of each kind failed, and the first one that names the bug: its name and message."""
+    failed = report_on(name).failed
+    texts = [f"{outcome.check.name}: {outcome.message}" for outcome in failed]
+    named = next((text for text in texts if MUTANTS[name].words in text), None)
+    return Counter(outcome.check.kind for outcome in failed), named
+
+
+def main():
+    for name in MUTANTS:
+        kinds, text = caught(name)
+        counts = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in kinds.items())
+        print(f"{name}\n    caught by {counts or 'NOTHING'}\n    {text}\n")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

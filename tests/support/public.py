@@ -1,0 +1,121 @@
+"""Objects of every public kind, found by the package's own list of names, and whether two of them are the same."""
+
+import inspect
+import math
+
+import numpy as np
+
+import fastnn
+from fastnn import SGD, Network, Stop, errors, optimizers, train, workloads
+from fastnn.state import Data, Steps, Task
+from fastnn.training import exceptions as with_results
+
+X = np.linspace(-1, 1, 12).reshape(6, 2)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+def values():
+    """What each public name stands for, but for modules."""
+    found = (getattr(fastnn, name) for name in dir(fastnn))
+    return [value for value in found if getattr(value, "__module__", "").startswith("fastnn.")]
+
+
+def exceptions():
+    """The classes of fastnn's exceptions and warnings."""
+    here = (item for module in (errors, with_results) for item in vars(module).items())
+    kinds = {kind for name, kind in here if inspect.isclass(kind) and not name.startswith("_")}
+    return sorted((kind for kind in kinds if issubclass(kind, BaseException)), key=lambda kind: kind.__name__)
+
+
+def classes():
+    """The public classes of which there are objects."""
+    return {kind for kind in values() if inspect.isclass(kind) and kind is not fastnn.Backend} | set(exceptions())
+
+
+def objects():
+    """An object of each public class, and some that belong to them."""
+    seen = []
+    options = {"optimizer": SGD(0.1, momentum=0.5), "epochs": 3, "batch_size": 2, "seed": 0}
+    options["stop"] = Stop(validation=0.4, tol=0.0, restore_best=True)
+    look = [lambda progress: seen.extend([progress, progress.result()])]
+    result = train(Network((2, 3, 1), "tanh"), X, X[:, :1], backend="numpy", callbacks=look, **options)
+    return [
+        result,
+        result.network,
+        result.state,
+        result.history,
+        *seen[:2],
+        options["stop"],
+        *(kind() for kind in optimizers.OPTIMIZERS.values()),
+        fastnn.constant(0.1),
+        fastnn.step_decay(0.1, every=5),
+        fastnn.exponential(0.1),
+        SGD(fastnn.cosine(0.1, steps=50)).learning_rate,
+        *estimators(),
+        workloads.load("seed"),
+        fastnn.get_backend("numpy"),
+        fastnn.get_backend("numba"),
+        fastnn.get_backend("numba", specialize=True),
+        *(getattr(fastnn, name) for name in ("ACTIVATIONS", "LOSSES", "OPTIMIZERS")),
+        Task(result.network, SGD(0.1), Data(X, X, np.ones(6))),
+        Data(X, X, np.ones(6)),
+        Steps(LABELS, LABELS, LABELS, np.ones(6), np.ones(6)),
+        *(exception(kind, result) for kind in exceptions()),
+    ]
+
+
+def estimators():
+    """Fitted ones, where scikit-learn is installed."""
+    kinds = [getattr(fastnn, name) for name in ("MLPClassifier", "MLPRegressor") if name in dir(fastnn)]
+    return [kind(tol=1.0, random_state=0).fit(X, LABELS) for kind in kinds]
+
+
+def exception(kind, result):
+    """An exception as fastnn raises it, with a note as Python allows."""
+    error = kind("what went wrong", *([result] if issubclass(kind, with_results._WithResult) else []))
+    error.add_note("in a sweep")
+    return error
+
+
+OBJECTS = objects()
+
+
+def echo(thing):
+    """The same thing, from another process."""
+    return thing
+
+
+def throw(error):
+    """Raise an error in another process."""
+    raise error
+
+
+def diverge(seed):
+    """A training of a sweep, whose seed 2 goes with a learning rate at which it diverges."""
+    rate = 1e3 if seed == 2 else 0.01
+    return train(Network((2, 4, 1)), X, X[:, :1], optimizer=SGD(rate), epochs=20, seed=seed, backend="numpy")
+
+
+def same(a, b):
+    """Whether two objects are of one kind and hold the same, to the bit."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, BaseException):
+        return same(a.args, b.args) and same(vars(a), vars(b))
+    if isinstance(a, float):
+        return a == b or (math.isnan(a) and math.isnan(b))
+    if isinstance(a, np.random.RandomState):
+        return same(a.get_state(legacy=False), b.get_state(legacy=False))
+    if hasattr(a, "__dict__") and not inspect.isroutine(a) and not inspect.isclass(a):
+        return all(same(vars(a).get(name), vars(b).get(name)) for name in {**vars(a), **vars(b)} if name not in LOCAL)
+    return bool(a == b)
+
+
+LOCAL = {"_result", "_kept"}
+"""What a process, or a training under way, has for itself: of `Progress` and of the Numba back end."""

@@ -1,0 +1,288 @@
+"""Train stored problems in this process and print SHA-256 of the results as JSON; ``--write`` renews hashes.json.
+
+The hashes must be the same on every machine, so nothing but the kernel may stand between the stored numbers and them:
+start parameters and data are small integers (in data/), row orders are `RandomState.shuffle`, learning rates are
+constant. It needs NumPy, Numba and fastnn only, and runs in processes of its own: what is compared, the instruction set
+for one, is fixed when Numba is imported.
+"""
+
+import argparse
+import functools
+import hashlib
+import json
+import pathlib
+import re
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).resolve().parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(FOLDER.parents[1]))  # this source tree, installed or not
+
+from fastnn.backends import get_backend  # noqa: E402
+from fastnn.measuring import tutorial  # noqa: E402
+from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
+from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
+from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
+from fastnn.training.batches import RowPlan  # noqa: E402
+
+HASHES = FOLDER / "hashes.json"
+FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
+
+# -------------------------------------------------------------------------------------------------------- the problems
+
+
+class Run(NamedTuple):
+    """A training from the stored numbers, of so many steps: whole epochs."""
+
+    data: str  # seed, iris, digits, wide or drawn
+    network: Network
+    optimizer: Optimizer
+    dtype: str
+    n_steps: int
+    scale: float  # of the stored parameters, a power of two
+    batch_size: int | None = None
+    n_rows: int | None = None
+    alpha: float = 0.0
+
+
+DEEP = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu")
+"""The hidden layers of one deep network. Later activations have runs of their own: its hashes must not change."""
+TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
+
+
+def _optimizers():
+    """Each optimiser, and each option that is code of its own."""
+    yield from ((name, kind()) for name, kind in OPTIMIZERS.items())
+    yield "momentum", SGD(momentum=0.9)
+    yield "nesterov", SGD(momentum=0.9, nesterov=True)
+    yield "sequential", Adam(sequential=True)
+
+
+def _runs():
+    for dtype in ("float64", "float32"):
+
+        def run(name, *args, dtype=dtype, **options):
+            return f"{name} {dtype}", Run(*args[:3], dtype, *args[3:], **options)
+
+        network = Network((3, 5, 1), "sigmoid", "sigmoid", **TUTORIAL)
+        yield run("seed", "seed", network, SGD(1.0, sequential=True), 200, 1.0)
+        yield run("iris", "iris", Network((4, 16, 3), "tanh", "softmax", "cross_entropy"), SGD(0.5), 100, 0.5)
+        network = Network((64, 64, 10), "relu", "softmax", "cross_entropy")
+        yield run("digits", "digits", network, Adam(0.003), 30, 0.25, batch_size=32)
+        yield run("online", "digits", network, SGD(0.01, 0.5), 300, 0.25, batch_size=1)
+        network = Network((640, 7, 10), "leaky_relu", "softmax", "cross_entropy")
+        yield run("wide", "wide", network, Adam(0.003), 12, 0.0625, batch_size=10)
+        network, options = Network((6, 9, 7, 3), ("gelu", "elu"), **TUTORIAL), {"n_rows": 37, "alpha": 0.125}
+        yield run("online scalar", "drawn", network, Adam(0.003, sequential=True), 74, 0.5, batch_size=1, **options)
+        # blocks of 256 + 14 rows, and a short batch
+        sizes, options = (6, *(5 + 3 * i % 7 for i in range(len(DEEP))), 3), {"batch_size": 270, "alpha": 0.125}
+        yield run(
+            "deep", "drawn", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, 0.5, **options
+        )
+        for activation in [name for name, line in ACTIVATIONS.items() if line.hidden and name not in DEEP]:
+            network = Network((6, 9, 3), activation, "softmax", "squared_error")
+            yield run(f"hidden {activation}", "drawn", network, SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
+        for name, optimizer in _optimizers():
+            batch_size = None if optimizer.full_batch else 16
+            network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
+            options = {"batch_size": batch_size, "n_rows": 37, "alpha": 0.125}
+            yield run(name, "drawn", network, optimizer, 21, 0.5, **options)
+        for loss, line in LOSSES.items():
+            for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
+                network = Network((6, 9, 3), "silu", output, loss)
+                yield run(f"{loss} {output}", "drawn", network, SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
+
+
+RUNS = dict(_runs())
+
+
+@functools.cache
+def _stored():
+    with np.load(FOLDER / "data" / "start.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def start_of(run):
+    """Its parameters, X, Y and row weights, in float64: all of them exact in float32 too."""
+    stored = _stored()
+    n = slice(run.n_rows)
+    params = stored["params"][: run.network.n_params] * (run.scale / 2.0**15)
+    if run.data == "seed":
+        X, Y = (np.array(a, np.float64) for a in (tutorial.X, tutorial.Y))
+        weight = np.ones(len(X))
+    elif run.data == "drawn":
+        y = stored["drawn_y"][n] / 2.0**14
+        X, weight = stored["drawn_X"][n] / 2.0**15, stored["drawn_weight"][n] / 4.0
+        Y = np.stack([y, 1 - y, np.zeros_like(y)], axis=1)  # probabilities, and legal for every loss
+    else:
+        name = "digits" if run.data == "wide" else run.data  # wide: ten digits side by side
+        X = stored[f"{name}_X"].reshape(-1, run.network.n_inputs) / 16.0
+        Y = np.eye(run.network.n_outputs)[stored[f"{name}_y"][: len(X)]]
+        weight = np.ones(len(X))
+    return params, X, Y, weight
+
+
+# ----------------------------------------------------------------------------------------------------------- the hashes
+
+
+def digest(*arrays):
+    """SHA-256 of the bytes of arrays."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(np.ascontiguousarray(array, np.dtype(array.dtype).newbyteorder("<")).tobytes())
+    return sha.hexdigest()
+
+
+def hashes_of(state, losses):
+    """The hash of all that the optimiser holds, and that of the steps' losses."""
+    return {"state": digest(state.vectors, state.beta_products), "loss": digest(losses)}
+
+
+def train(run, n_steps=None, chunk=None, backend="numba"):
+    """Do the first `n_steps` steps of a run, all by default, `chunk` of them a call: (state, losses)."""
+    n_steps = run.n_steps if n_steps is None else min(n_steps, run.n_steps)
+    params, *rows = (a.astype(run.dtype) for a in start_of(run))
+    for array in rows:
+        array.flags.writeable = False
+    task, backend = Task(run.network, run.optimizer, Data(*rows), run.alpha), get_backend(backend)
+    state = StepState.create(params, run.optimizer.n_slots)
+    plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
+    steps = plan.draw(np.full(n_steps, run.optimizer.learning_rate))
+    for first in range(0, n_steps, chunk or n_steps):
+        part = slice(first, first + (chunk or n_steps))
+        some = Steps(steps.rows, *(a[part] for a in steps[1:]))
+        good = backend.train_steps(task, state, some)
+        assert good == len(some.loss), f"{run} diverges at step {first + good}"
+    assert not np.array_equal(state.params, params), f"{run} learns nothing"
+    return state, steps.loss
+
+
+def hashes(names=tuple(RUNS), n_steps=None, chunk=None):
+    """{name of a run: its hashes}"""
+    return {name: hashes_of(*train(RUNS[name], n_steps, chunk)) for name in names}
+
+
+def expected(few=False):
+    """The hashes that every machine must give: {name of a run: hashes}, after all steps or after the first ones."""
+    return json.loads(HASHES.read_text("utf-8"))["first steps" if few else "all steps"]
+
+
+def differences(found, right):
+    """The runs and the parts of them that are not as they should be; "missing" where there is no hash to compare to."""
+    return {
+        name: [part for part, value in parts.items() if value != right.get(name, {}).get(part)]
+        if name in right
+        else ["missing"]
+        for name, parts in found.items()
+        if parts != right.get(name)
+    }
+
+
+# --------------------------------------------------------------------------------------------------- the code that ran
+
+LIBM = set(
+    re.findall(
+        r"\w+",
+        """
+        acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp10 exp2 expm1 fma fmod hypot ldexp lgamma
+        log log10 log1p log2 pow remainder round sin sinh sqrt tan tanh tgamma
+        """,
+    )
+)
+LIBM |= {name + "f" for name in LIBM}
+
+
+def libm_symbols(assembly):
+    """The functions of C's mathematical library that some assembly refers to."""
+    return sorted(LIBM & set(re.findall(r"[\w.]+", re.sub(r"[#;].*|//.*", "", assembly))))
+
+
+def vector_registers(assembly):
+    """How often each kind of vector register is named: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
+    counts = {kind: len(re.findall(rf"%{kind}\d", assembly)) for kind in ("xmm", "ymm", "zmm")}
+    return {**counts, "v": len(re.findall(r"\bv\d+\.[248]", assembly))}
+
+
+def compiled_code(dtypes):
+    """What the kernel is compiled to by the Numba of this process, whether or not it ran from the disk cache."""
+    from fastnn.compiler import codegen, jit
+
+    _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
+    overloads = [codegen.compiled_entry("train_steps", np.dtype(dtype))[0] for dtype in dtypes]
+    assembly = "\n".join(overload.library.get_asm_str() for overload in overloads)
+    return {
+        "cpu": cpu,
+        "features": len(features.split(",")) if features else 0,
+        "registers": vector_registers(assembly),
+        "libm": libm_symbols(assembly),
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- the command
+
+
+def report(names, few):
+    """Hashes, seconds to compile, and what was compiled."""
+    from fastnn.compiler.loader import IN_PYTHON
+
+    seconds = {}
+    for dtype in dict.fromkeys(RUNS[name].dtype for name in names):
+        start = time.perf_counter()
+        train(RUNS[f"seed {dtype}"], 1)
+        seconds[dtype] = round(time.perf_counter() - start, 2)
+    found = {"first steps": hashes(names, FEW)}
+    if not few:
+        found["all steps"] = hashes(names)
+    code = {} if IN_PYTHON else compiled_code(seconds)
+    return {**found, "seconds to compile": seconds, "code": code}
+
+
+def write(again):
+    """Renew hashes.json from this machine, where the kernel's bits have changed on purpose."""
+    from fastnn.compiler.program import KERNEL_REVISION
+
+    changelog = FOLDER.parents[1].joinpath("CHANGELOG.md").read_text("utf-8")
+    if not re.search(rf"\bKERNEL_REVISION {KERNEL_REVISION}\b", changelog):
+        sys.exit(f"CHANGELOG.md has no line on KERNEL_REVISION {KERNEL_REVISION}: say there what changed")
+    found = {"revision": KERNEL_REVISION, "first steps": hashes(n_steps=FEW), "all steps": hashes()}
+    old = json.loads(HASHES.read_text("utf-8")) if HASHES.exists() else {}
+    parts = ("first steps", "all steps")
+    same = {part: {k: v for k, v in found[part].items() if k in old.get(part, {})} for part in parts}
+    changed = sorted({k for part in parts for k in differences(same[part], old.get(part, {}))})
+    if changed and old["revision"] == KERNEL_REVISION and not again:
+        sys.exit(
+            f"{len(changed)} hashes differ from those of revision {KERNEL_REVISION}: {', '.join(changed)}. If the bits "
+            "are to change, raise KERNEL_REVISION in compiler/program.py and give it a line in CHANGELOG.md; --again "
+            "writes them under the old number, which is right only for a revision that no release has."
+        )
+    HASHES.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    n_runs = len(found["all steps"])
+    sys.stdout.write(f"{HASHES.name}: revision {KERNEL_REVISION}, {n_runs} runs, {len(changed)} of them changed\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", metavar="REGEX", help="names of runs")
+    parser.add_argument("--few", action="store_true", help=f"the first {FEW} steps only")
+    parser.add_argument("--compare", action="store_true", help="compare with hashes.json; 1 where they differ")
+    parser.add_argument("--write", action="store_true", help="renew hashes.json")
+    parser.add_argument("--again", action="store_true", help="with --write: keep the revision")
+    options = parser.parse_args()
+    if options.write:
+        return write(options.again)
+    found = report([name for name in RUNS if re.search(options.only, name)], options.few)
+    sys.stdout.write(json.dumps(found) + "\n")
+    if options.compare:
+        wrong = differences(found["first steps"], expected(few=True))
+        wrong |= {} if options.few else differences(found["all steps"], expected())
+        if wrong:
+            sys.exit(f"other bits than in {HASHES.name}: {wrong}")
+    return None
+
+
+if __name__ == "__main__":
+    main()

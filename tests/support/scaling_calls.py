@@ -1,0 +1,61 @@
+"""Count the calls of the fused kernel's functions, run as plain Python, and print them as JSON: by axis, by size.
+
+    NUMBA_DISABLE_JIT=1 python tests/support/scaling_calls.py [--injected]
+
+Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on every machine.
+``--injected`` counts a back end whose work grows with one power of the width too many.
+"""
+
+import json
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT)]
+
+from benchmarks.scaling.curves import OPTIMIZER, Problem  # noqa: E402
+from fastnn import train  # noqa: E402
+from fastnn.backends import get_backend  # noqa: E402
+
+KERNEL = tuple(str(ROOT / "fastnn" / room) for room in ("fused", "compiler"))
+SIZES = {
+    "width": {w: Problem(width=w, batch=16, rows=16) for w in (32, 64, 128)},
+    "depth": {d: Problem(width=16, depth=d, batch=16, rows=16) for d in (2, 4, 8)},
+    "batch": {b: Problem(width=16, batch=b, rows=b) for b in (64, 128, 256)},
+    "rows": {n: Problem(width=16, batch=16, rows=n) for n in (32, 64, 128)},
+}
+
+
+def calls(problem, backend="numba"):
+    """Calls of the kernel's functions in a step, those of the vectors that it is built of included."""
+    n = 0
+
+    def count(frame, event, _):
+        nonlocal n
+        n += event == "call" and frame.f_code.co_filename.startswith(KERNEL)
+
+    network, X, Y = problem.arguments()
+    sys.setprofile(count)
+    try:
+        train(network, X, Y, optimizer=OPTIMIZER, epochs=1, batch_size=problem.batch, seed=0, backend=backend)
+    finally:
+        sys.setprofile(None)
+    return n / problem.steps
+
+
+class Worse(type(get_backend())):
+    """Does each step once for every eight units of the first layer."""
+
+    def train_steps(self, task, state, steps):
+        for _ in range(task.network.n_inputs // 8):
+            good = super().train_steps(task, state.copy(), steps)
+        return good
+
+
+if __name__ == "__main__":
+    if "--injected" in sys.argv:
+        found = {"width": {w: calls(problem, Worse()) for w, problem in list(SIZES["width"].items())[:-1]}}
+        found["width"][16] = calls(Problem(width=16, batch=16, rows=16), Worse())
+    else:
+        found = {axis: {size: calls(problem) for size, problem in problems.items()} for axis, problems in SIZES.items()}
+    sys.stdout.write(json.dumps(found))

@@ -1,0 +1,284 @@
+"""assert_backends_match: right back ends pass whatever rule they update by; a bug is named by part, step and place."""
+
+import re
+
+import numpy as np
+import pytest
+from mutants import MUTANTS, with_activation
+
+from fastnn import (
+    SGD,
+    Adam,
+    AdamW,
+    Network,
+    RMSprop,
+    loss_and_gradient,
+    predict,
+    reference,
+    step_decay,
+    testing,
+    train,
+    workloads,
+)
+from fastnn.optimizers import OPTIMIZERS, RPROP
+from fastnn.reference import NumpyBackend
+from fastnn.testing.problems import OPTIMIZER_CASES, draw_training
+from fastnn.testing.recordable import plan_course
+from fastnn.testing.updates import is_weight, update_range, update_terms, updated
+
+NETWORK = Network((3, 5, 2), "tanh")
+X = np.random.RandomState(0).standard_normal((23, 3))
+Y = np.sin(X[:, :2])
+WEIGHT = np.arange(23) % 3 + 0.5
+WEIGHT[5::7] = 0
+OPTIONS = {"batch_size": 7, "alpha": 0.3, "sample_weight": WEIGHT}
+
+
+def match(*backends, network=NETWORK, data=(X, Y), **options):
+    return testing.assert_backends_match(network, *data, backends=backends, **{"optimizer": SGD()} | OPTIONS | options)
+
+
+def difference(backend, **options):
+    """What is said of a back end that differs from the reference."""
+    with pytest.raises(AssertionError) as error:
+        match("numpy", backend, **options)
+    return str(error.value)
+
+
+class Changed(NumpyBackend):
+    """The reference; `change(state, before, start)` works on what a call leaves, "bad" calls its first step bad."""
+
+    name = "changed"
+
+    def __init__(self, change):
+        self.change = change
+
+    def train_steps(self, task, state, steps):
+        before = state.copy()
+        n_good = super().train_steps(task, state, steps)
+        return 0 if self.change(state, before, steps.start) == "bad" else n_good
+
+
+# ------------------------------------------------------------------------------------------------------ right back ends
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
+def test_both_back_ends_match_in_either_order(name, options, dtype):
+    network = Network((4, 9, 5, 3), ("relu", "gelu"), "sigmoid", "log_loss", bias="scalar")
+    params, X, Y, weight = draw_training(network, 40, dtype)
+    given = {"optimizer": OPTIMIZERS[name](0.01, **options), "params": params, "sample_weight": weight}
+    for backends in (("numpy", "numba"), ("numba", "numpy", Changed(lambda *_: None))):
+        found = testing.assert_backends_match(
+            network, X, Y, backends=backends, batch_size=None if name == "RPROP" else 9, steps=12, **given
+        )
+        assert 0 < max(found) < 1
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("sequential", [False, True])
+def test_where_gradients_cancel_a_rule_that_takes_their_sign_is_not_wrong(name, sequential, dtype):
+    """At the first step all gradients are rounding errors, of any sign, and some rules make whole steps of them."""
+    network = Network((3, 6, 2), "tanh")
+    params = network.init_params(np.random.RandomState(0), dtype)
+    above = np.random.RandomState(1).uniform(0.1, 1, (8, 2)).astype(dtype)
+    output = predict(network, params, X[:8].astype(dtype), backend="numpy")
+    data = np.concatenate([X[:8]] * 2).astype(dtype), np.concatenate([output + above, output - above])
+    gradients = [loss_and_gradient(network, params, *data, backend=backend)[1] for backend in ("numpy", "numba")]
+    assert (np.sign(gradients[0]) != np.sign(gradients[1])).sum() > 3
+    options = {"params": params, "optimizer": OPTIMIZERS[name](0.01, sequential=sequential), "steps": 1}
+    found = testing.assert_backends_match(network, *data, **options)
+    assert (0 < found.update <= 1) == (name != "SGD")
+
+
+def test_a_workload_brings_all_it_needs():
+    found = testing.assert_backends_match(workloads.load("seed"), steps=5)
+    assert 0 < max(found) < 1
+    again = testing.assert_backends_match(workloads.load("seed"), steps=5, optimizer=Adam(0.1))
+    assert again.gradient == found.gradient
+    assert again.update != found.update
+    with pytest.raises(TypeError, match="brings its own X and Y"):
+        testing.assert_backends_match(workloads.load("seed"), X, Y)
+
+
+def test_the_steps_are_those_of_a_training(dtype):
+    """The same weights, rows and rates as `train` takes with the same seed."""
+    given = OPTIONS | {"optimizer": Adam(step_decay(0.05, 3)), "seed": 3}
+    course = plan_course(NETWORK, X.astype(dtype), Y, 8, **given)
+    state = course.start()
+    losses = course.advance(NumpyBackend(), state, 0, 8)
+    result = train(NETWORK, X.astype(dtype), Y, epochs=2, backend="numpy", **given)
+    assert state.params.tobytes() == result.params.tobytes()
+    assert losses[:4] @ [7, 7, 7, 2] / 23 == pytest.approx(result.history.loss[0], rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------ wrong back ends
+
+NAMED = {
+    "no bias gradient": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[0\] is 0\.0 on broken and -0\.957"),
+    "penalty on biases": (SGD(0.1), r"batch of step 0: gradient by b of layer 1 \[1\]"),
+    "a mean is divided by the number of rows": (SGD(0.1), "batch of step 0: loss of broken: 1.59"),
+    "sample weights ignored": (SGD(0.1), "batch of step 0: loss of broken"),
+    "float64 computed in float32": (SGD(0.1), "batch of step 0: loss of broken"),
+    "Adam's moments swapped": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[0, 0\] in row 1 of the state"),
+    "Adam without bias correction": (Adam(), r"lockstep, step 0 of Adam: W of layer 1 \[\d, \d\] is"),
+    "AdamW decays biases": (AdamW(weight_decay=0.5), r"lockstep, step 0 of AdamW: b of layer 1 \[0\] is"),
+    "Nesterov's momentum is the plain one": (SGD(0.1, 0.9, nesterov=True), r"step 0 of SGD: W of layer 1 \[4, 0\]"),
+    "the order of the rows ignored": (SGD(0.1), "lockstep, step 0 of SGD: W of layer 1"),
+    "sequential ignored": (Adam(0.01, sequential=True), "lockstep, step 0 of Adam: W of layer 0"),
+    "activations of the last step in the gradient": (SGD(0.1), r"update in lockstep, step 9 of SGD: W of layer 1"),
+    "a short last batch is divided by the rows of a full one": (
+        SGD(0.1),
+        r"free steps, step \d of SGD: loss of broken",
+    ),
+    "the first learning rate for all steps": (SGD(step_decay(0.1, 3)), "free steps, step 3 of SGD: W of layer 1"),
+}
+
+
+@pytest.mark.parametrize("mutant", NAMED)
+def test_a_bug_is_named(mutant):
+    optimizer, words = NAMED[mutant]
+    text = difference(MUTANTS[mutant].make(), optimizer=optimizer)
+    assert re.search(words, text), text
+
+
+def test_the_text_tells_both_numbers_and_how_far_they_are_apart():
+    def change(state, before, start):
+        if before.t == 6:
+            NETWORK.weights(state.params)[0][2, 3] *= 1 + 2**-40
+
+    text = difference(Changed(change), optimizer=RMSprop(0.01))
+    course = plan_course(NETWORK, X, Y, 7, 0, **OPTIONS, optimizer=RMSprop(0.01))
+    assert text.startswith("update in lockstep, step 6 of RMSprop: W of layer 0 [2, 3] is ")
+    expected = float(text.split(" on changed and ")[1].split()[0])
+    assert f"is {expected * (1 + 2**-40)} on changed and {expected} on numpy" in text
+    ulp = float(text.split(" ULP apart")[0].split()[-1])
+    assert 2**11 < ulp < 2**14  # 2**-40 are 2**12 to 2**13 units of 2**-53
+    assert text.endswith("is allowed\nbeyond their bounds: 1 of 15 in W of layer 0")
+    assert course.n_steps == 7
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.01), RMSprop(0.01), AdamW(0.01), SGD(0.1, 0.9)], ids=repr)
+@pytest.mark.parametrize("size", [1e-9, -1e-9])
+def test_the_bounds_are_narrow(optimizer, size):
+    """A step that is longer or shorter by a billionth is too long or too short."""
+
+    def change(state, before, start):
+        state.params[...] += size * (state.params - before.params)
+
+    assert "update in lockstep, step 0" in difference(Changed(change), optimizer=optimizer)
+
+
+def test_what_goes_wrong_between_steps_only_is_found_at_its_step():
+    def change(state, before, start):
+        if len(start) > 1 and before.t <= 4 < before.t + len(start):
+            state.params[7] += 1e-6
+
+    text = difference(Changed(change), optimizer=SGD(0.1))
+    assert text.startswith("free steps, step 4 of SGD: W of layer 0 [1, 2] is ")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("t", r"steps counted by changed \(t\)"), ("beta_products", "beta_products")]
+)
+def test_what_a_state_counts_is_compared(name, words):
+    def change(state, before, start):
+        setattr(state, name, getattr(before, name))
+
+    assert re.search(f"lockstep, step 0 of Adam: {words}", difference(Changed(change), optimizer=Adam()))
+
+
+def test_a_step_that_only_one_calls_bad():
+    text = difference(Changed(lambda state, before, start: "bad" if before.t == 2 else None))
+    assert text.startswith("update in lockstep, step 2 of SGD: changed calls it a bad one")
+    text = difference(Changed(lambda state, before, start: "bad" if len(start) > 1 else None))
+    assert text.startswith("free steps, step 0 of SGD: changed calls it a bad one")
+
+
+def problem_with_a_kink():
+    """Row 2 has a z of 0, but for rounding, in each neuron of the first layer."""
+    network = Network((3, 5, 2), bias="none")
+    params = network.init_params(np.random.RandomState(1))
+    W = network.weights(params)[0]
+    W[0] = -(X[2, 1:] @ W[1:]) / X[2, 0]
+    assert np.flatnonzero(~testing.away_from_kinks(network, params, X, Y)).tolist() == [2]
+    return {"network": network, "params": params, "batch_size": None, "sample_weight": None}
+
+
+def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
+    """But not in all rows."""
+    other_side = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0))
+    assert max(match("numpy", other_side, **problem_with_a_kink(), steps=1)) < 1
+    all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
+    assert "gradient by W of layer 0" in difference(all_rows, **problem_with_a_kink())
+
+
+def test_a_kink_is_hinted_at_where_rounding_may_decide():
+    def change(state, before, start):
+        if len(start) > 1:
+            state.params[7] += 10
+
+    text = difference(Changed(change), **problem_with_a_kink())
+    assert text.startswith("free steps, step ")
+    assert text.endswith("A row lies near a kink at step 0, where rounding may decide: see whether another seed passes")
+
+
+# ------------------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("backends", "options", "words"),
+    [
+        (("numpy",), {}, "at least two"),
+        (("numpy", "numbq"), {}, "unknown backend 'numbq'"),
+        (("numpy", "numba"), {"steps": 0}, "steps must be at least 1"),
+        (("numpy", "numba"), {"optimizer": SGD(1e200)}, "numpy diverges at step 1, so there is nothing to compare"),
+        (("numpy", "numba"), {"optimizer": RPROP()}, "RPROP takes full batches only"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(backends, options, words):
+    with pytest.raises(ValueError, match=words):
+        match(*backends, **options)
+
+
+def test_a_back_end_that_declines_is_refused():
+    class Declining(NumpyBackend):
+        name = "declining"
+
+        def supports(self, network, optimizer):
+            return False
+
+    with pytest.raises(ValueError, match="'declining' cannot train this network with SGD"):
+        match("numpy", Declining())
+
+
+def test_rows_that_all_lie_on_kinks_are_refused():
+    network = Network((1, 1), loss="absolute_error", bias="none")
+    params, ones = np.array([1.0]), np.ones((3, 1))
+    with pytest.raises(ValueError, match="all rows have weight 0 or lie near a kink"):
+        testing.assert_backends_match(network, ones, ones, params=params)
+
+
+# -------------------------------------------------------------------------------------------------- ranges of updates
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
+def test_an_update_stays_within_its_range(name, options, dtype):
+    """Of gradients drawn within the bound, many of them on both sides of 0."""
+    rs = np.random.RandomState(0)
+    optimizer, network = OPTIMIZERS[name](0.01, **options), Network((20, 19))
+    n = network.n_params
+    vectors = rs.standard_normal((1 + optimizer.n_slots, n)).astype(dtype)
+    vectors[1:] = abs(vectors[1:])
+    vectors[1:, ::3] = 0  # as at the first step
+    gradient, bound = rs.standard_normal(n).astype(dtype), 10.0 ** rs.uniform(-5, 2, n)
+    rates = reference.Rates(0.01, np.array([0.9, 0.999]), is_weight(network, dtype))
+    low, high = update_range(optimizer, vectors, gradient, bound, rates)
+    margin = 4 * np.spacing(np.maximum(update_terms(optimizer, vectors, gradient, rates), abs(high)))
+    narrow, inside = bound < 1e-2, 0
+    for _ in range(50):
+        moved = (gradient + rs.uniform(-1, 1, n) * bound).astype(dtype)
+        found = updated(optimizer, vectors, moved, rates)
+        assert (found >= low - margin)[:, narrow].all()
+        assert (found <= high + margin)[:, narrow].all()
+        inside += ((found > low + margin) & (found < high - margin)).sum()
+    assert inside > 1000 or name == "RPROP"

@@ -1,0 +1,270 @@
+"""Training that goes on: from what the state says, on the same rows or on the next ones of a stream."""
+
+import dataclasses
+import math
+import pathlib
+
+import numpy as np
+import pytest
+from bits import bits, state_bits
+
+from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, load, step_decay, train
+from fastnn.backends import Data, Steps, StepState, Task, get_backend
+
+NETWORK = Network((3, 4, 2), "tanh")
+N = 23
+X = np.random.RandomState(0).uniform(-1, 1, (N, 3))  # exact on every machine
+Y = np.stack([X[:, 0] * X[:, 1], X[:, 1] - X[:, 2]], axis=1)
+
+
+@pytest.fixture
+def go(backend):
+    """`train` on the data with the default options but for some."""
+
+    def run(network=NETWORK, X=X, Y=Y, **options):
+        return train(network, X, Y, **{"epochs": 3, "backend": backend} | options)
+
+    return run
+
+
+# ------------------------------------------------------------------------------------------- what need not be repeated
+
+CASES = {
+    "defaults": {},
+    "batches": {"batch_size": 5, "optimizer": Adam(0.05, beta_1=0.8)},
+    "not shuffled": {"batch_size": 5, "shuffle": False},
+    "penalty": {"batch_size": 5, "alpha": 0.5},
+    "full batch": {"batch_size": None, "optimizer": SGD(0.1, momentum=0.9, nesterov=True)},
+    "RPROP": {"optimizer": RPROP(0.01)},
+    "sequential": {"optimizer": SGD(0.1, sequential=True), "batch_size": 5},
+    "schedule": {"optimizer": Adam(step_decay(0.1, every=7)), "batch_size": 5},
+    "schedule of the C library": {"optimizer": SGD(cosine(0.1, steps=20, final=0.01)), "batch_size": 5},
+    "float32 of bytes": {"X": (X * 100).astype(np.int8), "dtype": "float32", "batch_size": 5},
+    "float32 of float64": {"dtype": "float32", "batch_size": 5},
+    "other network": {"network": Network((3, 4, 4, 2), ("relu", "gelu"), "sigmoid", "huber", reduction="sum")},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_but_the_data_and_the_epochs_is_given_again(go, case, tmp_path):
+    options = CASES[case]
+    whole, first = go(**options, seed=3, epochs=5), go(**options, seed=3, epochs=2)
+    first.save(tmp_path / "model")
+    rows = options.get("X", X)
+    for start in (first, load(tmp_path / "model")):
+        result = start.resume(rows, Y, epochs=3)
+        assert state_bits(result.state) == state_bits(whole.state)
+        assert bits(result.params) == bits(whole.params)
+        assert result.n_epochs == 3
+    again = go(options.get("network", NETWORK), X=rows, epochs=3, resume=first.state)
+    assert state_bits(again.state) == state_bits(whole.state)
+
+
+def test_within_an_epoch_too(go, monkeypatch):
+    seen = []
+
+    def look(progress):
+        if progress.step == 7:
+            seen.append(progress.result())
+
+    look.per_chunk = True
+    monkeypatch.setattr("fastnn.training.pace.FIRST_CHUNK_STEPS", 7)
+    whole = go(batch_size=5, seed=3, callbacks=[look])
+    assert seen[0].state.batch == 2
+    assert state_bits(seen[0].resume(X, Y, epochs=2).state) == state_bits(whole.state)
+
+
+def test_what_is_given_counts(go):
+    first = go(batch_size=5, alpha=0.1, seed=3)
+    given = {"batch_size": 4, "shuffle": False, "alpha": 1.0, "optimizer": Adam(0.5)}
+    result = first.resume(X, Y, epochs=1, **given)
+    assert result.state.t - first.state.t == 6
+    assert state_bits(result.state) == state_bits(go(**given, epochs=1, resume=first.state).state)
+    assert bits(result.params) != bits(first.resume(X, Y, epochs=1, **given | {"alpha": 0.0}).params)
+    kept = {name: result.state.counters[name] for name in given}
+    assert kept == given | {"optimizer": Adam(0.5).to_dict()}  # for the next time
+
+
+def test_the_back_end_goes_on_too(go, backend):
+    first = go(seed=3)
+    assert bits(first.resume(X, Y, epochs=2).params) == bits(go(seed=3, epochs=5).params)
+    other = "numpy" if backend == "numba" else "numba"
+    assert get_backend(first.resume(X, Y, epochs=2, backend=other).backend).name == other
+
+
+def test_a_rate_that_is_a_function_must_be_given_again(go):
+    def falling(step):
+        return 0.1 / (1 + step)
+
+    mine = SGD(falling, momentum=0.5)
+    first = go(optimizer=mine, batch_size=5, seed=3)
+    with pytest.raises(ValueError, match=r"is a function \(.*falling\).*give optimizer=SGD\(learning_rate=...\) again"):
+        first.resume(X, Y, epochs=3)
+    whole = go(optimizer=mine, batch_size=5, seed=3, epochs=6)
+    assert state_bits(first.resume(X, Y, epochs=3, optimizer=mine).state) == state_bits(whole.state)
+
+
+def test_an_optimizer_that_cannot_be_made_again_must_be_given(go):
+    """Another's, for a back end that knows it, or one that was tampered with."""
+    first = go(seed=3)
+    for words, change in {
+        "unknown optimizer 'Mine'": {"name": "Mine"},
+        "less than 1, not 2": {"beta_1": 2},
+        "beta_3": {"beta_3": 0.5},
+        "must be at least 0": {"learning_rate": -1.0},
+        "decay": {"learning_rate": {"schedule": "exponential", "learning_rate": 0.1, "decay": 0}},
+    }.items():
+        changed = first.state.copy()
+        changed.counters["optimizer"] |= change
+        with pytest.raises(ValueError, match=rf"optimizer cannot be made again \(.*{words}.*\): give optimizer="):
+            go(resume=changed)
+        assert go(resume=changed, optimizer=Adam()).n_epochs == 3
+
+
+def test_the_stop_rules_of_a_call_are_its_own(go):
+    first = go(optimizer=SGD(0.0), epochs=50, stop=Stop(patience=3), seed=3)
+    assert (first.stop_reason, first.n_epochs) == ("tolerance", 4)
+    assert first.resume(X, Y, epochs=5).stop_reason == "epochs"
+    assert first.resume(X, Y, epochs=5, stop=Stop(patience=3)).n_epochs == 1  # its counters are kept
+
+
+# ---------------------------------------------------------------------------------------------------------- other rows
+
+CHUNKS = [(X[i:j], Y[i:j]) for i, j in ((0, 8), (8, 19), (19, 23), (0, 23))]
+
+
+@pytest.mark.parametrize(("batch_size", "optimizer"), [(5, Adam(0.05)), (None, RPROP()), (5, SGD(step_decay(0.1, 9)))])
+def test_a_stream_is_the_same_as_going_on_by_hand(backend, dtype, batch_size, optimizer):
+    """Chunks of unequal length: one state, one generator, and each chunk's rows shuffled from their own order."""
+    (x, y), *rest = CHUNKS
+    given = {"optimizer": optimizer, "batch_size": batch_size, "alpha": 0.1, "seed": 3}
+    result = train(NETWORK, x.astype(dtype), y, **given, epochs=2, backend=backend)
+    for x, y in rest:
+        result = result.resume(x, y, epochs=2, new_rows=True)
+
+    random_state = np.random.RandomState(3)
+    state = StepState.create(NETWORK.init_params(random_state, dtype), optimizer.n_slots)
+    rate = optimizer.learning_rate
+    for x, y in CHUNKS:
+        task = Task(NETWORK, optimizer, Data(*(np.ascontiguousarray(a, dtype) for a in (x, y, np.ones(len(x))))), 0.1)
+        n, size = len(x), batch_size or len(x)
+        order, start = np.arange(n), np.arange(0, n, size)
+        for _ in range(2):
+            if size < n:
+                random_state.shuffle(order)
+            rates = np.array([rate(state.t + s) if callable(rate) else rate for s in range(len(start))])
+            steps = Steps(order.copy(), start, np.minimum(start + size, n), rates, np.zeros(len(start)))
+            assert get_backend(backend).train_steps(task, state, steps) == len(start)
+    assert bits(result.state.vectors) == bits(state.vectors)
+    assert bits(result.state.beta_products) == bits(state.beta_products)
+    assert result.state.t == state.t == 2 * sum(math.ceil(len(x) / (batch_size or len(x))) for x, _ in CHUNKS)
+    assert result.state.counters["epoch"] == 8
+
+
+def test_a_batch_size_that_was_clipped_or_full_is_so_for_each_chunk(backend):
+    many = np.random.RandomState(1).uniform(-1, 1, (450, 3))
+    for options, steps in (({}, 3), ({"batch_size": 40}, 12), ({"batch_size": None}, 1), ({"optimizer": RPROP()}, 1)):
+        first = train(NETWORK, X, Y, epochs=1, seed=0, backend=backend, **options)
+        assert first.resume(many, many[:, :2], epochs=1, new_rows=True).state.t == 1 + steps
+
+
+def test_an_epoch_that_was_broken_off_is_left_out(go):
+    diverging = np.where(np.arange(N)[:, None] == 12, 1e200, Y)
+    with pytest.raises(DivergenceError) as error:
+        go(Y=diverging, batch_size=5, shuffle=False, seed=3)
+    state = error.value.result.state
+    assert (state.t, state.batch) == (2, 2)
+    result = go(resume=state, new_rows=True, epochs=2)
+    assert (result.state.t, result.n_epochs, result.state.batch) == (2 + 2 * 5, 2, 0)
+    fresh = state.copy()
+    fresh.batch, fresh.counters = 0, state.counters | {"loss_sum": 0.0, "row_sum": 0.0}
+    assert bits(result.history.loss) == bits(go(resume=fresh, epochs=2).history.loss)
+
+
+def test_a_stream_has_a_split_for_each_chunk(go):
+    first = go(seed=3, stop=Stop(validation=0.3))
+    assert len(first.state.validation_rows) == 7
+    second = first.resume(*CHUNKS[1], epochs=1, new_rows=True, stop=Stop(validation=0.3))
+    assert sorted([*second.state.validation_rows, *second.state.index]) == list(range(11))
+    assert len(second.state.validation_rows) == 4
+    third = second.resume(X, Y, epochs=1, new_rows=True)
+    assert third.state.validation_rows is None
+    assert len(third.state.index) == N
+
+
+def test_scores_are_compared_where_the_data_are_the_same(go):
+    """So a stream can stop early, and its best parameters be kept, by validation data of its own."""
+    held_out = Stop(validation=(X[:9], Y[:9]), patience=3, restore_best=True)
+    first = go(optimizer=Adam(0.05), seed=3, stop=held_out)
+    best = first.state.counters["rule_best"]
+    worse = first.resume(*CHUNKS[1], epochs=9, new_rows=True, stop=held_out, optimizer=Adam(10.0))
+    assert (worse.stop_reason, worse.n_epochs) == ("validation", 3)
+    assert bits(worse.params) == bits(first.params)
+    assert worse.state.counters["rule_best"] == best
+
+    split = dataclasses.replace(held_out, validation=0.3)
+    first = go(optimizer=Adam(0.05), seed=3, stop=split)
+    anew = first.resume(*CHUNKS[1], epochs=1, new_rows=True, stop=split, optimizer=Adam(10.0))
+    assert bits(anew.params) != bits(first.params)
+    assert anew.state.counters["rule_best"] == anew.history.validation_loss[0] > first.state.counters["rule_best"]
+
+
+def test_new_rows_belong_to_a_state(go):
+    with pytest.raises(ValueError, match="new_rows=True is for a training that goes on"):
+        go(new_rows=True)
+    state = go(seed=3).state
+    with pytest.raises(ValueError, match="trained on 23 rows, X has 8; for other rows say new_rows=True"):
+        go(X=X[:8], Y=Y[:8], resume=state)
+    with pytest.raises(ValueError, match="the sizes of its state"):
+        go(Network((3, 5, 2)), resume=state, new_rows=True)
+    for given in (None, state):
+        with pytest.raises(TypeError, match="new_rows must be True or False, not 1"):
+            go(resume=given, new_rows=1)
+
+
+# ----------------------------------------------------------------------------------------------- files of version 0.1
+
+OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "version_0_1"
+OLD_STOP = Stop(tol=0.0, patience=9, validation=0.3, restore_best=True)
+WRITTEN = {  # how version 0.1 trained them with seed 3 on "numba"; a callback saved `within` after step 7
+    "plain": {"optimizer": Adam(0.01), "batch_size": 5, "alpha": 0.1},
+    "stop": {"optimizer": Adam(0.3), "batch_size": 5, "alpha": 0.1, "stop": OLD_STOP},
+    "within": {"optimizer": Adam(step_decay(0.05, 4)), "batch_size": 5},
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_files_of_version_0_1_go_on(backend, name):
+    """They say neither alpha nor shuffle; the rest need not be repeated, and counters of the stop rules go on."""
+    old, options = load(OLD / f"{name}.npz"), WRITTEN[name]
+    n_epochs, reason = (40, "validation") if name == "stop" else (6, "epochs")
+    whole = train(NETWORK, X, Y, **options, seed=3, epochs=n_epochs, backend=backend)
+    given = {"alpha": options.get("alpha", 0.0), "shuffle": True, "stop": options.get("stop"), "backend": backend}
+    result = old.resume(X, Y, epochs=n_epochs - old.n_epochs, **given)
+    assert result.stop_reason == whole.stop_reason == reason
+    assert (result.state.t, result.state.counters["epoch"]) == (whole.state.t, whole.state.counters["epoch"])
+    if backend == "numba":
+        assert state_bits(result.state) == state_bits(whole.state)
+        assert bits(result.params) == bits(whole.params)
+    else:  # the first epochs were the kernel's
+        np.testing.assert_allclose(result.params, whole.params, rtol=1e-6, atol=1e-9)
+
+
+def test_the_counters_of_version_0_1_are_counted_on(backend):
+    """Two epochs of the file failed to improve: with a patience of 3 one more ends the training."""
+    old = load(OLD / "stop.npz")
+    assert old.state.counters["rule_stale"] == 2
+    stop = dataclasses.replace(OLD_STOP, patience=3)
+    result = old.resume(X, Y, epochs=9, alpha=0.1, shuffle=True, stop=stop, backend=backend)
+    assert (result.stop_reason, result.n_epochs) == ("validation", 1)
+    assert bits(result.params) == bits(old.params)
+
+
+def test_what_version_0_1_did_not_keep_must_be_given(backend):
+    old = load(OLD / "plain.npz")
+    with pytest.raises(ValueError, match=r"state does not say shuffle and alpha, .*give shuffle=, alpha= as it was"):
+        old.resume(X, Y, epochs=1, backend=backend)
+    with pytest.raises(ValueError, match=r"does not say alpha, which version 0.1 of fastnn did not keep: give"):
+        old.resume(X, Y, epochs=1, shuffle=True, backend=backend)
+    with pytest.raises(ValueError, match=r"activation of its state is \(tanh\), that of this training \(relu\)"):
+        train(Network((3, 4, 2)), X, Y, epochs=1, alpha=0.1, shuffle=True, resume=old.state, backend=backend)
