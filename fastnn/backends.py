@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
 
 from fastnn.checking.arguments import check_choice, check_flag, shown
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Array, Data, Steps, StepState, Task
+from fastnn.state import Data, Steps, StepState, Task
 
 __all__ = [
     "Backend",

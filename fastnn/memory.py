@@ -1,4 +1,4 @@
-"""Arrays that begin at a multiple of 64 bytes, as wide as a vector of the fused kernel."""
+"""The type of an array, and arrays that begin at a multiple of 64 bytes, as wide as a vector of the fused kernel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+"""An array of any shape and dtype, in type hints."""
 
 ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
@@ -17,7 +20,7 @@ WRITEABLE = 0x501
 """And it may be written."""
 
 
-def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
     """Zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""
     shape = (shape,) if isinstance(shape, int) else shape
     size = math.prod(shape) * np.dtype(dtype).itemsize

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn.checking.arguments import check_choice, check_number, check_sizes, fill_layers
+from fastnn.memory import Array
 
 # ------------------------------------------------------------------------------------------------ the tables of names
 
@@ -217,15 +218,15 @@ class Network:
             place = end
         return tuple(layers)
 
-    def weights(self, params: NDArray[Any]) -> list[NDArray[Any]]:
+    def weights(self, params: Array) -> list[Array]:
         """Views W (fan_in, fan_out) of the layers in a flat vector (n_params,)."""
         return [params[layer.weight].reshape(layer.fan_in, layer.fan_out) for layer in self.layers]
 
-    def biases(self, params: NDArray[Any]) -> list[NDArray[Any]]:
+    def biases(self, params: Array) -> list[Array]:
         """Views b (fan_out,), (1,) or (0,) of the layers in a flat vector (n_params,)."""
         return [params[layer.bias] for layer in self.layers]
 
-    def pack(self, weights: Sequence[Any], biases: Sequence[Any]) -> NDArray[Any]:
+    def pack(self, weights: Sequence[Any], biases: Sequence[Any]) -> Array:
         """Put the layers' weights and biases into one flat vector: the inverse of `weights` and `biases`.
 
         Parameters
@@ -249,7 +250,7 @@ class Network:
         fill_layers("biases", self.biases(params), biases)
         return params
 
-    def init_params(self, random_state: np.random.RandomState, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    def init_params(self, random_state: np.random.RandomState, dtype: DTypeLike = np.float64) -> Array:
         """Draw initial parameters.
 
         Parameters

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fastnn.installed import missing_package
+from fastnn.memory import Array
 from fastnn.training.results import History, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = NDArray[Any]
 
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (

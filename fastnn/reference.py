@@ -12,13 +12,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastnn.memory import Array
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
-
-Array = NDArray[Any]
 
 # -------------------------------------------------------------------------------------------------------- activations
 # name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be. Where f' is 0 or 1,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.memory import aligned_zeros, padded_size
+from fastnn.memory import Array, aligned_zeros, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-
-Array = NDArray[Any]
 
 
 class Data(NamedTuple):

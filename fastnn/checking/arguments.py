@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.checking.aliases import ALIASES
+from fastnn.memory import Array
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
@@ -110,7 +110,7 @@ def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
     return " and ".join(filter(None, (lower, upper)))
 
 
-def fill_layers(name: str, places: Sequence[NDArray[Any]], arrays: Sequence[Any]) -> None:
+def fill_layers(name: str, places: Sequence[Array], arrays: Sequence[Any]) -> None:
     """Copy the array of each layer to its place, if there are as many, of the same shapes and of real numbers."""
     if len(arrays) != len(places):
         raise ValueError(f"{name} must have one array for each of the {len(places)} layers, not {len(arrays)}")

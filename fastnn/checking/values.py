@@ -12,11 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.checking.arguments import shown
-
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
 _NUMBERS = (numbers.Real, np.bool_)

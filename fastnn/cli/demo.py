@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.measuring import tutorial, workloads
 from fastnn.measuring.timing import Timing, first_calls, interleaved
 from fastnn.measuring.workloads import Workload
+from fastnn.memory import Array
 from fastnn.testing.correctness import accuracy, check_same_answer
 from fastnn.training import TrainingResult, train
-
-Array = NDArray[Any]
 
 BACKENDS = ("numpy", "numba")
 LOOP = "loop"

@@ -7,15 +7,13 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, is_supported
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import UPDATES, Rates
 from fastnn.state import Data, Steps, StepState, Task
-
-Array = NDArray[Any]
 
 DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
@@ -23,10 +22,9 @@ from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.solver import Solver
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
-
-Array = NDArray[Any]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."

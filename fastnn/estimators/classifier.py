@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
@@ -20,8 +19,7 @@ from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
-
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 
 def _shows_decisions(mlp: Any) -> bool:

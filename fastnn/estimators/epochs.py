@@ -17,14 +17,13 @@ from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import HeldOut
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.training.batches import RowPlan
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.loop import Run
 from fastnn.training.stopping import Patience
-
-Array = NDArray[Any]
 
 
 class FitInputs(NamedTuple):

@@ -8,7 +8,6 @@ import operator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn.backends import get_backend
@@ -17,8 +16,7 @@ from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.one_row import one_row
-
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 
 class Weights(NamedTuple):

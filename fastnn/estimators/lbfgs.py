@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import scipy.optimize
-from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.epochs import FitInputs
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
+from fastnn.memory import Array
 from fastnn.training.interrupts import Interrupt
-
-Array = NDArray[Any]
 
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 

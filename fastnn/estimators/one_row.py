@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 MOST_PARAMETERS = 50_000
 """A larger network is quicker in the kernel."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
@@ -17,8 +16,7 @@ from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion
-
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 
 class MLPRegressor(Conversion, RegressorMixin, BaseMLP):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
-
-Array = NDArray[Any]
 
 
 class HeldOut:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.estimators.fitted import Weights
+from fastnn.memory import Array
 from fastnn.network import Network
 
 try:
@@ -17,8 +17,6 @@ except ImportError:  # scikit-learn before 1.9
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing: this scikit-learn has no callbacks."""
 
-
-Array = NDArray[Any]
 
 __all__ = ["CallbackSupportMixin", "epoch_callback"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
 from fastnn.schedules import LearningRate, Schedule
@@ -76,11 +77,11 @@ class Solver:
             self.optimizer = RPROP(rate)
         self.base = self.learning_rate = rate
         self.t = 0
-        self._slots: NDArray[Any] | None = None
+        self._slots: Array | None = None
         self._beta_products = np.ones(2)
         self._network: Network | None = None
 
-    def begin(self, network: Network, params: NDArray[Any]) -> TrainingState:
+    def begin(self, network: Network, params: Array) -> TrainingState:
         """The state of a training that begins at `params` and goes on with the vectors of the last one."""
         state = TrainingState.create(params, self.optimizer.n_slots)
         state.optimizer = self.optimizer.name
@@ -123,22 +124,22 @@ class Solver:
         """The core's optimiser with this learning rate."""
         return dataclasses.replace(self.optimizer, learning_rate=rate)
 
-    def _slot(self, row: int) -> list[NDArray[Any]]:
+    def _slot(self, row: int) -> list[Array]:
         if self._slots is None or self._network is None or row >= len(self._slots):
             return []
         return self._network.weights(self._slots[row]) + self._network.biases(self._slots[row])
 
     @property
-    def velocities(self) -> list[NDArray[Any]]:
+    def velocities(self) -> list[Array]:
         """SGD's momentum: those of the weights, then those of the biases."""
         return self._slot(0)
 
     @property
-    def ms(self) -> list[NDArray[Any]]:
+    def ms(self) -> list[Array]:
         """Adam's first moments: those of the weights, then those of the biases."""
         return self._slot(0)
 
     @property
-    def vs(self) -> list[NDArray[Any]]:
+    def vs(self) -> list[Array]:
         """Adam's second moments: those of the weights, then those of the biases."""
         return self._slot(1)

@@ -18,12 +18,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._version import __version__
 from fastnn.errors import ModelFileError
+from fastnn.memory import Array
 
-Array = NDArray[Any]
 T = TypeVar("T")
 
 MAX_HEADER_BYTES = 1 << 16

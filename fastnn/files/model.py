@@ -18,18 +18,16 @@ import platform
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn._version import __version__
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.options import network_counters
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import STOP_REASONS, StopReason
-
-Array = NDArray[Any]
 
 FORMAT = Format(
     "fastnn",

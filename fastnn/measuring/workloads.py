@@ -17,15 +17,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.checking.arguments import check_choice
 from fastnn.installed import missing_package
 from fastnn.measuring import tutorial
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, Optimizer
-
-Array = NDArray[Any]
 
 HELD_OUT = 4  # one row in so many of a classification problem is kept for the test
 

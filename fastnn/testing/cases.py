@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, is_supported
+from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS
@@ -48,7 +48,7 @@ class Case(NamedTuple):
     weighted: bool = False
     """Whether rows have weights other than 1."""
 
-    def options(self, sample_weight: NDArray[Any]) -> dict[str, Any]:
+    def options(self, sample_weight: Array) -> dict[str, Any]:
         """The penalty and, if rows have weights, these: as arguments."""
         return {"alpha": self.alpha, "sample_weight": sample_weight if self.weighted else None}
 

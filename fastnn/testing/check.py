@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, Data
+from fastnn.memory import Array
 
 DTYPES = ("float32", "float64")
 
@@ -59,7 +57,7 @@ class Rules(dict[str, Rule]):
             yield Check("rule", what, dtype, run=partial(function, dtype))
 
 
-def read_only(*arrays: NDArray[Any]) -> Data:
+def read_only(*arrays: Array) -> Data:
     """The data of these arrays, as a back end is given them."""
     for array in arrays:
         array.flags.writeable = False

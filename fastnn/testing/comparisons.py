@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import get_backend
+from fastnn.memory import Array
 from fastnn.testing.differences import Difference, find_difference
 from fastnn.testing.scales import longest_sum
 from fastnn.testing.tolerances import assert_within, ulp_difference
 from fastnn.testing.trainings import measured_growth
 from fastnn.testing.trajectories import Trajectory, hyper_parameters, weights_along
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import testing
 from fastnn.backends import get_backend
 from fastnn.errors import FastnnError
 from fastnn.measuring import tutorial
 from fastnn.measuring.workloads import Workload
+from fastnn.memory import Array
 from fastnn.training import TrainingResult, train
-
-Array = NDArray[Any]
 
 # Largest distance of two trainings of the same thing, relative to what was trained, that still counts as the same
 # answer. It is meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.

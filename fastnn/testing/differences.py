@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.testing.tolerances import ulp_difference
-
-Array = NDArray[Any]
 
 _LISTED = 6  # tensors
 

@@ -8,11 +8,11 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Data, Steps, StepState, Task, options_taken
 from fastnn.checking.arguments import check_choice
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import Case, optimizer_of
@@ -20,8 +20,6 @@ from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.conformance import Report, run_checks
 from fastnn.testing.numeric import KINDS, ROWS
 from fastnn.training.inputs import check_network
-
-Array = NDArray[Any]
 
 _ALPHA = 0.3
 

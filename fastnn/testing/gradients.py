@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, get_backend
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.testing.differences import find_difference, tensors
@@ -24,8 +25,6 @@ from fastnn.testing.tolerances import (
 )
 from fastnn.training.inference import loss_and_gradient
 from fastnn.training.inputs import check_data, check_params
-
-Array = NDArray[Any]
 
 _STEP = 1e-100  # of the complex step: nothing is subtracted, so it may be as small as it likes
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastnn import reference
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.measuring.workloads import Workload
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.reference import Rates
 from fastnn.state import Data, StepState
@@ -22,8 +23,6 @@ from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_FLOOR, UPDATE_ULPS, assert_within
 from fastnn.testing.trainings import Growth, measured_growth
 from fastnn.testing.updates import is_weight, update_range, update_terms, updated
-
-Array = NDArray[Any]
 
 
 class Match(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
+from fastnn.memory import Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.scales import away_from_kinks
 from fastnn.testing.tolerances import GRADIENT_FACTOR
-
-Array = NDArray[Any]
 
 HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
 """The activations of hidden layers."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend, Data, Steps, StepState, Task
 from fastnn.checking.arguments import check_integer
 from fastnn.measuring.workloads import Workload
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import learning_rates
@@ -19,8 +20,6 @@ from fastnn.training.initial import fresh
 from fastnn.training.inputs import check_data, check_network
 from fastnn.training.options import choose_options
 from fastnn.training.stopping import Stop
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

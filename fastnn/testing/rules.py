@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, Data, is_supported
@@ -23,8 +22,6 @@ from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_rules import STATE_RULES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 from fastnn.testing.trainings import assert_trainings_match
-
-Array = NDArray[Any]
 
 _NUMPY = reference.NumpyBackend()
 _HUGE = 1e30  # overflows float32 when squared

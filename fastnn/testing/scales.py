@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
+from fastnn.memory import Array
 from fastnn.network import Layer, Network
 from fastnn.state import Data
-
-Array = NDArray[Any]
 
 _CHANGE = 1e-6  # relative, of an argument
 _KINK = 1e-3  # a derivative that jumps by more than this is one

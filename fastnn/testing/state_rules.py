@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
+from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
 from fastnn.testing.check import Rules, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
-
-Array = NDArray[Any]
 
 _NUMPY = reference.NumpyBackend()
 STATE_RULES = Rules()

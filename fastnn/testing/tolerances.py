@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from fastnn.memory import Array
 
 GRADIENT_FACTOR = 16
 """Gradients may differ by so many times n eps S: n the longest sum in the network, S as `gradient_scale` says."""

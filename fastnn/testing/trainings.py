@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
@@ -27,8 +27,6 @@ from fastnn.testing.tolerances import (
 from fastnn.testing.updates import is_weight, update_terms
 from fastnn.training import train
 from fastnn.training.options import choose_options
-
-Array = NDArray[Any]
 
 _FAR = 1e30  # a target that no output comes near
 

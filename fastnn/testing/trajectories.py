@@ -17,13 +17,12 @@ from fastnn.errors import ModelFileError
 from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
 from fastnn.measuring.machine import cpu_model, versions
 from fastnn.measuring.workloads import Workload
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Steps
 from fastnn.testing.recordable import Course, plan_course
 from fastnn.training.inputs import check_data, check_params
-
-Array = NDArray[Any]
 
 FORMAT = Format(
     "fastnn trajectory",

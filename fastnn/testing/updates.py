@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
-
-Array = NDArray[Any]
 
 _PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.memory import Array
 from fastnn.state import Steps
 from fastnn.training.state import Counters
 
@@ -122,7 +123,7 @@ class RowPlan:
         return self._full[0][:n_steps], self._full[1][:n_steps]
 
 
-def check_orders(random_state: np.random.RandomState, orders: NDArray[Any], rows: NDArray[np.int64]) -> None:
+def check_orders(random_state: np.random.RandomState, orders: Array, rows: NDArray[np.int64]) -> None:
     """ValueError where a subclass of RandomState has put `rows` (n,) into `orders` (any, n) that are none of them.
 
     NumPy's own class is known to be right. A subclass shuffles as it likes, as long as each row is there once.

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_number
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
-
-Array = NDArray[Any]
 
 
 def predict(

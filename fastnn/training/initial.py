@@ -6,9 +6,9 @@ import math
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data
@@ -18,7 +18,6 @@ from fastnn.training.options import network_counters
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Stop
 
-Array = NDArray[Any]
 Seed = int | np.integer[Any] | np.random.RandomState | None
 
 _spare: list[np.random.RandomState] = []

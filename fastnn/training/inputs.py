@@ -11,17 +11,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
-from fastnn.memory import READABLE
+from fastnn.memory import READABLE, Array
 from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
-
-Array = NDArray[Any]
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 

@@ -6,12 +6,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend
+from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import learning_rates
 from fastnn.state import Data, StepState, Task
@@ -22,8 +21,6 @@ from fastnn.training.pace import Pace
 from fastnn.training.results import History, Progress, TrainingResult
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason
-
-Array = NDArray[Any]
 
 
 class Run:

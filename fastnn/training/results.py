@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import display
 from fastnn.training.inputs import check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
