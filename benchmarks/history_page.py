@@ -134,12 +134,12 @@ def look(browser: str, page: pathlib.Path, png: pathlib.Path) -> list[str]:
     index = json.loads((page / "index.json").read_text("utf-8"))
     workloads = [value.strip("'") for value in index["benchmarks"][SHOWN]["params"][0]]
     dom = _open(browser, page, f"#{SHOWN}{STATE}", png)
-    curves = {label: tuple(map(int, colour.split(","))) for colour, label in _LEGEND.findall(dom)}
-    seen = _colours(png)
+    curves = {label: tuple(map(int, color.split(","))) for color, label in _LEGEND.findall(dom)}
+    seen = _colors(png)
     lines = [f"{png}: {SHOWN}"]
     for workload in workloads:
-        colour = next((c for label, c in curves.items() if f"workload-{workload}" in label.split("; ")), None)
-        lines.append(f"{'drawn' if colour in seen else 'not drawn'}: {workload}")
+        color = next((c for label, c in curves.items() if f"workload-{workload}" in label.split("; ")), None)
+        lines.append(f"{'drawn' if color in seen else 'not drawn'}: {workload}")
     return lines
 
 
@@ -169,8 +169,8 @@ def _open(browser: str, page: pathlib.Path, place: str, png: pathlib.Path) -> st
     return done.stdout
 
 
-def _colours(png: pathlib.Path) -> set[tuple[int, ...]]:
-    """The colours in the right half of a picture, where asv draws curves and no legend."""
+def _colors(png: pathlib.Path) -> set[tuple[int, ...]]:
+    """The colors in the right half of a picture, where asv draws curves and no legend."""
     from matplotlib.image import imread
 
     pixels = (imread(png)[:, SIZE[0] // 2 :, :3] * 255).round().astype(int)

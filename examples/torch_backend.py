@@ -1,7 +1,7 @@
 """A back end of one's own, here on PyTorch: the forward pass is PyTorch's, the gradient its autograd's.
 
 ``python examples/torch_backend.py`` runs fastnn's conformance suite on it. It declines sequential updates, the bias
-gradient times the bias, and all optimisers but SGD and Adam. Their steps are written out: ``torch.optim`` has others.
+gradient times the bias, and all optimizers but SGD and Adam. Their steps are written out: ``torch.optim`` has others.
 """
 
 import math
@@ -103,7 +103,7 @@ class TorchBackend:
 
 
 def update(optimizer, vectors, g, learning_rate, beta_products):
-    """Change parameters and optimiser state in place."""
+    """Change parameters and optimizer state in place."""
     p, *slots = vectors
     if isinstance(optimizer, Adam):
         m, v = slots

@@ -147,7 +147,7 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     backend : str or Backend
     **options
         Of the back end, for one of one's own with them. "numba" has one: with ``specialize=True`` it compiles a kernel
-        for each small network and optimiser that it trains in batches which fit one vector: up to 8 rows of float64,
+        for each small network and optimizer that it trains in batches which fit one vector: up to 8 rows of float64,
         16 of float32. That takes a second or two, once on a machine, and saves up to half of the time of a step: it is
         for trainings of more than some 10 million steps. The results have the same bits. Compiling one
         keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. What is larger trains as without

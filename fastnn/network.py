@@ -156,7 +156,7 @@ class Network:
     bias_init: str | float = dataclasses.field(default="same", kw_only=True)
 
     def __post_init__(self) -> None:
-        put = object.__setattr__  # frozen for users, not for its own normalisation
+        put = object.__setattr__  # frozen for users, not for its own normalization
         put(self, "sizes", check_sizes(self.sizes))
         put(self, "activation", _check_activation(self.activation, len(self.sizes) - 2))
         put(self, "output", check_choice("output", self.output, ACTIVATIONS))

@@ -1,4 +1,4 @@
-"""The optimisers: frozen hyper-parameters, and how many vectors of state each needs; no array arithmetic."""
+"""The optimizers: frozen hyper-parameters, and how many vectors of state each needs; no array arithmetic."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastnn.schedules import LearningRate, check_learning_rate, describe, descri
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimisers share. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
+    """What all optimizers share. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
 
-    Every optimiser takes ``sequential=True``: a layer is updated before the delta of the layer below is computed, so
+    Every optimizer takes ``sequential=True``: a layer is updated before the delta of the layer below is computed, so
     with its new weights (Gauss-Seidel in place of Jacobi), as the tutorial does. The batch is then one panel, whatever
     its size: meant for teaching, not for large batches.
     """
@@ -39,7 +39,7 @@ class Optimizer:
                 self._put(name, value)
 
     def _put(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # frozen for users, not for its own normalisation
+        object.__setattr__(self, name, value)  # frozen for users, not for its own normalization
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class Optimizer:
 
     @property
     def betas(self) -> tuple[float, float]:
-        """``(beta_1, beta_2)``, the decay rates of the moments; 1 where the optimiser has none."""
+        """``(beta_1, beta_2)``, the decay rates of the moments; 1 where the optimizer has none."""
         return getattr(self, "beta_1", 1.0), getattr(self, "beta_2", 1.0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Optimizer:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
-        """The optimiser that `to_dict` described.
+        """The optimizer that `to_dict` described.
 
         Raises
         ------

@@ -107,13 +107,13 @@ def speeds(
     figure.set_figheight(min(8.0, 2.2 + 0.75 * len(rows)))
     axes.set_xscale("log")
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
-    colours = dict(zip(names, ("#6baed6", "#08306b", "#d94801"), strict=False))
+    colors = dict(zip(names, ("#6baed6", "#08306b", "#d94801"), strict=False))
     for y, (problem, row) in enumerate(rows.items()):
         medians = [median for _, median, _ in row.values()]
         axes.plot([min(medians), max(medians)], [y, y], color="0.8", linewidth=2, zorder=1)
         for name, (low, median, high) in row.items():
-            axes.plot([low, high], [y, y], color=colours[name], linewidth=5, alpha=0.5, solid_capstyle="butt")
-            axes.plot(median, y, "o", color=colours[name], markersize=11, label=name if y == 0 else None)
+            axes.plot([low, high], [y, y], color=colors[name], linewidth=5, alpha=0.5, solid_capstyle="butt")
+            axes.plot(median, y, "o", color=colors[name], markersize=11, label=name if y == 0 else None)
             if len(row) == 1:
                 continue
             outwards = -1 if median == min(medians) else 1
@@ -170,9 +170,9 @@ def ratios(
         axes.axvline(limit, color="#d94801", linewidth=1.5, linestyle=(0, (4, 3)))
         axes.annotate(f"{limit:g}", (limit, 1), (3, 3), axes.get_xaxis_transform(), "offset points")
     for y, (name, (low, middle, high)) in enumerate(rows.items()):
-        colour = "#cb181d" if name in wrong else "#08306b"
-        axes.plot([low, high], [y, y], color=colour, linewidth=5, alpha=0.45, solid_capstyle="butt")
-        axes.plot(middle, y, "o", color=colour, markersize=8)
+        color = "#cb181d" if name in wrong else "#08306b"
+        axes.plot([low, high], [y, y], color=color, linewidth=5, alpha=0.45, solid_capstyle="butt")
+        axes.plot(middle, y, "o", color=color, markersize=8)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.margins(x=0.08, y=0.08)

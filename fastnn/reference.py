@@ -1,6 +1,6 @@
 """The NumPy back end: the specification. If the two back ends disagree, this one is right.
 
-Read it top to bottom: activations, losses, forward pass, backward pass, optimisers, and the loop that puts them
+Read it top to bottom: activations, losses, forward pass, backward pass, optimizers, and the loop that puts them
 together. Arrays have one row per example: X (n, fan_in), a (n, fan_out), W (fan_in, fan_out), b (fan_out,). The
 functions accept complex parameters, so that the gradient can be checked by complex steps; branches look at ``.real``.
 """
@@ -216,7 +216,7 @@ def backward(
     """Write the gradient of L into the views `gradient`, from the output to the input.
 
     `after_layer`, if given, is called with a layer's number when its gradient is there and before delta is carried
-    below it: an optimiser with ``sequential=True`` updates the layer then.
+    below it: an optimizer with ``sequential=True`` updates the layer then.
     """
     zs, activations = passed
     delta = output_delta(network, zs[-1], activations[-1], batch)
@@ -240,8 +240,8 @@ def backward(
             delta = ACTIVATIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
 
 
-# --------------------------------------------------------------------------------------------------------- optimisers
-# Each changes the parameters p and the optimiser's state in place, given the gradient g: all of one length.
+# --------------------------------------------------------------------------------------------------------- optimizers
+# Each changes the parameters p and the optimizer's state in place, given the gradient g: all of one length.
 
 
 class Rates(NamedTuple):
@@ -320,7 +320,7 @@ class NumpyBackend:
         return "NumpyBackend()"
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
-        """All of the built-in optimisers."""
+        """All of the built-in optimizers."""
         return optimizer.name in UPDATES
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:

@@ -121,7 +121,7 @@ class cosine(Schedule):
 
 
 def check_learning_rate(value: object) -> LearningRate:
-    """A learning rate as the optimisers keep it: a float that is not negative, or a function of the step."""
+    """A learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
     return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
 
 

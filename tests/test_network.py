@@ -1,4 +1,4 @@
-"""What is trained and how: the layout of the parameters, their first draw, optimisers, learning rates."""
+"""What is trained and how: the layout of the parameters, their first draw, optimizers, learning rates."""
 
 import dataclasses
 import json
@@ -167,11 +167,11 @@ def test_biases_and_dtype(init, bias, bias_init):
     assert single.tolist() == params.astype(np.float32).tolist()  # rounded once
 
 
-# ----------------------------------------------------------------------------------------------------------- optimisers
+# ----------------------------------------------------------------------------------------------------------- optimizers
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimiser_is_a_value(name):
+def test_an_optimizer_is_a_value(name):
     kind = OPTIMIZERS[name]
     assert kind() == kind()
     assert kind(0.5) != kind(0.25)

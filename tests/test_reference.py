@@ -172,7 +172,7 @@ def test_far_from_zero(name, backend):
     assert np.isnan(predict(network, [1.0, 0.5], [[np.nan]], assume_finite=True, backend=backend)).all()
 
 
-# ---------------------------------------------------------------------------------------------------------- optimisers
+# ---------------------------------------------------------------------------------------------------------- optimizers
 
 
 def plain_sgd(optimizer, t, p, g, v=0.0):

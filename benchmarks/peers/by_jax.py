@@ -1,4 +1,4 @@
-"""JAX: the whole training one `lax.scan` under one `jit`, with optax' optimisers."""
+"""JAX: the whole training one `lax.scan` under one `jit`, with optax' optimizers."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""PyTorch, eager, with its fused optimisers."""
+"""PyTorch, eager, with its fused optimizers."""
 
 import os
 

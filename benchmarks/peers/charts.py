@@ -42,9 +42,9 @@ def _panel(axes, name: str, lanes: dict) -> None:
     for y, title in enumerate(titles):
         seconds = lanes[title]["seconds"]
         low, middle, high = 1 / np.percentile(seconds, [75, 50, 25])
-        colour = OURS if title == US else THEIRS
-        axes.plot([low, high], [y, y], color=colour, linewidth=6, alpha=0.4, solid_capstyle="butt")
-        axes.plot(middle, y, "o", color=colour, markersize=9)
+        color = OURS if title == US else THEIRS
+        axes.plot([low, high], [y, y], color=color, linewidth=6, alpha=0.4, solid_capstyle="butt")
+        axes.plot(middle, y, "o", color=color, markersize=9)
         text = f"{float(f'{middle:.3g}'):,.0f}"
         if title != US:
             text += f"   fastnn × {digits(ratio(seconds, ours).median)}"
@@ -89,12 +89,12 @@ def crossover(found: dict) -> Figure:
     points = {tuple(map(int, GRID.fullmatch(name).groups())): lanes for name, lanes in found["crossover"].items()}
     batches = sorted({batch for _, batch in points})
     for i, batch in enumerate(batches):
-        colour = _shade(i / max(1, len(batches) - 1))
+        color = _shade(i / max(1, len(batches) - 1))
         widths = sorted(width for width, b in points if b == batch)
         ratios = [_over_best(points[width, batch]) for width in widths]
-        axes.plot(widths, [r for r, _ in ratios], color=colour, linewidth=2, zorder=2)
+        axes.plot(widths, [r for r, _ in ratios], color=color, linewidth=2, zorder=2)
         for width, (r, rival) in zip(widths, ratios, strict=True):
-            axes.plot(width, r, MARKERS[rival], color=colour, markersize=8, markeredgecolor="white", zorder=3)
+            axes.plot(width, r, MARKERS[rival], color=color, markersize=8, markeredgecolor="white", zorder=3)
     every = sorted({width for width, _ in points})
     low = min(0.25, min(_over_best(lanes)[0] for lanes in points.values()) / 1.3)
     axes.axhspan(low / 2, 1, color=THEIRS, alpha=0.08, linewidth=0)

@@ -86,9 +86,9 @@ def other(found: dict) -> str:
     for title in PEERS:
         cells = [title]
         cells += [_seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
-        learnt = found.get("accuracy", {}).get(title, {})
-        epochs = f", {median(learnt['epochs']):.0f} epochs" if learnt.get("epochs") else ""
-        cells.append(_seconds(learnt.get("seconds")) + epochs)
+        learned = found.get("accuracy", {}).get(title, {})
+        epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
+        cells.append(_seconds(learned.get("seconds")) + epochs)
         process = found.get("processes", {}).get(title, {})
         cells.append(_seconds(process.get("seconds")))
         known = [size for size in process.get("bytes", ()) if size]

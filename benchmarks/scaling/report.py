@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from benchmarks.scaling.curves import AXES, BACKENDS
 from benchmarks.scaling.fit import NEAR, Exponent, exponent
 
-COLOURS = {"numpy": "#d94801", "numba": "#08306b"}
+COLORS = {"numpy": "#d94801", "numba": "#08306b"}
 QUANTITIES = {"time": "time a step", "training": "memory of a training", "work": "work space of the steps"}
 
 
@@ -121,14 +121,14 @@ def chart(found: dict) -> Figure:
 
 
 def _curve(axes, line: Line) -> None:
-    colour, dotted = COLOURS[line.backend], line.what == "work"
+    color, dotted = COLORS[line.backend], line.what == "work"
     label = line.backend if line.what == "time" else f"{line.backend}, {'work space' if dotted else 'training'}"
     style = {"linestyle": (0, (1, 1.5)) if dotted else "-", "marker": "o", "markersize": 4}
-    axes.plot(line.sizes, line.values, color=colour, linewidth=1.8, label=label, **style)
+    axes.plot(line.sizes, line.values, color=color, linewidth=1.8, label=label, **style)
     x = np.array(line.sizes[line.fitted], float)
     y = np.array(line.values[line.fitted], float)
     middle = np.exp(np.log(y).mean() - line.expected * np.log(x).mean())
-    axes.plot(x, middle * x**line.expected, color=colour, linewidth=5, alpha=0.2, linestyle=(0, (2, 1)))
+    axes.plot(x, middle * x**line.expected, color=color, linewidth=5, alpha=0.2, linestyle=(0, (2, 1)))
 
 
 def _style(axes) -> None:

@@ -229,7 +229,7 @@ def _trainings(
 def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object]], seconds: float) -> int:
     """Return how many epochs take about so long, by trying more and more of them.
 
-    A training in batches is never made longer than a usual one: what has long been learnt is another problem, of
+    A training in batches is never made longer than a usual one: what has long been learned is another problem, of
     vanishing gradients.
     """
     most = 10**7 if workload.batch_size is None else workload.epochs

@@ -62,7 +62,7 @@ class DigitsReport:
     losses: dict[str, Array]
     """Mean training loss of each epoch."""
     accuracy: dict[str, float]
-    """Share of the held-out rows that are recognised."""
+    """Share of the held-out rows that are recognized."""
     weight_difference: float
     """Largest difference of a weight between the back ends."""
     first_call: float

@@ -35,7 +35,7 @@ def demo_seed(report: work.SeedReport) -> Table:
 
 
 def demo_digits(report: work.DigitsReport) -> Table:
-    """Return what each back end learnt, and how fast."""
+    """Return what each back end learned, and how fast."""
     workload, columns = report.workload, work.BACKENDS
     assert workload.Y_test is not None
     table = _demo_table(columns)

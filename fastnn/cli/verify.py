@@ -31,7 +31,7 @@ def verify(
 ) -> None:
     """Check a back end against the reference.
 
-    Every activation, loss and optimiser, and the rules of a back end. Half a minute, and once some more for compiling.
+    Every activation, loss and optimizer, and the rules of a back end. Half a minute, and once some more for compiling.
     Ends with 1 if a check fails, and if all of a kind are skipped because the back end supports nothing that they can
     compare.
     """

@@ -30,7 +30,7 @@ class Conversion:
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
-            Copied. Its optimiser's moments are not taken over: `partial_fit` begins with new ones.
+            Copied. Its optimizer's moments are not taken over: `partial_fit` begins with new ones.
         **parameters
             Those that shall be different, such as ``backend="numpy"``.
 
@@ -55,7 +55,7 @@ class Conversion:
         Returns
         -------
         sklearn.neural_network.MLPClassifier or MLPRegressor
-            Without the parameters that scikit-learn does not have, and without the optimiser's moments.
+            Without the parameters that scikit-learn does not have, and without the optimizer's moments.
 
         Raises
         ------

@@ -41,7 +41,7 @@ class FitInputs(NamedTuple):
     incremental: bool
     first_pass: bool
     hopeless_loss: bool
-    """The loss is not a number in every epoch, whatever is learnt: Poisson with negative targets."""
+    """The loss is not a number in every epoch, whatever is learned: Poisson with negative targets."""
     on_epoch: Any
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
@@ -115,7 +115,7 @@ class Epochs:
         if late and not self.record.stop_reason:
             self.record.stop_reason = "time"
 
-    def _epochs_ended(self, losses: Array, learnt: bool = True) -> None:
+    def _epochs_ended(self, losses: Array, learned: bool = True) -> None:
         """Epochs with these losses ended; only after the last one there may be something to decide."""
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
@@ -127,7 +127,7 @@ class Epochs:
             loss = self.inputs.validation.loss(self.inputs.backend, self.inputs.network, core.state.params)
             record.validation_loss_curve.append(loss)
         if self.scored:
-            self._score(learnt)
+            self._score(learned)
         elif core.rule is None:
             record.no_improvement_count = 0
         else:
@@ -159,12 +159,12 @@ class Epochs:
         record.n_iter += len(losses)
         record.t += len(losses) * self.plan.n_rows
 
-    def _score(self, learnt: bool) -> None:
-        """Score the rows held out, NaN for parameters that are not finite (`learnt` is False)."""
+    def _score(self, learned: bool) -> None:
+        """Score the rows held out, NaN for parameters that are not finite (`learned` is False)."""
         mlp, held_out, record = self.mlp, self.inputs.held_out, self.record
         assert held_out is not None
         assert record.validation_scores is not None
-        if learnt:
+        if learned:
             outputs = held_out.outputs(self.inputs.backend, self.inputs.network, self.core.state.params)
         else:
             outputs = np.full(held_out.Y.shape, np.nan)
@@ -197,10 +197,10 @@ class Epochs:
             self.record.stop_reason = "diverged"
             return
         losses = self.core.force_step(self.inputs.backend.one_step)
-        learnt = bool(np.isfinite(self.core.state.params).all())
-        self._epochs_ended(losses, learnt)
-        while not learnt and not self.record.stop_reason:
-            self._epochs_ended(self.core.lose_epoch(), learnt)
+        learned = bool(np.isfinite(self.core.state.params).all())
+        self._epochs_ended(losses, learned)
+        while not learned and not self.record.stop_reason:
+            self._epochs_ended(self.core.lose_epoch(), learned)
 
 
 def _batch_size(mlp: Any, n_rows: int) -> int:

@@ -1,4 +1,4 @@
-"""What a stochastic solver remembers from one call to the next: its rates and the optimiser's vectors."""
+"""What a stochastic solver remembers from one call to the next: its rates and the optimizer's vectors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Solver:
         return False, f" Setting learning rate to {self.learning_rate:f}"
 
     def with_rate(self, rate: LearningRate) -> Optimizer:
-        """The core's optimiser with this learning rate."""
+        """The core's optimizer with this learning rate."""
         return dataclasses.replace(self.optimizer, learning_rate=rate)
 
     def _slot(self, row: int) -> list[Array]:

@@ -4,7 +4,7 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
 
     header            uint8            JSON: format, network, counters, versions; see `_header`
     params            (n_params,)      the result's parameters
-    vectors           (1 + n_slots, n_params)    the state: parameters, then the optimiser's vectors
+    vectors           (1 + n_slots, n_params)    the state: parameters, then the optimizer's vectors
     index             (n_train,)       int64: row order
     random_state      (624,)           uint32: key of the generator
     loss, validation_loss              float64: the history

@@ -39,7 +39,7 @@ class NumbaBackend:
         return type(self), (self.specialize,)  # each process has its own workbenches
 
     def supports(self, network, optimizer):
-        """All of the built-in optimisers."""
+        """All of the built-in optimizers."""
         return OPTIMIZERS.get(optimizer.name) is type(optimizer)
 
     def predict(self, network, params, X):

@@ -67,7 +67,7 @@ def working_dtype(network, X):
 
 
 def check_state(network, optimizer, state, dtype):
-    """What `train_steps` changes in place, of this network and one of the built-in optimisers."""
+    """What `train_steps` changes in place, of this network and one of the built-in optimizers."""
     if OPTIMIZERS.get(type(optimizer).__name__) is not type(optimizer):
         raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {optimizer!r:.200}")
     if state.n_params != network.n_params:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Of the JSON file."""
 
-_COLOURS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
+_COLORS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
 _UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
 
 
@@ -64,7 +64,7 @@ def table(outcome: Outcome) -> Table:
         found.add_column(title, justify="right" if number else "left", no_wrap=number)
     for row in _rows(outcome):
         ratio = f"{row.ratio} [dim]{row.interval}[/]" if row.ratio else ""
-        found.add_row(escape(row.what), row.base, row.head, ratio, row.verdict, style=_COLOURS.get(row.verdict))
+        found.add_row(escape(row.what), row.base, row.head, ratio, row.verdict, style=_COLORS.get(row.verdict))
     return found
 
 
@@ -74,7 +74,7 @@ def markdown(outcome: Outcome) -> str:
     for row in _rows(outcome):
         what = row.what.replace("|", "\\|").replace("\n", " ")
         ratio = f"{row.ratio} {row.interval}".strip()
-        verdict = f"**{row.verdict}**" if _COLOURS.get(row.verdict) == "red" else row.verdict
+        verdict = f"**{row.verdict}**" if _COLORS.get(row.verdict) == "red" else row.verdict
         lines.append(f"| {what} | {row.base} | {row.head} | {ratio} | {verdict} |")
     return "\n".join([*lines, "", f"**{conclusion(outcome)}**", "", notes(outcome), ""])
 

@@ -1,6 +1,6 @@
 """Is head slower than base? Ratios of pairs, the bootstrap interval of their median, and a verdict.
 
-The two runs of a pair are neighbours in time, so what slows the machine for longer than a pair cancels in the ratio;
+The two runs of a pair are neighbors in time, so what slows the machine for longer than a pair cancels in the ratio;
 the order within the pairs turns each time (base head, head base), so that a drift cancels too. What hits a single run
 makes an outlier, of which the median takes no notice while they are the minority.
 """

@@ -1,6 +1,6 @@
 """The named problems that tests, benchmarks and the command line share.
 
-``load("digits")`` gives the network, the optimiser and the data of a problem in one call:
+``load("digits")`` gives the network, the optimizer and the data of a problem in one call:
 
 >>> from fastnn import train
 >>> from fastnn.measuring import workloads
@@ -31,7 +31,7 @@ HELD_OUT = 4  # one row in so many of a classification problem is kept for the t
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A problem: data, network, optimiser and how long to train.
+    """A problem: data, network, optimizer and how long to train.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many optimiser steps (iterations) an epoch takes."""
+        """How many optimizer steps (iterations) an epoch takes."""
         n_rows = len(self.X)
         return -(-n_rows // min(self.batch_size or n_rows, n_rows))
 
@@ -114,7 +114,7 @@ def load(name: str, dtype: DTypeLike | None = None) -> Workload:
     Returns
     -------
     Workload
-        Network, optimiser and data. The same name always gives the same data.
+        Network, optimizer and data. The same name always gives the same data.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """The case that a check computes: as near to what the check wants as the back end's `supports` lets it.
 
-A back end may know one hidden layer, or one optimiser, or no penalty. So a check wants a `Setting`, says which of its
+A back end may know one hidden layer, or one optimizer, or no penalty. So a check wants a `Setting`, says which of its
 fields it is about, and `nearest` finds a `Case` in which the other fields are as wanted where the back end supports it.
 """
 
@@ -23,14 +23,14 @@ RATE = 0.01
 
 
 def optimizer_of(name: str, **options: Any) -> Optimizer:
-    """An optimiser of the table with a learning rate that suits a small network."""
+    """An optimizer of the table with a learning rate that suits a small network."""
     return OPTIMIZERS[name](RATE, **options)
 
 
 PLAIN = [optimizer_of(name) for name, kind in OPTIMIZERS.items() if not kind.full_batch]
-"""One optimiser of each kind, but for those that take full batches only."""
+"""One optimizer of each kind, but for those that take full batches only."""
 EVERY = [optimizer_of(name, **options) for name, options in OPTIMIZER_CASES]
-"""Each optimiser with each set of its options."""
+"""Each optimizer with each set of its options."""
 HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
 """The activations of hidden layers, in the order in which they are chosen where any will do."""
 
@@ -69,7 +69,7 @@ class Setting(NamedTuple):
     weighted: bool = False
 
     def case(self, optimizer: Optimizer) -> Case:
-        """The network of this setting, trained by an optimiser."""
+        """The network of this setting, trained by an optimizer."""
         outputs = max(2, self.outputs) if self.pair[1] == "softmax" else self.outputs  # a single one is always 1
         network = Network(
             (self.inputs, *self.hidden, outputs),
@@ -92,7 +92,7 @@ class Setting(NamedTuple):
 
 
 def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]) -> Case | None:
-    """The setting with the first of the optimisers that the back end supports; None where it supports none.
+    """The setting with the first of the optimizers that the back end supports; None where it supports none.
 
     Without hidden layers, it does not matter which activation the network names for them.
     """
@@ -179,7 +179,7 @@ _VALUES: dict[str, Sequence[Any]] = {
 
 
 def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
-    """A small case with these fields of `Setting`, whatever the others, by one of the optimisers (by default of all).
+    """A small case with these fields of `Setting`, whatever the others, by one of the optimizers (by default of all).
 
     Raises
     ------

@@ -113,7 +113,7 @@ def check_backend(
 ) -> Report:
     """Check that a back end does what fastnn asks of one.
 
-    For every activation, loss with output activation, and optimiser of the tables: predictions, losses and gradients
+    For every activation, loss with output activation, and optimizer of the tables: predictions, losses and gradients
     against the reference, gradients as derivatives of the loss, each update, whole trainings; and the rules on weights,
     batches, biases, the state, divergence and repetition. The data are the same in each run.
 
@@ -146,7 +146,7 @@ def check_backend(
     """
     backend = find_backend(backend)
     if not supports_anything(backend):
-        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimiser")
+        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimizer")
     return run_checks(conformance_checks(dtypes), backend, raises=raises, progress=progress)
 
 

@@ -50,7 +50,7 @@ def check_workload(workload: Workload, backend: str) -> None:
     """Raise unless a back end trains a workload as it should.
 
     Its first steps must be those of the reference, within the bounds of `fastnn.testing`. Where the workload says how
-    much is learnt in a usual training, that much must be learnt; and the seed must end at the tutorial's own numbers.
+    much is learned in a usual training, that much must be learned; and the seed must end at the tutorial's own numbers.
 
     Parameters
     ----------
@@ -72,19 +72,19 @@ def check_workload(workload: Workload, backend: str) -> None:
             data = (workload.X[rows], workload.Y[rows])
             testing.assert_trainings_match(workload.network, *data, params, **options)
         if workload.most_loss is not None or workload.least_accuracy is not None:
-            _check_learnt(workload, backend, what)
+            _check_learned(workload, backend, what)
     except AssertionError as difference:
         raise DifferentAnswerError(f"{what}: {difference}; nothing was timed") from difference
 
 
-def _check_learnt(workload: Workload, backend: str, what: str) -> None:
+def _check_learned(workload: Workload, backend: str, what: str) -> None:
     data = (workload.network, workload.X, workload.Y)
     result = train(*data, **workload.train_options, seed=0, backend=backend)
     loss, most, least = result.history.loss[-1], workload.most_loss, workload.least_accuracy
     if most is not None and not loss <= most:
         raise AssertionError(f"loss {loss:.4f} at the end, more than {most}")
     if least is not None and not (found := accuracy(result, workload)) >= least:
-        raise AssertionError(f"{found:.4f} of the held-out rows recognised, less than {least}")
+        raise AssertionError(f"{found:.4f} of the held-out rows recognized, less than {least}")
     if workload.name == "seed":
         weights, errors = tutorial.train(tutorial.initial_weights(0))
         check_same_answer(f"{what}: the tutorial's weights", result.params, tutorial.flat(weights))

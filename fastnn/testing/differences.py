@@ -45,7 +45,7 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
 
     Parameters
     ----------
-    actual, expected : (n_params,), or (1 + n_slots, n_params) for an optimiser's state, of one dtype
+    actual, expected : (n_params,), or (1 + n_slots, n_params) for an optimizer's state, of one dtype
     allowed : array-like
         For each number, or for all of them.
     """

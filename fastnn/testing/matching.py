@@ -177,12 +177,12 @@ def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: S
     optimizer, dtype = course.optimizer, before.vectors.dtype
     rates = Rates(float(course.steps.learning_rate[s]), expected.beta_products, is_weight(course.network, dtype))
     gradient, bound = _known_gradient(course, batch, before.params, actual.params)
-    centre = updated(optimizer, before.vectors, gradient, rates).astype(np.float64)
+    center = updated(optimizer, before.vectors, gradient, rates).astype(np.float64)
     least, largest = update_range(optimizer, before.vectors, gradient, bound, rates)
-    allowed = np.maximum(largest - centre, centre - least)
+    allowed = np.maximum(largest - center, center - least)
     if optimizer.sequential:  # what is allowed in one layer moves the gradient of those below it
         theirs, _ = _known_gradient(course, batch, before.params, expected.params)
-        allowed += abs(updated(optimizer, before.vectors, theirs, rates) - centre)
+        allowed += abs(updated(optimizer, before.vectors, theirs, rates) - center)
     terms = np.maximum(update_terms(optimizer, before.vectors, gradient, rates), abs(expected.vectors))
     return allowed + UPDATE_ULPS * np.spacing(terms).astype(np.float64) + UPDATE_FLOOR
 
@@ -204,7 +204,7 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
 
 
 def _assert_counted(what: str, actual: StepState, expected: StepState, other: Backend, first: Backend) -> None:
-    """What a step changes besides parameters and the optimiser's vectors."""
+    """What a step changes besides parameters and the optimizer's vectors."""
     allowed = UPDATE_ULPS * np.spacing(expected.beta_products)
     assert_within(actual.t, expected.t, 0, f"{what}: steps counted by {other.name} (t)", first.name)
     assert_within(

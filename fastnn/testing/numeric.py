@@ -1,4 +1,4 @@
-"""The numbers that a back end computes: every activation, loss and optimiser of the tables against the reference.
+"""The numbers that a back end computes: every activation, loss and optimizer of the tables against the reference.
 
 Four functions, one for each kind of check, compare a back end with the reference on one `Case`. The list of checks
 calls them for all names of the tables, with the sizes and options that suit the back end, and for some cases that are
@@ -38,12 +38,12 @@ from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within
 from fastnn.testing.trainings import assert_trainings_match, assert_updates_match
 
 TRAINED = [case for case in OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})]
-"""The optimisers that train a network of each activation and loss."""
+"""The optimizers that train a network of each activation and loss."""
 _SHAPES = (((5,), 23), ((17,), 1), ((), 9), ((7, 3, 9), 50), ((3, 10), 257))  # hidden layers, rows
 
 
 def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Gradients of each activation and loss, updates of each optimiser, trainings of all three; then what is drawn."""
+    """Gradients of each activation and loss, updates of each optimizer, trainings of all three; then what is drawn."""
     for dtype in dtypes:
         for i, activation in enumerate(HIDDEN):
             for j, (loss, output) in enumerate(PAIRS):
@@ -78,7 +78,7 @@ def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 
 def title(name: str, options: dict[str, Any]) -> str:
-    """An optimiser with its options, for people: ``SGD momentum=0.9``."""
+    """An optimizer with its options, for people: ``SGD momentum=0.9``."""
     return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 

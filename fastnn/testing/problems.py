@@ -1,4 +1,4 @@
-"""Drawn problems: parameters and data of a network, away from its kinks, and gradients for an optimiser."""
+"""Drawn problems: parameters and data of a network, away from its kinks, and gradients for an optimizer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPTIONS: dict[str, list[dict[str, Any]]] = {
     "AdamW": [{}, {"weight_decay": 0.5}, {"weight_decay": 0.0}],
 }
 OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in _OPTIONS.get(name, [{}])]
-"""Each optimiser by its name, with each set of options that has a path of its own."""
+"""Each optimizer by its name, with each set of options that has a path of its own."""
 
 
 class Problem(NamedTuple):

@@ -47,7 +47,7 @@ class _Start:
         self.state = StepState.create(params, self.optimizer.n_slots)
 
     def supports(self, optimizer: Optimizer) -> bool:
-        """Whether the back end does such steps with this optimiser too."""
+        """Whether the back end does such steps with this optimizer too."""
         weighted = not self.data.sample_weight.all()
         return is_supported(self.backend, self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
 
@@ -55,7 +55,7 @@ class _Start:
         return _steps([self.bounds[s] for s in which], self.rows)
 
     def task(self, optimizer: Optimizer | None = None, value_alpha: float | None = None) -> Task:
-        """What is trained, also by another optimiser, and with another penalty in the value of the loss."""
+        """What is trained, also by another optimizer, and with another penalty in the value of the loss."""
         return Task(self.network, optimizer or self.optimizer, self.data, self.alpha, value_alpha)
 
     def run(self, state: StepState, steps: Steps, backend: Backend | None = None) -> int:

@@ -50,7 +50,7 @@ def assert_updates_match(
     Returns
     -------
     float
-        The worst difference of parameters and optimiser state as a part of its bound: `UPDATE_ULPS` units in the last
+        The worst difference of parameters and optimizer state as a part of its bound: `UPDATE_ULPS` units in the last
         place of the largest number that the update adds up.
     """
     network = Network((gradients.shape[1], 1), loss="absolute_error", reduction="sum")
@@ -117,8 +117,8 @@ def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, 
     """
     runs = []
     for k in range(1 + GROWTH_RUNS):
-        towards = np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
-        runs.append(run(np.nextafter(params, towards) if k else params))
+        toward = np.random.RandomState(k).choice([-np.inf, np.inf], params.size).astype(params.dtype)
+        runs.append(run(np.nextafter(params, toward) if k else params))
     (found, loss), moved = runs[0], runs[1:]
     unit = GRADIENT_FACTOR * n_terms * float(np.finfo(found.dtype).eps)
     keep: Any = found.ndim > 1  # NumPy's stubs take a literal only

@@ -41,7 +41,7 @@ class Trajectory:
     Attributes
     ----------
     course : Course
-        Network, optimiser, data, initial parameters, rows and learning rates of the steps. A schedule is not kept, only
+        Network, optimizer, data, initial parameters, rows and learning rates of the steps. A schedule is not kept, only
         the rates.
     at : (n_times,) int64
         After how many steps the weights were recorded.

@@ -24,7 +24,7 @@ def is_weight(network: Network, dtype: Any) -> Array:
 
 
 def updated(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:
-    """Parameters and optimiser state (1 + n_slots, n) after one step of the reference from `vectors`."""
+    """Parameters and optimizer state (1 + n_slots, n) after one step of the reference from `vectors`."""
     after = vectors.copy()
     with np.errstate(all="ignore"):
         reference.UPDATES[optimizer.name](optimizer, after[0], after[1:], gradient, rates)

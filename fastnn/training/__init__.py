@@ -95,7 +95,7 @@ def train(
         and resumed with ``epochs=n - k``.
     batch_size : int or None, optional
         Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
-        Where it is not given, 200, or all of them for an optimiser that takes full batches only (RPROP); on resuming
+        Where it is not given, 200, or all of them for an optimizer that takes full batches only (RPROP); on resuming
         that of the state.
     shuffle : bool, optional
         Whether the rows are put in a new order at the beginning of each epoch; a full batch never is. True where it is
@@ -110,14 +110,14 @@ def train(
     resume : TrainingState, optional
         The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
         parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
-        unless another one is given: another batch size between epochs only, another optimiser of the same class only. A
+        unless another one is given: another batch size between epochs only, another optimizer of the same class only. A
         learning rate that is a function of your own must be given again. The number of rows and what the network
         computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept:
         without them training goes on to the last epoch. Rows that were split off for validation stay untrained.
         `TrainingResult.resume` needs the data only.
     new_rows : bool
         Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
-        Parameters, the optimiser's state, steps and generator go on. A new epoch begins, with X in its order, and a
+        Parameters, the optimizer's state, steps and generator go on. A new epoch begins, with X in its order, and a
         validation split of its own; the rest of an epoch that was broken off is left out. Stop rules begin anew,
         unless ``Stop(validation=(X, Y))`` gives them data of which scores can be compared.
     stop : Stop, optional
@@ -147,7 +147,7 @@ def train(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the parameters, the optimiser's state and the activations (of up to 256 rows
+        Before anything is allocated, when the parameters, the optimizer's state and the activations (of up to 256 rows
         of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.

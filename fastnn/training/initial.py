@@ -74,7 +74,7 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
 def resumed(
     network: Network, optimizer: Optimizer, data: Data, resume: TrainingState, new_rows: bool, stop: Stop
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """A copy of the state to go on with, and its generator, if network, optimiser and data fit it.
+    """A copy of the state to go on with, and its generator, if network, optimizer and data fit it.
 
     With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
     unless they are of validation data of their own.

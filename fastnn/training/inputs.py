@@ -27,7 +27,7 @@ FEW = 16
 """Numbers up to which Python adds them sooner than NumPy."""
 
 MEMORY_LIMIT_FRACTION = 0.9
-"""Of the machine's memory: what parameters, an optimiser's state and the neurons of a block of rows may take."""
+"""Of the machine's memory: what parameters, an optimizer's state and the neurons of a block of rows may take."""
 MEMORY_ROWS = 256
 """Rows of a block: what a back end looks at together, unless it takes whole batches."""
 
@@ -104,7 +104,7 @@ def check_data(
             raise ValueError(f"sample_weight must not be negative; {_first('sample_weight', weight < 0, weight)}")
         _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
-            raise ValueError("sample_weight must not be 0 for all rows: nothing would be learnt")
+            raise ValueError("sample_weight must not be 0 for all rows: nothing would be learned")
     return Data(*(_read_only(a) for a in (X, Y, weight)))
 
 

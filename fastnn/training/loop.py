@@ -127,7 +127,7 @@ class Run:
         return losses
 
     def lose_epoch(self) -> Array:
-        """Count an epoch in which nothing can be learnt any more: (NaN,)."""
+        """Count an epoch in which nothing can be learned any more: (NaN,)."""
         losses = np.array([math.nan])
         self._count(losses)
         return losses

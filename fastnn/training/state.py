@@ -119,7 +119,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_optimizer(values: Any) -> bool:
-    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimiser is made."""
+    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimizer is made."""
     return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
 
 

@@ -86,13 +86,13 @@ DATA = {
 }
 
 
-def nothing_learnt(rate):
+def nothing_learned(rate):
     return SGD(lambda step: rate)
 
 
 optimizers = st.one_of(
     st.sampled_from([SGD(0.1, 0.9), Adam(), fastnn.RPROP(), SGD(1e300), Adam(1e308), SGD(fastnn.cosine(1, 5))]),
-    scalars.map(nothing_learnt),
+    scalars.map(nothing_learned),
     st.sampled_from([type("Mine", (SGD,), {})(), SGD]),
     scalars,
 )

@@ -48,7 +48,7 @@ def test_a_training_that_learns_too_little_is_found(monkeypatch):
     monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"epochs": 2}))
     with pytest.raises(DifferentAnswerError, match=r"seed, float64, numpy: loss .* more than 0\.05; nothing was timed"):
         check_workload(workloads.load("seed"), "numpy")
-    with pytest.raises(DifferentAnswerError, match="of the held-out rows recognised, less than"):
+    with pytest.raises(DifferentAnswerError, match="of the held-out rows recognized, less than"):
         check_workload(workloads.load("digits"), "numba")
 
 

@@ -57,7 +57,7 @@ def uninstall(monkeypatch, package):
         monkeypatch.setitem(sys.modules, name, None)
 
 
-def without_colours(text):
+def without_colors(text):
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
@@ -106,7 +106,7 @@ def test_help_is_whole_sentences_and_fits(run, monkeypatch, command, width):
 
 @pytest.mark.parametrize("option", ["--seed", "--output"])
 def test_help_of_the_demo_explains_its_options(run, option):
-    assert option in without_colours(run("demo", "--help")[1])
+    assert option in without_colors(run("demo", "--help")[1])
 
 
 def test_help_of_bench_lists_the_workloads(run):
@@ -343,7 +343,7 @@ def test_progress_bar_follows_the_training():
     with ProgressBar(Console(file=drawn, force_terminal=True, width=120)) as bar:
         result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, callbacks=[bar], backend="numpy")
     assert result.n_epochs == 3
-    last = without_colours(drawn.getvalue())
+    last = without_colors(drawn.getvalue())
     assert "epoch 3/3" in last
     assert f"loss {result.history.loss[-1]:.6g}" in last
 

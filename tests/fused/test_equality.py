@@ -34,7 +34,7 @@ SHAPES = {
 
 
 def options_of(k):
-    """The k-th of the options that any network may have; neighbours differ in all of them."""
+    """The k-th of the options that any network may have; neighbors differ in all of them."""
     return {
         "bias": BIASES[k % 3],
         "bias_gradient": ("exact", "times_bias")[k % 5 == 2],

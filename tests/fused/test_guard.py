@@ -116,7 +116,7 @@ def test_subclasses_of_arrays_are_taken(dtype):
 
 
 @pytest.mark.parametrize("optimizer", [None, SGD, type("Adam", (Adam,), {})()])
-def test_only_built_in_optimisers_reach_a_kernel(optimizer):
+def test_only_built_in_optimizers_reach_a_kernel(optimizer):
     state = StepState.create(np.ones(NETWORK.n_params), 2)
     data = Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N))
     steps = Steps(np.arange(N), np.array([0]), np.array([N]), np.ones(1), np.zeros(1))

@@ -1,6 +1,6 @@
 """What the kernel was compiled to: nothing that reorders a sum, calls the C library's mathematics or allocates.
 
-Read in LLVM's optimised intermediate code and in the assembly. The rest of the module says what of Numba's internals
+Read in LLVM's optimized intermediate code and in the assembly. The rest of the module says what of Numba's internals
 the package rests on, so that a version of Numba that moved one of them fails here, with its name.
 """
 

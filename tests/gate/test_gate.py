@@ -410,8 +410,8 @@ def test_the_picture_marks_what_is_slower():
     comparisons = (Comparison(DIGITS, THRESHOLD, (same,)), Comparison(ONLINE, THRESHOLD, (slow, slow)))
     figure = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0))
     (axes,) = figure.axes
-    colours = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
-    assert len(colours) == 2
+    colors = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
+    assert len(colors) == 2
     assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]
 
 

@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
 
 @st.composite
 def trainings(draw, *, smooth=False, layers=(0, 3), rows=(1, 2, 9, 33, 70), batches=(None, 1, 7, 32), epochs=(1, 3)):
-    """A few epochs of any network with any optimiser.
+    """A few epochs of any network with any optimizer.
 
     Where `smooth`, those of float32 have no kinks: rounding would decide on which side of one a row lies.
     """
@@ -186,7 +186,7 @@ def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, 
         np.testing.assert_array_equal(found.params, params)
 
 
-STOPS = {  # and an optimiser with which the rule is likely to apply
+STOPS = {  # and an optimizer with which the rule is likely to apply
     "epochs": (Stop(on_divergence="stop"), None),
     "tolerance": (Stop(tol=1e-2, patience=0), Adam(0.1)),
     "validation": (Stop(tol=0.0, patience=0, validation=0.3), Adam(0.3)),

@@ -1,4 +1,4 @@
-"""The named problems are what they say, and can be learnt."""
+"""The named problems are what they say, and can be learned."""
 
 import sys
 
@@ -102,19 +102,19 @@ def test_seed_gives_the_errors_of_the_printed_weights(backend):
     assert_allclose(result.history.loss[places], list(seed_page.PRINTED_ERRORS.values()), rtol=seed_page.RTOL)
 
 
-def test_digits_are_learnt(backend):
+def test_digits_are_learned(backend):
     digits = workloads.load("digits")
     result = train(digits.network, digits.X, digits.Y, **digits.train_options, seed=0, backend=backend)
     assert accuracy(result, digits) >= HELD_OUT_ACCURACY
 
 
-def test_iris_is_learnt(backend):
+def test_iris_is_learned(backend):
     iris = workloads.load("iris")
     result = train(iris.network, iris.X, iris.Y, **iris.train_options, seed=0, backend=backend)
     assert (result.predict(iris.X).argmax(axis=1) == iris.Y.argmax(axis=1)).mean() >= 0.97
 
 
-def test_online_is_learnt(backend):
+def test_online_is_learned(backend):
     online = workloads.load("online")
     options = online.train_options | {"epochs": 1 if backend == "numpy" else online.epochs}
     result = train(online.network, online.X, online.Y, **options, seed=0, backend=backend)

@@ -39,7 +39,7 @@ OPTIMIZER_CASES = [kind() for kind in OPTIMIZERS.values()] + [SGD(momentum=0.9, 
 
 
 def everything(dtype):
-    """The bits of what all three entry points compute, over the networks and optimisers of this file."""
+    """The bits of what all three entry points compute, over the networks and optimizers of this file."""
     found = []
     for network in (SMALL, MIXED, Network((2, 1)), Network((3, 20, 1), "silu", bias="none")):
         for n in (1, 9, 300):

@@ -55,7 +55,7 @@ TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
 
 
 def _optimizers():
-    """Each optimiser, and each option that is code of its own."""
+    """Each optimizer, and each option that is code of its own."""
     yield from ((name, kind()) for name, kind in OPTIMIZERS.items())
     yield "momentum", SGD(momentum=0.9)
     yield "nesterov", SGD(momentum=0.9, nesterov=True)
@@ -138,7 +138,7 @@ def digest(*arrays):
 
 
 def hashes_of(state, losses):
-    """The hash of all that the optimiser holds, and that of the steps' losses."""
+    """The hash of all that the optimizer holds, and that of the steps' losses."""
     return {"state": digest(state.vectors, state.beta_products), "loss": digest(losses)}
 
 

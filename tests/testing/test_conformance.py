@@ -39,7 +39,7 @@ def test_the_list_meets_every_name_of_the_tables():
 
 
 class One(NumpyBackend):
-    """Supports one network's kind, with one optimiser."""
+    """Supports one network's kind, with one optimizer."""
 
     name = "one"
 

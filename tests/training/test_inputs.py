@@ -209,13 +209,13 @@ TRAIN = {
     ),
     "a rate that is no number": ({"optimizer": SGD(lambda step: "x")}, TypeError, "learning_rate(0) must be a number"),
     "RPROP in batches": ({"optimizer": RPROP(), "batch_size": 4}, ValueError, "RPROP takes full batches only"),
-    "a name for an optimiser": (
+    "a name for an optimizer": (
         {"optimizer": "adam"},
         TypeError,
         "optimizer must be a fastnn Optimizer, not 'adam': say Adam()",
     ),
-    "a class for an optimiser": ({"optimizer": AdamW}, TypeError, "AdamW'>: say AdamW()"),
-    "another name for an optimiser": (
+    "a class for an optimizer": ({"optimizer": AdamW}, TypeError, "AdamW'>: say AdamW()"),
+    "another name for an optimizer": (
         {"optimizer": "lion"},
         TypeError,
         "not 'lion': one of SGD(), Adam(), AdamW(), RMSprop(), RPROP()",

@@ -137,7 +137,7 @@ print("stopped", stopped)
 
 
 def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
-    """A finaliser may swallow one of the four; compilation then goes on to its end."""
+    """A finalizer may swallow one of the four; compilation then goes on to its end."""
     said = python(COMPILING, FASTNN_CACHE_DIR=tmp_path / "cache")
     assert said[-1] in ("stopped 2", "stopped 3", "stopped 4")
 
@@ -222,7 +222,7 @@ class Slow:
 
 
 def test_batches_that_are_skipped_do_not_make_a_later_chunk_long():
-    """What a step costs must not be learnt from steps that did nothing: Ctrl-C waits for the end of a chunk."""
+    """What a step costs must not be learned from steps that did nothing: Ctrl-C waits for the end of a chunk."""
     n_skipped, n, slow = 5000, 5000, Slow()
     X, weight = np.linspace(1, 2, n_skipped + n)[:, None], np.ones(n_skipped + n)
     weight[:n_skipped] = 0

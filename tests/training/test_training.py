@@ -517,7 +517,7 @@ def test_validation_split(go, data, backend):
     assert go(epochs=3).history.validation_loss.shape == (0,)
 
 
-def test_validation_data_are_not_trained_on_and_not_penalised(go, data, backend):
+def test_validation_data_are_not_trained_on_and_not_penalized(go, data, backend):
     X, Y = data
     weight = np.linspace(0.1, 2, 7)
     given = (X[:7] + 1, Y[:7].tolist(), weight)

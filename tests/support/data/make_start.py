@@ -2,7 +2,7 @@
 
 It ran once; every hash rests on the file.
 Everything is a small integer, exact on every machine: draws are multiples of 2**-15, in [-1, 1), of a uniform stream;
-iris is in tenths of a centimetre, digits in grey levels from 0 to 16.
+iris is in tenths of a centimeter, digits in gray levels from 0 to 16.
 """
 
 import pathlib

@@ -1,6 +1,6 @@
 """How `alpha` smooths the border between two classes; the one fastnn line is the import of the estimator.
 
-Run it with a file name to save the picture: ``python examples/sklearn_regularisation.py alpha.png``.
+Run it with a file name to save the picture: ``python examples/sklearn_regularization.py alpha.png``.
 """
 
 import sys
