@@ -1,0 +1,100 @@
+"""Each name of fastnn that a document, an example or a docstring mentions, or version 0.1 showed, can be imported."""
+
+import ast
+import functools
+import importlib
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*.py")),
+    *sorted((ROOT / "fastnn").rglob("*.py")),
+]
+IMPORT = re.compile(r"\bfrom (fastnn(?:\.\w+)*) import (?:\(([^)]*)\)|([\w, ]+))")
+DOTTED = re.compile(r"(?<![\w./-])fastnn(?:\.[A-Za-z_]\w*)+(?![\w/])")
+
+
+def docstrings(source):
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    found = (ast.get_docstring(node) for node in ast.walk(ast.parse(source)) if isinstance(node, documented))
+    return "\n".join(filter(None, found))
+
+
+def names_in(text):
+    """The dotted names that a text imports from fastnn or mentions."""
+    for module, in_parentheses, in_line in IMPORT.findall(text):
+        for imported in (in_parentheses or in_line).split(","):
+            if name := imported.split(" as ")[0].strip():
+                yield f"{module}.{name}"
+    yield from DOTTED.findall(text)
+
+
+def text_of(file):
+    text = file.read_text("utf-8")
+    return docstrings(text) if file.is_relative_to(ROOT / "fastnn") else text
+
+
+@functools.cache
+def resolves(dotted):
+    """Whether the name is a module, or an attribute that can be reached from one."""
+    thing = importlib.import_module("fastnn")
+    path = "fastnn"
+    for name in dotted.split(".")[1:]:
+        path += f".{name}"
+        try:
+            thing = getattr(thing, name)
+        except AttributeError:
+            try:
+                thing = importlib.import_module(path)
+            except ImportError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("file", TEXTS, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_names_that_a_text_mentions_are_there(file):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("rich")
+    assert [name for name in sorted(set(names_in(text_of(file)))) if not resolves(name)] == []
+
+
+# Lines that version 0.1 showed to users, who have them in their programs now: they hold whatever moves in the package.
+SHOWN_IN_0_1 = [
+    "from fastnn import SGD, Adam, AdamW, RMSprop, RPROP, Network, Stop, train, load, predict, loss_and_gradient",
+    "from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS, constant, cosine, exponential, step_decay",
+    "from fastnn import History, Progress, TrainingResult, TrainingState, Backend, get_backend, register_backend",
+    "from fastnn import DivergenceError, FastnnError, InterruptWarning, ModelFileError, TrainingInterrupted",
+    "from fastnn import MLPClassifier, MLPRegressor, plotting, testing, workloads",
+    "from fastnn.estimators import MLPClassifier, MLPRegressor",
+    "from fastnn.gate import measure",
+    "from fastnn.reference import NumpyBackend",
+    "from fastnn.testing import check_backend, check_functions, check_gradient, tolerances",
+    "from fastnn.testing import Trajectory, compare, record",
+    "from fastnn.training import train",
+]
+
+
+@pytest.mark.parametrize("line", SHOWN_IN_0_1)
+def test_what_version_0_1_showed_can_be_imported(line):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("matplotlib")
+    exec(line, {})
+
+
+def test_names_are_found_in_a_text():
+    text = "from fastnn.testing import (\n    record,\n    compare as c,\n)\nfastnn.Stop(fastnn.Network.no_such)"
+    assert set(names_in(text)) == {
+        "fastnn.testing",
+        "fastnn.testing.record",
+        "fastnn.testing.compare",
+        "fastnn.Stop",
+        "fastnn.Network.no_such",
+    }
+    assert resolves("fastnn.Stop")
+    assert not resolves("fastnn.Network.no_such")
