@@ -7,6 +7,7 @@ import re
 import tomllib
 
 import pytest
+import tree
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = (
@@ -96,3 +97,7 @@ def test_each_equation_stands_beside_a_line_of_the_reference():
 @pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "docs/performance-tracking.md"])
 def test_links_lead_somewhere(page):
     assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def test_contributing_shows_the_tree_of_the_package():
+    assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"

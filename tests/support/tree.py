@@ -1,0 +1,48 @@
+"""Write the tree of the package into CONTRIBUTING.md, from the first line of each module.
+
+Run it after a module came, went or changed its first line: ``python tests/support/tree.py --write``.
+"""
+
+import ast
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- tree: begin -->\n", "<!-- tree: end -->"
+
+
+def first_line(module):
+    """The first sentence of a module's docstring, or its first line if that is shorter."""
+    docstring = ast.get_docstring(ast.parse(module.read_text("utf-8")))
+    return docstring.splitlines()[0].split(". ")[0].rstrip(".").replace("``", "`")
+
+
+def entries(folder, depth=1):
+    """(depth, name, line) of a package's modules, and then of the packages in it."""
+    for module in sorted(folder.glob("*.py")):
+        if module.name != "__init__.py":
+            yield depth, module.name, first_line(module)
+    for package in sorted(file.parent for file in folder.glob("*/__init__.py")):
+        yield depth, f"{package.name}/", first_line(package / "__init__.py")
+        yield from entries(package, depth + 1)
+
+
+def tree():
+    lines = [(0, "fastnn/", first_line(ROOT / "fastnn" / "__init__.py")), *entries(ROOT / "fastnn")]
+    indented = [("    " * depth + name, line) for depth, name, line in lines]
+    width = max(len(name) for name, _ in indented)
+    return "```text\n" + "".join(f"{name:{width}}  {line}\n" for name, line in indented) + "```\n"
+
+
+def block():
+    """What stands between the marks of the page now."""
+    return PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        page = PAGE.read_text("utf-8")
+        PAGE.write_text(page.replace(BEGIN + block() + END, BEGIN + tree() + END), "utf-8")
+    else:
+        sys.stdout.write(tree())
