@@ -1,8 +1,8 @@
 """How Python hands arguments to compiled code: a NamedTuple as an argument block, 8-byte words in memory.
 
-An array in it is a word, its address. The annotations say what each word is, those of a kernel's parameters and of a
-NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, ``NDArray[np.int64]`` of this type and any other
-of the working dtype.
+An array in it is a word, its address. Annotations give the type of each word, those of a kernel's parameters and of a
+NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, which is of the working dtype unless its type is
+written, as in ``NDArray[np.int64]``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 
 
 def pack(value):
-    """Return a value as ctypes takes it. The caller keeps the arrays alive: an argument block holds addresses only."""
+    """Return a value as ctypes takes it; the caller keeps its arrays alive, for an argument block holds addresses."""
     if isinstance(value, np.ndarray):
         return address(value)
     if isinstance(value, tuple):
@@ -50,13 +50,13 @@ class AfterFirst(typing.NamedTuple):
 
 
 def relative(buffers):
-    """Return a NamedTuple of buffers as constants of specialized kernels: how far they lie from the first one."""
+    """Return a NamedTuple of buffers as constants of a specialized kernel: their distances from the first one."""
     start = address(buffers[0])
     return type(buffers)(None, *(AfterFirst(address(buffer) - start) for buffer in buffers[1:]))
 
 
 def digest(constants):
-    """Return a hash of compile-time constants, in which None stands for what is none; "" if there is none at all."""
+    """Return the hash of compile-time constants, some of which may be None; "" if all of them are."""
     plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
     return hashlib.sha256(repr(plain).encode()).hexdigest()[:32] if any(value is not None for value in plain) else ""
 
@@ -74,6 +74,7 @@ def hints(thing):
 
 def element(hint, dtype):
     """Return the dtype of an array that is annotated so; `dtype` is the working one."""
-    kind = (None, *typing.get_args(hint))[-1]  # of NDArray, since NumPy 2.5; before, of ndarray: a dtype with a type
+    # NDArray[T] has the argument T since NumPy 2.5; before, it was ndarray[shape, dtype[T]]. Without T it has neither.
+    kind = (None, *typing.get_args(hint))[-1]
     kind = typing.get_args(kind)[0] if typing.get_origin(kind) is np.dtype else kind
     return np.dtype(kind) if isinstance(kind, type) and issubclass(kind, np.generic) else dtype

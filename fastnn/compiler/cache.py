@@ -1,8 +1,8 @@
 """The disk cache of machine code: a folder of the user's own, and in it a checked file for each compiled kernel.
 
-Three rules. The key of a file covers every file that machine code depends on (`program`), the versions of
-fastnn, Numba, llvmlite and NumPy, the processor and what Numba was told that changes code. Nobody but the user and root
-can have written what is read (`folder`), for it is run; where no such folder can be had, one warning says so and every
+Three rules. The key of a file covers every file that machine code depends on (`program`), the versions of fastnn,
+Numba, llvmlite and NumPy, the processor, and Numba's settings that change code. Nobody but the user and root can have
+written a file that is read (`folder`), for it is run; where no such folder can be had, one warning says so and every
 process compiles anew. Each file carries a SHA-256, for damaged machine code would run.
 
 A cache that fails is a cache that is not there, never an error. Files that no process has used for `KEPT_DAYS` are
@@ -43,8 +43,8 @@ NUMBAS_DEFAULTS = {
 KEPT_DAYS = 90
 
 
-def _harmless(function):
-    """The same function, but an error costs one warning, by `warn_once`, and the answer None."""
+def _never_raises(function):
+    """Decorate a function to return None in place of raising; `warn_once` warns of the error."""
 
     @functools.wraps(function)
     def call(*args):
@@ -57,25 +57,26 @@ def _harmless(function):
     return call
 
 
-@_harmless
-def load(name: str, about: str = "") -> bytes | None:
-    """Return the cached code for `name` and `about`, its variant, or None if it is missing or fails its checksum."""
-    key = _key(name + about)
+@_never_raises
+def load(name: str, variant: str = "") -> bytes | None:
+    """Return the cached code of a kernel and variant (the digest of its constants), None if missing or damaged."""
+    key = _key(name + variant)
     try:
         with opened() as folder:
             content = folder.read(_file_name(name, key)) or b""
-    except FileNotFoundError:  # nothing was kept yet
+    except FileNotFoundError:  # nothing was cached yet
         return None
+    # A file is checksum, key, code. The whole key is compared, for its name holds only a part of the key's hash.
     checksum, rest = content[:32], content[32:]
     return rest[len(key) :] if hashlib.sha256(rest).digest() == checksum and rest.startswith(key) else None
 
 
-@_harmless
-def save(name: str, code: bytes, about: str = "") -> None:
-    """Keep machine code under a name; whoever looks for it meanwhile finds the old file or the new one."""
+@_never_raises
+def save(name: str, code: bytes, variant: str = "") -> None:
+    """Cache the code of a kernel and variant; whoever looks for it meanwhile finds the old file or the new one."""
     if source_stamp.__wrapped__() != source_stamp():
-        return  # the sources were edited or upgraded meanwhile, and it is not known which ones were compiled
-    key = _key(name + about)
+        return  # the sources were edited or upgraded meanwhile, and nobody can tell which ones were compiled
+    key = _key(name + variant)
     content = key + code
     with opened(make=True) as folder:
         folder.delete_unused(_OURS.fullmatch, KEPT_DAYS)
@@ -92,18 +93,19 @@ _OURS = re.compile(
 
 
 def _key(name: str) -> bytes:
-    """What must be the same for the code of one process to serve another one."""
-    told = numba_was_told()
-    here = {setting: fact for setting, fact in _processor() if setting not in told}
-    return repr((name, llvm.get_process_triple(), here, told, source_stamp())).encode() + b"\n"
+    """Return the key of a kernel's code: processes with the same one may share the code."""
+    settings = numba_settings()
+    # A processor that the settings name replaces the one at hand: its code serves any host.
+    host = {setting: value for setting, value in _processor() if setting not in settings}
+    return repr((name, llvm.get_process_triple(), host, settings, source_stamp())).encode() + b"\n"
 
 
 @functools.cache
 def _processor():
-    """What Numba compiles for, by the names of the settings that tell it otherwise."""
+    """Return the host's processor and its features, under the names of Numba's settings that replace them."""
     try:
         features = llvm.get_host_cpu_features().flatten()
-    except RuntimeError:  # of some processors LLVM knows none
+    except RuntimeError:  # LLVM has no list of features for some processors
         features = ""
     return ("CPU_NAME", llvm.get_host_cpu_name()), ("CPU_FEATURES", features)
 
@@ -112,11 +114,11 @@ def _file_name(name: str, key: bytes) -> str:
     return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
 
 
-def numba_was_told() -> dict[str, object]:
-    """The settings of Numba that matter here and are not its defaults.
+def numba_settings() -> dict[str, object]:
+    """Return the settings of Numba that change code and are not its defaults.
 
-    Numba itself is asked, for it reads variables and a file, and programs change its settings; but it takes a while to
-    import, and where it has not been, and there is nothing for it to read, it will have its defaults.
+    Numba itself is asked, for it reads variables and a file, and programs change its settings. But its import takes a
+    while: where it is not imported yet and there is nothing for it to read, it will have its defaults.
     """
     variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
     if "numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables):
@@ -129,12 +131,12 @@ def numba_was_told() -> dict[str, object]:
 
 @functools.cache
 def source_stamp() -> str:
-    """The hash of what machine code depends on besides the processor and Numba's settings."""
+    """Return the hash of the versions and source files that machine code depends on."""
     versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
     digest = hashlib.sha256(repr((*versions, DATA)).encode())
     files = sources()
     if numba := importlib.util.find_spec("numba"):
-        files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read, for an import takes a while
+        files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read as text: an import takes a while
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
@@ -144,9 +146,9 @@ def source_stamp() -> str:
 
 
 def warn_once() -> None:
-    """Warn of the first problem that there was, at the line that called fastnn; once in a process.
+    """Warn of the first problem of `load` or `save`, once in a process and at the line that called fastnn.
 
-    Apart from `load` and `save`, which a thread of its own calls.
+    A function apart from these two, which run in a thread whose stack does not lead to the caller.
     """
     if _problems and not _warned:
         _warned.append(True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 from numba import from_dtype, types
 
 from fastnn.compiler.arguments import element, hints
@@ -11,23 +12,25 @@ from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject, Pointer
 from fastnn.compiler.program import entry_point
 
 
-def compile_entry(name, dtype, constants=()):
+def compile_entry(name: str, dtype: np.dtype, constants: tuple = ()) -> bytes:
     """Compile an entry point; return a header, a line of JSON, and its object file.
 
-    The header is [symbol, result, *arguments], the last in letters of `loader.C_TYPES`. `constants` holds NamedTuples
-    with what a specialized kernel takes as constant, see `memory_ops.ArgumentBlock`.
+    The header is [symbol, result, *arguments], the last in letters of `loader.C_TYPES`. `constants` are the NamedTuples
+    of a specialized kernel, see `memory_ops.ArgumentBlock`.
     """
     overload, signature = compiled_entry(name, dtype, constants)
     try:
         _, _, (code, _) = overload.library.serialize_using_object_code()
     except BaseException:
-        del entry_point(name).overloads[signature.args]  # or it would be taken for a compiled one ever after
+        # Interrupted here, the overload would be taken for a compiled one ever after.
+        del entry_point(name).overloads[signature.args]
         raise
     letters = [_letter(kind) for kind in (signature.return_type, *signature.args)]
     return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
 
 
 def _letter(kind):
+    """Return the letter of `loader.C_TYPES` for one of Numba's types."""
     numbers = {types.int64: "q", types.float64: "d", types.none: "-"}
     return numbers.get(kind, "w" if isinstance(kind, ArgumentBlock) else "a")
 
@@ -44,7 +47,7 @@ def compiled_entry(name, dtype, constants=()):
 
 def signature_of(function, dtype, constants=()):
     """Return Numba's types of the arguments and the result of an entry point, by its annotations."""
-    constants = {type(values): values for values in constants}
+    constants = {type(values): values for values in constants}  # by the annotation of the parameter that has them
     kinds = {name: _type_of(hint, dtype, constants=constants.get(hint)) for name, hint in hints(function).items()}
     return kinds.pop("return")(*kinds.values())
 
@@ -53,6 +56,7 @@ _NUMBERS = {int: types.int64, float: types.float64, type(None): types.none}
 
 
 def _type_of(hint, dtype, array=ArrayObject, constants=None):
+    """Return Numba's type for an annotation; `array` is that of arrays: objects as arguments, pointers in blocks."""
     if hint in _NUMBERS:
         return _NUMBERS[hint]
     if isinstance(hint, type) and issubclass(hint, tuple):

@@ -1,9 +1,9 @@
 """The folder of the kernel cache: where it is, and how it is opened so that code in it is the user's own.
 
-What lies there is run. So the folder and the files in it belong to the user or to root, nobody else can write them, and
-nobody else can put another folder in their place: every folder on the way belongs to the user or to root, and others
-cannot write it, or (``/tmp``) only add to it. What is looked at is what is used: the folder, once open, and each file
-are used by their descriptors. Windows has neither these permissions nor such descriptors, and is trusted.
+The files there are run. So the folder and the files in it belong to the user or to root, and nobody else can write or
+exchange them: every folder on the way belongs to the user or to root, and others cannot write it, or (``/tmp``) only
+add to it. The folder, once open, and each file are checked and used by the same descriptor, so nothing can be exchanged
+in between. Windows has neither these permissions nor such descriptors, and is trusted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe
 
 
 def cache_folder() -> pathlib.Path:
-    """Return where kernels are kept: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else the user's cache.
+    """Return the path of the cache: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else the user's cache.
 
     Raises
     ------
@@ -64,16 +64,16 @@ class Folder(NamedTuple):
     """None where a system opens no folders: Windows."""
 
     def _at(self, name):
-        """The path to a file, and the folder that it starts from."""
+        """Return the path to a file, from the descriptor on where there is one."""
         return name if self.descriptor is not None else str(self.path / name)
 
     def read(self, name: str) -> bytes | None:
-        """Return what is in a file, and note that it was used; None where it is missing or not to be trusted.
+        """Return the content of a file, and note that it was used; None where it is missing or not to be trusted.
 
         Raises
         ------
         OSError
-            When it is there and cannot be read.
+            When the file is there and cannot be read.
         """
         flags = os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT
         try:
@@ -84,7 +84,7 @@ class Folder(NamedTuple):
             if error.errno in (errno.ENOENT, errno.ELOOP):  # it is missing, or a link
                 return None
             raise _explained(error, self.path / name, "read", "make it readable") from error
-        # Not each time: a folder on another machine would be written all the time.
+        # Once a day is enough: a folder on another machine would be written at every start.
         if content is not None and time.time() - found.st_mtime > DAY:
             with contextlib.suppress(OSError):
                 os.utime(self._at(name), dir_fd=self.descriptor)
@@ -219,7 +219,7 @@ def _writable_by_others(path):
 
 
 def _is_safe_file(found):
-    """Whether nobody but the user and root can have written a file: a second link may lie where others can."""
+    """Return whether nobody but the user and root can have written a file: a second link may lie where others can."""
     if not stat.S_ISREG(found.st_mode):
         return False
     return not POSIX or (found.st_uid in (os.geteuid(), 0) and found.st_nlink == 1 and not _others_can_write(found))

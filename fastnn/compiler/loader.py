@@ -20,57 +20,58 @@ from fastnn.compiler import cache
 from fastnn.compiler.arguments import address, digest, flatten, pack
 from fastnn.compiler.program import entry_point
 
-IN_PYTHON = "DISABLE_JIT" in cache.numba_was_told()
+IN_PYTHON = "DISABLE_JIT" in cache.numba_settings()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
 
 found_in_cache: dict[str, bool] = {}
 """{kernel that this process has looked for: whether it was in the disk cache}, for tests and benchmarks."""
 
 C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
-"""What the letters of a kernel's header stand for: integers, floats, arrays, words; "-" is no result."""
+"""{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
 
 _entries: dict[tuple, Callable] = {}
 _lock = threading.RLock()
-"""Held by the thread that makes an entry point; it may do so for a finalizer in the midst of another one."""
+"""Held by the thread that makes an entry point; reentrant, for a finalizer may need one in the midst of it."""
 
 
-def entry(name, dtype, known=()):
-    """The entry point of the program of this name for a dtype. It takes what the kernel there takes, NamedTuples as
-    `prepared` makes them, and trusts that an array is one.
+def entry(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
+    """Return the entry point `name` for a dtype, a function of its parameters: NamedTuples as `prepared` makes them.
 
-    With `known`, NamedTuples of what may be taken as known, it serves only calls of which these are true.
+    It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
+    `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
-    key = (name, dtype, *map(digest, known)) if known else (name, dtype)
+    key = (name, dtype, *map(digest, constants)) if constants else (name, dtype)
     try:
         return _entries[key]
     except KeyError:
-        _undisturbed(lambda: _make(key, name, dtype, known))
+        _uninterrupted(lambda: _make(key, name, dtype, constants))
         cache.warn_once()  # here, where the stack leads to the caller
         return _entries[key]
 
 
-def _make(key, name, dtype, known):
+def _make(key, name, dtype, constants):
     with _lock:
         if key not in _entries:
-            _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, known)
+            _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
 
 
-def _undisturbed(work):
+def _uninterrupted(work):
     """Call `work` in a thread of its own, wait for it, and raise what it raises.
 
-    Python runs the handlers of signals in the main thread. What they raise, KeyboardInterrupt first of all, ends the
-    wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and the
-    next call finds what it made.
+    Python runs the handlers of signals in the main thread. An exception of theirs, KeyboardInterrupt first of all, ends
+    the wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and
+    the next call finds the kernel.
     """
     if isinstance(threading.current_thread(), _Worker):
-        work()  # for a finalizer that calls fastnn: this thread would wait for itself
+        work()  # a finalizer calls fastnn: this thread would wait for itself
         return
     worker = _Worker(work)
     try:
         worker.start()
-    except RuntimeError:  # there can be no more threads: a limit of the system, or the interpreter is about to end
+    except RuntimeError:
         if worker.ident is not None:
-            raise  # of a signal's handler
+            raise  # the thread runs, so a signal's handler raised this
+        # No more threads can be had: a limit of the system, or the interpreter is about to end.
         work()
         return
     worker.done.acquire()
@@ -79,12 +80,12 @@ def _undisturbed(work):
 
 
 class _Worker(threading.Thread):
-    """What `_undisturbed` starts. The interpreter waits for its end (it is no daemon): LLVM is not to be cut short."""
+    """A thread that the interpreter waits for before it ends (no daemon): LLVM is not to be cut short."""
 
     def __init__(self, work):
         super().__init__(name="fastnn compiles", daemon=False)
         self.work, self.error = work, None
-        self.done = threading.Lock()  # `join`, interrupted, takes the thread for one that has ended
+        self.done = threading.Lock()  # not `join`: interrupted once, it takes the thread for one that has ended
         self.done.acquire()
 
     def run(self):
@@ -97,6 +98,7 @@ class _Worker(threading.Thread):
 
 
 def _in_python(name):
+    """Return the entry point as a plain Python function of the same arguments."""
     kernel = entry_point(name)
     return lambda *values: kernel(*map(flatten, values))
 
@@ -106,31 +108,32 @@ def prepared(arguments):
     return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
-def _machine_code(name, dtype, known):
-    title, about = f"{name}.{dtype.name}", "".join(map(digest, known))
-    content = cache.load(title, about)
+def _machine_code(name, dtype, constants):
+    """Load the entry point from the cache, or compile and cache it; return it as a Python function."""
+    title, variant = f"{name}.{dtype.name}", "".join(map(digest, constants))
+    content = cache.load(title, variant)
     found_in_cache[title] = content is not None
     if content is None:
         _announce()
         from fastnn.compiler.codegen import compile_entry  # imports Numba
 
-        content = compile_entry(name, dtype, known)
-        cache.save(title, content, about)
+        content = compile_entry(name, dtype, constants)
+        cache.save(title, content, variant)
     header, _, code = content.partition(b"\n")
     symbol, result, *arguments = json.loads(header)
     engine = _engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # the engine keeps it, until the process ends
     engine.finalize_object()
     return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
 
 
 def kernels_are_kept() -> bool:
-    """Whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
+    """Return whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
     return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
 
 
 def _announce():
-    """Say, once in a process and where somebody watches (at a terminal, in a notebook), that it compiles."""
+    """Print that fastnn compiles, once in a process and where somebody watches: at a terminal, in a notebook."""
     if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
         _announced.append(True)
         sys.stderr.write("fastnn: compiling kernels, which takes some seconds, once on this machine ...\n")
@@ -140,26 +143,26 @@ def _announce():
 _announced: list[bool] = []
 
 
-def _callable(start, result_type, argument_types):
+def _callable(address_of_code, result_type, argument_types):
     """Make a Python function of a compiled one.
 
     Numba's calling convention: pointers for the result and for an exception come first; the return value is a status,
     here always 0. The call lets other threads run. It is as short as can be: a prediction of one row takes longer to
     call than to compute.
     """
-    place = ctypes.c_void_p
-    function = ctypes.CFUNCTYPE(ctypes.c_int32, place, place, *argument_types)(start)
-    byref, nowhere = ctypes.byref, ctypes.byref(place())
+    pointer = ctypes.c_void_p
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
+    byref, unused = ctypes.byref, ctypes.byref(pointer())  # kernels raise nothing, so no exception is ever written
 
     def call(*values):
         result = result_type()
-        status = function(byref(result), nowhere, *values)
+        status = function(byref(result), unused, *values)
         if status != 0:
             _refuse(status)
         return result.value
 
     def call_without_result(*values):
-        status = function(nowhere, nowhere, *values)
+        status = function(unused, unused, *values)
         if status != 0:
             _refuse(status)
 
@@ -172,11 +175,11 @@ def _refuse(status):
 
 @functools.cache
 def _engine():
-    """LLVM's loader of object files. It compiles nothing, so that the processor and its features are all one to it."""
+    """Return LLVM's loader of object files, one in a process. It compiles nothing, so no processor is named to it."""
     if sys.platform == "win32":
         from numba.core.registry import cpu_target
 
-        cpu_target.target_context.refresh()  # makes functions known that Microsoft's C library lacks
+        cpu_target.target_context.refresh()  # registers functions that Microsoft's C library lacks
     probe = np.empty(1)
     if address(probe) != probe.ctypes.data:
         raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")

@@ -1,6 +1,7 @@
 """The program that is compiled: its module by name, and the files that its machine code depends on.
 
-The one place where this package knows what it compiles; it imports nothing of it but to compile.
+The only module of this package that names the program, so that the compiler imports no network: the kernels are
+imported when an entry point is asked for, and Numba with them.
 """
 
 from __future__ import annotations
@@ -29,5 +30,5 @@ def entry_point(name: str):
 
 
 def sources() -> list[pathlib.Path]:
-    """All files that machine code depends on: those of the compiler, those of the kernels, and those besides."""
+    """Return all files that machine code depends on: those of the compiler, those of the kernels, and those besides."""
     return [*(file for folder in FOLDERS for file in sorted(folder.glob("*.py"))), *SOURCES_BESIDES]

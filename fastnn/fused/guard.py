@@ -1,7 +1,7 @@
-"""What is looked at before an array's address goes to a kernel: its size, dtype and layout, and where rows are taken.
+"""The checks before an array's address goes to a kernel: its size, dtype and layout, and the rows that steps take.
 
-Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never memory that is not
-its own. Whether numbers are finite is left to `fastnn.training.inputs`. A check takes a tenth of a microsecond.
+Compiled code trusts an address, so nothing here trusts a caller: a wrong array is an error, never an access to memory
+that is not its own. `fastnn.training.inputs` checks that numbers are finite. A check takes a tenth of a microsecond.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ INTEGERS = np.dtype(np.int64)
 
 
 def check(name, array, shape, dtype, flags=READABLE):
-    """TypeError or ValueError unless this is an array that a kernel can take by its address."""
+    """Raise a TypeError or ValueError unless a kernel can take this array by its address."""
     if not (
         isinstance(array, np.ndarray)
         and array.shape == shape
@@ -28,7 +28,7 @@ def check(name, array, shape, dtype, flags=READABLE):
 
 
 def check_inputs(network, params, X):
-    """What `predict` takes. The first lines let what is right pass in a quarter of a microsecond."""
+    """Check the arguments of `predict`; right ones pass the first lines in a quarter of a microsecond."""
     if (
         type(X) is type(params) is np.ndarray
         and type(network) is Network
@@ -46,7 +46,7 @@ def check_inputs(network, params, X):
 
 
 def check_data(network, data):
-    """The working dtype of rows to learn from."""
+    """Check rows to learn from, X (n, n_inputs), Y (n, n_outputs) and weights (n,); return the working dtype."""
     X, Y, weight = data
     dtype = working_dtype(network, X)
     n = X.shape[:1]
@@ -57,7 +57,7 @@ def check_data(network, data):
 
 
 def working_dtype(network, X):
-    """float64 or float32, the dtype of X, which all arrays of a call share."""
+    """Return the dtype of X, float64 or float32, which all arrays of a call share."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
     if not isinstance(X, np.ndarray) or X.dtype not in FLOATS:
@@ -67,11 +67,12 @@ def working_dtype(network, X):
 
 
 def check_state(network, optimizer, state, dtype):
-    """What `train_steps` changes in place, of this network and one of the built-in optimizers."""
+    """Check the state that `train_steps` changes in place: of this network and one of the built-in optimizers."""
     if OPTIMIZERS.get(type(optimizer).__name__) is not type(optimizer):
         raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {optimizer!r:.200}")
     if state.n_params != network.n_params:
         raise ValueError(f"the state has {state.n_params!r:.50} parameters, the network {network.n_params}")
+    # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole vectors.
     width = np.shape(state.storage)[-1:]
     width = max(*width, padded_size(network.n_params, dtype)) if width else 0
     check("storage", state.storage, (1 + optimizer.n_slots, width), dtype, WRITEABLE)
@@ -79,9 +80,9 @@ def check_state(network, optimizer, state, dtype):
 
 
 def check_steps(steps, n_rows, part=4096):
-    """The rows of the largest batch, if all steps take their rows from the `n_rows` rows of the data.
+    """Check that all steps take their rows from the `n_rows` rows of the data; return the size of the largest batch.
 
-    In parts that stay in the cache, for fresh memory takes longer than the differences.
+    The steps are checked in parts that stay in the cache, for fresh memory takes longer than the differences.
     """
     rows, start, stop, learning_rate, loss = steps
     n_steps = np.size(loss)
@@ -104,6 +105,7 @@ def check_steps(steps, n_rows, part=4096):
 
 
 def _refuse(name, array, shape, dtype, flags):
+    """Raise the error of `check`, which says what was wrong."""
     wanted = f"{name} must be an array of {dtype} with shape {shape}, in C order and aligned"
     if flags == WRITEABLE:
         wanted += " and writeable"

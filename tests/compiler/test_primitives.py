@@ -72,67 +72,67 @@ def assert_same_bits(found, right):
 
 
 # --------------------------------------------------------------------------------------------------- single primitives
-# of three vectors a, b, c; an array x, places in it, and a number n, which is 0 ... 8
+# of three vectors a, b, c; an array x, indices in it, and a number n, which is 0 ... 8
 
 PRIMITIVES = {
-    "a + b": lambda a, b, c, x, places, n: a + b,
-    "a - b": lambda a, b, c, x, places, n: a - b,
-    "a * b": lambda a, b, c, x, places, n: a * b,
-    "a / b": lambda a, b, c, x, places, n: a / b,
-    "-a": lambda a, b, c, x, places, n: -a,
-    "a + 0.1": lambda a, b, c, x, places, n: a + 0.1,
-    "0.1 + a": lambda a, b, c, x, places, n: 0.1 + a,
-    "a - 0.1": lambda a, b, c, x, places, n: a - 0.1,
-    "1 - a": lambda a, b, c, x, places, n: 1 - a,
-    "a * 0.1": lambda a, b, c, x, places, n: a * 0.1,
-    "0.1 * a": lambda a, b, c, x, places, n: 0.1 * a,
-    "a / 3": lambda a, b, c, x, places, n: a / 3,
-    "0.1 / a": lambda a, b, c, x, places, n: 0.1 / a,
-    "a * n": lambda a, b, c, x, places, n: a * n,
-    "like number": lambda a, b, c, x, places, n: like(a, 0.1),
-    "like integer": lambda a, b, c, x, places, n: like(a, n),
-    "fma": lambda a, b, c, x, places, n: fma(a, b, c),
-    "fma of close numbers": lambda a, b, c, x, places, n: fma(a, b, -(a * b)),
-    "sqrt": lambda a, b, c, x, places, n: sqrt(a),
-    "absolute": lambda a, b, c, x, places, n: absolute(a),
-    "copysign": lambda a, b, c, x, places, n: copysign(a, b),
-    "where_gt": lambda a, b, c, x, places, n: where_gt(a, b, c, a),
-    "maximum": lambda a, b, c, x, places, n: maximum(a, b),
-    "bit_or": lambda a, b, c, x, places, n: bit_or(a * 0.0, b * 0.0),
-    "blend_prefix": lambda a, b, c, x, places, n: blend_prefix(n, a, b),
-    "blend_prefix of none": lambda a, b, c, x, places, n: blend_prefix(n - 9, a, b),
-    "blend_prefix of all": lambda a, b, c, x, places, n: blend_prefix(n + 16, a, b),
-    "pow2": lambda a, b, c, x, places, n: pow2(like(a, rounding(a)) + (copysign(like(a, n), a))),
-    "pow2 of any": lambda a, b, c, x, places, n: pow2(a),
-    "fraction": lambda a, b, c, x, places, n: fraction(a),
-    "exponent": lambda a, b, c, x, places, n: exponent(a),
-    "is_double": lambda a, b, c, x, places, n: like(a, 2.0 if is_double(a) else 1.0),
-    "horizontal_sum": lambda a, b, c, x, places, n: like(a, horizontal_sum(a)),
-    "horizontal_sums": lambda a, b, c, x, places, n: horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
-    "transposed": lambda a, b, c, x, places, n: functools.reduce(
+    "a + b": lambda a, b, c, x, indices, n: a + b,
+    "a - b": lambda a, b, c, x, indices, n: a - b,
+    "a * b": lambda a, b, c, x, indices, n: a * b,
+    "a / b": lambda a, b, c, x, indices, n: a / b,
+    "-a": lambda a, b, c, x, indices, n: -a,
+    "a + 0.1": lambda a, b, c, x, indices, n: a + 0.1,
+    "0.1 + a": lambda a, b, c, x, indices, n: 0.1 + a,
+    "a - 0.1": lambda a, b, c, x, indices, n: a - 0.1,
+    "1 - a": lambda a, b, c, x, indices, n: 1 - a,
+    "a * 0.1": lambda a, b, c, x, indices, n: a * 0.1,
+    "0.1 * a": lambda a, b, c, x, indices, n: 0.1 * a,
+    "a / 3": lambda a, b, c, x, indices, n: a / 3,
+    "0.1 / a": lambda a, b, c, x, indices, n: 0.1 / a,
+    "a * n": lambda a, b, c, x, indices, n: a * n,
+    "like number": lambda a, b, c, x, indices, n: like(a, 0.1),
+    "like integer": lambda a, b, c, x, indices, n: like(a, n),
+    "fma": lambda a, b, c, x, indices, n: fma(a, b, c),
+    "fma of close numbers": lambda a, b, c, x, indices, n: fma(a, b, -(a * b)),
+    "sqrt": lambda a, b, c, x, indices, n: sqrt(a),
+    "absolute": lambda a, b, c, x, indices, n: absolute(a),
+    "copysign": lambda a, b, c, x, indices, n: copysign(a, b),
+    "where_gt": lambda a, b, c, x, indices, n: where_gt(a, b, c, a),
+    "maximum": lambda a, b, c, x, indices, n: maximum(a, b),
+    "bit_or": lambda a, b, c, x, indices, n: bit_or(a * 0.0, b * 0.0),
+    "blend_prefix": lambda a, b, c, x, indices, n: blend_prefix(n, a, b),
+    "blend_prefix of none": lambda a, b, c, x, indices, n: blend_prefix(n - 9, a, b),
+    "blend_prefix of all": lambda a, b, c, x, indices, n: blend_prefix(n + 16, a, b),
+    "pow2": lambda a, b, c, x, indices, n: pow2(like(a, rounding(a)) + (copysign(like(a, n), a))),
+    "pow2 of any": lambda a, b, c, x, indices, n: pow2(a),
+    "fraction": lambda a, b, c, x, indices, n: fraction(a),
+    "exponent": lambda a, b, c, x, indices, n: exponent(a),
+    "is_double": lambda a, b, c, x, indices, n: like(a, 2.0 if is_double(a) else 1.0),
+    "horizontal_sum": lambda a, b, c, x, indices, n: like(a, horizontal_sum(a)),
+    "horizontal_sums": lambda a, b, c, x, indices, n: horizontal_sums(([a, b, c, -a, a * b] * 4)[: lanes_of(x)]),
+    "transposed": lambda a, b, c, x, indices, n: functools.reduce(
         where_gt_sum, transposed(([a, b, c, -a] * 4)[: lanes_of(x)])
     ),
-    "load anywhere": lambda a, b, c, x, places, n: load(offset(x, n), 1),
-    "get": lambda a, b, c, x, places, n: like(a, get(x, n)),
-    "gather": lambda a, b, c, x, places, n: gather(x, places, n),
-    "splat": lambda a, b, c, x, places, n: splat(x, n),
-    "zero": lambda a, b, c, x, places, n: zero(x),
-    "lanes": lambda a, b, c, x, places, n: like(a, lanes_of(x)),
-    "each": lambda a, b, c, x, places, n: sum_in_loop(a, b, n),
-    "smaller": lambda a, b, c, x, places, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
-    "choose": lambda a, b, c, x, places, n: choose(n // 4, lambda: [a], lambda: [b])[0],
-    "pick": lambda a, b, c, x, places, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
-    "pick place": lambda a, b, c, x, places, n: load(pick(n < 3, offset(x, 0), offset(x, 1)), 0),
-    "==": lambda a, b, c, x, places, n: like(a, n == 3),
-    "3 ==": lambda a, b, c, x, places, n: like(a, 3 == n),  # noqa: SIM300
-    "!=": lambda a, b, c, x, places, n: like(a, n != 3),
-    "< <=": lambda a, b, c, x, places, n: like(a, (n < 3) + 2 * (n <= 3)),
-    "> >=": lambda a, b, c, x, places, n: like(a, (n > 3) + 2 * (n >= 3)),
-    "&": lambda a, b, c, x, places, n: like(a, (n > 2) & (n < 6)),
-    "|": lambda a, b, c, x, places, n: like(a, (n < 2) | (n > 6)),
-    "& of known": lambda a, b, c, x, places, n: like(a, (True & (n < 2)) + 2 * ((n < 2) & False)),
-    "| of known": lambda a, b, c, x, places, n: like(a, (False | (n < 2)) + 2 * ((n < 2) | True)),
-    "not_": lambda a, b, c, x, places, n: like(a, not_(n > 2) + 2 * not_(n // 4)),
+    "load anywhere": lambda a, b, c, x, indices, n: load(offset(x, n), 1),
+    "get": lambda a, b, c, x, indices, n: like(a, get(x, n)),
+    "gather": lambda a, b, c, x, indices, n: gather(x, indices, n),
+    "splat": lambda a, b, c, x, indices, n: splat(x, n),
+    "zero": lambda a, b, c, x, indices, n: zero(x),
+    "lanes": lambda a, b, c, x, indices, n: like(a, lanes_of(x)),
+    "each": lambda a, b, c, x, indices, n: sum_in_loop(a, b, n),
+    "smaller": lambda a, b, c, x, indices, n: like(a, smaller(n, 2)) * like(b, smaller(n, 64)),
+    "choose": lambda a, b, c, x, indices, n: choose(n // 4, lambda: [a], lambda: [b])[0],
+    "pick": lambda a, b, c, x, indices, n: pick(n // 4, a, b) * pick(n > 2, n, 3),
+    "pick pointer": lambda a, b, c, x, indices, n: load(pick(n < 3, offset(x, 0), offset(x, 1)), 0),
+    "==": lambda a, b, c, x, indices, n: like(a, n == 3),
+    "3 ==": lambda a, b, c, x, indices, n: like(a, 3 == n),  # noqa: SIM300
+    "!=": lambda a, b, c, x, indices, n: like(a, n != 3),
+    "< <=": lambda a, b, c, x, indices, n: like(a, (n < 3) + 2 * (n <= 3)),
+    "> >=": lambda a, b, c, x, indices, n: like(a, (n > 3) + 2 * (n >= 3)),
+    "&": lambda a, b, c, x, indices, n: like(a, (n > 2) & (n < 6)),
+    "|": lambda a, b, c, x, indices, n: like(a, (n < 2) | (n > 6)),
+    "& of constants": lambda a, b, c, x, indices, n: like(a, (True & (n < 2)) + 2 * ((n < 2) & False)),
+    "| of constants": lambda a, b, c, x, indices, n: like(a, (False | (n < 2)) + 2 * ((n < 2) | True)),
+    "not_": lambda a, b, c, x, indices, n: like(a, not_(n > 2) + 2 * not_(n // 4)),
 }
 
 
@@ -149,10 +149,10 @@ def sum_in_loop(a, b, n):
 
 
 @traced
-def all_primitives(out, x, y, z, places, n):
+def all_primitives(out, x, y, z, indices, n):
     L = lanes_of(out)
     for k, function in enumerate(PRIMITIVES.values()):
-        store(out, k * L, function(load(x, 0), load(y, 0), load(z, 0), x, places, n))
+        store(out, k * L, function(load(x, 0), load(y, 0), load(z, 0), x, indices, n))
 
 
 @functools.cache
@@ -163,10 +163,10 @@ def primitives_in_both(dtype):
     results = []
     for k in range(150):
         x, y, z = (values(dtype, size, random_state) for size in (4 * L, L, L))
-        places = random_state.randint(0, 3 * L, L)
+        indices = random_state.randint(0, 3 * L, L)
         pair = np.zeros((2, len(PRIMITIVES) * L), dtype)
         for out, function in zip(pair, (all_primitives, entry), strict=True):
-            function(out, x, y, z, places, k % 9)
+            function(out, x, y, z, indices, k % 9)
         results.append(pair.reshape(2, -1, L))
     return np.stack(results, axis=1)
 
@@ -182,8 +182,8 @@ def test_primitive(name, dtype):
 def plain(out, x, y, n):
     """The primitives as ordinary compiled functions use them, through Numba's own typing of operators and numbers."""
     L = lanes(x)
-    place = offset(x, n)
-    v, w = load(place, 1), load(y, 0)
+    pointer = offset(x, n)
+    v, w = load(pointer, 1), load(y, 0)
     v += w
     v *= 0.1
     v -= 1

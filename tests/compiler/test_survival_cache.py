@@ -410,19 +410,19 @@ def test_the_stamp_covers_every_module_that_compiled_code_takes_constants_from()
                 assert known, f"{path.name} imports {node.module}"
 
 
-TOLD = """
+SETTINGS = """
 import sys
 from fastnn.compiler import cache, program
 before = "numba" in sys.modules
-told = cache.numba_was_told()
-print("numba" in sys.modules, before, told)
+settings = cache.numba_settings()
+print("numba" in sys.modules, before, settings)
 import numba
-print(cache.numba_was_told() == told)
+print(cache.numba_settings() == settings)
 """
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "settings"),
     [
         ({}, {}),
         ({"NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": ""}, {}),
@@ -433,33 +433,33 @@ print(cache.numba_was_told() == told)
         ({"NUMBA_DISABLE_JIT": "0", "NUMBA_SLP_VECTORIZE": "0"}, {}),
     ],
 )
-def test_what_numba_was_told_is_known_before_it_is_imported(variables, told):
+def test_numbas_settings_are_found_before_its_import(variables, settings):
     unset = {name: None for name in os.environ if name.startswith("NUMBA_")}
-    imported, same = python(TOLD, **unset | variables)
-    told = ", ".join(f"'{name}': {value}" for name, value in told.items())
+    imported, same = python(SETTINGS, **unset | variables)
+    settings = ", ".join(f"'{name}': {value}" for name, value in settings.items())
     asked = not set(variables) <= {"NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR"}
-    assert imported == f"{asked} False {{{told}}}"
+    assert imported == f"{asked} False {{{settings}}}"
     assert same == "True"
 
 
 @pytest.mark.parametrize(("name", "value"), [("OPT", 0), ("CPU_NAME", "nehalem"), ("LOOP_VECTORIZE", 0)])
-def test_the_key_knows_what_a_program_told_numba(folder, monkeypatch, name, value):
+def test_the_key_has_settings_that_a_program_changed(folder, monkeypatch, name, value):
     import numba
 
     is_found()
-    with monkeypatch.context() as told:
-        told.setattr(numba.config, name, value)
+    with monkeypatch.context() as changed:
+        changed.setattr(numba.config, name, value)
         assert [is_found(), is_found()] == [False, True]
     assert is_found()
 
 
 @pytest.mark.parametrize(
-    ("told", "shared"),
+    ("settings", "shared"),
     [({}, False), ({"CPU_NAME": "haswell"}, False), ({"CPU_NAME": "haswell", "CPU_FEATURES": ""}, True)],
 )
-def test_code_for_a_processor_that_was_named_serves_any_host(folder, monkeypatch, told, shared):
+def test_code_for_a_processor_that_was_named_serves_any_host(folder, monkeypatch, settings, shared):
     """One that runs it under valgrind too, which shows fewer features than there are."""
-    monkeypatch.setattr(cache, "numba_was_told", lambda: told)
+    monkeypatch.setattr(cache, "numba_settings", lambda: settings)
     assert not is_found()
     monkeypatch.setattr(cache, "_processor", lambda: (("CPU_NAME", "another"), ("CPU_FEATURES", "+few")))
     assert is_found() == shared
@@ -469,7 +469,7 @@ def test_a_file_of_numbas_settings_is_heard(tmp_path):
     pytest.importorskip("yaml")
     tmp_path.joinpath(".numba_config.yaml").write_text("opt: '0'\n")
     unset = {name: None for name in os.environ if name.startswith("NUMBA_")}
-    assert python(TOLD, **unset, cwd=tmp_path)[0] == "True False {'OPT': _OptLevel(0)}"
+    assert python(SETTINGS, **unset, cwd=tmp_path)[0] == "True False {'OPT': _OptLevel(0)}"
 
 
 PREDICT = """

@@ -137,8 +137,8 @@ def elf_symbols(code):
     for _, kind, _, _, offset, size, link, _, _, _ in sections:
         if kind == SYMBOL_TABLE:
             names_at = sections[link][4]
-            for place in range(offset, offset + size, 24):
-                name, _, _, section = struct.unpack_from("<IBBH", code, place)
+            for entry in range(offset, offset + size, 24):
+                name, _, _, section = struct.unpack_from("<IBBH", code, entry)
                 text = code[names_at + name : code.index(b"\0", names_at + name)].decode()
                 found[section == 0].add(text)
     found[1].discard("")
@@ -236,20 +236,20 @@ def test_no_memory_grows_over_100_000_steps():
 @pytest.mark.parametrize(
     ("module", "name", "user"),
     [
-        ("numba.core.dispatcher", "Dispatcher.compile", "compiling.py"),
-        ("numba.core.compiler", "CompileResult.library", "compiling.py"),
-        ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "compiling.py"),
-        ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "compiling.py"),
-        ("numba.core.callconv", "CPUCallConv.get_return_type", "entries.py, how compiled code is called"),
+        ("numba.core.dispatcher", "Dispatcher.compile", "codegen.py"),
+        ("numba.core.compiler", "CompileResult.library", "codegen.py"),
+        ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "codegen.py"),
+        ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
+        ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
         *(("numba.core.config", name, "cache.py, settings") for name in cache.NUMBAS_DEFAULTS),
         ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
         ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
-        ("numba.core.typing", "BaseContext.resolve_value_type", "lowering.py, tracing"),
-        ("numba.core.typing", "BaseContext.resolve_function_type", "lowering.py, tracing"),
-        ("numba.core.base", "BaseContext.get_function", "lowering.py, tracing"),
-        ("numba.core.base", "BaseContext.cast", "lowering.py, tracing"),
-        ("numba.core.types", "NamedTuple.key", "places.py, what is known of a NamedTuple"),
-        ("numba.core.datamodel.models", "TupleModel", "places.py, the same"),
+        ("numba.core.typing", "BaseContext.resolve_value_type", "tracing.py"),
+        ("numba.core.typing", "BaseContext.resolve_function_type", "tracing.py"),
+        ("numba.core.base", "BaseContext.get_function", "tracing.py"),
+        ("numba.core.base", "BaseContext.cast", "tracing.py"),
+        ("numba.core.types", "NamedTuple.key", "memory_ops.py, the constants of a NamedTuple"),
+        ("numba.core.datamodel.models", "TupleModel", "memory_ops.py, the same"),
         ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
         ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
         ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
@@ -261,7 +261,7 @@ def test_numba_still_has(module, name, user):
         for part in name.split("."):
             thing = getattr(thing, part)
     except (ImportError, AttributeError) as missing:
-        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which fused/{user}, needs: {missing}")
+        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which compiler/{user} needs: {missing}")
 
 
 def test_numbas_version_is_read_without_its_import():
@@ -269,8 +269,8 @@ def test_numbas_version_is_read_without_its_import():
     assert f'"version": "{numba.__version__}"' in text, "compiler/cache.py tells Numba's versions apart by this file"
 
 
-def test_numba_calls_compiled_code_as_entries_does():
-    """Places for the result and for what is raised, then the arguments; a status is returned, 0 where all went well."""
+def test_numba_calls_compiled_code_as_the_loader_does():
+    """Pointers for the result and an exception, then the arguments; a status is returned, 0 where all went well."""
     context = jit.cpu_target.target_context
     function = context.call_conv.get_function_type(types.int64, (types.float64, types.int64))
     assert str(function) == "i32 (i64*, {i8*, i32, i8*, i8*, i32}**, double, i64)"
