@@ -160,6 +160,8 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     TypeError
         For an object that lacks one of the methods of `Backend`, and for options that the back end does not have.
     """
+    if type(backend) in _known_types and not options:
+        return cast(Backend, backend)
     if not isinstance(backend, str):
         if options:
             raise TypeError(f"options go with the name of a back end, not with one: {', '.join(options)}")

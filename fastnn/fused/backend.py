@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 
 import numpy as np
@@ -36,7 +37,7 @@ class NumbaBackend:
         return f"NumbaBackend({'specialize=True' if self.specialize else ''})"
 
     def __reduce__(self):
-        return type(self), (self.specialize,)  # each process has its own workbenches
+        return type(self), (self.specialize,)  # each process has its own workspaces
 
     def supports(self, network, optimizer):
         """All of the built-in optimizers."""
@@ -47,11 +48,11 @@ class NumbaBackend:
         check_inputs(network, params, X)
         n, dtype = len(X), X.dtype
         out = np.empty((n, network.sizes[-1]), dtype)
-        bench = self._workbench(network, dtype, n, ROW_BLOCK)
+        workspace = self._workspace(network, dtype, n, ROW_BLOCK)
         try:
-            entry("predict", dtype)(out, params, n, bench.scratch, bench.model, X)
+            workspace.predict(out, params, n, workspace.scratch, workspace.model, X)
         finally:
-            self._put_back(bench)
+            self._put_back(workspace)
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
@@ -59,15 +60,15 @@ class NumbaBackend:
         dtype = check_data(network, data)
         check("params", params, (network.n_params,), dtype)
         n = len(data.X)
-        bench = self._workbench(network, dtype, n, ROW_BLOCK)
+        workspace = self._workspace(network, dtype, n, ROW_BLOCK)
         rule = UpdateSpec(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
         try:
-            bench.buffers.update_constants[ALPHA] = alpha
+            workspace.buffers.update_constants[ALPHA] = alpha
             kernel = entry("loss_and_gradient", dtype)
-            loss = kernel(params, n, bench.scratch, bench.model, prepared(rule), prepared(data), np.arange(n))
-            return loss, bench.buffers.gradient[: network.n_params].copy()
+            loss = kernel(params, n, workspace.scratch, workspace.model, prepared(rule), prepared(data), np.arange(n))
+            return loss, workspace.buffers.gradient[: network.n_params].copy()
         finally:
-            self._put_back(bench)
+            self._put_back(workspace)
 
     def train_steps(self, task, state, steps):
         """Train in the compiled loop; the number of good steps."""
@@ -79,9 +80,9 @@ class NumbaBackend:
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
         if special:  # one kernel for all batches that fit a vector, and one for those of a single row
             block = vector if rows > 1 else 1
-            bench = self._workbench(network, dtype, block, block)
+            workspace = self._workspace(network, dtype, block, block)
         else:
-            bench = self._workbench(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
+            workspace = self._workspace(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         rule = UpdateSpec(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
             state.storage.shape[1],
@@ -92,17 +93,17 @@ class NumbaBackend:
         )
         hyper = _hyper_parameters(optimizer)
         try:
-            bench.buffers.update_constants[ALPHA] = task.alpha
-            bench.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
-            kernel = bench.own_kernel(rule) if special else entry("train_steps", dtype)
-            told = bench.scratch, bench.model, prepared(rule), prepared(data), prepared(steps)
+            workspace.buffers.update_constants[ALPHA] = task.alpha
+            workspace.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
+            kernel = workspace.own_kernel(rule) if special else entry("train_steps", dtype)
+            told = workspace.scratch, workspace.model, prepared(rule), prepared(data), prepared(steps)
             good = kernel(state.storage, state.beta_products, n_steps, *told)
         finally:
-            self._put_back(bench)
+            self._put_back(workspace)
         state.t += good if good == n_steps else good + 1
         return good
 
-    def _workbench(self, network, dtype, rows, block):
+    def _workspace(self, network, dtype, rows, block):
         """Return the workspace for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
 
         The last one is cached per thread, so that repeated small calls do not rebuild it. It is taken out while it is
@@ -110,13 +111,13 @@ class NumbaBackend:
         one statement, which nothing interrupts.
         """
         kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
-        bench, kept.bench = kept.bench, None
-        return bench if bench is not None and bench.key == key else _Workbench(key, rows)
+        workspace, kept.workspace = kept.workspace, None
+        return workspace if workspace is not None and workspace.key == key else _Workspace(key, rows)
 
-    def _put_back(self, bench):
+    def _put_back(self, workspace):
         """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
-        if bench.nbytes <= KEEP:
-            self._kept.bench = bench
+        if workspace.nbytes <= KEEP:
+            self._kept.workspace = workspace
 
 
 SPECIAL = 10_000
@@ -127,10 +128,10 @@ KEEP = 2**23
 
 
 class _Kept(threading.local):
-    bench = None
+    workspace = None
 
 
-class _Workbench:
+class _Workspace:
     """The workspace: a network's model and buffers, as kernels take them."""
 
     def __init__(self, key, rows):
@@ -141,6 +142,11 @@ class _Workbench:
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.own_kernels = {}
+
+    @functools.cached_property
+    def predict(self):
+        """The kernel of this name, kept here: a look-up takes as long as a tenth of one row's prediction."""
+        return entry("predict", self.buffers.params.dtype)
 
     def own_kernel(self, rule):
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""

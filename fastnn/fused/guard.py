@@ -12,7 +12,7 @@ from fastnn.memory import READABLE, WRITEABLE, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS
 
-FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+FLOATS = _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
 
 
@@ -33,10 +33,11 @@ def check_inputs(network, params, X):
         type(X) is type(params) is np.ndarray
         and type(network) is Network
         and X.ndim == 2
+        and params.ndim == 1
         and X.shape[1] == network.sizes[0]
-        and params.shape == (network.n_params,)
-        and params.dtype is X.dtype
-        and X.dtype in FLOATS
+        and params.size == network.n_params
+        and params.dtype == (dtype := X.dtype)
+        and (dtype == _SINGLE or dtype == _DOUBLE)
         and X.flags.num & params.flags.num & READABLE == READABLE
     ):
         return

@@ -235,7 +235,9 @@ def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | N
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
         _check_finite(name, matrix, value)
-    return _read_only(matrix)
+    view = matrix.view()
+    view.setflags(write=False)
+    return view
 
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Array:
@@ -243,8 +245,7 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Arra
     if (
         type(value) is np.ndarray
         and value.ndim == ndim
-        and value.dtype in _NATIVE
-        and (dtype is None or value.dtype == dtype)
+        and (value.dtype == dtype if dtype is not None else value.dtype in _NATIVE)
         and value.flags.num & READABLE == READABLE
     ):
         return value  # as it should be: what a caller in a hurry hands over

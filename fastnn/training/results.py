@@ -113,17 +113,16 @@ class TrainingResult:
         They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
         """
         backend = self.backend if backend is None else backend
-        params = self._checked_params()
+        network, params = self._right
+        if network is not self.network or params is not self.params:
+            params = self._checked_params()
         X = check_inputs(self.network, X, params.dtype, check_flag("assume_finite", assume_finite))
         return get_backend(backend).predict(self.network, params, X)
 
-    _right = None, None  # the network and the parameters that were found to fit
+    _right = None, None  # the network and the parameters that were found to fit, known again by their identity
 
     def _checked_params(self) -> Array:
-        """`params` as a back end takes them. What has been found right is known again by its identity."""
-        network, right = self._right
-        if network is self.network and right is self.params:
-            return right
+        """`params` as a back end takes them."""
         check_network(self.network)
         params = check_params(self.network, self.params)
         if params is self.params:
