@@ -12,7 +12,7 @@ from fastnn.memory import READABLE, WRITEABLE, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS
 
-FLOATS = _DOUBLE, _SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
 
 
@@ -37,7 +37,7 @@ def check_inputs(network, params, X):
         and X.shape[1] == network.sizes[0]
         and params.size == network.n_params
         and params.dtype == (dtype := X.dtype)
-        and (dtype == _SINGLE or dtype == _DOUBLE)
+        and dtype in FLOATS
         and X.flags.num & params.flags.num & READABLE == READABLE
     ):
         return
