@@ -23,9 +23,8 @@ from fastnn.memory import Array
 
 
 class Activation(NamedTuple):
-    """A line of `ACTIVATIONS`: the number that stands for it in the kernel, and where it may be used."""
+    """A line of `ACTIVATIONS`: where it may be used, and what its derivative needs."""
 
-    code: int
     hidden: bool = True
     needs_z: bool = False
     """Its derivative is a function of z, not of the activation itself."""
@@ -34,9 +33,8 @@ class Activation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A line of `LOSSES`: the number that stands for it in the kernel, and the output activations that it goes with."""
+    """A line of `LOSSES`: the output activations that it goes with, and its targets."""
 
-    code: int
     outputs: tuple[str, ...]
     matched: str
     """The output activation with which ``delta = a - y``; "" where there is none."""
@@ -44,18 +42,18 @@ class Loss(NamedTuple):
 
 
 ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(0),
-    "sigmoid": Activation(1),
-    "tanh": Activation(2),
-    "relu": Activation(3),
-    "leaky_relu": Activation(4),
-    "elu": Activation(5),
-    "selu": Activation(6),
-    "softplus": Activation(7),
-    "silu": Activation(8, needs_z=True),
-    "gelu": Activation(9, needs_z=True),
-    "softmax": Activation(10, hidden=False, default_loss="cross_entropy"),
-    "exp": Activation(11, hidden=False),
+    "identity": Activation(),
+    "sigmoid": Activation(),
+    "tanh": Activation(),
+    "relu": Activation(),
+    "leaky_relu": Activation(),
+    "elu": Activation(),
+    "selu": Activation(),
+    "softplus": Activation(),
+    "silu": Activation(needs_z=True),
+    "gelu": Activation(needs_z=True),
+    "softmax": Activation(hidden=False, default_loss="cross_entropy"),
+    "exp": Activation(hidden=False),
 }
 
 LEAKY_SLOPE = 0.01
@@ -63,12 +61,12 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et 
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
 
 LOSSES: dict[str, Loss] = {
-    "squared_error": Loss(0, tuple(ACTIVATIONS), "identity"),
-    "absolute_error": Loss(1, tuple(ACTIVATIONS), ""),
-    "huber": Loss(2, tuple(ACTIVATIONS), ""),
-    "log_loss": Loss(3, ("sigmoid",), "sigmoid", "numbers from 0 to 1"),
-    "cross_entropy": Loss(4, ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels"),
-    "poisson": Loss(5, ("exp", "softplus"), "exp", "numbers that are not negative"),
+    "squared_error": Loss(tuple(ACTIVATIONS), "identity"),
+    "absolute_error": Loss(tuple(ACTIVATIONS), ""),
+    "huber": Loss(tuple(ACTIVATIONS), ""),
+    "log_loss": Loss(("sigmoid",), "sigmoid", "numbers from 0 to 1"),
+    "cross_entropy": Loss(("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels"),
+    "poisson": Loss(("exp", "softplus"), "exp", "numbers that are not negative"),
 }
 
 BIASES = ("vector", "scalar", "none")

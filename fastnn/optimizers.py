@@ -20,7 +20,6 @@ class Optimizer:
     its size: meant for teaching, not for large batches.
     """
 
-    code: ClassVar[int]
     n_slots: ClassVar[int]
     full_batch: ClassVar[bool] = False
 
@@ -80,8 +79,6 @@ class SGD(Optimizer):
     scikit-learn writes them. State: v, unless momentum is 0.
     """
 
-    code: ClassVar[int] = 0
-
     learning_rate: LearningRate = 0.01
     momentum: float = 0.0
     nesterov: bool = False
@@ -104,7 +101,6 @@ class Adam(Optimizer):
     that its last paragraph gives; epsilon stands outside the corrected root, as in scikit-learn. State: m, v.
     """
 
-    code: ClassVar[int] = 1
     n_slots: ClassVar[int] = 2
 
     learning_rate: LearningRate = 0.001
@@ -117,8 +113,6 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2."""
 
-    code: ClassVar[int] = 2
-
     weight_decay: float = 0.01
 
 
@@ -129,7 +123,6 @@ class RMSprop(Optimizer):
     Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, 2012. State: v.
     """
 
-    code: ClassVar[int] = 3
     n_slots: ClassVar[int] = 1
     rho: ClassVar[float] = 0.99
 
@@ -147,7 +140,6 @@ class RPROP(Optimizer):
     algorithm 4. State: last gradient, step.
     """
 
-    code: ClassVar[int] = 4
     n_slots: ClassVar[int] = 2
     full_batch: ClassVar[bool] = True
     grow: ClassVar[float] = 1.2

@@ -14,9 +14,10 @@ from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma, like, maximum, where_gt
-from fastnn.network import ACTIVATIONS, GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from fastnn.fused.layout import ACTIVATION_CODES
+from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
-SOFTMAX = ACTIVATIONS["softmax"].code
+SOFTMAX = ACTIVATION_CODES["softmax"]
 
 
 def _forward(function, slope=None):
@@ -197,7 +198,7 @@ def activate(Z, slopes, weight, n, width, code):
     Where the row weight is 0, a is 0, whatever z is; not for softmax, an output.
     """
     panels = Z, slopes, weight, n, width
-    switch(code, {ACTIVATIONS[name].code: partial(forward, *panels) for name, (forward, _) in _ACTIVATIONS.items()})
+    switch(code, {ACTIVATION_CODES[name]: partial(forward, *panels) for name, (forward, _) in _ACTIVATIONS.items()})
 
 
 @traced
@@ -217,7 +218,7 @@ def activation_delta(D, A, slopes, n, width, code):
     them.
     """
     panels = D, A, slopes, n, width
-    switch(code, {ACTIVATIONS[name].code: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items() if back})
+    switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items() if back})
 
 
 @traced

@@ -11,7 +11,17 @@ from fastnn.compiler.folder import cache_state
 from fastnn.compiler.loader import entry, kernels_are_kept, prepared
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.fused.guard import check, check_data, check_inputs, check_state, check_steps
-from fastnn.fused.layout import ALPHA, HYPER, MOMENTUM, ROW_BLOCK, UpdateSpec, constants_of, describe, make_scratch
+from fastnn.fused.layout import (
+    ALPHA,
+    HYPER,
+    MOMENTUM,
+    ROW_BLOCK,
+    UPDATE_CODES,
+    UpdateSpec,
+    constants_of,
+    describe,
+    make_scratch,
+)
 from fastnn.memory import ALIGNMENT
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
 
@@ -61,7 +71,7 @@ class NumbaBackend:
         check("params", params, (network.n_params,), dtype)
         n = len(data.X)
         workspace = self._workspace(network, dtype, n, ROW_BLOCK)
-        rule = UpdateSpec(SGD.code, 0, 0, alpha, 1.0, 1.0, 0.0)
+        rule = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         try:
             workspace.buffers.update_constants[ALPHA] = alpha
             kernel = entry("loss_and_gradient", dtype)
@@ -84,7 +94,7 @@ class NumbaBackend:
         else:
             workspace = self._workspace(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
         rule = UpdateSpec(
-            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else optimizer.code,
+            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
             state.storage.shape[1],
             int(optimizer.sequential),
             task.penalty,

@@ -19,7 +19,7 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes, load, offset, put, store, unpack, zero
 from fastnn.compiler.vectors import like
 from fastnn.fused.gather import clear, copy, gather_panel
-from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, Model, Scratch, UpdateSpec
+from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
 from fastnn.fused.propagation import (
     add_rows_of_ones,
     backward,
@@ -30,11 +30,10 @@ from fastnn.fused.propagation import (
     scatter_outputs,
     square_weights,
 )
-from fastnn.optimizers import Adam, AdamW
 from fastnn.state import Data, Steps
 
 FAN_IN = LAYER_FIELDS["fan_in"]
-ADAM, ADAMW = Adam.code, AdamW.code
+ADAM, ADAMW = UPDATE_CODES["Adam"], UPDATE_CODES["AdamW"]
 
 # ------------------------------------------------------------------------------------------------- parts of the kernels
 

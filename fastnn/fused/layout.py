@@ -31,6 +31,17 @@ from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS
 
+# The kernel's code of a name is its place in the table.
+ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
+LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
+UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
+
+MATCHED_POISSON = len(LOSSES)
+"""The code of the Poisson loss where delta = a - y: no other loss has two derivatives."""
+
+MOMENTUM = len(OPTIMIZERS)
+"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
+
 ROW_BLOCK = 256
 """Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
@@ -74,7 +85,7 @@ class Model(NamedTuple):
     n_params: int
     tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
-    loss: int  # code of LOSSES, or MATCHED_POISSON
+    loss: int  # of LOSS_CODES, or MATCHED_POISSON
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
@@ -82,14 +93,10 @@ class Model(NamedTuple):
     single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
 
 
-MATCHED_POISSON = len(LOSSES)
-"""The code of the Poisson loss where delta = a - y: no other loss has two derivatives."""
-
-
 class UpdateSpec(NamedTuple):
     """The optimizer in numbers; its constants of the working dtype are in `Scratch.update_constants`."""
 
-    code: int  # of OPTIMIZERS, or MOMENTUM
+    code: int  # of UPDATE_CODES, or MOMENTUM
     stride: int  # from a vector of the state to the next
     sequential: int
     alpha: float
@@ -97,9 +104,6 @@ class UpdateSpec(NamedTuple):
     beta_2: float
     weight_decay: float
 
-
-MOMENTUM = len(OPTIMIZERS)
-"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
 
 # indices in Scratch.update_constants
 ALPHA, SCALE, RATE, DECAY, HYPER, N_CONSTANTS = 0, 1, 2, 3, 4, 10
@@ -159,7 +163,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
     for layer in network.layers:
         is_small = layer.fan_in * layer.fan_out + layer.n_bias <= SMALL
         output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
-        activation = ACTIVATIONS[layer.activation].code
+        activation = ACTIVATION_CODES[layer.activation]
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
@@ -191,7 +195,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         network.n_params,
         sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
         network.n_outputs,
-        MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSSES[network.loss].code,
+        MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSS_CODES[network.loss],
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),

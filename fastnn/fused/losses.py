@@ -15,8 +15,7 @@ from fastnn.compiler.memory_ops import lanes_of, load, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
-from fastnn.fused.layout import MATCHED_POISSON
-from fastnn.network import LOSSES
+from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON
 
 
 def _loss(value, derivative):
@@ -125,12 +124,12 @@ def poisson_derivative(a, y):
 
 
 _LOSSES = {
-    LOSSES["squared_error"].code: _loss(squared_error, difference),
-    LOSSES["absolute_error"].code: _loss(absolute_error, sign),
-    LOSSES["huber"].code: _loss(huber, huber_derivative),
-    LOSSES["log_loss"].code: _loss(log_loss, difference),
-    LOSSES["cross_entropy"].code: _loss(cross_entropy, difference),
-    LOSSES["poisson"].code: _loss(poisson, poisson_derivative),
+    LOSS_CODES["squared_error"]: _loss(squared_error, difference),
+    LOSS_CODES["absolute_error"]: _loss(absolute_error, sign),
+    LOSS_CODES["huber"]: _loss(huber, huber_derivative),
+    LOSS_CODES["log_loss"]: _loss(log_loss, difference),
+    LOSS_CODES["cross_entropy"]: _loss(cross_entropy, difference),
+    LOSS_CODES["poisson"]: _loss(poisson, poisson_derivative),
     MATCHED_POISSON: _loss(poisson, difference),
 }
 

@@ -18,9 +18,8 @@ from fastnn.compiler.control import choose, each, sweep, switch
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
-from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE
+from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.fused.small_layers import narrow_gradient
-from fastnn.optimizers import RPROP, SGD, Adam, AdamW, RMSprop
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
@@ -218,12 +217,12 @@ def rprop(p, g, slots, constants, is_weight):
 
 
 _UPDATES = {
-    SGD.code: Update(0, plain_sgd),
+    UPDATE_CODES["SGD"]: Update(0, plain_sgd),
     MOMENTUM: Update(1, momentum_sgd),
-    Adam.code: Update(2, adam),
-    AdamW.code: Update(2, adamw),
-    RMSprop.code: Update(1, rmsprop),
-    RPROP.code: Update(2, rprop),
+    UPDATE_CODES["Adam"]: Update(2, adam),
+    UPDATE_CODES["AdamW"]: Update(2, adamw),
+    UPDATE_CODES["RMSprop"]: Update(1, rmsprop),
+    UPDATE_CODES["RPROP"]: Update(2, rprop),
 }
 
 
