@@ -182,8 +182,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         weights = np.ones(n, dtype) if weight is None else contiguous(weight, dtype)
         data = Data(contiguous(X, dtype), contiguous(Y, dtype), weights)
         mean = self.loss == "squared_error" and self.n_outputs_ > 1 and self._labels() is None and not self.fix_defects
-        hopeless = self.loss == "poisson" and bool((Y < 0).any())
-        if hopeless and self.fix_defects:
+        loss_is_nan = self.loss == "poisson" and bool((Y < 0).any())
+        if loss_is_nan and self.fix_defects:
             raise ValueError("loss='poisson' takes targets that are not negative")
         on_epoch = epoch_callback(self, X, Y, weight, network)
         backend = Adapter(get_backend(self.backend), mean)
@@ -193,7 +193,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 backend, network, self._optimizer.optimizer, alpha=float(self.alpha), sample_weight=weighted
             )
         return FitInputs(
-            network, backend, data, rows, params, held_out, validation, incremental, first_pass, hopeless, on_epoch
+            network, backend, data, rows, params, held_out, validation, incremental, first_pass, loss_is_nan, on_epoch
         )
 
     def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:

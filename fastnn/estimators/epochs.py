@@ -40,7 +40,7 @@ class FitInputs(NamedTuple):
     """What `validation_loss_curve_` is of."""
     incremental: bool
     first_pass: bool
-    hopeless_loss: bool
+    loss_is_nan: bool
     """The loss is not a number in every epoch, whatever is learned: Poisson with negative targets."""
     on_epoch: Any
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
@@ -69,7 +69,7 @@ class Epochs:
         optimizer = mlp._optimizer.with_rate(self.rate)
         task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha))
         rule = None
-        if self.record.best_loss is not None and not inputs.hopeless_loss:  # it is None where scores decide
+        if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
             rule.best, rule.stale = self.record.best_loss, self.record.no_improvement_count
         self.started = time.perf_counter()
@@ -120,7 +120,7 @@ class Epochs:
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
             return
-        if self.inputs.hopeless_loss:
+        if self.inputs.loss_is_nan:
             losses = np.full(len(losses), np.nan)
         self._append(losses.tolist())
         if self.inputs.validation is not None and record.validation_loss_curve is not None:

@@ -26,7 +26,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
 
     def objective(params: Array) -> tuple[float, Array]:
         loss, gradient = inputs.backend.loss_and_gradient(network, params, data, alpha)
-        return (np.nan if inputs.hopeless_loss else loss), gradient
+        return (np.nan if inputs.loss_is_nan else loss), gradient
 
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal n_done

@@ -1,9 +1,9 @@
 """train(): the one driver of all back ends.
 
-`train` checks its input and then does chunks of steps until there is a reason to stop. `start.py` makes the state that
-it begins with, `plan.py` says which rows each step sees, `Run.chunk` in `run.py` is the only place where a back end
-trains. What needs Python stands between two chunks: stop rules, callbacks, Ctrl-C, the time limit. A chunk that turns
-out to have gone too far is taken back and done again up to the step wanted: exact, because a step draws nothing.
+`train` checks its input and then does chunks of steps until there is a reason to stop. `initial.py` makes the first
+state, `batches.py` chooses the rows of each step, and `Run.chunk` in `loop.py` is the only place where a back end
+trains. Stop rules, callbacks, Ctrl-C and the time limit need Python, so they are looked at between two chunks. A chunk
+that went too far is undone and repeated up to the step wanted, which is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def train(
 
 
 def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
-    """Do chunks of steps until there is a reason to stop; whether that was Ctrl-C."""
+    """Do chunks of steps until there is a reason to stop, and return whether that was Ctrl-C."""
     epoch_by_epoch = bool(controllers) or run.scored
     interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
     with _bar(observers) if progress else contextlib.nullcontext():
@@ -248,7 +248,7 @@ train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
 
 
 def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:
-    """Those that observe chunks, and those that may stop after an epoch."""
+    """Sort callbacks into those that observe chunks, and those that may stop after an epoch."""
     if callable(callbacks):
         raise TypeError("callbacks must be a list of functions; put this one into a list")
     callbacks = list(callbacks)

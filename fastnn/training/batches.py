@@ -1,4 +1,4 @@
-"""Which rows each step sees.
+"""The order of the rows: which of them each step trains on.
 
     epoch              0                     1                     2
     step         0   1   2   3         4   5   6   7         8   9  10  11        steps_per_epoch = 4
@@ -31,7 +31,7 @@ class RowPlan:
     shuffle : bool
         Whether an epoch begins with a shuffle. Full batches are never shuffled.
     random_state : RandomState
-        What shuffles; one draw of `shuffle` an epoch.
+        The generator that shuffles: one call of its `shuffle` an epoch.
     batch : int
         Steps done in the current epoch.
     """
@@ -52,21 +52,21 @@ class RowPlan:
         self.random_state = random_state
         self.batch = batch
         self.asked: Counters = {"batch_size": batch_size, "shuffle": shuffle}
-        """What a state remembers, to order other rows by."""
+        """The options as given, which the state keeps for a resumed training on other rows."""
         self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
-        # Kept for reuse, for fresh memory costs as much as many a step: start and stop of full batches, losses.
+        # Reused, since fresh memory costs as much as a small step: start and stop of full batches, losses.
         self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
         self._loss = np.zeros(0)
 
     def steps_until(self, n_epochs: int) -> int:
-        """Steps until so many epochs have ended, the current one the first."""
+        """Count the steps until `n_epochs` epochs have ended, the current one included."""
         return n_epochs * self.steps_per_epoch - self.batch
 
     def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
-        """The next steps, as many as there are learning rates; `commit` says how many of them were done.
+        """Return the next steps, as many as there are learning rates; `commit` says how many of them were done.
 
-        Their losses are the caller's until the next draw.
+        Their array of losses is used again by the next draw.
         """
         n_steps = len(learning_rate)
         n_epochs = -(-(self.batch + n_steps) // self.steps_per_epoch)
@@ -98,7 +98,7 @@ class RowPlan:
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
     def _shuffled(self, n_epochs: int) -> NDArray[np.int64]:
-        """The rows of the next `n_epochs` epochs, one after another; the first may have begun and be in order already.
+        """Return the rows of the next `n_epochs` epochs, one after another; an epoch that has begun keeps its order.
 
         Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps.
         """
@@ -124,9 +124,9 @@ class RowPlan:
 
 
 def check_orders(random_state: np.random.RandomState, orders: Array, rows: NDArray[np.int64]) -> None:
-    """ValueError where a subclass of RandomState has put `rows` (n,) into `orders` (any, n) that are none of them.
+    """Raise ValueError unless each of `orders` (any, n) is a permutation of `rows` (n,).
 
-    NumPy's own class is known to be right. A subclass shuffles as it likes, as long as each row is there once.
+    Only a subclass of RandomState is checked: it shuffles as it likes, as long as each row is there once.
     """
     if type(random_state) is np.random.RandomState:
         return
@@ -140,10 +140,10 @@ def check_orders(random_state: np.random.RandomState, orders: Array, rows: NDArr
 
 
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:
-    """The size of all batches but an epoch's last one; a batch size of None, or more rows than there are, is all."""
+    """Return the rows of each batch but an epoch's last one; None, or more than there are, stands for all rows."""
     return n_rows if batch_size is None else min(batch_size, n_rows)
 
 
 def first_steps(steps: Steps, n: int) -> Steps:
-    """The first `n` of some steps, as views."""
+    """Return the first `n` steps, as views."""
     return Steps(steps.rows, steps.start[:n], steps.stop[:n], steps.learning_rate[:n], steps.loss[:n])

@@ -11,7 +11,7 @@ def line(thing: object, facts: Mapping[str, object]) -> str:
 
 
 def card(thing: object, facts: Mapping[str, object]) -> str:
-    """Return the same as a table in HTML, a row for each fact."""
+    """Return an object's card for a notebook: a table in HTML with a row for each fact."""
     from html import escape
 
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(fact))}</td></tr>" for name, fact in facts.items())

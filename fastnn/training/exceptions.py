@@ -1,4 +1,4 @@
-"""The exceptions and the warning that bring along the training which they ended."""
+"""Exceptions and a warning that carry the result of the training which they ended."""
 
 from __future__ import annotations
 

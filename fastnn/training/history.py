@@ -1,4 +1,4 @@
-"""The losses of epochs from the losses of steps, summed in their order, wherever chunks begin and end."""
+"""The losses of epochs, from those of steps: summed in the order of the steps, wherever chunks begin and end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EpochLoss:
         """Of the epoch under way: the sum of losses (times rows), the sum of rows."""
 
     def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
-        """The losses of the epochs that end within the first `n_steps` steps, and what `partial` is after them.
+        """Return the losses of the epochs that end within the first `n_steps` steps, and `partial` after them.
 
         `batch` is the number of steps that the current epoch had before.
         """
@@ -42,8 +42,8 @@ class EpochLoss:
             return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
 
 
-class Record:
-    """Numbers that come in chunks, in one array. Memory is asked for ahead, which costs nothing until it is used."""
+class GrowingArray:
+    """A growing array of numbers. Its memory is reserved ahead, which costs nothing until it is written."""
 
     FIRST = 1 << 20
 
@@ -53,7 +53,7 @@ class Record:
         self.n = 0
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Copy some numbers behind the others."""
+        """Append `values`."""
         end = self.n + len(values)
         if end > len(self._room):
             longer = np.empty(min(self._most, 2 * end))
@@ -64,12 +64,12 @@ class Record:
 
     @property
     def values(self) -> NDArray[np.float64]:
-        """What has been added, a view; its numbers do not change."""
+        """All numbers that were added, as a view; they do not change."""
         return self._room[: self.n]
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
-    """Sums of each epoch's values, strictly from left to right, and the sum of the epoch that has not ended."""
+    """Sum each epoch's values, strictly from left to right; also return the sum of the epoch that has not ended."""
     left = per_epoch - batch if batch else 0  # steps that the epoch under way still needs
     if len(values) < left:
         return np.zeros(0), _running(carry, values)

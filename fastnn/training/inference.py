@@ -14,7 +14,7 @@ from fastnn.training.inputs import check_data, check_inputs, check_memory, check
 def predict(
     network: Network, params: Any, X: Any, *, backend: str | Backend = "numba", assume_finite: bool = False
 ) -> Array:
-    """The network's outputs.
+    """Compute the network's outputs.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def loss_and_gradient(
     backend: str | Backend = "numba",
     assume_finite: bool = False,
 ) -> tuple[float, Array]:
-    """The loss of all rows as one batch, and its gradient by the parameters.
+    """Compute the loss of all rows as one batch, and its gradient by the parameters.
 
     ``L = (1/s) [ sum_i w_i l_i + (alpha/2) sum W^2 ]``, s the sum of the weights for ``reduction="mean"``, 1 for "sum".
 

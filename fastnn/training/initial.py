@@ -1,4 +1,4 @@
-"""What a training begins with: a state drawn from a seed, or the copy of one that is gone on with."""
+"""The first state of a training: drawn from a seed, or a copy of the state that is resumed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _spare: list[np.random.RandomState] = []
 def fresh(
     network: Network, optimizer: Optimizer, data: Data, params: Any, seed: Seed, stop: Stop
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """The state before the first step, and the generator after the weights and the validation split were drawn."""
+    """Draw the weights and the validation split; return the state before the first step, and the generator."""
     dtype, n = data.X.dtype, len(data.X)
     random_state = make_random_state(seed)
     params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
@@ -38,7 +38,7 @@ def fresh(
 
 
 def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
-    """The rows to train on, in order, and those that are drawn for validation, if the stop rules ask for a part."""
+    """Return the rows to train on, in order, and those drawn for validation, if the stop rules ask for a part."""
     if not isinstance(stop.validation, (int, float)):
         return np.arange(n), None
     n_validation = math.ceil(stop.validation * n)
@@ -52,7 +52,7 @@ def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Arr
 
 
 def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
-    """TypeError or ValueError unless `resume` is None or the undamaged state of a training, which the others suit."""
+    """Raise TypeError or ValueError unless `resume` is None or an undamaged state, and the other options suit it."""
     if resume is None:
         if check_flag("new_rows", new_rows):
             raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")
@@ -74,7 +74,7 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
 def resumed(
     network: Network, optimizer: Optimizer, data: Data, resume: TrainingState, new_rows: bool, stop: Stop
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """A copy of the state to go on with, and its generator, if network, optimizer and data fit it.
+    """Return a copy of the state to go on from, and its generator; network, optimizer and data must fit it.
 
     With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
     unless they are of validation data of their own.
@@ -98,7 +98,7 @@ def resumed(
 
 
 def make_random_state(seed: Seed) -> np.random.RandomState:
-    """The generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
     if isinstance(seed, np.random.RandomState):
         kind = seed.get_state(legacy=False)["bit_generator"]
         if kind != "MT19937":
@@ -114,7 +114,7 @@ def make_random_state(seed: Seed) -> np.random.RandomState:
 
 
 def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
-    """The training of this seed is over: its generator may be used by another one, unless it is the caller's."""
+    """Let another training use the generator of one that is over, unless it is the caller's own."""
     if random_state is not seed and len(_spare) < 8:
         _spare.append(random_state)
 
@@ -127,7 +127,7 @@ def _new_random_state() -> np.random.RandomState:
 
 
 def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:
-    """The data that the stop rules ask to validate on: a copy of the rows that were split off, or the given arrays."""
+    """Return the data to validate on: a copy of the rows that were split off, or the arrays that were given."""
     if state.validation_rows is not None and not data.sample_weight[state.index].any():
         raise ValueError("sample_weight is 0 for all rows that are left to train on")
     if stop.validation is None:
@@ -149,7 +149,7 @@ def validation_data(network: Network, data: Data, state: TrainingState, stop: St
 
 
 def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: TrainingState) -> None:
-    """ValueError, naming both sides, where the state belongs to another training."""
+    """Raise ValueError, naming both sides, where the state belongs to another training."""
     counters = resume.counters
     has: list[tuple[str, Any, Any]] = [
         *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),

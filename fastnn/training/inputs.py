@@ -1,4 +1,4 @@
-"""Checks of arrays: shapes, dtypes, finiteness. What passes here may go to a back end.
+"""Checks of arrays: shapes, dtypes, finiteness. A back end receives only arrays that passed them.
 
 float32 stays float32, everything else that is real becomes float64. An array is copied only where its dtype, byte
 order, layout (C order) or alignment asks for it; the caller's arrays are never written.
@@ -24,16 +24,16 @@ from fastnn.state import Data
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 FEW = 16
-"""Numbers up to which Python adds them sooner than NumPy."""
+"""Up to so many numbers Python's sum takes less time than NumPy's."""
 
 MEMORY_LIMIT_FRACTION = 0.9
-"""Of the machine's memory: what parameters, an optimizer's state and the neurons of a block of rows may take."""
+"""Share of the machine's memory that parameters, an optimizer's state and the neurons of a block may take."""
 MEMORY_ROWS = 256
-"""Rows of a block: what a back end looks at together, unless it takes whole batches."""
+"""Rows of a block, which a back end computes together, unless it takes whole batches."""
 
 
 def check_network(network: Any) -> None:
-    """TypeError unless it is one."""
+    """Raise TypeError unless `network` is a Network."""
     if not isinstance(network, Network):
         is_sizes = isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network)
         hint = f": say Network({shown(network)})" if is_sizes else ": the network comes first"
@@ -41,7 +41,7 @@ def check_network(network: Any) -> None:
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """TypeError, with what to say, unless it is one."""
+    """Raise TypeError, which says what to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
     meant = [name for name in OPTIMIZERS if str(getattr(optimizer, "__name__", optimizer)).lower() == name.lower()]
@@ -50,12 +50,12 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
-    """X as (n, n_inputs): real, finite, C order, of `dtype` or else float32 or float64; a read-only view or a copy."""
+    """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a read-only view or a copy."""
     return _check_matrix("X", X, network.sizes[0], "inputs", dtype, assume_finite)
 
 
 def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
-    """The dtype float32 or float64 from what NumPy takes for it; None stays None."""
+    """Return the dtype, float32 or float64, that NumPy makes of `dtype`; None stays None."""
     if dtype is None:
         return None
     if isinstance(dtype, (str, type, np.dtype)):
@@ -73,7 +73,7 @@ def check_data(
     assume_finite: bool = False,
     dtype: DTypeLike | None = None,
 ) -> Data:
-    """Inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else float64.
+    """Return inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else float64.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def check_data(
 
 
 def _check_not_tiny(weight: Array, given: Array) -> None:
-    """Refuse what is too small for the dtype of `weight`: one divided by it overflows, or it was rounded to 0."""
+    """Refuse a weight that is too small for the dtype: one divided by it overflows, or it was rounded to 0."""
     smallest = np.finfo(weight.dtype).tiny
     tiny = (given > 0) & (weight < smallest)
     if tiny.any():
@@ -120,9 +120,7 @@ def _check_not_tiny(weight: Array, given: Array) -> None:
 
 
 def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) -> Array:
-    """Parameters as a finite vector (n_params,) of `dtype`, or else of their own if it is float32, or float64; a copy
-    where need be.
-    """
+    """Return `params` as a finite vector (n_params,) of `dtype`, else of float32 if it is that, else of float64."""
     if isinstance(params, (list, tuple)) and any(
         isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
     ):
@@ -142,7 +140,7 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
 def check_memory(
     network: Network, n_vectors: int, rows: int, dtype: DTypeLike, backend: Backend, sequential: bool = False
 ) -> None:
-    """MemoryError, before anything is allocated, when a calculation would not fit the machine.
+    """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
     It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each row of a block: of the `rows`
     at most `MEMORY_ROWS`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
@@ -165,7 +163,7 @@ def _shortened(sizes: tuple[int, ...]) -> str:
 
 
 def _memory() -> int:
-    """Bytes of the machine's memory; where the system does not say, what can be addressed."""
+    """Return the bytes of the machine's memory; where the system does not say, the bytes that can be addressed."""
     import os
 
     try:
@@ -192,7 +190,7 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
 
 
 def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
-    """Rows of zeros and a one for labels (n,): whole numbers, of whatever dtype."""
+    """Return a row of zeros and a one for each label of (n,), a whole number of whatever dtype."""
     if len(labels) != n:
         raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
     if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
@@ -241,7 +239,7 @@ def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | N
 
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Array:
-    """`value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
+    """Return `value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
     if (
         type(value) is np.ndarray
         and value.ndim == ndim
@@ -262,7 +260,7 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Arra
 
 
 def _check_finite(name: str, array: Array, given: Any = None) -> None:
-    """ValueError where `array` is not finite; `given` is what it was made of, by a dtype that holds less, maybe."""
+    """Raise ValueError unless `array` is finite. `given` is the array before conversion, which may have overflowed."""
     # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum is the quickest.
     total = sum(array.ravel().tolist()) if array.size <= FEW else np.vdot(array, array)
     if math.isfinite(total) or np.isfinite(array).all():
@@ -278,7 +276,7 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
 
 
 def _first(name: str, wrong: Array, array: Array) -> str:
-    """Where the first wrong number is: "X[3, 0] is nan"."""
+    """Say where the first wrong number is: "X[3, 0] is nan"."""
     index = np.unravel_index(int(np.argmax(wrong)), array.shape)
     return f"{name}[{', '.join(map(str, map(int, index)))}] is {array[index]}"
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while compiled code runs: a flag that is read between two chunks of training."""
+"""Ctrl-C during training: the handler sets a flag, which is read between two chunks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AGAIN = 2.0
 """Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
 
 _last_swallowed = -math.inf
-"""When such a call ended last, by `time.monotonic`."""
+"""`time.monotonic` at the end of the last such call."""
 
 
 class Interrupt:

@@ -1,4 +1,4 @@
-"""A training under way: chunks of steps, and what is known between two of them."""
+"""The loop of a training: chunks of steps on a back end, and what is measured and decided between two of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
-from fastnn.training.history import EpochLoss, Record
+from fastnn.training.history import EpochLoss, GrowingArray
 from fastnn.training.options import network_counters
 from fastnn.training.pace import Pace
 from fastnn.training.results import History, Progress, TrainingResult
@@ -24,7 +24,7 @@ from fastnn.training.stopping import Patience, Stop, StopReason
 
 
 class Run:
-    """A training under way."""
+    """A training under way: what is measured and decided between two chunks of steps."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Run:
         self.rule_on = "loss" if validation is None else "validation"
         if self.rule is not None and counters.get("rule_on") == self.rule_on:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
-        self.losses = Record(n_epochs)
+        self.losses = GrowingArray(n_epochs)
         self.validation_losses: list[float] = []
         self.scored = validation is not None or stop.restore_best
 
@@ -72,7 +72,7 @@ class Run:
         self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
 
     def chunk(self, n_epochs: int) -> int:
-        """Do some steps, at most until `n_epochs` epochs have ended; the number of epochs that ended."""
+        """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
         before = time.perf_counter()
         n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
         steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, n_steps))
@@ -101,14 +101,14 @@ class Run:
         return len(losses)
 
     def go_on(self, optimizer: Optimizer) -> None:
-        """Go on with another optimizer after a reason to stop; the count of epochs without improvement begins anew."""
+        """Go on with another optimizer after a reason to stop, and count epochs without improvement from 0 again."""
         self.stop_reason = "running"
         self.task = dataclasses.replace(self.task, optimizer=optimizer)
         if self.rule is not None:
             self.rule.stale = 0
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
-        """Do one step that no finite number is asked of, and go on; the losses of the epochs that ended.
+        """Do one step whose loss and parameters need not be finite; return the losses of the epochs that ended.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Run:
         return losses
 
     def lose_epoch(self) -> Array:
-        """Count an epoch in which nothing can be learned any more: (NaN,)."""
+        """Count an epoch after divergence, in which nothing can be learned; return its losses (NaN,)."""
         losses = np.array([math.nan])
         self._count(losses)
         return losses
@@ -139,7 +139,7 @@ class Run:
             self.rule.count(losses)
 
     def score(self) -> None:
-        """Take the loss that the best parameters are chosen by, and ask the stop rule about it."""
+        """Compute the loss that the best parameters are chosen by, and ask the stop rule about it."""
         data, alpha = (self.task.data, self.task.alpha) if self.validation is None else (self.validation, 0.0)
         loss = self.backend.loss_and_gradient(self.task.network, self.state.params, data, alpha)[0]
         if self.validation is not None:
@@ -150,7 +150,7 @@ class Run:
             self.best_score, self.best_params = loss, self.state.params.copy()
 
     def check_end(self) -> None:
-        """End when all epochs are done or the time is over, unless there was a reason already."""
+        """End when all epochs are done or the time is over, unless there is a reason to stop already."""
         limit = self.stop.max_seconds
         if self.n_done >= self.n_epochs:
             self.end("epochs")
@@ -158,12 +158,12 @@ class Run:
             self.end("time")
 
     def end(self, reason: StopReason) -> None:
-        """Stop after this chunk. The first reason counts."""
+        """Stop after this chunk for this reason, unless there is one already."""
         if self.stop_reason == "running":
             self.stop_reason = reason
 
     def progress(self) -> Progress:
-        """What callbacks are told."""
+        """Return what callbacks are called with."""
         step = self.state.t
 
         def result() -> TrainingResult:
@@ -184,7 +184,7 @@ class Run:
         )
 
     def result(self, reason: StopReason) -> TrainingResult:
-        """An independent copy of the training as it stands."""
+        """Return an independent copy of the training as it stands."""
         steps = self.state.copy()
         counters: Counters = {
             "epoch": self.epochs_before + self.n_done,
@@ -230,7 +230,7 @@ class Run:
 
 
 def _finite(value: float) -> float | None:
-    """A number as JSON has it; no number for "none yet"."""
+    """Return None in place of infinity ("no score yet"), which JSON does not have."""
     return value if math.isfinite(value) else None
 
 

@@ -1,4 +1,4 @@
-"""What a training is done with: options as given, else those of the state that it goes on from, else the defaults."""
+"""The options of a training: as given, else those of the state that it resumes, else the defaults."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def choose_options(
     alpha: float | NotGiven = NOT_GIVEN,
     resume: TrainingState | None = None,
 ) -> Options:
-    """The options of a training, of which some were given.
+    """Choose the options of a training, of which some were given.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
 
 
 def network_counters(network: Network) -> Counters:
-    """What a state says of its network, in JSON's types: all but how the initial parameters were drawn."""
+    """Describe a network in JSON's types, as states keep it: all but how the initial parameters were drawn."""
     return {
         "sizes": list(network.sizes),
         "activation": [layer.activation for layer in network.layers[:-1]],

@@ -1,4 +1,4 @@
-"""What a training gives back, and what it tells while it runs."""
+"""The results of a training: TrainingResult and History at its end, Progress while it runs."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ class TrainingResult:
         X = check_inputs(self.network, X, params.dtype, check_flag("assume_finite", assume_finite))
         return get_backend(backend).predict(self.network, params, X)
 
-    _right = None, None  # the network and the parameters that were found to fit, known again by their identity
+    _right = None, None  # the network and the parameters that were found to fit, recognized by their identity
 
     def _checked_params(self) -> Array:
-        """`params` as a back end takes them."""
+        """Return `params`, checked, as a back end takes them."""
         check_network(self.network)
         params = check_params(self.network, self.params)
         if params is self.params:

@@ -1,4 +1,4 @@
-"""The state of a training as resuming needs it: that of its steps, and all that the driver goes on from."""
+"""The state of a training: that of its steps, and all that resuming needs besides."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from fastnn.training import display
 
 
 class Counters(TypedDict, total=False):
-    """Where a training stands and by which options it goes on, in JSON's types; files of version 0.1 lack some."""
+    """How far a training is and by which options it goes on, in JSON's types; files of version 0.1 lack some."""
 
     epoch: int
     """Epochs that ended."""
     loss_sum: float
-    """Of the epoch under way: the sum of the steps' losses, times their rows for ``reduction="mean"``."""
+    """Sum of the losses of the steps in the current epoch, times their rows for ``reduction="mean"``."""
     row_sum: float
-    """Of the epoch under way: the rows of these steps."""
+    """Rows of these steps."""
     best_score: float | None
     """The score of `TrainingState.best_params`; None before there is one."""
     rule_on: str
-    """What the stop rule looks at, "loss" or "validation"; missing where there is no rule."""
+    """The loss that the stop rule compares, "loss" or "validation"; missing where there is no rule."""
     rule_best: float | None
     rule_stale: int
     """Epochs since the rule's best score."""
@@ -49,7 +49,7 @@ class Counters(TypedDict, total=False):
 
 @dataclass(repr=False)
 class TrainingState(StepState):
-    """All that training goes on from: ``train(..., resume=result.state)``."""
+    """All that resuming a training needs: ``train(..., resume=result.state)``."""
 
     optimizer: str = ""
     """Name of the optimizer's class, to refuse another one on resuming."""
@@ -77,7 +77,7 @@ class TrainingState(StepState):
         return TrainingState(steps.storage, steps.n_params, steps.t, steps.beta_products, **rest)
 
     def check(self) -> None:
-        """Look for what no training leaves behind, and a back end or the generator would take on trust.
+        """Raise ValueError for values that no training leaves, which a back end or the generator would not check.
 
         Raises
         ------
@@ -106,7 +106,7 @@ def _are_products(betas: Array) -> bool:
 
 
 def _is_generator(state: Any) -> bool:
-    """Whether this is a state of MT19937; NumPy takes a place outside its key on trust."""
+    """Return whether this is a state of MT19937; NumPy does not check that its position is within the key."""
     inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
     if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1):
         return False
@@ -119,7 +119,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_optimizer(values: Any) -> bool:
-    """Whether it is of the kind that `Optimizer.to_dict` makes; the values are checked when an optimizer is made."""
+    """Return whether `values` look like `Optimizer.to_dict`; `from_dict` checks them."""
     return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
 
 
@@ -161,4 +161,4 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
         a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)
     ),
 }
-"""What each field holds; a later one may look at those before it."""
+"""The check of each field; a later one may rely on those before it."""

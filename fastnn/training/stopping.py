@@ -1,4 +1,4 @@
-"""When a training stops before its last epoch: the options, and the rule that counts epochs without improvement."""
+"""The stop rules: their options, the reasons, and the rule that counts epochs without improvement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number
 
 StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
-"""Why a training ended; "running" is what a snapshot taken in its midst says."""
+"""Why a training ended; "running" in a result that a callback took before the end."""
 
 STOP_REASONS: tuple[StopReason, ...] = (
     "epochs",
@@ -28,7 +28,7 @@ STOP_REASONS: tuple[StopReason, ...] = (
 
 @dataclass(frozen=True)
 class Stop:
-    """When to stop, and what to keep.
+    """Rules that say when training stops, and which parameters it returns.
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ class Stop:
         return any(weight is not None for weight in given)
 
     def rule(self) -> Patience | None:
-        """The rule that `tol` and `patience` ask for, at its beginning; None where neither is given."""
+        """Return a new rule for `tol` and `patience`; None where neither is given."""
         if self.tol is None and self.patience is None:
             return None
         return Patience(self.tol or 0.0, 10 if self.patience is None else max(self.patience, 1))
 
 
 class Patience:
-    """Counts the epochs in a row that fail to improve the lowest loss so far.
+    """A counter of the epochs in a row that fail to improve the lowest loss so far.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class Patience:
         """Epochs since the last improvement."""
 
     def count(self, losses: NDArray[np.float64]) -> int | None:
-        """Take in the losses of epochs (n,), up to the one where the rule fires.
+        """Take in the losses (n,) of epochs, up to the one where the rule fires.
 
         Returns
         -------
