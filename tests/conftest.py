@@ -33,6 +33,18 @@ def _calm(monkeypatch):
     monkeypatch.setattr(interrupts, "_last_swallowed", -math.inf)
 
 
+@pytest.fixture
+def set_columns(monkeypatch):
+    """A function that sets the width of the terminal: for the help, and for rich, which asks when a console is made."""
+
+    def set_columns(width):
+        console = pytest.importorskip("fastnn.cli.console")
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr(console.out, "width", width)
+
+    return set_columns
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request):
     """The name of a back end."""

@@ -150,9 +150,9 @@ pytest.importorskip("rich")
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(capsys, monkeypatch, set_columns, tmp_path):
     """Run ``fastnn bench`` with a plan of nothing much; what it returns, prints, and prints on stderr."""
-    monkeypatch.setenv("COLUMNS", "100")
+    set_columns(100)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "QUICK", PLAN)
     monkeypatch.setattr(bench, "FULL", PLAN)

@@ -26,9 +26,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+def run(capsys, monkeypatch, set_columns, tmp_path):
     """Run the command in an empty folder; what it returns, prints, and prints on stderr."""
-    monkeypatch.setenv("COLUMNS", "120")
+    set_columns(120)
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
@@ -91,9 +91,9 @@ def test_help_lists_the_commands_a_newcomer_wants_first(run):
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_help_is_whole_sentences_and_fits(run, monkeypatch, command, width):
+def test_help_is_whole_sentences_and_fits(run, set_columns, command, width):
     """No paragraph is broken where it was in the source, no type is shown for a flag, no summary is cut."""
-    monkeypatch.setenv("COLUMNS", str(width))
+    set_columns(width)
     out = run(*filter(None, [command]), "--help")[1]
     assert max(map(len, out.splitlines())) <= width
     assert not re.search(r"<\w|\[bold\]", out)

@@ -15,9 +15,9 @@ pytest.importorskip("rich")
 
 
 @pytest.fixture
-def verify(capsys, monkeypatch, tmp_path):
+def verify(capsys, monkeypatch, set_columns, tmp_path):
     """Run the command in an empty folder; what it ends with, prints, and prints on stderr."""
-    monkeypatch.setenv("COLUMNS", "120")
+    set_columns(120)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
 

@@ -304,12 +304,12 @@ def test_a_side_must_measure_the_same_in_each_run(runs):
 
 
 @pytest.fixture
-def gate(capsys, monkeypatch, tmp_path):
+def gate(capsys, monkeypatch, set_columns, tmp_path):
     """Run ``fastnn gate`` in an empty folder; its exit code, stdout and stderr."""
     for package in ("typer", "rich", "matplotlib"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "120")
+    set_columns(120)
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:

@@ -29,9 +29,8 @@ def fit(k):
     rs = np.random.RandomState(k)
     hidden = tuple(int(n) for n in rs.randint(1, 20, rs.randint(0, 4)))
     loss, output = PAIRS[rs.randint(len(PAIRS))]
-    network = Network(
-        (int(rs.randint(1, 9)), *hidden, int(rs.randint(1, 5))), HIDDEN[rs.randint(len(HIDDEN))], output, loss
-    )
+    n_inputs, n_outputs = int(rs.randint(1, 9)), int(rs.randint(2 if output == "softmax" else 1, 5))
+    network = Network((n_inputs, *hidden, n_outputs), HIDDEN[rs.randint(len(HIDDEN))], output, loss)
     n, dtype = int(rs.randint(1, 60)), (np.float32, np.float64)[rs.randint(2)]
     X, Y = rs.standard_normal((n, network.n_inputs)).astype(dtype), draw_targets(network, rs, n)
     name = list(OPTIMIZERS)[rs.randint(len(OPTIMIZERS))]

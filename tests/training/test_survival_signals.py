@@ -2,14 +2,13 @@
 
 import json
 import os
-import pathlib
 import random
 import signal
 import time
 
 import numpy as np
 import pytest
-from survival import Child, python
+from survival import HERE, Child, python
 
 from fastnn import SGD, Network, load, train
 
@@ -154,7 +153,7 @@ MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "
 
 def interrupt_compilations(call, attempts):
     """[what ended the call, whether it works now], for each attempt; the call's kernel is compiled anew each time."""
-    script = pathlib.Path(__file__).with_name("compiling.py").read_text("utf-8")
+    script = HERE.joinpath("compiling.py").read_text("utf-8")
     said = [json.loads(line) for line in python(script, call, *attempts)]
     assert len(said) == len(attempts)
     return said
