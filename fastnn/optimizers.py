@@ -46,6 +46,11 @@ class Optimizer:
         return type(self).__name__
 
     @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers of its formula, in the order in which the kernel's formula unpacks them: at most six."""
+        return ()
+
+    @property
     def betas(self) -> tuple[float, float]:
         """``(beta_1, beta_2)``, the decay rates of the moments; 1 where the optimizer has none."""
         return getattr(self, "beta_1", 1.0), getattr(self, "beta_2", 1.0)
@@ -92,6 +97,11 @@ class SGD(Optimizer):
         """Vectors of state."""
         return 1 if self.momentum else 0
 
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers of its formula."""
+        return self.momentum, float(self.nesterov)
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
@@ -107,6 +117,11 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers of its formula."""
+        return self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,11 @@ class RMSprop(Optimizer):
     learning_rate: LearningRate = 0.01
     epsilon: float = 1e-8
 
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers of its formula."""
+        return self.rho, 1 - self.rho, self.epsilon
+
 
 @dataclass(frozen=True)
 class RPROP(Optimizer):
@@ -148,6 +168,11 @@ class RPROP(Optimizer):
     largest: ClassVar[float] = 50.0
 
     learning_rate: LearningRate = 0.1
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers of its formula."""
+        return self.grow, self.shrink, self.smallest, self.largest
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.__name__: kind for kind in (SGD, Adam, AdamW, RMSprop, RPROP)}

@@ -23,7 +23,7 @@ from fastnn.fused.layout import (
     make_scratch,
 )
 from fastnn.memory import ALIGNMENT
-from fastnn.optimizers import OPTIMIZERS, RPROP, SGD, Adam, RMSprop
+from fastnn.optimizers import OPTIMIZERS, SGD
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
 
@@ -101,7 +101,7 @@ class NumbaBackend:
             *optimizer.betas,
             getattr(optimizer, "weight_decay", 0),
         )
-        hyper = _hyper_parameters(optimizer)
+        hyper = optimizer.constants
         try:
             workspace.buffers.update_constants[ALPHA] = task.alpha
             workspace.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
@@ -165,16 +165,3 @@ class _Workspace:
             known = constants_of(self.table, rule, self.buffers)
             self.own_kernels[kind] = entry("train_steps", self.buffers.params.dtype, known)
         return self.own_kernels[kind]
-
-
-def _hyper_parameters(optimizer):
-    """Return the optimizer's constants in the order in which its step unpacks them, `updates.Constants.hyper`."""
-    if isinstance(optimizer, SGD):
-        return [optimizer.momentum, float(optimizer.nesterov)]
-    if isinstance(optimizer, Adam):
-        beta_1, beta_2 = optimizer.beta_1, optimizer.beta_2
-        return [beta_1, 1 - beta_1, beta_2, 1 - beta_2, optimizer.epsilon]
-    if isinstance(optimizer, RMSprop):
-        return [optimizer.rho, 1 - optimizer.rho, optimizer.epsilon]
-    assert isinstance(optimizer, RPROP)
-    return [optimizer.grow, optimizer.shrink, optimizer.smallest, optimizer.largest]

@@ -5,8 +5,7 @@ layer or the padding: it is computed whole and stored with its old numbers there
 span and its middle.
 
 An optimizer is a formula on single vectors in the table `_UPDATES`, like its function in `UPDATES` of
-`fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, written by `backend.py` in the order in which
-the formula unpacks them.
+`fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
 """
 
 from __future__ import annotations
