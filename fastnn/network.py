@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.checking.arguments import check_choice, check_number, check_sizes, fill_layers
+from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes, fill_layers
 from fastnn.memory import Array
-
-# ------------------------------------------------------------------------------------------------ the tables of names
 
 
 class Activation(NamedTuple):
@@ -56,6 +54,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "exp": Activation(hidden=False),
 }
 
+_HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
+
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
@@ -73,6 +73,7 @@ BIASES = ("vector", "scalar", "none")
 BIAS_GRADIENTS = ("exact", "times_bias")
 REDUCTIONS = ("mean", "sum")
 INITS = ("glorot_uniform", "glorot_normal", "he", "normal")
+_CHOICES = {"loss": LOSSES, "bias": BIASES, "bias_gradient": BIAS_GRADIENTS, "reduction": REDUCTIONS, "init": INITS}
 
 
 class Layer(NamedTuple):
@@ -89,9 +90,6 @@ class Layer(NamedTuple):
     def all(self) -> slice:
         """Both, which lie side by side."""
         return slice(self.weight.start, self.bias.stop)
-
-
-# -------------------------------------------------------------------------------------------------------- the network
 
 
 @dataclass(frozen=True)
@@ -156,25 +154,17 @@ class Network:
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization
         put(self, "sizes", check_sizes(self.sizes))
-        put(self, "activation", _check_activation(self.activation, len(self.sizes) - 2))
+        put(self, "activation", check_activation(self.activation, _HIDDEN, len(self.sizes) - 2))
         put(self, "output", check_choice("output", self.output, ACTIVATIONS))
         if self.loss == "auto":
             put(self, "loss", ACTIVATIONS[self.output].default_loss)
-        for name, legal in (
-            ("loss", LOSSES),
-            ("bias", BIASES),
-            ("bias_gradient", BIAS_GRADIENTS),
-            ("reduction", REDUCTIONS),
-            ("init", INITS),
-        ):
-            put(self, name, check_choice(name, getattr(self, name), legal))
+        for name, names in _CHOICES.items():
+            put(self, name, check_choice(name, getattr(self, name), names))
         if self.bias_init != "same":
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
-        outputs = LOSSES[self.loss].outputs
-        if self.output not in outputs:
-            raise ValueError(
-                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {', '.join(outputs)}"
-            )
+        if self.output not in LOSSES[self.loss].outputs:
+            fitting = ", ".join(LOSSES[self.loss].outputs)
+            raise ValueError(f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {fitting}")
         if self.output == "softmax" and self.sizes[-1] == 1:
             raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
 
@@ -224,6 +214,13 @@ class Network:
         """Views b (fan_out,), (1,) or (0,) of the layers in a flat vector (n_params,)."""
         return [params[layer.bias] for layer in self.layers]
 
+    def is_weight(self, dtype: DTypeLike = np.float64) -> Array:
+        """Return (n_params,): 1 for each weight, 0 for each bias."""
+        flags = np.zeros(self.n_params, dtype)
+        for layer in self.layers:
+            flags[layer.weight] = 1
+        return flags
+
     def pack(self, weights: Sequence[Any], biases: Sequence[Any]) -> Array:
         """Put the layers' weights and biases into one flat vector: the inverse of `weights` and `biases`.
 
@@ -266,10 +263,8 @@ class Network:
         params = np.empty(self.n_params)
         for layer in self.layers:
             params[layer.weight] = self._draw(random_state, layer, layer.fan_in * layer.fan_out)
-            if self.bias_init == "same":
-                params[layer.bias] = self._draw(random_state, layer, layer.n_bias)
-            else:
-                params[layer.bias] = self.bias_init
+            drawn = self.bias_init == "same"
+            params[layer.bias] = self._draw(random_state, layer, layer.n_bias) if drawn else self.bias_init
         return params.astype(dtype)
 
     def _draw(self, random_state: np.random.RandomState, layer: Layer, n: int) -> NDArray[np.float64]:
@@ -292,21 +287,11 @@ class Network:
         return cls(**values)
 
 
-def _check_activation(activation: Any, n_hidden: int) -> str | tuple[str, ...]:
-    legal = [name for name, line in ACTIVATIONS.items() if line.hidden]
-    if isinstance(activation, str) or not isinstance(activation, Iterable):
-        return check_choice("activation", activation, legal)
-    names = tuple(check_choice(f"activation[{i}]", name, legal) for i, name in enumerate(activation))
-    if len(names) != n_hidden:
-        raise ValueError(f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or one each")
-    return names
-
-
 _RESTRICTED = {name: line.outputs for name, line in LOSSES.items() if line.outputs != tuple(ACTIVATIONS)}
 
 Network.__doc__ = (Network.__doc__ or "") % {
-    "hidden": ", ".join(name for name, line in ACTIVATIONS.items() if line.hidden),
-    "outputs": ", ".join(name for name, line in ACTIVATIONS.items() if not line.hidden),
+    "hidden": ", ".join(_HIDDEN),
+    "outputs": ", ".join(name for name in ACTIVATIONS if name not in _HIDDEN),
     "losses": ", ".join(LOSSES),
     "pairs": ", ".join(f"{name} with {' or '.join(outputs)}" for name, outputs in _RESTRICTED.items()),
 }

@@ -347,9 +347,7 @@ class NumpyBackend:
         p, slots = state.params, state.vectors[1:]
         gradient = np.zeros_like(p)
         params, d = views(network, p), views(network, gradient)
-        is_weight = np.zeros_like(p)
-        for W in views(network, is_weight).W:
-            W[...] = 1
+        is_weight = network.is_weight(p.dtype)
         update = UPDATES[optimizer.name]
         zeros, seen = np.zeros_like(p), None
 

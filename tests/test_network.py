@@ -33,6 +33,10 @@ def test_layout(bias):
     assert network.weights(params)[0].tolist() == np.arange(15).reshape(3, 5).tolist()
     assert [layer.activation for layer in network.layers] == ["tanh", "sigmoid"]
     assert all(np.shares_memory(part, params) for part in parts if part.size)
+    is_weight = network.is_weight(np.float32)
+    assert is_weight.dtype == np.float32
+    assert params[is_weight == 1].tolist() == np.concatenate([W.ravel() for W in network.weights(params)]).tolist()
+    assert params[is_weight == 0].tolist() == np.concatenate(network.biases(params)).tolist()
     for layer in network.layers:
         assert params[layer.all].tolist() == [*params[layer.weight], *params[layer.bias]]
 

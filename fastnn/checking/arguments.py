@@ -71,6 +71,16 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     return checked
 
 
+def check_activation(activation: Any, legal: Iterable[str], n_hidden: int) -> str | tuple[str, ...]:
+    """Return one name for all hidden layers, or a name for each."""
+    if isinstance(activation, str) or not isinstance(activation, Iterable):
+        return check_choice("activation", activation, legal)
+    names = tuple(check_choice(f"activation[{i}]", name, legal) for i, name in enumerate(activation))
+    if len(names) != n_hidden:
+        raise ValueError(f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or one each")
+    return names
+
+
 def check_number(
     name: str,
     value: Any,

@@ -111,11 +111,8 @@ class Adapter:
             return 0.0
         loss, gradient = self.loss_and_gradient(network, state.params, batch, task.alpha)
         state.beta_products *= optimizer.betas
-        is_weight = np.zeros_like(gradient)
-        for layer in network.layers:
-            is_weight[layer.weight] = 1
         with np.errstate(all="ignore"):
-            rates = Rates(rate, state.beta_products, is_weight)
+            rates = Rates(rate, state.beta_products, network.is_weight(gradient.dtype))
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
 
@@ -127,6 +124,7 @@ class Adapter:
 
     @staticmethod
     def _penalty(network: Network, params: Array, data: Data, alpha: float) -> float:
+        """Return the value of the penalty, with its squares summed as scikit-learn does, not as the reference."""
         squares = sum(float(np.dot(params[layer.weight], params[layer.weight])) for layer in network.layers)
         return 0.5 * alpha * squares / float(data.sample_weight.sum())
 

@@ -22,7 +22,7 @@ from fastnn.testing.recordable import Course, plan_course
 from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_FLOOR, UPDATE_ULPS, assert_within
 from fastnn.testing.trainings import Growth, measured_growth
-from fastnn.testing.updates import is_weight, update_range, update_terms, updated
+from fastnn.testing.updates import update_range, update_terms, updated
 
 
 class Match(NamedTuple):
@@ -175,7 +175,7 @@ def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: S
     if not batch.sample_weight.any():
         return np.zeros(before.vectors.shape)  # the step is skipped
     optimizer, dtype = course.optimizer, before.vectors.dtype
-    rates = Rates(float(course.steps.learning_rate[s]), expected.beta_products, is_weight(course.network, dtype))
+    rates = Rates(float(course.steps.learning_rate[s]), expected.beta_products, course.network.is_weight(dtype))
     gradient, bound = _known_gradient(course, batch, before.params, actual.params)
     center = updated(optimizer, before.vectors, gradient, rates).astype(np.float64)
     least, largest = update_range(optimizer, before.vectors, gradient, bound, rates)

@@ -24,7 +24,7 @@ from fastnn.testing.tolerances import (
     assert_within,
     ulp_difference,
 )
-from fastnn.testing.updates import is_weight, update_terms
+from fastnn.testing.updates import update_terms
 from fastnn.training import train
 from fastnn.training.options import choose_options
 
@@ -69,7 +69,7 @@ def assert_updates_match(
         before, sign = state, -1 if s % 2 else 1
         state = step("numpy", s, gradient, sign, before)
         expected, actual = state.vectors, step(backend, s, gradient, sign, before).vectors
-        rate = Rates(float(rates[s]), state.beta_products, is_weight(network, params.dtype))
+        rate = Rates(float(rates[s]), state.beta_products, network.is_weight(params.dtype))
         terms = update_terms(optimizer, before.vectors, np.append(gradient, sign).astype(params.dtype), rate)
         units = ulp_difference(expected, actual, terms)
         units[abs(expected - actual) < UPDATE_FLOOR] = 0

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastnn import reference
 from fastnn.memory import Array
-from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
 
 _PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
-
-
-def is_weight(network: Network, dtype: Any) -> Array:
-    """(n_params,): 1 for a weight, 0 for a bias."""
-    flags = np.zeros(network.n_params, dtype)
-    for layer in network.layers:
-        flags[layer.weight] = 1
-    return flags
 
 
 def updated(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:

@@ -24,7 +24,7 @@ from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.reference import NumpyBackend
 from fastnn.testing.problems import OPTIMIZER_CASES, draw_training
 from fastnn.testing.recordable import plan_course
-from fastnn.testing.updates import is_weight, update_range, update_terms, updated
+from fastnn.testing.updates import update_range, update_terms, updated
 
 NETWORK = Network((3, 5, 2), "tanh")
 X = np.random.RandomState(0).standard_normal((23, 3))
@@ -271,7 +271,7 @@ def test_an_update_stays_within_its_range(name, options, dtype):
     vectors[1:] = abs(vectors[1:])
     vectors[1:, ::3] = 0  # as at the first step
     gradient, bound = rs.standard_normal(n).astype(dtype), 10.0 ** rs.uniform(-5, 2, n)
-    rates = reference.Rates(0.01, np.array([0.9, 0.999]), is_weight(network, dtype))
+    rates = reference.Rates(0.01, np.array([0.9, 0.999]), network.is_weight(dtype))
     low, high = update_range(optimizer, vectors, gradient, bound, rates)
     margin = 4 * np.spacing(np.maximum(update_terms(optimizer, vectors, gradient, rates), abs(high)))
     narrow, inside = bound < 1e-2, 0
