@@ -15,7 +15,7 @@ from fastnn._version import __version__ as __version__
 
 @functools.cache
 def _homes() -> dict[str, str]:
-    """{public name: the module that it is imported from}, read from the stub, where type checkers find them too."""
+    """Return {public name: the module that defines it}, read from the stub, which type checkers read too."""
     import ast
     import pkgutil
 
@@ -25,7 +25,7 @@ def _homes() -> dict[str, str]:
 
 
 def _names() -> list[str]:
-    """The public names that can be used: without scikit-learn there are no estimators."""
+    """List the public names that can be used: without scikit-learn there are no estimators."""
     import importlib.util
 
     lacking = "" if importlib.util.find_spec("sklearn") else "fastnn.estimators"
@@ -50,7 +50,7 @@ def __dir__() -> list[str]:
 
 
 def _look_for_another_owner() -> None:
-    """Warn where the folder belongs to a distribution called fastnn too, which is another project's."""
+    """Warn where another project's distribution, called fastnn, owns this folder too."""
     with contextlib.suppress(OSError):
         for name in os.listdir(os.path.dirname(os.path.dirname(__file__))):
             if name.startswith("fastnn-") and name.endswith((".dist-info", ".egg-info")):

@@ -1,4 +1,4 @@
-"""``python -m fastnn``: the ``fastnn`` command where no script is installed."""
+"""``python -m fastnn``: run the ``fastnn`` command where its script is not installed."""
 
 from fastnn.cli import main
 

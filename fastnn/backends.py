@@ -1,4 +1,4 @@
-"""What a back end is, and the register of the known ones."""
+"""The interface of a back end, and the register of back ends by name."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ __all__ = [
 
 @runtime_checkable
 class Backend(Protocol):
-    """What trains. Its input has been checked; it validates nothing and draws nothing at random.
+    """The interface of a back end, which predicts and trains. Its input is checked; it draws nothing at random.
 
-    One that holds the activations of a whole batch at once, rather than of a block of rows, says so by an attribute
-    ``whole_batches`` that is true: the search for what would not fit the memory goes by it.
+    A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
+    ``whole_batches``: the check of the memory takes it into account.
     """
 
     name: str
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
-        """Whether this back end can train the network so; where not, `train` raises and conformance tests skip.
+        """Return whether this back end can train the network so; if not, `train` raises and conformance tests skip.
 
         It may take options besides, each as a keyword with a default: ``alpha`` (float), the strength of the L2
-        penalty, and ``sample_weight`` (bool), whether rows may have weights other than 1. One that does not take an
-        option is never asked about it, and has to do it: see `is_supported`.
+        penalty, and ``sample_weight`` (bool), whether rows may have weights other than 1. A back end whose `supports`
+        does not take an option must support all its values: see `is_supported`.
         """
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:
-        """Outputs (n, n_outputs) for inputs (n, n_inputs)."""
+        """Return the outputs (n, n_outputs) for inputs (n, n_inputs)."""
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
-        """The loss of all rows of `data` as one batch, and its gradient (n_params,)."""
+        """Return the loss of all rows of `data` as one batch, and its gradient (n_params,)."""
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
-        """Do the steps of `task`, changing `state` in place and writing ``steps.loss``; the number of good steps.
+        """Do the steps of `task`, change `state` in place, write ``steps.loss``, and return the number of good steps.
 
         A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
         `state` is then of no use. A batch whose weights sum to 0 is skipped. The gradient's penalty has the strength
@@ -63,7 +63,7 @@ class Backend(Protocol):
 def is_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> bool:
-    """Whether a back end can train so: what its `supports` answers, asked about the options that it takes."""
+    """Return what a back end's `supports` answers, asked about those of the options that it takes."""
     options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
     taken = options_taken(getattr(backend.supports, "__func__", backend.supports))
     return bool(backend.supports(network, optimizer, **{name: options[name] for name in options if name in taken}))
@@ -71,7 +71,7 @@ def is_supported(
 
 @functools.lru_cache(maxsize=100)
 def options_taken(function: Callable[..., Any]) -> frozenset[str]:
-    """Those of the options "alpha" and "sample_weight" that a function takes as keywords."""
+    """Return which of the options "alpha" and "sample_weight" a function takes as keywords."""
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:  # a function of an extension module need not have a signature
@@ -83,12 +83,12 @@ def options_taken(function: Callable[..., Any]) -> frozenset[str]:
 def check_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> None:
-    """Raise where a back end cannot train so.
+    """Raise ValueError where a back end does not support the training.
 
     Raises
     ------
     ValueError
-        That names the option which is declined, where the network and the optimizer are not.
+        Names the option that is not supported, where the network and the optimizer are.
     """
     if is_supported(backend, network, optimizer, alpha=alpha, sample_weight=sample_weight):
         return
@@ -120,7 +120,7 @@ _made: dict[str, Backend] = {}
 
 
 def register_backend(name: str, factory: Callable[..., Backend]) -> None:
-    """Make a back end known under a name, in place of an earlier one of that name.
+    """Register a back end under a name, in place of an earlier one of that name.
 
     Parameters
     ----------
@@ -140,18 +140,18 @@ def register_backend(name: str, factory: Callable[..., Backend]) -> None:
 
 
 def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
-    """The back end of a name ("numpy", "numba" or a registered one); a back end itself is returned as it is.
+    """Return the back end of a name ("numpy", "numba" or a registered one), or a back end itself as it is.
 
     Parameters
     ----------
     backend : str or Backend
     **options
-        Of the back end, for one of one's own with them. "numba" has one: with ``specialize=True`` it compiles a kernel
+        Its options, for an instance of your own. "numba" has one: with ``specialize=True`` it compiles a kernel
         for each small network and optimizer that it trains in batches which fit one vector: up to 8 rows of float64,
         16 of float32. That takes a second or two, once on a machine, and saves up to half of the time of a step: it is
         for trainings of more than some 10 million steps. The results have the same bits. Compiling one
-        keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. What is larger trains as without
-        it.
+        keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. Larger networks and batches
+        train as without it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The exceptions and warnings that are fastnn's own; what else it raises is plain ValueError, TypeError or OSError."""
+"""fastnn's own exceptions and warnings; all other errors are plain ValueError, TypeError or OSError."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ModelFileError(FastnnError, ValueError):
 
 
 def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:
-    """Warn at the line outside these packages that called them; filters see it as of `module`, if that is given."""
+    """Warn at the line outside these packages that called them; `module`, if given, is the one that filters see."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in packages:
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""The distribution that the package belongs to, its extras, and another project's files in its place.
+"""The installed distribution: its extras, and a warning where another project's files lie in its folder.
 
 The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
 """
@@ -32,13 +32,13 @@ EXTRAS = {
 
 
 def missing_package(package: str, needs: str = "this needs") -> ImportError:
-    """Return an error that says how to get a package which an extra brings; `needs` begins the sentence."""
+    """Return an ImportError that says how to install a package of an extra; `needs` begins the sentence."""
     hint = f'python -m pip install "{DISTRIBUTION}[{EXTRAS[package]}]"'
     return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
 
 
 def warn_of_another_owner(metadata: str) -> None:
-    """Warn that a distribution called fastnn owns the package's folder as well, as the folder `metadata` tells."""
+    """Warn if the distribution with the folder `metadata`, another project's, owns the package's folder as well."""
     warnings.warn(
         f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies beside it), which is "
         f"another project's or version 0.1 of this one: {REMEDY}",

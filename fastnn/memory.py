@@ -21,7 +21,7 @@ WRITEABLE = 0x501
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""
+    """Return zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""
     shape = (shape,) if isinstance(shape, int) else shape
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.zeros(size + ALIGNMENT, np.uint8)
@@ -30,6 +30,6 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 def padded_size(n: int, dtype: DTypeLike) -> int:
-    """Elements that a vector of `n` numbers takes when whole 64-byte vectors may be read at any of them."""
+    """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any of them."""
     lanes = ALIGNMENT // np.dtype(dtype).itemsize
     return (n + 2 * lanes - 1) // lanes * lanes

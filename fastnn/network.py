@@ -1,4 +1,4 @@
-"""What is trained: the sizes, activations and loss of a network, and where its weights lie in one flat vector.
+"""A network: its sizes, activations and loss, and where its weights lie in one flat vector.
 
 Names used everywhere in fastnn: ``z`` is a pre-activation, ``a`` an activation, ``delta`` the derivative of the loss by
 z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the widths on either side of a layer.
@@ -88,7 +88,7 @@ class Layer(NamedTuple):
 
     @property
     def all(self) -> slice:
-        """Both, which lie side by side."""
+        """Weights and biases, which lie side by side."""
         return slice(self.weight.start, self.bias.stop)
 
 
@@ -278,12 +278,12 @@ class Network:
         return random_state.uniform(-bound, bound, n)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that makes the network, in JSON's types."""
+        """Return the arguments that make the network, in JSON's types."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Network:
-        """The network that `to_dict` described."""
+        """Make the network that `to_dict` described."""
         return cls(**values)
 
 

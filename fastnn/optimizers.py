@@ -13,11 +13,11 @@ from fastnn.schedules import LearningRate, check_learning_rate, describe, descri
 
 @dataclass(frozen=True)
 class Optimizer:
-    """What all optimizers share. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
+    """The base of all optimizers. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
 
-    Every optimizer takes ``sequential=True``: a layer is updated before the delta of the layer below is computed, so
-    with its new weights (Gauss-Seidel in place of Jacobi), as the tutorial does. The batch is then one panel, whatever
-    its size: meant for teaching, not for large batches.
+    Every optimizer takes ``sequential=True``, the tutorial's way: each layer is updated before the delta of the layer
+    below is computed from its new weights (Gauss-Seidel in place of Jacobi). The whole batch is then one panel, so this
+    is for teaching, not for large batches.
     """
 
     n_slots: ClassVar[int]
@@ -42,7 +42,7 @@ class Optimizer:
 
     @property
     def name(self) -> str:
-        """The class' name."""
+        """Name of the class."""
         return type(self).__name__
 
     @property
@@ -56,13 +56,13 @@ class Optimizer:
         return getattr(self, "beta_1", 1.0), getattr(self, "beta_2", 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Name and hyper-parameters in JSON's types; a learning rate that is a function is only named."""
+        """Return name and hyper-parameters in JSON's types; of a learning rate that is a function only its name."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {"name": self.name, **values, "learning_rate": describe(self.learning_rate)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
-        """The optimizer that `to_dict` described.
+        """Make the optimizer that `to_dict` described.
 
         Raises
         ------

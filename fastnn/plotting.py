@@ -1,4 +1,4 @@
-"""Pictures: error and loss curves of a training, speeds side by side, and ratios (matplotlib, without a screen)."""
+"""Pictures by matplotlib, without a screen: error and loss curves, speeds side by side, and ratios."""
 
 from __future__ import annotations
 

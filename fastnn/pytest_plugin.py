@@ -1,4 +1,4 @@
-"""The pytest plugin: a project tests its back end by one fixture of its own and one test.
+"""The pytest plugin, by which a project tests its back end with one fixture of its own and one test.
 
 ::
 

@@ -128,7 +128,7 @@ def poisson(a: Array, y: Array) -> Array:
 
 
 def unmatched(a: Array, y: Array) -> Array:
-    """Losses that go with one output only never need their derivative by it."""
+    """Raise: a loss that goes with one output only never needs its derivative by it."""
     raise NotImplementedError("this loss is always matched with its output: delta = a - y")
 
 
@@ -145,7 +145,7 @@ LOSSES: dict[str, Loss] = {
 
 
 class Batch(NamedTuple):
-    """The rows of one step, those of weight 0 left out, and the sum that the loss is divided by."""
+    """The rows of one step without those of weight 0, and the divisor of the loss."""
 
     X: Array  # (n, n_inputs)
     Y: Array  # (n, n_outputs)
@@ -245,7 +245,7 @@ def backward(
 
 
 class Rates(NamedTuple):
-    """What a step's update depends on besides the gradient."""
+    """The quantities besides the gradient that the update of a step depends on."""
 
     learning_rate: float
     beta_products: Array  # (2,): beta_1 ** t, beta_2 ** t, this step included
@@ -320,7 +320,7 @@ class NumpyBackend:
         return "NumpyBackend()"
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
-        """All of the built-in optimizers."""
+        """Return whether the optimizer is a built-in one."""
         return optimizer.name in UPDATES
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:
@@ -342,7 +342,7 @@ class NumpyBackend:
         return loss, gradient
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
-        """Forward, backward and update for each step; the number of good ones."""
+        """Do forward, backward and update for each step, and return the number of good ones."""
         network, optimizer, data = task.network, task.optimizer, task.data
         p, slots = state.params, state.vectors[1:]
         gradient = np.zeros_like(p)

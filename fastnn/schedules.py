@@ -78,7 +78,7 @@ class step_decay(Schedule):
 
     @functools.cached_property
     def _begun(self) -> list[tuple[int, float]]:
-        """The first stage of the last call and its rate: the next chunk of a training need not begin at stage 0."""
+        """First stage of the last call and its rate, so that the next chunk of a training need not begin at stage 0."""
         return [(0, self.learning_rate)]
 
 
@@ -121,12 +121,12 @@ class cosine(Schedule):
 
 
 def check_learning_rate(value: object) -> LearningRate:
-    """A learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
+    """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
     return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
 
 
 def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:
-    """The rates (n,) of the steps ``first ... first + n - 1``.
+    """Return the rates (n,) of the steps ``first ... first + n - 1``.
 
     Raises
     ------
@@ -152,14 +152,14 @@ SCHEDULES: dict[str, type[Schedule]] = {kind.__name__: kind for kind in (constan
 
 
 def describe(rate: LearningRate) -> object:
-    """A learning rate in JSON's types; `described` makes it again, but for a function, which is only named."""
+    """Describe a learning rate in JSON's types, from which `described` makes it again; a function is only named."""
     if isinstance(rate, Schedule):
         return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
     return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate
 
 
 def described(description: Any) -> LearningRate:
-    """The learning rate of which `describe` made this.
+    """Make the learning rate again that `describe` described.
 
     Raises
     ------

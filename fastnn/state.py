@@ -1,4 +1,4 @@
-"""What passes between the driver and a back end: the task, the steps to do, and the state that they change."""
+"""The data that the driver hands to a back end: the task, the steps to do, and the state that they change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastnn.optimizers import Optimizer
 
 
 class Data(NamedTuple):
-    """Rows to learn from: of one dtype, in C order, read-only, checked."""
+    """The rows to train on: of one dtype, in C order, read-only, checked."""
 
     X: Array  # (n, n_inputs)
     Y: Array  # (n, n_outputs)
@@ -24,7 +24,7 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is trained, by what rule and on which rows; made once a training."""
+    """Network, optimizer, data and penalty of a training; made once."""
 
     network: Network
     optimizer: Optimizer
@@ -59,7 +59,7 @@ class Steps(NamedTuple):
 
 @dataclass
 class StepState:
-    """What the steps of a training change, and nothing else does: parameters, the optimizer's state, counts."""
+    """The part of a training's state that its steps change: parameters, the optimizer's state, counts."""
 
     storage: Array
     """(1 + n_slots, padded): what `vectors` is a view of; begins at a multiple of 64 bytes."""

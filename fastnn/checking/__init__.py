@@ -1,1 +1,1 @@
-"""Checks of single values and arrays that know no network: bad input gets an error that says what would be right."""
+"""Checks of arguments, both values and arrays; they know no network, and their errors say what would be right."""

@@ -1,4 +1,4 @@
-"""What Keras, PyTorch and scikit-learn call the things that fastnn has under another name: for hints in errors."""
+"""Names that Keras, PyTorch and scikit-learn have for what fastnn calls otherwise, for hints in errors."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _SHORT.maxstring = _SHORT.maxother = 100
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it: an array or a data frame by its shape, anything else by a short repr."""
+    """Return a value's text in errors: the shape of an array or a data frame, else a short repr."""
     shape = getattr(value, "shape", ())
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {shape}"
@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
 
 
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
-    """`value` if it is one of the names in `legal`; else ValueError (TypeError) that suggests the right one."""
+    """Return `value` if it is one of the names in `legal`, else raise an error that suggests the right one."""
     legal = list(legal)
     if not isinstance(value, str):
         raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {type(value).__name__}")
@@ -38,10 +38,7 @@ def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
 
 
 def did_you_mean(value: str, legal: Iterable[str]) -> str:
-    """The hint for a name that is not in `legal`: the same in other letters, what it is an alias of, or the nearest.
-
-    It is "" where there is none.
-    """
+    """Return a hint for a name that is not in `legal`, or "": the same but for case, its alias, or the nearest one."""
     legal = list(legal)
     known = {_plain(alias): name for alias, name in ALIASES.items() if name in legal} | {_plain(n): n for n in legal}
     near = known.get(_plain(value)) or next(iter(difflib.get_close_matches(value.lower(), legal, 1, 0.5)), None)
@@ -53,7 +50,7 @@ def _plain(name: str) -> str:
 
 
 def check_integer(name: str, value: Any, low: int | None = None) -> int:
-    """`value` as an int, not below `low`; NumPy's integers are as good as Python's."""
+    """Return `value`, an integer of Python or NumPy that is not below `low`, as an int."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, not {shown(value)} of type {type(value).__name__}")
     if low is not None and value < low:
@@ -62,7 +59,7 @@ def check_integer(name: str, value: Any, low: int | None = None) -> int:
 
 
 def check_sizes(sizes: Any) -> tuple[int, ...]:
-    """The widths of a network's layers, the inputs first, each of them at least 1."""
+    """Return the widths of a network's layers, the inputs first, each of them at least 1."""
     if isinstance(sizes, str) or not isinstance(sizes, Iterable):
         raise TypeError(f"sizes must be a sequence of integers such as (3, 5, 1), not {shown(sizes)}")
     checked = tuple(check_integer(f"sizes[{i}]", n, low=1) for i, n in enumerate(sizes))
@@ -91,7 +88,7 @@ def check_number(
     high_open: bool = False,
     hint: str = "",
 ) -> float:
-    """`value` as a finite float within [low, high] (open where said)."""
+    """Return `value` as a finite float within [low, high], or the open interval."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number{' ' + hint if hint else ''}, not {shown(value)}")
     try:
@@ -106,7 +103,7 @@ def check_number(
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """`value` as a bool: True, False or NumPy's."""
+    """Return `value`, Python's or NumPy's, as a bool."""
     if value is True or value is False:
         return value
     if type(value).__name__ != "bool_":

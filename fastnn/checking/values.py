@@ -1,8 +1,8 @@
-"""What a caller hands over as an array of real numbers: arrays, lists, data frames and their columns.
+"""Conversion to arrays of real numbers: from arrays, lists, data frames and their columns.
 
-A data frame is known by its attributes, so that no library of data frames has to be imported, or installed. It is
-converted column by column, as scikit-learn does: columns of mixed kinds are no array of objects then, and what cannot
-be converted has a name.
+A data frame is recognized by its attributes, so that no library of data frames has to be imported, or installed. It is
+converted column by column, as scikit-learn does: columns of mixed kinds do not become an array of objects, and an error
+can name the column.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LABELS = "; labels go in as integers: np.unique(Y, return_inverse=True)[1] has t
 
 
 def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
-    """`value` as an array of real numbers of any shape; a data frame's mixed columns in `dtype`, if it is given.
+    """Return `value` as an array of real numbers of any shape; mixed columns of a data frame in `dtype`, if given.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     except ValueError as ragged:
         raise ValueError(f"{name} is not a table of numbers: {ragged}") from None
     if array.dtype.kind == "O" and not array.ndim:
-        raise TypeError(f"{name} must be an array of numbers, not {_what(value)}")
+        raise TypeError(f"{name} must be an array of numbers, not {_described(value)}")
     if array.dtype.kind not in _REAL:
         what, where = _KINDS.get(array.dtype.kind, "objects"), ""
         if array.dtype.kind == "O":
@@ -60,8 +60,8 @@ def _check_kind(name: str, value: Any) -> None:
         raise ValueError(f"{name} has masked values: fill them in or leave their rows out")
 
 
-def _what(value: Any) -> str:
-    """What stands in the place of an array, and what to do about it."""
+def _described(value: Any) -> str:
+    """Describe an object that is no array, and how to make one of it."""
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
             f"an iterable ({type(value).__name__}): collect what it yields, such as by np.concatenate(list(...)), in "
@@ -71,7 +71,7 @@ def _what(value: Any) -> str:
 
 
 def _first_object(name: str, array: Array) -> str:
-    """Where an array of objects has the first one that is no number."""
+    """Say where an array of objects has the first one that is no number."""
     for index, item in np.ndenumerate(array):
         if not isinstance(item, _NUMBERS):
             return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}"
@@ -102,7 +102,7 @@ def _of_frame(name: str, frame: Any, dtype: DTypeLike | None) -> Array:
 
 
 def _of_column(name: str, column: Any, which: str) -> Array:
-    """One column, which may be nullable or categorical, as an array (n,); `which` is what an error calls it."""
+    """Return a column, which may be nullable or categorical, as an array (n,); `which` names it in errors."""
     array = np.asarray(column.to_numpy())
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in _REAL:
         return array

@@ -36,7 +36,7 @@ MAX_MESSAGE = 300
 
 
 class Format(NamedTuple):
-    """What a kind of file is called, and which arrays it holds besides the header."""
+    """A kind of file: its name, and the arrays that it holds besides the header."""
 
     name: str
     version: int
@@ -88,7 +88,7 @@ def write_archive(
 
 
 def _take_over_mode(file: BinaryIO, old: str) -> None:
-    """Give a file that will replace another one its permissions: what was private stays so."""
+    """Copy the permissions of a file that is going to be replaced: a private file stays private."""
     if hasattr(os, "fchmod"):  # Windows has no such permissions
         with contextlib.suppress(FileNotFoundError):
             os.fchmod(file.fileno(), os.stat(old).st_mode & 0o777)
@@ -100,7 +100,7 @@ def _take_over_mode(file: BinaryIO, old: str) -> None:
 def read_archive(
     path: str | os.PathLike[str], form: Format, build: Callable[[dict[str, Any], dict[str, Array]], T]
 ) -> T:
-    """What `build` makes of a file's header and arrays.
+    """Read a file, and return what `build` makes of its header and arrays.
 
     Nothing in the file is executed, and nothing is allocated that is larger than the file.
 
@@ -127,13 +127,13 @@ def _open(name: str, flags: int) -> int:
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which no more than `limit` bytes are read at once: for a beginning the directory of a zip archive."""
+    """A file that refuses to read more than `limit` bytes at once, first of all the directory of the zip archive."""
 
     limit = MAX_DIRECTORY_BYTES
 
     @property
     def size(self) -> int:
-        """Bytes of the whole file."""
+        """Size of the file in bytes."""
         return os.fstat(self.fileno()).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -149,7 +149,7 @@ def _short(message: object) -> str:
 
 
 def _arrays(file: _Bounded, form: Format) -> dict[str, Array]:
-    """The arrays of an archive of the expected names; sizes are checked before anything is allocated."""
+    """Read the arrays of the expected names; their sizes are checked before anything is allocated."""
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(2) != b"PK":
         raise ModelFileError(f"not a {form.name} file (it is no .npz archive)")
     arrays = {}
@@ -175,7 +175,7 @@ def _arrays(file: _Bounded, form: Format) -> dict[str, Array]:
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
-    """One array, its checksum tested; its size must be what the archive has for it, not what it says of itself."""
+    """Read one array and test its checksum; the size in its own header must be the size of the archive's entry."""
     if member.compress_type != zipfile.ZIP_STORED or member.file_size > limit:
         raise ModelFileError(f"damaged: {member.filename} is not stored as fastnn stores it")
     stream = io.BytesIO(archive.read(member))
@@ -211,7 +211,7 @@ def _check_version(header: dict[str, Any], form: Format) -> None:
 
 
 def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:
-    """ModelFileError unless each array that is there has its dtype and shape."""
+    """Raise ModelFileError unless each array that is there has its dtype and shape."""
     for name, (kind, shape) in expected.items():
         if name in arrays and (arrays[name].dtype != kind or arrays[name].shape != shape):
             is_, should = arrays[name], f"{np.dtype(kind).name} {shape}"

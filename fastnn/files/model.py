@@ -158,7 +158,7 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
 
 
 def _check_header(header: dict[str, Any], network: Network) -> None:
-    """What `TrainingState.check` does not look at."""
+    """Check the parts of the header that `TrainingState.check` does not."""
     legal = {
         "dtype": header["dtype"] in ("float32", "float64"),
         "n_params": header["n_params"] == network.n_params,
@@ -172,7 +172,7 @@ def _check_header(header: dict[str, Any], network: Network) -> None:
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
-    """Dtype and shape against the header, parameters finite, row numbers a permutation."""
+    """Check dtypes and shapes against the header, that parameters are finite and row numbers a permutation."""
     dtype, n, n_epochs = np.dtype(header["dtype"]), header["n_params"], arrays["loss"].size
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {
         "params": (dtype, (n,)),
