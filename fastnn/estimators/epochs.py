@@ -20,7 +20,7 @@ from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
-from fastnn.training.batches import RowPlan
+from fastnn.training.batches import RowPlan, check_full_batch
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.loop import Run
 from fastnn.training.stopping import Patience
@@ -205,8 +205,7 @@ class Epochs:
 
 def _batch_size(mlp: Any, n_rows: int) -> int:
     if mlp.solver == "rprop":
-        if mlp.batch_size != "auto" and mlp.batch_size < n_rows:
-            raise ValueError(f"solver='rprop' takes full batches only: leave out batch_size={mlp.batch_size}")
+        check_full_batch("solver='rprop'", None if mlp.batch_size == "auto" else mlp.batch_size, n_rows)
         return n_rows
     if mlp.batch_size == "auto":
         return min(200, n_rows)

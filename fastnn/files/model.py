@@ -26,7 +26,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.options import network_counters
 from fastnn.training.results import History, TrainingResult
-from fastnn.training.state import TrainingState
+from fastnn.training.state import TrainingState, holds_each_row_once
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 FORMAT = Format(
@@ -190,7 +190,5 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
             raise ModelFileError(f"damaged: {name} must be finite")
     if not np.isfinite(arrays["vectors"][0]).all():
         raise ModelFileError("damaged: the state's parameters must be finite")
-    rows = np.concatenate([arrays["index"], arrays.get("validation_rows", arrays["index"][:0])])
-    n_rows = rows.size
-    if not n_rows or rows.min() < 0 or rows.max() >= n_rows or (np.bincount(rows, minlength=n_rows) != 1).any():
+    if not holds_each_row_once(arrays["index"], arrays.get("validation_rows")):
         raise ModelFileError("damaged: its row order does not hold each row once")

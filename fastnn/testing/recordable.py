@@ -15,7 +15,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import learning_rates
-from fastnn.training.batches import RowPlan
+from fastnn.training.batches import RowPlan, check_full_batch
 from fastnn.training.initial import fresh
 from fastnn.training.inputs import check_data, check_network
 from fastnn.training.options import choose_options
@@ -106,7 +106,7 @@ def _plan(
     state, random_state = fresh(network, optimizer, data, params, seed, Stop())
     assert state.index is not None
     plan = RowPlan(state.index, batch_size, shuffle, random_state)
-    if optimizer.full_batch and plan.steps_per_epoch > 1:
-        raise ValueError(f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}")
+    if optimizer.full_batch:
+        check_full_batch(optimizer.name, batch_size, plan.n_rows)
     steps = plan.draw(learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, alpha)

@@ -22,7 +22,7 @@ from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Task
-from fastnn.training.batches import RowPlan, rows_a_step
+from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import Seed, check_resume, fresh, give_back, resumed, validation_data
@@ -276,9 +276,6 @@ def _plan(
         )
     if not 0 <= state.batch < plan.steps_per_epoch:
         raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
-    if optimizer.full_batch and plan.steps_per_epoch > 1:
-        raise ValueError(
-            f"{optimizer.name} takes full batches only: leave out batch_size={batch_size}, "
-            f"there are {plan.n_rows} rows to train on"
-        )
+    if optimizer.full_batch:
+        check_full_batch(optimizer.name, batch_size, plan.n_rows)
     return plan

@@ -139,6 +139,14 @@ def check_orders(random_state: np.random.RandomState, orders: Array, rows: NDArr
             )
 
 
+def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
+    """ValueError where an optimizer (a solver) of this name, which takes full batches only, is given smaller ones."""
+    if rows_a_step(batch_size, n_rows) < n_rows:
+        raise ValueError(
+            f"{name} takes full batches only: leave out batch_size={batch_size}, there are {n_rows} rows to train on"
+        )
+
+
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:
     """Return the rows of each batch but an epoch's last one; None, or more than there are, stands for all rows."""
     return n_rows if batch_size is None else min(batch_size, n_rows)

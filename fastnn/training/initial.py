@@ -15,7 +15,7 @@ from fastnn.state import Data
 from fastnn.training.batches import check_orders
 from fastnn.training.inputs import check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
-from fastnn.training.state import Counters, TrainingState
+from fastnn.training.state import Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
 
 Seed = int | np.integer[Any] | np.random.RandomState | None
@@ -169,17 +169,16 @@ def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: Trai
 
 
 def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:
-    split = np.zeros(0, np.int64) if validation_rows is None else validation_rows
-    if len(index) + len(split) != n:
+    n_split = 0 if validation_rows is None else len(validation_rows)
+    if len(index) + n_split != n:
         raise ValueError(
-            f"resume does not fit: its state was trained on {len(index) + len(split)} rows, X has {n}; for other rows "
+            f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}; for other rows "
             "say new_rows=True"
         )
-    rows = np.concatenate([index, split])
-    if rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n or (np.bincount(rows, minlength=n) != 1).any():
+    if not holds_each_row_once(index, validation_rows):
         raise ValueError("resume is damaged: its row order does not hold each row once")
-    if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != len(split):
+    if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != n_split:
         raise ValueError(
-            f"resume does not fit: its state keeps {len(split)} rows for validation, validation={stop.validation:g} "
+            f"resume does not fit: its state keeps {n_split} rows for validation, validation={stop.validation:g} "
             f"of {n} rows is {math.ceil(stop.validation * n)}; the split is made once, when training begins"
         )

@@ -89,6 +89,15 @@ class TrainingState(StepState):
                 raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
 
 
+def holds_each_row_once(index: Array, validation_rows: Array | None) -> bool:
+    """Return whether the rows to train on and those for validation are together a permutation of 0, 1, ... n - 1."""
+    rows = index if validation_rows is None else np.concatenate([index, validation_rows])
+    n = rows.size
+    if not n or rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n:
+        return False
+    return bool((np.bincount(rows, minlength=n) == 1).all())
+
+
 def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
 
