@@ -31,12 +31,17 @@ class Activation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A line of `LOSSES`: the output activations that it goes with, and its targets."""
+    """A line of `LOSSES`: its formula, the output activations that it goes with, and its targets."""
 
+    formula: str
+    """Of one output a and its target y."""
     outputs: tuple[str, ...]
-    matched: str
+    matched: str = ""
     """The output activation with which ``delta = a - y``; "" where there is none."""
     targets: str = "any number"
+    low: float = -math.inf
+    """The least target, and `high` the largest: what `targets` says in words."""
+    high: float = math.inf
 
 
 ACTIVATIONS: dict[str, Activation] = {
@@ -61,12 +66,14 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et 
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
 
 LOSSES: dict[str, Loss] = {
-    "squared_error": Loss(tuple(ACTIVATIONS), "identity"),
-    "absolute_error": Loss(tuple(ACTIVATIONS), ""),
-    "huber": Loss(tuple(ACTIVATIONS), ""),
-    "log_loss": Loss(("sigmoid",), "sigmoid", "numbers from 0 to 1"),
-    "cross_entropy": Loss(("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels"),
-    "poisson": Loss(("exp", "softplus"), "exp", "numbers that are not negative"),
+    "squared_error": Loss("(a-y)^2 / 2", tuple(ACTIVATIONS), "identity"),
+    "absolute_error": Loss("|a-y|", tuple(ACTIVATIONS)),
+    "huber": Loss("(a-y)^2 / 2 where |a-y| <= 1 else |a-y| - 1/2", tuple(ACTIVATIONS)),
+    "log_loss": Loss("-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1", 0, 1),
+    "cross_entropy": Loss(
+        "-y log a", ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels", 0, 1
+    ),
+    "poisson": Loss("y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0),
 }
 
 BIASES = ("vector", "scalar", "none")
@@ -109,9 +116,8 @@ class Network:
         One of %(losses)s;
         "auto" is cross_entropy where the output is softmax, else squared_error. A loss goes with any output, but
         %(pairs)s.
-        Per row, summed over the outputs, with a the output and y the target: squared_error ``(a-y)^2 / 2``,
-        absolute_error ``|a-y|``, huber (delta 1), log_loss ``-[y log a + (1-y) log(1-a)]``, cross_entropy ``-y log
-        a``, poisson ``y log(y/a) - y + a``.
+        Per row, summed over the outputs, with a the output and y the target:
+        %(formulas)s.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
@@ -293,5 +299,6 @@ Network.__doc__ = (Network.__doc__ or "") % {
     "hidden": ", ".join(_HIDDEN),
     "outputs": ", ".join(name for name in ACTIVATIONS if name not in _HIDDEN),
     "losses": ", ".join(LOSSES),
+    "formulas": ",\n        ".join(f"{name} ``{line.formula}``" for name, line in LOSSES.items()),
     "pairs": ", ".join(f"{name} with {' or '.join(outputs)}" for name, outputs in _RESTRICTED.items()),
 }

@@ -210,19 +210,18 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
 
 
 def _check_range(loss: str, Y: Array) -> None:
-    wrong = np.zeros(Y.shape, bool)
-    if loss in ("log_loss", "cross_entropy"):
-        wrong = (Y < 0) | (Y > 1)
-    elif loss == "poisson":
-        wrong = Y < 0
-    if wrong.any():
-        raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; {_first('Y', wrong, Y)}")
+    line = LOSSES[loss]
+    low, high = line.low, line.high
+    if (low, high) != (-math.inf, math.inf):
+        wrong = (low > Y) | (high < Y)
+        if wrong.any():
+            raise ValueError(f"loss {loss!r} takes {line.targets}; {_first('Y', wrong, Y)}")
     if loss == "cross_entropy":
         sums = Y.sum(axis=1, dtype=np.float64)
         off = abs(sums - 1) > 1e-3
         if off.any():
             row = int(np.argmax(off))
-            raise ValueError(f"loss {loss!r} takes {LOSSES[loss].targets}; row {row} of Y sums to {sums[row]:g}")
+            raise ValueError(f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}")
 
 
 def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:

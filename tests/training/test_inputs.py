@@ -218,7 +218,7 @@ TRAIN = {
     "another name for an optimizer": (
         {"optimizer": "lion"},
         TypeError,
-        "not 'lion': one of SGD(), Adam(), AdamW(), RMSprop(), RPROP()",
+        f"not 'lion': one of {', '.join(f'{name}()' for name in OPTIMIZERS)}",
     ),
     "patience for a stop rule": ({"stop": 3}, TypeError, "stop must be a fastnn Stop, not 3"),
     "sizes for a network": (
