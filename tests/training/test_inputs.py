@@ -502,8 +502,16 @@ LAYOUTS = {
     "backwards": lambda array: np.flip(np.flip(array).copy()),
     "byte-swapped": lambda array: array.astype(array.dtype.newbyteorder("S")),
     "unaligned": unaligned,
+    "subclass": lambda array: array.view(type("Mine", (np.ndarray,), {})),
 }
-NUMBERS = {"integers": np.int16, "unsigned": np.uint8, "boolean": bool, "half": np.float16}
+NUMBERS = {
+    "integers": np.int16,
+    "unsigned": np.uint8,
+    "large": np.uint64,
+    "boolean": bool,
+    "half": np.float16,
+    "long": np.longdouble,
+}
 
 
 def contents(*arrays):
@@ -515,8 +523,9 @@ def compute(X, Y, weight, params, backend):
     before = contents(X, Y, weight, params)
     options = {"sample_weight": weight, "backend": backend}
     found = [predict(NETWORK, params, X, backend=backend), *loss_and_gradient(NETWORK, params, X, Y, **options)]
-    result = train(NETWORK, X, Y, **options, params=params, seed=0, epochs=3, batch_size=5, optimizer=Adam())
-    found += [result.params, result.history.loss, result.predict(X)]
+    options |= {"seed": 0, "epochs": 3, "batch_size": 5, "optimizer": Adam(), "stop": Stop(validation=(X, Y, weight))}
+    result = train(NETWORK, X, Y, params=params, **options)
+    found += [result.state.vectors, result.history.loss, result.history.validation_loss, result.predict(X)]
     assert contents(X, Y, weight, params) == before
     return contents(*found)
 

@@ -1,0 +1,30 @@
+"""The data of the driver's tests, and `train` on them."""
+
+import numpy as np
+import pytest
+from small_training import NETWORK, N
+
+from fastnn import Adam, train
+
+
+@pytest.fixture(scope="module")
+def data():
+    random_state = np.random.RandomState(0)
+    X = random_state.randn(N, 3)
+    return X, np.stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]], axis=1)
+
+
+@pytest.fixture
+def go(data, backend):
+    """`train` on the data with some options; 5 steps an epoch, the last of 3 rows."""
+    defaults = {"optimizer": Adam(0.01), "epochs": 6, "batch_size": 5, "seed": 3, "backend": backend}
+
+    def run(X=data[0], Y=data[1], network=NETWORK, **options):
+        options = defaults | options
+        if "resume" in options or "params" in options:
+            options.setdefault("seed", None)
+        if "resume" in options:
+            options["seed"] = None
+        return train(network, X, Y, **options)
+
+    return run

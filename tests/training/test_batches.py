@@ -1,0 +1,108 @@
+"""What is drawn from the seed, and in which order the rows go into batches."""
+
+import math
+
+import numpy as np
+import pytest
+from bits import bits, result_bits
+from small_training import NETWORK, N, Recorder
+
+from fastnn import SGD, Stop, train
+
+
+def test_same_seed_gives_the_same_bits_and_another_seed_does_not(go):
+    assert result_bits(go()) == result_bits(go()) == result_bits(go(seed=np.int64(3)))
+    assert bits(go().params) != bits(go(seed=4).params)
+    assert bits(go(seed=None).params) != bits(go(seed=None).params)
+
+
+def test_a_random_state_is_used_as_it_is(go):
+    random_state = np.random.RandomState(3)
+    result = go(seed=random_state)
+    assert result_bits(result) == result_bits(go())
+    assert random_state.get_state()[2] == result.state.random_state["state"]["pos"]
+    assert bits(go(seed=random_state).params) != bits(result.params)  # it has gone on
+
+
+def test_both_back_ends_see_the_same_weights_order_and_split(data):
+    runs = [
+        train(NETWORK, *data, epochs=3, batch_size=5, seed=3, backend=name, stop=Stop(validation=0.3))
+        for name in ("numpy", "numba")
+    ]
+    for name in ("index", "validation_rows"):
+        assert np.array_equal(*(getattr(run.state, name) for run in runs))
+    np.testing.assert_allclose(runs[0].params, runs[1].params, rtol=1e-9)
+    np.testing.assert_allclose(runs[0].history.loss, runs[1].history.loss, rtol=1e-9)
+
+
+@pytest.mark.parametrize("validation", [None, 0.3])
+@pytest.mark.parametrize("given", [False, True])
+def test_order_of_draws(data, validation, given):
+    """Weights (unless given), then the split, then one shuffle an epoch, composed."""
+    recorder = Recorder()
+    random_state = np.random.RandomState(8)
+    initial = np.arange(NETWORK.n_params) / 10 if given else NETWORK.init_params(random_state, np.float64)
+    index = np.arange(N)
+    if validation:
+        order = random_state.permutation(N)
+        index = order[math.ceil(0.3 * N) :]
+    expected = []
+    for _ in range(3):
+        p = np.arange(len(index))
+        random_state.shuffle(p)
+        index = index[p]
+        expected += [index[i : i + 5].tolist() for i in range(0, len(index), 5)]
+    result = train(
+        NETWORK,
+        *data,
+        optimizer=SGD(0.0),
+        epochs=3,
+        batch_size=5,
+        seed=8,
+        params=initial if given else None,
+        stop=Stop(validation=validation),
+        backend=recorder,
+    )
+    assert [rows.tolist() for rows in recorder.rows] == expected
+    assert bits(result.params) == bits(initial)
+    assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
+
+
+@pytest.mark.parametrize("batch_size", [None, N, N + 1, 10**9])
+def test_full_batches_are_not_shuffled(data, batch_size):
+    recorder = Recorder()
+    result = train(NETWORK, *data, epochs=3, batch_size=batch_size, seed=8, backend=recorder)
+    assert [rows.tolist() for rows in recorder.rows] == [list(range(N))] * 3
+    random_state = np.random.RandomState(8)
+    NETWORK.init_params(random_state, np.float64)
+    assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
+
+
+def test_without_shuffle_rows_stay_in_order(data):
+    recorder = Recorder()
+    train(NETWORK, *data, epochs=2, batch_size=10, shuffle=False, seed=8, backend=recorder)
+    assert [rows.tolist() for rows in recorder.rows] == [
+        list(range(10)),
+        list(range(10, 20)),
+        list(range(20, N)),
+    ] * 2
+
+
+def test_skipped_batches_change_nothing_but_t(go, data):
+    """Two batches of weight 0 in an otherwise full epoch: the same as an epoch of the other rows."""
+    X, Y = data
+    weight = np.ones(N)
+    weight[5:15] = 0
+    kept = np.r_[0:5, 15:N]
+    with_skips = go(sample_weight=weight, shuffle=False)
+    without = go(X[kept], Y[kept], shuffle=False)
+    assert bits(with_skips.state.vectors) == bits(without.state.vectors)
+    assert bits(with_skips.state.beta_products) == bits(without.state.beta_products)
+    assert bits(with_skips.history.loss) == bits(without.history.loss)
+    assert (with_skips.state.t, without.state.t) == (30, 18)
+
+
+def test_zero_epochs_give_the_initial_parameters(go):
+    result = go(epochs=0)
+    assert (result.n_epochs, result.state.t, result.stop_reason) == (0, 0, "epochs")
+    assert bits(result.params) == bits(NETWORK.init_params(np.random.RandomState(3), np.float64))

@@ -1,0 +1,45 @@
+"""The losses that a training tells, and the rates that it takes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from small_training import NETWORK, N, Recorder
+
+from fastnn import SGD, cosine, train
+from fastnn import loss_and_gradient as public_loss
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("zero", [False, True])
+def test_loss_of_an_epoch(data, reduction, zero):
+    """Weighted by rows for "mean", plainly summed for "sum"; skipped batches do not count."""
+    recorder = Recorder()
+    weight = np.ones(N)
+    if zero:
+        weight[5:10] = weight[20:] = 0
+    network = dataclasses.replace(NETWORK, reduction=reduction)
+    options = {"optimizer": SGD(0.01), "epochs": 3, "batch_size": 5, "shuffle": False, "sample_weight": weight}
+    result = train(network, *data, **options, seed=0, backend=recorder)
+    L = np.array(recorder.losses).reshape(3, 5)
+    rows = np.array([5, 5, 5, 5, 3]) * ([1, 0, 1, 1, 0] if zero else 1)
+    expected = L.sum(axis=1) if reduction == "sum" else (L * rows).sum(axis=1) / rows.sum()
+    np.testing.assert_allclose(result.history.loss, expected, rtol=1e-14)
+
+
+def test_loss_is_taken_before_the_updates(go, data, backend):
+    result = go(epochs=1, batch_size=None)
+    first = NETWORK.init_params(np.random.RandomState(3), np.float64)
+    assert result.history.loss[0] == public_loss(NETWORK, first, *data, backend=backend)[0]
+
+
+def test_learning_rate_is_of_the_absolute_step(data):
+    recorder = Recorder()
+    rate = cosine(0.1, steps=20)
+    options = {"optimizer": SGD(rate), "epochs": 2, "batch_size": 5, "backend": recorder}
+    a = train(NETWORK, *data, **options, seed=0)
+    train(NETWORK, *data, **options, resume=a.state)
+    assert recorder.rates == [rate(step) for step in range(20)]
+    recorder.rates.clear()
+    train(NETWORK, *data, **options | {"optimizer": SGD(lambda step: 1 / (1 + step))}, seed=0)
+    assert recorder.rates == [1 / (1 + step) for step in range(10)]

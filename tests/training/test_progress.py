@@ -1,0 +1,93 @@
+"""Callbacks and the progress bar: what they see, and what they may do."""
+
+import itertools
+import math
+import signal
+
+import numpy as np
+import pytest
+from bits import bits, state_bits
+from chunks import chunks_of
+
+from fastnn import Stop
+
+
+def test_callbacks_see_every_epoch(go):
+    seen = []
+    result = go(callbacks=[seen.append, lambda p: None], stop=Stop(validation=0.3))
+    assert [p.epoch for p in seen] == [1, 2, 3, 4, 5, 6]
+    assert [p.n_epochs for p in seen] == [6] * 6
+    assert [p.step for p in seen] == [4 * e for e in range(1, 7)]
+    assert [p.loss for p in seen] == result.history.loss.tolist()
+    assert [p.validation_loss for p in seen] == result.history.validation_loss.tolist()
+    assert all(a.seconds <= b.seconds <= result.history.seconds for a, b in itertools.pairwise(seen))
+    assert {p.part for p in seen} == {0.0}
+    assert bits(result.params) == bits(go(stop=Stop(validation=0.3)).params)  # they change nothing
+
+
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_a_callback_may_stop(go, true):
+    calls = []
+    result = go(callbacks=[lambda p: true if p.epoch == 2 else "no", calls.append])
+    assert (result.stop_reason, result.n_epochs, len(calls)) == ("callback", 2, 2)
+    assert bits(result.params) == bits(go(epochs=2).params)
+
+
+def test_per_chunk_callbacks_only_observe(go, monkeypatch):
+    class Observer:
+        per_chunk = True
+
+        def __init__(self):
+            self.seen = []
+
+        def __call__(self, progress):
+            self.seen.append((progress.epoch, progress.part, math.isnan(progress.loss)))
+            return True
+
+    chunks_of(monkeypatch, 3)
+    observer = Observer()
+    result = go(epochs=2, callbacks=[observer])
+    assert observer.seen == [(0, 0.6, True), (1, 0.2, False), (1, 0.8, False), (2, 0.0, False)]
+    assert result.stop_reason == "epochs"
+
+
+def test_an_exception_in_a_callback_comes_out_and_the_handler_is_restored(go):
+    def fail(progress):
+        raise LookupError("mine")
+
+    old = signal.getsignal(signal.SIGINT)
+    with pytest.raises(LookupError, match="mine"):
+        go(callbacks=[fail])
+    assert signal.getsignal(signal.SIGINT) is old
+
+
+def test_training_within_a_callback(go):
+    inner = []
+    outer = go(callbacks=[lambda p: inner.append(go(seed=p.epoch).params)])
+    assert bits(outer.params) == bits(go().params) == bits(inner[2])
+
+
+def test_snapshots(go):
+    snapshots, late = [], []
+    whole = go(callbacks=[lambda p: snapshots.append(p.result()), late.append])
+    assert [s.n_epochs for s in snapshots] == [1, 2, 3, 4, 5, 6]
+    assert {s.stop_reason for s in snapshots} == {"running"}
+    assert bits(snapshots[3].params) == bits(go(epochs=4).params)
+    assert state_bits(go(epochs=2, resume=snapshots[3].state).state) == state_bits(whole.state)
+    for progress in (late[2], late[-1]):
+        with pytest.raises(RuntimeError, match="has gone on"):
+            progress.result()
+
+
+@pytest.mark.parametrize(("callbacks", "match"), [(print, "put this one into a list"), ([print, 3], "3 cannot")])
+def test_what_is_no_callback(go, callbacks, match):
+    with pytest.raises(TypeError, match=match):
+        go(callbacks=callbacks)
+
+
+def test_progress_bar(go, capsys):
+    pytest.importorskip("rich")
+    assert bits(go(progress=True).params) == bits(go().params)
+    printed = capsys.readouterr()
+    assert "6/6" in printed.err
+    assert not printed.out

@@ -1,0 +1,206 @@
+"""When a training stops: patience, validation data, the best parameters, time."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from bits import bits
+from chunks import chunks_of
+from small_training import NETWORK, N, plain_patience
+
+from fastnn import SGD, Adam, Stop
+from fastnn import loss_and_gradient as public_loss
+from fastnn.training.stopping import Patience
+
+
+def sklearn_patience(losses, tol, n_iter_no_change):
+    """The same by `BaseMultilayerPerceptron._update_no_improvement_count` and its caller."""
+    best, stale = math.inf, 0
+    for epoch, loss in enumerate(losses):
+        stale = stale + 1 if loss > best - tol else 0
+        best = loss if loss < best else best
+        if stale > n_iter_no_change:
+            return epoch + 1
+    return None
+
+
+RULES = {
+    "train": (plain_patience, lambda tol, patience: Stop(tol, patience).rule()),
+    "scikit-learn": (sklearn_patience, lambda tol, patience: Patience(tol, patience + 1, strict=False)),
+}
+
+
+@pytest.mark.parametrize("kind", RULES)
+@pytest.mark.parametrize("spoiled", [0.0, 0.2])
+def test_patience_agrees_with_a_plain_loop(kind, spoiled):
+    plain, make = RULES[kind]
+    random_state = np.random.RandomState(0)
+    fired = 0
+    for _ in range(300):
+        losses = np.round(np.cumsum(random_state.randn(40)) - np.arange(40) * 0.7, 1)  # rounded: some are equal
+        losses[random_state.rand(40) < spoiled] = random_state.choice([math.nan, math.inf])
+        tol, patience = random_state.choice([0, 0.1, 1]), random_state.randint(0, 5)
+        expected = plain(losses, tol, patience)
+        for size in (1, 3, 40):  # in pieces
+            rule, done = make(tol, patience), 0
+            for i in range(0, 40, size):
+                stopped = rule.count(losses[i : i + size])
+                if stopped is not None:
+                    done = i + stopped
+                    break
+            assert (done or None) == expected
+            seen = losses[: done or 40]
+            assert rule.best == min(seen[np.isfinite(seen)], default=math.inf)
+        fired += expected is not None
+    assert 50 < fired < 300
+
+
+def test_a_loss_that_is_lower_by_just_tol_is_no_improvement():
+    assert Stop(tol=0.0, patience=3).rule().count(np.ones(9)) == 4
+    assert Stop(tol=0.5, patience=1).rule().count(np.array([2, 1.25, 0.75, 0.25])) == 3
+    assert Patience(0.0, 1, strict=False).count(np.ones(9)) is None
+    assert Patience(0.5, 1, strict=False).count(np.array([2, 1.5, 1.0, 0.75])) == 4
+
+
+def test_patience_counts_nan_and_infinity_as_no_improvement():
+    rule = Stop(tol=0.0, patience=4).rule()
+    assert rule.count(np.array([1.0, math.nan, -math.inf, math.inf, math.nan])) == 5
+    assert rule.best == 1.0
+    assert Stop(patience=2).rule().count(np.full(5, math.nan)) == 2
+
+
+def test_patience_and_tol_each_ask_for_the_rule(go):
+    """Each alone has the other's default: a tol of 0, a patience of 10. A training that learns nothing ends."""
+    still = {"optimizer": SGD(0.0), "batch_size": None, "epochs": 50}
+    for given, n_epochs in (
+        ({}, 50),
+        ({"patience": 5}, 6),
+        ({"patience": 1}, 2),
+        ({"patience": 0}, 2),
+        ({"tol": 0.0}, 11),
+        ({"tol": 1e9, "patience": 3}, 4),
+    ):
+        for validation, reason in ((None, "tolerance"), (0.3, "validation")):
+            result = go(**still, stop=Stop(**given, validation=validation))
+            assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
+
+
+def test_tolerance_stops_at_exactly_the_epoch(go):
+    options = {"optimizer": Adam(0.1), "batch_size": None}
+    long = go(**options, epochs=120)
+    wanted = plain_patience(long.history.loss, 1e-3, 2)
+    assert 5 < wanted < 110
+    result = go(**options, epochs=120, stop=Stop(tol=1e-3, patience=2))
+    assert (result.stop_reason, result.n_epochs) == ("tolerance", wanted)
+    assert bits(result.params) == bits(go(**options, epochs=wanted).params)
+    assert bits(result.history.loss) == bits(long.history.loss[:wanted])
+
+
+def test_tolerance_comes_before_a_later_divergence(go, monkeypatch):
+    """One chunk holds both."""
+    chunks_of(monkeypatch, 10**6)
+    options = {"optimizer": SGD(30.0), "epochs": 200, "batch_size": None}
+    diverged = go(**options, stop=Stop(on_divergence="stop"))
+    wanted = plain_patience(diverged.history.loss, 0.0, 0)
+    assert wanted < diverged.n_epochs
+    assert go(**options, stop=Stop(tol=0.0, patience=0)).n_epochs == wanted
+
+
+def test_validation_split(go, data, backend):
+    X, Y = data
+    result = go(epochs=3, stop=Stop(validation=0.3))
+    rows, trained = result.state.validation_rows, result.state.index
+    assert len(rows) == math.ceil(0.3 * N)
+    assert sorted([*rows, *trained]) == list(range(N))
+    loss = public_loss(NETWORK, result.params, X[rows], Y[rows], backend=backend)[0]
+    assert result.history.validation_loss.shape == (3,)
+    assert result.history.validation_loss[-1] == loss
+    assert go(epochs=3).history.validation_loss.shape == (0,)
+
+
+def test_validation_data_are_not_trained_on_and_not_penalized(go, data, backend):
+    X, Y = data
+    weight = np.linspace(0.1, 2, 7)
+    given = (X[:7] + 1, Y[:7].tolist(), weight)
+    result = go(alpha=0.5, stop=Stop(validation=given))
+    assert bits(result.params) == bits(go(alpha=0.5).params)
+    loss = public_loss(NETWORK, result.params, X[:7] + 1, Y[:7], sample_weight=weight, backend=backend)[0]
+    assert result.history.validation_loss[-1] == loss
+    single = go(X.astype(np.float32), stop=Stop(validation=(X[:7], Y[:7])))  # takes the dtype of the training
+    assert single.params.dtype == np.float32
+
+
+def test_validation_rule_and_restore_best(go):
+    options = {"epochs": 60, "optimizer": Adam(0.3), "batch_size": None}
+    long = go(**options, stop=Stop(validation=0.4))
+    losses = long.history.validation_loss
+    wanted = plain_patience(losses, 0.0, 4)
+    best = int(losses[:wanted].argmin())
+    assert best + 1 < wanted < 60
+    result = go(**options, stop=Stop(validation=0.4, patience=4, restore_best=True))
+    assert (result.stop_reason, result.n_epochs) == ("validation", wanted)
+    assert bits(result.params) == bits(go(**options | {"epochs": best + 1}, stop=Stop(validation=0.4)).params)
+    assert bits(result.state.params) == bits(go(**options | {"epochs": wanted}, stop=Stop(validation=0.4)).params)
+    # The best parameters of the first run outlive a worse second one.
+    again = go(**options | {"epochs": 1}, stop=Stop(validation=0.4, restore_best=True), resume=result.state)
+    assert bits(again.params) == bits(result.params)
+
+
+def test_restore_best_without_validation_takes_the_training_loss_after_each_epoch(go, data, backend):
+    options = {"optimizer": SGD(1.6), "alpha": 0.1, "batch_size": None, "epochs": 12}
+    runs = [go(**options | {"epochs": e}) for e in range(1, 13)]
+    losses = [public_loss(NETWORK, run.params, *data, alpha=0.1, backend=backend)[0] for run in runs]
+    assert 0 < int(np.argmin(losses)) < 11
+    result = go(**options, stop=Stop(restore_best=True))
+    assert bits(result.params) == bits(runs[int(np.argmin(losses))].params)
+    assert bits(result.state.params) == bits(runs[-1].params)
+    assert result.history.validation_loss.shape == (0,)
+
+
+def test_max_seconds(go):
+    before = time.perf_counter()
+    result = go(epochs=10**9, stop=Stop(max_seconds=0.2))
+    assert result.stop_reason == "time"
+    assert 0.2 <= result.history.seconds <= time.perf_counter() - before < 20
+    assert go(stop=Stop(max_seconds=1000)).stop_reason == "epochs"
+    assert go(epochs=1, resume=result.state).n_epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"tol": -1}, "tol must be at least 0"),
+        ({"tol": math.nan}, "tol must be finite"),
+        ({"patience": -1}, "patience must be at least 0"),
+        ({"patience": 1.5}, "patience must be an integer"),
+        ({"validation": 0}, "greater than 0"),
+        ({"validation": 1.0}, "less than 1"),
+        ({"validation": True}, "between 0 and 1"),
+        ({"validation": "0.1"}, "between 0 and 1"),
+        ({"validation": (1,)}, "not 1 things"),
+        ({"restore_best": 1}, "True or False"),
+        ({"max_seconds": 0}, "max_seconds must be greater than 0"),
+        ({"on_divergence": "ignore"}, "raise, stop"),
+    ],
+)
+def test_stop_refuses(options, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        Stop(**options)
+
+
+def test_validation_parts_must_not_be_empty(go, data):
+    X, Y = data
+    with pytest.raises(ValueError, match="none to train on"):
+        go(X[:2], Y[:2], stop=Stop(validation=0.6))
+    with pytest.raises(ValueError, match="validation: X has 2 columns"):
+        go(stop=Stop(validation=(X[:, :2], Y)))
+    with pytest.raises(ValueError, match="validation: Y must be finite"):
+        go(stop=Stop(validation=(X, Y * math.nan)))
+    split = go(stop=Stop(validation=0.3)).state
+    weight = np.ones(N)
+    weight[split.validation_rows] = 0
+    with pytest.raises(ValueError, match="split off for validation"):
+        go(sample_weight=weight, stop=Stop(validation=0.3))
+    with pytest.raises(ValueError, match="left to train on"):
+        go(sample_weight=1 - weight, resume=split)
