@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes, fill_layers
+from fastnn.checking.keywords import explains_keywords
 from fastnn.memory import Array
 
 
@@ -99,6 +100,7 @@ class Layer(NamedTuple):
         return slice(self.weight.start, self.bias.stop)
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class Network:
     """A multilayer perceptron and the loss that it is trained on. It holds no weights.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastnn.checking.arguments import check_choice, check_flag, check_number
+from fastnn.checking.keywords import explains_keywords
 from fastnn.schedules import LearningRate, check_learning_rate, describe, described
 
 
@@ -76,6 +77,7 @@ class Optimizer:
         return OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)](learning_rate=described(rate), **given)
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Gradient descent: ``v = momentum v - lr g; p += v``, Nesterov's form ``p += momentum v - lr g``.
@@ -103,6 +105,7 @@ class SGD(Optimizer):
         return self.momentum, float(self.nesterov)
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
@@ -124,6 +127,7 @@ class Adam(Optimizer):
         return self.beta_1, 1 - self.beta_1, self.beta_2, 1 - self.beta_2, self.epsilon
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class AdamW(Adam):
     """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2."""
@@ -131,6 +135,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
     """``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
@@ -150,6 +155,7 @@ class RMSprop(Optimizer):
         return self.rho, 1 - self.rho, self.epsilon
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class RPROP(Optimizer):
     """iRprop-: each parameter has a step of its own, which grows while its gradient keeps its sign; full batch only.

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, shown
+from fastnn.checking.keywords import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 
+@explains_keywords
 def train(
     network: Network,
     X: Any,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number
+from fastnn.checking.keywords import explains_keywords
 
 StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
 """Why a training ended; "running" in a result that a callback took before the end."""
@@ -26,6 +27,7 @@ STOP_REASONS: tuple[StopReason, ...] = (
 )
 
 
+@explains_keywords
 @dataclass(frozen=True)
 class Stop:
     """Rules that say when training stops, and which parameters it returns.

@@ -1,0 +1,95 @@
+"""Errors for keywords that a function does not have, other libraries' names among them: they say what to write here."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar, cast
+
+_NO_CLIPPING = "no gradients are clipped here: take a smaller learning rate, or Stop(on_divergence='stop')"
+_NO_DROPOUT = (
+    "there is no dropout: train(..., alpha=0.001) is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
+)
+_CPU_ONLY = "fastnn computes on the CPU only"
+
+REMEDIES = {
+    **dict.fromkeys(("epoch", "n_epochs", "num_epochs", "nb_epoch", "max_iter", "max_epochs", "n_iter"), "epochs=..."),
+    **dict.fromkeys(("batch", "batchsize", "minibatch_size"), "batch_size=..."),
+    **dict.fromkeys(("random_state", "rng", "random_seed"), "seed=..."),
+    **dict.fromkeys(("weights", "sample_weights", "class_weight", "class_weights"), "sample_weight=..."),
+    **dict.fromkeys(("l2", "weight_penalty", "l2_penalty"), "alpha=..."),
+    **dict.fromkeys(("verbose", "show_progress"), "progress=True"),
+    **dict.fromkeys(("callback",), "callbacks=[...]"),
+    **dict.fromkeys(("init_params", "coefs_init"), "params=..."),
+    **dict.fromkeys(("lr", "learning_rate", "learning_rate_init"), "optimizer=Adam(learning_rate=...)"),
+    **dict.fromkeys(("eps", "epsilon"), "optimizer=Adam(epsilon=...)"),
+    **dict.fromkeys(("betas", "beta1", "beta2", "beta_1", "beta_2"), "optimizer=Adam(beta_1=..., beta_2=...)"),
+    "momentum": "optimizer=SGD(momentum=...)",
+    "nesterov": "optimizer=SGD(momentum=0.9, nesterov=True)",
+    "weight_decay": "optimizer=AdamW(weight_decay=...)",
+    "solver": "optimizer=Adam()",
+    "sequential": "optimizer=Adam(sequential=True)",
+    **dict.fromkeys(("validation_split", "validation_fraction", "validation"), "stop=Stop(validation=0.1)"),
+    **dict.fromkeys(("validation_data", "X_val", "y_val", "eval_set"), "stop=Stop(validation=(X, Y))"),
+    **dict.fromkeys(("patience", "n_iter_no_change"), "stop=Stop(patience=...)"),
+    "early_stopping": "stop=Stop(patience=10, validation=0.1)",
+    **dict.fromkeys(("tol", "min_delta", "tolerance"), "stop=Stop(tol=...)"),
+    **dict.fromkeys(("restore_best", "restore_best_weights"), "stop=Stop(restore_best=True)"),
+    **dict.fromkeys(("max_seconds", "max_time", "timeout"), "stop=Stop(max_seconds=...)"),
+    **dict.fromkeys(("on_divergence", "terminate_on_nan"), "stop=Stop(on_divergence='stop')"),
+    "on_interrupt": "stop=Stop(on_interrupt='return')",
+    **dict.fromkeys(("loss", "criterion", "loss_function"), "Network(..., loss=...)"),
+    **dict.fromkeys(("output", "out_activation", "output_activation"), "Network(..., output=...)"),
+    **dict.fromkeys(("activation", "activations"), "Network(..., activation=...)"),
+    **dict.fromkeys(("hidden_layer_sizes", "layers", "sizes"), "Network(sizes=(n_inputs, ..., n_outputs))"),
+    **dict.fromkeys(("biases", "use_bias"), "Network(..., bias=...)"),
+    **dict.fromkeys(("kernel_initializer", "initializer"), "Network(..., init=...)"),
+    **dict.fromkeys(("clipnorm", "clipvalue", "clip", "max_norm", "max_grad_norm", "gradient_clip_val"), _NO_CLIPPING),
+    **dict.fromkeys(("dropout", "dropout_rate"), _NO_DROPOUT),
+    **dict.fromkeys(("device", "cuda", "gpu"), _CPU_ONLY),
+}
+"""{a keyword of another library, or of another function: what to say}."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def explains_keywords(function: F) -> F:
+    """Return a function, or a class, with an error that says what to write in the place of a keyword it does not have.
+
+    Its signature stays as it is, and a call that is right costs less than half a microsecond more.
+    """
+    if inspect.isclass(function):
+        type.__setattr__(function, "__init__", explains_keywords(vars(function)["__init__"]))
+        return function
+
+    @functools.wraps(function)
+    def explained(*args: Any, **options: Any) -> Any:
+        try:
+            return function(*args, **options)
+        except TypeError as error:
+            legal = inspect.signature(function).parameters
+            unknown = [name for name in options if name not in legal]
+            began = error.__traceback__ is not None and error.__traceback__.tb_next is not None
+            if began or not unknown:
+                raise
+        name = function.__qualname__.removesuffix(".__init__")
+        raise TypeError(f"{name} has no argument {unknown[0]!r}{_remedy(unknown[0], legal)}")
+
+    return cast(F, explained)
+
+
+def _remedy(unknown: str, legal: Collection[str]) -> str:
+    """Return what to say: the table's words, or of ``stop=Stop(tol=...)`` the inner part where that is an argument."""
+    remedy = REMEDIES.get(unknown.lower())
+    if remedy is None:
+        near = difflib.get_close_matches(unknown, legal, 1)
+        names = ", ".join(name for name in legal if name != "self")
+        return f": did you mean {near[0]!r}?" if near else f"; it has {names}"
+    inner = remedy.partition("(")[2].removesuffix(")").removeprefix("..., ")
+    if inner.partition("=")[0] in legal:
+        remedy = inner
+    is_code = re.match(r"\w+[=(]", remedy)
+    return f": say {remedy}" if is_code else f": {remedy}"

@@ -1,0 +1,82 @@
+"""A keyword of another library gets an error that says what to write instead; signatures stay as they are."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from fastnn import RPROP, SGD, Adam, AdamW, Network, Stop, train
+from fastnn.checking.keywords import REMEDIES
+from fastnn.optimizers import OPTIMIZERS
+
+X = np.linspace(-1, 1, 12).reshape(6, 2)
+NETWORK = Network((2, 3, 1))
+
+
+def fit(**options):
+    return train(NETWORK, X, X[:, 0], **options)
+
+
+def result_resume(**options):
+    return fit(epochs=1, seed=0).resume(X, X[:, 0], epochs=1, **options)
+
+
+CASES = [
+    (fit, {"epoch": 3}, "train has no argument 'epoch': say epochs=..."),
+    (fit, {"max_iter": 3}, "train has no argument 'max_iter': say epochs=..."),
+    (fit, {"epochs": 1, "lr": 0.1}, "train has no argument 'lr': say optimizer=Adam(learning_rate=...)"),
+    (fit, {"epochs": 1, "validation_split": 0.1}, "say stop=Stop(validation=0.1)"),
+    (fit, {"epochs": 1, "validation_data": (X, X)}, "say stop=Stop(validation=(X, Y))"),
+    (fit, {"epochs": 1, "verbose": 1}, "say progress=True"),
+    (fit, {"epochs": 1, "random_state": 0}, "say seed=..."),
+    (fit, {"epochs": 1, "patience": 5}, "say stop=Stop(patience=...)"),
+    (fit, {"epochs": 1, "min_delta": 5}, "say stop=Stop(tol=...)"),
+    (fit, {"epochs": 1, "loss": "huber"}, "say Network(..., loss=...)"),
+    (fit, {"epochs": 1, "device": "cuda"}, "train has no argument 'device': fastnn computes on the CPU only"),
+    (fit, {"epochs": 1, "batchsizes": 3}, "train has no argument 'batchsizes': did you mean 'batch_size'?"),
+    (fit, {"epochs": 1, "qqq": 3}, "train has no argument 'qqq'; it has network, X, Y, sample_weight"),
+    (result_resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
+    (Stop, {"min_delta": 0.1}, "Stop has no argument 'min_delta': say tol=..."),
+    (Stop, {"validation_data": (X, X)}, "Stop has no argument 'validation_data': say validation=(X, Y)"),
+    (Stop, {"monitor": "val_loss"}, "Stop has no argument 'monitor'; it has tol, patience"),
+    (Stop, {"epochs": 3}, "Stop has no argument 'epochs'; it has tol, patience"),
+    (Adam, {"lr": 0.1}, "Adam has no argument 'lr': say learning_rate=..."),
+    (RPROP, {"lr": 0.1}, "RPROP has no argument 'lr': say learning_rate=..."),
+    (AdamW, {"betas": (0.9, 0.99)}, "AdamW has no argument 'betas': say beta_1=..., beta_2=..."),
+    (SGD, {"betas": (0.9, 0.99)}, "SGD has no argument 'betas': say optimizer=Adam(beta_1=..., beta_2=...)"),
+    (Adam, {"clipnorm": 1}, "Adam has no argument 'clipnorm': no gradients are clipped here"),
+    (Network, {"sizes": (2, 1), "use_bias": False}, "Network has no argument 'use_bias': say bias=..."),
+    (Network, {"sizes": (2, 1), "dropout": 0.5}, "Network has no argument 'dropout': there is no dropout"),
+]
+
+
+@pytest.mark.parametrize(("function", "options", "text"), CASES, ids=[case[2] for case in CASES])
+def test_another_librarys_keyword_says_what_to_write(function, options, text):
+    with pytest.raises(TypeError) as caught:
+        function(**options)
+    assert text in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_what_is_said_instead_exists():
+    """Each remedy is no argument of train under another name: the first keyword that it says is one."""
+    legal = inspect.signature(train).parameters
+    said = [remedy.partition("=")[0] for remedy in REMEDIES.values() if remedy.partition("=")[0].isidentifier()]
+    assert set(said) <= set(legal)
+    assert {"epochs", "seed", "optimizer", "stop", "progress"} <= set(said)
+    assert not set(REMEDIES) & set(legal)
+
+
+@pytest.mark.parametrize("function", [train, Stop, Network, *OPTIMIZERS.values()])
+def test_signatures_stay_as_they_are(function):
+    parameters = inspect.signature(function).parameters.values()
+    assert not [each for each in parameters if each.kind in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+
+
+def test_other_type_errors_pass_as_they_are():
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'epochs'"):
+        fit()
+    with pytest.raises(TypeError, match="takes 3 positional arguments but 5"):
+        train(NETWORK, X, X[:, 0], Adam(), 3)
+    with pytest.raises(TypeError, match="no argument 'a'; it has"):  # from a call within the training
+        fit(epochs=1, callbacks=[lambda progress: Stop(a=3)])
