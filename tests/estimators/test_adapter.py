@@ -1,0 +1,61 @@
+"""Sparse matrices and memory maps: what the estimators hand over to a back end."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+import scipy.sparse
+import sklearn.neural_network as theirs
+from sklearn.datasets import load_digits
+from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
+
+import fastnn
+import fastnn.estimators.adapter
+from fastnn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
+)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_matrix, scipy.sparse.csr_array])
+@pytest.mark.parametrize("dense_rows", [10**6, 70, 8])
+def test_sparse(monkeypatch, solver, container, dense_rows):
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    parameters = {**SMALL, "solver": solver, "batch_size": 50, "max_iter": 4}
+    dense = MLPClassifier(**parameters).fit(X, y)
+    monkeypatch.setattr(fastnn.estimators.adapter, "DENSE_BYTES", dense_rows * 64 * 8)
+    sparse = MLPClassifier(**parameters).fit(container(X), y)
+    assert_same(sparse, dense)
+    np.testing.assert_allclose(sparse.predict_proba(container(X)), dense.predict_proba(X), rtol=1e-9)
+    np.testing.assert_allclose(
+        getattr(sparse, "loss_curve_", sparse.loss_), getattr(dense, "loss_curve_", dense.loss_), rtol=1e-12
+    )
+
+
+def test_sparse_several_outputs_early_stopping(monkeypatch):
+    monkeypatch.setattr(fastnn.estimators.adapter, "DENSE_BYTES", 20 * 4 * 8)
+    y = np.c_[Y_IRIS, -Y_IRIS].astype(float)
+    mine = MLPRegressor(**SMALL, early_stopping=True, batch_size=30).fit(scipy.sparse.csr_matrix(X_IRIS), y)
+    reference = theirs.MLPRegressor(**SMALL, early_stopping=True, batch_size=30).fit(X_IRIS, y)
+    assert_same(mine, reference)
+    np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
+
+
+def test_read_only_memory_map(tmp_path, monkeypatch):
+    np.save(tmp_path / "X.npy", X_IRIS)
+    X = np.load(tmp_path / "X.npy", mmap_mode="r")
+    seen = []
+    original = fastnn.estimators.adapter.Adapter.train_steps
+
+    def spy(self, task, state, steps):
+        seen.append(np.shares_memory(task.data.X, X))
+        return original(self, task, state, steps)
+
+    monkeypatch.setattr(fastnn.estimators.adapter.Adapter, "train_steps", spy)
+    MLPClassifier(**SMALL, early_stopping=True).fit(X, Y_IRIS)
+    assert seen
+    assert all(seen)

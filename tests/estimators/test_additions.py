@@ -1,0 +1,205 @@
+"""What fastnn's estimators have and scikit-learn's have not."""
+
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+import sklearn.neural_network as theirs
+from estimator_cases import deviation
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
+
+import fastnn
+import fastnn.estimators.adapter
+from fastnn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
+)
+
+
+def test_a_back_end_of_ones_own_learns_several_outputs():
+    class Own:
+        """A back end with nothing but what the interface asks for."""
+
+        name = "own"
+
+        def __init__(self):
+            self.inner = fastnn.get_backend("numpy")
+
+        def supports(self, network, optimizer):
+            return self.inner.supports(network, optimizer)
+
+        def predict(self, network, params, X):
+            return self.inner.predict(network, params, X)
+
+        def loss_and_gradient(self, network, params, data, alpha):
+            return self.inner.loss_and_gradient(network, params, data, alpha)
+
+        def train_steps(self, task, state, steps):
+            return self.inner.train_steps(task, state, steps)
+
+    Y = np.column_stack([Y_DIABETES, -Y_DIABETES, Y_DIABETES**2])
+    reference = theirs.MLPRegressor(**SMALL, alpha=0.1).fit(X_DIABETES, Y)
+    mine = MLPRegressor(**SMALL, alpha=0.1, backend=Own()).fit(X_DIABETES, Y)
+    assert_same(mine, reference)
+    np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize("activation", ["leaky_relu", "elu", "selu", "softplus", "silu", "gelu", ("tanh", "gelu")])
+def test_further_activations(activation, backend):
+    sizes = (8, 8) if isinstance(activation, tuple) else (8,)
+    mlp = MLPClassifier(sizes, activation, random_state=0, max_iter=150, learning_rate_init=0.01, backend=backend)
+    assert mlp.fit(X_IRIS, Y_IRIS).score(X_IRIS, Y_IRIS) > 0.95
+    assert mlp.predict(X_IRIS[:1]) == mlp.predict(X_IRIS)[0]
+
+
+def test_activation_for_each_layer_equals_one_for_all():
+    one, each = (MLPClassifier((5, 4), a, random_state=0, max_iter=10) for a in ("logistic", ("logistic", "logistic")))
+    assert deviation(weights_of(each.fit(X_IRIS, Y_IRIS)), weights_of(one.fit(X_IRIS, Y_IRIS))) == 0
+    with pytest.raises(ValueError, match="2 hidden layers"):
+        MLPClassifier((5, 4), ("tanh",)).fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "huber"])
+def test_further_losses(loss):
+    y = Y_DIABETES.copy()
+    y[::20] += 30  # outliers
+    parameters = {"hidden_layer_sizes": (8,), "random_state": 0, "max_iter": 100, "learning_rate_init": 0.01}
+    robust, squared = MLPRegressor(loss, **parameters), MLPRegressor(**parameters)
+    inliers = np.arange(len(y)) % 20 != 0
+    errors = [abs(m.fit(X_DIABETES, y).predict(X_DIABETES) - y)[inliers].mean() for m in (robust, squared)]
+    assert errors[0] < errors[1]
+    mlp = MLPClassifier((8,), random_state=0, loss="squared_error", max_iter=200, learning_rate_init=0.01)
+    assert mlp.fit(X_IRIS, Y_IRIS).score(X_IRIS, Y_IRIS) > 0.95
+
+
+def test_rprop():
+    mlp = MLPClassifier((8,), random_state=0, solver="rprop", max_iter=100).fit(X_IRIS, Y_IRIS)
+    assert mlp.score(X_IRIS, Y_IRIS) > 0.95
+    with pytest.raises(ValueError, match="full batches"):
+        MLPClassifier((8,), solver="rprop", batch_size=10).fit(X_IRIS, Y_IRIS)
+
+
+def test_class_weight():
+    rare = np.r_[np.arange(60), np.arange(100, 110)]
+    X, y = X_IRIS[rare], (rare >= 100).astype(int)
+    by_class = MLPClassifier(**SMALL, class_weight="balanced").fit(X, y)
+    by_row = MLPClassifier(**SMALL).fit(X, y, sample_weight=np.where(y, 70 / 20, 70 / 120))
+    assert_same(by_class, by_row)
+    by_dict = MLPClassifier(**SMALL, class_weight={0: 70 / 120, 1: 70 / 20}).fit(X, y)
+    assert_same(by_class, by_dict)
+    with pytest.raises(ValueError, match="balanced"):
+        MLPClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_validation_data(solver):
+    train, rest = np.arange(0, 150, 2), np.arange(1, 150, 2)
+    given = X_IRIS[rest], Y_IRIS[rest]
+    mlp = MLPClassifier(**{**SMALL, "solver": solver}).fit(X_IRIS[train], Y_IRIS[train], validation_data=given)
+    assert len(mlp.validation_loss_curve_) == mlp.n_iter_
+    p = mlp.predict_proba(X_IRIS[rest])[np.arange(75), Y_IRIS[rest]]
+    np.testing.assert_allclose(mlp.validation_loss_curve_[-1], -np.log(p).mean(), rtol=1e-10)
+    if solver == "adam":
+        mlp = MLPClassifier(**SMALL, early_stopping=True).fit(X_IRIS[train], Y_IRIS[train], validation_data=given)
+        assert mlp.best_validation_score_ == mlp.score(*given)
+    with pytest.raises(ValueError, match="classes"):
+        mlp.fit(X_IRIS[train], Y_IRIS[train], validation_data=(X_IRIS[rest], Y_IRIS[rest] + 1))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_max_time(solver):
+    X, y = load_breast_cancer(return_X_y=True)
+    mlp = MLPClassifier((50,), solver=solver, max_iter=10**6, tol=0, n_iter_no_change=np.inf, max_time=0.2)
+    mlp.fit(StandardScaler().fit_transform(X), y)
+    assert mlp.stop_reason_ in ({"time"} if solver == "adam" else {"time", "converged"})
+    assert 0 < mlp.n_iter_ < 10**6
+
+
+def test_stop_reason():
+    assert MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS).stop_reason_ == "epochs"
+    assert MLPClassifier(**SMALL, tol=10, n_iter_no_change=2).fit(X_IRIS, Y_IRIS).stop_reason_ == "tolerance"
+    stopped = MLPClassifier(**SMALL, tol=10, n_iter_no_change=2, early_stopping=True).fit(X_IRIS, Y_IRIS)
+    assert stopped.stop_reason_ == "validation"
+
+
+def test_initial_weights():
+    first = MLPClassifier(**{**SMALL, "max_iter": 1}).fit(X_IRIS, Y_IRIS)
+    drawn = {"coefs_init": first.coefs_, "intercepts_init": first.intercepts_}
+    mlp = MLPClassifier(**{**SMALL, "max_iter": 1, "learning_rate_init": 1e-30}, **drawn).fit(X_IRIS, Y_IRIS)
+    assert_same(mlp, first, 1e-15)
+    with pytest.raises(ValueError, match="coefs_init"):
+        MLPClassifier(**SMALL, coefs_init=first.coefs_[:1]).fit(X_IRIS, Y_IRIS)
+
+
+@pytest.mark.parametrize("y", [Y_IRIS, Y_IRIS == 1], ids=["multiclass", "binary"])
+def test_decision_function(y):
+    mlp = MLPClassifier(**SMALL, expose_decision_function=True).fit(X_IRIS, y)
+    z = mlp.decision_function(X_IRIS)
+    if z.ndim == 1:
+        np.testing.assert_allclose(1 / (1 + np.exp(-z)), mlp.predict_proba(X_IRIS)[:, 1])
+    else:
+        np.testing.assert_array_equal(mlp.classes_[z.argmax(axis=1)], mlp.predict(X_IRIS))
+    assert not hasattr(MLPClassifier().fit(X_IRIS, y), "decision_function")
+
+
+def test_from_and_to_scikit_learn():
+    reference = theirs.MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
+    mine = MLPClassifier.from_sklearn(reference, backend="numpy")
+    np.testing.assert_allclose(mine.predict_proba(X_IRIS), reference.predict_proba(X_IRIS), rtol=1e-12)
+    assert mine.backend == "numpy"
+    back = mine.to_sklearn()
+    assert type(back) is theirs.MLPClassifier
+    np.testing.assert_array_equal(back.predict_proba(X_IRIS), reference.predict_proba(X_IRIS))
+    assert not hasattr(MLPRegressor.from_sklearn(theirs.MLPRegressor()), "coefs_")
+    with pytest.raises(ValueError, match="gelu"):
+        MLPClassifier(activation="gelu").to_sklearn()
+    with pytest.raises(TypeError, match="MLPRegressor"):
+        MLPRegressor.from_sklearn(reference)
+
+
+def test_fix_defects():
+    y = np.c_[Y_DIABETES, Y_DIABETES]
+    fixed = MLPRegressor(**SMALL, fix_defects=True, alpha=0).fit(X_DIABETES, y)
+    plain = MLPRegressor(**SMALL, alpha=0).fit(X_DIABETES, y)
+    np.testing.assert_allclose(np.array(fixed.loss_curve_), 2 * np.array(plain.loss_curve_), rtol=1e-12)
+
+
+def test_fix_defects_stratifies_many_classes(monkeypatch):
+    import fastnn.estimators.base as base
+
+    stratified = []
+    split = base.train_test_split
+    monkeypatch.setattr(base, "train_test_split", lambda *a, **k: stratified.append(k["stratify"]) or split(*a, **k))
+    for fix in (False, True):
+        MLPClassifier(**SMALL, fix_defects=fix, early_stopping=True).fit(X_IRIS, Y_IRIS)
+    assert stratified[0] is None
+    np.testing.assert_array_equal(stratified[1], Y_IRIS)
+
+
+def test_one_row_says_what_many_rows_say():
+    for activation in ("relu", "tanh", "logistic", "identity", "gelu"):
+        for y in (Y_IRIS, Y_IRIS == 1):
+            mlp = MLPClassifier((5, 4), activation, random_state=0, max_iter=5).fit(X_IRIS, y)
+            rows = np.concatenate([mlp.predict_proba(X_IRIS[i : i + 1]) for i in range(150)])
+            np.testing.assert_allclose(rows, mlp.predict_proba(X_IRIS), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to itself")
+def test_ctrl_c():
+    import os
+    import signal
+    import threading
+
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    mlp = MLPClassifier((5,), random_state=0, max_iter=10**7, tol=0, n_iter_no_change=np.inf)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        mlp.fit(X_IRIS, Y_IRIS)
+    assert mlp.stop_reason_ == "interrupted"
+    assert mlp.predict(X_IRIS).shape == (150,)

@@ -1,0 +1,103 @@
+"""scikit-learn's contract: its checks of an estimator, its signatures, its attributes, copies."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+import sklearn.neural_network as theirs
+from estimator_cases import deviation
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, both
+
+import fastnn
+import fastnn.estimators.adapter
+from fastnn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
+)
+
+
+CHECKED = {
+    "classifier": MLPClassifier(max_iter=100),
+    "regressor": MLPRegressor(max_iter=100),
+    "decisions": MLPClassifier(max_iter=100, expose_decision_function=True),
+    "lbfgs": MLPClassifier(max_iter=20, solver="lbfgs"),
+}
+
+
+def contract():
+    """Each check of scikit-learn with an estimator; numbered, since scikit-learn 1.8 has one twice."""
+    for name, estimator in CHECKED.items():
+        for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):
+            yield pytest.param(instance, check, id=f"{name}-{i}-{check.func.__name__}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(contract()))
+@pytest.mark.filterwarnings("ignore")
+def test_check_estimator(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_signature_begins_as_scikit_learns(kind):
+    import inspect
+
+    mine, reference = (inspect.signature(getattr(m, kind)).parameters for m in (fastnn, theirs))
+    for a, b in zip(mine.values(), reference.values(), strict=False):
+        assert (a.name, a.default, a.kind) == (b.name, b.default, b.kind)
+    extras = list(mine.values())[len(reference) :]
+    assert all(p.kind == p.KEYWORD_ONLY for p in extras)
+
+
+def test_importing_fastnn_does_not_import_scikit_learn():
+    code = "import sys, fastnn; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_attributes(solver):
+    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver=solver)
+    absent = {"_coef_indptr", "_intercept_indptr", "_best_coefs", "_best_intercepts"}  # the last two: early stopping
+    assert set(vars(reference)) - set(vars(mine)) <= absent
+    for name in ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_"):
+        assert hasattr(mine, name) == hasattr(reference, name)
+    assert (mine.t_, mine.n_iter_, mine.n_layers_) == (reference.t_, reference.n_iter_, reference.n_layers_)
+
+
+def test_optimizer_is_kept():
+    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver="adam", batch_size=32)
+    assert mine._optimizer.t == reference._optimizer.t
+    np.testing.assert_allclose(mine._optimizer.learning_rate, reference._optimizer.learning_rate, rtol=1e-12)
+    assert deviation(mine._optimizer.ms, reference._optimizer.ms) < 1e-10
+    assert deviation(mine._optimizer.vs, reference._optimizer.vs) < 1e-10
+    mine, reference = both("MLPClassifier", X_IRIS, Y_IRIS, solver="sgd", learning_rate="invscaling")
+    np.testing.assert_allclose(mine._optimizer.learning_rate, reference._optimizer.learning_rate, rtol=1e-15)
+    assert deviation(mine._optimizer.velocities, reference._optimizer.velocities) < 1e-10
+
+
+def test_pickle_and_copy():
+    fitted = MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
+    small = len(pickle.dumps(fitted)) - len(pickle.dumps(clone(fitted)))
+    assert small < 12 * fitted.coefs_[0].nbytes + 20_000  # no second copy of the weights beyond Adam's moments
+    for twin in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
+        np.testing.assert_array_equal(twin.predict_proba(X_IRIS), fitted.predict_proba(X_IRIS))
+        twin.partial_fit(X_IRIS, Y_IRIS)
+        assert not np.array_equal(twin.coefs_[0], fitted.coefs_[0])
+    assert not hasattr(clone(fitted), "coefs_")
+    assert "MLPClassifier" in fitted._repr_html_()
+
+
+def test_weights_that_the_user_changes_count():
+    fitted = MLPRegressor(**SMALL).fit(X_DIABETES, Y_DIABETES)
+    fitted.coefs_[1][:] = 0
+    fitted.intercepts_ = [fitted.intercepts_[0], np.array([2.5])]
+    np.testing.assert_array_equal(fitted.predict(X_DIABETES), 2.5)
+    np.testing.assert_array_equal(fitted.predict(X_DIABETES[:1]), 2.5)
