@@ -185,6 +185,8 @@ def _checked(backend: object) -> Backend:
         missing = [name for name in needed if not hasattr(backend, name)]
         if missing:
             raise TypeError(f"{shown(backend)} is no back end: it lacks {', '.join(missing)}")
+        if isinstance(backend, type):
+            raise TypeError(f"{shown(backend)} is a class, not a back end: say {backend.__name__}()")
         try:
             inspect.signature(cast(Backend, backend).train_steps).bind("task", "state", "steps")
         except TypeError as problem:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, train
-from fastnn.backends import options_taken
+from fastnn.backends import get_backend, options_taken
 from fastnn.reference import NumpyBackend
 
 
@@ -88,3 +88,14 @@ def test_the_estimators_ask_too(given, words):
         model.fit(X, y)
     with pytest.raises(ValueError, match="leave the weights out"):
         model.fit(X, y, sample_weight=[1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("name", ["cuda", "GPU"])
+def test_a_gpu_is_answered(name):
+    with pytest.raises(ValueError, match=rf"unknown backend '{name}' \(fastnn computes on the CPU only\); one of"):
+        get_backend(name)
+
+
+def test_a_class_in_place_of_a_back_end_is_answered():
+    with pytest.raises(TypeError, match=r"is a class, not a back end: say NumpyBackend\(\)"):
+        get_backend(NumpyBackend)

@@ -12,14 +12,17 @@ ALIASES = {
     "l2": "squared_error",
     "mse": "squared_error",
     "mean_squared_error": "squared_error",
+    "rmse": "squared_error",  # its minimum is in the same place
     "l1": "absolute_error",
     "mae": "absolute_error",
     "mean_absolute_error": "absolute_error",
+    "mape": "absolute_error",
     "smooth_l1": "huber",
     "bce": "log_loss",
     "bce_with_logits": "log_loss",
     "binary_crossentropy": "log_loss",
     "binary_cross_entropy": "log_loss",
+    "hinge": "log_loss",
     "nll": "cross_entropy",
     "negative_log_likelihood": "cross_entropy",
     "categorical_crossentropy": "cross_entropy",
@@ -37,3 +40,9 @@ ALIASES = {
     "average": "mean",
 }
 """{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
+
+ANSWERS = {
+    **dict.fromkeys(("softmax", "exp"), "for the last layer only, by output="),
+    **dict.fromkeys(("cuda", "gpu", "mps"), "fastnn computes on the CPU only"),
+}
+"""{a name that has no other one here: what is to be said of it}, where it is not legal."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checking.aliases import ALIASES
+from fastnn.checking.aliases import ALIASES, ANSWERS
 from fastnn.memory import Array
 
 _SHORT = reprlib.Repr()
@@ -25,6 +25,11 @@ def shown(value: Any) -> str:
     if isinstance(shape, tuple) and shape:
         return f"{type(value).__name__} of shape {shape}"
     return " ".join(_SHORT.repr(value).split())
+
+
+def counted(n: int, noun: str) -> str:
+    """Return "1 column", "2 columns"."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
@@ -41,6 +46,8 @@ def did_you_mean(value: str, legal: Iterable[str]) -> str:
     """Return a hint for a name that is not in `legal`, or "": the same but for case, its alias, or the nearest one."""
     legal = list(legal)
     known = {_plain(alias): name for alias, name in ALIASES.items() if name in legal} | {_plain(n): n for n in legal}
+    if value.lower() in ANSWERS:
+        return f" ({ANSWERS[value.lower()]})"
     near = known.get(_plain(value)) or next(iter(difflib.get_close_matches(value.lower(), legal, 1, 0.5)), None)
     return f" (did you mean {near!r}?)" if near else ""
 

@@ -42,7 +42,8 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     except ValueError as ragged:
         raise ValueError(f"{name} is not a table of numbers: {ragged}") from None
     if array.dtype.kind == "O" and not array.ndim:
-        raise TypeError(f"{name} must be an array of numbers, not {_described(value)}")
+        hint = ": say result.params" if name == "params" and hasattr(value, "params") else ""
+        raise TypeError(f"{name} must be an array of numbers, not {_described(value)}{hint}")
     if array.dtype.kind not in _REAL:
         what, where = _KINDS.get(array.dtype.kind, "objects"), ""
         if array.dtype.kind == "O":

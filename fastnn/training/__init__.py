@@ -9,6 +9,7 @@ that went too far is undone and repeated up to the step wanted, which is exact, 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -253,12 +254,26 @@ def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], li
     """Sort callbacks into those that observe chunks, and those that may stop after an epoch."""
     if callable(callbacks):
         raise TypeError("callbacks must be a list of functions; put this one into a list")
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks must be a list of functions, not {shown(callbacks)}")
     callbacks = list(callbacks)
     for callback in callbacks:
         if not callable(callback):
             raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
+        _check_takes_progress(callback)
     observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
     return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
+
+
+def _check_takes_progress(callback: Callback) -> None:
+    try:
+        inspect.signature(callback).bind("progress")
+    except TypeError as problem:
+        raise TypeError(
+            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {problem}"
+        ) from None
+    except ValueError:  # a function of an extension module need not have a signature
+        pass
 
 
 def _plan(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any, cast
 
 import numpy as np
 
-from fastnn.checking.arguments import check_flag
+from fastnn.checking.arguments import check_flag, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -62,6 +63,8 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
     check_flag("new_rows", new_rows)
     if not isinstance(resume, TrainingState):
         hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
+        if isinstance(resume, (str, os.PathLike)):
+            hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
         raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
     if resume.index is None or resume.random_state is None:
         raise ValueError("resume must be the state of a training result; this one has no row order and no generator")

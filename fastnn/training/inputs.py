@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import counted, shown
 from fastnn.checking.values import real_array
 from fastnn.memory import READABLE, Array
 from fastnn.network import LOSSES, Network
@@ -35,9 +35,12 @@ MEMORY_ROWS = 256
 def check_network(network: Any) -> None:
     """Raise TypeError unless `network` is a Network."""
     if not isinstance(network, Network):
-        is_sizes = isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network)
-        hint = f": say Network({shown(network)})" if is_sizes else ": the network comes first"
-        raise TypeError(f"network must be a fastnn Network, not {shown(network)}{hint}")
+        hint = "the network comes first"
+        if isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network):
+            hint = f"say Network({shown(network)})"
+        elif isinstance(getattr(network, "network", None), Network):
+            hint = "say result.network, or result.resume(X, Y, epochs=...) to go on"
+        raise TypeError(f"network must be a fastnn Network, not {shown(network)}: {hint}")
 
 
 def check_optimizer(optimizer: Any) -> None:
@@ -51,7 +54,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:
     """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a read-only view or a copy."""
-    return _check_matrix("X", X, network.sizes[0], "inputs", dtype, assume_finite)
+    return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
 
 
 def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
@@ -178,10 +181,10 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
     if are_classes and targets.ndim == 1:
         return _one_hot(targets, n, n_outputs, dtype)
     if are_classes and targets.shape[1:] == (1,):
-        raise ValueError(f"Y has 1 columns, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
+        raise ValueError(f"Y has 1 column, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
     if targets.ndim == 1 and n_outputs == 1:
         targets = targets[:, None]
-    targets = _check_matrix("Y", targets, n_outputs, "outputs", dtype, assume_finite)
+    targets = _check_matrix("Y", targets, n_outputs, "output", dtype, assume_finite)
     if len(targets) != n:
         raise ValueError(f"X has {n} rows, Y has {len(targets)}")
     if not assume_finite:
@@ -225,9 +228,9 @@ def _check_range(loss: str, Y: Array) -> None:
 
 
 def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:
-    matrix = _as_float(name, value, dtype, 2)
+    matrix = _as_float(name, value, dtype, 2, n)
     if matrix.shape[1] != n:
-        raise ValueError(f"{name} has {matrix.shape[1]} columns, the network has {n} {what}")
+        raise ValueError(f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}")
     if not len(matrix):
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
@@ -237,7 +240,7 @@ def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | N
     return view
 
 
-def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Array:
+def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns: int = 0) -> Array:
     """Return `value` as an array of `dtype` (None: float32 stays, else float64) that a back end can read."""
     if (
         type(value) is np.ndarray
@@ -248,14 +251,23 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int) -> Arra
         return value  # as it should be: what a caller in a hurry hands over
     array = real_array(name, value, dtype)
     if array.ndim != ndim:
-        one = array.ndim == 1 and ndim == 2
-        hint = f": {name}[None] is one row of them, {name}[:, None] one column" if one else ""
-        dimensions = f"{ndim} dimension{'s' if ndim > 1 else ''}"
-        raise ValueError(f"{name} must have {dimensions}, not {array.ndim} (shape {array.shape}){hint}")
+        what, hint = counted(ndim, "dimension"), _as_table(name, array, columns) if ndim == 2 else ""
+        raise ValueError(f"{name} must have {what}, not {array.ndim} (shape {array.shape}){hint}")
     if dtype is None:
         dtype = np.float32 if array.dtype.type is np.float32 else np.float64
     with np.errstate(over="ignore"):
         return np.require(array, np.dtype(dtype).newbyteorder("="), ["C", "A"]).view(np.ndarray)
+
+
+def _as_table(name: str, array: Array, columns: int) -> str:
+    """Return how to make a table (n, columns) of an array of other dimensions, where that can be said."""
+    if array.ndim != 1 or not array.size:
+        return f": here it is (n, {columns})"
+    if name == "Y" and (array == np.trunc(array)).all():
+        return f": labels go with output='softmax', loss='cross_entropy', or as one-hot rows ({len(array)}, {columns})"
+    if columns == 1:
+        return f": {name}[:, None] is one column"
+    return f": {name}[None] is one row" if len(array) == columns else f": here it is (n, {columns})"
 
 
 def _check_finite(name: str, array: Array, given: Any = None) -> None:

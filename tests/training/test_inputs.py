@@ -20,6 +20,7 @@ X = np.random.RandomState(0).standard_normal((N, 3))
 Y = np.sin(X[:, :2])
 WEIGHT = np.linspace(1, 2, N)
 PARAMS = NETWORK.init_params(np.random.RandomState(1))
+RESULT = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy")
 
 
 def with_value(array, index, value):
@@ -53,7 +54,14 @@ TRAIN = {
     "columns of X": ({"X": X[:, :2]}, ValueError, "X has 2 columns, the network has 3 inputs"),
     "columns of Y": ({"Y": X}, ValueError, "Y has 3 columns, the network has 2 outputs"),
     "rows of Y": ({"Y": Y[:7]}, ValueError, "X has 12 rows, Y has 7"),
-    "X of one dimension": ({"X": X[0]}, ValueError, "not 1 (shape (3,)): X[None] is one row of them, X[:, None] one"),
+    "X of one dimension": ({"X": X[0]}, ValueError, "not 1 (shape (3,)): X[None] is one row"),
+    "X of one dimension that is no row": (
+        {"X": X.ravel()},
+        ValueError,
+        "X must have 2 dimensions, not 1 (shape (36,)): here it is (n, 3)",
+    ),
+    "a vector for one input": ({"network": Network((1, 2)), "X": X[:, 0]}, ValueError, "X[:, None] is one column"),
+    "columns for one input": ({"network": Network((1, 2))}, ValueError, "X has 3 columns, the network has 1 input"),
     "X of three dimensions": ({"X": X[None]}, ValueError, "X must have 2 dimensions, not 3 (shape (1, 12, 3))"),
     "a number for X": ({"X": 3.0}, ValueError, "X must have 2 dimensions, not 0"),
     "Y of one dimension for two outputs": ({"Y": Y[:, 0]}, ValueError, "Y must have 2 dimensions, not 1"),
@@ -155,7 +163,17 @@ TRAIN = {
     "labels in a column": (
         {"network": labels_network(), "Y": np.arange(N)[:, None] % 2},
         ValueError,
-        "Y has 1 columns, the network has 2 outputs: integer labels go in as Y.ravel()",
+        "Y has 1 column, the network has 2 outputs: integer labels go in as Y.ravel()",
+    ),
+    "labels for several sigmoid outputs": (
+        {"network": labels_network("log_loss", "sigmoid"), "Y": np.arange(N) % 2},
+        ValueError,
+        "not 1 (shape (12,)): labels go with output='softmax', loss='cross_entropy', or as one-hot rows (12, 2)",
+    ),
+    "labels for a softmax of another loss": (
+        {"network": labels_network("squared_error"), "Y": np.arange(N) % 2},
+        ValueError,
+        "labels go with output='softmax', loss='cross_entropy'",
     ),
     "labels of text": (
         {"network": labels_network(), "Y": np.array(["yes", "no"] * 6)},
@@ -226,6 +244,24 @@ TRAIN = {
         TypeError,
         "network must be a fastnn Network, not (3, 4, 2): say Network((3, 4, 2))",
     ),
+    "a result for a network": (
+        {"network": RESULT},
+        TypeError,
+        "say result.network, or result.resume(X, Y, epochs=...) to go on",
+    ),
+    "a result for params": ({"params": RESULT}, TypeError, "say result.params"),
+    "a file for a state": (
+        {"resume": "x.npz", "seed": None},
+        TypeError,
+        "resume must be the state of a training result, not str; say resume=fastnn.load('x.npz').state",
+    ),
+    "no callbacks": ({"callbacks": None}, TypeError, "callbacks must be a list of functions, not None"),
+    "a callback of nothing": (
+        {"callbacks": [lambda: None]},
+        TypeError,
+        "callbacks must be functions of one argument, the progress; <function",
+    ),
+    "a callback of two": ({"callbacks": [lambda epoch, loss: None]}, TypeError, "missing a required argument: 'loss'"),
     "X for a network": (
         {"network": X, "X": Y, "Y": NETWORK},
         TypeError,
@@ -322,6 +358,11 @@ MADE = {
         lambda: Network((3, 2), loss="quality"),
         ValueError,
         f"unknown loss 'quality'; one of {LEGAL_LOSSES}",
+    ),
+    "an output for a hidden activation": (
+        lambda: Network((3, 4, 2), "softmax"),
+        ValueError,
+        "unknown activation 'softmax' (for the last layer only, by output=); one of",
     ),
     "another library's name": (
         lambda: Network((3, 2), loss="mse"),
