@@ -16,7 +16,6 @@ ALIASES = {
     "l1": "absolute_error",
     "mae": "absolute_error",
     "mean_absolute_error": "absolute_error",
-    "mape": "absolute_error",
     "smooth_l1": "huber",
     "bce": "log_loss",
     "bce_with_logits": "log_loss",
