@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators by the same name, on fastnn's back ends."""
+"""MLPClassifier and MLPRegressor: scikit-learn's estimators of the same names, on fastnn's back ends."""
 
 from __future__ import annotations
 

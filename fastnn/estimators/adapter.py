@@ -1,4 +1,4 @@
-"""A back end as scikit-learn's MLP needs it: its value of the squared error, sparse X, steps that went too far."""
+"""The back end of the estimators: adds scikit-learn's value of the squared error, sparse X, and diverging steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DENSE_BYTES = 64 << 20
 
 
 class Adapter:
-    """A back end with two additions; a `Backend` itself.
+    """A `Backend` on top of another one, which adds a mean over the outputs and sparse X.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class Adapter:
         self.mean_over_outputs = mean_over_outputs
 
     def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
-        """Whatever the back end supports."""
+        """Return what the back end supports."""
         return is_supported(self.backend, network, optimizer, **options)
 
     def predict(self, network: Network, params: Array, X: Any) -> Array:
-        """Outputs (n, n_outputs); a sparse X in blocks."""
+        """Return the outputs (n, n_outputs); a sparse X is made dense block by block."""
         if isinstance(X, np.ndarray):
             return self.backend.predict(network, params, X)
         outputs = np.empty((X.shape[0], network.n_outputs), params.dtype)
@@ -49,7 +49,7 @@ class Adapter:
         return outputs
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
-        """The loss of all rows as one batch, and its gradient (n_params,)."""
+        """Return the loss of all rows as one batch, and its gradient (n_params,)."""
         if isinstance(data.X, np.ndarray):
             loss, gradient = self.backend.loss_and_gradient(network, params, data, alpha)
             if self.mean_over_outputs:
@@ -69,11 +69,11 @@ class Adapter:
         return total + self._penalty(network, params, data, alpha), gradient / params.dtype.type(weights)
 
     def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float) -> Task:
-        """The task of a training; with `mean_over_outputs`, one whose losses are to be divided by n_outputs."""
+        """Make the task of a training; with `mean_over_outputs`, its losses are divided by n_outputs later."""
         return Task(network, optimizer, data, alpha, alpha * network.n_outputs if self.mean_over_outputs else None)
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
-        """Train; the number of good steps. A sparse X is made dense for as many steps at once as fit `DENSE_BYTES`."""
+        """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
         data = task.data
         if isinstance(data.X, np.ndarray):
             return self._train(task, state, steps)
@@ -104,7 +104,7 @@ class Adapter:
         return s
 
     def one_step(self, task: Task, state: StepState, batch: Data, rate: float) -> float:
-        """One step on all rows of `batch`, the update in NumPy: goes where `train_steps` stops. The loss before it."""
+        """Do one step, diverging or not, on all rows of `batch` with NumPy's update; return the loss before it."""
         network, optimizer = task.network, task.optimizer
         state.t += 1
         if not batch.sample_weight.any():
@@ -142,7 +142,7 @@ def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
 
 
 def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
-    """X as a back end or an `Adapter` reads it: dense in C order, or CSR where it would be more than `DENSE_BYTES`."""
+    """Return X dense in C order, or as CSR if it would take more than `DENSE_BYTES`: an `Adapter` reads both."""
     if isinstance(X, np.ndarray):
         return np.require(X, dtype, ["C", "A"]).view(np.ndarray)
     if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:

@@ -1,4 +1,4 @@
-"""What MLPClassifier and MLPRegressor share: the order of things in a fit, the fitted attributes, the outputs."""
+"""The base of MLPClassifier and MLPRegressor: the stages of a fit, the fitted attributes, the outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOT_FINITE = (
 
 
 def store_parameters(estimator: Any, values: dict[str, Any]) -> None:
-    """What scikit-learn asks of a constructor: each argument becomes the attribute of its name, unchanged."""
+    """Store each argument of a constructor, unchanged, as the attribute of its name, as scikit-learn asks."""
     for name, value in values.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
@@ -51,24 +51,24 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     @abstractmethod
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        """X, and y as targets (n, n_outputs)."""
+        """Return X, and y as targets (n, n_outputs)."""
 
     @abstractmethod
     def _encode_validation(self, y: Any) -> Array:
-        """The targets (n, n_outputs) of rows that the caller gave to validate on."""
+        """Return the targets (n, n_outputs) of the validation rows that the caller gave."""
 
     @abstractmethod
     def _output_activation(self) -> str: ...
 
     @abstractmethod
     def _labels(self) -> str | None:
-        """What kind of score early stopping takes: see `HeldOut`."""
+        """Return the kind of score for early stopping, see `HeldOut`."""
 
     def _weights(self, y: Any, sample_weight: Any) -> Any:
         return sample_weight
 
     def _split_by(self, Y: Array) -> Array | None:
-        """What early stopping's split is stratified by."""
+        """Return the labels by which early stopping's split is stratified, if it is."""
         return None
 
     def _fit(
@@ -129,7 +129,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _begin(
         self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool, stochastic: bool
     ) -> tuple[Array, Network]:
-        """The parameters to begin with, and the network that they are of."""
+        """Return the initial parameters, and their network."""
         activation = self._activation()
         if not first_pass:
             fitted = self._weights_now()

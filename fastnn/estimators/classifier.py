@@ -1,4 +1,4 @@
-"""MLPClassifier."""
+"""MLPClassifier: scikit-learn's classifier on fastnn's back ends."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         return self._decode(outputs)
 
     def predict_proba(self, X: Any) -> Array:
-        """The classes' probabilities.
+        """Predict the classes' probabilities.
 
         Parameters
         ----------
@@ -258,7 +258,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         return p
 
     def predict_log_proba(self, X: Any) -> Array:
-        """The logarithms of the classes' probabilities.
+        """Predict the logarithms of the classes' probabilities.
 
         Parameters
         ----------
@@ -274,7 +274,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
 
     @available_if(_shows_decisions)
     def decision_function(self, X: Any) -> Array:
-        """The outputs before their activation: log-odds, with ``expose_decision_function=True`` only.
+        """Compute the outputs before their activation: log-odds, with ``expose_decision_function=True`` only.
 
         Parameters
         ----------
@@ -366,7 +366,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         return self._binarized(y)
 
     def _binarized(self, y: Any) -> Array:
-        """Zeros and ones (n, n_outputs) as `LabelBinarizer.transform` has them, for y of known classes."""
+        """Return zeros and ones (n, n_outputs), like `LabelBinarizer.transform`, for y of known classes."""
         if isinstance(y, np.ndarray) and y.ndim == 1:
             number = np.searchsorted(self.classes_, y)
             if self._label_binarizer.y_type_ == "multiclass":

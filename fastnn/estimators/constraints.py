@@ -1,4 +1,4 @@
-"""The names and ranges of the estimators' parameters, and the networks that they stand for."""
+"""The estimators' parameters: legal names and ranges, and the network that they describe."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ CONSTRAINTS: dict[str, list[Any]] = {
 
 @functools.lru_cache(maxsize=512)
 def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output: str, loss: str) -> Network:
-    """The core's network for names as scikit-learn has them.
+    """Make fastnn's network from scikit-learn's names.
 
     Parameters
     ----------
     sizes : tuple of int
         Inputs, hidden layers, outputs.
     activation : str or tuple of str
-        Of the hidden layers: one name, or one each.
+        Activation of the hidden layers: one name, or one each.
     output : {"identity", "exp", "logistic", "softmax"}
     loss : str
         "log_loss" is the cross entropy where the output is softmax.
@@ -74,16 +74,16 @@ def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output
 
 
 def core_name(activation: str) -> str:
-    """The core's name of an activation."""
+    """Return fastnn's name of an activation."""
     return "sigmoid" if activation == "logistic" else activation
 
 
 def draw_params(network: Network, activation: str | tuple[str, ...], random_state: np.random.RandomState) -> Any:
-    """Initial parameters (n_params,) in float64, drawn as scikit-learn draws them.
+    """Draw initial parameters (n_params,) in float64 as scikit-learn does.
 
     Uniform within ``sqrt(6 / (fan_in + fan_out))``, biases too; 2 in place of 6 where the activation is the logistic
-    function. The output layer goes by the hidden layers, not by its own activation: that is what differs from
-    `Network.init_params`.
+    function. Unlike in `Network.init_params`, the range of the output layer depends on the activation of the hidden
+    layers, not on its own.
     """
     if isinstance(activation, str):
         names: tuple[str, ...] = (activation,) * network.n_layers

@@ -1,4 +1,4 @@
-"""Models from scikit-learn, and back to it."""
+"""Conversion of models from scikit-learn and to it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _FITTED = (
 
 
 class Conversion:
-    """`from_sklearn` and `to_sklearn`."""
+    """The methods `from_sklearn` and `to_sklearn`."""
 
     @classmethod
     def from_sklearn(cls, estimator: Any, **parameters: Any) -> Any:
-        """An estimator like scikit-learn's, fitted if that is.
+        """Make an estimator like scikit-learn's, fitted if that is.
 
         Parameters
         ----------
         estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
             Copied. Its optimizer's moments are not taken over: `partial_fit` begins with new ones.
         **parameters
-            Those that shall be different, such as ``backend="numpy"``.
+            Parameters to change, such as ``backend="numpy"``.
 
         Returns
         -------
@@ -50,7 +50,7 @@ class Conversion:
         return _copy_fitted(estimator, new)
 
     def to_sklearn(self) -> Any:
-        """A scikit-learn estimator like this one, fitted if this one is.
+        """Make a scikit-learn estimator like this one, fitted if this one is.
 
         Returns
         -------
@@ -60,7 +60,7 @@ class Conversion:
         Raises
         ------
         ValueError
-            Where scikit-learn has no such network: it would predict something else.
+            Where scikit-learn has no such network, so that it would predict something else.
         """
         theirs = TheirClassifier if is_classifier(self) else TheirRegressor
         mine: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]

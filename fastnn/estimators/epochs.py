@@ -1,6 +1,6 @@
-"""The solvers that learn in epochs: the core's chunks of steps, with scikit-learn's rules between them.
+"""The stochastic solvers: fastnn's chunks of steps, with scikit-learn's rules between epochs.
 
-Where nothing has to be looked at between two epochs, `Run.chunk` does many of them in one call of the back end;
+Where nothing has to be checked between two epochs, `Run.chunk` does many of them in one call of the back end;
 early stopping, validation data and callbacks make chunks of one epoch.
 """
 
@@ -27,7 +27,7 @@ from fastnn.training.stopping import Patience
 
 
 class FitInputs(NamedTuple):
-    """What an estimator has to learn."""
+    """Everything that a fit needs: network, back end, data and initial parameters."""
 
     network: Network
     backend: Adapter
@@ -41,18 +41,18 @@ class FitInputs(NamedTuple):
     incremental: bool
     first_pass: bool
     loss_is_nan: bool
-    """The loss is not a number in every epoch, whatever is learned: Poisson with negative targets."""
+    """Whether scikit-learn's loss is NaN in every epoch: Poisson with negative targets."""
     on_epoch: Any
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
 def fit_in_epochs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-    """Train by a stochastic solver: the parameters (n_params,), and the fitted attributes that tell of the fit."""
+    """Train by a stochastic solver; return the parameters (n_params,), and the fitted attributes of the fit."""
     return Epochs(mlp, inputs).run()
 
 
 class Epochs:
-    """scikit-learn's rules, applied to the epochs of one fit; `mlp` is read, and told of the record for callbacks."""
+    """scikit-learn's rules, applied to the epochs of one fit; `mlp` is written to for its callbacks only."""
 
     def __init__(self, mlp: Any, inputs: FitInputs) -> None:
         self.mlp, self.inputs = mlp, inputs
@@ -105,7 +105,7 @@ class Epochs:
         return params, attributes
 
     def _chunk(self) -> None:
-        """Do some steps, and say and decide what there is about the epochs that ended."""
+        """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
         mlp, core = self.mlp, self.core
         n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
         self._epochs_ended(core.losses.values[core.losses.n - n_ended :])
@@ -116,7 +116,7 @@ class Epochs:
             self.record.stop_reason = "time"
 
     def _epochs_ended(self, losses: Array, learned: bool = True) -> None:
-        """Epochs with these losses ended; only after the last one there may be something to decide."""
+        """Record epochs with these losses; a rule can fire after the last of them only."""
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
             return
@@ -160,7 +160,7 @@ class Epochs:
         record.t += len(losses) * self.plan.n_rows
 
     def _score(self, learned: bool) -> None:
-        """Score the rows held out, NaN for parameters that are not finite (`learned` is False)."""
+        """Score the rows held out: NaN if the parameters are not finite (`learned` is False)."""
         mlp, held_out, record = self.mlp, self.inputs.held_out, self.record
         assert held_out is not None
         assert record.validation_scores is not None
@@ -192,7 +192,7 @@ class Epochs:
         record.no_improvement_count = 0
 
     def _diverged(self) -> None:
-        """The next step gives a loss or a parameter that is not finite. scikit-learn does it and goes on."""
+        """Do the step that gives a loss or a parameter that is not finite, and go on, as scikit-learn does."""
         if self.mlp.fix_defects:
             self.record.stop_reason = "diverged"
             return

@@ -1,4 +1,4 @@
-"""Fitted weights: kept in one vector, looked at as scikit-learn's lists of arrays, and what they say of new rows."""
+"""Fitted weights: one vector, its views as scikit-learn's lists of arrays, and predictions by it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastnn.memory import Array
 
 
 class Weights(NamedTuple):
-    """A network's weights in one vector, and as scikit-learn lists them."""
+    """A network's weights as one vector, and as scikit-learn's lists of arrays."""
 
     sizes: tuple[int, ...]
     params: Array  # (n_params,)
@@ -31,7 +31,7 @@ class Weights(NamedTuple):
 
 
 def weights_of(coefs: Any, intercepts: Any) -> Weights:
-    """A copy of weights that fit one another; an intercept that is one number is that of all neurons of its layer.
+    """Copy lists of weights into one vector; an intercept of one number is that of all neurons of its layer.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class Fitted:
         self._flat = weights
 
     def _weights_now(self) -> Weights:
-        """The fitted weights; where another array has been put into `coefs_` or `intercepts_`, all are checked."""
+        """Return the fitted weights; check all of them if an array in `coefs_` or `intercepts_` was replaced."""
         flat: Weights | None = self.__dict__.get("_flat")
         if flat is not None and _are(self.coefs_, flat.coefs) and _are(self.intercepts_, flat.intercepts):
             return flat
@@ -103,7 +103,7 @@ class Fitted:
                 self._put(weights_of(self.coefs_, self.intercepts_))
 
     def _outputs(self, X: Any, output: str | None = None) -> Array:
-        """The network's outputs (n, n_outputs), of another output activation where asked for."""
+        """Compute the network's outputs (n, n_outputs), of another output activation where asked for."""
         output = self.out_activation_ if output is None else output
         weights = self._weights_now()
         if weights.sizes[-1] != self.n_outputs_:
@@ -125,7 +125,7 @@ class Fitted:
         return Adapter(get_backend(self.backend)).predict(network, params, contiguous(X, params.dtype))
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
-        """Whether X needs no validation but for its values: the fitted dtype and width, rows in C order, no names."""
+        """Return whether only the values of X need validation: fitted dtype and width, rows in C order, no names."""
         return (
             type(X) is np.ndarray
             and X.ndim == 2
@@ -142,5 +142,5 @@ class Fitted:
 
 
 def _are(arrays: Any, views: list[Array]) -> bool:
-    """Whether a list holds these very arrays."""
+    """Return whether a list holds these very arrays."""
     return type(arrays) is list and len(arrays) == len(views) and all(map(operator.is_, arrays, views))

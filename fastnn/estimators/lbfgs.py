@@ -1,4 +1,4 @@
-"""solver="lbfgs": SciPy's L-BFGS-B over the fused loss and gradient."""
+"""The solver "lbfgs": SciPy's L-BFGS-B on a back end's loss and gradient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 
 
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-    """Minimize the loss by L-BFGS: the parameters (n_params,), and the fitted attributes that tell of the fit."""
+    """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of the fit."""
     network, data, alpha = inputs.network, inputs.data, float(mlp.alpha)
     started = time.perf_counter()
     n_done = 0

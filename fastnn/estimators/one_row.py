@@ -1,4 +1,4 @@
-"""One row through a small network in NumPy: quicker than a call of the kernel, which prepares for many rows."""
+"""Prediction of one row by a small network in NumPy, which takes less time than a call of the kernel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_PARAMETERS = 50_000
 
 
 def softmax(z: Array) -> Array:
-    """The probabilities (1, n_outputs) of one row."""
+    """Return the probabilities (1, n_outputs) of one row."""
     z -= z.max()
     np.exp(z, out=z)
     z /= z.sum()
@@ -31,7 +31,7 @@ _LAST: dict[str, Callable[[Array], Array]] = {**_HIDDEN, "exp": np.exp, "softmax
 
 
 def one_row(X: Array, coefs: list[Array], intercepts: list[Array], activation: Any, output: str) -> Array | None:
-    """The outputs (1, n_outputs) for X (1, n_inputs); None where this is not the way to get them."""
+    """Return the outputs (1, n_outputs) for X (1, n_inputs); None where the back end has to compute them."""
     hidden = _HIDDEN.get(activation) if type(activation) is str else None
     last = _LAST.get(output) if type(output) is str else None
     if hidden is None or last is None:

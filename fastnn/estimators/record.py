@@ -1,4 +1,4 @@
-"""The record of a fit: what is measured epoch by epoch, until it becomes fitted attributes of the estimator."""
+"""The record of a fit: the measurements of each epoch, which become fitted attributes of the estimator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass
 class FitRecord:
-    """Fitted attributes under way, named as they are on the estimator but for the last underscore."""
+    """Fitted attributes before the fit ends, with the names on the estimator but for the last underscore."""
 
     t: int
     """Samples seen, earlier calls included."""
@@ -34,7 +34,7 @@ class FitRecord:
         ----------
         mlp : BaseMLP
         first_pass : bool
-            Whether the weights are new; then nothing of an earlier fit counts.
+            Whether the weights are new; then the record begins anew.
         validated : bool
             Whether there is a loss of validation data to record.
         """
@@ -59,7 +59,7 @@ class FitRecord:
         return record
 
     def attributes(self) -> dict[str, Any]:
-        """The fitted attributes by their names on the estimator."""
+        """Return the fitted attributes by their names on the estimator."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         count = values.pop("no_improvement_count")
         if self.validation_loss_curve is None:

@@ -1,4 +1,4 @@
-"""MLPRegressor."""
+"""MLPRegressor: scikit-learn's regressor on fastnn's back ends."""
 
 from __future__ import annotations
 

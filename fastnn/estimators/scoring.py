@@ -1,4 +1,4 @@
-"""Rows that are not trained on: scikit-learn's validation score of them, and their loss."""
+"""Validation rows, which are not trained on: scikit-learn's score of them, and their loss."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class HeldOut:
         As the loss takes them: zeros and ones for a classifier.
     sample_weight : (n,) or None
     labels : {None, "one", "many", "single"}
-        What the score is: None R2; else the accuracy, of rows with one label of three or more ("one"), with yes or no
-        in each column ("many"), or where all rows have the same ("single").
+        The score: R2 for None; else the accuracy, of rows with one label of three or more ("one"), with yes or no in
+        each column ("many"), or where all rows have the same ("single").
     """
 
     def __init__(self, X: Any, Y: Array, sample_weight: Array | None, labels: str | None) -> None:
@@ -31,18 +31,18 @@ class HeldOut:
         self._data: Data | None = None
 
     def outputs(self, backend: Adapter, network: Network, params: Array) -> Array:
-        """What the network says (n, n_outputs)."""
+        """Return the network's outputs (n, n_outputs)."""
         return backend.predict(network, params, self.X)
 
     def loss(self, backend: Adapter, network: Network, params: Array) -> float:
-        """The mean loss, without the penalty of alpha."""
+        """Return the mean loss, without the penalty of alpha."""
         if self._data is None:
             weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
             self._data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
         return float(backend.loss_and_gradient(network, params, self._data, 0.0)[0])
 
     def score(self, outputs: Array) -> float:
-        """Accuracy or R2, NaN for an R2 of outputs that are not finite."""
+        """Return the accuracy or R2; NaN for R2 if an output is not finite."""
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
         if self.sample_weight is not None and not self.sample_weight.any():

@@ -15,16 +15,16 @@ try:
 except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing: this scikit-learn has no callbacks."""
+        """An empty base class, since this scikit-learn has no callbacks."""
 
 
 __all__ = ["CallbackSupportMixin", "epoch_callback"]
 
 
 def epoch_callback(mlp: Any, X: Any, Y: Array, sample_weight: Array | None, network: Network) -> Any:
-    """What to call after each epoch with the parameters, and with None at the end; None without callbacks.
+    """Return the function to call after each epoch with the parameters, and with None at the end.
 
-    It returns whether a callback wants to stop.
+    It returns whether a callback wants to stop. None is returned in its place if there are no callbacks.
     """
     if not getattr(mlp, "_skl_callbacks", None):
         return None

@@ -1,4 +1,4 @@
-"""Warnings that scikit-learn's MLP gives: with its texts, under its module's name, at the line that called `fit`.
+"""The warnings of scikit-learn's MLP: with its texts, under its module's name, at the line that called `fit`.
 
 Users silence them with filters such as ``filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")``.
 """
@@ -12,5 +12,5 @@ INTERRUPTED = "Training interrupted by user."
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
-    """Warn as scikit-learn's module would; a line of a Pipeline, of a search or of joblib is not the user's."""
+    """Warn like scikit-learn's module, at the user's line: not at one of a Pipeline, of a search or of joblib."""
     errors.warn(category(text), ("fastnn", "sklearn", "joblib"), _MODULE)

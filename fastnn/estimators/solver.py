@@ -1,4 +1,4 @@
-"""What a stochastic solver remembers from one call to the next: its rates and the optimizer's vectors."""
+"""The state of a stochastic solver between two calls: its learning rate and the optimizer's vectors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class InverseScaling(Schedule):
     steps_per_epoch: int
 
     def of_epoch(self, epoch: int) -> float:
-        """The rate of an epoch, counted from 0 in this call."""
+        """Return the rate of an epoch, counted from 0 in this call."""
         if epoch == 0:
             return self.learning_rate
         return self.base / (self.t + epoch * self.n_rows + 1) ** self.power_t
@@ -51,7 +51,7 @@ class InverseScaling(Schedule):
 
 
 class Solver:
-    """What scikit-learn calls `_optimizer`; it keeps the settings that it was made with.
+    """The counterpart of scikit-learn's `_optimizer`; it keeps the settings that it was made with.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Solver:
         self._network: Network | None = None
 
     def begin(self, network: Network, params: Array) -> TrainingState:
-        """The state of a training that begins at `params` and goes on with the vectors of the last one."""
+        """Return the state of a training that begins at `params` and goes on with the last one's vectors."""
         state = TrainingState.create(params, self.optimizer.n_slots)
         state.optimizer = self.optimizer.name
         if self._slots is not None:
@@ -97,7 +97,7 @@ class Solver:
         return state
 
     def end(self, state: StepState) -> None:
-        """Take over what a training has left."""
+        """Keep the vectors and counts of a training that ended."""
         self._slots, self._beta_products = state.vectors[1:], state.beta_products
         self.t += state.t
         if isinstance(self.optimizer, Adam):
@@ -106,13 +106,13 @@ class Solver:
                 self.learning_rate = self.base * math.sqrt(second) / first
 
     def rate(self, t: int, n_rows: int, steps_per_epoch: int) -> LearningRate:
-        """The learning rate of a training that begins when `t` samples have been seen."""
+        """Return the learning rate of a training that begins when `t` samples have been seen."""
         if self.schedule == "invscaling":
             return InverseScaling(self.learning_rate, self.base, self.power_t, t, n_rows, steps_per_epoch)
         return self.base if isinstance(self.optimizer, Adam) else self.learning_rate
 
     def patience_is_over(self) -> tuple[bool, str]:
-        """Whether training ends now that too many epochs did not improve, and the words for it; a rate may go down."""
+        """Lower an adaptive rate after epochs without improvement; return whether training ends, and a text for it."""
         if self.schedule != "adaptive":
             return True, " Stopping."
         if self.learning_rate <= SMALLEST_RATE:
@@ -121,7 +121,7 @@ class Solver:
         return False, f" Setting learning rate to {self.learning_rate:f}"
 
     def with_rate(self, rate: LearningRate) -> Optimizer:
-        """The core's optimizer with this learning rate."""
+        """Return fastnn's optimizer with this learning rate."""
         return dataclasses.replace(self.optimizer, learning_rate=rate)
 
     def _slot(self, row: int) -> list[Array]:
