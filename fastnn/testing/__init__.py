@@ -1,6 +1,6 @@
-"""Checks of a back end and the tolerances that go with them: the one place where a tolerance is written down.
+"""The conformance suite: checks of a back end, and the only place where a tolerance is written down.
 
-They are used by this project's tests, and are there for a back end of your own::
+This project's tests use them, and they check a back end of your own::
 
     from fastnn import register_backend, testing, workloads
     register_backend("mine", MyBackend)

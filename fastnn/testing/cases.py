@@ -1,4 +1,4 @@
-"""The case that a check computes: as near to what the check wants as the back end's `supports` lets it.
+"""The choice of a case for a check: the nearest to the wanted one that the back end's `supports` accepts.
 
 A back end may know one hidden layer, or one optimizer, or no penalty. So a check wants a `Setting`, says which of its
 fields it is about, and `nearest` finds a `Case` in which the other fields are as wanted where the back end supports it.
@@ -23,7 +23,7 @@ RATE = 0.01
 
 
 def optimizer_of(name: str, **options: Any) -> Optimizer:
-    """An optimizer of the table with a learning rate that suits a small network."""
+    """Return an optimizer of the table with a learning rate that suits a small network."""
     return OPTIMIZERS[name](RATE, **options)
 
 
@@ -36,7 +36,7 @@ HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
 
 
 class Declined(Exception):
-    """The back end's `supports` declines what a check is about: it is skipped."""
+    """The back end does not support what a check is about, so that the check is skipped."""
 
 
 class Case(NamedTuple):
@@ -49,12 +49,12 @@ class Case(NamedTuple):
     """Whether rows have weights other than 1."""
 
     def options(self, sample_weight: Array) -> dict[str, Any]:
-        """The penalty and, if rows have weights, these: as arguments."""
+        """Return the penalty and, if rows have weights, `sample_weight` as keyword arguments."""
         return {"alpha": self.alpha, "sample_weight": sample_weight if self.weighted else None}
 
 
 class Setting(NamedTuple):
-    """One choice of all that a back end may support or not, a field for each thing."""
+    """A choice of network and options, with a field for each property that a back end may or may not support."""
 
     activation: str = "tanh"
     pair: tuple[str, str] = PAIRS[0]
@@ -69,7 +69,7 @@ class Setting(NamedTuple):
     weighted: bool = False
 
     def case(self, optimizer: Optimizer) -> Case:
-        """The network of this setting, trained by an optimizer."""
+        """Return the case of this setting with an optimizer."""
         outputs = max(2, self.outputs) if self.pair[1] == "softmax" else self.outputs  # a single one is always 1
         network = Network(
             (self.inputs, *self.hidden, outputs),
@@ -92,7 +92,7 @@ class Setting(NamedTuple):
 
 
 def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]) -> Case | None:
-    """The setting with the first of the optimizers that the back end supports; None where it supports none.
+    """Return the case of a setting with the first optimizer that the back end supports; None if there is none.
 
     Without hidden layers, it does not matter which activation the network names for them.
     """
@@ -112,14 +112,14 @@ def nearest(
     optimizers: Sequence[Optimizer] = EVERY,
     order: Sequence[str] = Setting._fields,
 ) -> Case:
-    """The case that the back end supports and which is as near as can be to what is wanted.
+    """Find the case nearest to the wanted setting that the back end supports.
 
     Parameters
     ----------
     backend : Backend
     wanted : Setting
     about : sequence of str
-        The fields that a check is about: they are as wanted.
+        The fields that the check is about, which stay as wanted.
     optimizers : sequence of Optimizer
         One of these; the earlier, the better.
     order : sequence of str
@@ -147,7 +147,7 @@ def nearest(
 
 
 def drawn(backend: Backend, seed: int, about: Sequence[str] = ()) -> Case:
-    """A case as the back end supports it, each field drawn from all that there is; but those in `about` as by default.
+    """Draw a case that the back end supports, from all values of each field; those in `about` keep their default.
 
     Raises
     ------
@@ -179,7 +179,7 @@ _VALUES: dict[str, Sequence[Any]] = {
 
 
 def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
-    """A small case with these fields of `Setting`, whatever the others, by one of the optimizers (by default of all).
+    """Find a small case that the back end supports with these fields of `Setting` and one of the optimizers (any).
 
     Raises
     ------
@@ -190,12 +190,12 @@ def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
 
 
 def supports_anything(backend: Backend) -> bool:
-    """Whether there is a network of the tables that the back end trains."""
+    """Return whether the back end supports any network of the tables."""
     return _base(backend) is not None
 
 
 def _starts(backend: Backend, wanted: Setting, about: Sequence[str]) -> Iterator[Setting]:
-    """What is supported for certain, with the fields of `about` as wanted; then the same of other names."""
+    """Yield settings to begin from: the supported one with the fields of `about` as wanted, then other names."""
     base = _base(backend)
     if base is None:
         return
@@ -214,7 +214,7 @@ def _all_names(setting: Setting, about: Sequence[str] = ()) -> Iterator[Setting]
 
 
 def _base(backend: Backend) -> Setting | None:
-    """The first setting that the back end supports, without penalty and weights; it is looked for once."""
+    """Find the first setting that the back end supports, without penalty and weights; the result is kept."""
     known = _bases.get(id(backend))
     if known is None or known[0] is not backend:
         if len(_bases) > _KEPT:

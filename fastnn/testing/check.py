@@ -1,4 +1,4 @@
-"""A check, and rules by what they say: the parts of the conformance suite."""
+"""The parts of the conformance suite: a check, and the register of rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a back end, by the names of the tables that it is about."""
+    """One check of a back end, and the activation, loss or optimizer that it is about."""
 
     kind: str
     """"rule", "gradient", "derivative", "update" or "training"."""
@@ -31,7 +31,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """For people, and as the id of a test."""
+        """Name of the check for people, and the id of its test."""
         return f"{self.kind}: {self.what}, {self.dtype}"
 
 
@@ -40,10 +40,10 @@ Rule = Callable[[str, Backend], float]
 
 
 class Rules(dict[str, Rule]):
-    """Rules by what they say."""
+    """A register: the sentence that a rule says, and the function that checks it."""
 
     def rule(self, what: str) -> Callable[[Rule], Rule]:
-        """Decorate a function that checks a rule."""
+        """Register the decorated function as the check of a rule."""
 
         def keep(function: Rule) -> Rule:
             self[what] = function
@@ -52,13 +52,13 @@ class Rules(dict[str, Rule]):
         return keep
 
     def checks(self, dtype: str) -> Iterator[Check]:
-        """One check of each rule."""
+        """Yield one check of each rule."""
         for what, function in self.items():
             yield Check("rule", what, dtype, run=partial(function, dtype))
 
 
 def read_only(*arrays: Array) -> Data:
-    """The data of these arrays, as a back end is given them."""
+    """Return these arrays as the read-only data that a back end gets."""
     for array in arrays:
         array.flags.writeable = False
     return Data(*arrays)

@@ -1,4 +1,4 @@
-"""Are two recordings of a training alike: in their bits, or within the bounds of rounding?"""
+"""Comparison of two recorded trainings: by their bits, and within the bounds of rounding."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from fastnn.testing.trajectories import Trajectory, hyper_parameters, weights_al
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether two trajectories have the same bits, and where not.
+    """The result of comparing two trajectories: whether they have the same bits, and where they differ.
 
     Attributes
     ----------
     same_bits : bool
-        Of all recorded weights and losses.
+        Whether all recorded weights and losses have the same bits.
     step : int or None
         How many steps were done when weights were first found to differ, or the first step (counted from 0) whose loss
         differs if no weights do.
@@ -55,7 +55,7 @@ class Comparison:
 
 
 def compare(a: Trajectory, b: Trajectory) -> Comparison:
-    """Where two recordings of the same training differ first.
+    """Find where two recordings of the same training differ first.
 
     Raises
     ------

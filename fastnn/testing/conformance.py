@@ -37,7 +37,7 @@ _IN_FULL = 2  # messages of each kind that a summary repeats
 
 
 class Outcome(NamedTuple):
-    """What came of a check."""
+    """The result of a check."""
 
     check: Check
     verdict: str
@@ -48,22 +48,22 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What came of all checks of a back end."""
+    """The results of all checks of a back end."""
 
     backend: str
     outcomes: list[Outcome]
 
     @property
     def failed(self) -> list[Outcome]:
-        """The checks that failed."""
+        """The outcomes of the checks that failed."""
         return [outcome for outcome in self.outcomes if outcome.verdict == "failed"]
 
     def count(self, verdict: str) -> int:
-        """How many checks have this verdict."""
+        """Count the checks with this verdict."""
         return sum(outcome.verdict == verdict for outcome in self.outcomes)
 
     def summary(self) -> str:
-        """How many checks passed, and what failed: rules by name, and the first messages of each kind in full."""
+        """Say how many checks passed, and what failed: rules by name, and the first messages of each kind in full."""
         n_skipped = self.count("skipped")
         skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
         if not self.failed:
@@ -96,7 +96,7 @@ class Report(NamedTuple):
 
 
 def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
-    """All checks of the suite: rules first, for they say most about a bug, then the tables of the reference."""
+    """Yield all checks of the suite: rules first, for they say most about a bug, then the tables."""
     for dtype in dtypes:
         check_choice("dtype", dtype, DTYPES)
     yield from rule_checks(dtypes)
@@ -153,7 +153,7 @@ def check_backend(
 def run_checks(
     checks: Iterable[Check], backend: Backend, *, raises: bool, progress: Callable[[Check], None] | None = None
 ) -> Report:
-    """Run some checks on a back end, and report what comes of them; see `check_backend`."""
+    """Run some checks on a back end, and return the report; see `check_backend`."""
     outcomes = []
     for check in checks:
         if progress:
@@ -176,7 +176,7 @@ def _outcome(check: Check, backend: Backend) -> Outcome:
 
 
 def find_backend(backend: str | Backend) -> Backend:
-    """The back end of a registered name, or of an import path.
+    """Return the back end of a registered name, or of an import path.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Are the answers right? Asked before anything is timed: the speed of a wrong training is worth nothing."""
+"""Checks that answers are right before anything is timed: the speed of a wrong training means nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKED_STEPS = 3
 
 
 class DifferentAnswerError(FastnnError):
-    """An implementation trains to something else than it should, so that its speed means nothing."""
+    """An implementation trains to another result than it should, so that its speed means nothing."""
 
 
 def check_same_answer(what: str, actual: Array, expected: Array) -> None:

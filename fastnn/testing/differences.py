@@ -1,4 +1,4 @@
-"""Where two vectors of parameters differ, told so that a person knows where to look."""
+"""The worst difference of two parameter vectors, with its layer and index, for messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
     """How many numbers are beyond their bounds, tensor by tensor."""
 
     def between(self, actual: str, expected: str) -> str:
-        """The sentence for people; `actual` and `expected` say whose numbers they are."""
+        """Return the difference as a sentence; `actual` and `expected` are the names of the two sides."""
         return (
             f"{self.where} is {self.actual} on {actual} and {self.expected} on {expected}, {self.ulp:.3g} ULP apart: "
             f"the difference is {abs(self.actual - self.expected):.3g}, {self.allowed:.3g} is allowed\n"
@@ -38,7 +38,7 @@ class Difference(NamedTuple):
 
 
 def find_difference(network: Network, actual: Array, expected: Array, allowed: Any) -> tuple[float, Difference | None]:
-    """The worst difference as a part of what is allowed, and where it is, if anywhere it is more than that.
+    """Return the worst difference as a fraction of what is allowed, and where it is if that is more than 1.
 
     A gradient is computed from the output to the input, so a bug shows in the layer that has it and in those below:
     the layer nearest to the output is named.
@@ -79,7 +79,7 @@ def find_difference(network: Network, actual: Array, expected: Array, allowed: A
 
 
 def tensors(network: Network) -> Iterator[tuple[str, slice, tuple[int, ...]]]:
-    """Name, place in the flat vector and shape of each W and b, from the output to the input."""
+    """Yield name, slice of the flat vector and shape of each W and b, from the output to the input."""
     for l in reversed(range(network.n_layers)):
         layer = network.layers[l]
         yield f"W of layer {l}", layer.weight, (layer.fan_in, layer.fan_out)

@@ -1,4 +1,4 @@
-"""check_functions(): the comparisons of the conformance suite for someone who has a function and no back end."""
+"""check_functions(): the comparisons of the conformance suite, for functions that are not a back end."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _checks(network: Network, gradient: Any, step: Any, dtypes: Sequence[str]) -
 
 
 class _Functions:
-    """A back end of two functions. What has none is the reference's."""
+    """A back end made of functions; the reference stands in for those that are not given."""
 
     name = "mine"
 

@@ -1,4 +1,4 @@
-"""Is the gradient of a back end that of the reference, and the derivative of the loss?"""
+"""Checks of a back end's gradient: against the reference's, and against the derivative of its loss."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STEP = 1e-100  # of the complex step: nothing is subtracted, so it may be as sm
 
 
 def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
-    """For each row of X and Y, arrays in the dtype of `params`, whether its gradient can be compared.
+    """Return for each row of X and Y, arrays in the dtype of `params`, whether its gradient can be compared.
 
     At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
     which side a row lies.
@@ -198,7 +198,7 @@ def _step(params: Array) -> float:
 
 
 def _moves(network: Network, params: Array) -> Iterator[tuple[str, Array, Array]]:
-    """Parameters on either side of `params`, along random directions within one tensor; always the same ones."""
+    """Yield parameters on either side of `params`, along directions within one tensor that a fixed seed draws."""
     random_state = np.random.RandomState(0)
     size = (_step(params) * np.maximum(1, abs(params))).astype(params.dtype)
     for tensor, part, _ in tensors(network):

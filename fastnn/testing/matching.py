@@ -1,4 +1,4 @@
-"""Do back ends train a network alike? In their gradient, in each step, and in steps that nobody corrects."""
+"""Comparison of back ends on one training: its first gradient, each step by itself, and all steps together."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from fastnn.testing.updates import update_range, update_terms, updated
 
 
 class Match(NamedTuple):
-    """How near back ends that match came to the bounds: the worst difference as a part of what is allowed."""
+    """The worst differences of back ends that match, as fractions of what is allowed."""
 
     gradient: float
-    """Of the first batch, loss included."""
+    """The gradient and the loss of the first batch."""
     update: float
-    """Of the steps that begin with the same state."""
+    """The steps that begin with the same state."""
     free: float
-    """Of the steps that each back end did by itself."""
+    """The steps that each back end did by itself."""
 
 
 def assert_backends_match(
@@ -51,9 +51,9 @@ def assert_backends_match(
     Three parts, each of which finds bugs that the others do not:
 
     1. The loss and the gradient of the first batch, see `assert_gradients_match`.
-    2. Updates in lockstep: at each step all back ends begin with the first one's state. So nothing adds up, and a step
-       that is wrong is found where it is. Allowed is what the update makes of the gradient's bound, as the reference
-       computes it, and `UPDATE_ULPS`; a row near a kink is left out of that step (see `away_from_kinks`).
+    2. Updates in lockstep: at each step all back ends begin with the first one's state. So differences do not add up,
+       and the message names the step that is wrong. The bound is the reference's update of the gradient's bound, plus
+       `UPDATE_ULPS`; a row near a kink is left out of that step (see `away_from_kinks`).
     3. Free steps: all steps in one call, as `fastnn.train` does them, within `growth_bound` of the first back end's
        and what part 2 allows in all steps together. This finds what goes wrong between steps. It is measured, not
        proved: of 4,500 drawn trainings, many of them on data whose gradients cancel, 4 right ones failed in this part.
@@ -104,7 +104,7 @@ def assert_backends_match(
 
 
 def _first_gradient(course: Course, first: Backend, other: Backend) -> float:
-    """Of the first batch that has a row to compare."""
+    """Compare the gradients of the first batch that has a row away from kinks."""
     for s in range(course.n_steps):
         batch = _batch(course, _without_kinks(course, s, course.params))
         if batch.sample_weight.any():
@@ -121,7 +121,7 @@ def _first_gradient(course: Course, first: Backend, other: Backend) -> float:
 
 
 def _without_kinks(course: Course, s: int, params: Array) -> NDArray[np.int64]:
-    """The rows of step s but for those that rounding could carry across a kink."""
+    """Return the rows of step s without those that rounding could carry across a kink."""
     rows = course.rows(s)
     return rows[away_from_kinks(course.network, params, course.data.X[rows], course.data.Y[rows])]
 
@@ -171,7 +171,7 @@ def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[
 
 
 def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: StepState, actual: StepState) -> Array:
-    """How far two updates (1 + n_slots, n_params) from the same state may be apart, by the bound of their gradients."""
+    """Bound the difference of two updates (1 + n_slots, n_params) from one state, by the bound of their gradients."""
     if not batch.sample_weight.any():
         return np.zeros(before.vectors.shape)  # the step is skipped
     optimizer, dtype = course.optimizer, before.vectors.dtype
@@ -188,7 +188,7 @@ def _allowed(course: Course, s: int, batch: Data, before: StepState, expected: S
 
 
 def _known_gradient(course: Course, batch: Data, params: Array, after: Array) -> tuple[Array, Array]:
-    """The reference's gradient and its bound. A sequential one is carried down through the parameters `after`."""
+    """Return the reference's gradient and its bound; a sequential one goes back through the parameters `after`."""
     network, sequential = course.network, course.optimizer.sequential
     moved, gradient = params.copy(), np.zeros_like(params)
     rows, v = reference.take(network, batch, slice(None)), reference.views(network, moved)
@@ -204,7 +204,7 @@ def _known_gradient(course: Course, batch: Data, params: Array, after: Array) ->
 
 
 def _assert_counted(what: str, actual: StepState, expected: StepState, other: Backend, first: Backend) -> None:
-    """What a step changes besides parameters and the optimizer's vectors."""
+    """Assert that the step count and the powers of beta agree after a step."""
     allowed = UPDATE_ULPS * np.spacing(expected.beta_products)
     assert_within(actual.t, expected.t, 0, f"{what}: steps counted by {other.name} (t)", first.name)
     assert_within(
@@ -265,7 +265,7 @@ def _assert_free_steps(course: Course, growth: Growth, first: Backend, other: Ba
 
 
 def _kink_before(course: Course, first: Backend, n: int) -> str:
-    """A hint where rounding, which decides at a kink, may be all that differs."""
+    """Return a hint if a row lies so near a kink that rounding alone may explain the difference."""
     state = course.start()
     for s in range(n):
         rows = course.rows(s)

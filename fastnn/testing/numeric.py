@@ -1,4 +1,4 @@
-"""The numbers that a back end computes: every activation, loss and optimizer of the tables against the reference.
+"""The numeric checks: every activation, loss and optimizer of the tables against the reference.
 
 Four functions, one for each kind of check, compare a back end with the reference on one `Case`. The list of checks
 calls them for all names of the tables, with the sizes and options that suit the back end, and for some cases that are
@@ -43,7 +43,7 @@ _SHAPES = (((5,), 23), ((17,), 1), ((), 9), ((7, 3, 9), 50), ((3, 10), 257))  # 
 
 
 def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Gradients of each activation and loss, updates of each optimizer, trainings of all three; then what is drawn."""
+    """Yield checks: gradients of activations and losses, updates of optimizers, trainings of all, drawn cases."""
     for dtype in dtypes:
         for i, activation in enumerate(HIDDEN):
             for j, (loss, output) in enumerate(PAIRS):
@@ -68,9 +68,9 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 
 def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """For each kind of check, the rule that the back end supports something it can compare.
+    """Yield for each kind of check the rule that the back end supports a case of it.
 
-    It fails where all checks of a kind would be skipped: what none of them has seen must not pass in silence.
+    It fails where all checks of a kind would be skipped, since nothing would have been compared.
     """
     for dtype in dtypes:
         for kind in KINDS:
@@ -78,7 +78,7 @@ def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 
 def title(name: str, options: dict[str, Any]) -> str:
-    """An optimizer with its options, for people: ``SGD momentum=0.9``."""
+    """Name an optimizer with its options: ``SGD momentum=0.9``."""
     return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
@@ -86,7 +86,7 @@ def title(name: str, options: dict[str, Any]) -> str:
 
 
 def compare_gradients(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """Loss, gradient and predictions of n rows against the reference's."""
+    """Compare loss, gradient and predictions of n rows with the reference's."""
     params, X, Y, sample_weight = draw(case.network, n, dtype, seed)
     options = case.options(sample_weight)
     worst = assert_gradients_match(case.network, params, X, Y, backend=backend, **options)
@@ -94,14 +94,14 @@ def compare_gradients(case: Case, n: int, seed: int, dtype: str, backend: Backen
 
 
 def compare_with_differences(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """The gradient against the back end's own loss, in float64 where that takes complex steps."""
+    """Compare the gradient with differences of the back end's own loss, in float64 where that takes complex steps."""
     wide = getattr(backend, "accepts_complex", False)
     params, X, Y, sample_weight = draw(case.network, n, np.float64 if wide else dtype, seed)
     return check_gradient(case.network, params, X, Y, backend=backend, **case.options(sample_weight))
 
 
 def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """Each of some steps, from the state of the reference."""
+    """Compare each of some steps, which begin with the state of the reference."""
     params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
     given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "params": params}
     course = plan_course(case.network, X, Y, 8, seed, **given, **case.options(sample_weight))
@@ -109,7 +109,7 @@ def compare_steps(case: Case, n: int, seed: int, dtype: str, backend: Backend) -
 
 
 def compare_trainings(case: Case, n: int, seed: int, dtype: str, backend: Backend) -> float:
-    """The weights at the end and the losses of all epochs."""
+    """Compare the weights at the end of a training and the losses of its epochs."""
     params, X, Y, sample_weight = draw_training(case.network, n, dtype, seed)
     full = case.optimizer.full_batch
     given = {"optimizer": case.optimizer, "batch_size": _batch_size(case.optimizer), "epochs": 6 if full else 3}
@@ -122,7 +122,7 @@ def _batch_size(optimizer: Optimizer) -> int | None:
 
 
 def assert_predictions_match(network: Network, params: Any, X: Any, backend: Backend) -> float:
-    """Assert that a back end's outputs are those of the reference; how near they come to the bound."""
+    """Assert that a back end's outputs are those of the reference; return the worst part of the bound."""
     unit = GRADIENT_FACTOR * longest_sum(network, 1) * float(np.finfo(params.dtype).eps)
     expected = reference.NumpyBackend().predict(network, params, X)
     allowed = unit * output_scale(network, params, X)
@@ -144,7 +144,7 @@ ROWS = dict.fromkeys(KINDS, (19, 1, 50)) | {"derivative": (19, 7, 50)}  # one ma
 
 
 def _setting(names: tuple[str, str, str], k: int, **fields: Any) -> Setting:
-    """The k-th of the options that any network may have: with every combination of these and of the loss'."""
+    """Return the k-th setting of the options that any network may have: k runs through their combinations."""
     activation, loss, output = names
     fields |= {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
     fields |= {"weighted": k % 2 == 1, "alpha": 0.1 * (k // 3 % 3)}
@@ -155,7 +155,7 @@ _NAMES = ("activation", "pair")
 
 
 def _gradient(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
-    """A small network and a larger one."""
+    """Compare a gradient on a small network and on a larger one."""
     worst = 0.0
     for shape in (0, 1 + k % (len(_SHAPES) - 1)):
         hidden, n = _SHAPES[shape]
@@ -173,7 +173,7 @@ def _derivative(names: tuple[str, str, str], k: int, dtype: str, backend: Backen
 def _training(
     names: tuple[str, str], outputs: list[str], case: tuple[str, dict[str, Any]], k: int, dtype: str, backend: Backend
 ) -> float:
-    """With the first of the outputs that the back end supports."""
+    """Compare a training with the first output activation that the back end supports."""
     (activation, loss), optimizer = names, optimizer_of(case[0], **case[1])
     wanted = [_setting((activation, loss, output), k, inputs=3, hidden=(5,), outputs=2) for output in outputs]
     found = next(filter(None, (accepted(backend, setting, [optimizer]) for setting in wanted)), None)
@@ -190,7 +190,7 @@ def _training(
 
 
 def _update(name: str, options: dict[str, Any], dtype: str, backend: Backend) -> float:
-    """Steps of a constant size and of one that falls, for one parameter and for many.
+    """Compare updates at a constant rate and at a falling one, for one parameter and for many.
 
     From gradients of all sizes, where the back end supports the network that hands them over exactly; else from those
     of a network that it supports.

@@ -1,4 +1,4 @@
-"""Drawn problems: parameters and data of a network, away from its kinks, and gradients for an optimizer."""
+"""Random problems for checks: parameters and data away from a network's kinks, and gradients of all sizes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in _OPTION
 
 
 class Problem(NamedTuple):
-    """What a loss and its gradient are computed from, besides the network."""
+    """The arguments of a loss and its gradient besides the network."""
 
     params: Array  # (n_params,)
     X: Array  # (n, n_inputs)
@@ -37,13 +37,13 @@ class Problem(NamedTuple):
 
 
 def draw_targets(network: Network, random_state: np.random.RandomState, n: int) -> Array:
-    """Targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
+    """Draw targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
     Y = random_state.uniform(0, 1, (n, network.n_outputs))
     return Y / Y.sum(axis=1, keepdims=True) if network.loss == "cross_entropy" else Y
 
 
 def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
-    """A problem of n rows, a third of them of weight 0; the first one counts."""
+    """Draw a problem of n rows, a third of them of weight 0, but not the first."""
     random_state = np.random.RandomState(seed)
     for _ in range(20):  # for parameters with which most rows lie on a kink
         params = network.init_params(random_state, dtype)
@@ -58,7 +58,7 @@ def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0)
 
 
 def draw_training(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
-    """A problem to train on: X in [-1, 1], targets that follow from them, and every fourth row of weight 0."""
+    """Draw a problem to train on: X in [-1, 1], targets that depend on X, and every fourth row of weight 0."""
     random_state = np.random.RandomState(seed)
     params = network.init_params(random_state, dtype)
     X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
@@ -70,7 +70,7 @@ def draw_training(network: Network, n: int, dtype: DTypeLike = np.float64, seed:
 
 
 def gradients_of_all_sizes(n_steps: int, n: int, dtype: DTypeLike) -> Array:
-    """Gradients (n_steps, n) over many orders of magnitude, with zeros, repeated signs and changes of sign."""
+    """Draw gradients (n_steps, n) over many orders of magnitude, with zeros, repeated signs and changes of sign."""
     random_state = np.random.RandomState(1)
     size = 10.0 ** random_state.uniform(-12, 3, n)
     gradients = random_state.standard_normal((n_steps, n)) * size

@@ -1,4 +1,4 @@
-"""A training as a back end sees it: from which parameters, on which rows, at which rates."""
+"""A planned training: initial parameters, the rows and the learning rate of each step, with nothing to draw."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from fastnn.training.stopping import Stop
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Everything that decides where a training goes: no back end needs to draw or to ask for anything more."""
+    """A planned training: all inputs of its steps, so that any back end can repeat it without drawing anything."""
 
     network: Network
     optimizer: Optimizer
@@ -37,25 +37,25 @@ class Course:
 
     @property
     def n_steps(self) -> int:
-        """The steps that were planned."""
+        """Number of planned steps."""
         return len(self.steps.start)
 
     def start(self, params: Array | None = None) -> StepState:
-        """The state before the first step, from other parameters if given."""
+        """Return the state before the first step, with other initial parameters if given."""
         return StepState.create(self.params if params is None else params, self.optimizer.n_slots)
 
     def rows(self, s: int) -> Array:
-        """The rows that step s sees."""
+        """Return the rows of step s."""
         return self.steps.rows[self.steps.start[s] : self.steps.stop[s]]
 
     def advance(self, backend: Backend, state: StepState, first: int, stop: int) -> NDArray[np.float64]:
-        """Do the steps ``first ... stop - 1`` in one call of the back end; the losses of the good ones among them."""
+        """Do the steps ``first ... stop - 1`` in one call of the back end; return the losses of the good ones."""
         rows, start, end, rates, _ = self.steps
         steps = Steps(rows, start[first:stop], end[first:stop], rates[first:stop], np.zeros(stop - first))
         return self._train(backend, state, steps)
 
     def step(self, backend: Backend, state: StepState, s: int, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Do step s on these of its rows; its loss, if it is good."""
+        """Do step s on some of its rows; return its loss (1,), or (0,) if it is not good."""
         start = self.steps.start[s : s + 1]
         stop, order = start + len(rows), self.steps.rows.copy()
         order[start[0] : stop[0]] = rows
@@ -70,7 +70,7 @@ class Course:
 def plan_course(
     network: Network | Workload, X: Any, Y: Any, n_steps: int, seed: int | np.random.RandomState, **options: Any
 ) -> Course:
-    """The first `n_steps` steps of the training that `fastnn.train` would do with the same arguments.
+    """Plan the first `n_steps` steps of the training that `fastnn.train` would do with the same arguments.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The rules of a back end: what it does with weights, batches, biases, its state, and with what it is not to touch."""
+"""The rules for a back end's gradients and trainings: row weights, batches, biases, kinks, equality."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RULES = Rules()
 
 
 def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Each rule in each dtype; those on kinks and on equality for each activation and loss."""
+    """Yield each rule in each dtype, and those on kinks and equality for each activation and loss."""
     for dtype in dtypes:
         yield from _RULES.checks(dtype)
         yield from STATE_RULES.checks(dtype)
@@ -45,7 +45,7 @@ def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 
 def _gradient_rule(what: str, *, n: int = 20, **about: Any) -> None:
-    """Keep the rule that loss and gradient of a case about these fields are those of the reference."""
+    """Add a rule: loss and gradient of a case with these fields are those of the reference."""
 
     def run(dtype: str, backend: Backend) -> float:
         case = supported(backend, **about)
@@ -70,7 +70,7 @@ for _bias in BIASES:
 
 @_RULES.rule("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
-    """They are left out: 0 times what overflows would be NaN."""
+    """Rows of weight 0 must be left out: 0 times a number that overflows would be NaN."""
     network = supported(backend, weighted=True).network
     params, X, Y, sample_weight = draw(network, 20, dtype)
     used = sample_weight > 0
@@ -99,7 +99,7 @@ def _mixed_layers(dtype: str, backend: Backend) -> float:
 
 
 def _kink(name: str, dtype: str, backend: Backend) -> float:
-    """z is exactly 0 in the first layer for a row of zeros, and everywhere without weights."""
+    """Compare gradients where z is exactly 0: in the first layer for a row of zeros, everywhere for zero weights."""
     network = dataclasses.replace(supported(backend, activation=name).network, bias_init=0.0)
     params, X, Y, _ = draw(network, 5, dtype)
     X[1] = 0
@@ -112,7 +112,7 @@ def _trains(backend: Backend, network: Network) -> bool:
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:
-    """|a - y| and its slope are 0; 0 log 0 = 0; probabilities of 0 and 1 are clipped in the value alone."""
+    """Compare where a = y: |a - y| and its slope are 0, 0 log 0 = 0; only the loss' value clips probabilities."""
     output = LOSSES[loss].matched or "identity"
     about: dict[str, Any] = {"pair": (loss, output), "inputs": 2, "hidden": (), "outputs": 3, "bias": "none"}
     network = supported(backend, **about).network
@@ -136,7 +136,7 @@ def _training_rule(
     about: dict[str, Any] | None = None,
     **given: Any,
 ) -> None:
-    """Keep the rule that a training with these options, about these fields of a case, ends as the reference's does."""
+    """Add a rule: a training with these options, of a case with these fields, ends as the reference's does."""
 
     def run(dtype: str, backend: Backend) -> float:
         optimizers = [optimizer()] if optimizer else PLAIN

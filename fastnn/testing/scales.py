@@ -1,4 +1,4 @@
-"""How large the terms are that a loss and a gradient are sums of: what rounding errors are measured by."""
+"""The scales of rounding errors: the size of the terms of which a loss and a gradient are sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KINK = 1e-3  # a derivative that jumps by more than this is one
 
 
 def longest_sum(network: Network, n_rows: int) -> int:
-    """The n of the bounds: terms of the longest sum in a forward and backward pass over `n_rows` rows as one batch."""
+    """Return n of the bounds: the terms of the longest sum in a pass over `n_rows` rows, forward and backward."""
     of_z = max(network.sizes) + (network.bias != "none")
     of_a_bias = n_rows * (max(network.sizes[1:]) if network.bias == "scalar" else 1)
     return max(of_z, of_a_bias)
@@ -24,7 +24,7 @@ def longest_sum(network: Network, n_rows: int) -> int:
 def gradient_scale(
     network: Network, params: Array, data: Data, alpha: float = 0.0, above: Array | None = None
 ) -> NDArray[np.float64]:
-    """The S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
+    """Return S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
 
     Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the difference ``a -
     y``: so large are the terms of the sums that a gradient is, however much of them cancels. `above` are the parameters
@@ -55,7 +55,7 @@ def gradient_scale(
 
 
 def output_scale(network: Network, params: Array, X: Array) -> Array:
-    """The S of the outputs (n, n_outputs): each output's own size, and the sums that it is made of by magnitude."""
+    """Return S of the outputs (n, n_outputs): their own size, plus their sums computed with absolute values."""
     v = reference.views(network, params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
@@ -65,7 +65,7 @@ def output_scale(network: Network, params: Array, X: Array) -> Array:
 
 
 def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
-    """The magnitude of the output layer's delta: |Jacobian| times |dl/da|, the latter with its difference as a sum."""
+    """Return the magnitude of the output layer's delta: |Jacobian| times |dl/da|, differences taken as sums."""
     if network.matched:
         return abs(a) + abs(y)
     loss, activation = reference.LOSSES[network.loss], reference.ACTIVATIONS[network.output]
@@ -74,9 +74,9 @@ def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
 
 
 def _magnitude(activation: reference.Activation, d: Array, a: Array, z: Array) -> Array:
-    """``|d f'(z)|`` with the differences in f' as sums, such as ``1 + a^2`` for ``1 - a^2``.
+    """Return ``|d f'(z)|`` with the differences in f' as sums, such as ``1 + a^2`` for ``1 - a^2``.
 
-    Found without a look into f': as much as it changes, relative to a and z, that large are the terms that cancel.
+    The formula of f' is not used: the terms that cancel are as large as its relative change with a and z.
     """
     delta = activation.delta(d, a, z)
     change = abs(activation.delta(d, a * (1 + _CHANGE), z) - delta)
@@ -85,7 +85,7 @@ def _magnitude(activation: reference.Activation, d: Array, a: Array, z: Array) -
 
 
 def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> float:
-    """The S of the loss: the loss itself, and its differences ``a - y`` as sums, ``|a| + |y|``."""
+    """Return S of the loss: the loss itself, plus the loss with the differences ``a - y`` as sums, ``|a| + |y|``."""
     v, batch = reference.views(network, params), reference.take(network, data, slice(None))
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]
@@ -95,7 +95,7 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
 
 
 def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor: float) -> NDArray[np.bool_]:
-    """For each row, whether rounding cannot carry it across a kink, `factor` times eps for each term of a sum.
+    """Return for each row whether rounding, of `factor` times eps for each term of a sum, keeps it off a kink.
 
     At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
     which side a row lies: gradients can be compared on the other rows only. A row that lies on a kink exactly,
@@ -117,7 +117,7 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor:
 
 
 def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
-    """(n, number of kinks): on which side of each kink a row lies."""
+    """Return on which side of each kink a row lies (n, number of kinks)."""
     v = reference.views(network, params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)

@@ -1,4 +1,4 @@
-"""The rules of a back end about its state: how steps change it, and what they may not depend on."""
+"""The rules for a back end's state: how steps change it, and what they must not depend on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float 
 class _Start:
     """A state, data, and five steps on them: two with the same rows, the third of weight 0, the last one short.
 
-    With a penalty and weights where the back end supports them. What a rule is about is not left to it, see `nearest`.
+    Penalty and weights are there if the back end supports them. A rule about them does not leave that open, see
+    `nearest`.
     """
 
     bounds = ((0, 4), (0, 4), (4, 8), (8, 12), (12, 14))
@@ -47,7 +48,7 @@ class _Start:
         self.state = StepState.create(params, self.optimizer.n_slots)
 
     def supports(self, optimizer: Optimizer) -> bool:
-        """Whether the back end does such steps with this optimizer too."""
+        """Return whether the back end supports these steps with this optimizer too."""
         weighted = not self.data.sample_weight.all()
         return is_supported(self.backend, self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
 
@@ -55,7 +56,7 @@ class _Start:
         return _steps([self.bounds[s] for s in which], self.rows)
 
     def task(self, optimizer: Optimizer | None = None, value_alpha: float | None = None) -> Task:
-        """What is trained, also by another optimizer, and with another penalty in the value of the loss."""
+        """Return the task, with another optimizer or another penalty in the value of the loss if given."""
         return Task(self.network, optimizer or self.optimizer, self.data, self.alpha, value_alpha)
 
     def run(self, state: StepState, steps: Steps, backend: Backend | None = None) -> int:
@@ -82,7 +83,7 @@ def _repeated(dtype: str, backend: Backend) -> float:
 
 @STATE_RULES.rule("steps in two calls give the bits of one call")
 def _in_two_calls(dtype: str, backend: Backend) -> float:
-    """Wherever they are parted: a training is resumed within an epoch, on other rows of the same places."""
+    """Divide the steps anywhere: a training may be resumed within an epoch, with its rows in other arrays."""
     start = _Start(backend, dtype)
     whole, steps = start.state.copy(), start.steps(0, 1, 2, 3, 4)
     start.run(whole, steps)
@@ -161,7 +162,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
 
 @STATE_RULES.rule("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
-    """The estimators ask for it where a network has several outputs, see `Task.penalty`."""
+    """The estimators set another penalty of the loss for several outputs, see `Task.penalty`."""
     start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
     equal, apart, reference_state = start.state.copy(), start.state.copy(), start.state.copy()
     steps = [start.steps(0) for _ in range(3)]

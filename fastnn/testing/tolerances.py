@@ -1,4 +1,4 @@
-"""The tolerances: how far apart two computations of the same numbers may be, and how that is told."""
+"""The tolerances: how far apart two computations of the same numbers may be."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ that jumps, and an error of h S where a row crosses the jump. What rounding may 
 
 
 def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Array:
-    """How far a and b are apart, in units in the last place of the larger of them.
+    """Return the distance of a and b in units in the last place (ULP) of the larger one.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
 
 
 def assert_within(actual: Any, expected: Any, allowed: Any, what: str, against: str = "the reference") -> float:
-    """The largest part of `allowed` that the difference takes; AssertionError where it takes more than all of it."""
+    """Return the largest part of `allowed` that the difference takes; raise AssertionError if that is more than 1."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     difference, allowed = np.broadcast_arrays(abs(actual - expected), np.asarray(allowed, np.float64))
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Does a back end update parameters and train as the reference does?"""
+"""Checks of a back end's updates and whole trainings against the reference's."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def assert_updates_match(
 
 
 class Growth(NamedTuple):
-    """What a training of the reference gives, and how far another back end's may be from it."""
+    """The result of a training of the reference, and how far another back end's may be from it."""
 
     params: Array  # (n_params,), or (n_times, n_params)
     loss: Array  # (n_epochs,), or (n_steps,)
@@ -110,10 +110,10 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
 
 
 def measured_growth(run: Callable[[Array], tuple[Array, Array]], params: Array, n_terms: int) -> Growth:
-    """The bound of `growth_bound` for any training `run` that takes initial parameters.
+    """Return the bound of `growth_bound` for any training `run` that takes initial parameters.
 
-    It returns parameters (n_params,), or (n_times, n_params) at several times with a bound each, and losses. `n_terms`
-    is the n of the bound.
+    `run` returns parameters (n_params,), or (n_times, n_params) at several times with a bound each, and losses.
+    `n_terms` is the n of the bound.
     """
     runs = []
     for k in range(1 + GROWTH_RUNS):

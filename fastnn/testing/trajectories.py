@@ -1,4 +1,4 @@
-"""Recorded trainings: the way that weights went, and all that it follows from, in a file that any machine can read."""
+"""Recorded trainings: the weights along a training and all its inputs, in a file that any machine can read."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ FORMAT = Format(
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The weights of a training after some of its steps, and everything that the training follows from.
+    """A recorded training: the weights after some of its steps, and all inputs of the training.
 
-    So it can be done again anywhere: nothing is drawn at random, and learning rates are those of the recording,
+    So it can be repeated anywhere: nothing is drawn at random, and the learning rates are the recorded ones,
     whatever schedule made them.
 
     Attributes
@@ -63,7 +63,7 @@ class Trajectory:
     about: dict[str, str]
 
     def again(self, backend: str | Backend) -> Trajectory:
-        """The same training on a back end of this machine."""
+        """Repeat the training on a back end of this machine."""
         return _recorded(self.course, self.at, get_backend(backend))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -147,7 +147,7 @@ def _recorded(course: Course, at: NDArray[np.int64], backend: Backend) -> Trajec
 def weights_along(
     course: Course, at: NDArray[np.int64], backend: Backend, start: Array
 ) -> tuple[Array, NDArray[np.float64]]:
-    """Parameters (n_times, n_params) and the losses of all steps."""
+    """Return the parameters (n_times, n_params) and the losses of all steps."""
     state, params, losses = course.start(start), [], []
     for first, stop in zip([0, *at[:-1]], at, strict=True):
         losses.append(course.advance(backend, state, first, stop))
@@ -161,12 +161,12 @@ def weights_along(
 
 
 def hyper_parameters(optimizer: Optimizer) -> dict[str, Any]:
-    """Name and hyper-parameters in JSON's types, without the learning rate: each step has its own."""
+    """Return name and hyper-parameters in JSON's types, without the learning rate, of which each step has its own."""
     return {name: value for name, value in optimizer.to_dict().items() if name != "learning_rate"}
 
 
 def _loaded(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Trajectory:
-    """A trajectory, checked so that a back end can do it again without looking."""
+    """Make a trajectory of a file's content, checked so that it can be handed to a back end."""
     network, dtype = Network.from_dict(header["network"]), arrays["initial"].dtype
     n, n_steps, n_times = len(arrays["X"]), arrays["start"].size, arrays["at"].size
     check_arrays(

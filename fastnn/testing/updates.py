@@ -1,4 +1,4 @@
-"""An update of the reference: of one gradient, of all gradients within a bound, and the sizes of what it adds up."""
+"""The reference's update: of one gradient, of all gradients within a bound, and the sizes of its terms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
 
 
 def updated(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:
-    """Parameters and optimizer state (1 + n_slots, n) after one step of the reference from `vectors`."""
+    """Return parameters and optimizer state (1 + n_slots, n) after one step of the reference from `vectors`."""
     after = vectors.copy()
     with np.errstate(all="ignore"):
         reference.UPDATES[optimizer.name](optimizer, after[0], after[1:], gradient, rates)
@@ -21,7 +21,7 @@ def updated(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates)
 
 
 def update_terms(optimizer: Optimizer, vectors: Array, gradient: Array, rates: Rates) -> Array:
-    """(1 + n_slots, n): the largest number that each entry of an update is added up from."""
+    """Return the largest term (1 + n_slots, n) of each entry of an update."""
     sizes = abs(vectors)
     added = [updated(optimizer, sizes, sign * abs(gradient), rates) for sign in (1, -1)]
     terms = np.maximum(*(abs(v) for v in added))
@@ -32,7 +32,7 @@ def update_terms(optimizer: Optimizer, vectors: Array, gradient: Array, rates: R
 def update_range(
     optimizer: Optimizer, vectors: Array, gradient: Array, bound: Array, rates: Rates
 ) -> tuple[Array, Array]:
-    """The least and the largest (1 + n_slots, n) that an update can give for gradients within `bound` of `gradient`.
+    """Return the least and the largest (1 + n_slots, n) update for gradients within `bound` of `gradient`.
 
     A learning rate times the bound would not do: Adam, RMSprop and RPROP divide a gradient by its own size or take its
     sign, and so make a whole step of the rounding error of a gradient that is 0. Parameters do not depend on one
