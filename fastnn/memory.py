@@ -1,4 +1,4 @@
-"""The type of an array, and arrays that begin at a multiple of 64 bytes, as wide as a vector of the fused kernel."""
+"""Arrays in memory: their type, those that begin where a vector of the kernel does, and sizes rounded up."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ Array = NDArray[Any]
 
 ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
+
+ROW_BLOCK = 256
+"""Rows of a block: those that a back end looks at together, unless it takes whole batches. Part of the kernel's format:
+the gradient is summed block by block, so changing it changes every hash."""
 
 READABLE = 0x101
 """Bits of an array's ``flags.num``, part of NumPy's binary interface: in C order, and each number is aligned."""
@@ -32,4 +36,9 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
 def padded_size(n: int, dtype: DTypeLike) -> int:
     """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any of them."""
     lanes = ALIGNMENT // np.dtype(dtype).itemsize
-    return (n + 2 * lanes - 1) // lanes * lanes
+    return (ceil_div(n, lanes) + 1) * lanes
+
+
+def ceil_div(n: int, m: int) -> int:
+    """Return n / m rounded up, for numbers that are not negative: also for those of traced code (`fastnn.compiler`)."""
+    return (n + (m - 1)) // m

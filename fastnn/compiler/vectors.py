@@ -20,8 +20,9 @@ from numba.extending import models, register_model
 
 from fastnn.compiler.instructions import INT64, bits_ir, intrinsic_ir, splat_ir
 from fastnn.compiler.tracing import Traced, compiled, primitive
+from fastnn.memory import ALIGNMENT
 
-VECTOR_BYTES = 64
+VECTOR_BYTES = ALIGNMENT
 
 
 class Lanes(np.ndarray):

@@ -15,6 +15,7 @@ from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma, like, maximum, where_gt
 from fastnn.fused.layout import ACTIVATION_CODES
+from fastnn.memory import ceil_div
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 SOFTMAX = ACTIVATION_CODES["softmax"]
@@ -130,7 +131,7 @@ def _softmax(Z, slopes, weight, n, width):
 def _row_softmax(z, n):
     """Overwrite a single row z (n to the end of its vector,) like `_softmax`; what is no sum goes by whole vectors."""
     L = lanes_of(z)
-    n_vectors = (n + (L - 1)) // L
+    n_vectors = ceil_div(n, L)
     top, sum_of_e = [splat(z, 0)], [zero(z)]
     for o in each(n, top):
         top[0] = maximum(splat(z, o), top[0])
@@ -163,7 +164,7 @@ def _row_softmax_delta(d, a, n):
     inner = [zero(d)]
     for o in each(n, inner):
         inner[0] = fma(splat(d, o), splat(a, o), inner[0])
-    for v in each((n + (L - 1)) // L):
+    for v in each(ceil_div(n, L)):
         i = v * L
         store(d, i, load(a, i) * (load(d, i) - inner[0]))
 
@@ -208,7 +209,7 @@ def row_activate(z, slopes, weight, n, code):
     choose(
         code == SOFTMAX,
         lambda: _row_softmax(z, n),
-        lambda: activate(z, slopes, weight, (n + (L - 1)) // L, L, code),
+        lambda: activate(z, slopes, weight, ceil_div(n, L), L, code),
     )
 
 
@@ -228,5 +229,5 @@ def row_activation_delta(d, a, slopes, n, code):
     choose(
         code == SOFTMAX,
         lambda: _row_softmax_delta(d, a, n),
-        lambda: activation_delta(d, a, slopes, 1, (n + (L - 1)) // L * L, code),
+        lambda: activation_delta(d, a, slopes, 1, ceil_div(n, L) * L, code),
     )

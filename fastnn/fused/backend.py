@@ -15,14 +15,13 @@ from fastnn.fused.layout import (
     ALPHA,
     HYPER,
     MOMENTUM,
-    ROW_BLOCK,
     UPDATE_CODES,
     UpdateSpec,
     constants_of,
     describe,
     make_scratch,
 )
-from fastnn.memory import ALIGNMENT
+from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.optimizers import OPTIMIZERS, SGD
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]

@@ -15,6 +15,7 @@ from fastnn.compiler.vectors import blend_prefix
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
 from fastnn.fused.matmul import Strided, backward_product, forward_product
 from fastnn.fused.single_row import row_delta, row_product
+from fastnn.memory import ceil_div
 
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
@@ -113,6 +114,6 @@ def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
 
     for v in each(whole):
         store(db, v * L, gradient(v * L))
-    for _ in each((n_bias + (L - 1)) // L - whole):
+    for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L
         store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))

@@ -8,6 +8,7 @@ from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, pref
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import where_gt
 from fastnn.fused.matmul import transpose
+from fastnn.memory import ceil_div
 
 AHEAD = 4  # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU follows
 
@@ -28,7 +29,7 @@ def copy(target, source, n):
 def clear(row, n):
     """Fill a single row with zeros, to the end of its last vector."""
     L = lanes_of(row)
-    for k in each((n + (L - 1)) // L):
+    for k in each(ceil_div(n, L)):
         store(row, k * L, zero(row))
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.arguments import relative
-from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
+from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS
 
@@ -41,9 +41,6 @@ MATCHED_POISSON = len(LOSSES)
 
 MOMENTUM = len(OPTIMIZERS)
 """The code of SGD with momentum, which has one vector of state more than plain SGD."""
-
-ROW_BLOCK = 256
-"""Rows of a block. Part of the format: the gradient is summed block by block, so changing it changes every hash."""
 
 SUM_BLOCK = 512
 """Vectors of room for packing in `Scratch.packed`, so few that they stay in the cache."""
@@ -215,7 +212,7 @@ def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Mode
 
 def _whole(n: int, lanes: int) -> int:
     """Return n rounded up to whole vectors."""
-    return -(-n // lanes) * lanes
+    return ceil_div(n, lanes) * lanes
 
 
 def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
 from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON
+from fastnn.memory import ceil_div
 
 
 def _loss(value, derivative):
@@ -47,7 +48,7 @@ def _loss(value, derivative):
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
         L, w = lanes_of(D), load(weight, 0)
-        for v in each((n + (L - 1)) // L):
+        for v in each(ceil_div(n, L)):
             store(terms, v * L, loss_of(D, A, Y, v * L, w))
         s = [zero(D)]
         for o in each(n, s):

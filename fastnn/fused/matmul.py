@@ -22,6 +22,7 @@ from fastnn.compiler.memory_ops import lanes_of, load, offset, splat, store, zer
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma
 from fastnn.fused.layout import SUM_BLOCK
+from fastnn.memory import ceil_div
 
 # {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
 # they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
@@ -134,7 +135,7 @@ def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     # The numbers of a column of W lie fan_out apart: where that is far, a vector's width of columns is packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
-    n_strips = pick(packs, (fan_out + (L - 1)) // L, 1)
+    n_strips = pick(packs, ceil_div(fan_out, L), 1)
     for k, K, begun in _in_parts(fan_in):
         W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * width), width)
         for s in each(n_strips):

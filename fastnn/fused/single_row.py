@@ -14,6 +14,7 @@ from fastnn.compiler.lanes import transposed
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import blend_prefix, fma
+from fastnn.memory import ceil_div
 
 ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
 
@@ -25,7 +26,7 @@ def row_product(z, W, a, bias, fan_in, fan_out):
     z (fan_out,) and a (fan_in,) are the workspace's, W (fan_in, fan_out) the parameters', bias is `matmul.Strided`.
     """
     L = lanes_of(z)
-    for n, vectors in sweep((fan_out + (L - 1)) // L, ROW_TILES):
+    for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES):
         columns = [(n + v) * L for v in range(vectors)]
         sums = choose(
             bias.step > 0,
@@ -88,7 +89,7 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
             o = v * L
             # a sum of one term, begun at 0: the panel's product does the same, so that -0.0 becomes 0.0 in both
             store(G, i * fan_out + o, fma(a_i, load(d, o), nothing))
-        for _ in each((fan_out + (L - 1)) // L - whole):  # once or not at all
+        for _ in each(ceil_div(fan_out, L) - whole):  # once or not at all
             o = whole * L
             store_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
 

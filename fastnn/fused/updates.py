@@ -19,6 +19,7 @@ from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.fused.small_layers import narrow_gradient
+from fastnn.memory import ceil_div
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
@@ -62,7 +63,7 @@ class Constants(NamedTuple):
 
 def _walk(start, stop, lanes, *kept):
     """Iterate over the vectors of a range: (where one begins, how many numbers are left, which may be fewer)."""
-    for k in each((stop - start + (lanes - 1)) // lanes, *kept):
+    for k in each(ceil_div(stop - start, lanes), *kept):
         i = start + k * lanes
         yield i, stop - i
 

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from fastnn.checking.arguments import check_choice
 from fastnn.installed import missing_package
 from fastnn.measuring import tutorial
-from fastnn.memory import Array
+from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, Optimizer
 
@@ -82,7 +82,7 @@ class Workload:
     def steps_per_epoch(self) -> int:
         """How many optimizer steps (iterations) an epoch takes."""
         n_rows = len(self.X)
-        return -(-n_rows // min(self.batch_size or n_rows, n_rows))
+        return ceil_div(n_rows, min(self.batch_size or n_rows, n_rows))
 
     @property
     def train_options(self) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def train(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the parameters, the optimizer's state and the activations (of up to 256 rows
+        Before anything is allocated, when the parameters, the optimizer's state and the activations (of a block of rows
         of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.

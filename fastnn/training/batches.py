@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.memory import Array
+from fastnn.memory import Array, ceil_div
 from fastnn.state import Steps
 from fastnn.training.state import Counters
 
@@ -47,7 +47,7 @@ class RowPlan:
         self.index = index
         self.n_rows = len(index)
         self.batch_size = rows_a_step(batch_size, self.n_rows)
-        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
+        self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
         self.shuffle = shuffle and self.steps_per_epoch > 1
         self.random_state = random_state
         self.batch = batch
@@ -69,7 +69,7 @@ class RowPlan:
         Their array of losses is used again by the next draw.
         """
         n_steps = len(learning_rate)
-        n_epochs = -(-(self.batch + n_steps) // self.steps_per_epoch)
+        n_epochs = ceil_div(self.batch + n_steps, self.steps_per_epoch)
         rows = self._shuffled(n_epochs)
         self._drawn = (n_steps, rows[-self.n_rows :])
         if self.steps_per_epoch == 1:
@@ -93,7 +93,7 @@ class RowPlan:
         if n_steps < n_drawn:
             if self._before is not None:
                 self.random_state.set_state(self._before)
-            index = self._shuffled(-(-(self.batch + n_steps) // self.steps_per_epoch))[-self.n_rows :]
+            index = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))[-self.n_rows :]
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 

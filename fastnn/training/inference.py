@@ -38,8 +38,8 @@ def predict(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
-        the machine.
+        Before anything is allocated, when the activations (of a block of rows at a time, all rows on "numpy") would not
+        fit the machine.
     """
     check_network(network)
     params = check_params(network, params)
@@ -90,8 +90,8 @@ def loss_and_gradient(
     ValueError, TypeError
         For input that does not fit; the text says what would.
     MemoryError
-        Before anything is allocated, when the activations (of 256 rows at a time, all rows on "numpy") would not fit
-        the machine.
+        Before anything is allocated, when the activations (of a block of rows at a time, all rows on "numpy") would not
+        fit the machine.
     """
     check_network(network)
     params = check_params(network, params)

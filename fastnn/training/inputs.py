@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted, shown
 from fastnn.checking.values import real_array
-from fastnn.memory import READABLE, Array
+from fastnn.memory import READABLE, ROW_BLOCK, Array
 from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
@@ -28,8 +28,6 @@ FEW = 16
 
 MEMORY_LIMIT_FRACTION = 0.9
 """Share of the machine's memory that parameters, an optimizer's state and the neurons of a block may take."""
-MEMORY_ROWS = 256
-"""Rows of a block, which a back end computes together, unless it takes whole batches."""
 
 
 def check_network(network: Any) -> None:
@@ -146,10 +144,10 @@ def check_memory(
     """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
     It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each row of a block: of the `rows`
-    at most `MEMORY_ROWS`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
+    at most `ROW_BLOCK`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
     the other rows too.
     """
-    block = rows if sequential else min(rows, MEMORY_ROWS)
+    block = rows if sequential else min(rows, ROW_BLOCK)
     others = rows - block if getattr(backend, "whole_batches", False) else 0
     of_rows = 4 * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
     needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize

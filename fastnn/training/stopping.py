@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,7 @@ from fastnn.checking.keywords import explains_keywords
 StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
 """Why a training ended; "running" in a result that a callback took before the end."""
 
-STOP_REASONS: tuple[StopReason, ...] = (
-    "epochs",
-    "tolerance",
-    "validation",
-    "callback",
-    "time",
-    "interrupted",
-    "diverged",
-    "running",
-)
+STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 
 
 @explains_keywords
