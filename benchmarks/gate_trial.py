@@ -81,7 +81,7 @@ LOSSES = {
         "KEEP = 2**23",
     ),
     "cache": Change(
-        "kernels are not found on disk", "compiler/loader.py", "content = cache.load(title, about)", "content = None"
+        "kernels are not found on disk", "compiler/loader.py", "content = cache.load(title, variant)", "content = None"
     ),
     "import": Change(
         "`import fastnn` imports Numba", "__init__.py", "def __getattr__(", "import numba\n\ndef __getattr__("
