@@ -118,6 +118,9 @@ def _numba(*, specialize: bool = False) -> Backend:
 _factories: dict[str, Callable[..., Backend]] = {"numpy": _numpy, "numba": _numba}
 _made: dict[str, Backend] = {}
 
+BACKENDS = tuple(_factories)
+"""The names of the built-in back ends."""
+
 
 def register_backend(name: str, factory: Callable[..., Backend]) -> None:
     """Register a back end under a name, in place of an earlier one of that name.

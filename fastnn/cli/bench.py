@@ -1,300 +1,127 @@
-"""What ``fastnn bench`` measures: training speed of the back ends on the named problems, and what starting costs.
-
-Nothing is printed here; a `Report` is plain numbers, goes into a JSON file and comes back from one.
-"""
+"""The command ``fastnn bench``."""
 
 from __future__ import annotations
 
-import datetime
-import functools
-import json
-import os
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from fastnn.errors import FastnnError
-from fastnn.gate.samples import FORMAT
-from fastnn.measuring import machine, workloads
-from fastnn.measuring.timing import Timing, in_process, interleaved
-from fastnn.measuring.workloads import Workload
-from fastnn.testing.correctness import check_workload
-from fastnn.training import train
+import typer
 
-BACKENDS = ("numpy", "numba")
+from fastnn import plotting
+from fastnn.backends import BACKENDS
+from fastnn.cli import bench_report as measure
+from fastnn.cli import rendering
+from fastnn.cli.console import check_output, chosen_dtypes, progress, say, show
+from fastnn.measuring import workloads
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to measure."""
-
-    rounds: int
-    sample_seconds: float
-    """What one timed training should take."""
-    starts: int
-    """Fresh processes of each kind; those that compile are half as many."""
-    compiled: int
-    """Kernels, one a dtype, whose compilation is timed."""
-    workloads: tuple[str, ...]
+_STDOUT = Path("-")
 
 
-FULL = Plan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=workloads.names())
-QUICK = Plan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=("seed", "iris", "digits", "online"))
+def bench(
+    workload: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"A problem to train on: {', '.join(workloads.names())}; may be given several times. All if not.",
+        ),
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A back end: numpy or numba; may be given several times. Both if not."),
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each problem's own.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, small problems, a rough answer.")] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all samples to a file; - prints them, and nothing else.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a PNG.")] = None,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="OLD.json", help="A report that --json wrote, on the same machine.")
+    ] = None,
+    fail_below: Annotated[
+        float | None, typer.Option(metavar="RATIO", min=0.0, help="End with 1 if any new speed / old speed is less.")
+    ] = None,
+) -> None:
+    """Measure training speed and start-up time.
 
-
-@dataclass(frozen=True)
-class Training:
-    """Seconds an iteration of one workload on one back end, sample by sample."""
-
-    workload: str
-    backend: str
-    dtype: str
-    sizes: tuple[int, ...]
-    batch_size: int
-    iterations: int
-    """In one sample."""
-    seconds: tuple[float, ...]
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What is compared with what, from run to run."""
-        return self.workload, self.dtype, self.backend
-
-    @property
-    def timing(self) -> Timing:
-        """The samples, with their median and spread."""
-        return Timing(self.seconds)
-
-
-@dataclass(frozen=True)
-class Start:
-    """Seconds that something takes in each of several fresh processes."""
-
-    what: str
-    seconds: tuple[float, ...]
-
-    @property
-    def timing(self) -> Timing:
-        """The samples, with their median and spread."""
-        return Timing(self.seconds)
-
-
-@dataclass(frozen=True)
-class Report:
-    """All that a run of ``fastnn bench`` found, and where."""
-
-    date: str
-    cpu: str
-    load: float | None
-    """How many processes wanted to run on this machine in the minute before."""
-    versions: dict[str, str]
-    starts: tuple[Start, ...]
-    trainings: tuple[Training, ...]
-
-    def text(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps({"format": FORMAT} | asdict(self), indent=1)
-
-    def save(self, path: Path) -> None:
-        """Write the report as JSON."""
-        path.write_text(self.text() + "\n", "utf-8")
-
-
-class ReportFileError(FastnnError):
-    """A file is no report of ``fastnn bench``."""
-
-
-def load(path: Path) -> Report:
-    """Read a report that `Report.save` wrote.
-
-    Raises
-    ------
-    ReportFileError
-        If the file holds something else.
+    On the named problems, and what import and compilation cost. Two minutes, or 15 seconds with --quick. No answer, no
+    number: a back end that does not train as it should ends the command before anything is timed.
     """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        if found.pop("format") != FORMAT:
-            raise ValueError("written by another version of fastnn")
-        for start in found["starts"]:
-            start["seconds"] = tuple(start["seconds"])
-        for training in found["trainings"]:
-            training |= {name: tuple(training[name]) for name in ("sizes", "seconds")}
-        found["starts"] = tuple(Start(**start) for start in found["starts"])
-        found["trainings"] = tuple(Training(**training) for training in found["trainings"])
-        return Report(**found)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
+    if fail_below is not None and compare is None:
+        raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
+    dtypes = (None,) if dtype is None else chosen_dtypes(dtype)
+    _check_names("--workload", workload, workloads.names())
+    _check_names("--backend", backend, BACKENDS)
+    to_stdout = json == _STDOUT
+    if to_stdout and (plot or compare):
+        raise typer.BadParameter("on stdout it leaves no place for --plot and --compare", param_hint="--json -")
+    if not to_stdout:
+        check_output(json, "--json")
+    check_output(plot, "--plot")
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is computed
+    old = measure.load(compare) if compare else None
+    plan = measure.QUICK if quick else measure.FULL
+    what = (list(dict.fromkeys(workload or plan.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
+    with progress("checking the answers", measure.n_steps(*what, plan)) as advance:
+        report = measure.run(*what, plan, advance)
+    if to_stdout:
+        typer.echo(report.text())
+        return
+    _print(report)
+    if json:
+        report.save(json)
+        say(f"All samples: {json}")
+    if plot:
+        say(f"Speeds: {plotting.save(_draw(report), plot)}")
+    if old:
+        _compare(report, old, fail_below)
 
 
-# ------------------------------------------------------------------------------------------------------------ comparing
+def _check_names(option: str, names: Iterable[str] | None, legal: Iterable[str]) -> None:
+    for name in names or ():
+        if name not in legal:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(legal)}", param_hint=option)
 
 
-def ratios(slow: Timing, fast: Timing) -> Timing:
-    """Return how many times as fast the second is, round by round: both were timed in turn, so noise cancels."""
-    return Timing(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
-
-
-def speed_ratios(new: Report, old: Report) -> dict[tuple[str, str, str], float]:
-    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
-    before = {training.key: training.timing.median for training in old.trainings}
-    return {t.key: before[t.key] / t.timing.median for t in new.trainings if t.key in before}
-
-
-# ------------------------------------------------------------------------------------------------------------ measuring
-
-
-def run(
-    names: Sequence[str],
-    backends: Sequence[str],
-    dtypes: Sequence[str | None],
-    plan: Plan,
-    after_each: Callable[[str], object] = lambda what: None,
-) -> Report:
-    """Check the answers, then time import, compilation and training, each apart.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Workloads.
-    backends : sequence of str
-        Timed in turn, workload by workload.
-    dtypes : sequence of str or None
-        Working precisions; None is each workload's own.
-    plan : Plan
-    after_each : callable
-        Called with what comes next, as often as `n_steps` says; for a progress bar.
-
-    Raises
-    ------
-    DifferentAnswerError
-        If a back end trains to something else than it should; then nothing is timed.
-    ImportError
-        If a workload's data are part of scikit-learn and it is not installed.
-    """
-    load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    problems = [workloads.load(name, dtype) for name in names for dtype in dtypes]
-    for workload in problems:
-        for backend in backends:
-            after_each(f"checking {workload.name} on {backend}")
-            check_workload(workload, backend)
-    starts = list(_starts({w.dtype.name for w in problems} if "numba" in backends else set(), plan, after_each))
-    trainings: list[Training] = []
-    for workload in problems:
-        trainings += _trainings(workload, backends, plan, functools.partial(after_each, f"timing {workload.name}"))
-    return Report(
-        date=datetime.date.today().isoformat(),
-        cpu=machine.cpu_model(),
-        load=load_before,
-        versions=machine.versions(),
-        starts=tuple(starts),
-        trainings=tuple(trainings),
+def _print(report: measure.Report) -> None:
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    load = "" if report.load is None else f"; load before: {report.load:.2f}"
+    say(f"{report.date}, {report.cpu} ({versions}){load}")
+    show("Training: iterations a second", rendering.bench_trainings(report))
+    say(
+        "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
+        "medians of the rounds' ratios, with their middle half.",
+        "dim",
     )
+    show("Starting: seconds in a fresh process", rendering.bench_starts(report))
 
 
-def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: Plan) -> int:
-    """Return how often `run` calls ``after_each``, give or take what starting a second dtype's kernels adds."""
-    return len(names) * len(dtypes) * len(backends) * (1 + plan.rounds) + 3 * plan.starts
+def _draw(report: measure.Report) -> Figure:
+    rows: dict[str, dict[str, tuple[float, float, float]]] = {}
+    notes: dict[str, str] = {}
+    for (name, dtype), problem in rendering.by_problem(report).items():
+        timings = {backend: training.timing for backend, training in problem.items()}
+        row = f"{name}\n{dtype}"
+        rows[row] = {b: (1 / t.quartiles[1], t.per_second, 1 / t.quartiles[0]) for b, t in timings.items()}
+        if len(timings) == 2:
+            notes[row] = f"× {rendering.digits(measure.ratios(*timings.values()).median)}"  # the table's
+    return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}", notes)
 
 
-def _trainings(
-    workload: Workload, backends: Sequence[str], plan: Plan, after_each: Callable[[], object]
-) -> list[Training]:
-    data = (workload.network, workload.X, workload.Y)
-    options = workload.train_options | {"seed": 0}
-
-    def training(backend: str, epochs: int) -> Callable[[], object]:
-        return lambda: train(*data, **options | {"epochs": epochs}, backend=backend)
-
-    epochs = {name: epochs_for(workload, functools.partial(training, name), plan.sample_seconds) for name in backends}
-    iterations = {name: epochs[name] * workload.steps_per_epoch for name in backends}
-    functions = {name: training(name, epochs[name]) for name in backends}
-    timings = interleaved(functions, iterations, plan.rounds, after_each)
-    return [
-        Training(
-            workload=workload.name,
-            backend=name,
-            dtype=workload.dtype.name,
-            sizes=workload.network.sizes,
-            batch_size=min(workload.batch_size or len(workload.X), len(workload.X)),
-            iterations=iterations[name],
-            seconds=timing.seconds,
-        )
-        for name, timing in timings.items()
-    ]
-
-
-def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object]], seconds: float) -> int:
-    """Return how many epochs take about so long, by trying more and more of them.
-
-    A training in batches is never made longer than a usual one: what has long been learned is another problem, of
-    vanishing gradients.
-    """
-    most = 10**7 if workload.batch_size is None else workload.epochs
-    epochs = 1
-    while True:
-        start = time.perf_counter()
-        training(epochs)()
-        taken = time.perf_counter() - start
-        if epochs >= most or taken > seconds / 4:
-            return min(most, max(1, round(epochs * seconds / taken)))
-        epochs = min(most, 8 * epochs)
-
-
-# ------------------------------------------------------------------------------------------------------------- starting
-
-_IMPORT = """
-import time
-start = time.perf_counter()
-import {package}
-print(time.perf_counter() - start)
-"""
-_IMPORT_AFTER_NUMPY = "import numpy" + _IMPORT
-_FIRST_CALLS = """
-from fastnn.measuring.timing import first_calls
-print(*(seconds for entry, seconds in first_calls({dtype!r})))
-"""
-
-
-def _starts(dtypes: set[str], plan: Plan, after_each: Callable[[str], object]) -> Iterator[Start]:
-    """Time the imports, and each kernel's compilation and its way from the disk cache, in processes of their own."""
-    yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), plan.starts))
-    after_each("starting processes")
-    yield Start("import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), plan.starts))
-    after_each("starting processes")
-    if dtypes:
-        yield Start("import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), plan.starts))
-    for dtype in sorted(dtypes)[: plan.compiled]:
-        cold, warm = compile_seconds(dtype, max(1, plan.starts // 2), functools.partial(after_each, "compiling"))
-        yield Start(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
-        yield Start(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
-
-
-def _samples(code: str, n: int) -> tuple[float, ...]:
-    return tuple(float(in_process(code).output) for _ in range(n))
-
-
-def compile_seconds(
-    dtype: str, n: int = 1, after_each: Callable[[], object] = lambda: None
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
-
-    Where there is something to compile, Numba has been imported before the clock starts; else it is never imported.
-
-    Returns
-    -------
-    cold, warm : lists of n lists
-        Seconds of each of `fastnn.measuring.timing.ENTRY_POINTS`.
-    """
-    code = _FIRST_CALLS.format(dtype=dtype)
-    cold: list[list[float]] = []
-    warm: list[list[float]] = []
-    for _ in range(n):
-        with tempfile.TemporaryDirectory() as folder:
-            for samples, before in ((cold, "import numba"), (warm, "")):
-                output = in_process(before + code, {"FASTNN_CACHE_DIR": folder}).output
-                samples.append(list(map(float, output.split())))
-                after_each()
-    return cold, warm
+def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
+    if report.cpu != old.cpu:
+        say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
+    table = rendering.bench_comparison(report, old, fail_below)
+    show(f"Against the report of {old.date}: new speed / old speed", table)
+    found = measure.speed_ratios(report, old)
+    if not found:
+        raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
+    if fail_below is not None and min(found.values()) < fail_below:
+        raise typer.Exit(1)

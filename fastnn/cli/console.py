@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from fastnn.testing.check import DTYPES
 
 out = Console(highlight=False)
 err = Console(stderr=True)
@@ -36,6 +38,14 @@ def say(text: str, style: str | None = None, indent: int = 0) -> None:
     out.print("\n".join(wrapped), style=style, soft_wrap=True, markup=False)
 
 
+def new_table(*titles: str, texts: Container[str] = (), wrapped: Container[str] = ()) -> Table:
+    """Return a table whose columns hold numbers, those of `texts` text; only the cells of `wrapped` are wrapped."""
+    table = Table()
+    for title in titles:
+        table.add_column(title, justify="left" if title in texts else "right", no_wrap=title not in wrapped)
+    return table
+
+
 def show(title: str, table: Table) -> None:
     """Print a table under its title. It grows beyond a narrow terminal rather than lose a digit or a part of a word."""
     say(title, "bold")
@@ -53,6 +63,16 @@ def _least_width(table: Table) -> int:
         sizes = [Measurement.get(out, wide, cell) for cell in (column.header, *column.cells)]
         total += 3 + max(size.maximum if column.no_wrap else size.minimum for size in sizes)
     return total
+
+
+BOTH = "both"
+
+
+def chosen_dtypes(dtype: str) -> tuple[str, ...]:
+    """Return the dtypes that ``--dtype`` asks for: one by its name, or both."""
+    if dtype not in (BOTH, *DTYPES):
+        raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
+    return DTYPES if dtype == BOTH else (dtype,)
 
 
 def check_output(path: Path | None, option: str) -> None:

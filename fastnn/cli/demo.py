@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.backends import BACKENDS
 from fastnn.measuring import tutorial, workloads
 from fastnn.measuring.timing import Timing, first_calls, interleaved
 from fastnn.measuring.workloads import Workload
@@ -18,7 +19,6 @@ from fastnn.memory import Array
 from fastnn.testing.correctness import accuracy, check_same_answer
 from fastnn.training import TrainingResult, train
 
-BACKENDS = ("numpy", "numba")
 LOOP = "loop"
 """The name of the tutorial's own loop beside those of the back ends."""
 

@@ -11,10 +11,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fastnn.cli.console import check_output, progress, say, show
+from fastnn.cli.console import BOTH, check_output, chosen_dtypes, new_table, progress, say, show
 from fastnn.network import LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
-from fastnn.testing.check import DTYPES
 from fastnn.testing.conformance import BOUNDS
 from fastnn.testing.problems import HIDDEN
 
@@ -26,7 +25,7 @@ def verify(
             metavar="NAME", help="A name, or package.module:attribute: a back end, or a function that makes one."
         ),
     ] = "numba",
-    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="float32, float64 or both.")] = "both",
+    dtype: Annotated[str, typer.Option(metavar="DTYPE", help="float32, float64 or both.")] = BOTH,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each check with its verdict.")] = None,
 ) -> None:
     """Check a back end against the reference.
@@ -35,9 +34,7 @@ def verify(
     Ends with 1 if a check fails, and if all of a kind are skipped because the back end supports nothing that they can
     compare.
     """
-    if dtype not in ("both", *DTYPES):
-        raise typer.BadParameter(f"it is float32, float64 or both, not {dtype!r}", param_hint="--dtype")
-    dtypes = DTYPES if dtype == "both" else (dtype,)
+    dtypes = chosen_dtypes(dtype)
     check_output(json, "--json")
     sys.path.insert(0, os.getcwd())  # where a person's own back end is
     try:
@@ -91,10 +88,8 @@ def _those(outcomes: list[Outcome], loss: str, dtype: str) -> list[Outcome]:
 
 def _by_kind(report: Report) -> Table:
     """A row for each kind of check: the bound, how many passed, and how near the worst came."""
-    table = Table()
-    for name in ("kind", "what is allowed", "checks", "skipped", "worst", "verdict"):
-        number = name in ("checks", "skipped", "worst")
-        table.add_column(name, justify="right" if number else "left", no_wrap=name != "what is allowed")
+    texts, numbers = ("kind", "what is allowed"), ("checks", "skipped", "worst")
+    table = new_table(*texts, *numbers, "verdict", texts=(*texts, "verdict"), wrapped=("what is allowed",))
     for kind, bound in BOUNDS.items():
         outcomes = _of_kind(report, kind)
         n_skipped, n_failed = (sum(o.verdict == verdict for o in outcomes) for verdict in ("skipped", "failed"))

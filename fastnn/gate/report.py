@@ -44,12 +44,14 @@ _TITLES = ("what", "base", "head", "head / base", "verdict")
 def _rows(outcome: Outcome) -> Iterator[Row]:
     """A line a quantity, and a line a count."""
     for comparison in outcome.comparisons:
-        base, head = (_amount(number, comparison.quantity.kind) for number in comparison.medians)
+        base, head = (with_unit(number, comparison.quantity.kind) for number in comparison.medians)
         low, middle, high = comparison.ratio
         ratio, between = f"{middle:.3f}", f"{low:.3f}–{high:.3f}"
         yield Row(comparison.quantity.name, base, head, ratio, between, verdict_of(comparison))
     for one in outcome.alone:
-        base, head = ("-" if number is None else _amount(number, one.quantity.kind) for number in (one.base, one.head))
+        base, head = (
+            "-" if number is None else with_unit(number, one.quantity.kind) for number in (one.base, one.head)
+        )
         yield Row(one.quantity.name, base, head, "", "", one.verdict)
     for count in outcome.counts:
         base, head = ("-" if number is None else str(number) for number in (count.base, count.head))
@@ -148,7 +150,7 @@ def draw(outcome: Outcome) -> Figure:
     return plotting.ratios(rows, wrong, limits, "Head against base", f"head / base, {outcome.cpu}, {outcome.date}")
 
 
-def _amount(number: float, kind: str) -> str:
+def with_unit(number: float, kind: str = "seconds") -> str:
     """Return seconds or bytes with three digits and a unit that suits."""
     units = _UNITS["bytes" if kind == "memory" else "seconds"]
     name, size = next((unit for unit in units if number >= unit[1]), units[-1])

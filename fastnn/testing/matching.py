@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.backends import BACKENDS, Backend, check_supported, get_backend
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -41,7 +41,7 @@ def assert_backends_match(
     X: Any = None,
     Y: Any = None,
     *,
-    backends: Sequence[str | Backend] = ("numpy", "numba"),
+    backends: Sequence[str | Backend] = BACKENDS,
     steps: int = 20,
     seed: int | np.random.RandomState = 0,
     **options: Any,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import cli, train, workloads
-from fastnn.cli import bench
+from fastnn.cli import bench_report as bench
 from fastnn.testing import correctness
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
 
@@ -198,12 +198,13 @@ def test_bench_checks_its_files_before_it_measures(run, monkeypatch, tmp_path, o
 
 def test_the_picture_has_the_tables_ratios(report):
     """The median of the rounds' ratios, not the ratio of the medians."""
-    from fastnn.cli import app, rendering
+    from fastnn.cli import bench as command
+    from fastnn.cli import rendering
 
     numpy, numba = (replace(report.trainings[0], backend=name) for name in ("numpy", "numba"))
     trainings = replace(numpy, seconds=(1.0, 2.0, 9.0)), replace(numba, seconds=(0.5, 0.1, 0.3))
     told = replace(report, trainings=trainings)  # ratios 2, 20, 30; medians 2 and 0.3
-    (axes,) = app._draw_bench(told).axes
+    (axes,) = command._draw(told).axes
     assert "× 20.0" in [text.get_text() for text in axes.texts]
     cells = list(rendering.bench_trainings(told).columns[3].cells)
     assert cells[0].startswith("20.0\n")
