@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastnn.checking.arguments import shown
 from fastnn.installed import missing_package
 from fastnn.memory import Array
 from fastnn.training.results import History, TrainingResult
@@ -25,6 +26,14 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
     {"color": "#d94801", "linewidth": 2, "linestyle": ":"},
 )
+
+
+_FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""The formats that `save` writes, and what each must leave out for the same bytes at each time."""
 
 
 Curve = ArrayLike | History | TrainingResult
@@ -181,15 +190,41 @@ def ratios(
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as PNG, making the folder if need be; return the path."""
+    """Write a figure to a file, making its folder if need be.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : str or path
+        Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no version is written, so
+        the same curve gives the same bytes.
+
+    Returns
+    -------
+    pathlib.Path
+        The path.
+
+    Raises
+    ------
+    TypeError
+        When `figure` is none.
+    ValueError
+        For another ending.
+    """
     if not hasattr(figure, "savefig"):
         raise TypeError(
             f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {figure!r:.80}"
         )
     path = Path(path)
+    form = path.suffix.lower().removeprefix(".") or "png"
+    if form not in _FORMATS:
+        endings = ", ".join(f".{name}" for name in _FORMATS)
+        raise ValueError(f"a picture's name must end in one of {endings}, not in {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the software's version in the file, the same curve gives the same bytes.
-    figure.savefig(path, format="png", metadata={"Software": None})
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "fastnn"}):  # else the names within an SVG are drawn at random
+        figure.savefig(path, format=form, metadata=_FORMATS[form])
     return path
 
 
@@ -234,7 +269,12 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
         try:
             values = {label: np.asarray(history, np.float64)}
         except (TypeError, ValueError):
-            raise TypeError(f"{where} must be a TrainingResult, a History or numbers, not {curve!r:.80}") from None
+            hint = ""
+            if isinstance(curve, (list, tuple)) and any(isinstance(one, (History, TrainingResult)) for one in curve):
+                hint = ": several have labels, such as {'a': result_a, 'b': result_b}"
+            raise TypeError(
+                f"{where} must be a TrainingResult, a History or numbers, not {shown(curve)}{hint}"
+            ) from None
     shape = values[label].shape
     if len(shape) != 1 or shape == (0,):
         raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")

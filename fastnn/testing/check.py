@@ -29,6 +29,9 @@ class Check:
     """Takes a back end, returns its worst difference as a part of what is allowed; AssertionError where it is more,
     `Declined` where the back end does not support this."""
 
+    def __repr__(self) -> str:
+        return f"<Check: {self.name}>"
+
     @property
     def name(self) -> str:
         """Name of the check for people, and the id of its test."""

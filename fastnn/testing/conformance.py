@@ -46,12 +46,19 @@ class Outcome(NamedTuple):
     """The worst difference as a part of what is allowed, where the check passed."""
     message: str
 
+    def __repr__(self) -> str:
+        return f"<Outcome: {self.check.name}: {self.verdict}>"
+
 
 class Report(NamedTuple):
     """The results of all checks of a back end."""
 
     backend: str
     outcomes: list[Outcome]
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{verdict} {self.count(verdict)}" for verdict in ("passed", "failed", "skipped"))
+        return f"<Report: back end {self.backend}, {counts}>"
 
     @property
     def failed(self) -> list[Outcome]:

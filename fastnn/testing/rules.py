@@ -46,13 +46,13 @@ def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 def _gradient_rule(what: str, *, n: int = 20, **about: Any) -> None:
     """Add a rule: loss and gradient of a case with these fields are those of the reference."""
+    _RULES[what] = partial(_match_gradients, n=n, about=about)
 
-    def run(dtype: str, backend: Backend) -> float:
-        case = supported(backend, **about)
-        params, X, Y, sample_weight = draw(case.network, n, dtype)
-        return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
-    _RULES[what] = run
+def _match_gradients(dtype: str, backend: Backend, *, n: int, about: dict[str, Any]) -> float:
+    case = supported(backend, **about)
+    params, X, Y, sample_weight = draw(case.network, n, dtype)
+    return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
 
 _gradient_rule("sample weights count, in a sum", weighted=True, reduction="sum")
@@ -137,15 +137,26 @@ def _training_rule(
     **given: Any,
 ) -> None:
     """Add a rule: a training with these options, of a case with these fields, ends as the reference's does."""
+    _RULES[what] = partial(_match_trainings, optimizer=optimizer, n=n, about=about or {}, given=given)
 
-    def run(dtype: str, backend: Backend) -> float:
-        optimizers = [optimizer()] if optimizer else PLAIN
-        case = supported(backend, *optimizers, **about or {})
-        params, X, Y, weight = draw_training(case.network, n, dtype)
-        options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
-        return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
-    _RULES[what] = run
+def _falling_rate(step: int) -> float:
+    return RATE / (1 + step)
+
+
+def _match_trainings(
+    dtype: str,
+    backend: Backend,
+    *,
+    optimizer: Callable[[], Optimizer] | None,
+    n: int,
+    about: dict[str, Any],
+    given: dict[str, Any],
+) -> float:
+    case = supported(backend, *([optimizer()] if optimizer else PLAIN), **about)
+    params, X, Y, weight = draw_training(case.network, n, dtype)
+    options = {"optimizer": case.optimizer, "epochs": 3, "seed": 1, **case.options(weight)} | given
+    return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
 
 _training_rule(
@@ -161,7 +172,7 @@ for _name, _kind in OPTIMIZERS.items():
     _size = None if _kind.full_batch else 4
     _training_rule(
         f"{_name}: each step has its own learning rate",
-        partial(_kind, lambda step: RATE / (1 + step)),
+        partial(_kind, _falling_rate),
         batch_size=_size,
     )
     _training_rule(

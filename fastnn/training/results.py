@@ -22,7 +22,19 @@ from fastnn.training.stopping import StopReason
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What was measured, epoch by epoch, in one call of `train` (a resumed run begins a new history)."""
+    """What was measured, epoch by epoch, in one call of `train` (a resumed run begins a new history).
+
+    Attributes
+    ----------
+    loss : ndarray (n_epochs,)
+        The training loss of each epoch.
+    validation_loss : ndarray (n_epochs,) or (0,)
+        The loss of the validation data after each epoch; empty where there are none.
+    seconds : float
+        Wall time of the call.
+    best_epoch : int
+        The number, from 1, of the epoch with the lowest of these losses.
+    """
 
     loss: NDArray[np.float64]
     """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
@@ -41,9 +53,31 @@ class History:
         if len(self.loss):
             facts["loss"] = f"{self.loss[-1]:.4g}"
         if len(scores := self.validation_loss):
-            best = int(np.argmin(np.where(np.isnan(scores), np.inf, scores)))
-            facts["validation"] = f"{scores[-1]:.4g} (best {scores[best]:.4g} in epoch {best + 1})"
+            best = self.best_epoch
+            facts["validation"] = f"{scores[-1]:.4g} (best {scores[best - 1]:.4g} in epoch {best})"
         return {**facts, "seconds": f"{self.seconds:.3g}"}
+
+    @property
+    def best_epoch(self) -> int:
+        """The number, from 1, of the epoch with the lowest validation loss, or training loss where there is none.
+
+        It is 0 where no epoch ended.
+        """
+        scores = self.validation_loss if len(self.validation_loss) else self.loss
+        return int(np.argmin(np.where(np.isnan(scores), np.inf, scores))) + 1 if len(scores) else 0
+
+    def to_dict(self) -> dict[str, Array]:
+        """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.
+
+        Returns
+        -------
+        dict of str to ndarray (n_epochs,)
+            "epoch", from 1, "loss" and "validation_loss", which is NaN where there were no validation data.
+        """
+        n = len(self.loss)
+        validation_loss = np.full(n, np.nan)
+        validation_loss[: len(self.validation_loss)] = self.validation_loss
+        return {"epoch": np.arange(1, n + 1), "loss": self.loss.copy(), "validation_loss": validation_loss}
 
 
 @dataclass(frozen=True, eq=False)

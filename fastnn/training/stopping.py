@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -9,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number
+from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number, shown
 from fastnn.checking.keywords import explains_keywords
 
 StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
@@ -82,6 +83,14 @@ class Stop:
             check_number("max_seconds", self.max_seconds, low=0, low_open=True)
         check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
         check_choice("on_interrupt", self.on_interrupt, ("return", "raise"))
+
+    def __repr__(self) -> str:
+        """Show the rules that were given, and arrays by their shapes."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        given = {f.name: shown(values[f.name]) for f in dataclasses.fields(self) if values[f.name] is not f.default}
+        if isinstance(self.validation, (tuple, list)):
+            given["validation"] = f"({', '.join(map(shown, self.validation))})"
+        return f"Stop({', '.join(f'{name}={value}' for name, value in given.items())})"
 
     @property
     def has_weights(self) -> bool:

@@ -89,3 +89,26 @@ def test_without_matplotlib_it_says_what_to_install(draw, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'matplotlib.*install "fastnn-numba\[cli\]"'):
         draw([2.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")],
+)
+def test_the_ending_of_a_name_is_the_format(tmp_path, name, begins):
+    figures = [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]
+    first, again = (plotting.save(figure, tmp_path / str(i) / name) for i, figure in enumerate(figures))
+    assert first.read_bytes().startswith(begins)
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_another_ending_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in one of .png, .svg, .pdf, not in '.xyz'"):
+        plotting.save(plotting.loss_curves([3.0, 2.0]), tmp_path / "new" / "a.xyz")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_a_list_of_results_is_told_to_have_labels(draw):
+    with pytest.raises(TypeError, match=r"several have labels, such as \{'a': result_a"):
+        draw([trained(), trained()])

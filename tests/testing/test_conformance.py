@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
 from fastnn.testing import check_backend, conformance_checks, find_backend
+from fastnn.testing.conformance import run_checks
 
 
 def test_the_kernel_passes():
@@ -250,3 +252,15 @@ def test_random_data_are_the_same_in_each_run():
     first, second = (check_backend(Part(), dtypes=["float32"]).outcomes for _ in range(2))
     assert [o.deviation for o in first] == [o.deviation for o in second]
     assert np.isfinite([o.deviation for o in first if o.deviation is not None]).all()
+
+
+def test_checks_and_reports_are_shown_in_a_line_and_can_be_pickled():
+    checks = list(conformance_checks(["float64"]))
+    assert [pickle.loads(pickle.dumps(check)).name for check in checks] == [check.name for check in checks]
+    report = run_checks(checks[:3], get_backend("numpy"), raises=False)
+    assert repr(report) == "<Report: back end numpy, passed 3, failed 0, skipped 0>"
+    assert repr(report.outcomes[0]) == f"<Outcome: {checks[0].name}: passed>"
+    assert repr(checks[0]) == f"<Check: {checks[0].name}>"
+    copy = pickle.loads(pickle.dumps(report))
+    assert repr(copy) == repr(report)
+    assert copy.outcomes[0].check.run(get_backend("numpy")) == report.outcomes[0].deviation

@@ -107,3 +107,11 @@ def test_a_card_escapes_what_could_be_read_as_html(backend):
         name = "<b>mine</b>"
 
     assert "&lt;b&gt;mine&lt;/b&gt;" in trained(Odd())._repr_html_()
+
+
+def test_a_stop_rule_shows_what_was_given_and_no_array():
+    assert repr(Stop()) == "Stop()"
+    assert repr(Stop(validation=0.1, patience=5)) == "Stop(patience=5, validation=0.1)"
+    large = np.zeros((1000, 2))
+    shown = "Stop(validation=(ndarray of shape (1000, 2), ndarray of shape (1000,)))"
+    assert repr(Stop(validation=(large, large[:, 0]))) == shown

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, cosine, train
+from fastnn import SGD, History, Stop, cosine, train
 from fastnn import loss_and_gradient as public_loss
 
 
@@ -43,3 +43,21 @@ def test_learning_rate_is_of_the_absolute_step(data):
     recorder.rates.clear()
     train(NETWORK, *data, **options | {"optimizer": SGD(lambda step: 1 / (1 + step))}, seed=0)
     assert recorder.rates == [1 / (1 + step) for step in range(10)]
+
+
+@pytest.mark.parametrize("validation", [None, 0.3])
+def test_a_history_as_columns_of_one_length(go, data, validation):
+    pandas = pytest.importorskip("pandas")
+    history = go(epochs=3, stop=Stop(validation=validation)).history
+    frame = pandas.DataFrame(history.to_dict())
+    assert list(frame.columns) == ["epoch", "loss", "validation_loss"]
+    np.testing.assert_array_equal(frame["epoch"], [1, 2, 3])
+    np.testing.assert_array_equal(frame["loss"], history.loss)
+    np.testing.assert_array_equal(frame["validation_loss"], history.validation_loss if validation else [np.nan] * 3)
+
+
+def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
+    losses = np.array([3.0, 1.0, 2.0])
+    assert History(losses, np.zeros(0), 0.1).best_epoch == 2
+    assert History(losses, np.array([np.nan, 5.0, 4.0]), 0.1).best_epoch == 3
+    assert History(np.zeros(0), np.zeros(0), 0.1).best_epoch == 0
