@@ -67,8 +67,8 @@ def own(found: dict) -> str:
 
 OWN_NOTES = (
     'With `get_backend("numba", specialize=True)` a small network, in batches that fit one vector, trains by a kernel '
-    "compiled for it, with the same bits. It was compiled with nothing in the cache and Numba not yet imported. That "
-    f"time is counted in all figures but the last, spread over {COUNTED // 10**6} million iterations."
+    "compiled for it, with the same bits. All figures but the last include that compilation, from an empty cache and "
+    f"before Numba is imported, spread over {COUNTED // 10**6} million iterations."
 )
 
 
