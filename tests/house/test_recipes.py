@@ -1,0 +1,124 @@
+"""The recipes of CONTRIBUTING.md are carried out on a copy of the source, whose tests pass then as they are."""
+
+import ast
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import same_bits
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = {"softsign", "log_cosh", "Adagrad"}
+"""What the recipes add: an activation, a loss and an optimizer."""
+
+QUICK = [
+    f"tests/{file}"
+    for file in (
+        "test_network.py",
+        "test_reference.py",
+        "fused/test_equality.py",
+        "house/test_docs.py",
+        "house/test_names.py",
+        "testing",
+        "training/test_inputs.py",
+    )
+]
+"""Tests that do not take long."""
+
+BLOCK = re.compile(r"^```python\n# (\S+), (in|above|with) (\w+|the imports)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def statement(source, name):
+    """The first and the last line of the statement that makes the table `name`, from 1."""
+    for node in ast.parse(source).body:
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
+        if name in [getattr(target, "id", None) for target in targets]:
+            return node.lineno, node.end_lineno
+    raise LookupError(name)
+
+
+def place(source, where, name):
+    """How many lines of the source come before what is added."""
+    if where == "with":
+        return max(n.end_lineno for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom))
+    first, last = statement(source, name)
+    return (last if where == "in" else first) - 1
+
+
+def carry_out(recipes, root):
+    """Add each block of the recipes to the file that it names."""
+    for file, where, name, added in BLOCK.findall(recipes):
+        source = (root / file).read_text("utf-8")
+        lines, n = source.splitlines(keepends=True), place(source, where, name)
+        lines[n:n] = [added, "\n\n"] if where == "above" else [added]
+        (root / file).write_text("".join(lines), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A copy of what the sdist holds and of what it links to, with all three recipes."""
+    copy = tmp_path_factory.mktemp("recipes")
+    hatch = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
+    included = [path.strip("/") for path in hatch["build"]["targets"]["sdist"]["include"]]
+    for source in (ROOT / name for name in ["pyproject.toml", ".github", *included]):
+        if source.is_dir():
+            shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, copy)
+    carry_out((copy / "CONTRIBUTING.md").read_text("utf-8"), copy)
+    return copy
+
+
+def run(root, *arguments):
+    """What Python prints in the copy, with a cache of its own; it must end well."""
+    paths = os.pathsep.join(str(root / folder) for folder in (".", "tests/support"))
+    environment = {**os.environ, "PYTHONPATH": paths, "FASTNN_CACHE_DIR": str(root / "cache")}
+    environment.pop("PYTEST_ADDOPTS", None)
+    command = [sys.executable, *map(str, arguments)]
+    ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout[-5000:] + ended.stderr[-5000:]
+    return ended.stdout
+
+
+def run_tests(root, *arguments):
+    """The copy's tests pass, except these, which would copy it again."""
+    return run(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ignore=tests/house/test_recipes.py", *arguments)
+
+
+def test_the_copy_has_the_new_names(root):
+    code = "import fastnn; print(fastnn.__file__, *fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS)"
+    file, *names = run(root, "-c", code).split()
+    assert pathlib.Path(file).is_relative_to(root)
+    assert set(names) >= NAMES
+
+
+def test_the_other_runs_stay_as_they_are(root):
+    """What the hashes are of: a new name has runs of its own."""
+    code = "import json, same_bits; print(json.dumps({name: repr(run) for name, run in same_bits.RUNS.items()}))"
+    runs = json.loads(run(root, "-c", code))
+    here = {name: repr(run) for name, run in same_bits.RUNS.items()}
+    assert {name: runs[name] for name in here} == here
+    new = runs.keys() - here.keys()
+    assert {name for name in NAMES if any(name in its.replace(" ", "_") for its in new)} == NAMES
+
+
+def test_the_tests_of_the_tables_and_of_the_new_names_pass(root):
+    """What iterates the tables, where it meets the new names, and what has lists or documents of all names."""
+    told = run_tests(root, *QUICK, "-k", " or ".join([*NAMES, "test_network", "test_docs", "names", "every_name"]))
+    assert int(re.search(r"(\d+) passed", told).group(1)) > 1000
+
+
+@pytest.mark.slow
+def test_all_tests_pass_once_the_hashes_are_there(root):
+    """`same_bits.py --write` adds hashes under the old revision, and changes none."""
+    assert "0 of them changed" in run(root, "tests/support/same_bits.py", "--write")
+    for few in ("first steps", "all steps"):
+        old, new = (json.loads((at / "tests/support/hashes.json").read_text("utf-8"))[few] for at in (ROOT, root))
+        assert {name: new[name] for name in old} == old
+    run_tests(root)
