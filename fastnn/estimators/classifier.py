@@ -19,6 +19,7 @@ from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
+from fastnn.estimators.documentation import documented
 from fastnn.memory import Array
 
 
@@ -31,6 +32,7 @@ def _shows_decisions(mlp: Any) -> bool:
     return True
 
 
+@documented
 class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
     """scikit-learn's MLPClassifier on fastnn's back ends: the same seed gives the same weights, sooner.
 
@@ -38,94 +40,21 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(100,)
-        Widths of the hidden layers; ``()`` for none.
-    activation : str or sequence of str, default="relu"
-        Of the hidden layers: "identity", "logistic", "tanh", "relu" or, fastnn's own, "leaky_relu", "elu", "selu",
-        "softplus", "silu", "gelu"; a sequence has one for each layer.
-    solver : {"adam", "sgd", "lbfgs", "rprop"}, default="adam"
-        "rprop" (fastnn's own) takes full batches; `learning_rate_init` is its first step.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty on the weights; divided by the rows of a batch.
-    batch_size : int or "auto", default="auto"
-        "auto": ``min(200, n_samples)``.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        For "sgd". "invscaling": ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch. "adaptive": divided by
-        5 whenever training would stop, until it is 1e-6.
-    learning_rate_init : float, default=0.001
-        For all solvers but "lbfgs".
-    power_t : float, default=0.5
-        See `learning_rate`.
-    max_iter : int, default=200
-        Epochs, or iterations of "lbfgs".
-    shuffle : bool, default=True
-        Whether each epoch sees the rows in a new order.
-    random_state : int, RandomState or None, default=None
-        Draws the weights, then early stopping's split, then the rows' orders: the numbers that scikit-learn draws.
-    tol : float, default=1e-4
-        An epoch whose loss (score) is not better than the best by this much fails to improve.
-    verbose : bool, default=False
-        Whether to print each epoch's loss.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the fitted weights.
-    momentum : float, default=0.9
-        For "sgd".
-    nesterovs_momentum : bool, default=True
-        For "sgd".
-    early_stopping : bool, default=False
-        Whether a part of the rows is set aside, training stops by their accuracy, and the best epoch's weights
-        are kept.
-    validation_fraction : float, default=0.1
-        That part.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        For "adam".
-    epsilon : float, default=1e-8
-        For "adam".
-    n_iter_no_change : int, default=10
-        Training stops when more than so many epochs in a row fail to improve.
-    max_fun : int, default=15000
-        Evaluations of the loss, for "lbfgs".
-    backend : {"numba", "numpy"}, name or Backend, default="numba"
-        What computes. From here on, the parameters are fastnn's own.
+    %(parameters)s
     loss : {"log_loss", "squared_error"}, default="log_loss"
         Summed over the outputs, which are probabilities either way.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
-    max_time : float or None, default=None
-        Seconds after which training stops, to about 0.05 s.
-    coefs_init, intercepts_init : list of arrays, default=None
-        Initial weights, one array a layer. What is drawn is drawn all the same, so the order of the rows is as without.
+    %(own_parameters)s
     expose_decision_function : bool, default=False
         Whether there is a `decision_function`. scikit-learn's MLP has none; where there is one, others (such as
         CalibratedClassifierCV) take it in place of `predict_proba`.
-    fix_defects : bool, default=False
-        Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/scikit-learn.md.
+    %(fix_defects)s
 
     Attributes
     ----------
     classes_ : ndarray
-    coefs_, intercepts_ : list of ndarray
-        Weights (fan_in, fan_out) and biases (fan_out,) of the layers.
-    n_features_in_, n_layers_, n_outputs_ : int
-        Widths; layers are counted with the inputs.
-    feature_names_in_ : ndarray of str
-        Where X had names.
-    out_activation_ : str
-        Of the last layer.
-    loss_ : float
-        The last epoch's.
-    n_iter_, t_ : int
-        Epochs of the last call; samples seen in all calls.
-    loss_curve_ : list of float
-        Not for "lbfgs", like the next three.
-    best_loss_ : float or None
-    validation_scores_ : list of float or None
-    best_validation_score_ : float or None
-    validation_loss_curve_ : list of float
-        Of the validation data that `fit` was given.
-    stop_reason_ : str
-        "epochs" (all of them done), "tolerance", "validation", "time", "interrupted", "callback", "diverged"; for
-        "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback".
+    %(attributes)s
 
     Examples
     --------

@@ -8,6 +8,7 @@ from survival import python
 
 import fastnn
 from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS
+from fastnn.training.stopping import STOP_REASONS
 
 
 @pytest.mark.parametrize(
@@ -86,3 +87,12 @@ def test_help_lists_what_there_is(topic):
     told = pydoc.plain(pydoc.render_doc(topic))
     table = [*ACTIVATIONS, *LOSSES] if topic is fastnn.Network else OPTIMIZERS
     assert [name for name in table if name not in told] == []
+
+
+@pytest.mark.parametrize("name", ["TrainingResult", "MLPClassifier", "MLPRegressor"])
+def test_help_lists_the_stop_reasons(name):
+    """`TrainingResult` writes them out, with what they mean; "running" is only in what a callback is given."""
+    told = inspect.getdoc(getattr(fastnn, name))
+    reasons = [reason for reason in STOP_REASONS if reason != "running" or name == "TrainingResult"]
+    assert [reason for reason in reasons if f'"{reason}"' not in told] == []
+    assert "%(" not in told

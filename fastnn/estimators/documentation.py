@@ -1,0 +1,114 @@
+"""The parts of the two estimators' docstrings that they share."""
+
+from __future__ import annotations
+
+from inspect import cleandoc
+from typing import TypeVar
+
+from fastnn.estimators.constraints import HIDDEN_ACTIVATIONS
+from fastnn.training.stopping import STOP_REASONS
+
+_Estimator = TypeVar("_Estimator", bound=type)
+
+_REASONS = ", ".join(f'"{reason}"' for reason in STOP_REASONS if reason != "running")
+
+_ACTIVATIONS = ", ".join(f'"{name}"' for name in HIDDEN_ACTIVATIONS)
+
+_PARAMETERS = f"""\
+hidden_layer_sizes : int or array-like of int, default=(100,)
+    Widths of the hidden layers; ``()`` for none.
+activation : str or sequence of str, default="relu"
+    Of the hidden layers, where a sequence has one for each:
+    {_ACTIVATIONS}.
+    Those after "relu" are fastnn's own.
+solver : {{"adam", "sgd", "lbfgs", "rprop"}}, default="adam"
+    "rprop" (fastnn's own) takes full batches; `learning_rate_init` is its first step.
+alpha : float, default=0.0001
+    Strength of the L2 penalty on the weights; divided by the rows of a batch.
+batch_size : int or "auto", default="auto"
+    "auto": ``min(200, n_samples)``.
+learning_rate : {{"constant", "invscaling", "adaptive"}}, default="constant"
+    For "sgd". "invscaling": ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch. "adaptive": divided by
+    5 whenever training would stop, until it is 1e-6.
+learning_rate_init : float, default=0.001
+    For all solvers but "lbfgs".
+power_t : float, default=0.5
+    See `learning_rate`.
+max_iter : int, default=200
+    Epochs, or iterations of "lbfgs".
+shuffle : bool, default=True
+    Whether each epoch sees the rows in a new order.
+random_state : int, RandomState or None, default=None
+    Draws the weights, then early stopping's split, then the rows' orders: the numbers that scikit-learn draws.
+tol : float, default=1e-4
+    An epoch whose loss (score) is not better than the best by this much fails to improve.
+verbose : bool, default=False
+    Whether to print each epoch's loss.
+warm_start : bool, default=False
+    Whether `fit` goes on from the fitted weights.
+momentum : float, default=0.9
+    For "sgd".
+nesterovs_momentum : bool, default=True
+    For "sgd".
+early_stopping : bool, default=False
+    Whether a part of the rows is set aside, training stops by their `score`, and the best epoch's
+    weights are kept.
+validation_fraction : float, default=0.1
+    That part.
+beta_1, beta_2 : float, default=0.9, 0.999
+    For "adam".
+epsilon : float, default=1e-8
+    For "adam".
+n_iter_no_change : int, default=10
+    Training stops when more than so many epochs in a row fail to improve.
+max_fun : int, default=15000
+    Evaluations of the loss, for "lbfgs".
+backend : {{"numba", "numpy"}}, name or Backend, default="numba"
+    What computes. From here on, the parameters are fastnn's own."""
+
+_OWN_PARAMETERS = """\
+max_time : float or None, default=None
+    Seconds after which training stops, to about 0.05 s.
+coefs_init, intercepts_init : list of arrays, default=None
+    Initial weights, one array a layer. What is drawn is drawn all the same, so the order of the rows is as without."""
+
+_FIX_DEFECTS = """\
+fix_defects : bool, default=False
+    Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/scikit-learn.md."""
+
+_ATTRIBUTES = f"""\
+coefs_, intercepts_ : list of ndarray
+    Weights (fan_in, fan_out) and biases (fan_out,) of the layers.
+n_features_in_, n_layers_, n_outputs_ : int
+    Widths; layers are counted with the inputs.
+feature_names_in_ : ndarray of str
+    Where X had names.
+out_activation_ : str
+    Of the last layer.
+loss_ : float
+    The last epoch's.
+n_iter_, t_ : int
+    Epochs of the last call; samples seen in all calls.
+loss_curve_ : list of float
+    Not for "lbfgs", like the next three.
+best_loss_ : float or None
+validation_scores_ : list of float or None
+best_validation_score_ : float or None
+validation_loss_curve_ : list of float
+    Of the validation data that `fit` was given.
+stop_reason_ : str
+    {_REASONS};
+    for "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback"."""
+
+_TEXTS = {
+    "parameters": _PARAMETERS,
+    "own_parameters": _OWN_PARAMETERS,
+    "fix_defects": _FIX_DEFECTS,
+    "attributes": _ATTRIBUTES,
+}
+
+
+def documented(estimator: _Estimator) -> _Estimator:
+    """Fill the shared texts into the docstring of an estimator."""
+    estimator.__doc__ = cleandoc(estimator.__doc__ or "") % _TEXTS
+    return estimator
