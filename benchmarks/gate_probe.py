@@ -26,7 +26,7 @@ SAMPLE_SECONDS = 0.01
 ONE_STEP = "train one step"
 COUNTED = ("seed", "iris", "digits", "online")
 COUNTED_STEPS = 2_048
-SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}  # as in fastnn/testing/correctness.py
+SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}  # as in fastnn/testing/correctness.py: tested
 
 
 class Problem(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STDOUT = Path("-")
+_PROBLEMS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 
 
 def bench(
@@ -26,7 +27,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help=f"A problem to train on: {', '.join(workloads.names())}; may be given several times. All if not.",
+            help=f"A problem to train on; may be given several times. All if not: {_PROBLEMS}.",
         ),
     ] = None,
     backend: Annotated[

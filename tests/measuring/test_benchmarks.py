@@ -20,6 +20,7 @@ from survival import python
 from fastnn import train, workloads
 from fastnn.measuring import tutorial
 from fastnn.measuring.timing import Timing, in_process, interleaved
+from fastnn.testing.correctness import SAME_ANSWER
 
 BENCHMARKS = pathlib.Path(__file__).parents[2] / "benchmarks"
 
@@ -106,6 +107,13 @@ def suite(monkeypatch):
 
 
 SMALL = ("seed", "digits")
+
+
+def test_tolerances_are_those_of_the_package(suite, monkeypatch):
+    """Both programs measure older commits too, and so cannot import them from what they measure."""
+    pytest.importorskip("resource")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    assert suite["common"].TOLERANCE == importlib.import_module("gate_probe").SAME_ANSWER == SAME_ANSWER
 
 
 def classes(module):
