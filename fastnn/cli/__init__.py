@@ -1,4 +1,4 @@
-"""The ``fastnn`` command: runs it, and turns what a person can mend into one clear line instead of a traceback.
+"""The ``fastnn`` command, which explains errors that a person can mend in one line instead of a traceback.
 
 The commands themselves are in `fastnn.cli.app`; they need the extra ``cli``, this module does not.
 """
@@ -17,13 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Parameters
     ----------
     arguments : sequence of str, optional
-        In place of the process's own.
+        Arguments in place of those of the process.
 
     Raises
     ------
     SystemExit
-        With 0 where all went well; 1 where what was checked is not well: something slower, a check that fails,
-        kernels that could not be kept; 2 where it could not be done, explained on stderr: wrong usage too.
+        With 0 if all went well; 1 if something is slower, a check fails or kernels could not be kept; 2 if the command
+        could not be carried out, by wrong usage for example, with an explanation on stderr.
     """
     from fastnn.errors import FastnnError
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _explain_import(error: ImportError) -> NoReturn:
-    """End with the extra to install; an ImportError that no extra mends is raised again."""
+    """Exit with the extra to install; raise an ImportError again that no extra mends."""
     if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
         _fail(str(error))
     from fastnn.installed import EXTRAS, missing_package

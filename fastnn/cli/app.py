@@ -1,4 +1,4 @@
-"""The commands of ``fastnn``: what they ask for and how they print (typer and rich)."""
+"""The commands of ``fastnn`` by their names, and the short ones themselves (typer and rich)."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def demo(
 ) -> None:
     """Train two networks on both back ends.
 
-    The tutorial's network and the handwritten digits: checks that the answers agree, then times. Takes some seconds,
-    and once some more for compiling.
+    These are the tutorial's network and the handwritten digits. The command checks that the answers agree, and then
+    measures times. It takes some seconds, and once some more for compiling.
     """
     if output:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
@@ -163,7 +163,7 @@ FACT_NAMES = 21
 def warmup() -> None:
     """Compile all kernels into the disk cache.
 
-    Those of both dtypes, so that later processes start at once. Ends with 1 if they could not be kept there.
+    It compiles for both dtypes, so that later processes start at once, and ends with 1 if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))

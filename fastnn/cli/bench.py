@@ -51,8 +51,9 @@ def bench(
 ) -> None:
     """Measure training speed and start-up time.
 
-    On the named problems, and what import and compilation cost. Two minutes, or 15 seconds with --quick. No answer, no
-    number: a back end that does not train as it should ends the command before anything is timed.
+    The command trains on the named problems, and times import and compilation in fresh processes. It takes two minutes,
+    or 15 seconds with --quick. Answers are checked first: a back end that trains wrongly ends the command before
+    anything is timed.
     """
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")

@@ -1,4 +1,4 @@
-"""What ``fastnn bench`` measures: training speed of the back ends on the named problems, and what starting costs.
+"""The measurements of ``fastnn bench``: training speed on the named problems, and start-up time.
 
 Nothing is printed here; a `Report` is plain numbers, goes into a JSON file and comes back from one.
 """
@@ -25,8 +25,8 @@ from fastnn.training import train
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How long to measure."""
+class BenchPlan:
+    """Which problems to measure, and for how long."""
 
     rounds: int
     sample_seconds: float
@@ -38,13 +38,13 @@ class Plan:
     workloads: tuple[str, ...]
 
 
-FULL = Plan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=workloads.names())
-QUICK = Plan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=("seed", "iris", "digits", "online"))
+FULL = BenchPlan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=workloads.names())
+QUICK = BenchPlan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=("seed", "iris", "digits", "online"))
 
 
 @dataclass(frozen=True)
 class Training:
-    """Seconds an iteration of one workload on one back end, sample by sample."""
+    """Samples of the seconds that an iteration of one workload takes on one back end."""
 
     workload: str
     backend: str
@@ -57,7 +57,7 @@ class Training:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What is compared with what, from run to run."""
+        """Workload, dtype and back end, by which two reports are compared."""
         return self.workload, self.dtype, self.backend
 
     @property
@@ -68,7 +68,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Start:
-    """Seconds that something takes in each of several fresh processes."""
+    """Samples of a start-up time: seconds in each of several fresh processes."""
 
     what: str
     seconds: tuple[float, ...]
@@ -81,7 +81,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Report:
-    """All that a run of ``fastnn bench`` found, and where."""
+    """All measurements of a run of ``fastnn bench``, with date, processor and versions."""
 
     date: str
     cpu: str
@@ -101,7 +101,7 @@ class Report:
 
 
 class ReportFileError(FastnnError):
-    """A file is no report of ``fastnn bench``."""
+    """The file is not a report of ``fastnn bench``."""
 
 
 def load(path: Path) -> Report:
@@ -148,7 +148,7 @@ def run(
     names: Sequence[str],
     backends: Sequence[str],
     dtypes: Sequence[str | None],
-    plan: Plan,
+    plan: BenchPlan,
     after_each: Callable[[str], object] = lambda what: None,
 ) -> Report:
     """Check the answers, then time import, compilation and training, each apart.
@@ -161,7 +161,7 @@ def run(
         Timed in turn, workload by workload.
     dtypes : sequence of str or None
         Working precisions; None is each workload's own.
-    plan : Plan
+    plan : BenchPlan
     after_each : callable
         Called with what comes next, as often as `n_steps` says; for a progress bar.
 
@@ -192,13 +192,13 @@ def run(
     )
 
 
-def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: Plan) -> int:
-    """Return how often `run` calls ``after_each``, give or take what starting a second dtype's kernels adds."""
+def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: BenchPlan) -> int:
+    """Return about how often `run` calls ``after_each``: the kernels of a second dtype may add some calls."""
     return len(names) * len(dtypes) * len(backends) * (1 + plan.rounds) + 3 * plan.starts
 
 
 def _trainings(
-    workload: Workload, backends: Sequence[str], plan: Plan, after_each: Callable[[], object]
+    workload: Workload, backends: Sequence[str], plan: BenchPlan, after_each: Callable[[], object]
 ) -> list[Training]:
     data = (workload.network, workload.X, workload.Y)
     options = workload.train_options | {"seed": 0}
@@ -227,8 +227,8 @@ def _trainings(
 def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object]], seconds: float) -> int:
     """Return how many epochs take about so long, by trying more and more of them.
 
-    A training in batches is never made longer than a usual one: what has long been learned is another problem, of
-    vanishing gradients.
+    A training in batches is never made longer than a usual one, since long after convergence gradients vanish, which is
+    another problem.
     """
     most = 10**7 if workload.batch_size is None else workload.epochs
     epochs = 1
@@ -256,7 +256,7 @@ print(*(seconds for entry, seconds in first_calls({dtype!r})))
 """
 
 
-def _starts(dtypes: set[str], plan: Plan, after_each: Callable[[str], object]) -> Iterator[Start]:
+def _starts(dtypes: set[str], plan: BenchPlan, after_each: Callable[[str], object]) -> Iterator[Start]:
     """Time the imports, and each kernel's compilation and its way from the disk cache, in processes of their own."""
     yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), plan.starts))
     after_each("starting processes")
@@ -279,7 +279,7 @@ def compile_seconds(
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
 
-    Where there is something to compile, Numba has been imported before the clock starts; else it is never imported.
+    If something must be compiled, Numba is imported before the clock starts; else it is not imported at all.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where the commands print (rich): answers on stdout, progress on stderr."""
+"""Printing by the commands (rich): answers on stdout, progress on stderr."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def show(title: str, table: Table) -> None:
 
 
 def _least_width(table: Table) -> int:
-    """Where each column that may wrap is as wide as its longest word, and each other one as its longest line."""
+    """Return the width of a table whose columns are as wide as their longest word, or line if they do not wrap."""
     wide = out.options.update(max_width=1000)
     total = 1
     for column in table.columns:
@@ -76,7 +76,7 @@ def chosen_dtypes(dtype: str) -> tuple[str, ...]:
 
 
 def check_output(path: Path | None, option: str) -> None:
-    """Refuse a file that could not be written, before the work that is to be written there; missing folders are made.
+    """Refuse a file that could not be written, before the work begins, and make missing folders.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def check_output(path: Path | None, option: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show on stderr how far the body is; it yields the function that counts a step, and may say what comes next."""
+    """Show on stderr how far the body is; yield a function that counts a step and may name the next one."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
         yield _lines(what, total)
@@ -106,7 +106,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
 
 
 def _lines(begin: str, total: int) -> Callable[..., None]:
-    """In place of a bar: a line on stderr each `SILENCE` seconds, in a log or where another program reads."""
+    """Print a line on stderr each `SILENCE` seconds, in place of a bar, where stderr is not a terminal."""
     done, said = 0, time.monotonic()
 
     def advance(what: str | None = None) -> None:

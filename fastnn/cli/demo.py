@@ -1,4 +1,4 @@
-"""What ``fastnn demo`` computes: the tutorial's network and the handwritten digits, on both back ends.
+"""The computations of ``fastnn demo``: the tutorial's network and the handwritten digits, on both back ends.
 
 Each half returns a report of plain numbers and curves; printing and plotting them is the command line's business.
 """
@@ -93,7 +93,7 @@ def run_seed(seed: int = 0, after_each: Callable[[], object] = _nothing) -> Seed
     Parameters
     ----------
     seed : int
-        Of the initial weights, the same for all three.
+        Seed of the initial weights, the same for all three.
     after_each : callable
         Called after each timed training, for a progress bar.
 
@@ -143,7 +143,7 @@ def run_digits(seed: int = 0, after_each: Callable[[], object] = _nothing) -> Di
     Parameters
     ----------
     seed : int
-        Of the initial weights and the order of the rows, the same for both.
+        Seed of the initial weights and the order of the rows, the same for both.
     after_each : callable
         Called after each timed training, for a progress bar.
 

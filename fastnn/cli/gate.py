@@ -16,11 +16,11 @@ _COMMAND = "CMD"
 
 
 def gate(
-    base: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what was there before.")],
-    head: Annotated[str, typer.Option(metavar=_COMMAND, help="Measures what must not be slower.")],
+    base: Annotated[str, typer.Option(metavar=_COMMAND, help="Command that measures the program before the change.")],
+    head: Annotated[str, typer.Option(metavar=_COMMAND, help="Command that measures the program after it.")],
     pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Runs of each command at most, in a round.")] = PAIRS,
     threshold: Annotated[
-        float, typer.Option(min=1.0, metavar="RATIO", help="Of head / base: above it is slower.")
+        float, typer.Option(min=1.0, metavar="RATIO", help="Ratio head / base above which head is slower.")
     ] = THRESHOLD,
     counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a file.")] = None,
@@ -32,10 +32,10 @@ def gate(
 ) -> None:
     """Fail where one program is slower than another.
 
-    A gate for continuous integration. Each command is run by the shell, measures, and prints JSON in the format of
-    fastnn bench --json -.
-    Both are run in turn, pair by pair, each run a process of its own. Ends with 1 where a count is worse, or where the
-    whole interval of a ratio is above the threshold in two rounds; with 2 where nothing could be compared.
+    A gate for continuous integration. The shell runs each command, which measures and prints JSON in the format of
+    fastnn bench --json -. The two are run in turn, pair by pair, each run in a process of its own.
+    Ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two rounds; with 2 if
+    nothing could be compared.
     """
     for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
         check_output(path, option)

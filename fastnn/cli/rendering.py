@@ -70,7 +70,7 @@ def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tu
 
 
 def bench_trainings(report: Report) -> Table:
-    """A row for each workload and dtype: iterations a second of each back end, and their ratio, with spreads."""
+    """Return a row for each workload and dtype: iterations a second of each back end, their ratio, and spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
     ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *ratio, texts=("workload",))
@@ -86,7 +86,7 @@ def bench_trainings(report: Report) -> Table:
 
 
 def bench_starts(report: Report) -> Table:
-    """What happens once, before the first iteration, each in fresh processes."""
+    """Return the start-up times: what is done once before the first iteration, in fresh processes."""
     several = any(len(start.seconds) > 1 for start in report.starts)
     columns = ("median", "least", "most") if several else ("once",)
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
@@ -97,7 +97,7 @@ def bench_starts(report: Report) -> Table:
 
 
 def bench_comparison(new: Report, old: Report, fail_below: float | None) -> Table:
-    """One line a training that both reports hold: the new speed as a multiple of the old."""
+    """Return a row for each training that both reports hold: the new speed as a multiple of the old."""
     texts = ("workload", "dtype", "back end")
     table = new_table(*texts, "ratio", texts=texts)
     for key, ratio in speed_ratios(new, old).items():

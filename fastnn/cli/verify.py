@@ -1,4 +1,4 @@
-"""``fastnn verify``: runs the conformance suite on a back end, and prints how near it comes to each bound (rich)."""
+"""The command ``fastnn verify``: runs the conformance suite and prints how near it comes to each bound."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def verify(
 ) -> None:
     """Check a back end against the reference.
 
-    Every activation, loss and optimizer, and the rules of a back end. Half a minute, and once some more for compiling.
-    Ends with 1 if a check fails, and if all of a kind are skipped because the back end supports nothing that they can
-    compare.
+    The checks cover every activation, loss and optimizer, and the rules for a back end. They take half a minute, and
+    once some more for compiling. The command ends with 1 if a check fails, or if all checks of a kind are skipped
+    because the back end supports nothing that they can compare.
     """
     dtypes = chosen_dtypes(dtype)
     check_output(json, "--json")
@@ -69,7 +69,7 @@ def _of_kind(report: Report, kind: str) -> list[Outcome]:
 
 
 def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, list[str]]], dtypes: tuple[str, ...]) -> Table:
-    """A column for each loss, all its output activations together; sections of rows, by a field of the check."""
+    """Return a table with a column for each loss, and sections of rows by a field of the check."""
     table = Table()
     table.add_column()
     for loss in LOSSES:
@@ -87,7 +87,7 @@ def _those(outcomes: list[Outcome], loss: str, dtype: str) -> list[Outcome]:
 
 
 def _by_kind(report: Report) -> Table:
-    """A row for each kind of check: the bound, how many passed, and how near the worst came."""
+    """Return a table with a row for each kind of check: the bound, how many passed, and the worst deviation."""
     texts, numbers = ("kind", "what is allowed"), ("checks", "skipped", "worst")
     table = new_table(*texts, *numbers, "verdict", texts=(*texts, "verdict"), wrapped=("what is allowed",))
     for kind, bound in BOUNDS.items():
@@ -100,12 +100,12 @@ def _by_kind(report: Report) -> Table:
 
 
 def _cell(outcomes: Iterable[Outcome]) -> str:
-    """The worst deviation, or that some failed."""
+    """Return the worst deviation as text, or that some failed."""
     return "[red]fails[/]" if any(outcome.verdict == "failed" for outcome in outcomes) else _worst(outcomes)
 
 
 def _worst(outcomes: Iterable[Outcome]) -> str:
-    """The worst deviation of those that passed; a dash where none did."""
+    """Return the worst deviation of the passed checks as text; a dash if none passed."""
     worst = max((outcome.deviation for outcome in outcomes if outcome.deviation is not None), default=None)
     if worst is None:
         return "-"

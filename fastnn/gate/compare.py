@@ -25,7 +25,7 @@ COARSE = 1.2
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to measure, and what counts as slower."""
+    """How many pairs to run at most, the threshold, and whether to time at all."""
 
     pairs: int = PAIRS
     threshold: float = THRESHOLD
@@ -33,13 +33,13 @@ class Plan:
     """Whether to compare more than the counts."""
 
     def threshold_of(self, quantity: Quantity) -> float:
-        """Above which ratio this quantity is slower."""
+        """Return the ratio above which this quantity is slower."""
         return max(self.threshold, COARSE) if quantity.kind == "starts" else self.threshold
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity on both sides."""
+    """One quantity measured on both sides."""
 
     quantity: Quantity
     threshold: float
@@ -48,23 +48,23 @@ class Comparison:
 
     @property
     def ratio(self) -> Interval:
-        """Head by base, of the last round."""
+        """Ratio head / base of the last round, with its interval."""
         return interval(self.rounds[-1])
 
     @property
     def medians(self) -> Pair:
-        """Base and head, of the last round."""
+        """Medians of base and head in the last round."""
         base, head = zip(*self.rounds[-1], strict=True)
         return median(base), median(head)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What each round says."""
+        """The verdict of each round."""
         return tuple(judge(interval(pairs), self.threshold) for pairs in self.rounds)
 
     @property
     def slower(self) -> bool:
-        """Whether two rounds, the first and the rerun, say so."""
+        """Whether the verdict of both rounds is "slower"."""
         return self.verdicts == ("slower", "slower")
 
 
@@ -78,7 +78,7 @@ class Count:
 
     @property
     def verdict(self) -> Literal["new", "gone", "equal", "more", "fewer"]:
-        """What head has, by what base has."""
+        """How the count of head compares with that of base."""
         if self.base is None:
             return "new"
         if self.head is None:
@@ -103,13 +103,13 @@ class Alone:
 
     @property
     def verdict(self) -> Literal["new", "gone"]:
-        """Whether it is head's or base's."""
+        """Whether head alone has the quantity ("new") or base alone ("gone")."""
         return "new" if self.base is None else "gone"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the gate found."""
+    """The result of the gate."""
 
     date: str
     cpu: str
@@ -125,7 +125,7 @@ class Outcome:
 
     @property
     def gone(self) -> list[str]:
-        """The names of what base measures and head does not."""
+        """Names of the quantities that base measures and head does not."""
         counts = [count.name for count in self.counts if count.verdict == "gone"]
         return [one.quantity.name for one in self.alone if one.verdict == "gone"] + counts
 
@@ -202,7 +202,7 @@ def _round(
     run_one: Callable[[int], Sample],
     begun: Sequence[tuple[Sample, Sample]],
 ) -> dict[Quantity, tuple[Pair, ...]]:
-    """Pairs of runs in the order base head, head base, and so on, until all is decided or there are enough."""
+    """Run pairs in the order base head, head base, and so on, until all is decided or the pairs are used up."""
     samples = list(begun)
     while True:
         if len(samples) % 2:

@@ -29,7 +29,7 @@ def measure(
 
         print(fastnn.gate.measure({"nearest of 64": lambda: nearest(points, queries)}))
 
-    Check the answers before; what is wrong need not be timed.
+    Check the answers first: the time of a wrong one means nothing.
 
     Parameters
     ----------

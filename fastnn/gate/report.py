@@ -1,4 +1,4 @@
-"""What the gate found, as a table (rich), as JSON, and as a picture."""
+"""The gate's result as a table (rich), as Markdown, as JSON, and as a picture."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TITLES = ("what", "base", "head", "head / base", "verdict")
 
 
 def _rows(outcome: Outcome) -> Iterator[Row]:
-    """A line a quantity, and a line a count."""
+    """Return a row for each quantity and each count."""
     for comparison in outcome.comparisons:
         base, head = (with_unit(number, comparison.quantity.kind) for number in comparison.medians)
         low, middle, high = comparison.ratio
@@ -82,14 +82,14 @@ def markdown(outcome: Outcome) -> str:
 
 
 def verdict_of(comparison: Comparison) -> str:
-    """The verdict of both rounds in a few words."""
+    """Return the verdict of both rounds in a few words."""
     if comparison.verdicts[0] == "slower" and not comparison.slower:
         return "slower once, not again"
     return comparison.verdicts[-1]
 
 
 def conclusion(outcome: Outcome) -> str:
-    """One sentence: what fails, by name, or that nothing does; and what each verdict needs."""
+    """Say by name what fails, or that nothing does, and what to do about each verdict."""
     worse = [f"{count.name}: {count.base} to {count.head}" for count in outcome.counts if count.worse]
     if worse:
         return f"FAILED, more than before, and so nothing was timed: {'; '.join(worse)}."
@@ -104,7 +104,7 @@ def conclusion(outcome: Outcome) -> str:
 
 
 def notes(outcome: Outcome) -> str:
-    """How to read the table, and what it took."""
+    """Explain how to read the table, and how many runs it took."""
     base, head = outcome.first_runs
     said = f"First runs, which may compile: base {base:.1f} s, head {head:.1f} s. All took {outcome.seconds:.0f} s."
     if not outcome.comparisons:
@@ -143,7 +143,7 @@ def save(outcome: Outcome, path: Path) -> None:
 
 
 def draw(outcome: Outcome) -> Figure:
-    """Each ratio with its interval, and the line above which it is slower."""
+    """Draw each ratio with its interval, and the limit above which it is slower."""
     rows = {c.quantity.name: c.ratio for c in outcome.comparisons}
     wrong = {c.quantity.name for c in outcome.comparisons if c.slower}
     limits = sorted({c.threshold for c in outcome.comparisons if c.quantity.kind == "trainings"})

@@ -1,4 +1,4 @@
-"""One run of a command: what it measured, read from the JSON that it prints.
+"""One run of a command, and the JSON that it prints.
 
 The format is that of ``fastnn bench --json -``. Of it the gate reads, and asks for no more than::
 
@@ -36,7 +36,7 @@ class CommandError(FastnnError):
 
 
 class Quantity(NamedTuple):
-    """What was measured; less is better."""
+    """A quantity of a report, such as the time of a training, of which less is better."""
 
     kind: str
     """``trainings``, ``starts`` or ``memory``: the list of the JSON in which it stands."""

@@ -1,8 +1,8 @@
-"""Is head slower than base? Ratios of pairs, the bootstrap interval of their median, and a verdict.
+"""The statistics of the gate: ratios of pairs, the bootstrap interval of their median, and a verdict.
 
 The two runs of a pair are neighbors in time, so what slows the machine for longer than a pair cancels in the ratio;
-the order within the pairs turns each time (base head, head base), so that a drift cancels too. What hits a single run
-makes an outlier, of which the median takes no notice while they are the minority.
+the order within the pairs turns each time (base head, head base), so that a drift cancels too. A disturbance
+of a single run makes an outlier, which does not move the median while outliers are the minority.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Verdict = Literal["slower", "undecided", "no slower", "faster"]
 
 
 class Interval(NamedTuple):
-    """A ratio, head / base, and between which two numbers it lies."""
+    """A ratio, head / base, and its interval of confidence."""
 
     low: float
     middle: float
@@ -47,7 +47,7 @@ def interval(pairs: Sequence[Pair]) -> Interval:
 
 @functools.cache
 def _drawn(n: int) -> NDArray[np.int64]:
-    """Which of n pairs each resample draws (RESAMPLES, n)."""
+    """Return the pairs, of n, that each resample draws (RESAMPLES, n)."""
     return np.random.RandomState(SEED).randint(n, size=(RESAMPLES, n))
 
 

@@ -1,1 +1,1 @@
-"""Stop-watches, named problems and facts about the machine, which the command line, tests and benchmarks share."""
+"""Stopwatches, named problems and facts about the machine, shared by command line, tests and benchmarks."""

@@ -1,4 +1,4 @@
-"""What fastnn runs on: versions, processor, cache folder; for `fastnn info` and beside every published number."""
+"""Facts about the machine: versions, processor, cache folder; shown by `fastnn info` and beside each number."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def cpu() -> Cpu:
 
 @dataclass(frozen=True)
 class Cache:
-    """Where compiled kernels are kept."""
+    """The folder of compiled kernels."""
 
     folder: Path | None
     """None where no folder was named and the user has no home."""

@@ -1,4 +1,4 @@
-"""Timing that can be believed: first calls apart, samples interleaved, medians reported, whole processes."""
+"""Timing: first calls apart, samples of several functions interleaved, medians, and whole processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fastnn.training import loss_and_gradient, predict, train
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that one iteration took, in each of several interleaved samples."""
+    """Samples of the seconds that one iteration takes."""
 
     seconds: tuple[float, ...]
 
@@ -36,7 +36,7 @@ class Timing:
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """Between these two lies the middle half of the samples."""
+        """The quartiles of the samples, in seconds."""
         low, high = np.percentile(self.seconds, [25, 75])
         return float(low), float(high)
 
@@ -138,7 +138,7 @@ print(_peak())
 
 @dataclass(frozen=True)
 class Process:
-    """What a process of its own took, from its start to its end."""
+    """Time and memory of a process, from its start to its end."""
 
     seconds: float
     peak_bytes: int | None

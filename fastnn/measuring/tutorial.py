@@ -1,4 +1,4 @@
-"""The tutorial's own training loop in bare NumPy: where the project began, and the baseline of "times NumPy".
+"""The tutorial's training loop in bare NumPy, with which the project began: the baseline of "times NumPy".
 
 The module needs NumPy only and knows nothing of the rest of the package. Its data, its network and its three oddities
 (one scalar bias a layer; a bias gradient multiplied by the bias itself; layer 1 trained through the already updated
@@ -26,7 +26,7 @@ INITIAL_BIAS = 1.0
 
 
 class Weights(NamedTuple):
-    """What is trained: two matrices and two numbers."""
+    """The trained parameters: two matrices and two numbers."""
 
     w1: Array  # (3, 5)
     w2: Array  # (5, 1)

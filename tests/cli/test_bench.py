@@ -75,7 +75,7 @@ def test_a_back_end_that_errs_is_found(monkeypatch):
 
 # ------------------------------------------------------------------------------------------------------------- reports
 
-PLAN = bench.Plan(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
+PLAN = bench.BenchPlan(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
 
 
 @pytest.fixture(scope="module")
