@@ -20,7 +20,6 @@ from fastnn.cli.verify import verify
 from fastnn.gate.report import with_unit
 from fastnn.measuring import machine
 from fastnn.measuring.timing import ENTRY_POINTS, first_calls
-from fastnn.measuring.workloads import Workload
 from fastnn.memory import ALIGNMENT
 
 app = typer.Typer(
@@ -95,8 +94,7 @@ def demo(
 def _print_seed(report: work.SeedReport, seed: int) -> None:
     iterations = report.workload.epochs
     show(f"The tutorial's network, 3-5-1, {iterations} iterations, seed {seed}", rendering.demo_seed(report))
-    _say_difference(report.weight_difference, report.workload)
-    _say_first_call(report.first_call, report.workload)
+    _say_what_both_find(report)
     calls = ", ".join(f"{n:,} iterations ({rendering.TITLES[name]})" for name, n in work.TIMED_ITERATIONS.items())
     say(f"{_HONESTLY} of {work.ROUNDS} trainings of {calls}, taken in turn.", "dim")
 
@@ -104,18 +102,14 @@ def _print_seed(report: work.SeedReport, seed: int) -> None:
 def _print_digits(report: work.DigitsReport, seed: int) -> None:
     epochs = report.workload.epochs
     show(f"Handwritten digits, 64-64-10, {epochs} epochs, seed {seed}", rendering.demo_digits(report))
-    _say_difference(report.weight_difference, report.workload)
-    _say_first_call(report.first_call, report.workload)
+    _say_what_both_find(report)
     say(f"{_HONESTLY} of {work.DIGITS_ROUNDS} whole trainings, taken in turn.", "dim")
 
 
-def _say_difference(difference: float, workload: Workload) -> None:
-    say(f"Largest difference of a weight between the back ends: {difference:.1e} ({workload.dtype}).")
-
-
-def _say_first_call(seconds: float, workload: Workload) -> None:
-    took = with_unit(seconds)
-    say(f"First call of the {workload.dtype} kernel, compiled or loaded from the disk cache: {took}.")
+def _say_what_both_find(report: work.Report) -> None:
+    dtype, took = report.workload.dtype, with_unit(report.first_call)
+    say(f"Largest difference of a weight between the back ends: {report.weight_difference:.1e} ({dtype}).")
+    say(f"First call of the {dtype} kernel, compiled or loaded from the disk cache: {took}.")
 
 
 def _say_saved(what: str, path: Path) -> None:

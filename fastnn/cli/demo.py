@@ -36,18 +36,24 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class SeedReport:
-    """The tutorial's network. Mappings are by back end, those of the loop by `LOOP` too."""
+class Report:
+    """What both halves of the demonstration find."""
 
     workload: Workload
-    errors: dict[str, Array]
-    """Error of each iteration, before its update."""
-    outputs: dict[str, Array]
-    """Outputs for the two test rows."""
     weight_difference: float
     """Largest difference of a weight between the back ends."""
     first_call: float
     """Seconds that the fused kernel's first call took: compilation, or loading from the disk cache."""
+
+
+@dataclass(frozen=True)
+class SeedReport(Report):
+    """The tutorial's network. Mappings are by back end, those of the loop by `LOOP` too."""
+
+    errors: dict[str, Array]
+    """Error of each iteration, before its update."""
+    outputs: dict[str, Array]
+    """Outputs for the two test rows."""
     iteration: dict[str, Timing]
     """Seconds an iteration, in one long training."""
     whole_call: dict[str, Timing]
@@ -55,18 +61,13 @@ class SeedReport:
 
 
 @dataclass(frozen=True)
-class DigitsReport:
+class DigitsReport(Report):
     """The handwritten digits. Mappings are by back end."""
 
-    workload: Workload
     losses: dict[str, Array]
     """Mean training loss of each epoch."""
     accuracy: dict[str, float]
     """Share of the held-out rows that are recognized."""
-    weight_difference: float
-    """Largest difference of a weight between the back ends."""
-    first_call: float
-    """Seconds that the fused kernel's first call took: compilation, or loading from the disk cache."""
     epoch: dict[str, Timing]
     """Seconds an epoch."""
 
