@@ -208,11 +208,11 @@ def is_writable_by_the_group(folder):
     folder.chmod(0o770)
 
 
-UNUSABLE = [is_a_file, is_under_a_file]
+UNUSABLE = {is_a_file: "", is_under_a_file: ""}
 if sys.platform == "linux":
-    UNUSABLE.append(cannot_be_made)
+    UNUSABLE |= {is_under_a_file: "Not a directory", cannot_be_made: "No such file or directory"}
 if os.name != "nt":
-    UNUSABLE += [is_writable_by_others, is_writable_by_the_group]
+    UNUSABLE |= dict.fromkeys([is_writable_by_others, is_writable_by_the_group], "can be written by other users")
 
 
 @pytest.mark.parametrize("make", UNUSABLE)
@@ -220,6 +220,7 @@ def test_an_unusable_folder_costs_one_warning(folder, make):
     make(folder)
     (text,) = count_warnings(everything)
     assert text.startswith("fastnn compiles anew in every process, its kernel cache is not usable: ")
+    assert UNUSABLE[make] in text
     assert not folder.is_dir() or list(folder.iterdir()) == []
 
 

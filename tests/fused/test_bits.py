@@ -1,17 +1,12 @@
 """The fused kernel's promises on bits and memory: the same result each time, nothing touched that is not its own."""
 
-import hashlib
-import os
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, bits, do_steps, everything
 
-from fastnn import Network, get_backend, loss_and_gradient, testing, train
+from fastnn import Network, get_backend, loss_and_gradient, testing
 from fastnn.compiler import cache, program
 from fastnn.fused import backend as fused_backend
 from fastnn.optimizers import Adam
@@ -213,91 +208,3 @@ def test_the_cache_is_keyed_on_every_file_of_the_compiler_and_the_kernels(tmp_pa
         (copy / "new.py").unlink()
         (copy / "notes.txt").write_text("")
         assert stamp() == before
-
-
-TRAIN = """
-import hashlib, sys, warnings
-import numpy as np
-from fastnn import Network, train
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
-from fastnn.compiler.loader import found_in_cache
-hits = sum(found_in_cache.values())
-print(hashlib.sha256(result.params.tobytes()).hexdigest(), hits, result.n_epochs)
-for warning in caught:
-    print(warning.category.__name__, warning.message)
-"""
-
-
-def start(folder):
-    """Begin a process of its own that trains with this cache folder."""
-    environment = {**os.environ, "FASTNN_CACHE_DIR": str(folder)}
-    environment["PYTHONPATH"] = str(pathlib.Path(cache.__file__).parents[2])
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
-    return subprocess.Popen([sys.executable, "-c", TRAIN], **options)
-
-
-def finish(process):
-    """Its hash, how many kernels it found in the cache, and its warnings."""
-    out, err = process.communicate(timeout=300)
-    assert (process.returncode, err) == (0, "")
-    first, *warnings = out.splitlines()
-    digest, hits, n_epochs = first.split()
-    assert n_epochs == "20"
-    return digest, int(hits), warnings
-
-
-@pytest.fixture(scope="module")
-def digest():
-    """Of the parameters that this process trains to."""
-    result = train(Network((3, 5, 1), "tanh"), np.eye(3), [1, 2, 3], epochs=20, seed=0)
-    return hashlib.sha256(result.params.tobytes()).hexdigest()
-
-
-def test_two_processes_may_start_cold_at_once(tmp_path, digest):
-    folder = tmp_path / "cache"
-    for process in [start(folder), start(folder)]:
-        assert finish(process) == (digest, 0, [])
-    assert folder.stat().st_mode & 0o777 == 0o700 or os.name == "nt"
-    assert finish(start(folder)) == (digest, 1, [])  # the next one finds what they compiled
-
-    kept = list(folder.iterdir())
-    assert kept
-    for file in kept:
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    assert finish(start(folder)) == (digest, 0, [])  # damaged files are files that are not there
-    assert finish(start(folder)) == (digest, 1, [])
-
-
-def _a_file_in_the_way(tmp_path):
-    (tmp_path / "file").write_text("")
-    return tmp_path / "file" / "cache"
-
-
-def _writable_by_all(tmp_path):
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    folder.chmod(0o777)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (_a_file_in_the_way, "Not a directory"),
-        pytest.param(
-            _writable_by_all,
-            "can be written by other users",
-            marks=pytest.mark.skipif(os.name == "nt", reason="POSIX permissions"),
-        ),
-    ],
-)
-def test_an_unusable_cache_folder_costs_one_warning(tmp_path, digest, make, reason):
-    folder = make(tmp_path)
-    found, hits, warnings = finish(start(folder))
-    assert (found, hits) == (digest, 0)
-    assert len(warnings) == 1
-    assert warnings[0].startswith("RuntimeWarning")
-    assert reason in warnings[0]
-    assert not folder.is_dir() or not list(folder.iterdir())

@@ -6,17 +6,23 @@ from mutants import MUTANTS, RIGHT, caught, report_on
 from fastnn.testing import check_backend
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_each_bug_is_caught_and_named(name):
-    kinds, text = caught(name)
+def assert_caught(name, *dtypes):
+    """What `check_backend` raises names the bug too, although it repeats few messages."""
+    kinds, text = caught(name, *dtypes)
     assert kinds, "not caught"
     assert text is not None, f"caught, but no text says {MUTANTS[name].words!r}"
+    assert MUTANTS[name].words in report_on(name, *dtypes).summary()
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_the_summary_names_the_bug(name):
-    """What `check_backend` raises says it too, although it repeats few messages."""
-    assert MUTANTS[name].words in report_on(name).summary()
+def test_each_bug_is_caught_and_named(name):
+    assert_caught(name, (MUTANTS[name].dtype,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_each_bug_is_caught_and_named_among_the_checks_of_both_dtypes(name):
+    assert_caught(name)
 
 
 @pytest.mark.parametrize("name", RIGHT)

@@ -143,10 +143,12 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
 
 ATTEMPTS = {
     "predict": ["nested:0.2", "once:0.3", "twice:0.6", "time-out:0.8", "once:0.85", "twice:0.9", "time-out:0.93"],
-    "loss_and_gradient": ["once:0.85", "time-out:0.9"],
     "train": ["twice:0.8", "once:0.9"],
 }
-"""Signals and when they come, as parts of the time to compile: often near its end, where machine code is made."""
+"""Signals and when they come, as parts of the time to compile: often near its end, where machine code is made.
+
+Kernels are made in one way, whichever it is: most signals come while the smallest one is made, which takes least time.
+"""
 
 MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "twice", "time-out")]
 
@@ -170,7 +172,7 @@ def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("call", ATTEMPTS)
+@pytest.mark.parametrize("call", ["predict", "loss_and_gradient", "train"])
 def test_a_signal_at_any_of_many_moments_of_a_compilation(call, part):
     said = interrupt_compilations(call, MANY[part::4])
     assert [line for line in said if line[3] != "right"] == []
