@@ -167,7 +167,7 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         return cast(Backend, backend)
     if not isinstance(backend, str):
         if options:
-            raise TypeError(f"options go with the name of a back end, not with one: {', '.join(options)}")
+            raise TypeError(f"options need the name of a back end, not an instance: {', '.join(options)}")
         return _checked(backend)
     if options:
         factory = _factories[check_choice("backend", backend, _factories)]

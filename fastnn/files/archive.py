@@ -69,7 +69,7 @@ def write_archive(
         )
     place = os.path.realpath(path)  # a link stays a link
     if os.path.exists(place) and not os.path.isfile(place):
-        raise OSError(errno.EINVAL, "not a file, so not to be replaced by one", os.fspath(path))
+        raise OSError(errno.EINVAL, "not a file, and a save replaces files only", os.fspath(path))
     folder, name = os.path.split(place)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -191,4 +191,4 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
     if not np.isfinite(arrays["vectors"][0]).all():
         raise ModelFileError("damaged: the state's parameters must be finite")
     if not holds_each_row_once(arrays["index"], arrays.get("validation_rows")):
-        raise ModelFileError("damaged: its row order does not hold each row once")
+        raise ModelFileError("damaged: its row order is not a permutation of the rows")

@@ -219,7 +219,7 @@ def _runs(kind: str, backend: Backend) -> float:
     except Declined:
         exact = " with the exact bias gradient" if kind in _ABOUT else ""
         raise AssertionError(
-            f"no {kind} check runs, so nothing is known of it: supports() of {backend.name} declines every loss, "
+            f"no {kind} check runs, so nothing was compared: supports() of {backend.name} declines every loss, "
             f"output and activation of the tables{exact} with none, one and two hidden layers, one and three outputs, "
             "each bias and reduction, by every optimizer"
         ) from None

@@ -179,7 +179,7 @@ def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop)
             "say new_rows=True"
         )
     if not holds_each_row_once(index, validation_rows):
-        raise ValueError("resume is damaged: its row order does not hold each row once")
+        raise ValueError("resume is damaged: its row order is not a permutation of the rows")
     if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != n_split:
         raise ValueError(
             f"resume does not fit: its state keeps {n_split} rows for validation, validation={stop.validation:g} "

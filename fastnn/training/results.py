@@ -22,7 +22,7 @@ from fastnn.training.stopping import StopReason
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What was measured, epoch by epoch, in one call of `train` (a resumed run begins a new history).
+    """The losses of each epoch in one call of `train`; a resumed training begins a new history.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a training has come: what callbacks are called with.
+    """The progress of a training, with which callbacks are called.
 
     A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
     A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a

@@ -94,7 +94,7 @@ class Stop:
 
     @property
     def has_weights(self) -> bool:
-        """Whether weights came with the validation data."""
+        """Whether the validation data have weights."""
         given = self.validation[2:] if isinstance(self.validation, (tuple, list)) else ()
         return any(weight is not None for weight in given)
 

@@ -230,7 +230,7 @@ def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError) as error:
         trained().save("no folder/model")
     assert str(error.value).endswith("No such file or directory: 'no folder/model'")
-    with pytest.raises(OSError, match=r"not a file, so not to be replaced by one: '\.'"):
+    with pytest.raises(OSError, match=r"not a file, and a save replaces files only: '\.'"):
         trained().save(".")
     with pytest.raises(TypeError, match="not TrainingState"):
         model.save(tmp_path / "model", trained().state)
@@ -351,12 +351,12 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
         ("params", lambda a: a[1:], r"params is float64 \(25,\) where its header asks for float64 \(26,\)"),
         ("params", lambda a: a.astype(np.float32), "params is float32"),
         ("vectors", lambda a: a[:2], r"vectors is float64 \(2, 26\)"),
-        ("index", lambda a: a + 1, "each row once"),
-        ("index", lambda a: a - 1, "not hold each row once"),
+        ("index", lambda a: a + 1, "not a permutation of the rows"),
+        ("index", lambda a: a - 1, "not a permutation of the rows"),
         ("index", lambda a: a[:, None], "index is int64"),
         ("index", lambda a: a.astype(float), "index is float64"),
-        ("index", lambda a: np.r_[a[:-1], a[0]], "does not hold each row once"),
-        ("validation_rows", lambda a: a[1:], "each row once"),
+        ("index", lambda a: np.r_[a[:-1], a[0]], "is not a permutation of the rows"),
+        ("validation_rows", lambda a: a[1:], "not a permutation of the rows"),
         ("random_state", lambda a: a[1:], r"random_state is uint32 \(623,\)"),
         ("validation_loss", lambda a: a[1:], "validation_loss is float64"),
         ("loss", lambda a: None, r"lacks \['loss'\]"),

@@ -60,7 +60,7 @@ def test_bits_are_those_of_every_machine(name):
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
 def test_the_first_steps(name):
-    """In Python too, where what is known makes no kernel but a workbench of its own."""
+    """In Python too, where constants make no kernel but a workspace of their own."""
     few = same_bits.hashes_of(*same_bits.train(RUNS[name], same_bits.FEW, backend=OWN))
     assert few == same_bits.expected(few=True)[name]
 
@@ -160,7 +160,7 @@ def test_options_of_back_ends():
         (lambda: fastnn.get_backend("numpy", specialize=True), TypeError, "'numpy' does not take .*specialize"),
         (lambda: fastnn.get_backend("numba", special=True), TypeError, "'numba' does not take .*special"),
         (lambda: fastnn.get_backend("numba", specialize="yes"), TypeError, "specialize must be True or False"),
-        (lambda: fastnn.get_backend(OWN, specialize=True), TypeError, "options go with the name"),
+        (lambda: fastnn.get_backend(OWN, specialize=True), TypeError, "options need the name"),
         (lambda: fastnn.get_backend("cupy", specialize=True), ValueError, "numba, numpy|numpy, numba"),
     ):
         with pytest.raises(error, match=text):

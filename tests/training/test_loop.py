@@ -155,7 +155,7 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
     for rows in (np.arange(N) + 1, np.zeros(N, np.int64), np.arange(N) - 1):
         damaged = state.copy()
         damaged.index = rows
-        with pytest.raises(ValueError, match="each row once"):
+        with pytest.raises(ValueError, match="not a permutation of the rows"):
             go(resume=damaged)
     chunks_of(monkeypatch, 1)
     with pytest.warns(InterruptWarning):
