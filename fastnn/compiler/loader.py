@@ -119,7 +119,7 @@ def _machine_code(name, dtype, constants):
 
         content = compile_entry(name, dtype, constants)
         cache.save(title, content, variant)
-    header, _, code = content.partition(b"\n")
+    header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
     symbol, result, *arguments = json.loads(header)
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # the engine keeps it, until the process ends
@@ -186,5 +186,6 @@ def _engine():
     llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    # The code is complete, so neither the target machine's settings nor the empty module matter.
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

@@ -96,6 +96,7 @@ def huber_derivative(a, y):
 
 def clip(p):
     """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
+    # scikit-learn's bounds: log(0) would make the loss of one sure and wrong output infinite
     low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
     high = 1.0 - low
     return where_gt(low, p, low, where_gt(p, high, high, p))
@@ -115,6 +116,7 @@ def cross_entropy(a, y):
 def poisson(a, y):
     """Return ``y log(y / a) - y + a``."""
     one = like(a, 1.0)
+    # By selection before the division, for 0 / a would be 0 and its logarithm -inf.
     ratio = positive(y, y, one) / positive(y, a, one)  # 0 log 0 = 0
     return fma(y, log(ratio), a - y)
 

@@ -95,7 +95,7 @@ def _product(Z, W, A, bias, M, K, begun, packed):
     Z (M, width), W (M, K), A (K, width). `packed`, where panels are packed, has room for K vectors.
     """
     L, width = lanes_of(Z.pointer), Z.step
-    for b in each((M + (ROW_STRIP - 1)) // ROW_STRIP):
+    for b in each(ceil_div(M, ROW_STRIP)):
         first = b * ROW_STRIP
         M_here = smaller(M - first, ROW_STRIP)
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
@@ -115,7 +115,7 @@ def _product(Z, W, A, bias, M, K, begun, packed):
 def _in_parts(K):
     """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
     begun = [0]
-    for b in each((K + (TERMS - 1)) // TERMS, begun):
+    for b in each(ceil_div(K, TERMS), begun):
         k = b * TERMS
         yield k, smaller(K - k, TERMS), *begun
         begun[0] = 1
