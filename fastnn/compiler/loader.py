@@ -68,13 +68,15 @@ def _uninterrupted(work):
     worker = _Worker(work)
     try:
         worker.start()
-    except RuntimeError:
-        if worker.ident is not None:
-            raise  # the thread runs, so a signal's handler raised this
-        # No more threads can be had: a limit of the system, or the interpreter is about to end.
-        work()
-        return
-    worker.done.acquire()
+        worker.done.acquire()
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and worker.ident is None:
+            # No more threads can be had: a limit of the system, or the interpreter is about to end.
+            work()
+            return
+        if _announced:  # a signal's handler raised this, and the thread runs
+            _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
+        raise
     if worker.error is not None:
         raise worker.error
 
@@ -136,7 +138,12 @@ def _announce():
     """Print that fastnn compiles, once in a process and where somebody watches: at a terminal, in a notebook."""
     if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
         _announced.append(True)
-        sys.stderr.write("fastnn: compiling kernels, which takes some seconds, once on this machine ...\n")
+        _say("compiling kernels, which takes some seconds, once on this machine ...")
+
+
+def _say(what):
+    if sys.stderr is not None:
+        sys.stderr.write(f"fastnn: {what}\n")
         sys.stderr.flush()
 
 
