@@ -1,4 +1,4 @@
-"""How Python hands arguments to compiled code: a NamedTuple as an argument block, 8-byte words in memory.
+"""Arguments of compiled code as Python hands them over: a NamedTuple as an argument block, 8-byte words in memory.
 
 An array in it is a word, its address. Annotations give the type of each word, those of a kernel's parameters and of a
 NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, which is of the working dtype unless its type is

@@ -1,4 +1,4 @@
-"""What crosses the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and transposes."""
+"""Operations across the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and transposes."""
 
 from __future__ import annotations
 

@@ -50,6 +50,7 @@ def entry(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
 
 
 def _make(key, name, dtype, constants):
+    """Make an entry point, once for all threads that ask for it."""
     with _lock:
         if key not in _entries:
             _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)

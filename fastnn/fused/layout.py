@@ -67,7 +67,7 @@ _FIELDS = (
     "slopes_below",  # and to the inputs
 )
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
-"""{field of a layer's record in `Model.layers`: its place in the record}; `layer_table.LayerRecord` reads them."""
+"""{field of a layer's record in `Model.layers`: its index in the record}; `layer_table.LayerRecord` reads them."""
 
 
 class Model(NamedTuple):
@@ -258,4 +258,5 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
 
 
 def _keeps_slopes(network: Network) -> bool:
+    """Return whether an activation of the network has a derivative that needs z, see `Scratch.slopes`."""
     return any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)

@@ -37,6 +37,7 @@ def _loss(value, derivative):
     # In both, the loss is one chain of fma per row of the batch, in the order of the outputs.
     @traced
     def panel(sum_of_l, D, A, Y, weight, n, width):
+        """Compute both on panels, see `output_loss`."""
         L, s = lanes_of(D), [zero(D)]
         for o in each(n, s):
             for v in each(width // L, s):
@@ -47,6 +48,7 @@ def _loss(value, derivative):
 
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
+        """Compute both on a single row, see `row_loss`."""
         L, w = lanes_of(D), load(weight, 0)
         for v in each(ceil_div(n, L)):
             store(terms, v * L, loss_of(D, A, Y, v * L, w))

@@ -49,7 +49,7 @@ class Strided(NamedTuple):
     step: Any
 
     def skip(self, k, columns=0):
-        """The same without its first `k` rows, and without the first `columns` numbers of each."""
+        """Return this without its first `k` rows, and without the first `columns` numbers of each."""
         return Strided(offset(self.pointer, k * self.step + columns), self.step)
 
 
@@ -61,7 +61,7 @@ class Matrix(NamedTuple):
     column_step: Any
 
     def skip(self, m):
-        """The same without its first `m` rows."""
+        """Return this without its first `m` rows."""
         return self._replace(pointer=offset(self.pointer, m * self.row_step))
 
 
@@ -207,6 +207,7 @@ def inner_tile(rows, cols, G, A, D, fan_out, width):
 
 @traced
 def _inner_product(G, A, D, fan_in, fan_out, width):
+    """Compute `weight_gradient` by inner products, tile by tile."""
     for i, rows in sweep(fan_in, INNER_TILES):
         for o, cols in sweep(fan_out, INNER_TILES):
             G_here = offset(G, i * fan_out + o)

@@ -86,8 +86,8 @@ class Update:
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
         if n is not None:
-            # Both are computed, and the branch is about whole vectors: a store under a mask would hold up the loads of
-            # the next step.
+            # Both are computed and the branch chooses among whole vectors: a store under a mask would hold up the loads
+            # of the next step.
             blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
             new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
         for k, x in zip(offsets, new, strict=True):
