@@ -25,23 +25,18 @@ class Activation(NamedTuple):
     """A line of `ACTIVATIONS`: where it may be used, and what its derivative needs."""
 
     hidden: bool = True
-    needs_z: bool = False
-    """Its derivative is a function of z, not of the activation itself."""
-    default_loss: str = "squared_error"
-    """The loss of a network with this output that names none."""
+    needs_z: bool = False  # its derivative is a function of z, not of the activation itself
+    default_loss: str = "squared_error"  # of a network with this output that names none
 
 
 class Loss(NamedTuple):
     """A line of `LOSSES`: its formula, the output activations that it goes with, and its targets."""
 
-    formula: str
-    """Of one output a and its target y."""
+    formula: str  # of one output a and its target y
     outputs: tuple[str, ...]
-    matched: str = ""
-    """The output activation with which ``delta = a - y``; "" where there is none."""
+    matched: str = ""  # the output activation with which delta = a - y; "" where there is none
     targets: str = "any number"
-    low: float = -math.inf
-    """The least target, and `high` the largest: what `targets` says in words."""
+    low: float = -math.inf  # the least target, and `high` the largest: what `targets` says in words
     high: float = math.inf
 
 
@@ -60,7 +55,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "exp": Activation(hidden=False),
 }
 
-_HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
+HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
 
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
@@ -162,7 +157,7 @@ class Network:
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization
         put(self, "sizes", check_sizes(self.sizes))
-        put(self, "activation", check_activation(self.activation, _HIDDEN, len(self.sizes) - 2))
+        put(self, "activation", check_activation(self.activation, HIDDEN, len(self.sizes) - 2))
         put(self, "output", check_choice("output", self.output, ACTIVATIONS))
         if self.loss == "auto":
             put(self, "loss", ACTIVATIONS[self.output].default_loss)
@@ -276,13 +271,11 @@ class Network:
         return params.astype(dtype)
 
     def _draw(self, random_state: np.random.RandomState, layer: Layer, n: int) -> NDArray[np.float64]:
-        if self.init == "normal":
-            return random_state.standard_normal(n)
-        if self.init == "he":
-            return random_state.standard_normal(n) * math.sqrt(2 / layer.fan_in)
-        if self.init == "glorot_normal":
-            return random_state.standard_normal(n) * math.sqrt(2 / (layer.fan_in + layer.fan_out))
-        bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (layer.fan_in + layer.fan_out))
+        fans = layer.fan_in + layer.fan_out
+        deviations = {"normal": 1.0, "he": math.sqrt(2 / layer.fan_in), "glorot_normal": math.sqrt(2 / fans)}
+        if self.init in deviations:
+            return random_state.standard_normal(n) * deviations[self.init]
+        bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans)
         return random_state.uniform(-bound, bound, n)
 
     def to_dict(self) -> dict[str, Any]:
@@ -298,8 +291,8 @@ class Network:
 _RESTRICTED = {name: line.outputs for name, line in LOSSES.items() if line.outputs != tuple(ACTIVATIONS)}
 
 Network.__doc__ = (Network.__doc__ or "") % {
-    "hidden": ", ".join(_HIDDEN),
-    "outputs": ", ".join(name for name in ACTIVATIONS if name not in _HIDDEN),
+    "hidden": ", ".join(HIDDEN),
+    "outputs": ", ".join(name for name in ACTIVATIONS if name not in HIDDEN),
     "losses": ", ".join(LOSSES),
     "formulas": ",\n        ".join(f"{name} ``{line.formula}``" for name, line in LOSSES.items()),
     "pairs": ", ".join(f"{name} with {' or '.join(outputs)}" for name, outputs in _RESTRICTED.items()),

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay, train
-from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES
+from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 from fastnn.schedules import describe, learning_rates
-from fastnn.testing.problems import HIDDEN
 
 # ---------------------------------------------------------------------------------------------------------- the network
 

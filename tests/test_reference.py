@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
-from fastnn.network import ACTIVATIONS, BIASES, LOSSES, REDUCTIONS
+from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import HIDDEN, PAIRS, draw
+from fastnn.testing.problems import PAIRS, draw
 
 # -------------------------------------------------------------------------------------------------------- complex steps
 

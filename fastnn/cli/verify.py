@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +12,9 @@ import typer
 from rich.table import Table
 
 from fastnn.cli.console import BOTH, check_output, chosen_dtypes, new_table, progress, say, show
-from fastnn.network import LOSSES
+from fastnn.network import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS
-from fastnn.testing.problems import HIDDEN
 
 
 def verify(
@@ -68,7 +67,7 @@ def _of_kind(report: Report, kind: str) -> list[Outcome]:
     return [outcome for outcome in report.outcomes if outcome.check.kind == kind]
 
 
-def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, list[str]]], dtypes: tuple[str, ...]) -> Table:
+def _by_loss(outcomes: list[Outcome], sections: Iterable[tuple[str, Sequence[str]]], dtypes: tuple[str, ...]) -> Table:
     """Return a table with a column for each loss, and sections of rows by a field of the check."""
     table = Table()
     table.add_column()

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
-from fastnn.network import ACTIVATIONS, Network
+from fastnn.network import HIDDEN, Network
 
 STOCHASTIC_SOLVERS = ("sgd", "adam", "rprop")
 """Those that learn in epochs, and know `partial_fit`."""
 
-HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name, a in ACTIVATIONS.items() if a.hidden)
+HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name in HIDDEN)
 """scikit-learn's four, and the further ones of `fastnn.Network`."""
 
 CLASSIFIER_LOSSES = ("log_loss", "squared_error")

@@ -14,9 +14,9 @@ import numpy as np
 
 from fastnn.backends import Backend, is_supported
 from fastnn.memory import Array
-from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
+from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS
+from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS
 
 RATE = 0.01
 """A learning rate that suits a small network."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from fastnn import reference
 from fastnn.backends import Backend
-from fastnn.network import BIASES, LOSSES, REDUCTIONS, Network
+from fastnn.network import BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
 from fastnn.testing.cases import Case, Declined, Setting, accepted, drawn, nearest, optimizer_of, supported
@@ -25,7 +25,6 @@ from fastnn.testing.check import Check
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.matching import assert_steps_match
 from fastnn.testing.problems import (
-    HIDDEN,
     OPTIMIZER_CASES,
     PAIRS,
     draw,

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.memory import Array
-from fastnn.network import ACTIVATIONS, LOSSES, Network
+from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.scales import away_from_kinks
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 
-HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
 """The activations of hidden layers."""
 PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
 """Each loss with each output activation that it goes with."""

@@ -11,13 +11,13 @@ import numpy as np
 
 from fastnn import reference
 from fastnn.backends import Backend, Data, is_supported
-from fastnn.network import BIASES, LOSSES, Network
+from fastnn.network import BIASES, HIDDEN, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
 from fastnn.testing.check import Check, Rules, read_only
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match
-from fastnn.testing.problems import HIDDEN, draw, draw_training
+from fastnn.testing.problems import draw, draw_training
 from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_rules import STATE_RULES
 from fastnn.testing.tolerances import GRADIENT_FACTOR

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Network, loss_and_gradient, predict, testing, train
-from fastnn.network import REDUCTIONS
-from fastnn.testing.problems import HIDDEN, PAIRS, draw_targets
+from fastnn.network import HIDDEN, REDUCTIONS
+from fastnn.testing.problems import PAIRS, draw_targets
 from fastnn.training.inputs import check_data
 
 N = 20

@@ -14,9 +14,9 @@ from bits import bits, history_bits, result_bits, state_bits
 from conftest import DTYPES
 
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, step_decay, testing, train
-from fastnn.network import ACTIVATIONS, BIASES, REDUCTIONS
+from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.testing.problems import HIDDEN, OPTIMIZER_CASES, PAIRS, Problem, draw_training
+from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS, Problem, draw_training
 from fastnn.testing.tolerances import assert_within
 
 KINKED = {"relu", "leaky_relu", "selu", "absolute_error"}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fastnn import Network, testing
-from fastnn.network import BIASES, REDUCTIONS
+from fastnn.network import BIASES, HIDDEN, REDUCTIONS
 from fastnn.reference import NumpyBackend
-from fastnn.testing.problems import HIDDEN, PAIRS, draw
+from fastnn.testing.problems import PAIRS, draw
 
 
 class Real(NumpyBackend):
