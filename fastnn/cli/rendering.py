@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from fastnn.backends import BACKENDS
-from fastnn.cli import demo as work
+from fastnn.cli import demo_report as work
 from fastnn.cli.bench_report import Report, Training, ratios, speed_ratios
 from fastnn.cli.console import new_table
 from fastnn.gate.report import with_unit
