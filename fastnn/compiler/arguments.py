@@ -1,4 +1,4 @@
-"""How Python hands arguments to compiled code: a NamedTuple as an argument block, 8-byte words in memory.
+"""Arguments of compiled code as Python hands them over: a NamedTuple as an argument block, 8-byte words in memory.
 
 An array in it is a word, its address. Annotations give the type of each word, those of a kernel's parameters and of a
 NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, which is of the working dtype unless its type is
@@ -21,14 +21,14 @@ def pack(value):
     if isinstance(value, np.ndarray):
         return address(value)
     if isinstance(value, tuple):
-        return struct.pack(_format(type(value)), *map(pack, value))
+        return struct.pack(_format(type(value)), *map(pack, value))  # bytes: ctypes passes their address
     return value
 
 
 def flatten(value):
     """Return a value as kernels that run as plain Python take it: its arrays in one dimension."""
     if isinstance(value, np.ndarray):
-        return value.reshape(-1)
+        return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
     if isinstance(value, tuple):
         return type(value)(*map(flatten, value))
     return value
@@ -40,7 +40,7 @@ DATA = object.__basicsize__
 
 def address(array):
     """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes 3 times as long."""
-    return ctypes.c_void_p.from_address(id(array) + DATA).value
+    return ctypes.c_void_p.from_address(id(array) + DATA).value  # `loader._engine` has checked that it is there
 
 
 class AfterFirst(typing.NamedTuple):
@@ -51,7 +51,7 @@ class AfterFirst(typing.NamedTuple):
 
 def relative(buffers):
     """Return a NamedTuple of buffers as constants of a specialized kernel: their distances from the first one."""
-    start = address(buffers[0])
+    start = address(buffers[0])  # None for the first: where it is differs from workspace to workspace
     return type(buffers)(None, *(AfterFirst(address(buffer) - start) for buffer in buffers[1:]))
 
 

@@ -51,7 +51,7 @@ def _never_raises(function):
         try:
             return function(*args)
         except Exception as problem:
-            _problems.append(str(problem))
+            _problems.append(str(problem))  # text alone: the exception would keep the frames, and arrays, alive
             return None
 
     return call
@@ -79,11 +79,11 @@ def save(name: str, code: bytes, variant: str = "") -> None:
     key = _key(name + variant)
     content = key + code
     with opened(make=True) as folder:
-        folder.delete_unused(_OURS.fullmatch, KEPT_DAYS)
+        folder.delete_unused(_OURS.fullmatch, KEPT_DAYS)  # here, for a process that compiles has the time
         folder.write(_file_name(name, key), hashlib.sha256(content).digest() + content)
 
 
-_OURS = re.compile(
+_OURS = re.compile(  # only such files are ever deleted, whatever else lies in the folder
     r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
     r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
 )

@@ -39,8 +39,9 @@ def compiled_entry(name, dtype, constants=()):
     """Compile an entry point; return Numba's result and the signature that its annotations ask for."""
     dispatcher = entry_point(name)
     signature = signature_of(dispatcher.py_func, dtype, constants)
-    dispatcher.compile(signature.args)
+    dispatcher.compile(signature.args)  # does nothing where it is compiled already
     overload = dispatcher.overloads[signature.args]
+    # The result is inferred by Numba; the loader goes by the annotation.
     assert overload.signature.return_type == signature.return_type, overload.signature
     return overload, signature
 
@@ -49,7 +50,7 @@ def signature_of(function, dtype, constants=()):
     """Return Numba's types of the arguments and the result of an entry point, by its annotations."""
     constants = {type(values): values for values in constants}  # by the annotation of the parameter that has them
     kinds = {name: _type_of(hint, dtype, constants=constants.get(hint)) for name, hint in hints(function).items()}
-    return kinds.pop("return")(*kinds.values())
+    return kinds.pop("return")(*kinds.values())  # a signature is made by calling the result's type
 
 
 _NUMBERS = {int: types.int64, float: types.float64, type(None): types.none}

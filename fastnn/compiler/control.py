@@ -2,6 +2,8 @@
 
 A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
 constant number of rounds is unrolled.
+
+Each function tests `is_dynamic` first: only what is dynamic needs blocks of instructions and jumps between them.
 """
 
 from __future__ import annotations
@@ -57,12 +59,12 @@ def _each_ir(n, kept):
     k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
     builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
     builder.position_at_end(body)
-    _assign(kept, now)  # what the body reads is the phis
+    _assign(kept, now)  # the body reads the phis
     following = k + 1
     yield k  # here the body is traced; it may end in another block than it began in
     for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
         phi.add_incoming(x.value, start)
-        phi.add_incoming(y.value, builder.block)
+        phi.add_incoming(y.value, builder.block)  # only now is it clear what the body has left in `kept`
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
     _assign(kept, now)  # and so is what is read after the loop
@@ -81,7 +83,7 @@ def sweep(n, sizes):
     The sizes are Python integers: the body is traced once for each of them, and may have as many registers as it says.
     """
     start = 0
-    for size in sizes:
+    for size in sizes:  # Python's loop: each size has a compiled loop of its own
         count = (n - start) // size
         for k in each(count):
             yield start + k * size, size
@@ -103,7 +105,7 @@ def when(condition, action):
 def pick(condition, yes, no):
     """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
     if is_dynamic(condition):
-        yes, no = all_traced(condition, [yes, no])
+        yes, no = all_traced(condition, [yes, no])  # either may be a plain number
         return yes.of(yes.type, condition.builder.select(_is_set_ir(condition), yes.value, no.value))
     return yes if constant_of(condition) else no
 

@@ -103,6 +103,7 @@ class Folder(NamedTuple):
         try:
             with open(temporary, "wb", opener=lambda at, _: os.open(at, flags, 0o600, dir_fd=self.descriptor)) as file:
                 file.write(content)
+            # In one step, whoever reads it; a file written in place would be read half, or by two writers be mixed.
             os.replace(temporary, self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         except BaseException as error:
             with contextlib.suppress(OSError):
@@ -113,7 +114,7 @@ class Folder(NamedTuple):
 
     def can_be_written(self) -> bool:
         """Return whether the system lets files be added."""
-        effective = os.access in os.supports_effective_ids
+        effective = os.access in os.supports_effective_ids  # in a setuid program the real user's rights do not count
         return os.access(self._at("."), os.W_OK | os.X_OK, dir_fd=self.descriptor, effective_ids=effective)
 
     def delete_unused(self, is_ours: Callable[[str], object], days: float) -> None:
@@ -122,7 +123,7 @@ class Folder(NamedTuple):
         Another process may do the same at the same time.
         """
         for name in os.listdir(self.path if self.descriptor is None else self.descriptor):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # another process has deleted it first
                 found = os.stat(self._at(name), dir_fd=self.descriptor, follow_symlinks=False)
                 if is_ours(name) and time.time() - found.st_mtime > days * DAY:
                     os.unlink(self._at(name), dir_fd=self.descriptor)
@@ -148,6 +149,7 @@ def opened(make: bool = False) -> Iterator[Folder]:
     with contextlib.suppress(FileNotFoundError):
         os.stat(path)  # an OSError where links go round in a circle
     _refuse_unsafe_way(path, make)
+    # Every link has been followed and checked by now: one that is found here has been put in since.
     descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         found = os.fstat(descriptor)
@@ -194,7 +196,7 @@ def _refuse_unsafe_way(path, make):
         _refuse_foreign(part, found)
         if stat.S_ISLNK(found.st_mode):
             _refuse_unsafe_way(part.parent / os.readlink(part), make)
-        elif _others_can_write(found) and not found.st_mode & stat.S_ISVTX:
+        elif _others_can_write(found) and not found.st_mode & stat.S_ISVTX:  # sticky: others can only add, as in /tmp
             raise _writable_by_others(part)
 
 

@@ -23,6 +23,7 @@ def mask(lanes):
 
 def splat_ir(builder, x, n):
     """Emit a vector with the scalar `x` in each of `n` lanes."""
+    # The form that LLVM knows as a broadcast: into lane 0 of any vector, and from there to all lanes.
     undefined = ir.Constant(ir.VectorType(x.type, n), ir.Undefined)
     first = builder.insert_element(undefined, x, ir.Constant(INT32, 0))
     return builder.shuffle_vector(first, undefined, mask([0] * n))
@@ -34,6 +35,7 @@ def intrinsic_ir(builder, name, *args):
     None of those used here becomes a call of the C library where the CPU has the instruction.
     """
     vector = args[0].type
+    # An intrinsic is a function of the module, declared at its first use; its name ends in its vector type.
     kind = f"v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
     signature = ir.FunctionType(vector, [vector] * len(args))
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.{kind}"), args)

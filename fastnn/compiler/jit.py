@@ -10,6 +10,7 @@ import numpy as np
 from numba import config, njit
 from numba.core.registry import cpu_target
 
+# Python never calls these functions by Numba's own wrappers: `loader.py` calls their machine code.
 _FLAGS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -33,5 +34,6 @@ def cpu_has(feature: str) -> bool:
 
     It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
     """
+    # Numba's setting or the host's: the same features that the cache's key holds.
     _, _, features = cpu_target.target_context.codegen().magic_tuple()
     return f"+{feature}" in features.split(",")

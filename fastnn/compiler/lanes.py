@@ -1,4 +1,4 @@
-"""What crosses the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and transposes."""
+"""Operations across the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and transposes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from fastnn.compiler.vectors import Lanes
 def horizontal_sum(a):
     """Return the sum of the lanes: the upper half onto the lower one, until one number is left."""
     a = a.view(np.ndarray)
+    # The order of these additions is part of the format: it shows in the bits.
     while a.size > 1:
         a = a[: a.size // 2] + a[a.size // 2 :]
     return a[0]
@@ -32,6 +33,9 @@ def lower_horizontal_sum(a):
     return a.elem(a), codegen
 
 
+# Lists of vectors are no type of Numba's, so the following are no primitives: traced code calls them, and they emit.
+
+
 def store_horizontal_sums(rows, vectors):
     """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
     n, width = len(vectors) // len(rows), lanes_of(rows[0])
@@ -41,6 +45,7 @@ def store_horizontal_sums(rows, vectors):
             sums = horizontal_sums_ir(builder, [v.value for v in vectors[g : g + width]])
             for j in range(0, sums.type.count, n):
                 row = rows[(g + j) // n]
+                # n neighboring numbers of a row by one store; the next row's lie elsewhere
                 address = address_ir(row.context, builder, row.type, row.value, const(0))
                 part = builder.shuffle_vector(sums, sums, mask(range(j, j + n)))
                 builder.store(
@@ -66,6 +71,7 @@ def transposed(vectors):
 
 
 def transposed_ir(vectors):
+    """Emit the transpose in log2(n) rounds of shuffles, two for each pair of vectors."""
     builder, n = vectors[0].builder, len(vectors)
     rows = [v.value for v in vectors]
     for s in (1 << k for k in range(n.bit_length() - 1)):  # in blocks of 2 s: the two off the diagonal change places
@@ -79,6 +85,8 @@ def transposed_ir(vectors):
 
 def horizontal_sums_ir(builder, vectors):
     """Emit the vector of the horizontal sums of 2**k vectors, at most one a lane, each by the same tree."""
+    # While there are pairs, one addition folds both vectors of a pair, each in its half of the lanes: n sums take n - 1
+    # additions, where n sums by themselves take n log2(n).
     half = vectors[0].type.count // 2
     while half:
         pairs = zip(vectors[: len(vectors) // 2], vectors[len(vectors) // 2 :], strict=True)

@@ -50,6 +50,7 @@ def entry(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
 
 
 def _make(key, name, dtype, constants):
+    """Make an entry point, once for all threads that ask for it."""
     with _lock:
         if key not in _entries:
             _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
@@ -68,13 +69,15 @@ def _uninterrupted(work):
     worker = _Worker(work)
     try:
         worker.start()
-    except RuntimeError:
-        if worker.ident is not None:
-            raise  # the thread runs, so a signal's handler raised this
-        # No more threads can be had: a limit of the system, or the interpreter is about to end.
-        work()
-        return
-    worker.done.acquire()
+        worker.done.acquire()
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and worker.ident is None:
+            # No more threads can be had: a limit of the system, or the interpreter is about to end.
+            work()
+            return
+        if _announced:  # a signal's handler raised this, and the thread runs
+            _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
+        raise
     if worker.error is not None:
         raise worker.error
 
@@ -119,7 +122,7 @@ def _machine_code(name, dtype, constants):
 
         content = compile_entry(name, dtype, constants)
         cache.save(title, content, variant)
-    header, _, code = content.partition(b"\n")
+    header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
     symbol, result, *arguments = json.loads(header)
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # the engine keeps it, until the process ends
@@ -136,7 +139,12 @@ def _announce():
     """Print that fastnn compiles, once in a process and where somebody watches: at a terminal, in a notebook."""
     if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
         _announced.append(True)
-        sys.stderr.write("fastnn: compiling kernels, which takes some seconds, once on this machine ...\n")
+        _say("compiling kernels, which takes some seconds, once on this machine ...")
+
+
+def _say(what):
+    if sys.stderr is not None:
+        sys.stderr.write(f"fastnn: {what}\n")
         sys.stderr.flush()
 
 
@@ -186,5 +194,6 @@ def _engine():
     llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    # The code is complete, so neither the target machine's settings nor the empty module matter.
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

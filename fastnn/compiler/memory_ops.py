@@ -58,6 +58,7 @@ class ArgumentBlock(types.Type):
 
     def __init__(self, kind, fields, constants=None):
         self.kind, self.fields, self.constants = kind, tuple(fields), constants or (None,) * len(fields)
+        # Numba takes types of one name for one type, so the constants are part of the name.
         super().__init__(name=f"ArgumentBlock({kind.__name__}, {self.fields}, {digest(self.constants)})")
 
 
@@ -71,6 +72,7 @@ class Unpacked(types.NamedTuple):
     """Numba's type of a NamedTuple read from its argument block; `constants` are those of its integers and arrays."""
 
     def __init__(self, block):
+        # A distance is no value to compute with: it has done its work when the pointer is made, in `unpack`.
         self.constants = tuple(None if isinstance(value, AfterFirst) else value for value in block.constants)
         self.digest = digest(self.constants)
         super().__init__(block.fields, block.kind)
@@ -78,7 +80,7 @@ class Unpacked(types.NamedTuple):
 
     @property
     def key(self):
-        return *super().key, self.digest
+        return *super().key, self.digest  # Numba's own compares class and fields: two networks would share a kernel
 
 
 register_model(Unpacked)(models.TupleModel)
@@ -93,7 +95,7 @@ def address_ir(context, builder, a, value, i):
 @primitive
 def offset(a, i):
     """Return a pointer to ``a[i]``: how a panel or a layer's weights are handed to a function."""
-    assert i >= 0, "a pointer before the array"
+    assert i >= 0, "a pointer before the array"  # Python would count from the end
     return a[i:]
 
 
@@ -122,11 +124,11 @@ def lower_unpack(argument):
         for k, (kind, constant) in enumerate(zip(block.fields, block.constants, strict=True)):
             llvm_type = context.get_value_type(kind)
             if isinstance(constant, int):
-                values.append(const(constant))
+                values.append(const(constant))  # in the place of a load: LLVM sees the number, too
             elif isinstance(constant, AfterFirst):  # so LLVM knows that what is written here changes nothing there
                 start = builder.bitcast(values[0], BYTES)
                 values.append(builder.bitcast(builder.gep(start, [const(constant.bytes)]), llvm_type))
-            else:
+            else:  # no constant, or an array: its numbers are constants while tracing, its pointer is read
                 values.append(builder.load(builder.bitcast(builder.gep(args[0], [const(k)]), llvm_type.as_pointer())))
         return context.make_tuple(builder, sig.return_type, values)
 
@@ -165,7 +167,7 @@ def _vector_ir(context, builder, array_type, array, i):
 @primitive
 def load(a, i):
     """Read the vector ``a[i : i + lanes(a)]``."""
-    v = a[i : i + lanes(a)].view(Lanes).copy()
+    v = a[i : i + lanes(a)].view(Lanes).copy()  # a value: it stays when the array is written
     assert i >= 0 and v.nbytes == VECTOR_BYTES, "load outside the array"
     return v
 

@@ -26,7 +26,7 @@ SOURCES_BESIDES = tuple(_PACKAGE / name for name in ("memory.py", "network.py", 
 
 def entry_point(name: str):
     """Import the kernels, and with them Numba; return the entry point of this name."""
-    return getattr(importlib.import_module(KERNELS), name)
+    return getattr(importlib.import_module(KERNELS), name)  # by name: an import would tie the compiler to the network
 
 
 def sources() -> list[pathlib.Path]:

@@ -48,9 +48,11 @@ def compiled(function, *formal):
                 found = lowering(*args)
                 return found and found[0]
 
-            signature_of.__signature__ = inspect.signature(function)
+            signature_of.__signature__ = inspect.signature(function)  # Numba reads the parameters' names from it
             return signature_of
 
+        # One implementation for all types, since typing has refused the others. Operators, which Numba implements for
+        # numbers as well, are registered for the types in `formal` alone.
         @lower_builtin(function, *(formal or [types.VarArg(types.Any)]))
         def lower_call(context, builder, signature, values):
             return lowering(*signature.args)[1](context, builder, signature, values)
@@ -92,7 +94,7 @@ def outlined(function):
 
     def body(*args):
         leaves = list(_leaves(args))
-        near = next((x for x in leaves if isinstance(x, Traced)), None)
+        near = next((x for x in leaves if isinstance(x, Traced)), None)  # any one has the builder; none: plain Python
         return function(*args) if near is None else _call_outlined(function, args, leaves, near)
 
     return traced(functools.wraps(function)(body))
@@ -100,11 +102,12 @@ def outlined(function):
 
 def _call_outlined(function, args, leaves, near):
     """Call the LLVM function for arguments of these types and constants; trace it where the module has none yet."""
+    # A plain number is a constant inside a specialized kernel only: elsewhere each number would get a function of its
+    # own, where one that takes the number as an argument serves all calls.
     special = any(isinstance(x, Traced) and x.constant is not None for x in leaves)
     leaves = all_traced(near, leaves)
     constants = [x.constant if special else None for x in leaves]
     builder = near.builder
-    # One LLVM function for all calls with the same types and, in a specialized kernel, the same constants.
     name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"
     code = builder.module.globals.get(name)
     if code is None:
@@ -113,7 +116,7 @@ def _call_outlined(function, args, leaves, near):
         code.linkage = "internal"  # not seen from outside, so LLVM may inline it and drop it
         for attribute in OUTLINED_ATTRIBUTES:
             code.attributes.add(attribute)
-        inside = ir.IRBuilder(code.append_basic_block("entry"))
+        inside = ir.IRBuilder(code.append_basic_block("entry"))  # the caller's builder stays where it is
         parameters = zip(leaves, code.args, constants, strict=True)
         values = (Traced(x.context, inside, x.type, y, constant) for x, y, constant in parameters)
         _run_once(inside, function, *_like(args, values))
@@ -157,7 +160,7 @@ def _trace(function, returns):
 
     @compiled(call)
     def lower_traced(*args):
-        whole = (types.Integer, types.Boolean)  # counts and conditions: all of one type, so that they mix
+        whole = (types.Integer, types.Boolean)  # counts and conditions become one type, so that they mix
         signature = returns(*args)(*(types.intp if isinstance(t, whole) else t for t in args))
 
         def codegen(context, builder, sig, values):
@@ -174,6 +177,7 @@ def _given(context, builder, kind, value):
     """Wrap an argument of a traced function: a number as a traced value, a NamedTuple as one of traced values."""
     if not isinstance(kind, types.NamedTuple):
         return Traced(context, builder, kind, value)
+    # Its constants come with Numba's type, see `memory_ops.Unpacked`: the kernel's own code does not know of them.
     parts = (builder.extract_value(value, i) for i in range(len(kind)))
     fields = zip(kind.types, parts, kind.constants, strict=True)
     return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
@@ -182,14 +186,9 @@ def _given(context, builder, kind, value):
 _ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
 
 
-def _binary(operation):
-    """Make the method of an operator of Python."""
-    return lambda self, other: self.emit(operation, self, other)
-
-
-def _reflected(operation):
-    """Make the method of an operator whose left operand is a plain number."""
-    return lambda self, other: self.emit(operation, other, self)
+def _binary(operation, reflected=False):
+    """Make the method of an operator of Python; `reflected`: of the one whose left operand is a plain number."""
+    return lambda self, other: self.emit(operation, *((other, self) if reflected else (self, other)))
 
 
 def _comparison(how, operation):
@@ -200,16 +199,9 @@ def _comparison(how, operation):
 class Traced:
     """A value of the compiled code, as the function that is being traced sees it.
 
-    Parameters
-    ----------
-    context, builder
-        Numba's and llvmlite's: where instructions go.
-    type : numba.types.Type
-        A vector, a pointer, a number.
-    value : llvmlite.ir.Value
-        The register, so to speak, that will hold it.
-    constant : int, array or None
-        What it is, if that is known at compile time.
+    Instructions go to Numba's `context` and llvmlite's `builder`. `type` is Numba's: a vector, a pointer, a number;
+    `value` is llvmlite's, the register, so to speak, that will hold it; `constant` is the integer or array that it is
+    at compile time, else None.
     """
 
     def __init__(self, context, builder, type, value, constant=None):
@@ -225,8 +217,11 @@ class Traced:
         constant = None
         if all(x.constant is not None for x in args):
             constant = function(*(x.constant for x in args))
+            # A number needs no instruction. An array, the rest of a table, has its pointer all the same: a later index
+            # into it may be no constant.
             if not isinstance(constant, np.ndarray):
                 return self.of(*_constant(int(constant)))
+        # Numba types and casts the operands, so a number beside a vector means the same as in ordinary compiled code.
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
         values = [
             self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
@@ -234,7 +229,7 @@ class Traced:
         return self.of(signature.return_type, implementation(self.builder, values), constant)
 
     __add__, __sub__, __mul__, __truediv__ = map(_binary, _ARITHMETIC)
-    __radd__, __rsub__, __rmul__, __rtruediv__ = map(_reflected, _ARITHMETIC)
+    __radd__, __rsub__, __rmul__, __rtruediv__ = map(_binary, _ARITHMETIC, [True] * 4)
 
     def __neg__(self):
         return self.emit(operator.neg, self)
@@ -250,6 +245,7 @@ class Traced:
         (other,) = all_traced(self, [other])
         if self.constant is not None and other.constant is not None:
             return self.of(*_constant(int(function(self.constant, other.constant))))
+        # widened from one bit, so that conditions can be added, passed on and kept like any integer
         return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
 
     def _combine(self, other, absorbing, instruction):
@@ -284,6 +280,7 @@ def _constant(x):
     """Return a plain number as compiled code has it: type, value, constant."""
     if isinstance(x, int):
         return types.intp, const(int(x)), int(x)
+    # A float is no constant to compute with: Python would round it otherwise than the kernel's dtype does.
     return types.float64, ir.Constant(ir.DoubleType(), float(x)), None
 
 

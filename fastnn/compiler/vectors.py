@@ -22,7 +22,7 @@ from fastnn.compiler.instructions import INT64, bits_ir, intrinsic_ir, splat_ir
 from fastnn.compiler.tracing import Traced, compiled, primitive
 from fastnn.memory import ALIGNMENT
 
-VECTOR_BYTES = ALIGNMENT
+VECTOR_BYTES = ALIGNMENT  # the format: it shows in the bits of every sum along the lanes
 
 
 class Lanes(np.ndarray):
@@ -59,7 +59,7 @@ def _binary(op, instruction):
         def lower_binary(x, y):
             vec = x if isinstance(x, Vec) else y
             if not isinstance(vec, Vec) or not all(t == vec or isinstance(t, types.Number) for t in (x, y)):
-                return None
+                return None  # vectors of two dtypes, which the kernel never mixes
 
             def codegen(context, builder, sig, args):
                 args = [v if t == vec else splat_ir(builder, v, vec.lanes) for v, t in zip(args, sig.args, strict=True)]
@@ -70,7 +70,7 @@ def _binary(op, instruction):
 
 for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
     _binary(getattr(operator, _name), _instruction)
-    _binary(getattr(operator, "i" + _name), _instruction)
+    _binary(getattr(operator, "i" + _name), _instruction)  # ``v += w``: vectors are values, so it makes a new one
 
 
 @compiled(operator.neg, Vec)
@@ -104,13 +104,13 @@ def _fma32(a, x, c):
 def _fma64(a, x, c):
     """Compute fma of Python floats by integers, for int / int is correctly rounded."""
     if not (math.isfinite(a) and math.isfinite(x)):
-        return a * x + c
+        return a * x + c  # infinity or NaN, whatever is rounded
     if not math.isfinite(c):
-        return c
+        return c  # a * x alone may overflow, the exact product does not
     (i, p), (j, q), (k, r) = a.as_integer_ratio(), x.as_integer_ratio(), c.as_integer_ratio()
     n = i * j * r + k * p * q
     try:
-        return n / (p * q * r) if n else a * x + c
+        return n / (p * q * r) if n else a * x + c  # an exact 0 has a sign, by the rules of IEEE 754
     except OverflowError:
         return math.inf if n > 0 else -math.inf
 
@@ -191,7 +191,7 @@ def where_gt(a, b, p, q):
 @compiled(where_gt)
 def lower_where_gt(a, b, p, q):
     def codegen(context, builder, sig, args):
-        return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])
+        return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])  # ordered: false where one is NaN
 
     return a(a, a, a, a), codegen
 
@@ -260,7 +260,7 @@ def fraction(x):
     """Return `z` of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
     mantissa, bias, root = _FORMAT[8 * x.itemsize]
     bits = x.view(np.ndarray).view(f"u{x.itemsize}")
-    one = bias << mantissa
+    one = bias << mantissa  # the bits of 1.0; from sqrt(2) on the sum carries into the exponent, and z falls below 1
     z = ((bits + bits.dtype.type(one - root)) & bits.dtype.type((1 << mantissa) - 1)) + bits.dtype.type(root)
     return z.view(x.dtype).view(Lanes)
 
@@ -283,7 +283,7 @@ def exponent(x):
     mantissa, bias, root = _FORMAT[8 * x.itemsize]
     bits = x.view(np.ndarray).view(f"u{x.itemsize}")
     k = (bits + bits.dtype.type((bias << mantissa) - root)) >> bits.dtype.type(mantissa)
-    return (k.astype(x.dtype) - x.dtype.type(bias)).view(Lanes)
+    return (k.astype(x.dtype) - x.dtype.type(bias)).view(Lanes)  # exact: k is a small integer
 
 
 @compiled(exponent)
@@ -292,7 +292,7 @@ def lower_exponent(x):
     counter = 2.0**mantissa  # a number whose last bit counts ones: no conversion from integers, which AVX2 lacks
 
     def codegen(context, builder, sig, args):
-        bits, number = bits_ir(builder, args[0])
+        bits, number = bits_ir(builder, args[0])  # the sum is that of `fraction`, so that k belongs to its z
         k = builder.lshr(builder.add(bits, number((bias << mantissa) - root)), number(mantissa))
         counted = builder.bitcast(builder.or_(k, number((bias + mantissa) << mantissa)), args[0].type)
         return builder.fsub(counted, splat_ir(builder, ir.Constant(args[0].type.element, counter + bias), x.lanes))

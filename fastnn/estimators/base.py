@@ -200,7 +200,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
 
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        try:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        except ValueError as error:
+            raise ValueError(f"X_val, the validation rows: {error}") from None
         Y = self._encode_validation(y)
         if len(Y) != X.shape[0]:
             raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
@@ -20,6 +19,7 @@ from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.documentation import documented
+from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
 
 
@@ -137,7 +137,8 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
         X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
             Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
             goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/scikit-learn.md.
+            with metadata routing: see docs/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as they are:
+            behind a scaler, scores would be those of rows that were not scaled.
         y_val : array-like of shape (n_val,) or (n_val, n_classes), default=None
             What belongs to X_val.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -266,8 +267,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
             dtype=(np.float64, np.float32),
             reset=reset,
         )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = raveled(y)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer()
             self._label_binarizer.fit(y)

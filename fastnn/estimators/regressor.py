@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, validate_data
@@ -17,6 +16,7 @@ from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.documentation import documented
+from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
 
 
@@ -115,7 +115,8 @@ class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
         X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
             Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
             goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/scikit-learn.md.
+            with metadata routing: see docs/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as they are:
+            behind a scaler, scores would be those of rows that were not scaled.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             What belongs to X_val.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -187,8 +188,7 @@ class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
 
     @staticmethod
     def _column(y: Array) -> Array:
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        y = raveled(y)
         return y.reshape(-1, 1) if y.ndim == 1 else y
 
     def _decode(self, Y: Array) -> Array:

@@ -31,7 +31,7 @@ def _forward(function, slope=None):
     def activate(Z, slopes, weight, n, width):
         """Apply the activation to the panel Z (n, width)."""
         L = lanes_of(Z)
-        for o in each(n):
+        for o in each(n):  # row by row of the panel: the weights are those of its columns
             for v in each(width // L):
                 b = v * L
                 i = o * width + b
@@ -135,7 +135,7 @@ def _row_softmax(z, n):
     top, sum_of_e = [splat(z, 0)], [zero(z)]
     for o in each(n, top):
         top[0] = maximum(splat(z, o), top[0])
-    for v in each(n_vectors):
+    for v in each(n_vectors):  # the lanes behind the n-th become any number, which no sum takes in
         store(z, v * L, exp(load(z, v * L) - top[0]))
     for o in each(n, sum_of_e):
         sum_of_e[0] = sum_of_e[0] + splat(z, o)
@@ -171,9 +171,10 @@ def _row_softmax_delta(d, a, n):
 
 # ---------------------------------------------------------------------------------------------------------- the table
 
+# Neither silu nor gelu has a formula for f'(z) in terms of a, which is what forward leaves for the others.
 _by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
 _ACTIVATIONS = {
-    "identity": (_forward(lambda z: z), None),
+    "identity": (_forward(lambda z: z), None),  # d is delta
     "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
     "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
     "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
@@ -204,8 +205,9 @@ def activate(Z, slopes, weight, n, width, code):
 
 @traced
 def row_activate(z, slopes, weight, n, code):
-    """Overwrite a single row z (n to the end of its vector,) like `activate`: as a panel, but for softmax."""
+    """Overwrite a single row z (n to the end of its vector,) like `activate`."""
     L = lanes_of(z)
+    # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
     choose(
         code == SOFTMAX,
         lambda: _row_softmax(z, n),

@@ -77,7 +77,7 @@ def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
     """
     L = lanes_of(D)
     n = pick(n_bias == fan_out, width, fan_out * width)  # a scalar bias: D as one long row
-    for o, tile in sweep(n_bias, BIAS_TILES):
+    for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
         rows = [offset(D, (o + j) * n) for j in range(tile)]
         target, rest, acc = offset(db, o), n // L - 1, [load(row, 0) for row in rows]
         for k in each(rest, acc):
@@ -114,6 +114,7 @@ def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
 
     for v in each(whole):
         store(db, v * L, gradient(v * L))
+    # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is kept by blending.
     for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L
         store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))

@@ -43,7 +43,7 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
     for v in each(width // L):
         b = v * L
         used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
-        rows = [get(start, j) for j in range(L)]
+        rows = [get(start, j) for j in range(L)]  # read once, for all features
         # A number at a time, a panel would be written all over; so square blocks are transposed in registers.
         for k in each(n_features // L):  # as many features as lanes: read along the rows, transposed
             f = k * L
@@ -74,5 +74,6 @@ def scatter_panel(out, panel, n, n_features, width):
                 put(out, b * n_features + f, get(panel, f * width + b))
 
     transpose(out, panel, n_features, width, n)
+    # The features behind the last block for all rows, then the rows behind it; where both are, the same number twice.
     numbers(0, n_features // L * L)
     numbers(n // L * L, 0)

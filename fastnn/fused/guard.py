@@ -18,6 +18,7 @@ INTEGERS = np.dtype(np.int64)
 
 def check(name, array, shape, dtype, flags=READABLE):
     """Raise a TypeError or ValueError unless a kernel can take this array by its address."""
+    # The flags are one number: to ask for each by its name would take longer than all the rest.
     if not (
         isinstance(array, np.ndarray)
         and array.shape == shape
@@ -41,6 +42,7 @@ def check_inputs(network, params, X):
         and X.flags.num & params.flags.num & READABLE == READABLE
     ):
         return
+    # Subclasses of arrays may still be right; what is wrong gets the message of one of these checks.
     dtype = working_dtype(network, X)
     check("X", X, (*X.shape[:1], network.sizes[0]), dtype)
     check("params", params, (network.n_params,), dtype)

@@ -15,6 +15,7 @@ class LayerRecord(NamedTuple):
     pointer: Any
 
     def __getattr__(self, field):
+        # a load where it is written; in a specialized kernel the table is a constant, and so is the field
         return get(self.pointer, LAYER_FIELDS[field])
 
 

@@ -67,7 +67,7 @@ _FIELDS = (
     "slopes_below",  # and to the inputs
 )
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
-"""{field of a layer's record in `Model.layers`: its place in the record}; `layer_table.LayerRecord` reads them."""
+"""{field of a layer's record in `Model.layers`: its index in the record}; `layer_table.LayerRecord` reads them."""
 
 
 class Model(NamedTuple):
@@ -180,7 +180,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
-            indices.append(_gather_indices(layer, lanes))
+            indices.append(_gather_indices(layer, lanes))  # one table for all layers; a record has where its own begin
         panel, below = output, activation
     # the last layer is updated to the end of a vector: what follows it is padding
     weight, end = layer.weight.start, LAYER_FIELDS["end"]
@@ -247,6 +247,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
+    # One piece of memory, so that in specialized kernels the distances of the buffers are constants (`relative`).
     memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)
     buffers, start = {}, 0
     for name, n in sizes.items():  # each is whole vectors, so each begins at one
@@ -257,4 +258,5 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
 
 
 def _keeps_slopes(network: Network) -> bool:
+    """Return whether an activation of the network has a derivative that needs z, see `Scratch.slopes`."""
     return any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)

@@ -37,6 +37,7 @@ def _loss(value, derivative):
     # In both, the loss is one chain of fma per row of the batch, in the order of the outputs.
     @traced
     def panel(sum_of_l, D, A, Y, weight, n, width):
+        """Compute both on panels, see `output_loss`."""
         L, s = lanes_of(D), [zero(D)]
         for o in each(n, s):
             for v in each(width // L, s):
@@ -47,6 +48,7 @@ def _loss(value, derivative):
 
     @traced
     def single(sum_of_l, D, A, Y, weight, n, terms):
+        """Compute both on a single row, see `row_loss`."""
         L, w = lanes_of(D), load(weight, 0)
         for v in each(ceil_div(n, L)):
             store(terms, v * L, loss_of(D, A, Y, v * L, w))
@@ -96,6 +98,7 @@ def huber_derivative(a, y):
 
 def clip(p):
     """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
+    # scikit-learn's bounds: log(0) would make the loss of one sure and wrong output infinite
     low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
     high = 1.0 - low
     return where_gt(low, p, low, where_gt(p, high, high, p))
@@ -115,6 +118,7 @@ def cross_entropy(a, y):
 def poisson(a, y):
     """Return ``y log(y / a) - y + a``."""
     one = like(a, 1.0)
+    # By selection before the division, for 0 / a would be 0 and its logarithm -inf.
     ratio = positive(y, y, one) / positive(y, a, one)  # 0 log 0 = 0
     return fma(y, log(ratio), a - y)
 

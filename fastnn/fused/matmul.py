@@ -49,7 +49,7 @@ class Strided(NamedTuple):
     step: Any
 
     def skip(self, k, columns=0):
-        """The same without its first `k` rows, and without the first `columns` numbers of each."""
+        """Return this without its first `k` rows, and without the first `columns` numbers of each."""
         return Strided(offset(self.pointer, k * self.step + columns), self.step)
 
 
@@ -61,7 +61,7 @@ class Matrix(NamedTuple):
     column_step: Any
 
     def skip(self, m):
-        """The same without its first `m` rows."""
+        """Return this without its first `m` rows."""
         return self._replace(pointer=offset(self.pointer, m * self.row_step))
 
 
@@ -95,7 +95,7 @@ def _product(Z, W, A, bias, M, K, begun, packed):
     Z (M, width), W (M, K), A (K, width). `packed`, where panels are packed, has room for K vectors.
     """
     L, width = lanes_of(Z.pointer), Z.step
-    for b in each((M + (ROW_STRIP - 1)) // ROW_STRIP):
+    for b in each(ceil_div(M, ROW_STRIP)):
         first = b * ROW_STRIP
         M_here = smaller(M - first, ROW_STRIP)
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
@@ -115,7 +115,7 @@ def _product(Z, W, A, bias, M, K, begun, packed):
 def _in_parts(K):
     """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
     begun = [0]
-    for b in each((K + (TERMS - 1)) // TERMS, begun):
+    for b in each(ceil_div(K, TERMS), begun):
         k = b * TERMS
         yield k, smaller(K - k, TERMS), *begun
         begun[0] = 1
@@ -207,6 +207,7 @@ def inner_tile(rows, cols, G, A, D, fan_out, width):
 
 @traced
 def _inner_product(G, A, D, fan_in, fan_out, width):
+    """Compute `weight_gradient` by inner products, tile by tile."""
     for i, rows in sweep(fan_in, INNER_TILES):
         for o, cols in sweep(fan_out, INNER_TILES):
             G_here = offset(G, i * fan_out + o)

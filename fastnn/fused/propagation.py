@@ -31,19 +31,21 @@ from fastnn.fused.updates import (
     add,
     add_squares,
     finish_gradient,
-    narrow_update,
     row_update,
+    small_layer_update,
     update,
 )
 
 
 def panel_width(model, width, lanes):
     """Return `width`, as a constant where each block is one vector of rows."""
+    # A constant width leaves no loop over the columns; the block of a general kernel is never a constant.
     return lanes if constant_at_most(model.block, lanes) else width
 
 
 def is_single_row(model, n):
     """Return whether a block of n rows is a single row, stored as plain vectors (`single_row.py`), and no panel."""
+    # In a specialized kernel this is a constant, so only one of the two passes is traced.
     return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
 
 
@@ -99,6 +101,7 @@ def output_delta(scratch, model, width, n):
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.slopes * width)
     D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
     loss = model.loss, scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n_outputs
+    # Where output and loss are matched, the loss writes delta itself, a - y; elsewhere dL/da, which becomes delta here.
 
     def panel():
         output_loss(*loss, width)
@@ -151,6 +154,7 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
+        # a bias that all neurons share has the sum of their deltas, as one more row of the panel
         when(in_update & (layer.n_bias < layer.fan_out), lambda: add_sum_of_rows(delta, layer.fan_out))
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), lambda: _panel_gradient(scratch, model, layer, params, gradient, A, delta, width))
@@ -160,7 +164,7 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
             """Update by a gradient that is made on the way."""
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
             span = Span(layer.weight, layer.bias, stop)
-            narrow_update(spec.code, state, A, delta, indices, model.times_bias, span)
+            small_layer_update(spec.code, state, A, delta, indices, model.times_bias, span)
 
         def update_any():
             """Update by the gradient in memory."""
@@ -183,7 +187,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
         # a row of the buffer is a vector's length, whatever the panels' width would be
         a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
-        in_update = only_block & (fan_out // L * L >= fan_out)
+        in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
         biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
         row_bias_gradient(*biases, model.times_bias)
         dW = offset(gradient, layer.weight)
@@ -194,7 +198,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
             """Update the weights on the way or from memory, then the biases, whose gradient is in memory."""
             weights = layer.weight, fan_in, fan_out
             when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
-            rest = pick(in_update, layer.bias, layer.weight)
+            rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
             update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
 
         def carry_delta():

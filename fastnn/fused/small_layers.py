@@ -24,15 +24,15 @@ def add_row_of_ones(A, fan_in):
 def add_sum_of_rows(D, fan_out):
     """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out + 1, one vector)."""
     L = lanes_of(D)
-    rest, s = fan_out - 1, [load(D, 0)]
+    rest, s = fan_out - 1, [load(D, 0)]  # begun with the first row, as in `dense.bias_gradient`
     for k in each(rest, s):
         s[0] = s[0] + load(D, (k + 1) * L)
     store(D, fan_out * L, s[0])
 
 
-def narrow_gradient(A, D, gather_indices, k):
+def small_layer_gradient(A, D, gather_indices, k):
     """Return the numbers k, k + 1, ... of the layer's gradient, a vector: one horizontal sum in each lane."""
-    # The horizontal sums of as many products as there are lanes are folded together: 7 additions, or 15, not 56 or 240.
+    # As many horizontal sums as there are lanes are folded together: 7 additions of vectors, or 15, not 24 or 64.
     lanes = range(lanes_of(A))
     rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
     return horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])

@@ -18,7 +18,7 @@ from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
-from fastnn.fused.small_layers import narrow_gradient
+from fastnn.fused.small_layers import small_layer_gradient
 from fastnn.memory import ceil_div
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
@@ -86,8 +86,8 @@ class Update:
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
         if n is not None:
-            # Both are computed, and the branch is about whole vectors: a store under a mask would hold up the loads of
-            # the next step.
+            # Both are computed and the branch chooses among whole vectors: a store under a mask would hold up the loads
+            # of the next step.
             blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
             new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
         for k, x in zip(offsets, new, strict=True):
@@ -123,7 +123,7 @@ class Update:
 
             def gradient_of(p):
                 # g is never stored: it goes from the horizontal sums to the formula in a register
-                g = narrow_gradient(A, D, gather_indices, i - span.start)
+                g = small_layer_gradient(A, D, gather_indices, i - span.start)
                 return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
 
             self._step_at_border(state, constants, i, n, span.biases, gradient_of, flag)
@@ -233,7 +233,7 @@ def update(code, state, gradient, span):
 
 
 @outlined
-def narrow_update(code, state, A, D, gather_indices, times_bias, span):
+def small_layer_update(code, state, A, D, gather_indices, times_bias, span):
     """Take one step on a small layer, see `Update.of_small_layer`."""
     args = state, A, D, gather_indices, times_bias, span
     switch(code, {key: partial(u.of_small_layer, *args) for key, u in _UPDATES.items()})

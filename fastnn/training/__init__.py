@@ -83,7 +83,7 @@ def train(
     network : Network
     X : array-like or data frame (n, n_inputs)
         float32 is trained in float32, everything else in float64, unless `dtype` says otherwise. Copied only where its
-        dtype, byte order or memory layout asks for it.
+        dtype, byte order or memory layout asks for it. A frame's columns are taken by position; names are not compared.
     Y : array-like (n, n_outputs)
         Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss cross_entropy.
     sample_weight : array-like (n,), optional

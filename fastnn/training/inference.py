@@ -22,7 +22,8 @@ def predict(
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
     X : array-like or data frame (n, n_inputs)
-        Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``.
+        Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``. A
+        frame's columns are taken by position, not by name: they must be in the order of the training's.
     backend : {"numba", "numpy"}, name or Backend
     assume_finite : bool
         Skip the search of X for NaN and infinity.

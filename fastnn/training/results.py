@@ -144,7 +144,8 @@ class TrainingResult:
     def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
         """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`.
 
-        They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
+        They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,). A frame's columns are taken by
+        position, not by name: they must be in the order of the training's.
         """
         backend = self.backend if backend is None else backend
         network, params = self._right

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("pandas", reason="needs pandas")
 
 import pandas
+from bits import all_bits
 
 from fastnn import Network, loss_and_gradient, predict, train
 from fastnn.checking.values import real_array
@@ -27,10 +28,6 @@ NETWORK = Network((len(MIXED), 3, 1), "tanh")
 TARGETS = pandas.Series(np.sin(np.arange(N)))
 
 
-def bits(*arrays):
-    return [(np.asarray(array).dtype, np.asarray(array).tobytes()) for array in arrays]
-
-
 def refusal(function, *args, **options):
     with pytest.raises((ValueError, TypeError)) as caught:
         function(*args, **options)
@@ -43,14 +40,14 @@ def test_frames_are_as_good_as_their_numbers(backend):
     for X, y in ((FRAME, TARGETS), (TABLE, TARGETS.to_numpy())):
         result = train(NETWORK, X, y, sample_weight=abs(y) + 1, epochs=3, seed=0, backend=backend)
         loss, gradient = loss_and_gradient(NETWORK, result.params, X, y, backend=backend)
-        found.append(bits(result.params, loss, gradient, predict(NETWORK, result.params, X, backend=backend)))
+        found.append(all_bits(result.params, loss, gradient, predict(NETWORK, result.params, X, backend=backend)))
     assert found[0] == found[1]
     pandas.testing.assert_frame_equal(FRAME, before)
 
 
 def test_columns_that_are_called_the_same_are_all_there():
     frame = pandas.concat([FRAME, FRAME], axis=1)
-    assert bits(real_array("X", frame)) == bits(np.hstack([TABLE, TABLE]))
+    assert all_bits(real_array("X", frame)) == all_bits(np.hstack([TABLE, TABLE]))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +74,7 @@ def test_labels_of_any_dtype(kind, backend):
         train(network, FRAME, y, epochs=2, seed=0, backend=backend).params
         for y in (pandas.Series(labels).astype(kind), labels)
     ]
-    assert bits(found[0]) == bits(found[1])
+    assert all_bits(found[0]) == all_bits(found[1])
 
 
 BAD = {

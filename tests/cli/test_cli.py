@@ -1,7 +1,6 @@
 """The ``fastnn`` command: what it prints, what it writes, and how it fails."""
 
 import io
-import os
 import pathlib
 import platform
 import re
@@ -12,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 import seed_page
+from survival import python
 
 import fastnn
 from fastnn import cli, workloads
@@ -80,7 +80,7 @@ COMMANDS = ["demo", "info", "warmup", "bench", "verify", "gate"]
 def test_an_encoding_without_a_letter_ends_no_command():
     code = "from fastnn import cli; from fastnn.measuring import machine; "
     code += "machine.cpu_model = lambda: '5 \N{MICRO SIGN}m'; cli.main(['info'])"
-    assert "5 ?m" in python(code, {"PYTHONIOENCODING": "ascii"})
+    assert "5 ?m" in "\n".join(python(code, PYTHONIOENCODING="ascii"))
 
 
 def test_help_lists_the_commands_a_newcomer_wants_first(run):
@@ -258,8 +258,8 @@ def test_a_user_without_a_home_gets_no_traceback(run, monkeypatch, command, code
 def test_processor_that_numba_is_told_to_compile_for():
     code = "from fastnn.measuring import machine; c = machine.cpu(); print(c.override, c.register_bytes)"
     environment = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
-    assert python(code, environment) == "('NUMBA_CPU_NAME=haswell', 'NUMBA_CPU_FEATURES=+avx2,+fma') 32\n"
-    assert python(code, environment | {"NUMBA_CPU_FEATURES": ""}).endswith(" None\n")
+    assert python(code, **environment) == ["('NUMBA_CPU_NAME=haswell', 'NUMBA_CPU_FEATURES=+avx2,+fma') 32"]
+    assert python(code, **environment | {"NUMBA_CPU_FEATURES": ""})[0].endswith(" None")
 
 
 FLUSH = """
@@ -278,16 +278,8 @@ libm.fesetenv(environment)
 )
 def test_flush_to_zero_is_seen():
     code = "from fastnn.measuring import machine; print(machine.flush_to_zero())"
-    assert python(code) == "False\n"
-    assert python("from fastnn.measuring import machine" + FLUSH + "print(machine.flush_to_zero())") == "True\n"
-
-
-def python(code, environment=None):
-    """What a fresh interpreter prints."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout
+    assert python(code) == ["False"]
+    assert python("from fastnn.measuring import machine" + FLUSH + "print(machine.flush_to_zero())") == ["True"]
 
 
 def test_versions_name_what_is_missing(monkeypatch):
@@ -381,4 +373,4 @@ def test_error_curve_is_the_tutorials_picture(tmp_path):
 
 def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
     code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
-    assert "matplotlib.pyplot" not in python(code).split()
+    assert "matplotlib.pyplot" not in python(code)[0].split()

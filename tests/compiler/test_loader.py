@@ -4,6 +4,7 @@ import ctypes
 import io
 import json
 import os
+import signal
 import struct
 import sys
 import threading
@@ -318,3 +319,22 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
             loader._machine_code("predict", np.dtype(np.float64), ())
     said = sys.stderr.getvalue().splitlines()
     assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal of another kind")
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_ends_the_wait_for_a_compilation_says_that_it_goes_on(monkeypatch, announced):
+    over = threading.Event()
+
+    def work():
+        os.kill(os.getpid(), signal.SIGINT)
+        over.wait(60)
+
+    monkeypatch.setattr(loader, "_announced", [True] * announced)
+    monkeypatch.setattr(sys, "stderr", Stderr(announced))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            loader._uninterrupted(work)
+        assert ("the compilation cannot be cut short" in sys.stderr.getvalue()) == announced
+    finally:
+        over.set()

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -86,3 +86,22 @@ def test_filters_see_scikit_learns_module():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
         MLPClassifier((2,), max_iter=2).fit(X, Y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_column_of_targets_warns_at_the_users_line(kind):
+    def fit(mlp):
+        mlp.fit(X, Y[:, None])  # the user's line
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit(kind(hidden_layer_sizes=(2,), max_iter=2, random_state=0))
+    (warning,) = (one for one in caught if one.category is DataConversionWarning)
+    assert "# the user's line" in linecache.getline(warning.filename, warning.lineno)
+    assert "A column-vector y was passed" in str(warning.message)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_validation_rows_of_another_width_are_named(kind):
+    with pytest.raises(ValueError, match=r"X_val, the validation rows: X has 1 features?, but"):
+        kind(hidden_layer_sizes=(2,), max_iter=2).fit(X, Y, X_val=X[:, :1], y_val=Y)

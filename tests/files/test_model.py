@@ -351,7 +351,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
         ("params", lambda a: a[1:], r"params is float64 \(25,\) where its header asks for float64 \(26,\)"),
         ("params", lambda a: a.astype(np.float32), "params is float32"),
         ("vectors", lambda a: a[:2], r"vectors is float64 \(2, 26\)"),
-        ("index", lambda a: a + 1, "not a permutation of the rows"),
+        ("index", lambda a: a + 1, "its row order is not a permutation"),
         ("index", lambda a: a - 1, "not a permutation of the rows"),
         ("index", lambda a: a[:, None], "index is int64"),
         ("index", lambda a: a.astype(float), "index is float64"),

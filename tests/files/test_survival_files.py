@@ -15,8 +15,8 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from bits import result_bits
 from hostile import NUMBERS, Outcomes, bounded_memory
-from survival import fingerprint
 
 from fastnn import Adam, ModelFileError, Network, Stop, load, train
 
@@ -25,11 +25,6 @@ N = 9
 NETWORK = Network((3, 4, 2), activation="tanh")
 X = np.linspace(-1, 1, N * 3).reshape(N, 3)
 OPTIONS = {"optimizer": Adam(), "batch_size": 4, "backend": "numpy"}
-
-
-def bits(result):
-    state = result.state
-    return fingerprint(result.params, state.vectors, state.index, result.history.loss, result.history.validation_loss)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +36,13 @@ def good(tmp_path_factory):
     content = path.read_bytes()
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    return content, members, bits(load(path))
+    return content, members, result_bits(load(path))
 
 
 def load_and_go_on(path, expected):
     """Load; what loads is what was saved (`expected`, where nothing else could pass for it) and can be trained on."""
     result = load(path)
-    assert expected is None or bits(result) == expected
+    assert expected is None or result_bits(result) == expected
     assert result.predict(np.ones((1, result.network.n_inputs)), backend="numpy").shape == (1, result.network.n_outputs)
     more = train(result.network, X, np.sin(X[:, :2]), epochs=2, resume=result.state, **OPTIONS)
     assert np.isfinite(more.params).all()

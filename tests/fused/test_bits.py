@@ -4,7 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, bits, do_steps, everything
+from bits import all_bits
+from guards import between_guards, intact
+from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything
 
 from fastnn import Network, get_backend, loss_and_gradient, testing
 from fastnn.compiler import cache, program
@@ -37,11 +39,11 @@ def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
     problem = draw(SMALL, 10, dtype)
     state = StepState.create(problem.params, 2)
     state.vectors[1:] = 0.5
-    before = bits(state.vectors, state.beta_products)
+    before = all_bits(state.vectors, state.beta_products)
     data = Data(problem.X * np.nan, problem.Y, np.zeros(10, dtype))
     steps = Steps(np.arange(10), np.array([0, 5]), np.array([5, 10]), np.ones(2), np.full(2, 9.0))
     assert get_backend(backend).train_steps(Task(SMALL, Adam(), data, 0.3), state, steps) == 2
-    assert (bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
+    assert (all_bits(state.vectors, state.beta_products), state.t, steps.loss.tolist()) == (before, 2, [0, 0])
 
 
 def test_denormal_moments_are_flushed(dtype):
@@ -117,13 +119,9 @@ def test_padding_stays_zero(dtype, monkeypatch):
 def test_a_poisoned_zero_is_noticed(monkeypatch):
     """The test above could fail."""
     problem = draw(SMALL, 9)
-    clean = bits(*loss_and_gradient(SMALL, *problem[:3]))
+    clean = all_bits(*loss_and_gradient(SMALL, *problem[:3]))
     replace_scratch(monkeypatch, lambda name, buffer, network: buffer + np.nan if name == "zeros" else buffer)
-    assert bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
-
-
-GUARD = 4096
-PATTERN = 0xA5
+    assert all_bits(*loss_and_gradient(SMALL, *problem[:3])) != clean
 
 
 def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
@@ -131,20 +129,13 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     clean = everything(dtype)
     guarded = []
 
-    def between_guards(array):
-        size = array.nbytes
-        raw = np.full(size + 2 * GUARD + 64, PATTERN, np.uint8)
-        first = GUARD + -(raw.ctypes.data + GUARD) % 64
-        inside = raw[first : first + size].view(array.dtype).reshape(array.shape)
-        inside[...] = array
-        guarded.append((raw, first, size))
+    def guard(array):
+        inside, zones = between_guards(array)
+        guarded.append(zones)
         return inside
 
-    def intact(raw, first, size):
-        return (raw[:first] == PATTERN).all() and (raw[first + size :] == PATTERN).all()
-
-    replace_scratch(monkeypatch, lambda name, buffer, network: between_guards(buffer))
-    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: between_guards(np.zeros(shape, dtype)))
+    replace_scratch(monkeypatch, lambda name, buffer, network: guard(buffer))
+    monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: guard(np.zeros(shape, dtype)))
     right, called = fused_backend.entry, set()
 
     def entry(name, dtype):
@@ -162,7 +153,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
 
     def guarded_copy(value):
         if isinstance(value, np.ndarray):
-            return between_guards(value)
+            return guard(value)
         return type(value)(*map(guarded_copy, value)) if isinstance(value, tuple) else value
 
     def write_back(value, copy):
@@ -176,10 +167,9 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}
     assert len(guarded) > 1000
-    assert all(intact(*zone) for zone in guarded)
-    raw, first, size = guarded[0]
-    raw[first + size] = 0
-    assert not intact(raw, first, size)
+    assert all(map(intact, guarded))
+    guarded[0][1][0] = 0
+    assert not intact(guarded[0])
 
 
 # ---------------------------------------------------------------------------------------------------------- disk cache

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import same_bits
+from guards import between_guards, intact
 from same_bits import RUNS
 
 import fastnn
@@ -109,24 +110,18 @@ def test_more_layers_than_are_unrolled():
 @pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
 def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
     """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
-    zones, make_scratch = [], numba_backend.make_scratch
+    guarded, make_scratch = [], numba_backend.make_scratch
 
-    def between_zones(buffer):
-        zone, size = 4096, buffer.nbytes
-        memory = np.full(size + 2 * zone + 64, 0xA5, np.uint8)
-        first = zone + -(memory.ctypes.data + zone) % 64
-        inside = memory[first : first + size].view(buffer.dtype)
-        inside[...] = buffer
-        zones.extend((memory[:first], memory[first + size :]))
+    def guard(buffer):
+        inside, zones = between_guards(buffer)
+        guarded.append(zones)
         return inside
 
-    monkeypatch.setattr(
-        numba_backend, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(between_zones, s))
-    )
+    monkeypatch.setattr(numba_backend, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(guard, s)))
     backend = fastnn.get_backend("numba", specialize=True)
     assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=backend)) == same_bits.expected()[name]
-    assert len(zones) > 30
-    assert all((zone == 0xA5).all() for zone in zones)
+    assert len(guarded) > 15
+    assert all(map(intact, guarded))
 
 
 @pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no cache")

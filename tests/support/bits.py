@@ -8,6 +8,11 @@ def bits(array):
     return None if array is None else (array.dtype.str, array.shape, array.tobytes())
 
 
+def all_bits(*arrays):
+    """The same of some arrays, or of what becomes one."""
+    return [bits(np.asarray(array)) for array in arrays]
+
+
 def state_bits(state):
     """All that a training goes on from."""
     generator = state.random_state

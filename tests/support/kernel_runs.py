@@ -1,6 +1,7 @@
 """What all entry points of the kernel compute, over networks, optimizers and sizes, as bits."""
 
 import numpy as np
+from bits import all_bits
 
 from fastnn import Network, get_backend, loss_and_gradient, predict
 from fastnn.network import HIDDEN
@@ -10,10 +11,6 @@ from fastnn.testing.problems import draw
 
 MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
 SMALL = Network((5, 7, 3), "tanh", "softmax", "cross_entropy", bias="scalar")
-
-
-def bits(*arrays):
-    return [np.asarray(array).tobytes() for array in arrays]
 
 
 def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, alpha=0.01):
@@ -33,7 +30,7 @@ def do_steps(network, optimizer, problem, backend, calls=(30,), batch_size=13, a
         assert done == n_steps
     assert (state.t, first) == (30, 30)
     assert not state.storage[0, state.n_params :].any()
-    return bits(state.vectors, state.beta_products, loss)
+    return all_bits(state.vectors, state.beta_products, loss)
 
 
 OPTIMIZER_CASES = [kind() for kind in OPTIMIZERS.values()] + [SGD(momentum=0.9, nesterov=True), Adam(sequential=True)]
@@ -45,8 +42,8 @@ def everything(dtype):
     for network in (SMALL, MIXED, Network((2, 1)), Network((3, 20, 1), "silu", bias="none")):
         for n in (1, 9, 300):
             problem = draw(network, n, dtype)
-            found += bits(predict(network, problem.params, problem.X))
-            found += bits(*loss_and_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2))
+            found += all_bits(predict(network, problem.params, problem.X))
+            found += all_bits(*loss_and_gradient(network, *problem[:3], sample_weight=problem.sample_weight, alpha=0.2))
         problem = draw(network, 270, dtype)
         for optimizer in OPTIMIZER_CASES:
             for batch_size in (1, 13, 265):

@@ -56,7 +56,3 @@ def test_it_declines_what_it_does_not_do(backend):
     assert not backend.supports(network, SGD(sequential=True))
     with pytest.raises(ValueError, match="cannot train this network with RPROP"):
         train(network, [[0.0, 1.0, 2.0]], [[0.0, 1.0]], optimizer=RPROP(), epochs=1, backend=backend)
-
-
-def test_it_is_short():
-    assert len(EXAMPLE.read_text("utf-8").splitlines()) < 120

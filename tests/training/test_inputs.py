@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from bits import all_bits
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train
@@ -555,20 +556,16 @@ NUMBERS = {
 }
 
 
-def contents(*arrays):
-    return [(np.asarray(array).dtype, np.asarray(array).tobytes()) for array in arrays]
-
-
 def compute(X, Y, weight, params, backend):
     """The bits of what all functions make of these arrays, which none of them writes."""
-    before = contents(X, Y, weight, params)
+    before = all_bits(X, Y, weight, params)
     options = {"sample_weight": weight, "backend": backend}
     found = [predict(NETWORK, params, X, backend=backend), *loss_and_gradient(NETWORK, params, X, Y, **options)]
     options |= {"seed": 0, "epochs": 3, "batch_size": 5, "optimizer": Adam(), "stop": Stop(validation=(X, Y, weight))}
     result = train(NETWORK, X, Y, params=params, **options)
     found += [result.state.vectors, result.history.loss, result.history.validation_loss, result.predict(X)]
-    assert contents(X, Y, weight, params) == before
-    return contents(*found)
+    assert all_bits(X, Y, weight, params) == before
+    return all_bits(*found)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -598,7 +595,7 @@ def test_dtype_says_what_is_computed_in(kind, said, backend):
         result = train(NETWORK, x, y, sample_weight=weight, stop=stop, dtype=dtype, **options)
         found.append([result.params, result.history.loss, result.history.validation_loss])
     assert found[0][0].dtype == said
-    assert contents(*found[0]) == contents(*found[1])
+    assert all_bits(*found[0]) == all_bits(*found[1])
 
 
 def test_a_memory_map_of_bytes_becomes_float32_and_nothing_else(tmp_path):
@@ -635,7 +632,7 @@ def test_memory_maps_are_as_good(tmp_path, backend):
 def test_one_output_may_be_a_vector(shape, backend):
     network = Network((3, 1))
     found = loss_and_gradient(network, np.ones(4), X, Y[:, 0].reshape(shape), backend=backend)
-    assert contents(*found) == contents(*loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend))
+    assert all_bits(*found) == all_bits(*loss_and_gradient(network, np.ones(4), X, Y[:, :1], backend=backend))
 
 
 @pytest.mark.parametrize("kind", [np.int64, np.uint8, bool, list, np.float64, np.float16])
@@ -646,7 +643,7 @@ def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
         train(labels_network(), X, y, optimizer=SGD(), epochs=1, seed=0, backend=backend).params
         for y in (Y, np.eye(2)[labels])
     ]
-    assert contents(found[0]) == contents(found[1])
+    assert all_bits(found[0]) == all_bits(found[1])
 
 
 def test_plain_arrays_are_not_copied():
