@@ -41,7 +41,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class constant(Schedule):
-    """The same rate at every step."""
+    """A constant learning rate."""
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
