@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn._version import __version__
+from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
 from fastnn.memory import Array
 
@@ -67,7 +68,7 @@ def write_archive(
         raise ValueError(
             f"a file describes at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}"
         )
-    place = os.path.realpath(path)  # a link stays a link
+    place = os.path.realpath(_name(path))  # a link stays a link
     if os.path.exists(place) and not os.path.isfile(place):
         raise OSError(errno.EINVAL, "not a file, and a save replaces files only", os.fspath(path))
     folder, name = os.path.split(place)
@@ -111,7 +112,7 @@ def read_archive(
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version; whatever `build` stumbles over.
     """
-    name = os.fspath(path)  # a number would be the descriptor of a file that is open
+    name = _name(path)
     with _Bounded(io.FileIO(name, opener=_open)) as file:
         try:
             arrays = _arrays(file, form)
@@ -120,6 +121,13 @@ def read_archive(
             raise ModelFileError(f"{name!s}: {_short(error)}") from None
         except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
             raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({_short(error)})") from error
+
+
+def _name(path: Any) -> Any:
+    """Return the name of a file. A number would be the descriptor of one that is open."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
+    return os.fspath(path)
 
 
 def _open(name: str, flags: int) -> int:

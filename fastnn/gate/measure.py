@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from fastnn.checking.arguments import shown
 from fastnn.gate.samples import FORMAT, read
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
@@ -56,7 +57,11 @@ def measure(
     ------
     ValueError
         If the gate could not read it.
+    TypeError
+        When `functions` is no mapping.
     """
+    if not isinstance(functions, Mapping):
+        raise TypeError(f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}")
 
     def timed(function: Callable[[], object], calls: int) -> float:
         start = clock()

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastnn._version import __version__
-from fastnn.backends import Backend, get_backend
+from fastnn.backends import Backend, get_backend, options_taken
 from fastnn.checking.arguments import check_choice
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import Declined, supports_anything
 from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.numeric import coverage_checks, numeric_checks
@@ -55,6 +57,8 @@ class Report(NamedTuple):
 
     backend: str
     outcomes: list[Outcome]
+    hint: str = ""
+    """What the checks that failed have in common, where that is known."""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{verdict} {self.count(verdict)}" for verdict in ("passed", "failed", "skipped"))
@@ -88,7 +92,7 @@ class Report(NamedTuple):
                 lines += [f"  - {what}" for what in dict.fromkeys(outcome.check.what for outcome in failed)]
             for outcome in failed[:_IN_FULL]:
                 lines += [f"  {outcome.check.name}:", textwrap.indent(outcome.message, "    ")]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(["", self.hint] if self.hint else [])])
 
     def save(self, path: Path) -> None:
         """Write every check with its deviation, bound and verdict as JSON."""
@@ -166,7 +170,7 @@ def run_checks(
         if progress:
             progress(check)
         outcomes.append(_outcome(check, backend))
-    report = Report(backend.name, outcomes)
+    report = Report(backend.name, outcomes, _hint(outcomes, backend))
     if report.failed and raises:
         raise AssertionError(report.summary())
     return report
@@ -180,6 +184,35 @@ def _outcome(check: Check, backend: Backend) -> Outcome:
     except Exception as error:  # whatever a back end raises is a failed check
         name = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
         return Outcome(check, "failed", None, f"{name}{error}")
+
+
+class _Declining:
+    """A back end that declines penalties and row weights, whatever it does without them."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def supports(
+        self, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
+    ) -> bool:
+        return not alpha and not sample_weight and self._backend.supports(network, optimizer)
+
+
+def _hint(outcomes: Sequence[Outcome], backend: Backend) -> str:
+    """Return what to do where nothing would fail if the back end, which cannot decline options, declined them."""
+    failed = [outcome.check for outcome in outcomes if outcome.verdict == "failed"]
+    if not failed or options_taken(getattr(backend.supports, "__func__", backend.supports)):
+        return ""
+    declining: Any = _Declining(backend)
+    if any(_outcome(check, declining).verdict == "failed" for check in failed):
+        return ""
+    return (
+        "All of these are about penalties and row weights, which a back end may decline: "
+        "supports(network, optimizer, *, alpha=0.0, sample_weight=False) is asked about them"
+    )
 
 
 def find_backend(backend: str | Backend) -> Backend:

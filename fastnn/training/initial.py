@@ -163,12 +163,14 @@ def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: Trai
     ]
     for what, of_state, of_call in has:
         if of_state != of_call:
-            of_state, of_call = (
-                f"({', '.join(map(str, value))})" if isinstance(value, list) else value for value in (of_state, of_call)
-            )
-            raise ValueError(
-                f"resume does not fit: the {what} of its state is {of_state}, that of this training {of_call}"
-            )
+            was, now = _listed(of_state), _listed(of_call)
+            raise ValueError(f"resume does not fit: the {what} of its state is {was}, that of this training {now}")
+
+
+def _listed(value: Any) -> str:
+    """Return a list as "(3, 4, 2)", the only one of a list as itself."""
+    several = isinstance(value, list) and len(value) != 1
+    return f"({', '.join(map(str, value))})" if several else str(value[0] if isinstance(value, list) else value)
 
 
 def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:

@@ -412,3 +412,11 @@ def test_headers_that_do_not_fit_are_refused(path, content, name, value):
     del header[name]
     write(path, header, arrays)
     refused(path, "damaged")
+
+
+@pytest.mark.parametrize("path", [None, 3, io.BytesIO()], ids=["None", "a number", "a buffer"])
+def test_what_is_no_name_of_a_file_is_refused(path):
+    result = train(Network((2, 1)), np.ones((3, 2)), np.ones(3), epochs=1, seed=0, backend="numpy")
+    for call in (load, result.save):
+        with pytest.raises(TypeError, match="path must be the name of a file, such as"):
+            call(path)

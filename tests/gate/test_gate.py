@@ -441,6 +441,8 @@ def test_measure_refuses_what_the_gate_would_not_read():
         measure({})
     with pytest.raises(ValueError, match=r"whole number, not 0\.5"):
         measure({}, counts={"a": 0.5})
+    with pytest.raises(TypeError, match=r"functions must be a mapping, such as \{'name': function\}, not <function"):
+        measure(lambda: None)
 
 
 @pytest.fixture

@@ -74,6 +74,27 @@ def test_a_kind_of_which_nothing_runs_fails_loudly():
     assert {outcome.verdict for outcome in report.outcomes if outcome.check.kind == "derivative"} == {"skipped"}
 
 
+class Forgetful(Ordinary):
+    """Cannot decline penalties and row weights, and does not do them."""
+
+    def supports(self, network, optimizer):
+        return super().supports(network, optimizer)
+
+
+class Wrong(Forgetful):
+    def __init__(self):
+        super().__init__(bias=2.0)
+
+
+def test_where_only_penalties_and_weights_fail_the_summary_says_that_they_can_be_declined():
+    declines = "supports(network, optimizer, *, alpha=0.0, sample_weight=False)"
+    report = check_backend(Forgetful(), dtypes=["float64"], raises=False)
+    assert report.failed
+    assert declines in report.summary().splitlines()[-1]
+    assert declines not in check_backend(Wrong(), dtypes=["float64"], raises=False).summary()
+    assert not check_backend(Ordinary(), dtypes=["float64"]).hint
+
+
 # ------------------------------------------------------------------------------------------------- which case is chosen
 
 

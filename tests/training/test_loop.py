@@ -125,7 +125,7 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
         "sizes of its state is (3, 4, 2), that of this training (3, 5, 2)": {"network": Network((3, 5, 2))},
         "optimizer of its state is Adam, that of this training is? SGD": {"optimizer": SGD()},
         "dtype of its state is float64, that of this training float32": {"dtype": "float32"},
-        "activation of its state is (tanh), that of this training (relu)": {"network": Network((3, 4, 2))},
+        "activation of its state is tanh, that of this training relu": {"network": Network((3, 4, 2))},
         "output of its state is identity, that of this training tanh": {"network": Network((3, 4, 2), "tanh", "tanh")},
         "loss of its state is squared_error, that of this training huber": {
             "network": dataclasses.replace(NETWORK, loss="huber")
