@@ -16,6 +16,7 @@ TEXTS = [
     *sorted((ROOT / "fastnn").rglob("*.py")),
 ]
 IMPORT = re.compile(r"\bfrom (fastnn(?:\.\w+)*) import (?:\(([^)]*)\)|([\w, ]+))")
+RECIPES = re.compile(r"^## Add an activation.*?(?=^## )", re.MULTILINE | re.DOTALL)  # their names are to be added
 DOTTED = re.compile(r"(?<![\w./-])fastnn(?:\.[A-Za-z_]\w*)+(?![\w/])")
 
 
@@ -36,7 +37,7 @@ def names_in(text):
 
 def text_of(file):
     text = file.read_text("utf-8")
-    return docstrings(text) if file.is_relative_to(ROOT / "fastnn") else text
+    return docstrings(text) if file.is_relative_to(ROOT / "fastnn") else RECIPES.sub("", text)
 
 
 @functools.cache
