@@ -37,7 +37,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """What both halves of the demonstration find."""
+    """The results that both halves of the demonstration have."""
 
     workload: Workload
     weight_difference: float
