@@ -41,7 +41,8 @@ ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
 
 def run_tests(session, *arguments, **options):
     """Run pytest on the installed package; what stands after ``--`` on the command line goes to pytest."""
-    session.run("fastnn", "warmup")  # for all workers: two that start cold would compile the same kernels
+    # for all workers: two that start cold would compile the same kernels; 1: the cache keeps none here
+    session.run("fastnn", "warmup", success_codes=[0, 1])
     session.run("python", "-m", "pytest", *arguments, *session.posargs, **options)
 
 
