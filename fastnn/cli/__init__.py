@@ -44,8 +44,10 @@ def _explain_import(error: ImportError) -> NoReturn:
     """Exit with the extra to install; raise an ImportError again that no extra mends."""
     if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
         _fail(str(error))
-    from fastnn.installed import EXTRAS, missing_package
-
+    try:
+        from fastnn.installed import EXTRAS, missing_package
+    except ImportError as foreign:  # the package around this one is another project's
+        _fail(str(foreign))
     package = (error.name or "").partition(".")[0]
     if package in EXTRAS:
         _fail(str(missing_package(package)))

@@ -159,6 +159,14 @@ def test_and_so_does_the_command(site):
     assert installed.REMEDY in told.stderr
 
 
+def test_and_so_does_the_command_where_a_package_is_missing_too(site):
+    (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
+    (site / "fastnn" / "cli" / "app.py").write_text("import no_such_package\n")
+    told = run(site, "-m", "fastnn", "info")
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert installed.REMEDY in told.stderr
+
+
 def test_info_names_the_distribution(site):
     pytest.importorskip("typer")
     told = run(site, "-m", "fastnn", "info").stdout
