@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 
 import numpy as np
@@ -152,10 +151,15 @@ class _Workspace:
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.own_kernels = {}
 
-    @functools.cached_property
-    def predict(self):
-        """The kernel of this name, kept here: a look-up takes as long as a tenth of one row's prediction."""
-        return entry("predict", self.buffers.params.dtype)
+    def __getattr__(self, name):
+        """Look up the kernel `predict` once and keep it: a look-up takes as long as a tenth of one row's prediction.
+
+        No `functools.cached_property`, whose frame would be taken for the line that called fastnn by a warning.
+        """
+        if name != "predict":
+            raise AttributeError(name)
+        self.predict = entry("predict", self.buffers.params.dtype)
+        return self.predict
 
     def own_kernel(self, rule):
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
