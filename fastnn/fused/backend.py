@@ -58,7 +58,10 @@ class NumbaBackend:
         out = np.empty((n, network.sizes[-1]), dtype)
         workspace = self._workspace(network, dtype, n, ROW_BLOCK)
         try:
-            workspace.predict(out, params, n, workspace.scratch, workspace.model, X)
+            kernel = workspace.predict
+            if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
+                kernel = workspace.predict = entry("predict", dtype)
+            kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
             self._put_back(workspace)
         return out
@@ -69,11 +72,11 @@ class NumbaBackend:
         check("params", params, (network.n_params,), dtype)
         n = len(data.X)
         workspace = self._workspace(network, dtype, n, ROW_BLOCK)
-        rule = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
+        spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         try:
             workspace.buffers.update_constants[ALPHA] = alpha
             kernel = entry("loss_and_gradient", dtype)
-            loss = kernel(params, n, workspace.scratch, workspace.model, prepared(rule), prepared(data), np.arange(n))
+            loss = kernel(params, n, workspace.scratch, workspace.model, prepared(spec), prepared(data), np.arange(n))
             return loss, workspace.buffers.gradient[: network.n_params].copy()
         finally:
             self._put_back(workspace)
@@ -86,12 +89,14 @@ class NumbaBackend:
         rows, n_steps = check_steps(steps, len(data.X)), len(steps.loss)
         vector = ALIGNMENT // dtype.itemsize
         special = self.specialize and rows <= vector and network.n_params <= SPECIAL
+        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
+        # one block whatever its size.
         if special:  # one kernel for all batches that fit a vector, and one for those of a single row
             block = vector if rows > 1 else 1
             workspace = self._workspace(network, dtype, block, block)
         else:
             workspace = self._workspace(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
-        rule = UpdateSpec(
+        spec = UpdateSpec(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
             state.storage.shape[1],
             int(optimizer.sequential),
@@ -100,12 +105,13 @@ class NumbaBackend:
             getattr(optimizer, "weight_decay", 0),
         )
         hyper = optimizer.constants
+        # What the kernel reads besides its arguments: constants of the formulas, in the working dtype.
         try:
             workspace.buffers.update_constants[ALPHA] = task.alpha
             workspace.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
-            kernel = workspace.own_kernel(rule) if special else entry("train_steps", dtype)
-            told = workspace.scratch, workspace.model, prepared(rule), prepared(data), prepared(steps)
-            good = kernel(state.storage, state.beta_products, n_steps, *told)
+            kernel = workspace.specialized_kernel(spec) if special else entry("train_steps", dtype)
+            arguments = workspace.scratch, workspace.model, prepared(spec), prepared(data), prepared(steps)
+            good = kernel(state.storage, state.beta_products, n_steps, *arguments)
         finally:
             self._put_back(workspace)
         state.t += good if good == n_steps else good + 1
@@ -149,22 +155,13 @@ class _Workspace:
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
-        self.own_kernels = {}
+        self.predict = None  # the kernel of this name, from the first prediction on
+        self.specialized = {}
 
-    def __getattr__(self, name):
-        """Look up the kernel `predict` once and keep it: a look-up takes as long as a tenth of one row's prediction.
-
-        No `functools.cached_property`, whose frame would be taken for the line that called fastnn by a warning.
-        """
-        if name != "predict":
-            raise AttributeError(name)
-        self.predict = entry("predict", self.buffers.params.dtype)
-        return self.predict
-
-    def own_kernel(self, rule):
+    def specialized_kernel(self, spec):
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
-        kind = rule.code, rule.stride, rule.sequential
-        if kind not in self.own_kernels:
-            known = constants_of(self.table, rule, self.buffers)
-            self.own_kernels[kind] = entry("train_steps", self.buffers.params.dtype, known)
-        return self.own_kernels[kind]
+        kind = spec.code, spec.stride, spec.sequential
+        if kind not in self.specialized:
+            constants = constants_of(self.table, spec, self.buffers)
+            self.specialized[kind] = entry("train_steps", self.buffers.params.dtype, constants)
+        return self.specialized[kind]
