@@ -252,6 +252,10 @@ class Shuffles(np.random.RandomState):
 # ------------------------------------------------------------------------------------------------- the back end itself
 
 
+FLOATS = np.dtype(np.float64), np.dtype(np.float32)
+SHARED = {"params", "X", "Y", "sample_weight", "storage"}  # they share the working dtype
+
+
 def backend(draw):
     """A method of the Numba back end, called with arrays that nobody has checked."""
     dtype = draw.of([np.float64, np.float32])
@@ -286,9 +290,10 @@ def backend(draw):
     value, error = attempt(lambda: call(get_backend("numba"), given))
     if error is not None:
         return "refused"
+    working = given["X"].dtype if isinstance(given["X"], np.ndarray) else None  # all may have been made another one
     for name in used:
-        array = given[name]
-        if not (isinstance(array, np.ndarray) and array.dtype == dtypes[name] and array.flags.carray):
+        array, right = given[name], working if name in SHARED and working in FLOATS else dtypes[name]
+        if not (isinstance(array, np.ndarray) and array.dtype == right and array.flags.carray):
             raise Failure(f"number where an error is due: {name} is {array!r:.100}")
     values_fit = (given["sample_weight"] >= 0).all() and (
         (given["beta_products"] >= 0) & (given["beta_products"] <= 1)
