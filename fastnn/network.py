@@ -135,7 +135,7 @@ class Network:
     References
     ----------
     .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
-       equation 16; the 2 for sigmoid is scikit-learn's rule.
+       equation 16; the 2 is scikit-learn's rule.
     .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
 
     Examples
@@ -204,9 +204,8 @@ class Network:
         for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], (*hidden, self.output), strict=False):
             n_bias = {"vector": fan_out, "scalar": 1, "none": 0}[self.bias]
             middle = place + fan_in * fan_out
-            end = middle + n_bias
-            layers.append(Layer(fan_in, fan_out, n_bias, slice(place, middle), slice(middle, end), activation))
-            place = end
+            place, weight = middle + n_bias, slice(place, middle)
+            layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), activation))
         return tuple(layers)
 
     def weights(self, params: Array) -> list[Array]:
@@ -254,8 +253,7 @@ class Network:
         Parameters
         ----------
         random_state : numpy.random.RandomState
-            Drawn from layer by layer, W and then (for ``bias_init="same"``) the bias; its streams are frozen, so a
-            seed gives the same weights in every version of NumPy.
+            Drawn from layer by layer, W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams.
         dtype : float32 or float64
             Draws are made in float64 and rounded once.
 
@@ -263,10 +261,9 @@ class Network:
         -------
         params : ndarray (n_params,)
         """
-        params = np.empty(self.n_params)
+        params, drawn = np.empty(self.n_params), self.bias_init == "same"
         for layer in self.layers:
             params[layer.weight] = self._draw(random_state, layer, layer.fan_in * layer.fan_out)
-            drawn = self.bias_init == "same"
             params[layer.bias] = self._draw(random_state, layer, layer.n_bias) if drawn else self.bias_init
         return params.astype(dtype)
 

@@ -137,7 +137,7 @@ def test_a_workload_can_be_recorded():
         ({"at": (3, 3)}, "at must be numbers of steps that ascend, such as"),
         ({"at": (0, 3)}, r"at\[0\] must be at least 1"),
         ({"optimizer": SGD(1e200)}, "numpy diverges at step [1-3]"),
-        ({"backend": "nothing"}, "unknown backend"),
+        ({"backend": "no such back end"}, "unknown backend"),
     ],
 )
 def test_what_cannot_be_recorded_is_refused(options, match):
