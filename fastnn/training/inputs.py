@@ -233,7 +233,7 @@ def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | N
         raise ValueError(f"{name} has no rows")
     if not assume_finite:
         _check_finite(name, matrix, value)
-    view = matrix.view()
+    view = matrix.view()  # `_read_only`, written out: a call takes a hundredth of the time of one row's prediction
     view.setflags(write=False)
     return view
 
