@@ -24,7 +24,9 @@ from fastnn.optimizers import RMSprop as RMSprop
 from fastnn.schedules import constant as constant
 from fastnn.schedules import cosine as cosine
 from fastnn.schedules import exponential as exponential
+from fastnn.schedules import one_cycle as one_cycle
 from fastnn.schedules import step_decay as step_decay
+from fastnn.schedules import warm_up as warm_up
 from fastnn.training import train as train
 from fastnn.training.exceptions import DivergenceError as DivergenceError
 from fastnn.training.exceptions import InterruptWarning as InterruptWarning

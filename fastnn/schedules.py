@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,6 +121,75 @@ class cosine(Schedule):
         return self.final + (self.learning_rate - self.final) * (1 + np.cos(math.pi * part)) / 2
 
 
+@dataclass(frozen=True)
+class warm_up(Schedule):
+    """A straight line from `start` up to `learning_rate` over `steps` steps, and `learning_rate` from then on.
+
+    Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2. The same bits on every machine.
+
+    Examples
+    --------
+    >>> [warm_up(0.5, steps=4)(step) for step in range(6)]
+    [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
+    """
+
+    steps: int
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
+        object.__setattr__(self, "start", check_number("start", self.start, low=0))
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        return _lines(steps, (0, self.start), (min(self.steps, NEVER), self.learning_rate))
+
+
+@dataclass(frozen=True)
+class one_cycle(Schedule):
+    """Two straight lines over `steps` steps: from `start` up to `learning_rate`, then down to `final`, which stays.
+
+    The first line takes the part `rise` of the steps. Smith and Topin, Super-convergence, 2018, section 3. The same
+    bits on every machine.
+
+    Examples
+    --------
+    >>> [one_cycle(0.5, steps=8, rise=0.25)(step) for step in range(0, 10, 2)]
+    [0.0, 0.5, 0.3333333333333333, 0.16666666666666666, 0.0]
+    """
+
+    steps: int
+    start: float = 0.0
+    final: float = 0.0
+    rise: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
+        object.__setattr__(self, "start", check_number("start", self.start, low=0))
+        object.__setattr__(self, "final", check_number("final", self.final, low=0))
+        rise = check_number("rise", self.rise, low=0, high=1, low_open=True, high_open=True)
+        object.__setattr__(self, "rise", rise)
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,)."""
+        n = min(self.steps, NEVER)
+        return _lines(steps, (0, self.start), (self.rise * n, self.learning_rate), (n, self.final))
+
+
+def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np.float64]:
+    """Return the rates (n,) of the steps (n,) on straight lines through some points (step, rate), level after the last.
+
+    Each product is rounded by itself, which `numpy.interp` does not promise.
+    """
+    rates = np.full(steps.shape, points[0][1])
+    for (begin, first), (end, last) in itertools.pairwise(points):
+        part = (np.clip(steps, begin, end) - begin) / (end - begin)
+        rates = np.where(steps > begin, first * (1 - part) + last * part, rates)
+    return rates
+
+
 def check_learning_rate(value: object) -> LearningRate:
     """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
     return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
@@ -148,7 +218,9 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     return np.fromiter(values, np.float64, n)
 
 
-SCHEDULES: dict[str, type[Schedule]] = {kind.__name__: kind for kind in (constant, step_decay, exponential, cosine)}
+SCHEDULES: dict[str, type[Schedule]] = {
+    kind.__name__: kind for kind in (constant, step_decay, exponential, cosine, warm_up, one_cycle)
+}
 
 
 def describe(rate: LearningRate) -> object:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from fastnn import SGD, Adam, Network, constant, cosine, exponential, step_decay, train
+from fastnn import SGD, Adam, Network, constant, cosine, exponential, one_cycle, step_decay, train, warm_up
 from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 from fastnn.schedules import describe, learning_rates
@@ -210,6 +210,13 @@ SCHEDULES = {
     "exponential": (exponential(0.3, 0.95), lambda t: 0.3 * 0.95**t),
     "cosine": (cosine(0.3, 10), lambda t: 0.15 * (1 + math.cos(math.pi * min(t, 10) / 10))),
     "cosine to 0.1": (cosine(0.3, 10, 0.1), lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "warm_up": (warm_up(0.3, 8), lambda t: 0.3 * min(t, 8) / 8),
+    "warm_up from 0.1": (warm_up(0.3, 8, 0.1), lambda t: 0.1 + 0.2 * min(t, 8) / 8),
+    "one_cycle": (one_cycle(0.3, 10), lambda t: 0.3 * min(t / 3, max(10 - t, 0) / 7)),
+    "one_cycle between steps": (
+        one_cycle(0.3, 9, 0.1, 0.2, rise=0.5),
+        lambda t: min(0.1 + 0.2 * t / 4.5, 0.2 + 0.1 * max(9 - t, 0) / 4.5),
+    ),
     "a number": (0.3, lambda t: 0.3),
     "a function": (lambda t: 0.3 / (1 + t), lambda t: 0.3 / (1 + t)),
 }
@@ -239,6 +246,17 @@ def test_step_decay_is_exact():
     assert math.isinf(step_decay(1.0, 1, 2.0)(10**9))
     assert step_decay(0.3, 1, 1.0)(10**12) == 0.3
     assert step_decay(1.0, 1, 0.9)(10**12) == np.nextafter(0, 1) * 5  # a subnormal that rounding gives back
+
+
+@pytest.mark.parametrize("first", [0.0, 0.1, 0.7])
+def test_straight_lines_have_their_ends_exactly(first):
+    """And no point on them beyond: 0.1 + (0.3 - 0.1) is not 0.3."""
+    rising, cycle = warm_up(0.3, 7, first), one_cycle(0.3, 20, first, final=0.1, rise=0.5)
+    assert (rising(0), rising(7), rising(10**9)) == (first, 0.3, 0.3)
+    assert (cycle(0), cycle(10), cycle(20), cycle(10**9)) == (first, 0.3, 0.1, 0.1)
+    rates = learning_rates(cycle, 0, 25)
+    assert (rates >= min(first, 0.1)).all()
+    assert (rates <= max(first, 0.3)).all()
 
 
 class CountedFactor(float):

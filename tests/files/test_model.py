@@ -13,7 +13,7 @@ import pytest
 from bits import bits, result_bits, state_bits
 from chunks import chunks_of
 
-from fastnn import SGD, Adam, FastnnError, ModelFileError, Network, Stop, cosine, load, train
+from fastnn import SGD, Adam, FastnnError, ModelFileError, Network, Stop, cosine, load, one_cycle, train, warm_up
 from fastnn.files import model
 
 NETWORK = Network((3, 4, 2), activation="tanh")
@@ -64,6 +64,8 @@ OPTIONS = {
     "validation": {"stop": Stop(tol=0.0, patience=50, validation=0.3, restore_best=True)},
     "tolerance": {"stop": Stop(tol=0.0, patience=50)},
     "schedule": {"optimizer": Adam(cosine(0.1, 100))},
+    "warm_up": {"optimizer": Adam(warm_up(0.1, 100, 0.01))},
+    "one_cycle": {"optimizer": Adam(one_cycle(0.1, 100))},
     "function": {"optimizer": Adam(lambda step: 0.1 / (1 + step))},
 }
 

@@ -51,6 +51,8 @@ def objects():
         fastnn.step_decay(0.1, every=5),
         fastnn.exponential(0.1),
         SGD(fastnn.cosine(0.1, steps=50)).learning_rate,
+        fastnn.warm_up(0.1, steps=50),
+        fastnn.one_cycle(0.1, steps=50),
         *estimators(),
         workloads.load("seed"),
         fastnn.get_backend("numpy"),

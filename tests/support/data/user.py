@@ -19,6 +19,8 @@ def schedules() -> list[fastnn.SGD | fastnn.Adam | fastnn.AdamW | fastnn.RMSprop
         fastnn.Adam(fastnn.cosine(0.1, steps=10)),
         fastnn.AdamW(fastnn.exponential(0.1)),
         fastnn.RMSprop(fastnn.step_decay(0.1, every=5)),
+        fastnn.SGD(fastnn.warm_up(0.1, steps=5)),
+        fastnn.Adam(fastnn.one_cycle(0.1, steps=20)),
         fastnn.RPROP(),
     ]
 
