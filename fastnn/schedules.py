@@ -155,8 +155,8 @@ class one_cycle(Schedule):
 
     Examples
     --------
-    >>> [one_cycle(0.5, steps=8, rise=0.25)(step) for step in range(0, 10, 2)]
-    [0.0, 0.5, 0.3333333333333333, 0.16666666666666666, 0.0]
+    >>> [one_cycle(0.5, steps=8, rise=0.5)(step) for step in range(0, 10, 2)]
+    [0.0, 0.25, 0.5, 0.25, 0.0]
     """
 
     steps: int
