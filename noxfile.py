@@ -167,7 +167,7 @@ def instructions(session):
 
 @nox.session(default=False)
 def scaling(session):
-    """Measure how time and memory grow with the problem, and write table and picture."""
+    """Measure how time and memory grow with sizes and rows, and write table and picture."""
     session.install("-e.[all]")
     session.run("python", "-m", "benchmarks.scaling", *session.posargs)
 

@@ -25,7 +25,7 @@ def table_data(n=8192, n_inputs=32):
     return X, (X[:, 0] * X[:, 1] + X[:, 2] > 0).astype(int)
 
 
-def problems():
+def workloads():
     """Name, X, y, parameters of each line."""
     X, y = load_iris(return_X_y=True)
     yield "iris 150x4, (16,), defaults", X, y, {"hidden_layer_sizes": (16,)}
@@ -72,9 +72,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     warnings.simplefilter("ignore", ConvergenceWarning)
-    print("| problem | scikit-learn | fastnn | times faster |\n|---|---|---|---|")
+    print("| workload | scikit-learn | fastnn | times faster |\n|---|---|---|---|")
     row = None
-    for name, X, y, parameters in problems():
+    for name, X, y, parameters in workloads():
         mine, reference = (module.MLPClassifier(**parameters, random_state=0) for module in (fastnn, theirs))
         mine.fit(X, y)
         pairs = [(seconds(lambda: mine.fit(X, y)), seconds(lambda: reference.fit(X, y))) for _ in range(rounds)]  # noqa: B023

@@ -29,7 +29,7 @@ COUNTED_STEPS = 2_048
 SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}  # as in fastnn/testing/correctness.py: tested
 
 
-class Problem(NamedTuple):
+class NoiseWorkload(NamedTuple):
     """What is trained, on noise."""
 
     network: fastnn.Network
@@ -49,41 +49,41 @@ def regressor(*sizes):
 
 tutorial = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum", "init": "normal", "bias_init": 1.0}
 adam = fastnn.Adam(learning_rate=0.001)
-PROBLEMS = {
-    "seed": Problem(
+WORKLOADS = {
+    "seed": NoiseWorkload(
         fastnn.Network((3, 5, 1), activation="sigmoid", output="sigmoid", loss="squared_error", **tutorial),
         fastnn.SGD(learning_rate=1.0, sequential=True),
         *("float64", 6, None),
     ),
-    "iris": Problem(classifier((4, 16, 3), "tanh"), fastnn.SGD(learning_rate=0.5), "float64", 150, None),
-    "digits": Problem(classifier((64, 64, 10)), fastnn.Adam(learning_rate=0.003), "float32", 1024, 32),
-    "online": Problem(classifier((64, 64, 10)), fastnn.SGD(learning_rate=0.01), "float32", 1024, 1),
-    "tab": Problem(regressor(32, 128, 128, 1), adam, "float32", 1024, 128),
-    "mnist": Problem(regressor(784, 128, 10), adam, "float32", 768, 128),
-    "big": Problem(regressor(512, 1024, 1024, 10), adam, "float32", 768, 64),
+    "iris": NoiseWorkload(classifier((4, 16, 3), "tanh"), fastnn.SGD(learning_rate=0.5), "float64", 150, None),
+    "digits": NoiseWorkload(classifier((64, 64, 10)), fastnn.Adam(learning_rate=0.003), "float32", 1024, 32),
+    "online": NoiseWorkload(classifier((64, 64, 10)), fastnn.SGD(learning_rate=0.01), "float32", 1024, 1),
+    "tab": NoiseWorkload(regressor(32, 128, 128, 1), adam, "float32", 1024, 128),
+    "mnist": NoiseWorkload(regressor(784, 128, 10), adam, "float32", 768, 128),
+    "big": NoiseWorkload(regressor(512, 1024, 1024, 10), adam, "float32", 768, 64),
 }
 
 
 class Training:
-    """One problem with its data and initial weights."""
+    """One workload with its data and initial weights."""
 
-    def __init__(self, problem):
-        self.problem = problem
+    def __init__(self, workload):
+        self.workload = workload
         random_state = np.random.RandomState(0)
-        n_inputs, n_outputs = problem.network.sizes[0], problem.network.sizes[-1]
-        self.X = random_state.random_sample((problem.n_rows, n_inputs)).astype(problem.dtype)
-        self.Y = np.eye(n_outputs, dtype=problem.dtype)[random_state.randint(n_outputs, size=problem.n_rows)]
-        self.params = problem.network.init_params(random_state, np.dtype(problem.dtype))
-        self.steps_per_epoch = -(-problem.n_rows // (problem.batch_size or problem.n_rows))
+        n_inputs, n_outputs = workload.network.sizes[0], workload.network.sizes[-1]
+        self.X = random_state.random_sample((workload.n_rows, n_inputs)).astype(workload.dtype)
+        self.Y = np.eye(n_outputs, dtype=workload.dtype)[random_state.randint(n_outputs, size=workload.n_rows)]
+        self.params = workload.network.init_params(random_state, np.dtype(workload.dtype))
+        self.steps_per_epoch = -(-workload.n_rows // (workload.batch_size or workload.n_rows))
 
     def __call__(self, epochs, backend="numba", n_rows=None):
         return fastnn.train(
-            self.problem.network,
+            self.workload.network,
             self.X[:n_rows],
             self.Y[:n_rows],
-            optimizer=self.problem.optimizer,
+            optimizer=self.workload.optimizer,
             epochs=epochs,
-            batch_size=self.problem.batch_size,
+            batch_size=self.workload.batch_size,
             seed=0,
             params=self.params,
             backend=backend,
@@ -91,10 +91,10 @@ class Training:
 
     def check(self, name):
         """End unless the first steps of the fused kernel are those of the reference: a wrong answer is not timed."""
-        n_rows = 3 * self.problem.batch_size if self.problem.batch_size else None
+        n_rows = 3 * self.workload.batch_size if self.workload.batch_size else None
         found, expected = (self(1, backend, n_rows).params for backend in ("numba", "numpy"))
         distance = np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected - self.params)
-        if not distance <= SAME_ANSWER[self.problem.dtype]:
+        if not distance <= SAME_ANSWER[self.workload.dtype]:
             sys.exit(f"{name}: the back ends differ by {distance:.1e} of the way they went; nothing was timed")
 
 
@@ -132,10 +132,10 @@ def calls_of(function):
 
 def main():
     start = time.process_time()
-    Training(PROBLEMS["seed"])(1)
+    Training(WORKLOADS["seed"])(1)
     first_training = [time.process_time() - start]
 
-    trainings = {name: Training(problem) for name, problem in PROBLEMS.items()}
+    trainings = {name: Training(workload) for name, workload in WORKLOADS.items()}
     counts = {"packages imported by `import fastnn`, besides NumPy": len(packages)}
     for name, training in trainings.items():
         training.check(name)
@@ -146,8 +146,8 @@ def main():
         counts[f"Python calls a step, {name}"] = n_calls // (epochs * training.steps_per_epoch)
 
     digits, online = trainings["digits"], trainings["online"]
-    network, params, row = online.problem.network, online.params, online.X[:1]
-    work = {f"{name}, {t.problem.dtype}": (t, t.steps_per_epoch) for name, t in trainings.items()}
+    network, params, row = online.workload.network, online.params, online.X[:1]
+    work = {f"{name}, {t.workload.dtype}": (t, t.steps_per_epoch) for name, t in trainings.items()}
     work["predict one row"] = (lambda n: [fastnn.predict(network, params, row) for _ in range(n)], 1)
     work[ONE_STEP] = (lambda n: [digits(1, n_rows=32) for _ in range(n)], 1)
     n_times = {name: repetitions(function) for name, (function, _) in work.items()}

@@ -70,8 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     page = ROOT / ".asv" / "html"
     try:
         history_page.stand_alone(page)
-    except (LookupError, RuntimeError) as problem:
-        sys.exit(str(problem))
+    except (LookupError, RuntimeError) as error:
+        sys.exit(str(error))
     missing = history_page.missing(page, wanted, BENCHMARKS)
     print(*(f"no figure: {what}" for what in missing), sep="\n", end="\n" * bool(missing))
     if browser := history_page.browser():

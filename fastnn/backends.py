@@ -173,8 +173,8 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         factory = _factories[check_choice("backend", backend, _factories)]
         try:
             inspect.signature(factory).bind(**options)
-        except TypeError as problem:
-            raise TypeError(f"back end {backend!r} does not take these options: {problem}") from None
+        except TypeError as error:
+            raise TypeError(f"back end {backend!r} does not take these options: {error}") from None
         return _checked(factory(**options))
     if backend not in _made:
         check_choice("backend", backend, _factories)
@@ -192,9 +192,9 @@ def _checked(backend: object) -> Backend:
             raise TypeError(f"{shown(backend)} is a class, not a back end: say {backend.__name__}()")
         try:
             inspect.signature(cast(Backend, backend).train_steps).bind("task", "state", "steps")
-        except TypeError as problem:
+        except TypeError as error:
             raise TypeError(
-                f"{shown(backend)} has a train_steps that does not take (task, state, steps): {problem}. Version 0.1 "
+                f"{shown(backend)} has a train_steps that does not take (task, state, steps): {error}. Version 0.1 "
                 "called it with (network, optimizer, state, data, steps, alpha); docs/backends.md shows the interface"
             ) from None
         _known_types.add(type(backend))

@@ -97,15 +97,15 @@ def speeds(
     xlabel: str = "iterations a second",
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw speeds on a logarithmic axis: a line a problem, a dot a competitor, and a note between two competitors.
+    """Draw speeds on a logarithmic axis: a line a workload, a dot a competitor, and a note between two competitors.
 
     Parameters
     ----------
     rows : mapping of str to mapping of str to (low, median, high)
-        By problem, by competitor: the median, and the quartiles, which are drawn as a bar through the dot.
+        By workload, by competitor: the median, and the quartiles, which are drawn as a bar through the dot.
     title, xlabel : str
     notes : mapping of str to str, optional
-        By problem: what to write between the two, their ratio for example.
+        By workload: what to write between the two, their ratio for example.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def speeds(
     axes.set_xscale("log")
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
     colors = dict(zip(names, ("#6baed6", "#08306b", "#d94801"), strict=False))
-    for y, (problem, row) in enumerate(rows.items()):
+    for y, (workload, row) in enumerate(rows.items()):
         medians = [median for _, median, _ in row.values()]
         axes.plot([min(medians), max(medians)], [y, y], color="0.8", linewidth=2, zorder=1)
         for name, (low, median, high) in row.items():
@@ -138,7 +138,7 @@ def speeds(
         if notes and len(medians) == 2:
             middle = (medians[0] * medians[1]) ** 0.5
             axes.annotate(
-                notes[problem], (middle, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=12
+                notes[workload], (middle, y), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=12
             )
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()

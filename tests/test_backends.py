@@ -52,11 +52,11 @@ def test_supports_is_not_asked_about_options_that_it_does_not_take():
             return super().supports(network, optimizer, **options)
 
     given = {"optimizer": SGD(), "epochs": 1, "alpha": 0.5, "sample_weight": [1.0, 2.0]}
-    problem = Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]]
-    assert train(*problem, **given, backend=Old()).n_epochs == 1
-    assert train(*problem, **given, backend=Half()).n_epochs == 1
+    training = Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]]
+    assert train(*training, **given, backend=Old()).n_epochs == 1
+    assert train(*training, **given, backend=Half()).n_epochs == 1
     with pytest.raises(ValueError, match=r"alpha=0\.5"):
-        train(*problem, **given, backend=(backend := Anything()))
+        train(*training, **given, backend=(backend := Anything()))
     assert backend.asked[0] == (0.5, True)
 
 

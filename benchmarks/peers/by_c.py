@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 
 from benchmarks.peers.compiler import compiled
-from benchmarks.peers.problems import Problem, flat
+from benchmarks.peers.workloads import PeerWorkload, flat
 
 VERSIONS = ()
 
@@ -17,10 +17,10 @@ class Trainer:
 
     own_rules = False
 
-    def __init__(self, problem: Problem) -> None:
-        if problem.name != "seed":
+    def __init__(self, workload: PeerWorkload) -> None:
+        if workload.name != "seed":
             raise NotImplementedError("only the seed network is written in C")
-        self.layers = problem.layers
+        self.layers = workload.layers
 
     def train(self, epochs: int) -> np.ndarray:
         weights = [np.ascontiguousarray(part.copy()) for layer in self.layers for part in layer]

@@ -9,7 +9,7 @@ import ctypes.util
 
 import numpy as np
 
-from benchmarks.peers.problems import Problem
+from benchmarks.peers.workloads import PeerWorkload
 
 VERSIONS = ()
 INCREMENTAL, BATCH = 0, 1  # enum fann_train_enum
@@ -27,32 +27,32 @@ class Trainer:
 
     own_rules = True
 
-    def __init__(self, problem: Problem) -> None:
-        if problem.name not in ("seed", "iris", "online"):
+    def __init__(self, workload: PeerWorkload) -> None:
+        if workload.name not in ("seed", "iris", "online"):
             raise NotImplementedError("FANN has plain gradient descent on one row or on all rows a step")
-        name, number = LIBRARIES[problem.X.dtype.name]
+        name, number = LIBRARIES[workload.X.dtype.name]
         fann = self.fann = ctypes.CDLL(ctypes.util.find_library(name))
-        sizes = problem.network.sizes
+        sizes = workload.network.sizes
         fann.fann_create_standard_array.restype = ctypes.c_void_p
         fann.fann_create_train_from_callback.restype = ctypes.c_void_p
         fann.fann_get_MSE.restype = ctypes.c_float
         fann.fann_randomize_weights.argtypes = [ctypes.c_void_p, number, number]
         fann.fann_train_on_data.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_uint] * 2 + [ctypes.c_float]
         self.net = ctypes.c_void_p(fann.fann_create_standard_array(len(sizes), (ctypes.c_uint * len(sizes))(*sizes)))
-        fann.fann_set_activation_function_hidden(self.net, ACTIVATIONS[problem.network.layers[0].activation])
+        fann.fann_set_activation_function_hidden(self.net, ACTIVATIONS[workload.network.layers[0].activation])
         fann.fann_set_activation_function_output(self.net, SIGMOID)
         fann.fann_set_train_error_function(self.net, PLAIN_ERROR)
-        fann.fann_set_training_algorithm(self.net, BATCH if problem.batches == 1 else INCREMENTAL)
-        fann.fann_set_learning_rate(self.net, ctypes.c_float(problem.optimizer.learning_rate))
+        fann.fann_set_training_algorithm(self.net, BATCH if workload.batches == 1 else INCREMENTAL)
+        fann.fann_set_learning_rate(self.net, ctypes.c_float(workload.optimizer.learning_rate))
 
         numbers = ctypes.POINTER(number)
 
         @ctypes.CFUNCTYPE(None, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, numbers, numbers)
         def fill(row, n_inputs, n_outputs, inputs, outputs):
-            np.ctypeslib.as_array(inputs, (n_inputs,))[:] = problem.X[row]
-            np.ctypeslib.as_array(outputs, (n_outputs,))[:] = problem.Y[row]
+            np.ctypeslib.as_array(inputs, (n_inputs,))[:] = workload.X[row]
+            np.ctypeslib.as_array(outputs, (n_outputs,))[:] = workload.Y[row]
 
-        self.data = ctypes.c_void_p(fann.fann_create_train_from_callback(len(problem.X), sizes[0], sizes[-1], fill))
+        self.data = ctypes.c_void_p(fann.fann_create_train_from_callback(len(workload.X), sizes[0], sizes[-1], fill))
 
     def train(self, epochs: int) -> None:
         self.fann.fann_randomize_weights(self.net, -0.5, 0.5)

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 import fastnn
-from benchmarks.peers.problems import Problem
+from benchmarks.peers.workloads import PeerWorkload
 
 VERSIONS = ("numba", "llvmlite")
 
@@ -16,12 +16,12 @@ class Trainer:
 
     own_rules = False
 
-    def __init__(self, problem: Problem) -> None:
-        self.data = (problem.network, problem.X, problem.Y)
-        self.options = {"optimizer": problem.optimizer, "batch_size": problem.batch}
+    def __init__(self, workload: PeerWorkload) -> None:
+        self.data = (workload.network, workload.X, workload.Y)
+        self.options = {"optimizer": workload.optimizer, "batch_size": workload.batch}
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
-        self.params = problem.params
+        self.params = workload.params
 
     def train(self, epochs: int) -> np.ndarray:
         options = self.options | {"shuffle": False, "params": self.params}

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.peers.problems import Problem, flat
+from benchmarks.peers.workloads import PeerWorkload, flat
 from fastnn import Adam
 
 VERSIONS = ("jax", "optax")
@@ -21,17 +21,17 @@ class Trainer:
 
     own_rules = False
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.X = jnp.asarray(problem.X.reshape(problem.batches, problem.batch, -1))
-        self.Y = jnp.asarray(problem.Y.reshape(problem.batches, problem.batch, -1))
-        self.layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in problem.layers]
-        adam = isinstance(problem.optimizer, Adam)
-        self.optimizer = (optax.adam if adam else optax.sgd)(problem.optimizer.learning_rate)
+    def __init__(self, workload: PeerWorkload) -> None:
+        self.workload = workload
+        self.X = jnp.asarray(workload.X.reshape(workload.batches, workload.batch, -1))
+        self.Y = jnp.asarray(workload.Y.reshape(workload.batches, workload.batch, -1))
+        self.layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in workload.layers]
+        adam = isinstance(workload.optimizer, Adam)
+        self.optimizer = (optax.adam if adam else optax.sgd)(workload.optimizer.learning_rate)
 
     def outputs(self, layers, x):
         """What the output layer sums up, before a softmax."""
-        activation = ACTIVATIONS[self.problem.network.layers[0].activation]
+        activation = ACTIVATIONS[self.workload.network.layers[0].activation]
         for W, b in layers[:-1]:
             x = activation(x @ W + b)
         W, b = layers[-1]
@@ -39,7 +39,7 @@ class Trainer:
 
     def loss(self, layers, x, y):
         output = self.outputs(layers, x)
-        if self.problem.classes:
+        if self.workload.classes:
             return optax.softmax_cross_entropy(output, y).mean()
         return 0.5 * jnp.square(output - y).sum() / len(x)
 
@@ -51,9 +51,9 @@ class Trainer:
 
     @partial(jax.jit, static_argnums=(0, 2))
     def run(self, carry, epochs: int):
-        if self.problem.name == "seed":
+        if self.workload.name == "seed":
             return jax.lax.scan(partial(_seed_step, self.X[0], self.Y[0]), carry, length=epochs)
-        n = self.problem.batches
+        n = self.workload.batches
         return jax.lax.scan(
             lambda carry, i: self.step(carry, (self.X[i % n], self.Y[i % n])), carry, jnp.arange(epochs * n)
         )
@@ -69,20 +69,20 @@ class Trainer:
         return jax.nn.softmax(self.outputs(layers, x))
 
     def train(self, epochs: int) -> np.ndarray:
-        carry = self.layers if self.problem.name == "seed" else (self.layers, self.optimizer.init(self.layers))
+        carry = self.layers if self.workload.name == "seed" else (self.layers, self.optimizer.init(self.layers))
         carry, _ = jax.block_until_ready(self.run(carry, epochs))
-        return flat(carry if self.problem.name == "seed" else carry[0])
+        return flat(carry if self.workload.name == "seed" else carry[0])
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""
         random_state = np.random.RandomState(seed)
-        network = self.problem.network
-        params = network.init_params(random_state, self.problem.X.dtype)
+        network = self.workload.network
+        params = network.init_params(random_state, self.workload.X.dtype)
         parts = zip(network.weights(params), network.biases(params), strict=True)
         layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in parts]
         carry = layers, self.optimizer.init(layers)
         for _ in range(epochs):
-            order = random_state.permutation(len(self.problem.X)).reshape(self.problem.batches, self.problem.batch)
+            order = random_state.permutation(len(self.workload.X)).reshape(self.workload.batches, self.workload.batch)
             carry = self.epoch(carry, order)
         return np.asarray(self.probabilities(carry[0], X_test)).argmax(axis=1)
 

@@ -1,8 +1,8 @@
-"""The bare loop in NumPy: the tutorial's own for the seed, and the same for the other problems."""
+"""The bare loop in NumPy: the tutorial's own for the seed, and the same for the other workloads."""
 
 import numpy as np
 
-from benchmarks.peers.problems import Problem, flat
+from benchmarks.peers.workloads import PeerWorkload, flat
 from fastnn import Adam
 from fastnn.measuring import tutorial
 
@@ -14,37 +14,37 @@ class Trainer:
 
     own_rules = False
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    def __init__(self, workload: PeerWorkload) -> None:
+        self.workload = workload
 
     def train(self, epochs: int) -> np.ndarray:
-        if self.problem.name == "seed":
+        if self.workload.name == "seed":
             return tutorial.flat(tutorial.train(tutorial.initial_weights(0), epochs)[0])
-        return flat(_train(self.problem, epochs))
+        return flat(_train(self.workload, epochs))
 
 
-def _train(problem: Problem, epochs: int) -> list:
-    layers, dtype, batch = problem.layers, problem.X.dtype.type, problem.batch
-    adam, rate = isinstance(problem.optimizer, Adam), dtype(problem.optimizer.learning_rate)
+def _train(workload: PeerWorkload, epochs: int) -> list:
+    layers, dtype, batch = workload.layers, workload.X.dtype.type, workload.batch
+    adam, rate = isinstance(workload.optimizer, Adam), dtype(workload.optimizer.learning_rate)
     means = [[np.zeros_like(p) for p in layer] for layer in layers]
     squares = [[np.zeros_like(p) for p in layer] for layer in layers]
-    tanh = problem.network.activation == "tanh"
+    tanh = workload.network.activation == "tanh"
     t = 0
     for _ in range(epochs):
-        for k in range(0, len(problem.X), batch):
-            activations = [problem.X[k : k + batch]]
+        for k in range(0, len(workload.X), batch):
+            activations = [workload.X[k : k + batch]]
             for W, b in layers:
                 z = activations[-1] @ W
                 z += b
                 if len(activations) < len(layers):
                     np.tanh(z, out=z) if tanh else np.maximum(z, 0, out=z)
-                elif problem.classes:
+                elif workload.classes:
                     z -= z.max(axis=1, keepdims=True)
                     np.exp(z, out=z)
                     z /= z.sum(axis=1, keepdims=True)
                 activations.append(z)
             delta = activations.pop()
-            delta -= problem.Y[k : k + batch]
+            delta -= workload.Y[k : k + batch]
             delta /= dtype(batch)
             t += 1
             step = rate * dtype(np.sqrt(1 - 0.999**t) / (1 - 0.9**t)) if adam else rate

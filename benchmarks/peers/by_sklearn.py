@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from benchmarks.peers.problems import Problem, flat
+from benchmarks.peers.workloads import PeerWorkload, flat
 from fastnn import Adam
 
 VERSIONS = ("scikit-learn",)
@@ -18,22 +18,22 @@ warnings.simplefilter("ignore", ConvergenceWarning)
 class Trainer:
     """One `fit`, which draws the initial weights itself: from seed 0 they are those of all."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.own_rules = problem.name == "seed"  # it has a bias for each neuron, and updates all layers at once
-        self.target = problem.labels if problem.classes else problem.Y
+    def __init__(self, workload: PeerWorkload) -> None:
+        self.workload = workload
+        self.own_rules = workload.name == "seed"  # it has a bias for each neuron, and updates all layers at once
+        self.target = workload.labels if workload.classes else workload.Y
         if self.target.ndim == 2 and self.target.shape[1] == 1:
             self.target = self.target.ravel()
 
     def model(self, epochs: int, seed: int, shuffle: bool) -> MLPClassifier | MLPRegressor:
-        problem = self.problem
-        activation = problem.network.layers[0].activation
-        return (MLPClassifier if problem.classes else MLPRegressor)(
-            hidden_layer_sizes=problem.network.sizes[1:-1],
+        workload = self.workload
+        activation = workload.network.layers[0].activation
+        return (MLPClassifier if workload.classes else MLPRegressor)(
+            hidden_layer_sizes=workload.network.sizes[1:-1],
             activation={"sigmoid": "logistic"}.get(activation, activation),
-            solver="adam" if isinstance(problem.optimizer, Adam) else "sgd",
-            batch_size=problem.batch,
-            learning_rate_init=problem.optimizer.learning_rate,
+            solver="adam" if isinstance(workload.optimizer, Adam) else "sgd",
+            batch_size=workload.batch,
+            learning_rate_init=workload.optimizer.learning_rate,
             max_iter=epochs,
             shuffle=shuffle,
             random_state=seed,
@@ -45,15 +45,15 @@ class Trainer:
         )
 
     def train(self, epochs: int) -> np.ndarray:
-        model = self.model(epochs, seed=0, shuffle=False).fit(self.problem.X, self.target)
+        model = self.model(epochs, seed=0, shuffle=False).fit(self.workload.X, self.target)
         self.losses = model.loss_curve_
         return flat(zip(model.coefs_, model.intercepts_, strict=True))
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""
-        return self.model(epochs, seed, shuffle=True).fit(self.problem.X, self.target).predict(X_test)
+        return self.model(epochs, seed, shuffle=True).fit(self.workload.X, self.target).predict(X_test)
 
     def predictor(self, X: np.ndarray):
         """A function that predicts X."""
-        model = self.model(1, seed=0, shuffle=False).fit(self.problem.X, self.target)
+        model = self.model(1, seed=0, shuffle=False).fit(self.workload.X, self.target)
         return lambda: model.predict_proba(X)

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import torch
 
-from benchmarks.peers.problems import Problem, flat
+from benchmarks.peers.workloads import PeerWorkload, flat
 from fastnn import Adam
 
 VERSIONS = ("torch",)
@@ -20,33 +20,33 @@ class Trainer:
 
     own_rules = False
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.X, self.Y = torch.tensor(problem.X), torch.tensor(problem.Y)
-        self.labels = torch.tensor(problem.labels)
+    def __init__(self, workload: PeerWorkload) -> None:
+        self.workload = workload
+        self.X, self.Y = torch.tensor(workload.X), torch.tensor(workload.Y)
+        self.labels = torch.tensor(workload.labels)
 
     def model(self) -> torch.nn.Sequential:
         parts = []
-        for W, b in self.problem.layers:
+        for W, b in self.workload.layers:
             linear = torch.nn.Linear(*W.shape, dtype=self.X.dtype)
             with torch.no_grad():
                 linear.weight.copy_(torch.tensor(W.T))
                 linear.bias.copy_(torch.tensor(b))
-            parts += [linear, ACTIVATIONS[self.problem.network.layers[0].activation]()]
+            parts += [linear, ACTIVATIONS[self.workload.network.layers[0].activation]()]
         return torch.nn.Sequential(*parts[:-1])
 
     def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
-        rate = self.problem.optimizer.learning_rate
-        if isinstance(self.problem.optimizer, Adam):
+        rate = self.workload.optimizer.learning_rate
+        if isinstance(self.workload.optimizer, Adam):
             return torch.optim.Adam(model.parameters(), rate, fused=True)
         return torch.optim.SGD(model.parameters(), rate, fused=True)
 
     def train(self, epochs: int) -> np.ndarray:
-        if self.problem.name == "seed":
-            return _train_seed(self.problem, self.X, self.Y, epochs)
+        if self.workload.name == "seed":
+            return _train_seed(self.workload, self.X, self.Y, epochs)
         model = self.model()
         optimizer = self.optimizer(model)
-        batches = [slice(k, k + self.problem.batch) for k in range(0, len(self.X), self.problem.batch)]
+        batches = [slice(k, k + self.workload.batch) for k in range(0, len(self.X), self.workload.batch)]
         for _ in range(epochs):
             self.epoch(model, optimizer, batches)
         return flat((p.weight.detach().T, p.bias.detach()) for p in model if hasattr(p, "weight"))
@@ -55,7 +55,7 @@ class Trainer:
         for rows in batches:
             optimizer.zero_grad()
             output = model(self.X[rows])
-            if self.problem.classes:
+            if self.workload.classes:
                 loss = torch.nn.functional.cross_entropy(output, self.labels[rows])
             else:
                 loss = 0.5 * (output - self.Y[rows]).square().sum() / len(output)
@@ -71,7 +71,7 @@ class Trainer:
                 part.reset_parameters()
         optimizer = self.optimizer(model)
         for _ in range(epochs):
-            self.epoch(model, optimizer, torch.randperm(len(self.X)).split(self.problem.batch))
+            self.epoch(model, optimizer, torch.randperm(len(self.X)).split(self.workload.batch))
         with torch.inference_mode():
             return model(torch.tensor(X_test)).argmax(dim=1).numpy()
 
@@ -87,8 +87,8 @@ class Trainer:
 
 
 @torch.inference_mode()
-def _train_seed(problem: Problem, X: torch.Tensor, Y: torch.Tensor, epochs: int) -> np.ndarray:
-    (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in problem.layers)
+def _train_seed(workload: PeerWorkload, X: torch.Tensor, Y: torch.Tensor, epochs: int) -> np.ndarray:
+    (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in workload.layers)
     for _ in range(epochs):
         a1 = torch.sigmoid(X @ w1 + b1)
         a2 = torch.sigmoid(a1 @ w2 + b2)

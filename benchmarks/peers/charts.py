@@ -10,8 +10,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 
 from benchmarks.peers.aims import best, digits, ratio
 from benchmarks.peers.measure import JAX, PEERS, TORCH, US
-from benchmarks.peers.problems import GRID
 from benchmarks.peers.tables import describe
+from benchmarks.peers.workloads import GRID
 
 OURS, THEIRS = "#08306b", "#d94801"
 MARKERS = {JAX: "o", TORCH: "s"}

@@ -34,11 +34,11 @@ PEERS = {
     C: "by_c",
 }
 ONE_CORE = {"JAX, 1 core": "by_jax", "PyTorch, 1 core": "by_torch"}
-OWN_PROBLEMS = ("seed", "online")  # whose batches fit a vector
+OWN_WORKLOADS = ("seed", "online")  # whose batches fit a vector
 OWN_PEERS = (US, LOOP, JAX, C)
 PREDICTORS = (US, SKLEARN, TORCH_1, TORCH, JAX)
 LEARNERS = PREDICTORS
-AVX2_PROBLEMS = ("digits", "tab", "mnist")
+AVX2_WORKLOADS = ("digits", "tab", "mnist")
 AVX2_LANES = {US: "by_fastnn", LOOP: "by_numpy", JAX: "by_jax"}
 ROWS = {1: 200, 10_000: 2}  # predictions in one sample
 
@@ -47,10 +47,10 @@ ROWS = {1: 200, 10_000: 2}  # predictions in one sample
 class Plan:
     """How much is measured."""
 
-    problems: tuple[str, ...] = workloads.names()
+    workloads: tuple[str, ...] = workloads.names()
     rounds: int = 7
     sample_seconds: float = 0.08
-    most_seconds: float = 12.0  # of one problem's rounds
+    most_seconds: float = 12.0  # of one workload's rounds
     processes: int = 5
     seeds: int = 5
     widths: tuple[int, ...] = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -113,13 +113,13 @@ class Measurement:
     def training(self) -> None:
         """Seconds an iteration of each workload, by each peer."""
         self.found["training"] = {}
-        for name in self.plan.problems:
+        for name in self.plan.workloads:
             lanes = list(self.lanes.values())
             extra: list[Lane] = []
             if name == "big":
                 started = [self.start(title, module, True, {"PEER_THREADS": "1"}) for title, module in ONE_CORE.items()]
                 extra = [lane for lane in started if lane]
-            self.found["training"][name] = self.problem(name, lanes + extra)
+            self.found["training"][name] = self.workload(name, lanes + extra)
             for lane in extra:
                 lane.close()
 
@@ -128,18 +128,18 @@ class Measurement:
         with tempfile.TemporaryDirectory() as cache:
             own = self.start(OWN, "by_fastnn", extra={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
             lanes = [own, *(self.lanes[title] for title in OWN_PEERS if title in self.lanes)]
-            names = [name for name in OWN_PROBLEMS if name in self.plan.problems]
-            self.found["own kernels"] = {name: self.problem(name, [lane for lane in lanes if lane]) for name in names}
+            names = [name for name in OWN_WORKLOADS if name in self.plan.workloads]
+            self.found["own kernels"] = {name: self.workload(name, [lane for lane in lanes if lane]) for name in names}
             if own:
                 own.close()
 
-    def problem(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
+    def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
         plan, ready, facts = self.plan, {}, {}
         target = plan.grid_seconds if grid else plan.sample_seconds
         for lane in lanes:
             try:
-                facts[lane.title] = lane.ask("prepare", problem=name)
+                facts[lane.title] = lane.ask("prepare", workload=name)
                 ready[lane] = self.epochs(lane, name, target)
             except UnsupportedError:
                 continue
@@ -159,20 +159,20 @@ class Measurement:
 
     def epochs(self, lane: Lane, name: str, target: float) -> dict[str, int]:
         """How many epochs make a sample of about the wanted length; that many have then run once."""
-        from benchmarks.peers import problems
+        from benchmarks.peers.workloads import load
 
-        problem, epochs = problems.load(name), 1
+        workload, epochs = load(name), 1
         while True:
             lane.ask("time", epochs=epochs)  # JAX compiles for each number of epochs
             taken = lane.ask("time", epochs=epochs)
-            if epochs >= problem.most_epochs or taken > target / 4:
+            if epochs >= workload.most_epochs or taken > target / 4:
                 break
-            epochs = min(problem.most_epochs, epochs * max(4, min(64, int(target / taken / 2))))
-        wanted = min(problem.most_epochs, max(1, round(epochs * target / taken)))
+            epochs = min(workload.most_epochs, epochs * max(4, min(64, int(target / taken / 2))))
+        wanted = min(workload.most_epochs, max(1, round(epochs * target / taken)))
         if wanted != epochs and not 0.5 < wanted / epochs < 2:
             epochs = wanted
             lane.ask("time", epochs=epochs)
-        return {"epochs": epochs, "iterations": epochs * problem.batches}
+        return {"epochs": epochs, "iterations": epochs * workload.batches}
 
     def prediction(self) -> None:
         """Seconds a call of 1 and of 10,000 rows."""
@@ -219,8 +219,8 @@ class Measurement:
         variables = hardware.avx2_environment()
         lanes = [self.start(title, module, False, variables) for title, module in AVX2_LANES.items()]
         started = [lane for lane in lanes if lane]
-        names = [name for name in AVX2_PROBLEMS if name in self.plan.problems]
-        self.found["avx2"] = {name: self.problem(name, started) for name in names}
+        names = [name for name in AVX2_WORKLOADS if name in self.plan.workloads]
+        self.found["avx2"] = {name: self.workload(name, started) for name in names}
         self.found["avx2 blas"] = started[1].ask("about")["blas"]
         self.found["hardware"]["AVX2"] = hardware.fractions(started[0], "AVX2")
         for lane in started:
@@ -234,7 +234,7 @@ class Measurement:
         for width in self.plan.widths:
             for batch in self.plan.batches:
                 name = f"{width} wide, batch {batch}"
-                found = self.problem(name, lanes, grid=True)
+                found = self.workload(name, lanes, grid=True)
                 self.found["crossover"][name] = {title: result["seconds"] for title, result in found.items()}
             self.say(f"crossover: {width} wide")
 

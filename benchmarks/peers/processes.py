@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from fastnn.measuring.timing import in_process
 
-# The seed's problem, 100 iterations, as a user of each would write it.
+# The seed's training, 100 iterations, as a user of each would write it.
 DATA = """
 import numpy as np
 X = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], float)
@@ -50,7 +50,7 @@ print(loss.item())
 """,
     "JAX": """
 from benchmarks.peers.by_jax import Trainer
-from benchmarks.peers.problems import load
+from benchmarks.peers.workloads import load
 print(Trainer(load("seed")).train(100)[0])
 """,
 }

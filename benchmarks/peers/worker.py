@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from benchmarks.peers import problems
+from benchmarks.peers.workloads import GRID, load
 from fastnn import workloads
 from fastnn.testing.correctness import check_same_answer
 
@@ -41,11 +41,11 @@ class Worker:
         names = {f"{p['internal_api']} {p['version']}, {p.get('architecture', '?')} kernels" for p in pools}
         return {"versions": found, "blas": sorted(names)}
 
-    def prepare(self, problem: str) -> dict:
-        """Load a problem; train it for some steps and compare with the reference."""
-        self.problem = problems.load(problem)
-        self.trainer = self.peer.Trainer(self.problem)
-        epochs = CHECKED_EPOCHS.get(problem, max(1, min(self.problem.most_epochs, 10 // self.problem.batches)))
+    def prepare(self, workload: str) -> dict:
+        """Load a workload; train it for some steps and compare with the reference."""
+        self.workload = load(workload)
+        self.trainer = self.peer.Trainer(self.workload)
+        epochs = CHECKED_EPOCHS.get(workload, max(1, min(self.workload.most_epochs, 10 // self.workload.batches)))
         start = time.perf_counter()
         params = self.trainer.train(epochs)
         first_call = time.perf_counter() - start
@@ -54,24 +54,24 @@ class Worker:
             first, last = self.trainer.losses[0], self.trainer.losses[-1]
             if not last < first:
                 raise ValueError(f"error {first} before the training, {last} after it")
-        elif not problems.GRID.fullmatch(problem):
-            check_same_answer(problem, params.astype(self.problem.X.dtype), self.problem.expected(epochs))
+        elif not GRID.fullmatch(workload):
+            check_same_answer(workload, params.astype(self.workload.X.dtype), self.workload.expected(epochs))
         return {"first_call": first_call, "own_rules": self.trainer.own_rules}
 
     def time(self, epochs: int) -> float:
-        """Seconds of a training of the prepared problem."""
+        """Seconds of a training of the prepared workload."""
         start = time.perf_counter()
         self.trainer.train(epochs)
         return time.perf_counter() - start
 
     def release(self) -> None:
-        """Forget the problem."""
-        self.problem = self.trainer = None
+        """Forget the workload."""
+        self.workload = self.trainer = None
 
     def learn(self, seed: int) -> dict:
         """How long the digits take to the target: epochs are counted first, one by one, and then timed in one go."""
         digits = workloads.load("digits")
-        trainer = self.peer.Trainer(problems.load("digits"))
+        trainer = self.peer.Trainer(load("digits"))
         labels = digits.Y_test.argmax(axis=1)
         for epochs in range(1, MOST_EPOCHS + 1):
             accuracy = (trainer.learn(epochs, seed, digits.X_test) == labels).mean()
@@ -86,7 +86,7 @@ class Worker:
     def prepare_predict(self, rows: int) -> None:
         """A classifier of the digits' size, and so many rows in C order, float32."""
         X = np.random.RandomState(0).random_sample((rows, 64)).astype(np.float32)
-        self.predict = self.peer.Trainer(problems.load("digits")).predictor(X)
+        self.predict = self.peer.Trainer(load("digits")).predictor(X)
         output = self.predict()
         if output.shape != (rows, 10) or not np.allclose(output.sum(axis=1), 1, atol=1e-4):
             raise ValueError("no probabilities")

@@ -33,10 +33,10 @@ def measure(sample_seconds: float, rounds: int, say=print) -> dict:
     for name, axis in curves.AXES.items():
         start = time.perf_counter()
         found[name] = {
-            "sizes": {size: problem._asdict() for size, problem in axis.problems.items()},
+            "sizes": {size: workload._asdict() for size, workload in axis.workloads.items()},
             "seconds": curves.seconds(axis, sample_seconds, rounds),
             "memory": {
-                backend: {size: curves.memory(problem, backend)._asdict() for size, problem in axis.problems.items()}
+                backend: {size: curves.memory(workload, backend)._asdict() for size, workload in axis.workloads.items()}
                 for backend in curves.BACKENDS
             },
         }

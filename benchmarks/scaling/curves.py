@@ -19,7 +19,7 @@ OPTIMIZER = SGD(learning_rate=0.001)
 """One without moments: a wide network with three more vectors would leave the caches, and its curve the power law."""
 
 
-class Problem(NamedTuple):
+class NoiseWorkload(NamedTuple):
     """A regression on noise: `depth` hidden layers of `width`, relu, float32."""
 
     width: int = 64
@@ -43,7 +43,7 @@ class Problem(NamedTuple):
 class Axis(NamedTuple):
     """One thing that grows, and the exponents that its curves should have in the upper range."""
 
-    problems: dict[int, Problem]
+    workloads: dict[int, NoiseWorkload]
     fitted: int
     """So many points from the upper end are fitted."""
     seconds: float
@@ -59,12 +59,16 @@ def _same(value: float) -> dict[str, float]:
 
 AXES = {
     "width": Axis(
-        {w: Problem(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)}, 4, 2, _same(2), _same(2)
+        {w: NoiseWorkload(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)},
+        4,
+        2,
+        _same(2),
+        _same(2),
     ),
-    "depth": Axis({d: Problem(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, 1, _same(1), _same(1)),
+    "depth": Axis({d: NoiseWorkload(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, 1, _same(1), _same(1)),
     # A batch of more than 256 rows goes through the fused kernel block by block: its work space has an end.
     "batch": Axis(
-        {b: Problem(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
+        {b: NoiseWorkload(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
         4,
         1,
         {"numpy": 1, "numba": 0},
@@ -72,7 +76,11 @@ AXES = {
     ),
     # The order of the rows is kept (eight bytes a row) and so are their weights; the work space knows the batch only.
     "rows": Axis(
-        {n: Problem(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)}, 4, 0, _same(1), _same(0)
+        {n: NoiseWorkload(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)},
+        4,
+        0,
+        _same(1),
+        _same(0),
     ),
 }
 
@@ -83,27 +91,27 @@ def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[in
     They are the processor's, of which the process has one: other work on the machine counts only for the caches.
     """
     runs = {}
-    for size, problem in axis.problems.items():
-        arguments = problem.arguments()
+    for size, workload in axis.workloads.items():
+        arguments = workload.arguments()
         for backend in BACKENDS:
-            runs[backend, size] = _calibrated(backend, arguments, problem, sample_seconds)
-    samples: dict[str, dict[int, list[float]]] = {b: {size: [] for size in axis.problems} for b in BACKENDS}
+            runs[backend, size] = _calibrated(backend, arguments, workload, sample_seconds)
+    samples: dict[str, dict[int, list[float]]] = {b: {size: [] for size in axis.workloads} for b in BACKENDS}
     for _ in range(rounds):
         for (backend, size), (run, steps) in runs.items():
             samples[backend][size].append(_processor_seconds(run) / steps)
     return samples
 
 
-def _calibrated(backend, arguments, problem: Problem, wanted: float) -> tuple[Callable[[], object], int]:
+def _calibrated(backend, arguments, workload: NoiseWorkload, wanted: float) -> tuple[Callable[[], object], int]:
     """A training that takes as long as wanted, in whole epochs, and its steps."""
-    options = {"optimizer": OPTIMIZER, "batch_size": problem.batch, "seed": 0, "backend": backend}
+    options = {"optimizer": OPTIMIZER, "batch_size": workload.batch, "seed": 0, "backend": backend}
 
     def run(epochs: int) -> object:
         return train(*arguments, epochs=epochs, **options)
 
     run(1)
     epochs = max(1, round(wanted / _processor_seconds(lambda: run(1))))
-    return (lambda: run(epochs)), epochs * problem.steps
+    return (lambda: run(epochs)), epochs * workload.steps
 
 
 def _processor_seconds(function: Callable[[], object]) -> float:
@@ -139,11 +147,11 @@ class _Watched:
         return good
 
 
-def memory(problem: Problem, backend: str) -> Memory:
+def memory(workload: NoiseWorkload, backend: str) -> Memory:
     """Train one epoch and follow what is allocated: bytes, the same in every run."""
-    arguments = problem.arguments()
+    arguments = workload.arguments()
     watched = _Watched(backend)
-    options = {"optimizer": OPTIMIZER, "epochs": 1, "batch_size": problem.batch, "seed": 0}
+    options = {"optimizer": OPTIMIZER, "epochs": 1, "batch_size": workload.batch, "seed": 0}
     train(*arguments, **options, backend=backend)  # compiles
     tracemalloc.start()
     try:

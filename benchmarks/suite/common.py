@@ -1,4 +1,4 @@
-"""What the benchmarks share: problems, and the check that is made before anything is timed."""
+"""What the benchmarks share: workloads, and the check that is made before anything is timed."""
 
 import numpy as np
 

@@ -29,7 +29,7 @@ class Predict(Timed):
 
 
 class Gradient(Timed):
-    """`loss_and_gradient` over all rows of a problem."""
+    """`loss_and_gradient` over all rows of a workload."""
 
     param_names = ("workload", "backend")
     params = (("iris", "digits", "tab"), BACKENDS)

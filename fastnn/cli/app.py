@@ -71,7 +71,7 @@ def info() -> None:
     cache = machine.cache()
     _fact("kernel cache", str(cache.folder or "none"))
     read_only = "no, but kernels that are there are used"
-    _fact("  can be written", f"no: {cache.problem}" if cache.problem else "yes" if cache.writable else read_only)
+    _fact("  can be written", f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only)
     _fact("flush to zero", "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off")
 
 
@@ -104,7 +104,7 @@ def warmup() -> None:
     if machine.kernels_are_kept():
         say(f"Kept in {cache.folder}")
         return
-    say(f"Not kept: {cache.problem or f'no kernel could be added to {cache.folder}'}", "red")
+    say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)
 
 

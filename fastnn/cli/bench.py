@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STDOUT = Path("-")
-_PROBLEMS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
+_WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 
 
 def bench(
@@ -27,7 +27,7 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help=f"A problem to train on; may be given several times. All if not: {_PROBLEMS}.",
+            help=f"A workload to train on; may be given several times. All if not: {_WORKLOADS}.",
         ),
     ] = None,
     backend: Annotated[
@@ -35,9 +35,9 @@ def bench(
         typer.Option(metavar="NAME", help="A back end: numpy or numba; may be given several times. Both if not."),
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each problem's own.")
+        str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each workload's own.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, small problems, a rough answer.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Some seconds, the small workloads, a rough answer.")] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all samples to a file; - prints them, and nothing else.")
     ] = None,
@@ -51,7 +51,7 @@ def bench(
 ) -> None:
     """Measure training speed and start-up time.
 
-    The command trains on the named problems, and times import and compilation in fresh processes. It takes two minutes,
+    The command trains on the workloads, and times import and compilation in fresh processes. It takes two minutes,
     or 15 seconds with --quick. Answers are checked first: a back end that trains wrongly ends the command before
     anything is timed.
     """
@@ -108,8 +108,8 @@ def _print(report: measure.Report) -> None:
 def _draw(report: measure.Report) -> Figure:
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
     notes: dict[str, str] = {}
-    for (name, dtype), problem in rendering.by_problem(report).items():
-        timings = {backend: training.timing for backend, training in problem.items()}
+    for (name, dtype), workload in rendering.by_workload(report).items():
+        timings = {backend: training.timing for backend, training in workload.items()}
         row = f"{name}\n{dtype}"
         rows[row] = {b: (1 / t.quartiles[1], t.per_second, 1 / t.quartiles[0]) for b, t in timings.items()}
         if len(timings) == 2:

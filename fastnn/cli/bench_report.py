@@ -1,4 +1,4 @@
-"""The measurements of ``fastnn bench``: training speed on the named problems, and start-up time.
+"""The measurements of ``fastnn bench``: training speed on the workloads, and start-up time.
 
 Nothing is printed here; a `Report` is plain numbers, goes into a JSON file and comes back from one.
 """
@@ -26,7 +26,7 @@ from fastnn.training import train
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """Which problems to measure, and for how long."""
+    """Which workloads to measure, and for how long."""
 
     rounds: int
     sample_seconds: float
@@ -173,14 +173,14 @@ def run(
         If a workload's data are part of scikit-learn and it is not installed.
     """
     load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    problems = [workloads.load(name, dtype) for name in names for dtype in dtypes]
-    for workload in problems:
+    loaded = [workloads.load(name, dtype) for name in names for dtype in dtypes]
+    for workload in loaded:
         for backend in backends:
             after_each(f"checking {workload.name} on {backend}")
             check_workload(workload, backend)
-    starts = list(_starts({w.dtype.name for w in problems} if "numba" in backends else set(), plan, after_each))
+    starts = list(_starts({w.dtype.name for w in loaded} if "numba" in backends else set(), plan, after_each))
     trainings: list[Training] = []
-    for workload in problems:
+    for workload in loaded:
         trainings += _trainings(workload, backends, plan, functools.partial(after_each, f"timing {workload.name}"))
     return Report(
         date=datetime.date.today().isoformat(),
@@ -228,7 +228,7 @@ def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object
     """Return how many epochs take about so long, by trying more and more of them.
 
     A training in batches is never made longer than a usual one, since long after convergence gradients vanish, which is
-    another problem.
+    another workload.
     """
     most = 10**7 if workload.batch_size is None else workload.epochs
     epochs = 1

@@ -74,7 +74,7 @@ def bench_trainings(report: Report) -> Table:
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
     ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *ratio, texts=("workload",))
-    for row in by_problem(report).values():
+    for row in by_workload(report).values():
         first = next(iter(row.values()))
         shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size > 1)}"
         cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
@@ -117,7 +117,7 @@ def digits(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def by_problem(report: Report) -> Mapping[tuple[str, str], Mapping[str, Training]]:
+def by_workload(report: Report) -> Mapping[tuple[str, str], Mapping[str, Training]]:
     """Return the trainings by workload and dtype, and of each by back end."""
     found: dict[tuple[str, str], dict[str, Training]] = {}
     for training in report.trainings:

@@ -1,1 +1,1 @@
-"""Stopwatches, named problems and facts about the machine, shared by command line, tests and benchmarks."""
+"""Stopwatches, workloads and facts about the machine, shared by command line, tests and benchmarks."""

@@ -108,7 +108,7 @@ class Cache:
 
     folder: Path | None
     """None where no folder was named and the user has no home."""
-    problem: str
+    error: str
     """Why it cannot be used, or ""."""
     writable: bool
     """Whether kernels can be added to those that are there."""

@@ -1,6 +1,6 @@
-"""The named problems that tests, benchmarks and the command line share.
+"""The workloads: named trainings that tests, benchmarks and the command line share.
 
-``load("digits")`` gives the network, the optimizer and the data of a problem in one call:
+``load("digits")`` gives the network, the optimizer and the data of one in one call:
 
 >>> from fastnn import train
 >>> from fastnn.measuring import workloads
@@ -26,12 +26,12 @@ from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Adam, Optimizer
 
-HELD_OUT = 4  # one row in so many of a classification problem is kept for the test
+HELD_OUT = 4  # one row in so many of a classification is kept for the test
 
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A problem: data, network, optimizer and how long to train.
+    """A named training: data, network, optimizer and number of epochs.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Workload:
     alpha : float
         Strength of the L2 penalty.
     X_test, Y_test : ndarray or None
-        Held-out data, where the problem has some.
+        Held-out data, where the workload has some.
     most_loss, least_accuracy : float or None
         What a usual training from seed 0 must reach, in its last epoch and on the held-out rows; None where there is
         nothing to learn. `fastnn.testing.correctness.check_workload` asks for it before anything is timed.
@@ -102,14 +102,14 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str, dtype: DTypeLike | None = None) -> Workload:
-    """Return a named problem.
+    """Return a workload by its name.
 
     Parameters
     ----------
     name : str
         One of `names`: ``seed``, ``iris``, ``digits``, ``online``, ``tab``, ``mnist``, ``big``.
     dtype : float32, float64 or None
-        Working precision; None takes the problem's own.
+        Working precision; None takes the workload's own.
 
     Returns
     -------
@@ -220,7 +220,7 @@ def _digits(name: str, dtype: np.dtype[Any] | None) -> Workload:
 
 
 def _synthetic(name: str, dtype: np.dtype[Any] | None) -> Workload:
-    """Return a regression on noise: nothing to learn, but the work of a real problem of that size."""
+    """Return a regression on noise: nothing to learn, but the work of a real training of that size."""
     sizes, n_rows, batch_size = _SYNTHETIC[name]
     dtype = dtype or np.dtype(np.float32)
     random_state = np.random.RandomState(0)
@@ -250,7 +250,7 @@ DESCRIPTIONS = {
     "online": "the digits, one row a step",
     **{name: f"synthetic regression, {'-'.join(map(str, sizes))}" for name, (sizes, *_) in _SYNTHETIC.items()},
 }
-"""{name of a problem: one line for people}, smallest network first"""
+"""{name of a workload: one line for people}, smallest network first"""
 
 _MAKERS: dict[str, Callable[[str, np.dtype[Any] | None], Workload]] = {
     "seed": _seed,

@@ -268,9 +268,9 @@ def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], li
 def _check_takes_progress(callback: Callback) -> None:
     try:
         inspect.signature(callback).bind("progress")
-    except TypeError as problem:
+    except TypeError as error:
         raise TypeError(
-            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {problem}"
+            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {error}"
         ) from None
     except ValueError:  # a function of an extension module need not have a signature
         pass

@@ -309,7 +309,7 @@ def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
 def test_warmup_ends_with_1_where_nothing_was_kept(run, tmp_path, monkeypatch):
     (tmp_path / "kernels").touch()
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
-    for noted in ("_problems", "_warned"):  # or a later test would be warned of this folder
+    for noted in ("_errors", "_warned"):  # or a later test would be warned of this folder
         monkeypatch.setattr(f"fastnn.compiler.cache.{noted}", [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     """An empty cache folder of its own, and no warning given yet."""
     path = tmp_path / "cache"
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(path))
-    monkeypatch.setattr(cache, "_problems", [])
+    monkeypatch.setattr(cache, "_errors", [])
     monkeypatch.setattr(cache, "_warned", [])
     cache.source_stamp.cache_clear()  # whoever edits sources while tests run need not see these fail
     return path

@@ -268,7 +268,7 @@ def test_a_user_without_a_home_has_no_folder(tmp_path):
     """A container's, whose number no table knows."""
     code = "import fastnn.measuring.machine, fastnn.fused.backend, os; os.setuid(54321)" + WHERE
     (said,) = python(code, **UNSET, HOME=None)
-    assert said.startswith("Cache(folder=None, problem='this user has no home: set FASTNN_CACHE_DIR")
+    assert said.startswith("Cache(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
 
 
 @pytest.mark.skipif(

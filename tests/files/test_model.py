@@ -19,14 +19,14 @@ from fastnn.files import model
 NETWORK = Network((3, 4, 2), activation="tanh")
 
 
-def problem(dtype=np.float64):
+def data(dtype=np.float64):
     random_state = np.random.RandomState(0)
     return random_state.randn(23, 3).astype(dtype), random_state.randn(23, 2).astype(dtype)
 
 
 def trained(backend="numpy", dtype=np.float64, **options):
     defaults = {"optimizer": Adam(0.01), "epochs": 5, "batch_size": 5, "seed": 3, "backend": backend}
-    return train(NETWORK, *problem(dtype), **defaults | options)
+    return train(NETWORK, *data(dtype), **defaults | options)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_is_saved_comes_back(path, case, dtype):
     assert loaded.network == result.network
     assert loaded.history.seconds == result.history.seconds
     assert loaded.backend == "numpy"
-    X, _ = problem()
+    X, _ = data()
     assert bits(loaded.predict(X)) == bits(result.predict(X))
     with pytest.raises(ValueError, match="read-only"):
         loaded.params[0] = 1
@@ -125,7 +125,7 @@ def test_every_option_of_the_network_comes_back(path):
         init="normal",
         bias_init=1.5,
     )
-    X, Y = problem()
+    X, Y = data()
     train(network, X, Y > 0, epochs=1, backend="numpy").save(path)
     assert load(path).network == network
 

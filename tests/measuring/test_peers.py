@@ -17,19 +17,20 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks.peers import __main__ as script  # noqa: E402
-from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, problems, tables  # noqa: E402
+from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, tables  # noqa: E402
+from benchmarks.peers import workloads as peer_workloads  # noqa: E402
 from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, Measurement  # noqa: E402
 from fastnn import workloads  # noqa: E402
 from fastnn.testing.correctness import check_same_answer  # noqa: E402
 
-# ------------------------------------------------------------------------------------------------------------ problems
+# ------------------------------------------------------------------------------------------------------------ workloads
 
 
 @pytest.mark.parametrize("name", [*workloads.names(), "8 wide, batch 4"])
-def test_a_problem_is_all_full_batches_in_order(name):
-    problem = problems.load(name)
-    assert len(problem.X) == len(problem.Y) == problem.batches * problem.batch
-    assert problems.flat(problem.layers).astype(problem.X.dtype).tobytes() == problem.params.tobytes()
+def test_a_workload_is_all_full_batches_in_order(name):
+    workload = peer_workloads.load(name)
+    assert len(workload.X) == len(workload.Y) == workload.batches * workload.batch
+    assert peer_workloads.flat(workload.layers).astype(workload.X.dtype).tobytes() == workload.params.tobytes()
 
 
 @pytest.mark.parametrize("name", ["seed", "iris", "digits", "online", "8 wide, batch 4"])
@@ -37,23 +38,24 @@ def test_a_problem_is_all_full_batches_in_order(name):
 @pytest.mark.parametrize("peer", [by_numpy, by_sklearn, by_fastnn], ids=lambda peer: peer.__name__.split(".")[-1])
 def test_peers_do_the_same_work(name, peer):
     """From the same weights to the same weights, in all that do not have their own rules."""
-    problem = problems.load(name)
-    trainer = peer.Trainer(problem)
+    workload = peer_workloads.load(name)
+    trainer = peer.Trainer(workload)
     found = trainer.train(2)
     if trainer.own_rules:
         trainer.train(50)
         assert trainer.losses[-1] < trainer.losses[0]
     else:
-        check_same_answer(name, found.astype(problem.X.dtype), problem.expected(2))
+        check_same_answer(name, found.astype(workload.X.dtype), workload.expected(2))
 
 
 C_CHECK = """
 import numpy as np
-from benchmarks.peers import by_c, problems
-problem = problems.load("seed")
-np.testing.assert_allclose(by_c.Trainer(problem).train(100), problem.expected(100), rtol=1e-9)
+from benchmarks.peers import by_c
+from benchmarks.peers import workloads as peer_workloads
+workload = peer_workloads.load("seed")
+np.testing.assert_allclose(by_c.Trainer(workload).train(100), workload.expected(100), rtol=1e-9)
 try:
-    by_c.Trainer(problems.load("iris"))
+    by_c.Trainer(peer_workloads.load("iris"))
 except NotImplementedError:
     print("right")
 """
@@ -88,14 +90,14 @@ def lane():
 
 
 def test_a_lane_trains_and_is_timed(lane):
-    answer = lane.ask("prepare", problem="digits")
+    answer = lane.ask("prepare", workload="digits")
     assert answer["own_rules"] is False
     assert 0 < lane.ask("time", epochs=1) < 60
 
 
 def test_a_lane_that_cannot_says_so(lane):
     with pytest.raises(lanes.PeerError, match="NumPy loop: ValueError"):
-        lane.ask("prepare", problem="digit")
+        lane.ask("prepare", workload="digit")
     assert lane.ask("release") is None  # and lives on
 
 
@@ -153,8 +155,8 @@ def found():
 
 
 def test_everything_is_measured(found):
-    assert set(found["training"]) == set(TINY.problems)
-    for name in TINY.problems:
+    assert set(found["training"]) == set(TINY.workloads)
+    for name in TINY.workloads:
         assert set(found["training"][name]) == {US, "NumPy loop", "scikit-learn"}
         assert all(len(lane["seconds"]) == TINY.rounds for lane in found["training"][name].values())
     assert set(found["prediction"]) == {"1", "10000"}
@@ -246,7 +248,7 @@ def test_crossover_is_drawn_with_its_line_at_one(found):
 
 def test_one_panel_a_workload_on_a_logarithmic_axis(found):
     panels = [axes for axes in charts.side_by_side(found).axes if axes.axison]
-    assert len(panels) == len(TINY.problems)
+    assert len(panels) == len(TINY.workloads)
     assert all(axes.get_xscale() == "log" for axes in panels)
     for axes, peers in zip(panels, found["training"].values(), strict=True):  # the fastest first, whichever it was
         drawn = [label.get_text().removesuffix("*") for label in axes.get_yticklabels()]

@@ -1,4 +1,4 @@
-"""How work and memory grow with the problem: counted, so that a change of complexity shows without any timing."""
+"""How work and memory grow with sizes and rows: counted, so that a change of complexity shows without any timing."""
 
 import json
 import os
@@ -18,7 +18,7 @@ pytest.importorskip("matplotlib")
 
 from benchmarks.scaling import __main__ as script  # noqa: E402
 from benchmarks.scaling import report  # noqa: E402
-from benchmarks.scaling.curves import AXES, BACKENDS, Problem, memory  # noqa: E402
+from benchmarks.scaling.curves import AXES, BACKENDS, NoiseWorkload, memory  # noqa: E402
 from benchmarks.scaling.fit import NEAR, exponent  # noqa: E402
 
 # ----------------------------------------------------------------------------------------------------------- exponents
@@ -76,21 +76,21 @@ def test_a_change_of_complexity_is_counted():
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_work_space_knows_nothing_of_the_number_of_rows(backend):
-    few, many = (memory(Problem(batch=32, rows=n), backend).work for n in (512, 4096))
+    few, many = (memory(NoiseWorkload(batch=32, rows=n), backend).work for n in (512, 4096))
     assert many < 1.1 * few
 
 
 def test_the_fused_work_space_ends_at_a_block_of_rows():
-    one, four = (memory(Problem(batch=b, rows=1024), "numba").work for b in (256, 1024))
-    assert four < 1.1 * one + 4 * Problem().arguments()[0].n_params  # the gradient of a block
+    one, four = (memory(NoiseWorkload(batch=b, rows=1024), "numba").work for b in (256, 1024))
+    assert four < 1.1 * one + 4 * NoiseWorkload().arguments()[0].n_params  # the gradient of a block
 
 
 def test_memory_is_followed():
     """State, its copies and the result: three vectors of parameters at least; a work space: the gradient at least."""
-    problem = Problem(width=256, batch=16, rows=64)
-    vector = problem.arguments()[0].n_params * 4
+    workload = NoiseWorkload(width=256, batch=16, rows=64)
+    vector = workload.arguments()[0].n_params * 4
     for backend in BACKENDS:
-        found = memory(problem, backend)
+        found = memory(workload, backend)
         assert 3 * vector < found.training < 20 * vector
         assert vector < found.work < found.training
 
@@ -104,7 +104,7 @@ def found():
     axes = {}
     for name, axis in AXES.items():
 
-        def curve(p, factor, sizes=tuple(axis.problems)):
+        def curve(p, factor, sizes=tuple(axis.workloads)):
             """Not quite flat where it is: matplotlib does not like that."""
             return {str(size): factor * size**p * 1.0001**i for i, size in enumerate(sizes)}
 
@@ -155,7 +155,7 @@ def test_noise_is_no_other_complexity(found, tmp_path, capsys):
 def test_the_command_measures(monkeypatch, tmp_path):
     """On the smallest sizes."""
     small = {
-        name: axis._replace(problems={s: p._replace(rows=128) for s, p in list(axis.problems.items())[:3]}, fitted=3)
+        name: axis._replace(workloads={s: p._replace(rows=128) for s, p in list(axis.workloads.items())[:3]}, fitted=3)
         for name, axis in AXES.items()
     }
     monkeypatch.setattr(script.curves, "AXES", small)

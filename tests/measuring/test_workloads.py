@@ -1,4 +1,4 @@
-"""The named problems are what they say, and can be learned."""
+"""The workloads are what they say, and can be learned."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Train the stored problems on an emulated arm64 and compare with hashes.json: `python tests/support/arm64.py FOLDER`.
+"""Train the stored trainings on an emulated arm64 and compare with hashes.json: `python tests/support/arm64.py FOLDER`.
 
 For Debian and its kin, as root, with the network and ``apt-get install debootstrap qemu-user-static``. FOLDER keeps a
 small arm64 Debian with its Python and the arm64 wheels of NumPy and Numba, some 600 MB, for the next time.

@@ -1,4 +1,4 @@
-"""Train stored problems in this process and print SHA-256 of the results as JSON; ``--write`` renews hashes.json.
+"""Train stored trainings in this process and print SHA-256 of the results as JSON; ``--write`` renews hashes.json.
 
 The hashes must be the same on every machine, so nothing but the kernel may stand between the stored numbers and them:
 start parameters and data are small integers (in data/), row orders are `RandomState.shuffle`, learning rates are
@@ -32,7 +32,7 @@ from fastnn.training.batches import RowPlan  # noqa: E402
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
 
-# -------------------------------------------------------------------------------------------------------- the problems
+# ---------------------------------------------------------------------------------------------------------- the runs
 
 
 class Run(NamedTuple):

@@ -13,20 +13,20 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 
-from benchmarks.scaling.curves import OPTIMIZER, Problem  # noqa: E402
+from benchmarks.scaling.curves import OPTIMIZER, NoiseWorkload  # noqa: E402
 from fastnn import train  # noqa: E402
 from fastnn.backends import get_backend  # noqa: E402
 
 KERNEL = tuple(str(ROOT / "fastnn" / room) for room in ("fused", "compiler"))
 SIZES = {
-    "width": {w: Problem(width=w, batch=16, rows=16) for w in (32, 64, 128)},
-    "depth": {d: Problem(width=16, depth=d, batch=16, rows=16) for d in (2, 4, 8)},
-    "batch": {b: Problem(width=16, batch=b, rows=b) for b in (64, 128, 256)},
-    "rows": {n: Problem(width=16, batch=16, rows=n) for n in (32, 64, 128)},
+    "width": {w: NoiseWorkload(width=w, batch=16, rows=16) for w in (32, 64, 128)},
+    "depth": {d: NoiseWorkload(width=16, depth=d, batch=16, rows=16) for d in (2, 4, 8)},
+    "batch": {b: NoiseWorkload(width=16, batch=b, rows=b) for b in (64, 128, 256)},
+    "rows": {n: NoiseWorkload(width=16, batch=16, rows=n) for n in (32, 64, 128)},
 }
 
 
-def calls(problem, backend="numba"):
+def calls(workload, backend="numba"):
     """Calls of the kernel's functions in a step, those of the vectors that it is built of included."""
     n = 0
 
@@ -34,13 +34,13 @@ def calls(problem, backend="numba"):
         nonlocal n
         n += event == "call" and frame.f_code.co_filename.startswith(KERNEL)
 
-    network, X, Y = problem.arguments()
+    network, X, Y = workload.arguments()
     sys.setprofile(count)
     try:
-        train(network, X, Y, optimizer=OPTIMIZER, epochs=1, batch_size=problem.batch, seed=0, backend=backend)
+        train(network, X, Y, optimizer=OPTIMIZER, epochs=1, batch_size=workload.batch, seed=0, backend=backend)
     finally:
         sys.setprofile(None)
-    return n / problem.steps
+    return n / workload.steps
 
 
 class Worse(type(get_backend())):
@@ -54,8 +54,8 @@ class Worse(type(get_backend())):
 
 if __name__ == "__main__":
     if "--injected" in sys.argv:
-        found = {"width": {w: calls(problem, Worse()) for w, problem in list(SIZES["width"].items())[:-1]}}
-        found["width"][16] = calls(Problem(width=16, batch=16, rows=16), Worse())
+        found = {"width": {w: calls(workload, Worse()) for w, workload in list(SIZES["width"].items())[:-1]}}
+        found["width"][16] = calls(NoiseWorkload(width=16, batch=16, rows=16), Worse())
     else:
-        found = {axis: {size: calls(problem) for size, problem in problems.items()} for axis, problems in SIZES.items()}
+        found = {axis: {size: calls(workload) for size, workload in sizes.items()} for axis, sizes in SIZES.items()}
     sys.stdout.write(json.dumps(found))

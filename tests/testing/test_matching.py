@@ -194,7 +194,7 @@ def test_a_step_that_only_one_calls_bad():
     assert text.startswith("free steps, step 0 of SGD: changed calls it a bad one")
 
 
-def problem_with_a_kink():
+def training_with_a_kink():
     """Row 2 has a z of 0, but for rounding, in each neuron of the first layer."""
     network = Network((3, 5, 2), bias="none")
     params = network.init_params(np.random.RandomState(1))
@@ -207,9 +207,9 @@ def problem_with_a_kink():
 def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
     """But not in all rows."""
     other_side = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0))
-    assert max(match("numpy", other_side, **problem_with_a_kink(), steps=1)) < 1
+    assert max(match("numpy", other_side, **training_with_a_kink(), steps=1)) < 1
     all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
-    assert "gradient by W of layer 0" in difference(all_rows, **problem_with_a_kink())
+    assert "gradient by W of layer 0" in difference(all_rows, **training_with_a_kink())
 
 
 def test_a_kink_is_hinted_at_where_rounding_may_decide():
@@ -217,7 +217,7 @@ def test_a_kink_is_hinted_at_where_rounding_may_decide():
         if len(start) > 1:
             state.params[7] += 10
 
-    text = difference(Changed(change), **problem_with_a_kink())
+    text = difference(Changed(change), **training_with_a_kink())
     assert text.startswith("free steps, step ")
     assert text.endswith("A row lies near a kink at step 0, where rounding may decide: see whether another seed passes")
 

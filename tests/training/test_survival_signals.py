@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 PROMPT = 0.5
 """Seconds within which a signal is answered."""
 
-PROBLEM = """
+TRAINING = """
 import sys, time
 import numpy as np
 from fastnn import Adam, Network, train
@@ -38,7 +38,7 @@ class Ready:
 """
 
 INTERRUPTED = (
-    PROBLEM
+    TRAINING
     + """
 result = train(network, X, Y, epochs=10**9, seed=1, callbacks=[Ready()], **options)
 print("returned", result.stop_reason, flush=True)
@@ -73,7 +73,7 @@ def test_ctrl_c_returns_within_half_a_second_and_training_goes_on_to_the_same_bi
 
 
 SECOND = (
-    PROBLEM
+    TRAINING
     + """
 def busy(progress):  # what keeps the first signal waiting: a callback, as well as a long step
     if progress.epoch == 3:
@@ -244,7 +244,7 @@ def test_batches_that_are_skipped_do_not_make_a_later_chunk_long():
 # --------------------------------------------------------------------------------------------------------------- kills
 
 CHECKPOINTS = (
-    PROBLEM
+    TRAINING
     + """
 def checkpoint(progress):
     progress.result().save(sys.argv[2])
@@ -265,8 +265,8 @@ def test_a_kill_loses_nothing_that_a_callback_has_saved(signum, tmp_path):
         assert child.end() == -signum
     saved = load(path)
     assert saved.n_epochs >= told
-    namespace = {"__name__": "problem"}
-    exec(PROBLEM.replace("sys.argv[1]", "'numba'"), namespace)
+    namespace = {"__name__": "training"}
+    exec(TRAINING.replace("sys.argv[1]", "'numba'"), namespace)
     network, X, Y, options = (namespace[name] for name in ("network", "X", "Y", "options"))
     more = train(network, X, Y, epochs=3, resume=saved.state, **options)
     whole = train(network, X, Y, epochs=saved.n_epochs + 3, seed=1, **options)

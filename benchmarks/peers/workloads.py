@@ -15,14 +15,14 @@ from fastnn import SGD, Adam, Network, train, workloads
 Array = NDArray[Any]
 
 GRID = re.compile(r"(\d+) wide, batch (\d+)")
-"""Names of the crossover chart's problems."""
+"""Names of the crossover chart's workloads."""
 
 _GRID_EPOCHS = 1000
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class PeerWorkload:
     """A training that every peer can be given. Rows stay in order, and all batches are full."""
 
     name: str
@@ -32,7 +32,7 @@ class Problem:
     Y: Array
     batch: int
     most_epochs: int
-    """Longer, and it would no longer be the same problem: gradients vanish."""
+    """Longer, and it would no longer be the same workload: gradients vanish."""
 
     @property
     def params(self) -> Array:
@@ -67,7 +67,7 @@ class Problem:
 
 
 @cache
-def load(name: str) -> Problem:
+def load(name: str) -> PeerWorkload:
     """One of fastnn's workloads, cut to full batches, or a point of the crossover chart."""
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
@@ -75,7 +75,7 @@ def load(name: str) -> Problem:
     workload = workloads.load(name)
     batch = workload.batch_size or len(workload.X)
     rows = len(workload.X) // batch * batch
-    return Problem(
+    return PeerWorkload(
         name=name,
         network=workload.network,
         optimizer=workload.optimizer,
@@ -86,10 +86,10 @@ def load(name: str) -> Problem:
     )
 
 
-def _grid(name: str, width: int, batch: int) -> Problem:
+def _grid(name: str, width: int, batch: int) -> PeerWorkload:
     random_state = np.random.RandomState(0)
     rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))
-    return Problem(
+    return PeerWorkload(
         name=name,
         network=Network((width, width, 10), activation="relu", output="identity", loss="squared_error"),
         optimizer=Adam(learning_rate=0.001),
