@@ -8,7 +8,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from fastnn.compiler.arguments import element, hints
-from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject, Pointer
+from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject
 from fastnn.compiler.program import entry_point
 
 
@@ -61,5 +61,7 @@ def _type_of(hint, dtype, array=ArrayObject, constants=None):
     if hint in _NUMBERS:
         return _NUMBERS[hint]
     if isinstance(hint, type) and issubclass(hint, tuple):
-        return ArgumentBlock(hint, [_type_of(field, dtype, Pointer) for field in hints(hint).values()], constants)
+        return ArgumentBlock(
+            hint, [_type_of(field, dtype, types.CPointer) for field in hints(hint).values()], constants
+        )
     return array(from_dtype(element(hint, dtype)))

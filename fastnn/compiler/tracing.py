@@ -1,17 +1,12 @@
 """Tracing: a Python function becomes compiled code by being run once, on values that write down what is done to them.
 
-Two mechanisms, neither with a compilation of its own (an ``@overload`` around an ``@intrinsic`` costs about a second
-for the primitives of this package):
+- A `primitive` is a Python function, which is its meaning, with the LLVM instructions that it stands for when compiled.
+- A `traced` function is made of primitives. Where Numba compiles a call of it, it is run once, on `Traced` values, and
+  each primitive emits its instructions there: Python's own loops unroll, and a list of vectors is a set of registers.
+  `outlined` makes the instructions a function of their own, which all calls share.
 
-- `primitive` and `compiled`: a Python function, which is the meaning, and beside it the LLVM instructions that it
-  stands for in compiled code.
-- `traced`: a Python function over primitives that is run once, on `Traced` values, when Numba compiles a call of it.
-  Each primitive then emits its instructions; Python's own loops unroll, and a Python list of vectors is a set of
-  registers. `control.py` has the loops and branches that stay loops and branches. The instructions stand where the
-  call stood; `outlined` makes them a function of their own, which all calls share.
-
-In a specialized kernel some traced values are constants. Operations on constants are evaluated in Python while tracing;
-only the others emit instructions.
+Neither is compiled by itself: Numba's ``@overload`` and ``@intrinsic`` would take about a second for the primitives.
+In a specialized kernel some traced values are constants; operations on constants are evaluated in Python while tracing.
 
 ``tests/fused/test_kernel_code.py`` lists the internals of Numba that this file and the others rest on.
 """
@@ -34,55 +29,89 @@ OUTLINED_ATTRIBUTES: list[str] = []
 """LLVM's attributes of outlined functions. A profiler adds "noinline", so that it can tell them from their callers."""
 
 
-def compiled(function, *formal):
-    """Register what `function` compiles to: a decorator of ``lowering(*types) -> (signature, codegen)``.
+def compiled(function, returns, lowering, formals=None):
+    """Register what a call of `function` compiles to.
 
-    The lowering gets Numba's types of the arguments and returns None where they do not fit. ``codegen(context, builder,
-    signature, values)`` emits the instructions.
+    ``returns(*types)`` gets Numba's types of the arguments and returns that of the result; a whole signature, to which
+    the arguments are cast; or None where they do not fit. ``lowering(*args)`` gets traced values, emits instructions
+    and returns LLVM's value or a traced one. Operators, which Numba itself implements for numbers, are registered for
+    the argument types in `formals` alone.
     """
 
-    def register(lowering):
-        @type_callable(function)
-        def type_call(context):
-            def signature_of(*args):
-                found = lowering(*args)
-                return found and found[0]
+    @type_callable(function)
+    def type_call(context):
+        def signature_of(*args):
+            whole = (types.Integer, types.Boolean)  # counts and conditions become one type, so that they mix
+            args = [types.intp if isinstance(t, whole) else t for t in args]
+            found = returns(*args)
+            return found(*args) if isinstance(found, types.Type) else found
 
-            signature_of.__signature__ = inspect.signature(function)  # Numba reads the parameters' names from it
-            return signature_of
+        signature_of.__signature__ = inspect.signature(function)  # Numba reads the parameters' names from it
+        return signature_of
 
-        # One implementation for all types, since typing has refused the others. Operators, which Numba implements for
-        # numbers as well, are registered for the types in `formal` alone.
-        @lower_builtin(function, *(formal or [types.VarArg(types.Any)]))
-        def lower_call(context, builder, signature, values):
-            return lowering(*signature.args)[1](context, builder, signature, values)
+    def lower_call(context, builder, signature, values):
+        result = lowering(*(_given(context, builder, t, v) for t, v in zip(signature.args, values, strict=True)))
+        if signature.return_type != types.void:
+            return result.value if isinstance(result, Traced) else result
 
-        return lowering
-
-    return register
+    for formal in formals or [[types.VarArg(types.Any)]]:
+        lower_builtin(function, *formal)(lower_call)
 
 
-def primitive(function):
-    """Make a Python function a primitive: called with a traced value, it emits what it compiles to."""
+def _given(context, builder, kind, value):
+    """Wrap an argument: an array as a pointer, a NamedTuple as one of traced values."""
+    if isinstance(kind, types.Array):
+        kind, value = types.CPointer(kind.dtype), context.make_array(kind)(context, builder, value).data
+    if not isinstance(kind, types.NamedTuple):
+        return Traced(context, builder, kind, value)
+    # Its constants come with Numba's type, see `memory_ops.Unpacked`: the kernel's own code does not know of them.
+    parts = (builder.extract_value(value, i) for i in range(len(kind)))
+    fields = zip(kind.types, parts, kind.constants, strict=True)
+    return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
+
+
+def primitive(returns, lowering):
+    """Make a Python function a primitive: called with a traced value, it emits its `lowering`, see `compiled`."""
+
+    def decorate(function):
+        @functools.wraps(function)
+        def call(*args):
+            for x in args:
+                if isinstance(x, Traced):  # somebody is tracing; else this is plain Python
+                    return x.emit(call, *args)
+            return function(*args)
+
+        compiled(call, returns, lowering)
+        return call
+
+    return decorate
+
+
+def traced(function, returns=lambda *args: types.void):
+    """Compile a Python function by running it once on traced values. It returns nothing: it writes to arrays."""
 
     @functools.wraps(function)
     def call(*args):
-        for x in args:
-            if isinstance(x, Traced):  # somebody is tracing; else this is plain Python
-                return x.emit(call, *args)
         return function(*args)
 
+    compiled(call, returns, functools.partial(_run_once, function))
     return call
-
-
-def traced(function):
-    """Compile a Python function by running it once on traced values. It returns nothing: it writes to arrays."""
-    return _trace(function, lambda *args: types.void)
 
 
 def traced_vector(function):
     """Compile like `traced` a function that returns a vector of its first argument's type: the elementary functions."""
-    return _trace(function, lambda *args: args[0])
+    return traced(function, lambda *args: args[0])
+
+
+def _run_once(function, *args):
+    """Run a function on traced values, and refuse one that has left a loop before its end."""
+    # A loop that was left has an end that nothing jumps from; Numba's own blocks, made before, are not looked at.
+    builder = next(_leaves(args)).builder
+    n_blocks = len(builder.function.blocks)
+    result = function(*args)
+    if any(block is not builder.block and not block.is_terminated for block in builder.function.blocks[n_blocks:]):
+        raise TypeError(f"{function.__qualname__}: a loop of compiled code cannot be left by `break`")
+    return result
 
 
 def outlined(function):
@@ -92,12 +121,14 @@ def outlined(function):
     values, plain numbers, and NamedTuples of them.
     """
 
+    @traced
+    @functools.wraps(function)
     def body(*args):
         leaves = list(_leaves(args))
         near = next((x for x in leaves if isinstance(x, Traced)), None)  # any one has the builder; none: plain Python
         return function(*args) if near is None else _call_outlined(function, args, leaves, near)
 
-    return traced(functools.wraps(function)(body))
+    return body
 
 
 def _call_outlined(function, args, leaves, near):
@@ -107,21 +138,20 @@ def _call_outlined(function, args, leaves, near):
     special = any(isinstance(x, Traced) and x.constant is not None for x in leaves)
     leaves = all_traced(near, leaves)
     constants = [x.constant if special else None for x in leaves]
-    builder = near.builder
+    module = near.builder.module
     name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"
-    code = builder.module.globals.get(name)
+    code = module.globals.get(name)
     if code is None:
-        kind = ir.FunctionType(ir.VoidType(), [x.value.type for x in leaves])
-        code = ir.Function(builder.module, kind, name)
+        code = ir.Function(module, ir.FunctionType(ir.VoidType(), [x.value.type for x in leaves]), name)
         code.linkage = "internal"  # not seen from outside, so LLVM may inline it and drop it
         for attribute in OUTLINED_ATTRIBUTES:
             code.attributes.add(attribute)
         inside = ir.IRBuilder(code.append_basic_block("entry"))  # the caller's builder stays where it is
         parameters = zip(leaves, code.args, constants, strict=True)
         values = (Traced(x.context, inside, x.type, y, constant) for x, y, constant in parameters)
-        _run_once(inside, function, *_like(args, values))
+        _run_once(function, *_like(args, values))
         inside.ret_void()
-    builder.call(code, [x.value for x in leaves])
+    near.builder.call(code, [x.value for x in leaves])
 
 
 def _leaves(values):
@@ -138,62 +168,35 @@ def _like(values, leaves):
     return [type(x)(*_like(x, leaves)) if isinstance(x, tuple) else next(leaves) for x in values]
 
 
-def _run_once(builder, function, *args):
-    """Run a function on traced values, and refuse one that has left a loop before its end."""
-    # A loop that was left has an end that nothing jumps from; Numba's own blocks, made before, are not looked at.
-    n_blocks = len(builder.function.blocks)
-    result = function(*args)
-    if any(block is not builder.block and not block.is_terminated for block in builder.function.blocks[n_blocks:]):
-        raise TypeError(f"{function.__qualname__}: a loop of compiled code cannot be left by `break`")
-    return result
-
-
-def _trace(function, returns):
-    """Make a function that runs plainly when Python calls it, and is traced where compiled code calls it.
-
-    ``returns(*types)`` is Numba's type of the result.
-    """
-
-    @functools.wraps(function)
-    def call(*args):
-        return function(*args)
-
-    @compiled(call)
-    def lower_traced(*args):
-        whole = (types.Integer, types.Boolean)  # counts and conditions become one type, so that they mix
-        signature = returns(*args)(*(types.intp if isinstance(t, whole) else t for t in args))
-
-        def codegen(context, builder, sig, values):
-            given = (_given(context, builder, t, v) for t, v in zip(sig.args, values, strict=True))
-            result = _run_once(builder, function, *given)
-            return None if result is None else result.value
-
-        return signature, codegen
-
-    return call
-
-
-def _given(context, builder, kind, value):
-    """Wrap an argument of a traced function: a number as a traced value, a NamedTuple as one of traced values."""
-    if not isinstance(kind, types.NamedTuple):
-        return Traced(context, builder, kind, value)
-    # Its constants come with Numba's type, see `memory_ops.Unpacked`: the kernel's own code does not know of them.
-    parts = (builder.extract_value(value, i) for i in range(len(kind)))
-    fields = zip(kind.types, parts, kind.constants, strict=True)
-    return kind.instance_class(*(Traced(context, builder, *field) for field in fields))
-
-
-_ARITHMETIC = (operator.add, operator.sub, operator.mul, operator.truediv)
-
-
-def _binary(operation, reflected=False):
-    """Make the method of an operator of Python; `reflected`: of the one whose left operand is a plain number."""
-    return lambda self, other: self.emit(operation, *((other, self) if reflected else (self, other)))
+def _operator(operation):
+    """Make the two methods of an operator of Python: for a traced left operand, and for a right one."""
+    return lambda self, other: self.emit(operation, self, other), lambda self, other: self.emit(operation, other, self)
 
 
 def _comparison(how, operation):
-    """Make the method of a comparison; `how` is LLVM's word for it."""
-    return lambda self, other: self._compare(how, operation, other)
+    """Make the method of a comparison of integers, which gives 1 or 0; `how` is LLVM's word for it."""
+
+    def compare(self, other):
+        (other,) = all_traced(self, [other])
+        if self.constant is not None and other.constant is not None:
+            return self.of(*_constant(int(operation(self.constant, other.constant))))
+        # widened from one bit, so that conditions can be added, passed on and kept like any integer
+        return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
+
+    return compare
+
+
+def _combination(operation, absorbing):
+    """Make the method of ``&`` or ``|`` of two conditions, 1 or 0: a constant decides if `absorbing`, or drops out."""
+
+    def combine(self, other):
+        for x, y in ((self, other), (other, self)) if self.type == types.intp else ():  # else bits of vectors
+            value = x.constant if isinstance(x, Traced) else x
+            if value is not None:
+                return x if bool(value) == absorbing else y
+        return self.emit(operation, self, other)
+
+    return combine
 
 
 class Traced:
@@ -223,13 +226,22 @@ class Traced:
                 return self.of(*_constant(int(constant)))
         # Numba types and casts the operands, so a number beside a vector means the same as in ordinary compiled code.
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
-        values = [
-            self.context.cast(self.builder, x.value, x.type, t) for x, t in zip(args, signature.args, strict=True)
-        ]
+        operands = zip(args, signature.args, strict=True)
+        values = [self.context.cast(self.builder, x.value, x.type, t) for x, t in operands]
         return self.of(signature.return_type, implementation(self.builder, values), constant)
 
-    __add__, __sub__, __mul__, __truediv__ = map(_binary, _ARITHMETIC)
-    __radd__, __rsub__, __rmul__, __rtruediv__ = map(_binary, _ARITHMETIC, [True] * 4)
+    __add__, __radd__ = _operator(operator.add)
+    __sub__, __rsub__ = _operator(operator.sub)
+    __mul__, __rmul__ = _operator(operator.mul)
+    __truediv__, __rtruediv__ = _operator(operator.truediv)
+    __lshift__, __rlshift__ = _operator(operator.lshift)
+    __rshift__, __rrshift__ = _operator(operator.rshift)
+    __and__ = __rand__ = _combination(operator.and_, absorbing=False)
+    __or__ = __ror__ = _combination(operator.or_, absorbing=True)
+    __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
+    __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
+    __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
+    __hash__ = None  # two equal ones are not known to be equal
 
     def __neg__(self):
         return self.emit(operator.neg, self)
@@ -239,35 +251,6 @@ class Traced:
         if self.constant is not None:
             return self.of(*_constant(self.constant // divisor))
         return self.of(self.type, self.builder.udiv(self.value, const(divisor)))
-
-    def _compare(self, how, function, other):
-        """Compare integers: 1 or 0."""
-        (other,) = all_traced(self, [other])
-        if self.constant is not None and other.constant is not None:
-            return self.of(*_constant(int(function(self.constant, other.constant))))
-        # widened from one bit, so that conditions can be added, passed on and kept like any integer
-        return self.of(types.intp, self.builder.zext(self.builder.icmp_signed(how, self.value, other.value), INT64))
-
-    def _combine(self, other, absorbing, instruction):
-        """Combine two conditions, each 1 or 0: a constant one decides alone if it is `absorbing`, else it drops out."""
-        for x, y in ((self, other), (other, self)):
-            value = x.constant if isinstance(x, Traced) else x
-            if value is not None:
-                return x if bool(value) == absorbing else y
-        return self.of(types.intp, instruction(self.value, other.value))
-
-    def __and__(self, other):
-        return self._combine(other, False, self.builder.and_)
-
-    def __or__(self, other):
-        return self._combine(other, True, self.builder.or_)
-
-    __rand__, __ror__ = __and__, __or__
-
-    __eq__, __ne__ = _comparison("==", operator.eq), _comparison("!=", operator.ne)
-    __lt__, __le__ = _comparison("<", operator.lt), _comparison("<=", operator.le)
-    __gt__, __ge__ = _comparison(">", operator.gt), _comparison(">=", operator.ge)
-    __hash__ = None  # two equal ones are not known to be equal
 
     # Python would decide once, while tracing, what the compiled code has to decide each time.
     def __bool__(self):

@@ -1,25 +1,23 @@
 """SIMD vectors that are NumPy arrays in Python and LLVM vectors in compiled code, with the same bits in both.
 
-A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. Every primitive is a Python function, which is its
-meaning (and what runs under ``NUMBA_DISABLE_JIT=1``), followed by what it compiles to. No fast-math flag is ever set,
-`fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
-
-`memory_ops.py` reads and writes vectors, `lanes.py` has what crosses their lanes. LLVM's IR is emitted in these three
-files, in `control.py` (loops and branches), `tracing.py` (functions) and `instructions.py` (shorthands).
+A vector is 64 bytes whatever the CPU: 8 float64 or 16 float32 lanes. A primitive is a Python function, which is its
+meaning (and what runs under ``NUMBA_DISABLE_JIT=1``); its decorator says what it compiles to. No fast-math flag is ever
+set, `fma` is always fused and each reduction is one fixed tree: hence the same bits on every instruction set.
 """
 
 from __future__ import annotations
 
 import math
 import operator
+from functools import partial
 
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from fastnn.compiler.instructions import INT64, bits_ir, intrinsic_ir, splat_ir
-from fastnn.compiler.tracing import Traced, compiled, primitive
+from fastnn.compiler.instructions import INT64, intrinsic_ir, splat_ir
+from fastnn.compiler.tracing import Traced, compiled, primitive, traced_vector
 from fastnn.memory import ALIGNMENT
 
 VECTOR_BYTES = ALIGNMENT  # the format: it shows in the bits of every sum along the lanes
@@ -33,7 +31,7 @@ class Lanes(np.ndarray):
 
 
 class Vec(types.Type):
-    """Numba's type of a vector in compiled code."""
+    """Numba's type of a vector in compiled code: of floats, or of their bits."""
 
     def __init__(self, elem):
         self.elem = elem
@@ -42,54 +40,56 @@ class Vec(types.Type):
 
 
 @register_model(Vec)
-class VecModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
-        elem = dmm.lookup(fe_type.elem).get_value_type()
-        super().__init__(dmm, fe_type, ir.VectorType(elem, fe_type.lanes))
+def vector_model(manager, vec):
+    element = manager.lookup(vec.elem).get_value_type()
+    return models.PrimitiveModel(manager, vec, ir.VectorType(element, vec.lanes))
 
 
-# ------------------------------------------------------------------------------- + - * / and unary - (Python: NumPy's)
+# ---------------------------------------------------------------------------------------- operators (Python: NumPy's)
 
 
-def _binary(op, instruction):
+def _register_operator(name, of_floats, of_bits):
     """Register what an operator of Python compiles to, for two vectors and for a vector and a number."""
-    for formal in ((Vec, Vec), (Vec, types.Number), (types.Number, Vec)):
 
-        @compiled(op, *formal)
-        def lower_binary(x, y):
-            vec = x if isinstance(x, Vec) else y
-            if not isinstance(vec, Vec) or not all(t == vec or isinstance(t, types.Number) for t in (x, y)):
-                return None  # vectors of two dtypes, which the kernel never mixes
+    def returns(x, y):
+        vec = x if isinstance(x, Vec) else y
+        if isinstance(vec, Vec) and all(t == vec or isinstance(t, types.Number) for t in (x, y)):
+            return vec(*(t if t == vec else vec.elem for t in (x, y)))
+        return None  # vectors of two dtypes, which the kernel never mixes
 
-            def codegen(context, builder, sig, args):
-                args = [v if t == vec else splat_ir(builder, v, vec.lanes) for v, t in zip(args, sig.args, strict=True)]
-                return getattr(builder, instruction)(*args)
+    def lowering(x, y):
+        vec = x.type if isinstance(x.type, Vec) else y.type
+        operands = [v.value if v.type == vec else splat_ir(v, vec.lanes) for v in (x, y)]
+        return getattr(x.builder, of_floats if isinstance(vec.elem, types.Float) else of_bits)(*operands)
 
-            return vec(*(t if t == vec else vec.elem for t in (x, y))), codegen
-
-
-for _name, _instruction in (("add", "fadd"), ("sub", "fsub"), ("mul", "fmul"), ("truediv", "fdiv")):
-    _binary(getattr(operator, _name), _instruction)
-    _binary(getattr(operator, "i" + _name), _instruction)  # ``v += w``: vectors are values, so it makes a new one
+    formals = (Vec, Vec), (Vec, types.Number), (types.Number, Vec)
+    compiled(getattr(operator, name), returns, lowering, formals)
+    compiled(getattr(operator, f"i{name.strip('_')}"), returns, lowering, formals)  # ``v += w``: it makes a new vector
 
 
-@compiled(operator.neg, Vec)
-def lower_neg(x):
-    return (isinstance(x, Vec) and (x(x), lambda context, builder, sig, args: builder.fneg(args[0]))) or None
+_register_operator("add", "fadd", "add")
+_register_operator("sub", "fsub", "sub")
+_register_operator("mul", "fmul", "mul")
+_register_operator("truediv", "fdiv", None)
+_register_operator("and_", None, "and_")
+_register_operator("or_", None, "or_")
+_register_operator("lshift", None, "shl")
+_register_operator("rshift", None, "lshr")
+compiled(operator.neg, lambda x: x if isinstance(x, Vec) else None, lambda x: x.builder.fneg(x.value), [[Vec]])
 
 
 # ------------------------------------------------------------------------------------------------------ arithmetic
 
 
-@primitive
+def _alike(first, *others):
+    """Return the signature of vectors of one type that give another one."""
+    return first(first, *[first] * len(others))
+
+
+@primitive(lambda v, x: v(v, v.elem), lambda v, x: splat_ir(x, v.type.lanes))
 def like(v, x):
     """Return the number `x` in every lane of a vector of v's type."""
     return np.full_like(v, x)
-
-
-@compiled(like)
-def lower_like(v, x):
-    return v(v, v.elem), lambda context, builder, sig, args: splat_ir(builder, args[1], v.lanes)
 
 
 def _fma32(a, x, c):
@@ -115,7 +115,7 @@ def _fma64(a, x, c):
         return math.inf if n > 0 else -math.inf
 
 
-@primitive
+@primitive(_alike, partial(intrinsic_ir, "fma"))
 def fma(a, x, c):
     """Return ``a * x + c``, rounded once."""
     assert a.dtype == x.dtype == c.dtype
@@ -125,107 +125,56 @@ def fma(a, x, c):
     return np.array(list(map(_fma64, a.tolist(), x.tolist(), c.tolist()))).view(Lanes)
 
 
-@compiled(fma)
-def lower_fma(a, x, c):
-    return a(a, a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "fma", *args)
-
-
-@primitive
+@primitive(_alike, partial(intrinsic_ir, "sqrt"))
 def sqrt(a):
     """Return the square root, correctly rounded, as IEEE 754 demands."""
     return np.sqrt(a)
 
 
-@compiled(sqrt)
-def lower_sqrt(a):
-    return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "sqrt", *args)
-
-
-@primitive
+@primitive(_alike, partial(intrinsic_ir, "fabs"))
 def absolute(a):
     """Return ``|a|``: the sign bit cleared, of NaN as well."""
     return np.abs(a)
 
 
-@compiled(absolute)
-def lower_absolute(a):
-    return a(a), lambda context, builder, sig, args: intrinsic_ir(builder, "fabs", *args)
-
-
-@primitive
+@primitive(_alike, partial(intrinsic_ir, "copysign"))
 def copysign(a, sign):
     """Return `a` with the sign bit of `sign`."""
     return np.copysign(a, sign)
 
 
-@compiled(copysign)
-def lower_copysign(a, sign):
-    return a(a, a), lambda context, builder, sig, args: intrinsic_ir(builder, "copysign", *args)
-
-
-@primitive
-def bit_or(a, b):
-    """Return the bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
-    a, b = (v.view(np.ndarray).view(f"u{v.itemsize}") for v in (a, b))
-    return (a | b).view(f"f{a.itemsize}").view(Lanes)
-
-
-@compiled(bit_or)
-def lower_bit_or(a, b):
-    def codegen(context, builder, sig, args):
-        p, q = (bits_ir(builder, v)[0] for v in args)
-        return builder.bitcast(builder.or_(p, q), args[0].type)
-
-    return a(a, a), codegen
-
-
 # -------------------------------------------------------------------------------------------------- selections
 
 
-@primitive
+def where_gt_ir(a, b, p, q):
+    greater = a.builder.fcmp_ordered(">", a.value, b.value)  # ordered: false where one is NaN
+    return a.builder.select(greater, p.value, q.value)
+
+
+@primitive(_alike, where_gt_ir)
 def where_gt(a, b, p, q):
     """Return ``p where a > b else q``, lane by lane; `q` where a or b is NaN."""
     return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(Lanes)
 
 
-@compiled(where_gt)
-def lower_where_gt(a, b, p, q):
-    def codegen(context, builder, sig, args):
-        return builder.select(builder.fcmp_ordered(">", *args[:2]), *args[2:])  # ordered: false where one is NaN
-
-    return a(a, a, a, a), codegen
-
-
-@primitive
+@traced_vector
 def maximum(a, b):
     """Return the larger one; `b` where a is NaN or equal, NaN where b is."""
     return where_gt(a, b, a, b)
 
 
-@compiled(maximum)
-def lower_maximum(a, b):
-    return a(a, a), lambda context, builder, sig, args: builder.select(builder.fcmp_ordered(">", *args), *args)
+def blend_prefix_ir(n, p, q):
+    numbers = ir.Constant(ir.VectorType(INT64, p.type.lanes), list(range(p.type.lanes)))
+    return n.builder.select(n.builder.icmp_signed("<", numbers, splat_ir(n, p.type.lanes)), p.value, q.value)
 
 
-@primitive
+@primitive(lambda n, p, q: p(n, p, p), blend_prefix_ir)
 def blend_prefix(n, p, q):
     """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector."""
     return np.where(np.arange(p.size) < n, p, q).view(Lanes)
 
 
-@compiled(blend_prefix)
-def lower_blend_prefix(n, p, q):
-    def codegen(context, builder, sig, args):
-        number = ir.Constant(ir.VectorType(INT64, p.lanes), list(range(p.lanes)))
-        chosen = builder.icmp_signed("<", number, splat_ir(builder, args[0], p.lanes))
-        return builder.select(chosen, *args[1:])
-
-    return p(types.intp, p, p), codegen
-
-
-# ---------------------------------------------- exponent and mantissa: integer arithmetic on the bits of each element
-
-_FORMAT = {32: (23, 127, 0x3F3504F3), 64: (52, 1023, 0x3FE6A09E667F3BCD)}  # mantissa bits, bias, bits of sqrt(1/2)
+# ------------------------------------------------------------ exponent and mantissa: integer arithmetic on the bits
 
 
 def is_double(v):
@@ -233,68 +182,59 @@ def is_double(v):
     return (v.type.elem.bitwidth if isinstance(v, Traced) else v.itemsize * 8) == 64
 
 
+def _format(v):
+    """Return the mantissa's bits, the bias of the exponent, and the bits of sqrt(1/2) as an integer."""
+    return (52, 1023, 0x3FE6A09E667F3BCD) if is_double(v) else (23, 127, 0x3F3504F3)
+
+
+def _reinterpretation(kinds):
+    """Return what `primitive` takes for a vector whose bits become numbers of another type, by {type: other type}."""
+
+    def returns(v):
+        return Vec(kinds[v.elem])
+
+    return returns, lambda v: v.builder.bitcast(v.value, v.context.get_value_type(returns(v.type)))
+
+
+@primitive(*_reinterpretation({types.float64: types.uint64, types.float32: types.uint32}))
+def bits(v):
+    """Return the bits of each number as an unsigned integer."""
+    return v.view(f"u{v.itemsize}")
+
+
+@primitive(*_reinterpretation({types.uint64: types.float64, types.uint32: types.float32}))
+def from_bits(v):
+    """Return the numbers that have these bits."""
+    return v.view(f"f{v.itemsize}")
+
+
+def bit_or(a, b):
+    """Return the bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
+    return from_bits(bits(a) | bits(b))
+
+
 def rounding(v):
     """Return the number S for which S + x, rounded, is S plus the integer nearest to x: its last bit counts ones."""
-    mantissa, bias, _ = _FORMAT[64 if is_double(v) else 32]
+    mantissa, bias, _ = _format(v)
     return 1.5 * 2.0**mantissa + bias  # the bias makes the low bits of t the exponent field of 2**(t - S)
 
 
-@primitive
 def pow2(t):
     """Return ``2**k`` for t = rounding(t) + k, 2**k normal, else any number (also for NaN): one shift."""
-    bits = t.view(np.ndarray).view(f"u{t.itemsize}")
-    return (bits << bits.dtype.type(_FORMAT[8 * t.itemsize][0])).view(t.dtype).view(Lanes)
+    mantissa, *_ = _format(t)
+    return from_bits(bits(t) << mantissa)
 
 
-@compiled(pow2)
-def lower_pow2(t):
-    def codegen(context, builder, sig, args):
-        bits, number = bits_ir(builder, args[0])
-        return builder.bitcast(builder.shl(bits, number(_FORMAT[t.elem.bitwidth][0])), args[0].type)
-
-    return t(t), codegen
-
-
-@primitive
 def fraction(x):
     """Return `z` of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
-    mantissa, bias, root = _FORMAT[8 * x.itemsize]
-    bits = x.view(np.ndarray).view(f"u{x.itemsize}")
+    mantissa, bias, root = _format(x)
     one = bias << mantissa  # the bits of 1.0; from sqrt(2) on the sum carries into the exponent, and z falls below 1
-    z = ((bits + bits.dtype.type(one - root)) & bits.dtype.type((1 << mantissa) - 1)) + bits.dtype.type(root)
-    return z.view(x.dtype).view(Lanes)
+    return from_bits(((bits(x) + (one - root)) & ((1 << mantissa) - 1)) + root)
 
 
-@compiled(fraction)
-def lower_fraction(x):
-    mantissa, bias, root = _FORMAT[x.elem.bitwidth]
-
-    def codegen(context, builder, sig, args):
-        bits, number = bits_ir(builder, args[0])
-        above = builder.and_(builder.add(bits, number((bias << mantissa) - root)), number((1 << mantissa) - 1))
-        return builder.bitcast(builder.add(above, number(root)), args[0].type)
-
-    return x(x), codegen
-
-
-@primitive
 def exponent(x):
     """Return `k` of the same x = 2**k * z."""
-    mantissa, bias, root = _FORMAT[8 * x.itemsize]
-    bits = x.view(np.ndarray).view(f"u{x.itemsize}")
-    k = (bits + bits.dtype.type((bias << mantissa) - root)) >> bits.dtype.type(mantissa)
-    return (k.astype(x.dtype) - x.dtype.type(bias)).view(Lanes)  # exact: k is a small integer
-
-
-@compiled(exponent)
-def lower_exponent(x):
-    mantissa, bias, root = _FORMAT[x.elem.bitwidth]
-    counter = 2.0**mantissa  # a number whose last bit counts ones: no conversion from integers, which AVX2 lacks
-
-    def codegen(context, builder, sig, args):
-        bits, number = bits_ir(builder, args[0])  # the sum is that of `fraction`, so that k belongs to its z
-        k = builder.lshr(builder.add(bits, number((bias << mantissa) - root)), number(mantissa))
-        counted = builder.bitcast(builder.or_(k, number((bias + mantissa) << mantissa)), args[0].type)
-        return builder.fsub(counted, splat_ir(builder, ir.Constant(args[0].type.element, counter + bias), x.lanes))
-
-    return x(x), codegen
+    mantissa, bias, root = _format(x)
+    k = (bits(x) + ((bias << mantissa) - root)) >> mantissa  # the sum is that of `fraction`, so that k belongs to its z
+    # below 2**(mantissa + 1) the last bit counts ones: no conversion from integers, which AVX2 lacks
+    return from_bits(k | ((bias + mantissa) << mantissa)) - (2.0**mantissa + bias)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes, load, offset, put, store, unpack, zero
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.compiler.vectors import like
 from fastnn.fused.gather import clear, copy, gather_panel
 from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
@@ -79,12 +79,12 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 def gather_block(scratch, model, data, rows, n):
     """Gather a block of `n` rows; return its width and the sum of its weights."""
     n_inputs, n_outputs = get(model.layers, FAN_IN), model.n_outputs
-    width = padded(n, lanes(data.X))
+    width = padded(n, lanes_of(data.X))
     if n == 1 and model.single_row_path == 1:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     # First where the rows lie and what they weigh, then their numbers, a vector of rows at a time.
     sum_of_weights = gather_rows(scratch, rows, n, data.sample_weight, n_inputs, n_outputs, width)
-    if width == lanes(data.X):  # a small layer's gradient may be made within its update, which reads these
+    if width == lanes_of(data.X):  # a small layer's gradient may be made within its update, which reads these
         add_rows_of_ones(scratch, model, width)
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
@@ -220,7 +220,7 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
     n_inputs = get(model.layers, FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
-        width = padded(n, lanes(out))
+        width = padded(n, lanes_of(out))
         gather_inputs(scratch, X, begin, n, n_inputs, width)
         forward(scratch, model, params, scratch.params, width, n)
         scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fastnn.compiler import elementary
-from fastnn.compiler.memory_ops import lanes, load, store
+from fastnn.compiler.memory_ops import lanes_of, load, store
 from fastnn.compiler.vectors import Lanes
 
 BOUND = 2.0
@@ -62,7 +62,7 @@ def over_arrays(name):
 
     @numba.njit(error_model="numpy")
     def apply(x, y):
-        for i in range(0, x.size, lanes(x)):
+        for i in range(0, x.size, lanes_of(x)):
             store(y, i, function(load(x, i)))
 
     return apply

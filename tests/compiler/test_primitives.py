@@ -12,7 +12,7 @@ import pytest
 
 from fastnn.compiler.control import choose, each, not_, pick, smaller
 from fastnn.compiler.lanes import horizontal_sum, horizontal_sums, store_horizontal_sums, transposed
-from fastnn.compiler.memory_ops import gather, get, lanes, lanes_of, load, offset, put, splat, store, zero
+from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import (
     Lanes,
@@ -159,7 +159,7 @@ def all_primitives(out, x, y, z, indices, n):
 def primitives_in_both(dtype):
     """[Python, compiled] results: arrays (rounds, primitives, lanes)"""
     entry = in_machine_code(all_primitives)
-    random_state, L = np.random.RandomState(0), lanes(np.empty(0, dtype))
+    random_state, L = np.random.RandomState(0), lanes_of(np.empty(0, dtype))
     results = []
     for k in range(150):
         x, y, z = (values(dtype, size, random_state) for size in (4 * L, L, L))
@@ -181,7 +181,7 @@ def test_primitive(name, dtype):
 
 def plain(out, x, y, n):
     """The primitives as ordinary compiled functions use them, through Numba's own typing of operators and numbers."""
-    L = lanes(x)
+    L = lanes_of(x)
     pointer = offset(x, n)
     v, w = load(pointer, 1), load(y, 0)
     v += w
@@ -233,7 +233,7 @@ def all_inners(out, A, D, nothing):
 @functools.cache
 def tiles_in_both(name, dtype, begun):
     function = globals()[f"all_{name}"]
-    L, random_state = lanes(np.empty(0, dtype)), np.random.RandomState(2)
+    L, random_state = lanes_of(np.empty(0, dtype)), np.random.RandomState(2)
     first_array, second = (random_state.standard_normal(n).astype(dtype) for n in (K * 9 + 8 * 4 * L, K * 4 * L))
     pair = np.tile(random_state.standard_normal(len(PRODUCTS) * 8 * 4 * L).astype(dtype), (2, 1))
     function(pair[0], first_array, second, begun)
@@ -281,7 +281,7 @@ PRODUCTS_OF_PANELS = [(1, 1, 1), (9, 5, 3), (15, 4, 2), (3, WIDE, 1), (261, 3, 2
 @pytest.mark.parametrize(("M", "K", "vectors"), PRODUCTS_OF_PANELS)
 def test_products(M, K, vectors, dtype):
     """One chain of fma a result, whatever tile it falls into, and whether strips of W and of A are packed before."""
-    L = lanes(np.empty(0, dtype))
+    L = lanes_of(np.empty(0, dtype))
     width = vectors * L
     W, A, bias = drawn(dtype, (K, M), (K, width), M)
     Z, padded, packed = (
@@ -308,7 +308,7 @@ def test_products(M, K, vectors, dtype):
 @pytest.mark.parametrize("fan_out", [5, 16])
 def test_weight_gradient(fan_in, fan_out, dtype):
     """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`."""
-    L = lanes(np.empty(0, dtype))
+    L = lanes_of(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
     arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype)))
@@ -332,7 +332,7 @@ def test_weight_gradient(fan_in, fan_out, dtype):
 @pytest.mark.parametrize("cols", [1, 2, 4])
 def test_store_horizontal_sums(rows, cols, dtype):
     """Of tiles of every size, whichever this machine's products have, and nothing beside them."""
-    L = lanes(np.empty(0, dtype))
+    L = lanes_of(np.empty(0, dtype))
     (A,) = drawn(dtype, (rows * cols, L))
     G = np.zeros((rows, cols + 3), dtype)
 
