@@ -67,7 +67,7 @@ class TorchBackend:
     name = "torch"
 
     def supports(self, network, optimizer):
-        """SGD and Adam, all layers at once, with the exact gradient, of the functions in the tables above."""
+        """SGD and Adam, all layers at once, with the exact gradient, of the functions in `ACTIVATIONS` and `LOSSES`."""
         known = network.loss in LOSSES and all(layer.activation in ACTIVATIONS for layer in network.layers)
         exact = network.bias_gradient == "exact" and not optimizer.sequential
         return known and exact and type(optimizer) in (SGD, Adam)

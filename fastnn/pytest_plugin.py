@@ -9,9 +9,9 @@
     def test_conformance(fastnn_check):
         fastnn_check()
 
-The test then runs once for each check of the suite, by its name. Where all checks of a kind would be skipped, the rule
-that at least one of them runs fails. pytest loads this module wherever fastnn is installed:
-it imports fastnn when a test first asks for one of these fixtures, and adds no option and no marker.
+The test then runs once for each check of the suite, by its name. Where all checks of a kind would be skipped, the check
+"at least one runs" fails. pytest loads this module wherever fastnn is installed: it imports fastnn when a test first
+asks for one of these fixtures, and adds no option and no marker.
 """
 
 from __future__ import annotations

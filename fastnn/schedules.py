@@ -65,17 +65,17 @@ class step_decay(Schedule):
         """The rates (n,) of the steps (n,)."""
         stages, stage_of_step = np.unique(steps // min(self.every, NEVER), return_inverse=True)
         passed, rate = self._begun[0]
-        table: list[float] = []
+        rates: list[float] = []
         for stage in map(int, stages):  # ascending: each rate is the last one, multiplied on
             if stage < passed:
                 passed, rate = 0, self.learning_rate
             while passed < stage and (after := rate * self.factor) != rate:
                 passed, rate = passed + 1, after
             passed = stage  # a rate that stays as it is, such as 0, does so for good
-            if not table:
+            if not rates:
                 self._begun[0] = (passed, rate)
-            table.append(rate)
-        return np.array(table)[stage_of_step]
+            rates.append(rate)
+        return np.array(rates)[stage_of_step]
 
     @functools.cached_property
     def _begun(self) -> list[tuple[int, float]]:

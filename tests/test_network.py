@@ -98,7 +98,7 @@ def test_to_dict_and_back(network):
     assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
 
 
-def test_the_tables():
+def test_the_registries():
     """The lines that version 0.1 has say what they said; new ones may follow."""
     assert {"softmax", "exp"}.isdisjoint(HIDDEN)
     anything = tuple(ACTIVATIONS)

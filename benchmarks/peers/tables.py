@@ -30,7 +30,7 @@ def training(found: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
     titles = [t for t in PEERS if t != US and any(t in lanes for lanes in found["training"].values())]
     lines = [_row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
-    lines.append(_rule(len(titles) + 2))
+    lines.append(_separator(len(titles) + 2))
     for name, lanes in found["training"].items():
         ours = lanes[US]["seconds"]
         low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
@@ -53,7 +53,7 @@ TRAINING_NOTES = (
 def own(found: dict) -> str:
     """Kernels of their own beside the generic one and the peers."""
     lines = [_row(["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"])]
-    lines.append(_rule(len(OWN_PEERS) + 4))
+    lines.append(_separator(len(OWN_PEERS) + 4))
     for name, lanes in found["own kernels"].items():
         if OWN not in lanes or US not in lanes:
             continue
@@ -98,7 +98,7 @@ def other(found: dict) -> str:
     notes = OTHER_NOTES
     if "cold" in found:
         notes += f" The first `train` ever on a machine, with an empty cache: {_seconds(found['cold'])}."
-    return "\n".join([_row(heads), _rule(len(heads)), *rows, "", notes])
+    return "\n".join([_row(heads), _separator(len(heads)), *rows, "", notes])
 
 
 OTHER_NOTES = (
@@ -110,7 +110,7 @@ OTHER_NOTES = (
 
 def aims_table(found: dict) -> str:
     """Each ratio that the kernel is meant to reach."""
-    lines = [_row(["what", "against", "at least", "measured", ""]), _rule(5)]
+    lines = [_row(["what", "against", "at least", "measured", ""]), _separator(5)]
     for aim in aims(found):
         verdict = "not measured" if aim.found is None else "" if aim.met else "missed"
         measured = "" if aim.found is None else str(aim.found)
@@ -125,7 +125,7 @@ def limits(found: dict) -> str:
     levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
     if not levels:
         return "The core's peak was not measured: no C compiler."
-    lines = [_row(["float32, one core, GF/s", *levels]), _rule(1 + len(levels))]
+    lines = [_row(["float32, one core, GF/s", *levels]), _separator(1 + len(levels))]
     lines.append(_row(["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]))
     for width in next(iter(levels.values()))["products"]:
         for kind in ("forward", "forward and back"):
@@ -161,5 +161,5 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(n: int) -> str:
+def _separator(n: int) -> str:
     return f"|{'---|' * n}"

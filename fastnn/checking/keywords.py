@@ -82,7 +82,7 @@ def explains_keywords(function: F) -> F:
 
 
 def _remedy(unknown: str, legal: Collection[str]) -> str:
-    """Return what to say: the table's words, or of ``stop=Stop(tol=...)`` the inner part where that is an argument."""
+    """Return the remedy of `REMEDIES`; its inner part where that is an argument here, as in ``stop=Stop(tol=...)``."""
     remedy = REMEDIES.get(unknown.lower())
     if remedy is None:
         near = difflib.get_close_matches(unknown, legal, 1)

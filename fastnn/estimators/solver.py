@@ -46,8 +46,8 @@ class InverseScaling(Schedule):
         if not len(epochs):
             return np.zeros(0)
         first = int(epochs[0])
-        table = np.array([self.of_epoch(epoch) for epoch in range(first, int(epochs[-1]) + 1)])
-        return table[epochs - first]
+        rates = np.array([self.of_epoch(epoch) for epoch in range(first, int(epochs[-1]) + 1)])
+        return rates[epochs - first]
 
 
 class Solver:

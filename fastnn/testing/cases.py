@@ -23,7 +23,7 @@ RATE = 0.01
 
 
 def optimizer_of(name: str, **options: Any) -> Optimizer:
-    """Return an optimizer of the table with a learning rate that suits a small network."""
+    """Return an optimizer by its name, with a learning rate that suits a small network."""
     return OPTIMIZERS[name](RATE, **options)
 
 
@@ -190,7 +190,7 @@ def supported(backend: Backend, *optimizers: Optimizer, **about: Any) -> Case:
 
 
 def supports_anything(backend: Backend) -> bool:
-    """Return whether the back end supports any network of the tables."""
+    """Return whether the back end supports any network."""
     return _base(backend) is not None
 
 

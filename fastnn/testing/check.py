@@ -1,4 +1,4 @@
-"""The parts of the conformance suite: a check, and the register of rules."""
+"""The parts of the conformance suite: a check, and a register of properties."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Check:
     """One check of a back end, and the activation, loss or optimizer that it is about."""
 
     kind: str
-    """"rule", "gradient", "derivative", "update" or "training"."""
+    """"property", "gradient", "derivative", "update" or "training"."""
     what: str
     """What is checked, for people."""
     dtype: str
@@ -38,26 +38,26 @@ class Check:
         return f"{self.kind}: {self.what}, {self.dtype}"
 
 
-Rule = Callable[[str, Backend], float]
+Property = Callable[[str, Backend], float]
 """The body of a check, for a dtype and a back end."""
 
 
-class Rules(dict[str, Rule]):
-    """A register: the sentence that a rule says, and the function that checks it."""
+class Properties(dict[str, Property]):
+    """{property, a sentence: the function that checks it}"""
 
-    def rule(self, what: str) -> Callable[[Rule], Rule]:
-        """Register the decorated function as the check of a rule."""
+    def add(self, what: str) -> Callable[[Property], Property]:
+        """Register the decorated function as the check of a property."""
 
-        def keep(function: Rule) -> Rule:
+        def keep(function: Property) -> Property:
             self[what] = function
             return function
 
         return keep
 
     def checks(self, dtype: str) -> Iterator[Check]:
-        """Yield one check of each rule."""
+        """Yield one check of each property."""
         for what, function in self.items():
-            yield Check("rule", what, dtype, run=partial(function, dtype))
+            yield Check("property", what, dtype, run=partial(function, dtype))
 
 
 def read_only(*arrays: Array) -> Data:

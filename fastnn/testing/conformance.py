@@ -23,11 +23,11 @@ from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import Declined, supports_anything
 from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.numeric import coverage_checks, numeric_checks
-from fastnn.testing.rules import rule_checks
+from fastnn.testing.properties import property_checks
 from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, GROWTH, UPDATE_ULPS
 
 BOUNDS = {
-    "rule": "as the rule says",
+    "property": "as the property says",
     "gradient": f"{GRADIENT_FACTOR} n eps S",
     "derivative": f"{COMPLEX_STEP_RTOL:g} S by complex step, eps^(1/3) S by differences",
     "update": f"{UPDATE_ULPS} ULP",
@@ -74,7 +74,7 @@ class Report(NamedTuple):
         return sum(outcome.verdict == verdict for outcome in self.outcomes)
 
     def summary(self) -> str:
-        """Say how many checks passed, and what failed: rules by name, and the first messages of each kind in full."""
+        """Say how many checks passed and what failed: properties by name, the first messages of each kind in full."""
         n_skipped = self.count("skipped")
         skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
         if not self.failed:
@@ -88,7 +88,7 @@ class Report(NamedTuple):
             if not failed:
                 continue
             lines += ["", f"{kind}: {len(failed)} of {tried[kind]} failed"]
-            if kind == "rule":
+            if kind == "property":
                 lines += [f"  - {what}" for what in dict.fromkeys(outcome.check.what for outcome in failed)]
             for outcome in failed[:_IN_FULL]:
                 lines += [f"  {outcome.check.name}:", textwrap.indent(outcome.message, "    ")]
@@ -107,10 +107,10 @@ class Report(NamedTuple):
 
 
 def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
-    """Yield all checks of the suite: rules first, for they say most about a bug, then the tables."""
+    """Yield all checks of the suite: properties first, for they say most about a bug, then comparisons of numbers."""
     for dtype in dtypes:
         check_choice("dtype", dtype, DTYPES)
-    yield from rule_checks(dtypes)
+    yield from property_checks(dtypes)
     yield from coverage_checks(dtypes)
     yield from numeric_checks(dtypes)
 
@@ -124,14 +124,13 @@ def check_backend(
 ) -> Report:
     """Check that a back end does what fastnn asks of one.
 
-    For every activation, loss with output activation, and optimizer of the tables: predictions, losses and gradients
-    against the reference, gradients as derivatives of the loss, each update, whole trainings; and the rules on weights,
-    batches, biases, the state, divergence and repetition. The data are the same in each run.
+    For every activation, loss with output activation, and optimizer, it compares predictions, losses, gradients,
+    updates and whole trainings with the reference's, and gradients with the derivative of the loss. It checks
+    properties of row weights, batches, biases, the state, divergence and repetition. The data are the same in each run.
 
-    A check takes the sizes, bias, reduction, penalty and row weights that it wants where the back end supports them,
-    else others that it does. What it is about stays: where that is declined, it is skipped. Besides, some cases are
-    drawn from all that the back end supports, for each kind of check; where there is none, so that no check of the
-    kind runs, a rule that says so fails.
+    Where the back end does not support the sizes, bias, reduction, penalty or row weights of a check, the check takes
+    others. It is skipped only where what it is about is declined. For each kind of check, some more cases are drawn
+    from all that the back end supports. Where no check of a kind can run, the property "at least one runs" fails.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ def check_backend(
     """
     backend = find_backend(backend)
     if not supports_anything(backend):
-        raise ValueError(f"back end {backend.name!r} supports no network of the tables with any optimizer")
+        raise ValueError(f"back end {backend.name!r} supports no network with any optimizer")
     return run_checks(conformance_checks(dtypes), backend, raises=raises, progress=progress)
 
 

@@ -1,7 +1,7 @@
-"""The numeric checks: every activation, loss and optimizer of the tables against the reference.
+"""The numeric checks: every activation, loss and optimizer against the reference.
 
 Four functions, one for each kind of check, compare a back end with the reference on one `Case`. The list of checks
-calls them for all names of the tables, with the sizes and options that suit the back end, and for some cases that are
+calls them for all names, with the sizes and options that suit the back end, and for some cases that are
 drawn from all that it supports.
 """
 
@@ -67,13 +67,13 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
 
 
 def coverage_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Yield for each kind of check the rule that the back end supports a case of it.
+    """Yield the property that at least one check runs, for each kind of check.
 
     It fails where all checks of a kind would be skipped, since nothing would have been compared.
     """
     for dtype in dtypes:
         for kind in KINDS:
-            yield Check("rule", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
+            yield Check("property", f"at least one {kind} check runs", dtype, run=partial(_runs, kind))
 
 
 def title(name: str, options: dict[str, Any]) -> str:
@@ -219,7 +219,7 @@ def _runs(kind: str, backend: Backend) -> float:
         exact = " with the exact bias gradient" if kind in _ABOUT else ""
         raise AssertionError(
             f"no {kind} check runs, so nothing was compared: supports() of {backend.name} declines every loss, "
-            f"output and activation of the tables{exact} with none, one and two hidden layers, one and three outputs, "
+            f"output and activation{exact}, with none, one and two hidden layers, one and three outputs, "
             "each bias and reduction, by every optimizer"
         ) from None
     return 0.0

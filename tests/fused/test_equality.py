@@ -1,6 +1,6 @@
-"""Both back ends compute the same: gradients, updates and whole trainings, for every name of the tables.
+"""Both back ends compute the same: gradients, updates and whole trainings, for every name in the registries.
 
-Every comparison goes through `fastnn.testing`, where the tolerances stand; `test_mutation_table.py` shows that none of
+Every comparison goes through `fastnn.testing`, where the tolerances stand; `test_mutants.py` shows that none of
 them is too wide to notice a bug.
 """
 
@@ -130,12 +130,12 @@ TRAININGS = {
         for size, n in ([(5, 5), (1, 1)] if optimizer.full_batch else [(5, 42), (1, 20)])
     },
     **{
-        f"bias {bias}, {rule}, batch {size}": (
-            {"bias": bias, "bias_gradient": rule, "bias_init": 0.5},
+        f"bias {bias}, {gradient}, batch {size}": (
+            {"bias": bias, "bias_gradient": gradient, "bias_init": 0.5},
             {"batch_size": size, "n": 42},
         )
         for bias in BIASES
-        for rule in ("exact", "times_bias")
+        for gradient in ("exact", "times_bias")
         for size in (5, 1)
     },
     "a batch of more than a block": ({}, {"batch_size": 300, "epochs": 40}),
@@ -210,7 +210,7 @@ def test_drawn_trainings(drawn):
     testing.assert_trainings_match(drawn.network, *drawn.data, drawn.problem.params, seed=5, **drawn.options)
 
 
-def test_every_name_of_the_tables_is_met():
-    """The tests above run over the tables themselves; here is what that rests on."""
+def test_every_name_of_the_registries_is_met():
+    """The tests above iterate over the registries; here is what that rests on."""
     assert {output for _, output in PAIRS} == set(ACTIVATIONS)
     assert {name for name, _ in OPTIMIZER_CASES} == set(OPTIMIZERS) >= {"SGD", RPROP.__name__}

@@ -180,7 +180,7 @@ def test_hashes_stand_under_the_kernels_revision():
     assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
 
 
-def test_runs_meet_every_line_of_the_tables():
+def test_runs_meet_every_line_of_the_registries():
     layers = {layer.activation for run in RUNS.values() for layer in run.network.layers}
     assert layers == set(ACTIVATIONS)
     assert {run.network.loss for run in RUNS.values()} == set(LOSSES)

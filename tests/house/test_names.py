@@ -85,8 +85,8 @@ def test_each_name_has_one_home():
 @pytest.mark.parametrize("topic", [fastnn.Network, fastnn.train])
 def test_help_lists_what_there_is(topic):
     told = pydoc.plain(pydoc.render_doc(topic))
-    table = [*ACTIVATIONS, *LOSSES] if topic is fastnn.Network else OPTIMIZERS
-    assert [name for name in table if name not in told] == []
+    names = [*ACTIVATIONS, *LOSSES] if topic is fastnn.Network else OPTIMIZERS
+    assert [name for name in names if name not in told] == []
 
 
 @pytest.mark.parametrize("name", ["TrainingResult", "MLPClassifier", "MLPRegressor"])

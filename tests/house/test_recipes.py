@@ -37,7 +37,7 @@ BLOCK = re.compile(r"^```python\n# (\S+), (in|above|with) (\w+|the imports)\n(.*
 
 
 def statement(source, name):
-    """The first and the last line of the statement that makes the table `name`, from 1."""
+    """The first and the last line of the statement that makes the registry `name`, from 1."""
     for node in ast.parse(source).body:
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         if name in [getattr(target, "id", None) for target in targets]:
@@ -110,8 +110,8 @@ def test_the_other_runs_stay_as_they_are(root):
     assert {name for name in NAMES if any(name in its.replace(" ", "_") for its in new)} == NAMES
 
 
-def test_the_tests_of_the_tables_and_of_the_new_names_pass(root):
-    """What iterates the tables, where it meets the new names, and what has lists or documents of all names."""
+def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
+    """What iterates over the registries, where it meets the new names, and what has lists or documents of all names."""
     told = run_tests(
         root,
         *QUICK,

@@ -19,7 +19,7 @@ PYRIGHT = shutil.which("basedpyright", path=os.path.dirname(sys.executable))
 
 
 def script():
-    """The user's script, and a line for each optimizer of the table, so that a new one is checked as it is."""
+    """The user's script, and a line for each optimizer, so that a new one is checked as it is."""
     return SCRIPT.read_text("utf-8") + "".join(f"print(fastnn.{name}(0.1).name)\n" for name in fastnn.OPTIMIZERS)
 
 

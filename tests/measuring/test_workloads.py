@@ -30,7 +30,7 @@ def test_names():
 
 
 @pytest.mark.parametrize("name", SIZES)
-def test_workload_is_what_its_table_says(name):
+def test_workload_has_the_documented_sizes(name):
     workload = workloads.load(name)
     sizes, n_rows, batch_size, dtype = SIZES[name]
     assert (workload.name, workload.network.sizes, workload.batch_size) == (name, sizes, batch_size)

@@ -114,7 +114,7 @@ def any_array(shape):
 
 
 class Outcomes(collections.Counter):
-    """What a test's calls came to; each is held to the rules."""
+    """Counts of how a test's calls ended; each must end as documented."""
 
     @contextlib.contextmanager
     def call(self):

@@ -1,7 +1,7 @@
 """Back ends with a bug each, and what the conformance suite says of them: `python tests/support/mutants.py` prints it.
 
-A back end with a bug is the reference with one of its functions replaced while it computes. `Part` supports a part of
-the tables only, as a young back end does, so that the suite takes a second.
+A back end with a bug is the reference with one of its functions replaced while it computes. `Part` supports a few
+networks and optimizers, as a young back end does, so that the suite takes a second.
 """
 
 import dataclasses

@@ -26,7 +26,7 @@ def test_the_kernel_passes():
     assert all(0 <= outcome.deviation <= 1 for outcome in report.outcomes)
 
 
-def test_the_list_meets_every_name_of_the_tables():
+def test_the_list_meets_every_name_of_the_registries():
     checks = list(conformance_checks())
     assert len({check.name for check in checks}) == len(checks)
     for kind in ("gradient", "training"):
@@ -55,8 +55,8 @@ def test_what_is_not_supported_is_skipped_and_counted():
     assert {o.check.activation for o in report.outcomes if o.verdict == "passed"} == {"", "silu"}
     assert report.count("passed") + report.count("skipped") == len(report.outcomes)
     assert f"passes {report.count('passed')} checks; {report.count('skipped')} that it does not" in report.summary()
-    rules = {o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("rule", "passed")}
-    assert {"the same steps from the same state give the same bits", "bias scalar"} <= rules
+    properties = {o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("property", "passed")}
+    assert {"the same steps from the same state give the same bits", "bias scalar"} <= properties
 
 
 def test_a_back_end_that_supports_nothing_is_refused():
@@ -188,17 +188,17 @@ def project(tmp_path):
 
 
 def test_a_right_back_end_passes_in_another_project(project):
-    ran = project(FIVE_LINES.format(backend="mutants.Part()"), "-k", "update or rule")
+    ran = project(FIVE_LINES.format(backend="mutants.Part()"), "-k", "update or property")
     assert ran.returncode == 0, ran.stdout
     assert " failed" not in ran.stdout
 
 
 def test_each_check_is_a_test_of_its_own_that_fails_by_its_name(project):
     code = FIVE_LINES.format(backend="mutants.MUTANTS['a mean is divided by the number of rows'].make()")
-    ran = project(code, "-k", "rule and float64", "-rfs")
+    ran = project(code, "-k", "property and float64", "-rfs")
     assert ran.returncode == 1
     assert (
-        "FAILED test_mine.py::test_conformance[rule: a mean is divided by the sum of the weights, float64]"
+        "FAILED test_mine.py::test_conformance[property: a mean is divided by the sum of the weights, float64]"
         in ran.stdout
     )
     assert "E       AssertionError: loss of broken: " in ran.stdout
@@ -211,14 +211,14 @@ def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
     code = FIVE_LINES.format(backend="ordinary.tutorial()").replace("mutants", "ordinary")
     ran = project(code, "-k", "float64 and (derivative or update)")
     assert ran.returncode == 1
-    assert "FAILED test_mine.py::test_conformance[rule: at least one derivative check runs, float64]" in ran.stdout
+    assert "FAILED test_mine.py::test_conformance[property: at least one derivative check runs, float64]" in ran.stdout
     assert "no derivative check runs, so nothing was compared" in ran.stdout
     assert re.search(r"\b1 failed, \d+ passed", ran.stdout)
 
 
 def test_without_a_back_end_the_plugin_says_what_to_define(project):
     code = "def test_conformance(fastnn_check):\n    fastnn_check()\n"
-    ran = project(code, "-k", "rule and penalty and training and float64")
+    ran = project(code, "-k", "property and penalty and training and float64")
     assert ran.returncode == 1
     assert "define a fixture `fastnn_backend`" in ran.stdout
 

@@ -1,4 +1,4 @@
-"""assert_backends_match: right back ends pass whatever rule they update by; a bug is named by part, step and place."""
+"""assert_backends_match: right back ends pass whatever update they use; a bug is named by part, step and place."""
 
 import re
 
@@ -76,8 +76,8 @@ def test_both_back_ends_match_in_either_order(name, options, dtype):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("sequential", [False, True])
-def test_where_gradients_cancel_a_rule_that_takes_their_sign_is_not_wrong(name, sequential, dtype):
-    """At the first step all gradients are rounding errors, of any sign, and some rules make whole steps of them."""
+def test_where_gradients_cancel_an_optimizer_that_takes_their_sign_is_not_wrong(name, sequential, dtype):
+    """At the first step all gradients are rounding errors, of any sign; some optimizers make whole steps of them."""
     network = Network((3, 6, 2), "tanh")
     params = network.init_params(np.random.RandomState(0), dtype)
     above = np.random.RandomState(1).uniform(0.1, 1, (8, 2)).astype(dtype)

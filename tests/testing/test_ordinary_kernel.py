@@ -25,7 +25,7 @@ def test_each_kind_of_check_runs_on_an_ordinary_kernel(dtypes):
     report = check_backend(Ordinary(), dtypes=dtypes)
     counts = passed_by_kind(report)
     assert all(counts[kind] >= 3 for kind in NUMERIC), counts
-    assert f"passed: {counts['rule']} rule, {counts['gradient']} gradient" in report.summary()
+    assert f"passed: {counts['property']} property, {counts['gradient']} gradient" in report.summary()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_broken_ordinary_kernel_fails_by_the_name_of_its_kind(bug):
     make, kinds = BROKEN[bug]
     report = check_backend(make(), raises=False)
     failed = {outcome.check.kind for outcome in report.failed}
-    assert failed - {"rule"} == set(kinds.split())
+    assert failed - {"property"} == set(kinds.split())
     assert set(passed_by_kind(report)) >= set(NUMERIC) - failed
     for kind in kinds.split():
         assert f"\n{kind}: " in report.summary()

@@ -63,7 +63,7 @@ def test_there_and_back_and_again(tmp_path, backend, dtype):
         assert file["params"].tobytes() == first.params.tobytes()
 
 
-def test_every_rule_comes_back(tmp_path):
+def test_the_optimizer_comes_back_with_its_options(tmp_path):
     for optimizer in (SGD(0.1, 0.9, nesterov=True), Adam(0.1, sequential=True, beta_1=0.5)):
         first = recorded(optimizer=optimizer)
         first.save(tmp_path / "a")

@@ -1,4 +1,4 @@
-"""The rules for a back end's gradients and trainings: row weights, batches, biases, kinks, equality."""
+"""The properties that a back end's gradients and trainings must have: row weights, batches, biases, kinks, equality."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from fastnn.backends import Backend, Data, is_supported
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
-from fastnn.testing.check import Check, Rules, read_only
+from fastnn.testing.check import Check, Properties, read_only
 from fastnn.testing.differences import find_difference
 from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.problems import draw, draw_training
 from fastnn.testing.scales import gradient_scale, longest_sum
-from fastnn.testing.state_rules import STATE_RULES
+from fastnn.testing.state_properties import STATE_PROPERTIES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 from fastnn.testing.trainings import assert_trainings_match
 
 _NUMPY = reference.NumpyBackend()
 _HUGE = 1e30  # overflows float32 when squared
-_RULES = Rules()
+_PROPERTIES = Properties()
 
 
-def rule_checks(dtypes: Sequence[str]) -> Iterator[Check]:
-    """Yield each rule in each dtype, and those on kinks and equality for each activation and loss."""
+def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
+    """Yield each property in each dtype, and those on kinks and equality for each activation and loss."""
     for dtype in dtypes:
-        yield from _RULES.checks(dtype)
-        yield from STATE_RULES.checks(dtype)
+        yield from _PROPERTIES.checks(dtype)
+        yield from STATE_PROPERTIES.checks(dtype)
         for name in HIDDEN:
             what = f"{name}: the slope where z is 0 is that of the left"
-            yield Check("rule", what, dtype, activation=name, run=partial(_kink, name, dtype))
+            yield Check("property", what, dtype, activation=name, run=partial(_kink, name, dtype))
         for loss in LOSSES:
             what = f"{loss}: no slope, and no NaN, where output and target are equal"
-            yield Check("rule", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
+            yield Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
 
 
 # ----------------------------------------------------------------------------------------------- one loss and gradient
 
 
-def _gradient_rule(what: str, *, n: int = 20, **about: Any) -> None:
-    """Add a rule: loss and gradient of a case with these fields are those of the reference."""
-    _RULES[what] = partial(_match_gradients, n=n, about=about)
+def _gradient_property(what: str, *, n: int = 20, **about: Any) -> None:
+    """Add a property: loss and gradient of a case with these fields are those of the reference."""
+    _PROPERTIES[what] = partial(_match_gradients, n=n, about=about)
 
 
 def _match_gradients(dtype: str, backend: Backend, *, n: int, about: dict[str, Any]) -> float:
@@ -55,20 +55,20 @@ def _match_gradients(dtype: str, backend: Backend, *, n: int, about: dict[str, A
     return assert_gradients_match(case.network, params, X, Y, **case.options(1 + sample_weight), backend=backend)
 
 
-_gradient_rule("sample weights count, in a sum", weighted=True, reduction="sum")
-_gradient_rule("a mean is divided by the sum of the weights", weighted=True, reduction="mean")
-_gradient_rule("a sum is divided by nothing", reduction="sum")
-_gradient_rule("the penalty is one on weights, not on biases", alpha=0.7)
-_gradient_rule("the penalty of a mean is divided as the loss is", alpha=0.7, weighted=True, reduction="mean")
-_gradient_rule("one row", n=1)
-_gradient_rule("hundreds of rows", n=300)
+_gradient_property("sample weights count, in a sum", weighted=True, reduction="sum")
+_gradient_property("a mean is divided by the sum of the weights", weighted=True, reduction="mean")
+_gradient_property("a sum is divided by nothing", reduction="sum")
+_gradient_property("the penalty is one on weights, not on biases", alpha=0.7)
+_gradient_property("the penalty of a mean is divided as the loss is", alpha=0.7, weighted=True, reduction="mean")
+_gradient_property("one row", n=1)
+_gradient_property("hundreds of rows", n=300)
 for _bias in BIASES:
-    _gradient_rule(f"bias {_bias}", bias=_bias)
+    _gradient_property(f"bias {_bias}", bias=_bias)
     if _bias != "none":
-        _gradient_rule(f"bias {_bias}, its gradient times the bias", bias=_bias, bias_gradient="times_bias")
+        _gradient_property(f"bias {_bias}, its gradient times the bias", bias=_bias, bias_gradient="times_bias")
 
 
-@_RULES.rule("rows of weight 0 count for nothing, whatever they hold")
+@_PROPERTIES.add("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
     """Rows of weight 0 must be left out: 0 times a number that overflows would be NaN."""
     network = supported(backend, weighted=True).network
@@ -87,7 +87,7 @@ def _zero_weights(dtype: str, backend: Backend) -> float:
     return ratio
 
 
-@_RULES.rule("each layer has an activation of its own")
+@_PROPERTIES.add("each layer has an activation of its own")
 def _mixed_layers(dtype: str, backend: Backend) -> float:
     network = supported(backend).network
     names = [name for name in HIDDEN if _trains(backend, dataclasses.replace(network, activation=name))]
@@ -128,7 +128,7 @@ def _equal(loss: str, dtype: str, backend: Backend) -> float:
 # ----------------------------------------------------------------------------------------------------- whole trainings
 
 
-def _training_rule(
+def _training_property(
     what: str,
     optimizer: Callable[[], Optimizer] | None = None,
     *,
@@ -136,8 +136,8 @@ def _training_rule(
     about: dict[str, Any] | None = None,
     **given: Any,
 ) -> None:
-    """Add a rule: a training with these options, of a case with these fields, ends as the reference's does."""
-    _RULES[what] = partial(_match_trainings, optimizer=optimizer, n=n, about=about or {}, given=given)
+    """Add a property: a training with these options, of a case with these fields, ends as the reference's does."""
+    _PROPERTIES[what] = partial(_match_trainings, optimizer=optimizer, n=n, about=about or {}, given=given)
 
 
 def _falling_rate(step: int) -> float:
@@ -159,23 +159,23 @@ def _match_trainings(
     return assert_trainings_match(case.network, X, Y, params, backend=backend, **options)
 
 
-_training_rule(
+_training_property(
     "a short last batch is divided by its own rows", about={"reduction": "mean"}, n=11, batch_size=4, shuffle=False
 )
-_training_rule("rows are taken in the order that the steps say", batch_size=4)
-_training_rule("rows of weight 0 in batches", about={"weighted": True}, batch_size=4)
-_training_rule("one row a batch", batch_size=1, n=9)
-_training_rule("hundreds of rows a batch", batch_size=300, n=700)
-_training_rule("full batches, the same rows at each step", epochs=7)
-_training_rule("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
+_training_property("rows are taken in the order that the steps say", batch_size=4)
+_training_property("rows of weight 0 in batches", about={"weighted": True}, batch_size=4)
+_training_property("one row a batch", batch_size=1, n=9)
+_training_property("hundreds of rows a batch", batch_size=300, n=700)
+_training_property("full batches, the same rows at each step", epochs=7)
+_training_property("the penalty in a training", about={"alpha": 0.5}, batch_size=4)
 for _name, _kind in OPTIMIZERS.items():
     _size = None if _kind.full_batch else 4
-    _training_rule(
+    _training_property(
         f"{_name}: each step has its own learning rate",
         partial(_kind, _falling_rate),
         batch_size=_size,
     )
-    _training_rule(
+    _training_property(
         f"{_name}, sequential: a layer is updated before delta goes below it",
         partial(optimizer_of, _name, sequential=True),
         batch_size=_size,

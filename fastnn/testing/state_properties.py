@@ -1,4 +1,4 @@
-"""The rules for a back end's state: how steps change it, and what they must not depend on."""
+"""The properties that a back end's state must have: how steps change it, and what they must not depend on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
-from fastnn.testing.check import Rules, read_only
+from fastnn.testing.check import Properties, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
 
 _NUMPY = reference.NumpyBackend()
-STATE_RULES = Rules()
+STATE_PROPERTIES = Properties()
 
 
 def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float = 0.01) -> Steps:
@@ -28,7 +28,7 @@ def _steps(bounds: Sequence[tuple[int, int]], rows: Array, learning_rate: float 
 class _Start:
     """A state, data, and five steps on them: two with the same rows, the third of weight 0, the last one short.
 
-    Penalty and weights are there if the back end supports them. A rule about them does not leave that open, see
+    Penalty and weights are there if the back end supports them. A property about them does not leave that open, see
     `nearest`.
     """
 
@@ -69,7 +69,7 @@ def _same_bits(name: str, a: Array, b: Array) -> None:
         raise AssertionError(f"{name}, number {i}: {a.ravel()[i]!r} is not {b.ravel()[i]!r}, to the bit")
 
 
-@STATE_RULES.rule("the same steps from the same state give the same bits")
+@STATE_PROPERTIES.add("the same steps from the same state give the same bits")
 def _repeated(dtype: str, backend: Backend) -> float:
     start, runs = _Start(backend, dtype), []  # the last step has as many rows as the first: what it leaves would fit
     for _ in range(2):
@@ -81,7 +81,7 @@ def _repeated(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@STATE_RULES.rule("steps in two calls give the bits of one call")
+@STATE_PROPERTIES.add("steps in two calls give the bits of one call")
 def _in_two_calls(dtype: str, backend: Backend) -> float:
     """Divide the steps anywhere: a training may be resumed within an epoch, with its rows in other arrays."""
     start = _Start(backend, dtype)
@@ -99,7 +99,7 @@ def _in_two_calls(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@STATE_RULES.rule("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
+@STATE_PROPERTIES.add("a batch of weight 0 is skipped: loss 0, and nothing but t changes")
 def _skipped(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype, about=["weighted"])
     state = start.state.copy()
@@ -113,7 +113,7 @@ def _skipped(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@STATE_RULES.rule("t counts all steps, beta_products those that are not skipped")
+@STATE_PROPERTIES.add("t counts all steps, beta_products those that are not skipped")
 def _counted(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     expected, actual = start.state.copy(), start.state.copy()
@@ -127,7 +127,7 @@ def _counted(dtype: str, backend: Backend) -> float:
     return float(units) / UPDATE_ULPS
 
 
-@STATE_RULES.rule("the state is changed in place, and all good steps are counted")
+@STATE_PROPERTIES.add("the state is changed in place, and all good steps are counted")
 def _in_place(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     state = start.state.copy()
@@ -143,7 +143,7 @@ def _in_place(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@STATE_RULES.rule("nothing is written but the state and the losses")
+@STATE_PROPERTIES.add("nothing is written but the state and the losses")
 def _untouched(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     steps, state = start.steps(0, 1, 2, 3, 4), start.state.copy()
@@ -160,7 +160,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
     return 0.0
 
 
-@STATE_RULES.rule("the penalty of the loss may be stronger than that of the gradient")
+@STATE_PROPERTIES.add("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     """The estimators set another penalty of the loss for several outputs, see `Task.penalty`."""
     start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
@@ -179,7 +179,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
 
 
-@STATE_RULES.rule("a step whose loss or parameters are not finite ends the steps, and is not counted")
+@STATE_PROPERTIES.add("a step whose loss or parameters are not finite ends the steps, and is not counted")
 def _diverged(dtype: str, backend: Backend) -> float:
     start = _Start(backend, dtype)
     for optimizer in filter(start.supports, PLAIN):
