@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
@@ -81,7 +82,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         sample_weight = self._weights(y_given, sample_weight)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-        self._random_state = check_random_state(self.random_state)
+        self._random_state = self._generator()
         stochastic = self.solver in STOCHASTIC_SOLVERS
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -100,6 +101,16 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if inputs.on_epoch is not None:
             inputs.on_epoch(None)
         return self
+
+    def _generator(self) -> np.random.RandomState:
+        """Return the generator of `random_state`; for a number it is kept and seeded anew: making one takes 100 us."""
+        if not isinstance(self.random_state, Integral):
+            return check_random_state(self.random_state)
+        if "_seeded" in vars(self):
+            self._seeded.seed(self.random_state)
+        else:
+            self._seeded = np.random.RandomState(self.random_state)
+        return self._seeded
 
     def _validate_params(self) -> None:
         """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
@@ -170,10 +181,10 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             validation = self._held_out(*self._checked_validation(*validation_data), dtype)
             held_out = validation if split else None
         elif split:
-            stratify = self._split_by(Y)
-            rows, rest = train_test_split(
-                rows, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
-            )
+            labels = self._split_by(Y)  # `train_test_split` asks the same classes, and validates more
+            kind = ShuffleSplit if labels is None else StratifiedShuffleSplit
+            splits = kind(1, test_size=self.validation_fraction, random_state=self._random_state).split(rows, labels)
+            rows, rest = next(splits)
             if len(rest) < 2:
                 raise ValueError(
                     "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."

@@ -19,6 +19,7 @@ from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.documentation import documented
+from fastnn.estimators.labels import are_all, binarizer_of, numbers_of, ones_at
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
 
@@ -245,9 +246,9 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
 
     def _is_first_partial_fit(self, classes: Any) -> bool:
         known = getattr(self, "classes_", None)
-        if classes is None:
-            if known is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
+        if classes is None and known is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if classes is None or (known is not None and are_all(classes, known)):
             return False
         given = unique_labels(classes)
         if known is None:
@@ -268,13 +269,15 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
             reset=reset,
         )
         y = raveled(y)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer()
-            self._label_binarizer.fit(y)
+        goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
+        if not goes_on:
+            self._label_binarizer = binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
-        else:
+        number = numbers_of(y, self.classes_)
+        missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(self.classes_)).all())
+        if goes_on and missing:
             self._check_classes(unique_labels(y))
-        return X, self._binarized(y)
+        return X, self._binarized(y, number)
 
     def _check_classes(self, classes: Array) -> None:
         if self.warm_start:
@@ -289,18 +292,18 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
             )
 
     def _encode_validation(self, y: Any) -> Array:
-        unknown = np.setdiff1d(unique_labels(y), self.classes_)
+        number = numbers_of(y, self.classes_)
+        unknown = np.setdiff1d(unique_labels(y), self.classes_) if number is None else ()
         if len(unknown):
             raise ValueError(f"the validation data have classes that y has not: {unknown}")
-        return self._binarized(y)
+        return self._binarized(y, number)
 
-    def _binarized(self, y: Any) -> Array:
+    def _binarized(self, y: Any, number: Array | None = None) -> Array:
         """Return zeros and ones (n, n_outputs), like `LabelBinarizer.transform`, for y of known classes."""
-        if isinstance(y, np.ndarray) and y.ndim == 1:
+        if number is None and isinstance(y, np.ndarray) and y.ndim == 1:
             number = np.searchsorted(self.classes_, y)
-            if self._label_binarizer.y_type_ == "multiclass":
-                return number[:, None] == np.arange(len(self.classes_))
-            return (number == 1)[:, None]
+        if number is not None:
+            return ones_at(number, self.classes_, self._label_binarizer.y_type_)
         Y = self._label_binarizer.transform(y)
         Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
         return Y.reshape(-1, 1) if Y.ndim == 1 else Y
@@ -321,7 +324,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
     def _split_by(self, Y: Array) -> Array | None:
         if self.fix_defects and self._label_binarizer.y_type_ == "multiclass":
             return Y.argmax(axis=1)
-        return Y if self.n_outputs_ == 1 else None
+        return Y[:, 0].astype(str) if self.n_outputs_ == 1 else None  # as errors of scikit-learn name them
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

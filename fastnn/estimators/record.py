@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +59,7 @@ class FitRecord:
 
     def attributes(self) -> dict[str, Any]:
         """Return the fitted attributes by their names on the estimator."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = dict(vars(self))
         count = values.pop("no_improvement_count")
         if self.validation_loss_curve is None:
             del values["validation_loss_curve"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -47,27 +48,40 @@ class HeldOut:
             return float("nan")
         if self.sample_weight is not None and not self.sample_weight.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        if self.labels is not None:
-            return _accuracy(outputs, self.Y, self.sample_weight, self.labels)
-        return _r2(outputs, self.Y, self.sample_weight)
+        return self._r2(outputs) if self.labels is None else self._accuracy(outputs)
 
+    def _accuracy(self, outputs: Array) -> float:
+        if self.labels == "one":
+            right = outputs.argmax(axis=1) == self._label
+        elif self.labels == "single":
+            right = np.ones(len(self.Y), bool)
+        else:
+            right = ((outputs > 0.5) == self.Y).all(axis=1)
+        if self.sample_weight is None:
+            return np.count_nonzero(right) / len(right)
+        return float(np.average(right, weights=self.sample_weight))
 
-def _accuracy(outputs: Array, Y: Array, weight: Array | None, labels: str) -> float:
-    if labels == "one":
-        right = outputs.argmax(axis=1) == Y.argmax(axis=1)
-    elif labels == "single":
-        right = np.ones(len(Y), bool)
-    else:
-        right = ((outputs > 0.5) == (Y > 0.5)).all(axis=1)
-    return float(np.average(right, weights=weight))
+    def _r2(self, outputs: Array) -> float:
+        """The mean over the outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``; 1 where 0 / 0, 0 where x / 0."""
+        rest, spread = self._squares(outputs), self._spread
+        scores = np.where(rest == 0, 1.0, 0.0)
+        usual = (rest != 0) & (spread != 0)
+        scores[usual] = 1 - rest[usual] / spread[usual]
+        return float(np.average(scores))
 
+    def _squares(self, center: Array) -> Array:
+        """Return the weighted sum of the squares of ``Y - center`` for each output (n_outputs,)."""
+        squares = (self.Y - center) ** 2
+        if self.sample_weight is not None:
+            squares = self.sample_weight[:, None] * squares
+        return squares.sum(axis=0, dtype=np.float64)
 
-def _r2(outputs: Array, Y: Array, weight: Array | None) -> float:
-    """The mean over the outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``; 1 where 0 / 0, 0 where x / 0."""
-    w: Any = 1.0 if weight is None else weight[:, None]
-    rest = (w * (Y - outputs) ** 2).sum(axis=0, dtype=np.float64)
-    spread = (w * (Y - np.average(Y, axis=0, weights=weight)) ** 2).sum(axis=0, dtype=np.float64)
-    scores = np.where(rest == 0, 1.0, 0.0)
-    usual = (rest != 0) & (spread != 0)
-    scores[usual] = 1 - rest[usual] / spread[usual]
-    return float(np.average(scores))
+    # What all epochs are measured by.
+
+    @functools.cached_property
+    def _label(self) -> Array:
+        return self.Y.argmax(axis=1)
+
+    @functools.cached_property
+    def _spread(self) -> Array:
+        return self._squares(np.average(self.Y, axis=0, weights=self.sample_weight))

@@ -122,6 +122,8 @@ class Solver:
 
     def with_rate(self, rate: LearningRate) -> Optimizer:
         """Return fastnn's optimizer with this learning rate."""
+        if rate == self.optimizer.learning_rate:
+            return self.optimizer
         return dataclasses.replace(self.optimizer, learning_rate=rate)
 
     def _slot(self, row: int) -> list[Array]:

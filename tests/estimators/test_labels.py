@@ -1,0 +1,112 @@
+"""Labels: looked up where that is surely enough, and refused in scikit-learn's words."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+import sklearn.neural_network as theirs
+from sklearn.preprocessing import LabelBinarizer
+from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
+
+import fastnn
+from fastnn.estimators.labels import are_all, binarizer_of, numbers_of, ones_at
+
+FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
+VECTORS = {
+    **{kind.__name__: Y_IRIS.astype(kind) for kind in (np.int64, np.int8, np.uint16, np.float64, np.float32)},
+    "big endian": Y_IRIS.astype(">i4"),
+    "yes or no": Y_IRIS > 0,
+    "one": np.full(150, -3),
+    "gaps": np.where(Y_IRIS == 1, 70, -5),
+    "text": FLOWERS,
+    "long text": FLOWERS.astype("<U30"),
+    "text in objects": FLOWERS.astype(object),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_binarizer_is_scikit_learns(name):
+    y = VECTORS[name]
+    mine, reference = binarizer_of(y), LabelBinarizer().fit(y)
+    assert vars(mine).keys() == vars(reference).keys()
+    assert (mine.y_type_, mine.sparse_input_) == (reference.y_type_, reference.sparse_input_)
+    assert mine.classes_.dtype == reference.classes_.dtype
+    np.testing.assert_array_equal(mine.classes_, reference.classes_)
+    number = numbers_of(y, mine.classes_)
+    if y.dtype != object:
+        np.testing.assert_array_equal(ones_at(number, mine.classes_, mine.y_type_), reference.transform(y))
+
+
+@pytest.mark.parametrize(
+    "y", [[0, 1], [0, 3], [-1], [0.5], ["0", "1"], [[0, 1]], [True], np.array([0, 1], object)], ids=str
+)
+def test_labels_are_looked_up(y):
+    """A number for each known label; None where scikit-learn has to look: for another label, kind or shape."""
+    found = numbers_of(np.asarray(y), np.array([0, 1, 2]))
+    if np.asarray(y).dtype.kind in "bi" and np.ndim(y) == 1 and set(y) <= {0, 1, 2}:
+        np.testing.assert_array_equal(found, y)
+    else:
+        assert found is None
+    assert numbers_of([0, 1], np.array([0, 1, 2])) is None
+
+
+def test_classes_are_the_known_ones_only_in_order_and_of_one_kind():
+    numbers, text = np.array([0, 1, 2]), np.array(["1", "a"])
+    assert are_all([0, 1, 2], numbers)
+    assert are_all(text, text)
+    for given in ([0, 2, 1], [0, 1], [0, 1, 2, 2], ["0", "1", "2"], [[0, 1, 2]], [0, [1]]):
+        assert not are_all(given, numbers)
+    assert not are_all([1, "a"], text)
+
+
+LATER = {
+    "unknown": np.where(Y_IRIS == 2, 9, Y_IRIS),
+    "below": Y_IRIS - 1,
+    "fewer": Y_IRIS % 2,
+    "fractions": Y_IRIS + 0.5,
+    "whole floats": Y_IRIS * 1.0,
+    "text": FLOWERS,
+    "objects": Y_IRIS.astype(object),
+    "text in objects": FLOWERS.astype(object),
+    "column": Y_IRIS[:, None],
+    "several": np.eye(3, dtype=int)[Y_IRIS],
+    "NaN": np.full(150, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("first", [Y_IRIS, FLOWERS], ids=["numbers", "text"])
+@pytest.mark.filterwarnings("ignore")
+def test_labels_of_a_later_call(name, warm_start, first):
+    """The same error, or the same weights."""
+    ends = []
+    for module in (fastnn, theirs):
+        mlp = module.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first)
+        try:
+            ends.append(mlp.partial_fit(X_IRIS, LATER[name]))
+        except (ValueError, TypeError) as error:
+            ends.append((type(error), str(error)))
+    if isinstance(ends[1], tuple):
+        assert ends[0] == ends[1]
+    else:
+        assert_same(*ends)
+
+
+@pytest.mark.parametrize(
+    "classes", [[0, 1, 2], (2, 1, 0), [0.0, 1.0, 2.0], [0, 1], [0, 1, 2, 3], ["0", "1", "2"], [0, "1"]], ids=str
+)
+@pytest.mark.filterwarnings("ignore")
+def test_classes_of_a_later_call(classes):
+    ends = []
+    for module in (fastnn, theirs):
+        mlp = module.MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
+        try:
+            ends.append(mlp.partial_fit(X_IRIS, Y_IRIS, classes=classes))
+        except (ValueError, TypeError) as error:
+            ends.append((type(error), str(error)))
+    if isinstance(ends[1], tuple):
+        assert ends[0] == ends[1]
+    else:
+        assert_same(*ends)
