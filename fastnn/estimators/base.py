@@ -49,6 +49,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     best_loss_: float | None
+    _seeded: np.random.RandomState
 
     @abstractmethod
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -104,12 +105,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
 
     def _generator(self) -> np.random.RandomState:
         """Return the generator of `random_state`; for a number it is kept and seeded anew: making one takes 100 us."""
-        if not isinstance(self.random_state, Integral):
-            return check_random_state(self.random_state)
+        seed: Any = self.random_state
+        if not isinstance(seed, Integral):
+            return check_random_state(seed)
         if "_seeded" in vars(self):
-            self._seeded.seed(self.random_state)
+            self._seeded.seed(seed)
         else:
-            self._seeded = np.random.RandomState(self.random_state)
+            self._seeded = check_random_state(seed)
         return self._seeded
 
     def _validate_params(self) -> None:
