@@ -5,8 +5,6 @@ d = dL/da and a, like its line in the reference's `ACTIVATIONS`. Where the deriv
 leaves f'(z) in the panel `slopes`, and delta is d times that.
 """
 
-from __future__ import annotations
-
 from functools import partial
 
 from fastnn.compiler.control import choose, each, switch
@@ -22,14 +20,10 @@ SOFTMAX = ACTIVATION_CODES["softmax"]
 
 
 def _forward(function, slope=None):
-    """Make the forward function of an activation: z becomes a in place, and `slopes` becomes f'(z) with a `slope`.
-
-    `function` and `slope` take a vector and return one.
-    """
+    """Make the forward function of an activation, see `activate`, of f and f' on single vectors."""
 
     @traced
     def activate(Z, slopes, weight, n, width):
-        """Apply the activation to the panel Z (n, width)."""
         L = lanes_of(Z)
         for o in each(n):  # row by row of the panel: the weights are those of its columns
             for v in each(width // L):
@@ -45,11 +39,10 @@ def _forward(function, slope=None):
 
 
 def _backward(function, by_slope=False):
-    """Make the backward function of an activation: d = dL/da becomes ``function(d, a)``, or one of d, f'(z)."""
+    """Make the backward function of an activation, see `activation_delta`, of ``function(d, a)``, or of d and f'(z)."""
 
     @traced
     def derive(D, A, slopes, n, width):
-        """Apply the derivative to the panel D (n, width)."""
         L = lanes_of(D)
         # One loop over the whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
         for v in each(n * width // L):
@@ -77,15 +70,10 @@ def leaky_relu(z):
     return where_gt(like(z, 0.0), z, z * LEAKY_SLOPE, z)
 
 
-def elu(z):
-    """Return z, or e**z - 1 where it is not positive."""
+def elu(z, alpha=1.0):
+    """Return z, or alpha (e**z - 1) where it is not positive."""
     # Both sides are computed in every lane, so the exponential must not see large z: it would overflow.
-    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)))
-
-
-def selu(z):
-    """Return the scaled elu of self-normalizing networks."""
-    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * SELU_ALPHA) * SELU_SCALE
+    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * alpha)
 
 
 def silu_slope(z):
@@ -105,9 +93,8 @@ def gelu_slope(z):
     return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
 
 
-# ------------------------------------------------------------------------------------------------------------ softmax
-# Twice each: on panels one column is one row of the batch, so sums go from vector to vector; on a single row they go
-# from number to number, in the same order. `softmax` and `unmatched` in the reference.
+# Softmax, twice each: on panels one column is one row of the batch, so sums go from vector to vector; on a single row
+# they go from number to number, in the same order. `softmax` and `unmatched` in the reference.
 
 
 @traced
@@ -169,8 +156,6 @@ def _row_softmax_delta(d, a, n):
         store(d, i, load(a, i) * (load(d, i) - inner[0]))
 
 
-# ---------------------------------------------------------------------------------------------------------- the table
-
 # Neither silu nor gelu has a formula for f'(z) in terms of a, which is what forward leaves for the others.
 _by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
 _ACTIVATIONS = {
@@ -181,7 +166,7 @@ _ACTIVATIONS = {
     "leaky_relu": (_forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))),
     "elu": (_forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))),
     "selu": (
-        _forward(selu),
+        _forward(lambda z: elu(z, SELU_ALPHA) * SELU_SCALE),
         _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
     ),
     "softplus": (_forward(softplus), _backward(lambda d, a: d * -expm1(-a))),
@@ -190,7 +175,6 @@ _ACTIVATIONS = {
     "softmax": (_softmax, _softmax_delta),
     "exp": (_forward(exp), _backward(lambda d, a: d * a)),
 }
-"""{activation: (its forward function, its backward function)}, both on panels"""
 
 
 @outlined
@@ -206,8 +190,8 @@ def activate(Z, slopes, weight, n, width, code):
 @traced
 def row_activate(z, slopes, weight, n, code):
     """Overwrite a single row z (n to the end of its vector,) like `activate`."""
-    L = lanes_of(z)
     # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
+    L = lanes_of(z)
     choose(
         code == SOFTMAX,
         lambda: _row_softmax(z, n),
@@ -217,9 +201,7 @@ def row_activate(z, slopes, weight, n, code):
 
 @outlined
 def activation_delta(D, A, slopes, n, width, code):
-    """Overwrite d = dL/da by delta = d * f'(z) on the panel D (n, width); A and `slopes` (n, width) as `activate` left
-    them.
-    """
+    """Overwrite d = dL/da by delta = d f'(z) on the panel D (n, width); A and `slopes` (n, width) are `activate`'s."""
     panels = D, A, slopes, n, width
     switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items() if back})
 

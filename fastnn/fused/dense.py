@@ -1,11 +1,11 @@
 """A dense layer, forward and back, on a panel and on a single row: products, activations and the gradients of biases.
 
-Each function reads what it needs from the layer's record, and those of a whole layer are outlined: LLVM optimizes each
-by itself before it puts it into the loop over the layers. `forward` and `backward` in `fastnn/reference.py` are their
-twins.
+Each function reads what it needs from the layer's record and from the workspace, and those of a whole layer are
+outlined: LLVM optimizes each by itself before it puts it into the loop over the layers. `forward` and `backward` in
+`fastnn/reference.py` are their twins.
 """
 
-from __future__ import annotations
+from functools import partial
 
 from fastnn.compiler.control import choose, each, pick, sweep, when
 from fastnn.compiler.lanes import store_horizontal_sums
@@ -20,52 +20,46 @@ from fastnn.memory import ceil_div
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 
-def _operands(layer, activations, params, zeros, width):
+def _operands(layer, scratch, params, width):
     """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
-    Z, A = offset(activations, layer.output * width), offset(activations, layer.input * width)
+    Z, A = offset(scratch.activations, layer.output * width), offset(scratch.activations, layer.input * width)
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
-    bias = pick(layer.n_bias > 0, offset(params, layer.bias), zeros)
+    bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
     return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
 
 
 @outlined
-def forward_layer(layer, activations, slopes, params, weight, zeros, packed, width):
-    """Compute a layer's panel of `activations` from that of its inputs: ``a = f(W.T @ a_below + b)``.
-
-    All but `params` are the workspace's: activations, slopes (any, width); weight (width,) the row weights.
-    """
-    Z, *operands, fan_out = _operands(layer, activations, params, zeros, width)
-    forward_product(Z, *operands, fan_out, width, packed)
-    activate(Z, offset(slopes, layer.slopes * width), weight, fan_out, width, layer.activation)
+def forward_layer(layer, scratch, params, width):
+    """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
+    Z, *operands, fan_out = _operands(layer, scratch, params, width)
+    forward_product(Z, *operands, fan_out, width, scratch.packed)
+    activate(Z, offset(scratch.slopes, layer.slopes * width), scratch.weight, fan_out, width, layer.activation)
 
 
 @outlined
-def row_forward_layer(layer, activations, slopes, params, weight, zeros):
-    """Compute a layer's activations for a single row, like `forward_layer`; each row of `activations` is a vector."""
-    L = lanes_of(activations)  # the buffer's rows are a vector apart, of which a single row uses what it needs
-    z, *operands, fan_out = _operands(layer, activations, params, zeros, L)
+def row_forward_layer(layer, scratch, params):
+    """Compute a layer's activations for a single row, like `forward_layer`."""
+    L = lanes_of(params)  # the buffer's rows are a vector apart, of which a single row uses what it needs
+    z, *operands, fan_out = _operands(layer, scratch, params, L)
     row_product(z, *operands, fan_out)
-    row_activate(z, offset(slopes, layer.slopes * L), weight, fan_out, layer.activation)
+    row_activate(z, offset(scratch.slopes, layer.slopes * L), scratch.weight, fan_out, layer.activation)
 
 
 @outlined
-def backward_layer(layer, params, activations, slopes, delta, below, zeros, packed, width):
-    """Compute delta of the layer below, to `below` (fan_in, width), from this layer's `delta` (fan_out, width).
-
-    ``below = (W @ delta) * f'(z_below)``. All but `params` are the workspace's.
-    """
-    W, fan_in, A = offset(params, layer.weight), layer.fan_in, offset(activations, layer.input * width)
-    backward_product(below, W, delta, zeros, packed, fan_in, layer.fan_out, width)
-    slopes_below = offset(slopes, layer.slopes_below * width)
+def backward_layer(layer, scratch, params, delta, below, width):
+    """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of (fan_out, width)."""
+    W, fan_in, A = offset(params, layer.weight), layer.fan_in, offset(scratch.activations, layer.input * width)
+    backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
+    slopes_below = offset(scratch.slopes, layer.slopes_below * width)
     activation_delta(below, A, slopes_below, fan_in, width, layer.activation_below)
 
 
 @outlined
-def row_backward_layer(layer, params, activations, slopes, delta, below):
+def row_backward_layer(layer, scratch, params, delta, below):
     """Compute delta of the layer below for a single row, like `backward_layer`."""
-    L, fan_in = lanes_of(activations), layer.fan_in
+    L, fan_in = lanes_of(params), layer.fan_in
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
-    a, slopes_below = offset(activations, layer.input * L), offset(slopes, layer.slopes_below * L)
+    a, slopes_below = offset(scratch.activations, layer.input * L), offset(scratch.slopes, layer.slopes_below * L)
     row_activation_delta(below, a, slopes_below, fan_in, layer.activation_below)
 
 
@@ -85,11 +79,24 @@ def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
         store_horizontal_sums([target], acc)
 
     def scale():
-        """Multiply by the bias itself, as the tutorial does; it is not the gradient."""
         for o in each(n_bias):
             put(db, o, get(db, o) * get(b, o))
 
     when(times_bias, scale)
+
+
+def _sum(n, read):
+    """Return ``read(0) + ... + read(n - 1)``, in this order and begun with the first, as `bias_gradient` does."""
+    rest, s = n - 1, [read(0)]
+    for k in each(rest, s):
+        s[0] = s[0] + read(k + 1)
+    return s[0]
+
+
+def add_sum_of_rows(D, fan_out):
+    """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out + 1, one vector)."""
+    L = lanes_of(D)
+    store(D, fan_out * L, _sum(fan_out, lambda o: load(D, o * L)))
 
 
 @traced
@@ -98,16 +105,9 @@ def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
     L = lanes_of(d)
     whole = n_bias // L
 
-    def summed():
-        """Return the sum of all deltas, in every lane."""
-        rest, s = fan_out - 1, [splat(d, 0)]
-        for o in each(rest, s):
-            s[0] = s[0] + splat(d, o + 1)
-        return s
-
     def gradient(i):
         """Return the vector of the gradient that begins at bias i."""
-        (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], summed)
+        (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))])
         s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s

@@ -1,7 +1,5 @@
 """From the user's arrays to panels and back; `take` in `fastnn/reference.py`."""
 
-from __future__ import annotations
-
 from fastnn.compiler.control import each
 from fastnn.compiler.lanes import transposed
 from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, zero

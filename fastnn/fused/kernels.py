@@ -7,8 +7,6 @@ This file is ordinary Numba code, in which `if` and `range` are what they look l
 that it calls are traced, see `tracing.py`. `NumpyBackend` in `fastnn/reference.py` has the entry points' twins.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -18,47 +16,16 @@ from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.compiler.vectors import like
+from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel
 from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
-from fastnn.fused.propagation import (
-    add_rows_of_ones,
-    backward,
-    copy_params,
-    finish_gradients,
-    forward,
-    output_delta,
-    scatter_outputs,
-    square_weights,
-)
+from fastnn.fused.updates import finish_gradients, square_weights
 from fastnn.state import Data, Steps
 
 FAN_IN = LAYER_FIELDS["fan_in"]
 ADAM, ADAMW = UPDATE_CODES["Adam"], UPDATE_CODES["AdamW"]
 
-# ------------------------------------------------------------------------------------------------- parts of the kernels
-
-
-@inlined
-def padded(n, lanes):
-    """Return n rounded up to whole vectors: the width of a panel of n rows."""
-    return (n + lanes - 1) // lanes * lanes
-
-
-@inlined
-def gather_rows(scratch, rows, n, sample_weight, n_inputs, n_outputs, width):
-    """Write the offsets in X and Y of a block's `n` rows, and their weights; return the sum of the weights.
-
-    Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
-    """
-    sum_of_weights = 0.0  # added in ascending order, in float64
-    for b in range(width):
-        row = get(rows, min(b, n - 1))
-        put(scratch.rows_of_X, b, row * n_inputs)
-        put(scratch.rows_of_Y, b, row * n_outputs)
-        w = get(sample_weight, row) if b < n else get(scratch.zeros, 0)
-        put(scratch.weight, b, w)
-        sum_of_weights += float(w)
-    return sum_of_weights
+padded = inlined(layout.padded)
 
 
 @inlined
@@ -83,9 +50,17 @@ def gather_block(scratch, model, data, rows, n):
     if n == 1 and model.single_row_path == 1:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
     # First where the rows lie and what they weigh, then their numbers, a vector of rows at a time.
-    sum_of_weights = gather_rows(scratch, rows, n, data.sample_weight, n_inputs, n_outputs, width)
+    # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
+    sum_of_weights = 0.0  # added in ascending order, in float64
+    for b in range(width):
+        row = get(rows, min(b, n - 1))
+        put(scratch.rows_of_X, b, row * n_inputs)
+        put(scratch.rows_of_Y, b, row * n_outputs)
+        w = get(data.sample_weight, row) if b < n else get(scratch.zeros, 0)
+        put(scratch.weight, b, w)
+        sum_of_weights += float(w)
     if width == lanes_of(data.X):  # a small layer's gradient may be made within its update, which reads these
-        add_rows_of_ones(scratch, model, width)
+        propagation.add_rows_of_ones(scratch, model, width)
     gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
@@ -119,13 +94,6 @@ def set_constants(constants, spec, beta_products, learning_rate, divisor):
 
 
 @inlined
-def block_loss(scratch, model, width, n):
-    """Return the loss of the block, summed over its rows; write delta of the output layer to `scratch.delta`."""
-    output_delta(scratch, model, width, n)
-    return float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of all blocks one
-
-
-@inlined
 def penalty(scratch, model, params, alpha):
     """Return ``alpha / 2`` times the sum of the squared weights."""
     if alpha == 0:
@@ -134,9 +102,6 @@ def penalty(scratch, model, params, alpha):
     store(scratch.squares, 0, zero(params))
     square_weights(scratch, model, params)
     return alpha / 2 * float(horizontal_sum(load(scratch.squares, 0)))
-
-
-# ------------------------------------------------------------------------------------------------------ entry points
 
 
 @entry
@@ -175,11 +140,12 @@ def train_steps(
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-            forward(scratch, model, vectors, vectors, width, n)
-            sum_of_losses += block_loss(scratch, model, width, n)
+            propagation.forward(scratch, model, vectors, vectors, width, n)
+            propagation.output_delta(scratch, model, width, n)
+            sum_of_losses += float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of blocks one
             # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
             is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
-            backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
+            propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
             begin += n
         # A batch whose weights sum to 0 is skipped: no division by 0, no update, a loss of 0.
         sum_of_losses = sum_of_losses if learning else 0.0
@@ -196,16 +162,17 @@ def loss_and_gradient(
 ) -> float:
     """Return the loss of all rows as one batch; write its gradient to `scratch.gradient` (padded n_params,)."""
     scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
-    copy_params(scratch, model, unpack(params), 0)  # the user's array ends with the last parameter, not with a vector
+    propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.alpha)
     for begin in range(0, n_rows, model.block):  # the gradient is summed block by block, in order
         n = min(model.block, n_rows - begin)
         width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         divisor += block_weight
-        forward(scratch, model, params, params, width, n)
-        sum_of_losses += block_loss(scratch, model, width, n)
-        backward(scratch, model, spec, params, width, n, begin == 0, False, False)
+        propagation.forward(scratch, model, params, params, width, n)
+        propagation.output_delta(scratch, model, width, n)
+        sum_of_losses += float(get(scratch.sum_of_l, 0))
+        propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
     divisor = divisor if model.mean else 1.0
     put(scratch.update_constants, SCALE, 1 / divisor)
     finish_gradients(scratch, model, params)
@@ -216,11 +183,11 @@ def loss_and_gradient(
 def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
-    copy_params(scratch, model, params, model.tail_layer)  # a copy of all would take longer than one row's prediction
+    propagation.copy_params(scratch, model, params, model.tail_layer)  # all would take longer than a row's prediction
     n_inputs = get(model.layers, FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes_of(out))
         gather_inputs(scratch, X, begin, n, n_inputs, width)
-        forward(scratch, model, params, scratch.params, width, n)
-        scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
+        propagation.forward(scratch, model, params, scratch.params, width, n)
+        propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)

@@ -1,7 +1,5 @@
 """The record of a layer in `Model.layers`, its fields by name."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import each
@@ -10,7 +8,7 @@ from fastnn.fused.layout import LAYER_FIELDS
 
 
 class LayerRecord(NamedTuple):
-    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `layout.LAYER_FIELDS`."""
+    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `layout.describe`."""
 
     pointer: Any
 
@@ -25,6 +23,6 @@ def layer_at(model, l):
 
 
 def each_layer(model):
-    """Iterate over the layers' records, from the input to the output."""
+    """Iterate over the layers from the input to the output: (number, record)."""
     for l in each(model.n_layers):
-        yield layer_at(model, l)
+        yield l, layer_at(model, l)

@@ -19,15 +19,13 @@ A block of one row is no panel: its features lie side by side, in the same buffe
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.arguments import relative
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div, padded_size
+from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS
 
@@ -36,48 +34,27 @@ ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
 LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
 
-MATCHED_POISSON = len(LOSSES)
-"""The code of the Poisson loss where delta = a - y: no other loss has two derivatives."""
+MATCHED_POISSON = len(LOSSES)  # where delta = a - y: no other loss has two derivatives
+MOMENTUM = len(OPTIMIZERS)  # SGD with momentum, which has one vector of state more than plain SGD
 
-MOMENTUM = len(OPTIMIZERS)
-"""The code of SGD with momentum, which has one vector of state more than plain SGD."""
+SUM_BLOCK = 512  # vectors of room for packing in `Scratch.packed`, so few that they stay in the cache
 
-SUM_BLOCK = 512
-"""Vectors of room for packing in `Scratch.packed`, so few that they stay in the cache."""
-
+# Parameters up to which a layer is small, and has gather indices. Part of the format: it shows in the bits of layers
+# whose gradient would be a product over the batch otherwise, see `matmul.weight_gradient`.
 SMALL = 256
-"""Parameters up to which a layer is small, and has gather indices. Part of the format: it shows in the bits of layers
-whose gradient would be a product over the batch otherwise, see `matmul.weight_gradient`."""
 
-_FIELDS = (
-    "fan_in",
-    "fan_out",
-    "weight",  # offset of W (fan_in, fan_out) in the parameter vector
-    "bias",  # offset of the biases, which follow W
-    "n_bias",  # number of biases: fan_out, 1 or 0
-    "bias_step",  # from a neuron's bias to the next one's: 1, or 0 where all share one or have none
-    "end",  # offset at which the layer's update ends
-    "gather_indices",  # offset of a small layer's in `Model.gather_indices`, else -1
-    "inside",  # rows of W that end within W when they are read in whole vectors
-    "activation",  # its code
-    "activation_below",  # that of the layer below
-    "input",  # row of `Scratch.activations` at which the panel of the inputs begins
-    "output",  # and that of the outputs
-    "slopes",  # row of `Scratch.slopes` that belongs to the outputs
-    "slopes_below",  # and to the inputs
-)
+# {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is
+_FIELDS = ("fan_in", "fan_out", "weight", "bias", "n_bias", "bias_step", "end", "gather_indices", "inside")
+_FIELDS += ("activation", "activation_below", "input", "output", "slopes", "slopes_below")
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
-"""{field of a layer's record in `Model.layers`: its index in the record}; `layer_table.LayerRecord` reads them."""
 
 
 class Model(NamedTuple):
     """The network in numbers: one compiled kernel serves every network of a dtype."""
 
-    layers: NDArray[np.int64]
-    """(n_layers * len(LAYER_FIELDS),): a record per layer."""
+    layers: NDArray[np.int64]  # (n_layers * len(LAYER_FIELDS),): a record per layer
+    # (any,): for each number of a small layer's gradient, the offsets in A and in D of the rows whose product it is
     gather_indices: NDArray[np.int64]
-    """(any,): for each number of a small layer's gradient, the offsets in A and in D of the rows whose product it is,
-    in panels of one vector."""
     n_layers: int
     n_params: int
     tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
@@ -114,43 +91,25 @@ class Scratch(NamedTuple):
     `update_constants`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
     """
 
-    params: NDArray
-    """(padded n_params,): a copy of parameters that have no padding, or of their end, to read whole vectors from."""
+    params: NDArray  # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors from
+    # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
     activations: NDArray
-    """(sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
-    behind it."""
-    slopes: NDArray
-    """Like `activations`: f'(z) of the activations that need z; one vector where no layer does."""
-    targets: NDArray
-    """(n_outputs, width)"""
-    weight: NDArray
-    """(width,): row weights; that of a block of one row in every lane."""
-    delta: NDArray
-    """(largest size + 1, width): delta of the layer that backward is at, and room for the sum of its rows."""
-    delta_below: NDArray
-    """Like `delta`: that of the layer below; the two are exchanged from layer to layer."""
-    packed: NDArray
-    """(SUM_BLOCK, one vector): a strip of a wide layer's weights, behind a strip of a panel where panels are packed."""
-    transposed: NDArray
-    """(width, largest fan_out): delta transposed, for a wide layer's gradient."""
-    gradient: NDArray
-    """(padded n_params,)"""
-    block_gradient: NDArray
-    """(padded n_params,): the gradient of one block; one vector where a batch is one block."""
-    update_constants: NDArray
-    """(N_CONSTANTS padded,): what an update multiplies with, rounded once to the working dtype; by ALPHA, SCALE, ..."""
-    sum_of_l: NDArray
-    """(one vector,): the block's loss, in the first lane."""
-    nan_flag: NDArray
-    """(one vector,): zeros, or NaN once a parameter is not finite after its update: the bits of p - p are added."""
-    squares: NDArray
-    """(one vector,): the squares of the weights, lane by lane."""
-    zeros: NDArray
-    """(one vector,)"""
-    rows_of_X: NDArray[np.int64]
-    """(width,): the offset in X of each row of the block."""
-    rows_of_Y: NDArray[np.int64]
-    """(width,): and that in Y."""
+    slopes: NDArray  # like `activations`: f'(z) of the activations that need z; one vector where no layer does
+    targets: NDArray  # (n_outputs, width)
+    weight: NDArray  # (width,): row weights; that of a block of one row in every lane
+    delta: NDArray  # (largest size + 1, width): delta of the layer that backward is at; room for the sum of its rows
+    delta_below: NDArray  # like `delta`: that of the layer below; the two are exchanged from layer to layer
+    packed: NDArray  # (SUM_BLOCK, one vector): a strip of a panel, where panels are packed, and one of a wide layer's W
+    transposed: NDArray  # (width, largest fan_out): delta transposed, for a wide layer's gradient
+    gradient: NDArray  # (padded n_params,)
+    block_gradient: NDArray  # (padded n_params,): the gradient of one block; one vector where a batch is one block
+    update_constants: NDArray  # (N_CONSTANTS padded,): what an update multiplies with, rounded once to their dtype
+    sum_of_l: NDArray  # (one vector,): the block's loss, in the first lane
+    nan_flag: NDArray  # (one vector,): zeros, or NaN once a parameter p is not finite: the bits of p - p are added
+    squares: NDArray  # (one vector,): the squares of the weights, lane by lane
+    zeros: NDArray  # (one vector,)
+    rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
+    rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
@@ -164,27 +123,28 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
-            "weight": layer.weight.start,
-            "bias": layer.bias.start,
-            "n_bias": layer.n_bias,
-            "bias_step": layer.n_bias == layer.fan_out,
-            "end": layer.bias.stop,
-            "gather_indices": sum(map(len, indices)) if is_small else -1,
-            "inside": max(0, layer.fan_in - (_whole(layer.fan_out, lanes) - 1) // layer.fan_out),
-            "activation": activation,
+            "weight": layer.weight.start,  # offset of W (fan_in, fan_out) in the parameter vector
+            "bias": layer.bias.start,  # offset of the biases, which follow W
+            "n_bias": layer.n_bias,  # fan_out, 1 or 0
+            "bias_step": layer.n_bias == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
+            "end": layer.bias.stop,  # offset at which the layer's update ends
+            "gather_indices": sum(map(len, indices)) if is_small else -1,  # offset in `Model.gather_indices`
+            # rows of W that end within W when they are read in whole vectors
+            "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
+            "activation": activation,  # code
             "activation_below": below,
-            "input": panel,
-            "output": output,
-            "slopes": output if _keeps_slopes(network) else 0,
-            "slopes_below": panel if _keeps_slopes(network) else 0,
+            "input": panel,  # row of `Scratch.activations` at which the panel of the inputs begins
+            "output": output,  # and that of the outputs
+            "slopes": output if _keeps_slopes(network) else 0,  # row of `Scratch.slopes` that belongs to the outputs
+            "slopes_below": panel if _keeps_slopes(network) else 0,  # and to the inputs
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
-            indices.append(_gather_indices(layer, lanes))  # one table for all layers; a record has where its own begin
+            indices.append(_gather_indices(layer, lanes))  # one table for all layers
         panel, below = output, activation
     # the last layer is updated to the end of a vector: what follows it is padding
     weight, end = layer.weight.start, LAYER_FIELDS["end"]
-    records[-1][end] = weight + _whole(records[-1][end] - weight, lanes)
+    records[-1][end] = weight + padded(records[-1][end] - weight, lanes)
     return Model(
         np.array(records, np.int64).reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
@@ -210,9 +170,9 @@ def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Mode
     return model, spec._replace(alpha=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
 
 
-def _whole(n: int, lanes: int) -> int:
-    """Return n rounded up to whole vectors."""
-    return ceil_div(n, lanes) * lanes
+def padded(n: int, lanes: int) -> int:
+    """Return n rounded up to whole vectors: the width of a panel of n rows."""
+    return (n + lanes - 1) // lanes * lanes
 
 
 def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
@@ -227,17 +187,16 @@ def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
 def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Scratch:
     """Make the workspace for batches of up to `rows` rows in blocks of `block`."""
     lanes = ALIGNMENT // dtype.itemsize
-    width = _whole(min(rows, block), lanes)
+    width = padded(min(rows, block), lanes)
     panels = (sum(network.sizes) + network.n_layers) * width
     vector = padded_size(network.n_params, dtype)
-    sizes = {
+    sizes = {  # each is whole vectors, so each begins at one
         "params": vector,
         "activations": panels,
         "slopes": panels if _keeps_slopes(network) else lanes,
         "targets": network.n_outputs * width,
         "weight": width,
-        "delta": (max(network.sizes) + 1) * width,
-        "delta_below": (max(network.sizes) + 1) * width,
+        **dict.fromkeys(("delta", "delta_below"), (max(network.sizes) + 1) * width),
         "packed": SUM_BLOCK * lanes,
         "transposed": max(network.sizes) * width,
         "gradient": vector,
@@ -249,11 +208,10 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
     # One piece of memory, so that in specialized kernels the distances of the buffers are constants (`relative`).
     memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)
-    buffers, start = {}, 0
-    for name, n in sizes.items():  # each is whole vectors, so each begins at one
-        stop = start + n * types[name].itemsize
-        buffers[name] = memory[start:stop].view(types[name])
-        start = stop
+    buffers = {}
+    for name, n in sizes.items():
+        size = n * types[name].itemsize
+        buffers[name], memory = memory[:size].view(types[name]), memory[size:]
     return Scratch(**buffers)
 
 

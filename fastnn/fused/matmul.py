@@ -1,17 +1,14 @@
 """The matrix products of panels, in register tiles: plain Python that is traced, so a list here is registers there.
 
-A panel is a matrix (features, width) with one column per row of the batch, contiguous, its width a multiple of the
-vector. A tile keeps a small block of the result in registers while it walks along the sum, so that each number it loads
-is used several times: memory is far slower than the multipliers. `product_tile` is the innermost code of the library.
+A tile keeps a small block of the result in registers while it walks along the sum, so that each number it loads is used
+several times: memory is far slower than the multipliers. `product_tile` is the innermost code of the library.
 
 Each number of the result is one chain of fma in ascending order of the sum (`product_tile`), or one chain per lane and
 then the tree of `horizontal_sum` (`inner_tile`), whatever tile it falls into: tile shapes never show in the bits.
 
-The same products in `fastnn/reference.py` are ``A @ W + b`` in `forward`, ``delta @ W.T`` and ``A.T @ delta`` in
-`backward`; there a matrix has a row of the batch in each row, here in each column.
+In `fastnn/reference.py`, whose matrices have a row of the batch in each row, not in each column, the same products are
+``A @ W + b`` in `forward`, ``delta @ W.T`` and ``A.T @ delta`` in `backward`.
 """
-
-from __future__ import annotations
 
 from typing import Any, NamedTuple
 
@@ -66,7 +63,7 @@ class Matrix(NamedTuple):
 
 
 def product_tile(rows, vectors, Z, W, A, bias, K, begun):
-    """Compute `rows` x `vectors` vectors of ``Z[m, :] = bias[m] + sum_k W[m, k] * A[k, :]``, from Z's first on.
+    """Compute `rows` x `vectors` vectors of ``Z[m, :] = bias[m] + sum_k W[m, k] * A[k, :]``.
 
     Z (rows, any), A (K, any) and bias are `Strided`, W (rows, K) is a `Matrix`. `rows` and `vectors` are Python
     integers: the lists below become so many registers. With `begun` the sum goes on from what stands in Z.
@@ -132,7 +129,8 @@ def _pack(target, source, step, K):
 def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     """`forward_product` on a panel of several vectors."""
     L = lanes_of(Z)
-    # The numbers of a column of W lie fan_out apart: where that is far, a vector's width of columns is packed first.
+    # The numbers of a column of W lie fan_out apart: where a cache cannot hold them, a vector's width of columns is
+    # packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
     n_strips = pick(packs, ceil_div(fan_out, L), 1)
@@ -171,8 +169,7 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
     """Compute ``Z[o, :] = bias[o] + sum_i W[i, o] * A[i, :]``.
 
     Z (fan_out, width), W (fan_in, fan_out) and A (fan_in, width) are row-major, bias (fan_out,) is `Strided`. W is not
-    transposed in memory. But where the numbers of a column of W lie so far apart that a cache cannot hold them, a strip
-    of W goes to `packed` (SUM_BLOCK, one vector) first, as may a strip of a large panel.
+    transposed in memory, but strips of it and of large panels may go to `packed` (SUM_BLOCK, one vector).
     """
     choose(
         width > lanes_of(Z),
@@ -192,7 +189,7 @@ def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
 
 
 def inner_tile(rows, cols, G, A, D, fan_out, width):
-    """Compute `rows` x `cols` numbers of ``G[i, o] = sum_b A[i, b] * D[o, b]``, from G's first on.
+    """Compute `rows` x `cols` numbers of ``G[i, o] = sum_b A[i, b] * D[o, b]``.
 
     G (rows, fan_out), A (rows, width), D (cols, width). The sums run along the lanes: one horizontal sum a number.
     """
@@ -203,15 +200,6 @@ def inner_tile(rows, cols, G, A, D, fan_out, width):
         a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
         acc[:] = [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
     store_horizontal_sums([offset(G, i * fan_out) for i in range(rows)], acc)
-
-
-@traced
-def _inner_product(G, A, D, fan_in, fan_out, width):
-    """Compute `weight_gradient` by inner products, tile by tile."""
-    for i, rows in sweep(fan_in, INNER_TILES):
-        for o, cols in sweep(fan_out, INNER_TILES):
-            G_here = offset(G, i * fan_out + o)
-            inner_tile(rows, cols, G_here, offset(A, i * width), offset(D, o * width), fan_out, width)
 
 
 @traced
@@ -238,5 +226,11 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
         transpose(T, D, fan_out, width, width)
         _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
 
+    def inner_products():
+        for i, rows in sweep(fan_in, INNER_TILES):
+            for o, cols in sweep(fan_out, INNER_TILES):
+                G_here = offset(G, i * fan_out + o)
+                inner_tile(rows, cols, G_here, offset(A, i * width), offset(D, o * width), fan_out, width)
+
     whole_vectors = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
-    choose((fan_in >= TRANSPOSE_FROM) & whole_vectors, product, lambda: _inner_product(G, A, D, fan_in, fan_out, width))
+    choose((fan_in >= TRANSPOSE_FROM) & whole_vectors, product, inner_products)

@@ -5,36 +5,18 @@ Whether the block is a panel or a single row is decided once in each function he
 that in a specialized kernel the tables of `Model` and `UpdateSpec` are constants.
 """
 
-from __future__ import annotations
-
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.memory_ops import lanes_of, offset
+from fastnn.compiler.memory_ops import lanes_of, offset, store, zero
 from fastnn.compiler.tracing import traced
+from fastnn.compiler.vectors import like
+from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
-from fastnn.fused.dense import (
-    backward_layer,
-    bias_gradient,
-    forward_layer,
-    row_backward_layer,
-    row_bias_gradient,
-    row_forward_layer,
-)
 from fastnn.fused.gather import copy, scatter_panel
 from fastnn.fused.layer_table import each_layer, layer_at
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.matmul import weight_gradient
 from fastnn.fused.single_row import outer_product
-from fastnn.fused.small_layers import add_row_of_ones, add_sum_of_rows
-from fastnn.fused.updates import (
-    Span,
-    State,
-    add,
-    add_squares,
-    finish_gradient,
-    row_update,
-    small_layer_update,
-    update,
-)
+from fastnn.fused.updates import Span, State, add, row_update, small_layer_update, update
 
 
 def panel_width(model, width, lanes):
@@ -58,37 +40,28 @@ def copy_params(scratch, model, params, l):
 
 @traced
 def add_rows_of_ones(scratch, model, width):
-    """Write a row of ones behind each layer's inputs, so that biases are weights for `small_layers.py`; width is L."""
-    for layer in each_layer(model):
-        add_row_of_ones(offset(scratch.activations, layer.input * width), layer.fan_in)
-
-
-# The last parameters end in the middle of a vector. A training state has padding behind them; a user's array has none,
-# so the layers that would be read beyond its end are read from a copy.
-
-
-def _layers_and_params(model, params, padded_params):
-    """Iterate over the layers and the parameters to read whole vectors of: the last layers' may reach beyond them."""
-    for l in each(model.n_layers):
-        yield layer_at(model, l), pick(model.tail_layer > l, params, padded_params)
+    """Write a row of ones behind each layer's inputs, so that a small layer's biases are weights; width is L."""
+    for _, layer in each_layer(model):
+        A = offset(scratch.activations, layer.input * width)
+        store(A, layer.fan_in * lanes_of(A), like(zero(A), 1.0))
 
 
 @traced
 def forward(scratch, model, params, padded_params, width, n):
     """Compute each layer's activations from those of the layer below, from panel to panel of `scratch.activations`.
 
-    params (n_params,); padded_params (padded n_params,) holds at least the last layers.
+    The last parameters end in the middle of a vector. A training state has padding behind them, a user's array none:
+    the layers that would be read beyond its end, from `model.tail_layer` on, are read from `padded_params`.
     """
     width = panel_width(model, width, lanes_of(params))
 
     def panels():
-        for layer, p in _layers_and_params(model, params, padded_params):
-            panels = scratch.activations, scratch.slopes
-            forward_layer(layer, *panels, p, scratch.weight, scratch.zeros, scratch.packed, width)
+        for l, layer in each_layer(model):
+            dense.forward_layer(layer, scratch, pick(model.tail_layer > l, params, padded_params), width)
 
     def row():
-        for layer, p in _layers_and_params(model, params, padded_params):
-            row_forward_layer(layer, scratch.activations, scratch.slopes, p, scratch.weight, scratch.zeros)
+        for l, layer in each_layer(model):
+            dense.row_forward_layer(layer, scratch, pick(model.tail_layer > l, params, padded_params))
 
     choose(is_single_row(model, n), row, panels)
 
@@ -100,15 +73,14 @@ def output_delta(scratch, model, width, n):
     width = panel_width(model, width, lanes_of(scratch.delta))
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.slopes * width)
     D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
-    loss = model.loss, scratch.sum_of_l, D, A, scratch.targets, scratch.weight, n_outputs
     # Where output and loss are matched, the loss writes delta itself, a - y; elsewhere dL/da, which becomes delta here.
 
     def panel():
-        output_loss(*loss, width)
+        output_loss(model.loss, scratch, A, n_outputs, width)
         when(not_(model.matched), lambda: activation_delta(D, A, slopes, n_outputs, width, code))
 
     def row():
-        row_loss(*loss, scratch.delta_below)  # free until backward, and as long as the outputs
+        row_loss(model.loss, scratch, A, n_outputs)
         when(not_(model.matched), lambda: row_activation_delta(D, A, slopes, n_outputs, code))
 
     choose(is_single_row(model, n), row, panel)
@@ -139,11 +111,11 @@ def _from_output(model, scratch):
         deltas[:] = below, delta  # the two buffers change places
 
 
-def _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta):
+def _update_and_carry(updating, sequential, update_layer, has_layer_below, carry_delta):
     """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the old weights."""
-    when(updating & spec.sequential, update_layer)
+    when(updating & sequential, update_layer)
     when(has_layer_below, carry_delta)
-    when(updating & not_(spec.sequential), update_layer)
+    when(updating & not_(sequential), update_layer)
 
 
 def _panel_backward(scratch, model, spec, state, width, first_block, updating):
@@ -155,28 +127,32 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
-        when(in_update & (layer.n_bias < layer.fan_out), lambda: add_sum_of_rows(delta, layer.fan_out))
-        # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
-        when(not_(in_update), lambda: _panel_gradient(scratch, model, layer, params, gradient, A, delta, width))
-        when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
+        when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
+
+        def make_gradient():
+            fan_in, fan_out = layer.fan_in, layer.fan_out
+            biases, dW = offset(params, layer.bias), offset(gradient, layer.weight)
+            db = offset(gradient, layer.bias)
+            weight_gradient(dW, A, delta, scratch.transposed, scratch.zeros, scratch.packed, fan_in, fan_out, width)
+            dense.bias_gradient(db, delta, biases, layer.n_bias, fan_out, width, model.times_bias)
 
         def update_small():
-            """Update by a gradient that is made on the way."""
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
             span = Span(layer.weight, layer.bias, stop)
             small_layer_update(spec.code, state, A, delta, indices, model.times_bias, span)
 
         def update_any():
-            """Update by the gradient in memory."""
             update(spec.code, state, scratch.gradient, Span(layer.weight, layer.bias, layer.end))
 
-        def carry_delta():
-            """Compute delta of the layer below."""
-            panels = scratch.activations, scratch.slopes, delta, below
-            backward_layer(layer, params, *panels, scratch.zeros, scratch.packed, width)
-
+        # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
+        when(not_(in_update), make_gradient)
+        when(not_(first_block), lambda: add(scratch.gradient, gradient, layer.weight, layer.bias + layer.n_bias))
         _update_and_carry(
-            spec, updating, lambda: choose(in_update, update_small, update_any), has_layer_below, carry_delta
+            updating,
+            spec.sequential,
+            lambda: choose(in_update, update_small, update_any),
+            has_layer_below,
+            lambda: dense.backward_layer(layer, scratch, params, delta, below, width),
         )
 
 
@@ -189,51 +165,21 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
         a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
         in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
         biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
-        row_bias_gradient(*biases, model.times_bias)
+        dense.row_bias_gradient(*biases, model.times_bias)
         dW = offset(gradient, layer.weight)
         when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
-        when(not_(first_block), lambda: _add_gradient(scratch, layer, gradient))
+        when(not_(first_block), lambda: add(scratch.gradient, gradient, layer.weight, layer.bias + layer.n_bias))
 
         def update_layer():
-            """Update the weights on the way or from memory, then the biases, whose gradient is in memory."""
             weights = layer.weight, fan_in, fan_out
             when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
             rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
             update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
 
         def carry_delta():
-            """Compute delta of the layer below."""
-            row_backward_layer(layer, params, scratch.activations, scratch.slopes, delta, below)
+            dense.row_backward_layer(layer, scratch, params, delta, below)
 
-        _update_and_carry(spec, updating, update_layer, has_layer_below, carry_delta)
-
-
-def _panel_gradient(scratch, model, layer, params, gradient, A, delta, width):
-    """Write a layer's gradient to its part of `gradient` (padded n_params,)."""
-    fan_in, fan_out = layer.fan_in, layer.fan_out
-    b, dW, db = offset(params, layer.bias), offset(gradient, layer.weight), offset(gradient, layer.bias)
-    weight_gradient(dW, A, delta, scratch.transposed, scratch.zeros, scratch.packed, fan_in, fan_out, width)
-    bias_gradient(db, delta, b, layer.n_bias, fan_out, width, model.times_bias)
-
-
-def _add_gradient(scratch, layer, block_gradient):
-    """Add a layer's gradient of one block to that of the blocks before it."""
-    add(scratch.gradient, block_gradient, layer.weight, layer.bias + layer.n_bias)
-
-
-@traced
-def square_weights(scratch, model, params):
-    """Add the squares of all weights to the vector `scratch.squares`, lane by lane."""
-    for layer in each_layer(model):
-        add_squares(scratch.squares, params, layer.weight, layer.bias)
-
-
-@traced
-def finish_gradients(scratch, model, params):
-    """Add the penalty's part to `scratch.gradient`, and divide it by the sum of the row weights, layer by layer."""
-    for layer in each_layer(model):
-        stop = layer.bias + layer.n_bias
-        finish_gradient(scratch.gradient, params, scratch.update_constants, layer.weight, layer.bias, stop)
+        _update_and_carry(updating, spec.sequential, update_layer, has_layer_below, carry_delta)
 
 
 @traced

@@ -7,8 +7,6 @@ batch. Every number is made by the same chain of operations as in its panel twin
 Rows end at the end of a vector: what lies beyond the last feature is computed with and never read.
 """
 
-from __future__ import annotations
-
 from fastnn.compiler.control import choose, each, sweep
 from fastnn.compiler.lanes import transposed
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
@@ -84,7 +82,7 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
     whole = fan_out // L
 
     def row(i, store_end):
-        """Write row i of G; `store_end` writes its last vector, of which only some lanes may belong to the row."""
+        """Write row i; `store_end` writes its last vector, of which only some lanes may belong to it."""
         a_i = splat(a, i)
         for v in each(whole):
             o = v * L
@@ -95,7 +93,6 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
             store_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
 
     def blend(i, n, x):
-        """Write the first n lanes of x at offset i."""
         store(G, i, blend_prefix(n, x, load(G, i)))
 
     # The last vector of a row may spill into the next row, which is written afterwards. Load, blend, store would wait

@@ -8,17 +8,17 @@ An optimizer is a formula on single vectors in the table `_UPDATES`, like its fu
 `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
 """
 
-from __future__ import annotations
-
-from functools import partial
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, sweep, switch
-from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
+from fastnn.compiler.lanes import horizontal_sums
+from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
+from fastnn.fused.layer_table import each_layer
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
-from fastnn.fused.small_layers import small_layer_gradient
 from fastnn.memory import ceil_div
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
@@ -61,25 +61,13 @@ class Constants(NamedTuple):
         return fma(self.alpha * is_weight, p, g) * self.scale
 
 
-def _walk(start, stop, lanes, *kept):
-    """Iterate over the vectors of a range: (where one begins, how many numbers are left, which may be fewer)."""
-    for k in each(ceil_div(stop - start, lanes), *kept):
-        i = start + k * lanes
-        yield i, stop - i
+class Update(NamedTuple):
+    """An optimizer: its formula, on single vectors, returns the new [p, *slots]."""
 
+    n_slots: int
+    formula: Callable  # of (p, g, slots, constants, is_weight)
 
-class Update:
-    """An optimizer: its formula on single vectors, and the three loops that apply it.
-
-    ``formula(p, g, slots, constants, is_weight)`` returns the new [p, *slots]. `from_memory` takes the gradient from
-    memory; the others make it on the way: `of_small_layer` from a block of one vector of rows, `of_row` that of the
-    weights from a single row.
-    """
-
-    def __init__(self, n_slots, formula):
-        self.n_slots, self.formula = n_slots, formula
-
-    def _step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
+    def step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
         """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the list `flag`."""
         # the parameters and each slot are rows of one array, so one pointer and one stride say it all
         offsets = [i] + [(j + 1) * state.stride + i for j in range(self.n_slots)]
@@ -94,60 +82,125 @@ class Update:
             store(state.vectors, k, x)
         flag[0] = bit_or(new[0] - new[0], flag[0])  # not by addition: adders are busy here
 
-    def _step_at_border(self, state, constants, i, n, biases, gradient_of, flag):
+    def step_at_border(self, state, constants, i, n, biases, gradient_of, flag):
         """Step at a vector that may hold weights, biases and what lies behind them."""
         is_weight = blend_prefix(biases - i, like(zero(state.vectors), 1.0), zero(state.vectors))
+        self.step(state, constants, i, is_weight, lambda p: constants.finish(gradient_of(p), p, is_weight), flag, n)
 
-        def finished(p):
-            return constants.finish(gradient_of(p), p, is_weight)
 
-        self._step(state, constants, i, is_weight, finished, flag, n)
+def _of_any(loop):
+    """Make ``loop(optimizer, ...)``, which applies the formula of an `Update`, take the optimizer's code instead."""
 
-    def from_memory(self, state, gradient, span):
-        """Step on a span by the gradient (padded n_params,)."""
-        L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
-        # First the vectors that hold weights only, then the one that may hold both, and those of biases.
-        count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
-        for k in each(count, flag):  # vectors of weights only need no blending
-            i = span.start + k * L
-            self._step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
-        for i, n in _walk(span.start + count * L, span.stop, L, flag):
-            self._step_at_border(state, constants, i, n, span.biases, lambda p: load(gradient, i), flag)
+    @outlined
+    @wraps(loop)
+    def apply(code, *args):
+        switch(code, {key: partial(loop, optimizer, *args) for key, optimizer in _UPDATES.items()})
+
+    return apply
+
+
+def _walk(start, stop, lanes, *kept):
+    """Iterate over the vectors of a range: (where one begins, how many numbers are left, which may be fewer)."""
+    for k in each(ceil_div(stop - start, lanes), *kept):
+        i = start + k * lanes
+        yield i, stop - i
+
+
+@_of_any
+def update(optimizer, state, gradient, span):
+    """Step on a span by the gradient (padded n_params,)."""
+    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+    # First the vectors that hold weights only, then the one that may hold both, and those of biases.
+    count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
+    for k in each(count, flag):  # vectors of weights only need no blending
+        i = span.start + k * L
+        optimizer.step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
+    for i, n in _walk(span.start + count * L, span.stop, L, flag):
+        optimizer.step_at_border(state, constants, i, n, span.biases, lambda p: load(gradient, i), flag)
+    store(state.nan_flag, 0, flag[0])
+
+
+@_of_any
+def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, span):
+    """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L).
+
+    For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
+    update. So it makes the gradient on the way, a vector at a time: each number is the horizontal sum of one product of
+    a row of A and one of D, and `Model.gather_indices` says of which. The bias of a neuron counts as the weight of an
+    input that is always 1; one that all neurons share has the sum of their deltas, the last row of D.
+    """
+    one, constants = like(zero(state.vectors), 1.0), Constants.read(state.constants)
+    flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
+    for i, n in _walk(span.start, span.stop, len(lanes), flag):
+
+        def gradient_of(p):
+            k = i - span.start
+            rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
+            # As many horizontal sums as there are lanes are folded together: 7 additions of vectors, or 15, not 24 or
+            # 64. They go to the formula in a register.
+            g = horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])
+            return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
+
+        optimizer.step_at_border(state, constants, i, n, span.biases, gradient_of, flag)
+    store(state.nan_flag, 0, flag[0])
+
+
+@_of_any
+def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
+    """Step on the weights from `start` on by the gradient ``a[i] * d[o]``; `is_final`: no penalty, no scale.
+
+    a (fan_in,) and d (fan_out,), whole vectors, are a single row.
+    """
+    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+    # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
+    for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
+        d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
+        for i in each(fan_in, flag):
+            a_i = splat(a, i)
+            for v in range(tile):
+
+                def gradient_of(p):
+                    g = fma(a_i, d_n[v], zero(state.vectors))
+                    return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, one)])[0]
+
+                optimizer.step(state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag)
         store(state.nan_flag, 0, flag[0])
 
-    def of_small_layer(self, state, A, D, gather_indices, times_bias, span):
-        """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L)."""
-        one, constants = like(zero(state.vectors), 1.0), Constants.read(state.constants)
-        flag = [load(state.nan_flag, 0)]
-        for i, n in _walk(span.start, span.stop, lanes_of(state.vectors), flag):
 
-            def gradient_of(p):
-                # g is never stored: it goes from the horizontal sums to the formula in a register
-                g = small_layer_gradient(A, D, gather_indices, i - span.start)
-                return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
+@traced
+def finish_gradients(scratch, model, params):
+    """Finish `scratch.gradient` in place, ``g = (g + alpha p) * scale``: what an update does on the way.
 
-            self._step_at_border(state, constants, i, n, span.biases, gradient_of, flag)
-        store(state.nan_flag, 0, flag[0])
+    params (padded n_params,).
+    """
+    gradient, constants = scratch.gradient, scratch.update_constants
+    for _, layer in each_layer(model):
+        stop = layer.bias + layer.n_bias
+        start, biases = layer.weight, layer.bias
+        nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
+        for i, n in _walk(start, stop, lanes_of(gradient)):
+            g = load(gradient, i)
+            finished = fma(blend_prefix(biases - i, alpha, nothing), load(params, i), g) * scale
+            store(gradient, i, blend_prefix(n, finished, g))
 
-    def of_row(self, state, a, d, start, fan_in, fan_out, is_final):
-        """Step on the weights from `start` on by the gradient ``a[i] * d[o]``; `is_final`: no penalty, no scale.
 
-        a (fan_in,) and d (fan_out,), whole vectors, are a single row.
-        """
-        L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
-        # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
-        for n, tile in sweep(fan_out // L, ROW_TILES if self.n_slots == 0 else ROW_TILES[-1:]):
-            d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
-            for i in each(fan_in, flag):
-                a_i = splat(a, i)
-                for v in range(tile):
+@traced
+def add(gradient, block_gradient, start, stop):
+    """Add one block's gradient to that of the blocks before it."""
+    for i, n in _walk(start, stop, lanes_of(gradient)):
+        g = load(gradient, i)
+        store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
 
-                    def gradient_of(p):
-                        g = fma(a_i, d_n[v], zero(state.vectors))
-                        return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, one)])[0]
 
-                    self._step(state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag)
-            store(state.nan_flag, 0, flag[0])
+@traced
+def square_weights(scratch, model, params):
+    """Add the squares of all weights to the vector `scratch.squares`, lane by lane."""
+    for _, layer in each_layer(model):
+        nothing, s = zero(params), [load(scratch.squares, 0)]
+        for i, n in _walk(layer.weight, layer.bias, lanes_of(params), s):
+            p = blend_prefix(n, load(params, i), nothing)
+            s[0] = fma(p, p, s[0])
+        store(scratch.squares, 0, s[0])
 
 
 def flush(x):
@@ -173,25 +226,24 @@ def momentum_sgd(p, g, slots, constants, is_weight):
     return [p + where_gt(nesterov, like(p, 0.0), ahead, v), v]
 
 
-def _adam_moments(g, slots, constants):
-    """Return m, v and epsilon."""
+def _adam_step(g, slots, constants):
+    """Return rate m / (sqrt(v) + epsilon), m and v; `rate` has the corrections of both moments."""
     beta_1, one_less_beta_1, beta_2, one_less_beta_2, epsilon, *_ = constants.hyper
     m = flush(fma(slots[0], beta_1, one_less_beta_1 * g))
     v = flush(fma(slots[1], beta_2, one_less_beta_2 * g * g))
-    return m, v, epsilon
+    return constants.rate * m / (sqrt(v) + epsilon), m, v
 
 
 def adam(p, g, slots, constants, is_weight):
-    """Return p - rate m / (sqrt(v) + epsilon); `rate` has the corrections of both moments."""
-    m, v, epsilon = _adam_moments(g, slots, constants)
-    return [p - constants.rate * m / (sqrt(v) + epsilon), m, v]
+    """Return p less Adam's step."""
+    step, *moments = _adam_step(g, slots, constants)
+    return [p - step, *moments]
 
 
 def adamw(p, g, slots, constants, is_weight):
-    """Return Adam's p, less decay p for weights."""
-    m, v, epsilon = _adam_moments(g, slots, constants)
-    step = constants.rate * m / (sqrt(v) + epsilon)
-    return [p - fma(constants.decay * is_weight, p, step), m, v]
+    """Return p less Adam's step, and less decay p for weights."""
+    step, *moments = _adam_step(g, slots, constants)
+    return [p - fma(constants.decay * is_weight, p, step), *moments]
 
 
 def rmsprop(p, g, slots, constants, is_weight):
@@ -224,55 +276,3 @@ _UPDATES = {
     UPDATE_CODES["RMSprop"]: Update(1, rmsprop),
     UPDATE_CODES["RPROP"]: Update(2, rprop),
 }
-
-
-@outlined
-def update(code, state, gradient, span):
-    """Take one step of an optimizer on a span, by the gradient (padded n_params,)."""
-    switch(code, {key: partial(u.from_memory, state, gradient, span) for key, u in _UPDATES.items()})
-
-
-@outlined
-def small_layer_update(code, state, A, D, gather_indices, times_bias, span):
-    """Take one step on a small layer, see `Update.of_small_layer`."""
-    args = state, A, D, gather_indices, times_bias, span
-    switch(code, {key: partial(u.of_small_layer, *args) for key, u in _UPDATES.items()})
-
-
-@outlined
-def row_update(code, state, a, d, start, fan_in, fan_out, is_final):
-    """Take one step on a layer's weights by a single row, see `Update.of_row`."""
-    args = state, a, d, start, fan_in, fan_out, is_final
-    switch(code, {key: partial(u.of_row, *args) for key, u in _UPDATES.items()})
-
-
-@traced
-def finish_gradient(gradient, params, constants, start, biases, stop):
-    """Finish a gradient in place, ``g = (g + alpha p) * scale``, alpha for weights only: what `update` does on the way.
-
-    gradient and params (padded n_params,), constants (N_CONSTANTS,).
-    """
-    L = lanes_of(gradient)
-    nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
-    for i, n in _walk(start, stop, L):
-        g = load(gradient, i)
-        finished = fma(blend_prefix(biases - i, alpha, nothing), load(params, i), g) * scale
-        store(gradient, i, blend_prefix(n, finished, g))
-
-
-@traced
-def add(gradient, block_gradient, start, stop):
-    """Add one block's gradient to that of the blocks before it."""
-    for i, n in _walk(start, stop, lanes_of(gradient)):
-        g = load(gradient, i)
-        store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
-
-
-@traced
-def add_squares(sums, params, start, stop):
-    """Add the squares of a range of the parameters to the vector `sums`, lane by lane."""
-    nothing, s = zero(params), [load(sums, 0)]
-    for i, n in _walk(start, stop, lanes_of(params), s):
-        p = blend_prefix(n, load(params, i), nothing)
-        s[0] = fma(p, p, s[0])
-    store(sums, 0, s[0])
