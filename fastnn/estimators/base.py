@@ -109,7 +109,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if not isinstance(seed, Integral):
             return check_random_state(seed)
         if "_seeded" in vars(self):
-            self._seeded.seed(seed)
+            self._seeded.seed(int(seed))
         else:
             self._seeded = check_random_state(seed)
         return self._seeded
