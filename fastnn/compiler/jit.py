@@ -1,4 +1,4 @@
-"""The decorators of ordinary Numba code, which is that of `kernels.py`; traced code has those of `tracing.py`.
+"""The decorators of ordinary Numba code, that of the entry points; traced code has those of `tracing.py`.
 
 `entry` compiles a kernel that `loader.py` hands to Python, `inlined` a part of one. No GIL, NumPy's error model
 (division by zero gives infinity), no fast-math, no threads, no wrappers for Python.

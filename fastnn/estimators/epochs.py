@@ -63,7 +63,8 @@ class Epochs:
         self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
 
         n = len(inputs.rows)
-        self.plan = RowPlan(inputs.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state)
+        compiled = getattr(inputs.backend.backend, "shuffle_rows", None)
+        self.plan = RowPlan(inputs.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state, compiled=compiled)
         state = mlp._optimizer.begin(inputs.network, inputs.params)
         self.rate = mlp._optimizer.rate(self.record.t, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.compiler.folder import cache_state
 from fastnn.compiler.loader import entry, kernels_are_kept, prepared
 from fastnn.compiler.program import KERNEL_REVISION
-from fastnn.fused.guard import check, check_data, check_inputs, check_state, check_steps
+from fastnn.fused.guard import FLOATS, check, check_data, check_inputs, check_shuffle, check_state, check_steps
 from fastnn.fused.layout import (
     ALPHA,
     HYPER,
@@ -116,6 +116,11 @@ class NumbaBackend:
             self._put_back(workspace)
         state.t += good if good == n_steps else good + 1
         return good
+
+    def shuffle_rows(self, words, orders, order):
+        """Write orders (k, n) of rows, each the one before it shuffled, by MT19937's words: the optional method."""
+        check_shuffle(words, orders, order)
+        entry("shuffle_rows", FLOATS[0])(words, orders, order, order.size, len(orders))  # the same for both dtypes
 
     def _workspace(self, network, dtype, rows, block):
         """Return the workspace for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.

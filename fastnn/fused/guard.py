@@ -107,6 +107,16 @@ def check_steps(steps, n_rows, part=4096):
     return most
 
 
+def check_shuffle(words, orders, order):
+    """Check a generator's words (625,), the orders (k, n) that are written, and the order (n,) before them."""
+    n = np.size(order)
+    check("words", words, (625,), np.dtype(np.uint32), WRITEABLE)
+    check("orders", orders, (*np.shape(orders)[:1], n), INTEGERS, WRITEABLE)
+    check("order", order, (n,), INTEGERS)
+    if words[624] > 624:
+        raise ValueError(f"the generator is damaged: its position in 624 words is {words[624]}")
+
+
 def _refuse(name, array, shape, dtype, flags):
     """Raise the error of `check`, which says what was wrong."""
     wanted = f"{name} must be an array of {dtype} with shape {shape}, in C order and aligned"

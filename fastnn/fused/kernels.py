@@ -1,4 +1,4 @@
-"""The three entry points: train_steps, loss_and_gradient, predict. `layout.py` draws the panels and names the buffers.
+"""The entry points train_steps, loss_and_gradient, predict. `layout.py` draws the panels and names the buffers.
 
 Each runs a batch block by block: gather, forward, loss and output delta, backward. They allocate nothing, raise
 nothing, draw nothing at random and know no strings.
@@ -19,6 +19,7 @@ from fastnn.compiler.vectors import like
 from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel
 from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
+from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.updates import finish_gradients, square_weights
 from fastnn.state import Data, Steps
 

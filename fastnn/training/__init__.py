@@ -26,8 +26,9 @@ from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Task
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted
+from fastnn.training.generator import Seed, ShuffleRows, give_back
 from fastnn.training.inference import loss_and_gradient, predict
-from fastnn.training.initial import Seed, check_resume, fresh, give_back, resumed, validation_data
+from fastnn.training.initial import check_resume, fresh, resumed, validation_data
 from fastnn.training.inputs import check_data, check_dtype, check_memory, check_network
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Run
@@ -183,7 +184,7 @@ def train(
     if validation or stop.restore_best:
         check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
     task = Task(network, optimizer, data, alpha)
-    plan = _plan(state, optimizer, batch_size, shuffle, random_state)
+    plan = _plan(state, optimizer, batch_size, shuffle, random_state, getattr(backend, "shuffle_rows", None))
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
     interrupted = _advance(run, observers, controllers, progress)
     if interrupted and run.stop_reason != "diverged":
@@ -282,9 +283,10 @@ def _plan(
     batch_size: int | None,
     shuffle: bool,
     random_state: np.random.RandomState,
+    compiled: ShuffleRows | None,
 ) -> RowPlan:
     assert state.index is not None
-    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch)
+    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch, compiled)
     was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
     if state.batch and was != plan.batch_size:
         raise ValueError(

@@ -9,13 +9,14 @@ Nothing here depends on where chunks begin and end: each epoch has its one shuff
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.memory import Array, ceil_div
+from fastnn.memory import ceil_div
 from fastnn.state import Steps
+from fastnn.training.generator import ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.state import Counters
 
 
@@ -34,6 +35,8 @@ class RowPlan:
         The generator that shuffles: one call of its `shuffle` an epoch.
     batch : int
         Steps done in the current epoch.
+    compiled : callable, optional
+        A back end's `shuffle_rows`, to shuffle by.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class RowPlan:
         shuffle: bool,
         random_state: np.random.RandomState,
         batch: int = 0,
+        compiled: ShuffleRows | None = None,
     ) -> None:
         self.index = index
         self.n_rows = len(index)
@@ -51,9 +55,10 @@ class RowPlan:
         self.shuffle = shuffle and self.steps_per_epoch > 1
         self.random_state = random_state
         self.batch = batch
+        self.compiled = compiled
         self.asked: Counters = {"batch_size": batch_size, "shuffle": shuffle}
         """The options as given, which the state keeps for a resumed training on other rows."""
-        self._before: dict[str, Any] | None = None  # the generator before the shuffles of the last draw
+        self._undo: Callable[[], None] | None = None  # of the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
         # Reused, since fresh memory costs as much as a small step: start and stop of full batches, losses.
         self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -91,52 +96,28 @@ class RowPlan:
         """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
         n_drawn, index = self._drawn
         if n_steps < n_drawn:
-            if self._before is not None:
-                self.random_state.set_state(self._before)
+            if self._undo is not None:
+                self._undo()
             index = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))[-self.n_rows :]
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
     def _shuffled(self, n_epochs: int) -> NDArray[np.int64]:
-        """Return the rows of the next `n_epochs` epochs, one after another; an epoch that has begun keeps its order.
-
-        Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps.
-        """
-        self._before = None
-        begun = self.batch > 0
+        """Return the rows of the next `n_epochs` epochs, one after another; an epoch that has begun keeps its order."""
+        self._undo = None
+        begun = int(self.batch > 0)
         if not self.shuffle or n_epochs <= begun:
             return self.index
-        self._before = self.random_state.get_state(legacy=False)
+        self._undo = bookmark(self.random_state)
         orders = np.empty((n_epochs, self.n_rows), np.int64)
-        order = self.index
-        for e in range(n_epochs):
-            orders[e] = order
-            order = orders[e]
-            if e > 0 or not begun:
-                self.random_state.shuffle(order)
-        check_orders(self.random_state, orders, self.index)
+        orders[:begun] = self.index
+        shuffle_rows(self.random_state, orders[begun:], self.index, self.compiled)
         return orders.reshape(-1)
 
     def _full_batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         if len(self._full[0]) < n_steps:
             self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
         return self._full[0][:n_steps], self._full[1][:n_steps]
-
-
-def check_orders(random_state: np.random.RandomState, orders: Array, rows: NDArray[np.int64]) -> None:
-    """Raise ValueError unless each of `orders` (any, n) is a permutation of `rows` (n,).
-
-    Only a subclass of RandomState is checked: it shuffles as it likes, as long as each row is there once.
-    """
-    if type(random_state) is np.random.RandomState:
-        return
-    right = np.sort(rows)
-    for order in orders:
-        if not np.array_equal(np.sort(order), right):
-            raise ValueError(
-                f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
-                f"in another order, each row once; it made {order} of {len(rows)} rows"
-            )
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:

@@ -13,16 +13,11 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data
-from fastnn.training.batches import check_orders
+from fastnn.training.generator import Seed, check_orders, make_random_state, new_random_state
 from fastnn.training.inputs import check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
 from fastnn.training.state import Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
-
-Seed = int | np.integer[Any] | np.random.RandomState | None
-
-_spare: list[np.random.RandomState] = []
-"""Generators that no training uses now: making one takes 80 us, longer than many a small training, seeding one 1 us."""
 
 
 def fresh(
@@ -87,7 +82,7 @@ def resumed(
     _check_fits(network, optimizer, data, resume)
     if not new_rows:
         _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
-    random_state, state = _new_random_state(), resume.copy()
+    random_state, state = new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
     if new_rows:
         state.index, state.validation_rows = _split(len(data.X), random_state, stop)
@@ -98,35 +93,6 @@ def resumed(
             state.best_params = None
         state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
     return state, random_state
-
-
-def make_random_state(seed: Seed) -> np.random.RandomState:
-    """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
-    if isinstance(seed, np.random.RandomState):
-        kind = seed.get_state(legacy=False)["bit_generator"]
-        if kind != "MT19937":
-            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
-        return seed
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
-        raise TypeError(f"seed must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
-    random_state = _new_random_state()
-    random_state.seed(None if seed is None else int(seed))
-    return random_state
-
-
-def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
-    """Let another training use the generator of one that is over, unless it is the caller's own."""
-    if random_state is not seed and len(_spare) < 8:
-        _spare.append(random_state)
-
-
-def _new_random_state() -> np.random.RandomState:
-    try:
-        return _spare.pop()
-    except IndexError:
-        return np.random.RandomState()
 
 
 def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:

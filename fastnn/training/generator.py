@@ -1,0 +1,166 @@
+"""The generator of a training: made from a seed, copied, put back to where it stood, and the row orders it shuffles.
+
+MT19937's words, 624 and a position, are read and written where NumPy keeps them: its own `get_state` and `set_state` go
+through them one by one, in Python, and take as long as hundreds of steps of a small network.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Seed = int | np.integer[Any] | np.random.RandomState | None
+
+ShuffleRows = Callable[[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]], None]
+"""The method of a back end that shuffles in compiled code, `fastnn.fused.backend.NumbaBackend.shuffle_rows`."""
+
+BY_NUMPY = 2**20
+"""Rows that NumPy shuffles in a process, in some 20 ms, before a back end does, which may have to compile its code."""
+
+_n_shuffled = [0]
+"""The rows that this process has shuffled."""
+
+_spare: list[np.random.RandomState] = []
+"""Generators that no training uses now: making one takes 150 us, as long as many a small training, seeding one 2 us."""
+
+
+class MT19937(np.random.MT19937):
+    """NumPy's bit generator, whose `state` takes 1 us; its name is part of the state."""
+
+    @property
+    def state(self) -> Any:
+        """The dictionary of NumPy's own `state`."""
+        with self.lock:
+            words = _words(self).copy()
+        return {"bit_generator": "MT19937", "state": {"key": words[:-1], "pos": int(words[-1])}}
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        with self.lock:
+            words = _words(self)
+            words[:-1], words[-1] = state["state"]["key"], state["state"]["pos"]
+
+
+def make_random_state(seed: Seed) -> np.random.RandomState:
+    """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    if isinstance(seed, np.random.RandomState):
+        if not isinstance(seed._bit_generator, np.random.MT19937):
+            kind = type(seed._bit_generator).__name__
+            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
+        return seed
+    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
+        raise TypeError(f"seed must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
+    random_state = new_random_state()
+    # As many bits from the system as NumPy itself takes for None, which then spends 150 us on them.
+    random_state.seed(np.frombuffer(os.urandom(16), np.uint32) if seed is None else int(seed))
+    return random_state
+
+
+def new_random_state() -> np.random.RandomState:
+    """Return a generator in any state, to be seeded or set."""
+    try:
+        return _spare.pop()
+    except IndexError:
+        return np.random.RandomState(MT19937())
+
+
+def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
+    """Let another training use the generator of one that is over, unless it is the caller's own."""
+    if random_state is not seed and len(_spare) < 8:
+        _spare.append(random_state)
+
+
+def bookmark(random_state: np.random.RandomState) -> Callable[[], None]:
+    """Return a function that puts the generator back to where it stands now, after shuffles."""
+    if not _is_numpys(random_state):
+        return functools.partial(random_state.set_state, random_state.get_state(legacy=False))
+    words, lock = _words(random_state._bit_generator), random_state._bit_generator.lock
+    with lock:
+        before = words.copy()
+
+    def put_back() -> None:
+        with lock:
+            words[:] = before
+
+    return put_back
+
+
+def shuffle_rows(
+    random_state: np.random.RandomState,
+    orders: NDArray[np.int64],
+    order: NDArray[np.int64],
+    compiled: ShuffleRows | None = None,
+) -> None:
+    """Write orders (k, n) of rows: each is the one before it, at first `order` (n,), shuffled once more.
+
+    Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps. `compiled` takes the
+    place of NumPy's `shuffle` where many rows are to be shuffled; it gives the same orders and leaves the same words.
+    """
+    _n_shuffled[0] += orders.size
+    if compiled is not None and _n_shuffled[0] > BY_NUMPY and order.size <= 2**32 and _is_numpys(random_state):
+        with random_state._bit_generator.lock:  # another thread may draw from the same generator
+            compiled(_words(random_state._bit_generator), orders, order)
+        return
+    before = order
+    for e in range(len(orders)):
+        orders[e] = before
+        before = orders[e]
+        random_state.shuffle(before)
+    check_orders(random_state, orders, order)
+
+
+def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    """Raise ValueError unless each of `orders` (any, n) is a permutation of `rows` (n,).
+
+    Only a subclass of RandomState is checked: it shuffles as it likes, as long as each row is there once.
+    """
+    if type(random_state) is np.random.RandomState:
+        return
+    right = np.sort(rows)
+    for order in orders:
+        if not np.array_equal(np.sort(order), right):
+            raise ValueError(
+                f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
+                f"in another order, each row once; it made {order} of {len(rows)} rows"
+            )
+
+
+def _is_numpys(random_state: np.random.RandomState) -> bool:
+    """Return whether all that the generator draws comes from MT19937's words, by NumPy's own methods."""
+    own = np.random.MT19937, MT19937
+    return type(random_state) is np.random.RandomState and type(random_state._bit_generator) in own
+
+
+def _words(bit_generator: np.random.BitGenerator) -> NDArray[np.uint32]:
+    """Return a view (625,) of MT19937's words in memory: the key (624,) and the position in it."""
+    _check_layout()
+    return _view(bit_generator)
+
+
+class _Memory(ctypes.Array[ctypes.c_uint32]):
+    _type_, _length_ = ctypes.c_uint32, 625
+    owner: np.random.BitGenerator
+    """Kept, so that the memory lives as long as any view of it."""
+
+
+def _view(bit_generator: np.random.BitGenerator) -> NDArray[np.uint32]:
+    memory = _Memory.from_address(bit_generator.ctypes.state_address)
+    memory.owner = bit_generator
+    return np.frombuffer(memoryview(memory), np.uint32)
+
+
+@functools.cache
+def _check_layout() -> None:
+    """Raise RuntimeError where NumPy keeps the words otherwise than all its versions so far: in C, not documented."""
+    probe = np.random.MT19937(1)
+    state = probe.state["state"]
+    if not np.array_equal(_view(probe), [*state["key"], state["pos"]]):
+        raise RuntimeError(f"NumPy {np.__version__} keeps the words of MT19937 in another way: use a NumPy 2")
