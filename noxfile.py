@@ -1,4 +1,4 @@
-"""The project's checks, each in an environment of its own: ``python -m nox -s tests``; ``--list`` shows them all."""
+"""Tests, linters and measurements, each in its own environment: ``nox -s tests``; ``nox --list`` shows them all."""
 
 import itertools
 import os
@@ -93,7 +93,7 @@ def sklearn_suite(session):
 
 @nox.session
 def lint(session):
-    """Check style, formatting, who imports whom, and spelling."""
+    """Check style, formatting, imports between modules, and spelling."""
     session.install(*group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -139,7 +139,7 @@ def bench(session):
 
 @nox.session(default=False)
 def perf_gate(session):
-    """Is the working tree slower than a commit? ``nox -s perf_gate -- BASE``; what follows goes to ``fastnn gate``."""
+    """Test whether the working tree is slower than a commit: ``nox -s perf_gate -- BASE [options of fastnn gate]``."""
     base, *options = session.posargs or ["HEAD"]
     kept = pathlib.Path(".benchmarks")
     session.install("-e.[cli]")

@@ -30,7 +30,7 @@ SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}  # as in fastnn/testing/correct
 
 
 class NoiseWorkload(NamedTuple):
-    """What is trained, on noise."""
+    """A network, its optimizer, and the shape of the noise that it is trained on."""
 
     network: fastnn.Network
     optimizer: object
@@ -95,11 +95,13 @@ class Training:
         found, expected = (self(1, backend, n_rows).params for backend in ("numba", "numpy"))
         distance = np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected - self.params)
         if not distance <= SAME_ANSWER[self.workload.dtype]:
-            sys.exit(f"{name}: the back ends differ by {distance:.1e} of the way they went; nothing was timed")
+            sys.exit(
+                f"{name}: the back ends differ by {distance:.1e} of their distance to the start; nothing was timed"
+            )
 
 
 def seconds(function):
-    """The time that the processor worked for this process: what others do meanwhile takes none of it."""
+    """Processor time of a call, in seconds: other processes do not add to it."""
     start = time.process_time()
     function()
     return time.process_time() - start

@@ -1,4 +1,4 @@
-"""Try the performance gate on what it must not say and on what it must: python benchmarks/gate_trial.py --help.
+"""Measure the false alarms of the performance gate, and which changes it finds: python benchmarks/gate_trial.py --help.
 
 A copy of the package is compared with itself, again and again: every alarm is a false one. Then with a copy that
 trains 15 % slower: every gate that passes has missed it. Then with copies that have lost the fast path, each in another

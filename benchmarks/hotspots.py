@@ -1,8 +1,8 @@
 """Where a training's time goes: ``python -m benchmarks.hotspots`` (Linux, with the ``perf`` command).
 
 Each workload trains in a process of its own that is sampled 4,000 times a second. The process tells perf where the
-functions of its kernel are, which it compiles so that none is put in place in another one. What is always in place,
-such as gathering rows, the products of narrow panels and the bookkeeping of a step, counts as the kernel itself.
+functions of its kernel are; it compiles the kernel without inlining them. What is always inlined, such as gathering
+rows, the products of narrow panels and the bookkeeping of a step, counts as the kernel itself.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def profile(workload: str) -> dict[str, float]:
 
 
 def table(found: dict[str, dict[str, float]]) -> str:
-    """In Markdown."""
+    """Return the shares as a table in Markdown."""
     lines = [f"| workload | {' | '.join(PARTS)} |", "|---" * (1 + len(PARTS)) + "|"]
     for workload, shares in found.items():
         lines.append(f"| `{workload}` | {' | '.join(f'{shares[part]:.0%}' for part in PARTS)} |")

@@ -1,4 +1,4 @@
-"""What is counted: each case runs N iterations and then 2N, so that all that comes once cancels in the difference.
+"""The counted program: each case runs N iterations and then 2N, so that one-time costs cancel in the difference.
 
 Run by ``benchmarks.instructions`` in a process of its own, on the fastnn that ``PYTHONPATH`` names; prints how many
 iterations N is, as JSON. It keeps to what old commits know too.

@@ -1,4 +1,4 @@
-"""fastnn's own exceptions and warnings; all other errors are plain ValueError, TypeError or OSError."""
+"""The base of fastnn's exceptions, the error of a file that cannot be read, and warnings at the caller's line."""
 
 from __future__ import annotations
 

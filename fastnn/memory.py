@@ -15,13 +15,13 @@ ALIGNMENT = 64
 """Bytes: a cache line and a vector. A load that crosses a line takes twice as long."""
 
 ROW_BLOCK = 256
-"""Rows of a block: those that a back end looks at together, unless it takes whole batches. Part of the kernel's format:
-the gradient is summed block by block, so changing it changes every hash."""
+"""Rows of a block: a back end propagates so many at a time, unless it takes whole batches. The kernel sums the gradient
+block by block, so another number changes every hash."""
 
 READABLE = 0x101
 """Bits of an array's ``flags.num``, part of NumPy's binary interface: in C order, and each number is aligned."""
 WRITEABLE = 0x501
-"""And it may be written."""
+"""The same, and the array is writeable."""
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -223,13 +223,13 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "fastnn"}):  # else the names within an SVG are drawn at random
+    with rc_context({"svg.hashsalt": "fastnn"}):  # else the ids in an SVG are random
         figure.savefig(path, format=form, metadata=_FORMATS[form])
     return path
 
 
 def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Return an empty figure, which belongs to no window whatever matplotlib is set to, and its axes."""
+    """Return an empty figure and its axes; no window is opened, whatever back end matplotlib is set to."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -128,7 +128,7 @@ def poisson(a: Array, y: Array) -> Array:
 
 
 def unmatched(a: Array, y: Array) -> Array:
-    """Raise: a loss that goes with one output only never needs its derivative by it."""
+    """Raise an error: the derivative by `a` is never used where each output activation is a matched one."""
     raise NotImplementedError("this loss is always matched with its output: delta = a - y")
 
 
@@ -371,7 +371,7 @@ class NumpyBackend:
                 backward(network, params, d, batch, passed, task.alpha, after_layer)
                 if not optimizer.sequential:
                     apply(slice(None))
-                # 0 times a number that is not finite is not a number, so one product looks at all parameters
+                # 0 times infinity is NaN, and so is 0 times NaN: one inner product tests all parameters
                 if not (math.isfinite(steps.loss[s]) and math.isfinite(zeros @ p)):
                     return s
         return len(steps.loss)

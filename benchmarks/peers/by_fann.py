@@ -1,6 +1,6 @@
 """FANN, the C library (Debian's ``libfann2`` or ``libfann-dev``), its training loop called through ctypes.
 
-It does not do quite the same: it knows no cross-entropy and no relu. The sizes, the number of rows a step and plain
+It does not do quite the same: it has no cross-entropy and no relu. The sizes, the number of rows a step and plain
 gradient descent are the same.
 """
 

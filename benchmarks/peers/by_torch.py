@@ -16,7 +16,7 @@ if threads := os.environ.get("PEER_THREADS"):
 
 
 class Trainer:
-    """The loop that every PyTorch tutorial has. The seed's odd rules are written out, without autograd."""
+    """The loop that every PyTorch tutorial has. The seed's three oddities are written out, without autograd."""
 
     own_rules = False
 

@@ -1,4 +1,4 @@
-"""The process in which one peer lives: a request a line on stdin, an answer a line on stdout, both JSON.
+"""The process of one peer: a request a line on stdin, an answer a line on stdout, both JSON.
 
 Each peer has a process of its own, so that its threads, its environment and its crashes are its own. The one that
 asks (`lanes`) asks one at a time, in turn.

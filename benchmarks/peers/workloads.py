@@ -1,4 +1,4 @@
-"""What every peer trains: the same rows in the same order, from the same initial weights, by the same rule."""
+"""What every peer trains: the same rows in the same order, from the same initial weights, by the same optimizer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PeerWorkload:
     Y: Array
     batch: int
     most_epochs: int
-    """Longer, and it would no longer be the same workload: gradients vanish."""
+    """In a longer training gradients vanish, which would be another workload."""
 
     @property
     def params(self) -> Array:
@@ -41,7 +41,7 @@ class PeerWorkload:
 
     @property
     def layers(self) -> list[tuple[Array, Array]]:
-        """Each layer's initial W (fan_in, fan_out) and b, arrays that are nobody else's."""
+        """Each layer's initial W (fan_in, fan_out) and b, as copies."""
         params, network = self.params, self.network
         return [(W.copy(), b.copy()) for W, b in zip(network.weights(params), network.biases(params), strict=True)]
 

@@ -1,4 +1,4 @@
-"""What is measured: seconds and memory a step, over the size of one thing at a time."""
+"""The measurements: seconds and memory of a step, while one of width, depth, batch and rows grows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn.training import pace
 
 BACKENDS = ("numpy", "numba")
 OPTIMIZER = SGD(learning_rate=0.001)
-"""One without moments: a wide network with three more vectors would leave the caches, and its curve the power law."""
+"""Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
 
 
 class NoiseWorkload(NamedTuple):
@@ -41,7 +41,7 @@ class NoiseWorkload(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """One thing that grows, and the exponents that its curves should have in the upper range."""
+    """A quantity that grows, and the exponents that its curves should have in the upper range."""
 
     workloads: dict[int, NoiseWorkload]
     fitted: int
@@ -66,7 +66,7 @@ AXES = {
         _same(2),
     ),
     "depth": Axis({d: NoiseWorkload(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, 1, _same(1), _same(1)),
-    # A batch of more than 256 rows goes through the fused kernel block by block: its work space has an end.
+    # A batch of more than 256 rows goes through the fused kernel block by block: its work space is bounded.
     "batch": Axis(
         {b: NoiseWorkload(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
         4,
@@ -74,7 +74,7 @@ AXES = {
         {"numpy": 1, "numba": 0},
         {"numpy": 1, "numba": 0},
     ),
-    # The order of the rows is kept (eight bytes a row) and so are their weights; the work space knows the batch only.
+    # The rows' order (eight bytes a row) and weights are kept; the work space depends on the batch only.
     "rows": Axis(
         {n: NoiseWorkload(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)},
         4,
@@ -88,7 +88,7 @@ AXES = {
 def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[int, list[float]]]:
     """Seconds a step, by back end and size: samples of about `sample_seconds`, taken in turn.
 
-    They are the processor's, of which the process has one: other work on the machine counts only for the caches.
+    It is processor time of one core: other work on the machine disturbs only the caches.
     """
     runs = {}
     for size, workload in axis.workloads.items():
@@ -156,7 +156,7 @@ def memory(workload: NoiseWorkload, backend: str) -> Memory:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        with mock.patch.object(pace, "CHUNK_SECONDS", 1e9):  # or the clock would say how many steps a chunk has
+        with mock.patch.object(pace, "CHUNK_SECONDS", 1e9):  # else the clock decides how many steps a chunk has
             train(*arguments, **options, backend=watched)
         most = max(watched.most, tracemalloc.get_traced_memory()[1])
     finally:

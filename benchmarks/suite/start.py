@@ -1,4 +1,4 @@
-"""What comes before the first iteration: import, compilation, kernels from the disk cache; and memory.
+"""The time before the first iteration: import, compilation, kernels from the disk cache; and memory.
 
 The code that a `timeraw` method returns is run by asv in a fresh interpreter, which is what it times.
 """
@@ -51,7 +51,7 @@ class Cold:
         self.folder = tempfile.TemporaryDirectory()
 
     def teardown(self, dtype):
-        """It goes with all that was kept in it."""
+        """Delete the folder with all that was kept in it."""
         self.folder.cleanup()
 
     def timeraw_first_training(self, dtype):

@@ -1,1 +1,1 @@
-"""Checks of arguments, both values and arrays; they know no network, and their errors say what would be right."""
+"""Functions that check arguments, whatever the network, and raise errors that say what would be right."""

@@ -1,4 +1,4 @@
-"""Names that Keras, PyTorch and scikit-learn have for what fastnn calls otherwise, for hints in errors."""
+"""The names of Keras, PyTorch and scikit-learn for activations, losses and initial weights: hints in errors."""
 
 from __future__ import annotations
 
@@ -44,4 +44,4 @@ ANSWERS = {
     **dict.fromkeys(("softmax", "exp"), "for the last layer only, by output="),
     **dict.fromkeys(("cuda", "gpu", "mps"), "fastnn computes on the CPU only"),
 }
-"""{a name that has no other one here: what is to be said of it}, where it is not legal."""
+"""{a name without a counterpart in fastnn: the hint for it}, used where the name is not legal."""

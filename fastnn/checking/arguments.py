@@ -1,4 +1,4 @@
-"""Checks of single values, each with an error that says what was wrong, where, and what would be right."""
+"""Functions that check single values, and raise errors that say what was wrong, where, and what would be right."""
 
 from __future__ import annotations
 

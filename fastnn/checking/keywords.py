@@ -51,7 +51,7 @@ REMEDIES = {
     **dict.fromkeys(("dropout", "dropout_rate"), _NO_DROPOUT),
     **dict.fromkeys(("device", "cuda", "gpu"), _CPU_ONLY),
 }
-"""{a keyword of another library, or of another function: what to say}."""
+"""{a keyword of another library, or of another function of fastnn: the code to write, or why there is none}."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -1,4 +1,4 @@
-"""The ``fastnn`` command, which explains errors that a person can mend in one line instead of a traceback.
+"""The ``fastnn`` command: an error that the user can correct is one line on stderr, not a traceback.
 
 The commands themselves are in `fastnn.cli.app`; they need the extra ``cli``, this module does not.
 """
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _explain_import(error: ImportError) -> NoReturn:
-    """Exit with the extra to install; raise an ImportError again that no extra mends."""
+    """Exit with the name of the extra to install; raise the error again where no extra has the package."""
     if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
         _fail(str(error))
     try:

@@ -27,21 +27,24 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help=f"A workload to train on; may be given several times. All if not: {_WORKLOADS}.",
+            help=f"A workload to train on; may be given several times. All if not given: {_WORKLOADS}.",
         ),
     ] = None,
     backend: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A back end: numpy or numba; may be given several times. Both if not."),
+        typer.Option(metavar="NAME", help="A back end, numpy or numba; may be given several times. Both if not given."),
     ] = None,
     dtype: Annotated[
         str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each workload's own.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Some seconds, the small workloads, a rough answer.")] = False,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all samples to a file; - prints them, and nothing else.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all samples to a file; with - print them, and nothing else."),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the speeds into a .png, .svg or .pdf.")
+    ] = None,
     compare: Annotated[
         Path | None, typer.Option(metavar="OLD.json", help="A report that --json wrote, on the same machine.")
     ] = None,
@@ -62,7 +65,7 @@ def bench(
     _check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
-        raise typer.BadParameter("on stdout it leaves no place for --plot and --compare", param_hint="--json -")
+        raise typer.BadParameter("it cannot be combined with --plot or --compare", param_hint="--json -")
     if not to_stdout:
         check_output(json, "--json")
     check_output(plot, "--plot")

@@ -30,11 +30,11 @@ class BenchPlan:
 
     rounds: int
     sample_seconds: float
-    """What one timed training should take."""
+    """Seconds that one timed training should take."""
     starts: int
     """Fresh processes of each kind; those that compile are half as many."""
     compiled: int
-    """Kernels, one a dtype, whose compilation is timed."""
+    """How many dtypes, at most, have the compilation of their kernels timed."""
     workloads: tuple[str, ...]
 
 
@@ -86,7 +86,7 @@ class Report:
     date: str
     cpu: str
     load: float | None
-    """How many processes wanted to run on this machine in the minute before."""
+    """The load average of the minute before; None where the system has none."""
     versions: dict[str, str]
     starts: tuple[Start, ...]
     trainings: tuple[Training, ...]
@@ -225,10 +225,10 @@ def _trainings(
 
 
 def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object]], seconds: float) -> int:
-    """Return how many epochs take about so long, by trying more and more of them.
+    """Return how many epochs take about `seconds`: trials of more and more epochs are timed.
 
-    A training in batches is never made longer than a usual one, since long after convergence gradients vanish, which is
-    another workload.
+    A training in batches is never longer than the workload's own, since gradients vanish long after convergence, and
+    such steps would be another workload.
     """
     most = 10**7 if workload.batch_size is None else workload.epochs
     epochs = 1

@@ -22,7 +22,7 @@ err = Console(stderr=True)
 
 
 SILENCE = 5.0
-"""Seconds after which a command that draws no bar says how far it is."""
+"""Seconds between two lines on how far a command is, where it draws no bar."""
 
 
 def say(text: str, style: str | None = None, indent: int = 0) -> None:
@@ -95,7 +95,7 @@ def check_output(path: Path | None, option: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show on stderr how far the body is; yield a function that counts a step and may name the next one."""
+    """Show the progress of the body on stderr; yield a function that counts a step and may name the next one."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
         yield _lines(what, total)

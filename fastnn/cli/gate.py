@@ -23,8 +23,12 @@ def gate(
         float, typer.Option(min=1.0, metavar="RATIO", help="Ratio head / base above which head is slower.")
     ] = THRESHOLD,
     counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all that was found to a file.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a PNG.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all samples, ratios and verdicts to a file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a .png, .svg or .pdf.")
+    ] = None,
     summary: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY."),
@@ -34,8 +38,8 @@ def gate(
 
     A gate for continuous integration. The shell runs each command, which measures and prints JSON in the format of
     fastnn bench --json -. The two are run in turn, pair by pair, each run in a process of its own.
-    Ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two rounds; with 2 if
-    nothing could be compared.
+    The command ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two
+    rounds; with 2 if nothing could be compared.
     """
     for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
         check_output(path, option)

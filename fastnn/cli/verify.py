@@ -29,13 +29,13 @@ def verify(
 ) -> None:
     """Check a back end against the reference.
 
-    The checks cover every activation, loss and optimizer, and the rules for a back end. They take half a minute, and
-    once some more for compiling. The command ends with 1 if a check fails, or if all checks of a kind are skipped
-    because the back end supports nothing that they can compare.
+    The checks cover every activation, loss and optimizer, and the properties that a back end must have. They take half
+    a minute, and once some more for compiling. The command ends with 1 if a check fails, or if all checks of a kind
+    are skipped because the back end supports nothing that they can compare.
     """
     dtypes = chosen_dtypes(dtype)
     check_output(json, "--json")
-    sys.path.insert(0, os.getcwd())  # where a person's own back end is
+    sys.path.insert(0, os.getcwd())  # a module of the user's own is in the current folder
     try:
         found = find_backend(backend)
         with progress("verifying", len(list(conformance_checks(dtypes)))) as advance:

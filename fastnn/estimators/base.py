@@ -148,7 +148,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             fitted = self._weights_now()
             if fitted.sizes != sizes:
                 raise ValueError(
-                    f"the fitted network has layers of {fitted.sizes}; to go on with it, do not ask for {sizes}"
+                    f"the fitted network has layers of {fitted.sizes}, this fit asks for {sizes}: keep them, or make a "
+                    "new estimator"
                 )
             self.n_outputs_ = sizes[-1]
             return fitted.params, network_of(sizes, activation, self.out_activation_, self.loss)

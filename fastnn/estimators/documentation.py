@@ -18,7 +18,7 @@ _PARAMETERS = f"""\
 hidden_layer_sizes : int or array-like of int, default=(100,)
     Widths of the hidden layers; ``()`` for none.
 activation : str or sequence of str, default="relu"
-    Of the hidden layers, where a sequence has one for each:
+    Activation of the hidden layers; a sequence has one for each:
     {_ACTIVATIONS}.
     Those after "relu" are fastnn's own.
 solver : {{"adam", "sgd", "lbfgs", "rprop"}}, default="adam"
@@ -54,7 +54,7 @@ early_stopping : bool, default=False
     Whether a part of the rows is set aside, training stops by their `score`, and the best epoch's
     weights are kept.
 validation_fraction : float, default=0.1
-    That part.
+    Part of the rows that early stopping sets aside.
 beta_1, beta_2 : float, default=0.9, 0.999
     For "adam".
 epsilon : float, default=1e-8
@@ -64,13 +64,13 @@ n_iter_no_change : int, default=10
 max_fun : int, default=15000
     Evaluations of the loss, for "lbfgs".
 backend : {{"numba", "numpy"}}, name or Backend, default="numba"
-    What computes. From here on, the parameters are fastnn's own."""
+    The back end that trains and predicts. From here on, the parameters are fastnn's own."""
 
 _OWN_PARAMETERS = """\
 max_time : float or None, default=None
     Seconds after which training stops, to about 0.05 s.
 coefs_init, intercepts_init : list of arrays, default=None
-    Initial weights, one array a layer. What is drawn is drawn all the same, so the order of the rows is as without."""
+    Initial weights, one array a layer. Weights are drawn all the same, so that the rows' orders do not change."""
 
 _FIX_DEFECTS = """\
 fix_defects : bool, default=False
@@ -82,20 +82,20 @@ coefs_, intercepts_ : list of ndarray
 n_features_in_, n_layers_, n_outputs_ : int
     Widths; layers are counted with the inputs.
 feature_names_in_ : ndarray of str
-    Where X had names.
+    Names of the columns of X, if it had any.
 out_activation_ : str
-    Of the last layer.
+    Activation of the last layer.
 loss_ : float
-    The last epoch's.
+    Loss of the last epoch.
 n_iter_, t_ : int
     Epochs of the last call; samples seen in all calls.
 loss_curve_ : list of float
-    Not for "lbfgs", like the next three.
+    Loss of each epoch. This and the next three are not there for "lbfgs".
 best_loss_ : float or None
 validation_scores_ : list of float or None
 best_validation_score_ : float or None
 validation_loss_curve_ : list of float
-    Of the validation data that `fit` was given.
+    Loss of the validation data that `fit` was given, after each epoch.
 stop_reason_ : str
     {_REASONS};
     for "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback"."""

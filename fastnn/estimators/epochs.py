@@ -35,9 +35,9 @@ class FitInputs(NamedTuple):
     rows: NDArray[np.int64]  # those of `data` to train on
     params: Array
     held_out: HeldOut | None
-    """What early stopping looks at."""
+    """The rows that early stopping scores."""
     validation: HeldOut | None
-    """What `validation_loss_curve_` is of."""
+    """The rows whose loss is `validation_loss_curve_`."""
     incremental: bool
     first_pass: bool
     loss_is_nan: bool

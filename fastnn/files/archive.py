@@ -27,13 +27,13 @@ from fastnn.memory import Array
 T = TypeVar("T")
 
 MAX_HEADER_BYTES = 1 << 16
-"""More than the description of any model: what is longer is neither written nor parsed."""
+"""Longest header, more than any model needs: a longer one is neither written nor parsed."""
 
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
-"""Arrays of a file, and what the zip reader may read at once to find them: it makes objects of all of it."""
+"""Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of all of it."""
 
 MAX_MESSAGE = 300
-"""Characters of an error: it may quote the file."""
+"""Most characters of an error's text, which may quote the file."""
 
 
 class Format(NamedTuple):
@@ -65,12 +65,10 @@ def write_archive(
     """
     text = json.dumps({"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}).encode()
     if len(text) > MAX_HEADER_BYTES:
-        raise ValueError(
-            f"a file describes at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}"
-        )
+        raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
     place = os.path.realpath(_name(path))  # a link stays a link
     if os.path.exists(place) and not os.path.isfile(place):
-        raise OSError(errno.EINVAL, "not a file, and a save replaces files only", os.fspath(path))
+        raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
     folder, name = os.path.split(place)
     temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
     try:
@@ -110,7 +108,7 @@ def read_archive(
     OSError
         When there is no such file or it cannot be read.
     ModelFileError
-        When it is not such a file, is damaged, or was written by a later version; whatever `build` stumbles over.
+        When it is not such a file, is damaged, or was written by a later version, and where `build` fails.
     """
     name = _name(path)
     with _Bounded(io.FileIO(name, opener=_open)) as file:
@@ -119,7 +117,7 @@ def read_archive(
             return build(_json(arrays.pop("header"), form), arrays)
         except ModelFileError as error:
             raise ModelFileError(f"{name!s}: {_short(error)}") from None
-        except Exception as error:  # whatever a damaged file makes the zip, NumPy and JSON readers stumble over
+        except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
             raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({_short(error)})") from error
 
 
@@ -191,7 +189,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
         raise ModelFileError(f"damaged: {member.filename} is of another .npy version")
     shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if dtype.kind not in "fiu" or math.prod(shape) * dtype.itemsize != member.file_size - stream.tell():
-        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}, which is not what its size says")
+        raise ModelFileError(f"damaged: {member.filename} holds {dtype} {shape}: no numbers, or another size than that")
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
@@ -202,7 +200,7 @@ def _json(header: Array, form: Format) -> dict[str, Any]:
         raise ModelFileError("damaged: its header is no text")
     value = json.loads(header.tobytes())
     if not isinstance(value, dict):
-        raise ModelFileError(f"not a {form.name} file (its header is none of fastnn's)")
+        raise ModelFileError(f"not a {form.name} file (its header is no JSON object)")
     return value
 
 

@@ -121,7 +121,7 @@ class Outcome:
     comparisons: tuple[Comparison, ...]
     alone: tuple[Alone, ...]
     seconds: float
-    """The whole took so long."""
+    """Seconds of the whole comparison."""
 
     @property
     def gone(self) -> list[str]:

@@ -11,7 +11,7 @@ from fastnn.checking.arguments import shown
 from fastnn.gate.samples import FORMAT, read
 
 CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
-"""What other programs do does not count in processor time; Windows has it in steps of 16 ms, which is too coarse."""
+"""Processor time, to which other programs do not add. On Windows wall time: its processor time has steps of 16 ms."""
 
 
 def measure(

@@ -113,7 +113,7 @@ def notes(outcome: Outcome) -> str:
     most = max(len(c.rounds[0]) for c in outcome.comparisons)
     return (
         f"Medians of {most} pairs of processes, run in turn, and the {CONFIDENCE:.0%} interval of the ratio. Slower: "
-        f"all of it above {' or '.join(f'{t:g}' for t in thresholds)}, twice. {said}"
+        f"the whole interval above {' or '.join(f'{t:g}' for t in thresholds)}, in two rounds. {said}"
     )
 
 

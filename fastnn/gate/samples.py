@@ -1,6 +1,6 @@
 """One run of a command, and the JSON that it prints.
 
-The format is that of ``fastnn bench --json -``. Of it the gate reads, and asks for no more than::
+The format is that of ``fastnn bench --json -``. The gate reads this part of it::
 
     {"format": 1,
      "trainings": [{"workload": "digits", "dtype": "float32", "backend": "numba", "seconds": [5.8e-06, 5.9e-06]}],
@@ -110,14 +110,14 @@ def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
             _typed(entry.get(fields[0]), str, f"{where}.{fields[0]}")
             quantity = Quantity(kind, ", ".join(str(entry[field]) for field in fields if entry.get(field)))
             if quantity in values:
-                raise ValueError(f"{where} is the second of the name {quantity.name!r:.100}")
+                raise ValueError(f"{where} has the name of an earlier one, {quantity.name!r:.100}")
             values[quantity] = _median(entry.get(numbers), f"{where}.{numbers}")
     counts = _typed(found.get("counts", {}), dict, "counts")
     for name, count in counts.items():
         if type(count) is not int:
             raise ValueError(f"counts[{name!r:.100}] must be a whole number, not {count!r:.50}")
     if not values and not counts:
-        raise ValueError(f"none of {', '.join(_LISTS)}, counts holds anything")
+        raise ValueError(f"{', '.join(_LISTS)} and counts are all missing or empty")
     return values, counts
 
 

@@ -1,7 +1,7 @@
 """The statistics of the gate: ratios of pairs, the bootstrap interval of their median, and a verdict.
 
 The two runs of a pair are neighbors in time, so what slows the machine for longer than a pair cancels in the ratio;
-the order within the pairs turns each time (base head, head base), so that a drift cancels too. A disturbance
+the order within the pairs alternates (base head, head base), so that a drift cancels too. A disturbance
 of a single run makes an outlier, which does not move the median while outliers are the minority.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-"""Of the interval: how often it holds the true ratio, about."""
+"""Level of the interval: about how often it contains the true ratio."""
 RESAMPLES = 1_000
 SEED = 0
 """The same samples always give the same verdict."""

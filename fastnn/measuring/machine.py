@@ -29,13 +29,13 @@ class Distribution:
     """The distribution of the package, as pip has recorded it."""
 
     version: str
-    """That of the distribution fastnn-numba, or "not installed"."""
+    """Of fastnn-numba, or "not installed"."""
     others: tuple[str, ...]
     """The distributions that own a folder ``fastnn`` as well, with their versions."""
 
 
 def distribution() -> Distribution:
-    """Return what is installed under the name of the distribution, and what lies in its folder besides."""
+    """Return the version of the installed distribution, and the other ones that own a folder ``fastnn``."""
     owners = importlib.metadata.packages_distributions().get("fastnn", [])
     others = (f"{name} {_version(name)}" for name in dict.fromkeys(owners) if name != DISTRIBUTION)
     return Distribution(_version(DISTRIBUTION), tuple(others))
@@ -82,7 +82,7 @@ class Cpu:
 
 
 def cpu() -> Cpu:
-    """Ask LLVM for the processor and its vector extensions, and Numba for what was put in their place."""
+    """Return the processor and its vector extensions by LLVM, and those that Numba was told to use instead."""
     from llvmlite import binding
     from numba import config
 

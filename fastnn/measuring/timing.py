@@ -142,7 +142,7 @@ class Process:
 
     seconds: float
     peak_bytes: int | None
-    """Most memory that it held at a time; None where the operating system does not tell (Windows)."""
+    """Most memory that it held at a time; None where the system does not say (Windows)."""
     output: str
 
 
@@ -153,9 +153,9 @@ def in_process(code: str, environment: Mapping[str, str] | None = None, only: bo
     ----------
     code : str
     environment : mapping of str to str, optional
-        Variables that are added to this process's own,
+        Variables of the new process, besides those of this one.
     only : bool
-        or take their place.
+        Whether the new process has only these variables.
 
     Raises
     ------
@@ -169,6 +169,6 @@ def in_process(code: str, environment: Mapping[str, str] | None = None, only: bo
     seconds = time.perf_counter() - start
     if done.returncode:
         lines = done.stderr.strip().splitlines()
-        raise RuntimeError(f"a process of its own failed: {lines[-1] if lines else done.returncode}")
+        raise RuntimeError(f"the process failed: {lines[-1] if lines else done.returncode}")
     *output, peak = done.stdout.splitlines(keepends=True)
     return Process(seconds, int(peak) or None, "".join(output))

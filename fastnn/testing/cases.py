@@ -1,7 +1,8 @@
 """The choice of a case for a check: the nearest to the wanted one that the back end's `supports` accepts.
 
-A back end may know one hidden layer, or one optimizer, or no penalty. So a check wants a `Setting`, says which of its
-fields it is about, and `nearest` finds a `Case` in which the other fields are as wanted where the back end supports it.
+A back end may support one hidden layer only, or one optimizer, or no penalty. So a check names the `Setting` that it
+wants, and the fields that it is about. `nearest` finds a supported `Case` with these fields as wanted, and the others
+where the back end supports them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parts of the conformance suite: a check, and a register of properties."""
+"""The parts of the conformance suite: a check, and a registry of properties."""
 
 from __future__ import annotations
 

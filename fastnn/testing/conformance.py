@@ -209,8 +209,8 @@ def _hint(outcomes: Sequence[Outcome], backend: Backend) -> str:
     if any(_outcome(check, declining).verdict == "failed" for check in failed):
         return ""
     return (
-        "All of these are about penalties and row weights, which a back end may decline: "
-        "supports(network, optimizer, *, alpha=0.0, sample_weight=False) is asked about them"
+        "All failures are about penalties and row weights, which a back end may decline: return False from "
+        "supports(network, optimizer, *, alpha=0.0, sample_weight=False) where it has none"
     )
 
 

@@ -1,4 +1,4 @@
-"""Checks that answers are right before anything is timed: the speed of a wrong training means nothing."""
+"""Functions that check answers before anything is timed: the speed of a wrong training means nothing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastnn.training import TrainingResult, train
 SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
 
 CHECKED_STEPS = 3
-"""Steps that a back end is held to the reference for, within the bounds of `fastnn.testing`."""
+"""How many first steps of a back end must match the reference's, within the bounds of `fastnn.testing`."""
 
 
 class DifferentAnswerError(FastnnError):
-    """An implementation trains to another result than it should, so that its speed means nothing."""
+    """An implementation trains to a wrong result, so that its speed means nothing."""
 
 
 def check_same_answer(what: str, actual: Array, expected: Array) -> None:

@@ -98,22 +98,22 @@ def check_gradient(
 ) -> float:
     """Assert that a back end's gradient is the derivative of its loss.
 
-    By complex step where the loss takes complex parameters, one parameter at a time, in float64: ``dL/dp = Im L(p + ih)
-    / h`` to the last digits, for nothing is subtracted (Squire and Trapp, SIAM Review 40, 1998). A back end that does
-    so says it by an attribute ``accepts_complex = True``: the reference does.
+    Where the loss takes complex parameters, the derivative is a complex step, one parameter at a time, in float64:
+    ``dL/dp = Im L(p + ih) / h`` to the last digits, for nothing is subtracted (Squire and Trapp, SIAM Review 40, 1998).
+    Such a back end has an attribute ``accepts_complex = True``, as the reference has.
 
-    By central differences where it does not, each W and b along `DIRECTIONS` random directions, so that the cost does
-    not depend on its size: ``L(p + u) - L(p - u) = 2 g u``, each parameter moved by ``eps^(1/3) max(1, |p|)``. In the
-    dtype of `params`: float32, or float64 for everything else. Rows that cross a kink on the way are left out.
+    Elsewhere it is a central difference, of each W and b along `DIRECTIONS` random directions, so that the cost does
+    not depend on their sizes: ``L(p + u) - L(p - u) = 2 g u``, each parameter moved by ``eps^(1/3) max(1, |p|)``, in
+    the dtype of `params`: float32, or float64 for everything else. Rows that cross a kink between the two are left out.
 
     Parameters
     ----------
     network, params, X, Y, sample_weight, alpha
         What `fastnn.loss_and_gradient` takes.
     backend : name or Backend
-        Whose gradient is checked.
+        The one whose gradient is checked.
     loss : name or Backend, optional
-        Whose loss is differentiated; the back end's own by default. With "numpy" any back end's gradient is compared
+        The one whose loss is differentiated: by default the same. With "numpy" any back end's gradient is compared
         with a complex step.
 
     Returns

@@ -276,9 +276,7 @@ def _kink_before(course: Course, first: Backend, n: int) -> str:
 
 
 def _not_finite(what: str, other: Backend, first: Backend) -> str:
-    return (
-        f"{what}: {other.name} calls it a bad one, with a loss or a parameter that is not finite; {first.name} does not"
-    )
+    return f"{what}: {other.name} reports a loss or a parameter that is not finite; {first.name} does not"
 
 
 def _diverged(backend: Backend, s: int) -> str:

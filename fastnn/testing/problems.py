@@ -13,7 +13,6 @@ from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.scales import away_from_kinks
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 
-"""The activations of hidden layers."""
 PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
 """Each loss with each output activation that it goes with."""
 

@@ -176,7 +176,7 @@ for _name, _kind in OPTIMIZERS.items():
         batch_size=_size,
     )
     _training_property(
-        f"{_name}, sequential: a layer is updated before delta goes below it",
+        f"{_name}, sequential: a layer is updated before delta is carried below it",
         partial(optimizer_of, _name, sequential=True),
         batch_size=_size,
     )

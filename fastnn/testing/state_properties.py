@@ -134,9 +134,9 @@ def _in_place(dtype: str, backend: Backend) -> float:
     storage, before = state.storage, state.vectors.copy()
     n_good = start.run(state, start.steps(0, 1, 2, 3, 4))
     if n_good != 5:
-        raise AssertionError(f"{n_good} good steps of 5 that are good")
+        raise AssertionError(f"train_steps returned {n_good}, but all 5 steps are good")
     if state.storage is not storage:
-        raise AssertionError("state.storage is another array than before")
+        raise AssertionError("state.storage was replaced by another array")
     for row, (new, old) in enumerate(zip(state.vectors, before, strict=True)):
         if (new == old).all():
             raise AssertionError(f"vector {row} of the state has not changed in five steps")

@@ -14,7 +14,7 @@ GRADIENT_FACTOR = 16
 UPDATE_ULPS = 4
 """Each number that an update writes may differ by so many units in the last place."""
 UPDATE_FLOOR = 1e-30
-"""Below it numbers count as equal: a back end may flush what is denormal to 0."""
+"""So large a difference is always allowed: a back end may flush denormal numbers to 0."""
 GROWTH = 10
 """Whole trainings may differ by so many times what one unit in the last place of the initial weights grows to."""
 GROWTH_RUNS = 5

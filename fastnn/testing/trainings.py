@@ -36,9 +36,9 @@ def assert_updates_match(
 ) -> float:
     """Assert that a back end updates parameters as the reference does, given the same gradients and the same state.
 
-    Each step begins with the reference's state, so nothing adds up. The gradient is given through a network of one
-    row, no hidden layer and the absolute error, whose gradient by W is the row itself, exactly; that by the bias is 1
-    and -1 in turn.
+    Each step begins with the reference's state, so differences do not add up. The gradient is given through a network
+    without hidden layer, one row of data and the absolute error: its gradient by W is the row itself, exactly, that by
+    the bias 1 and -1 in turn.
 
     Parameters
     ----------

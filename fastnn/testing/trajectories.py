@@ -198,7 +198,7 @@ def _loaded(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Trajector
     }
     for name, is_right in fits.items():
         if not is_right:
-            raise ModelFileError(f"damaged: {name} is none that `record` leaves behind")
+            raise ModelFileError(f"damaged: {name} has a value that `record` does not write")
     options = dict(header["optimizer"])
     optimizer = OPTIMIZERS[options.pop("name")](learning_rate=float(rates[0]), **options)
     course = Course(

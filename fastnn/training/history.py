@@ -20,7 +20,7 @@ class EpochLoss:
         self._steps_per_epoch = steps_per_epoch
         self._counted = None if data.sample_weight.all() else data.sample_weight > 0
         self.partial = partial
-        """Of the epoch under way: the sum of losses (times rows), the sum of rows."""
+        """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
 
     def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
         """Return the losses of the epochs that end within the first `n_steps` steps, and `partial` after them.

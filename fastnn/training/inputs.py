@@ -1,4 +1,4 @@
-"""Checks of arrays: shapes, dtypes, finiteness. A back end receives only arrays that passed them.
+"""Functions that check arrays: shapes, dtypes, finiteness. A back end receives only arrays that passed them.
 
 float32 stays float32, everything else that is real becomes float64. An array is copied only where its dtype, byte
 order, layout (C order) or alignment asks for it; the caller's arrays are never written.
@@ -143,9 +143,9 @@ def check_memory(
 ) -> None:
     """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
-    It takes `n_vectors` vectors of parameters, and four numbers for each neuron and each row of a block: of the `rows`
-    at most `ROW_BLOCK`, all of them where `sequential`. A back end with ``whole_batches`` holds at least z and a of
-    the other rows too.
+    Counted are `n_vectors` vectors of parameters, and four numbers for each neuron and row of a block. A block is
+    `ROW_BLOCK` of the `rows` at most, or all of them where `sequential`. A back end with ``whole_batches`` also holds z
+    and a of the other rows.
     """
     block = rows if sequential else min(rows, ROW_BLOCK)
     others = rows - block if getattr(backend, "whole_batches", False) else 0
@@ -246,10 +246,10 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns
         and (value.dtype == dtype if dtype is not None else value.dtype in _NATIVE)
         and value.flags.num & READABLE == READABLE
     ):
-        return value  # as it should be: what a caller in a hurry hands over
+        return value  # nothing to convert
     array = real_array(name, value, dtype)
     if array.ndim != ndim:
-        what, hint = counted(ndim, "dimension"), _as_table(name, array, columns) if ndim == 2 else ""
+        what, hint = counted(ndim, "dimension"), _shape_hint(name, array, columns) if ndim == 2 else ""
         raise ValueError(f"{name} must have {what}, not {array.ndim} (shape {array.shape}){hint}")
     if dtype is None:
         dtype = np.float32 if array.dtype.type is np.float32 else np.float64
@@ -257,8 +257,8 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns
         return np.require(array, np.dtype(dtype).newbyteorder("="), ["C", "A"]).view(np.ndarray)
 
 
-def _as_table(name: str, array: Array, columns: int) -> str:
-    """Return how to make a table (n, columns) of an array of other dimensions, where that can be said."""
+def _shape_hint(name: str, array: Array, columns: int) -> str:
+    """Return a hint for errors: how to make an array of shape (n, columns) of this one."""
     if array.ndim != 1 or not array.size:
         return f": here it is (n, {columns})"
     if name == "Y" and (array == np.trunc(array)).all():

@@ -33,9 +33,8 @@ class Interrupt:
     each time as well; what it raises ends the training.
 
     Only in the main thread (Python delivers signals nowhere else), and only where SIGINT has a Python function for a
-    handler: where it is ignored, or left to the system or other code, it stays so. The old handler is back afterwards,
-    whatever arrives when; should another signal's exception keep `end` from its work, then at the next SIGINT, which
-    the old handler gets.
+    handler: where it is ignored, or left to the system or other code, it stays so. Afterwards the old handler is back.
+    If the exception of another signal keeps `end` from restoring it, the next SIGINT does that and is passed on to it.
 
     Parameters
     ----------

@@ -20,6 +20,6 @@ class Pace:
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
 
     def measured(self, n_steps: int, seconds: float) -> None:
-        """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps tell nothing."""
+        """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
         if n_steps:
             self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))

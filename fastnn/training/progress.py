@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ProgressBar:
     """A bar with the epoch, the loss and the time left; ``train(..., progress=True)`` shows one.
 
-    A per-chunk callback: it is called some 20 times a second, whatever the length of an epoch, and only looks on.
+    A per-chunk callback: it is called some 20 times a second, whatever the length of an epoch, and only observes.
 
     Parameters
     ----------

@@ -163,7 +163,7 @@ class TrainingResult:
     def _checked_params(self) -> Array:
         """Return `params`, checked, as a back end takes them; look at network and back end too."""
         check_network(self.network)
-        if not isinstance(self.backend, str):  # a name may be one that is not known here, and another be given
+        if not isinstance(self.backend, str):  # a name from a file may be unknown here
             get_backend(self.backend)
         params = check_params(self.network, self.params)
         if params is self.params:
@@ -209,7 +209,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """The progress of a training, with which callbacks are called.
+    """The progress of a training: the argument of its callbacks.
 
     A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
     A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a
@@ -264,4 +264,4 @@ def _not_here() -> NoReturn:
 
 
 Callback = Callable[[Progress], object]
-"""A function called with the `Progress`: see there."""
+"""A function of one argument, a `Progress`."""

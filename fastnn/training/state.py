@@ -153,7 +153,7 @@ def _are_counters(counters: Any) -> bool:
 
 
 _DRIVERS = dataclasses.fields(TrainingState)[len(dataclasses.fields(StepState)) :]
-"""The fields that a back end does not know."""
+"""The fields of `TrainingState` besides those of `StepState`, which back ends get."""
 
 _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,

@@ -232,7 +232,7 @@ def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError) as error:
         trained().save("no folder/model")
     assert str(error.value).endswith("No such file or directory: 'no folder/model'")
-    with pytest.raises(OSError, match=r"not a file, and a save replaces files only: '\.'"):
+    with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
         trained().save(".")
     with pytest.raises(TypeError, match="not TrainingState"):
         model.save(tmp_path / "model", trained().state)
@@ -328,7 +328,7 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
     lie = io.BytesIO()
     np.lib.format.write_array_header_1_0(lie, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
     for compression, loss, match in (
-        (zipfile.ZIP_STORED, lie.getvalue(), "not what its size says"),
+        (zipfile.ZIP_STORED, lie.getvalue(), "or another size than that"),
         (zipfile.ZIP_DEFLATED, raw["loss.npy"] + bytes(10**6), "not stored as fastnn stores it"),
         (zipfile.ZIP_DEFLATED, raw["loss.npy"], "not stored as fastnn stores it"),
     ):

@@ -52,7 +52,7 @@ def test_what_is_read():
         ("[]", "it is a list"),
         ("{}", '"format" is None, not 1'),
         ('{"format": 2, "counts": {"a": 1}}', '"format" is 2, not 1'),
-        ('{"format": 1}', "none of trainings, starts, memory, counts holds anything"),
+        ('{"format": 1}', "trainings, starts, memory and counts are all missing or empty"),
         ('{"format": 1, "trainings": 3}', "trainings must be a list, not 3"),
         ('{"format": 1, "trainings": [3]}', r"trainings\[0\] must be a dict, not 3"),
         ('{"format": 1, "trainings": [{"seconds": [1]}]}', r"trainings\[0\].workload must be a str, not None"),
@@ -64,7 +64,7 @@ def test_what_is_read():
         ('{"format": 1, "counts": {"a": 1.5}}', r"counts\['a'\] must be a whole number, not 1.5"),
         (
             '{"format": 1, "starts": [{"what": "a", "seconds": [1]}, {"what": "a", "seconds": [1]}]}',
-            r"starts\[1\] is the second of the name 'a'",
+            r"starts\[1\] has the name of an earlier one, 'a'",
         ),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
@@ -437,7 +437,7 @@ def test_measure_writes_what_the_gate_reads():
 
 
 def test_measure_refuses_what_the_gate_would_not_read():
-    with pytest.raises(ValueError, match="holds anything"):
+    with pytest.raises(ValueError, match="missing or empty"):
         measure({})
     with pytest.raises(ValueError, match=r"whole number, not 0\.5"):
         measure({}, counts={"a": 0.5})

@@ -316,7 +316,7 @@ MUTANTS = {
     "rows kept from an earlier call": Mutant(rows_of_another_call, "steps in two calls give the bits of one call"),
     "the order of the rows ignored": Mutant(order_ignored, "rows are taken in the order that the steps say"),
     "the first learning rate for all steps": Mutant(one_learning_rate, "each step has its own learning rate"),
-    "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta goes below it"),
+    "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta is carried below it"),
     "predict writes into the parameters": Mutant(writes_into_params, "nothing is written but the state and the losses"),
     "float32 rounded once a call, not at each step": Mutant(
         rounded_once_a_call, "steps in two calls give the bits of one call, float32", "float32"

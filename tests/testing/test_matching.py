@@ -189,9 +189,11 @@ def test_what_a_state_counts_is_compared(name, words):
 
 def test_a_step_that_only_one_calls_bad():
     text = difference(Changed(lambda state, before, start: "bad" if before.t == 2 else None))
-    assert text.startswith("update in lockstep, step 2 of SGD: changed calls it a bad one")
+    assert text.startswith(
+        "update in lockstep, step 2 of SGD: changed reports a loss or a parameter that is not finite"
+    )
     text = difference(Changed(lambda state, before, start: "bad" if len(start) > 1 else None))
-    assert text.startswith("free steps, step 0 of SGD: changed calls it a bad one")
+    assert text.startswith("free steps, step 0 of SGD: changed reports a loss or a parameter that is not finite")
 
 
 def training_with_a_kink():
