@@ -22,6 +22,7 @@ __all__ = [
     "check_supported",
     "get_backend",
     "is_supported",
+    "loss_of",
     "options_taken",
     "register_backend",
 ]
@@ -32,7 +33,8 @@ class Backend(Protocol):
     """The interface of a back end, which predicts and trains. Its input is checked; it draws nothing at random.
 
     A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
-    ``whole_batches``: the check of the memory takes it into account.
+    ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
+    with the same bits, has a method ``loss(task, params)``: see `loss_of`.
     """
 
     name: str
@@ -58,6 +60,14 @@ class Backend(Protocol):
         `state` is then of no use. A batch whose weights sum to 0 is skipped. The gradient's penalty has the strength
         ``task.alpha``, that of the loss ``task.penalty``; they are equal but in some of scikit-learn's losses.
         """
+
+
+def loss_of(backend: Backend, task: Task, params: Array) -> float:
+    """Return the loss of all rows of a task as one batch: by a back end's own `loss`, where it has one."""
+    loss = getattr(backend, "loss", None)
+    if loss is None:
+        return backend.loss_and_gradient(task.network, params, task.data, task.penalty)[0]
+    return cast(float, loss(task, params))
 
 
 def is_supported(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,11 @@ class Task:
     """Strength of the L2 penalty in the gradient, and in the value of the loss unless `value_alpha` is given."""
     value_alpha: float | None = None
     """Strength of the L2 penalty in the *value* of the loss alone; see `penalty`."""
+    kept: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
+    """What back ends have prepared for the task, each under keys of its own, to find it again in the next call."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "kept": {}}  # it may hold addresses, which a copy must not share
 
     @property
     def penalty(self) -> float:
@@ -96,6 +101,7 @@ class StepState:
         return twin
 
     def restore(self, other: StepState) -> None:
-        """Take over the content of `other`, a state of the same shape; the storage stays this state's own."""
+        """Take over the content of `other`, a state of the same shape; the arrays stay this state's own."""
         self.storage[...] = other.storage
-        self.t, self.beta_products = other.t, other.beta_products.copy()
+        self.beta_products[...] = other.beta_products
+        self.t = other.t

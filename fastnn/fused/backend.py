@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
@@ -68,52 +69,27 @@ class NumbaBackend:
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
-        dtype = check_data(network, data)
-        check("params", params, (network.n_params,), dtype)
-        n = len(data.X)
-        workspace = self._workspace(network, dtype, n, ROW_BLOCK)
-        spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
-        try:
-            workspace.buffers.update_constants[ALPHA] = alpha
-            kernel = entry("loss_and_gradient", dtype)
-            loss = kernel(params, n, workspace.scratch, workspace.model, prepared(spec), prepared(data), np.arange(n))
-            return loss, workspace.buffers.gradient[: network.n_params].copy()
-        finally:
-            self._put_back(workspace)
+        batch = _WholeBatch(self, network, data, alpha)
+        return batch.loss(params), batch.workspace.buffers.gradient[: network.n_params].copy()
+
+    def loss(self, task, params):
+        """The loss of all rows of the task as one batch, which is that of `loss_and_gradient`."""
+        key = self, "loss"
+        batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty)
+        loss = batch.loss(params)
+        task.kept[key] = batch
+        return loss
 
     def train_steps(self, task, state, steps):
         """Train in the compiled loop; the number of good steps."""
-        network, optimizer, data = task.network, task.optimizer, task.data
-        dtype = check_data(network, data)
-        check_state(network, optimizer, state, dtype)
-        rows, n_steps = check_steps(steps, len(data.X)), len(steps.loss)
-        vector = ALIGNMENT // dtype.itemsize
-        special = self.specialize and rows <= vector and network.n_params <= SPECIAL
-        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
-        # one block whatever its size.
-        if special:  # one kernel for all batches that fit a vector, and one for those of a single row
-            block = vector if rows > 1 else 1
-            workspace = self._workspace(network, dtype, block, block)
-        else:
-            workspace = self._workspace(network, dtype, rows, max(rows, 1) if optimizer.sequential else ROW_BLOCK)
-        spec = UpdateSpec(
-            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
-            state.storage.shape[1],
-            int(optimizer.sequential),
-            task.penalty,
-            *optimizer.betas,
-            getattr(optimizer, "weight_decay", 0),
-        )
-        hyper = optimizer.constants
-        # What the kernel reads besides its arguments: constants of the formulas, in the working dtype.
-        try:
-            workspace.buffers.update_constants[ALPHA] = task.alpha
-            workspace.buffers.update_constants[HYPER : HYPER + len(hyper)] = hyper
-            kernel = workspace.specialized_kernel(spec) if special else entry("train_steps", dtype)
-            arguments = workspace.scratch, workspace.model, prepared(spec), prepared(data), prepared(steps)
-            good = kernel(state.storage, state.beta_products, n_steps, *arguments)
-        finally:
-            self._put_back(workspace)
+        key = self, "train_steps"
+        # Taken out while it is used: a signal's handler, or another thread, that trains on the task makes its own.
+        training = task.kept.pop(key, None)
+        if training is None or not training.knows(state, steps):
+            training = self._checked(training, task, state, steps)
+        n_steps = len(steps.loss)
+        good = training.kernel(state.storage, state.beta_products, n_steps, *training.arguments)
+        task.kept[key] = training
         state.t += good if good == n_steps else good + 1
         return good
 
@@ -122,21 +98,39 @@ class NumbaBackend:
         check_shuffle(words, orders, order)
         entry("shuffle_rows", FLOATS[0])(words, orders, order, order.size, len(orders))  # the same for both dtypes
 
-    def _workspace(self, network, dtype, rows, block):
-        """Return the workspace for batches of up to `rows` rows in blocks of `block`: this thread's last, or a new one.
+    def _checked(self, training, task, state, steps):
+        """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""
+        if training is None or not training.has(state):
+            training = None
+            check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
+        n_rows = check_steps(steps, len(task.data.X))
+        if training is None or n_rows > training.n_rows:
+            training = _Training(self, task, state, n_rows)
+        training.take(steps)
+        return training
 
-        The last one is cached per thread, so that repeated small calls do not rebuild it. It is taken out while it is
-        used: a signal's handler or a finalizer may call fastnn in the midst of it, and then makes its own. Exchanged in
-        one statement, which nothing interrupts.
+    def _workspace(self, network, dtype, rows, block):
+        """Return a workspace for batches of up to `rows` rows in blocks of `block`: one that the thread keeps, or new.
+
+        It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
         """
-        kept, key = self._kept, (network, dtype, block, min(rows, block), rows > block)
-        workspace, kept.workspace = kept.workspace, None
-        return workspace if workspace is not None and workspace.key == key else _Workspace(key, rows)
+        key = network, dtype, block, min(rows, block), rows > block
+        for workspace in reversed(self._kept.workspaces):
+            if workspace.key == key:
+                try:
+                    self._kept.workspaces.remove(workspace)
+                except ValueError:  # taken since
+                    continue
+                return workspace
+        return _Workspace(key, rows)
 
     def _put_back(self, workspace):
         """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
+        kept = self._kept.workspaces
         if workspace.nbytes <= KEEP:
-            self._kept.workspace = workspace
+            kept.append(workspace)
+            while len(kept) > 1 and (len(kept) > KEPT or sum(workspace.nbytes for workspace in kept) > KEEP):
+                del kept[:1]
 
 
 SPECIAL = 10_000
@@ -145,9 +139,13 @@ SPECIAL = 10_000
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
 
+KEPT = 4
+"""Workspaces that it may hold on to: those of a training, of its validation rows and of predictions."""
+
 
 class _Kept(threading.local):
-    workspace = None
+    def __init__(self):
+        self.workspaces = []  # the last one was used last
 
 
 class _Workspace:
@@ -170,3 +168,85 @@ class _Workspace:
             constants = constants_of(self.table, spec, self.buffers)
             self.specialized[kind] = entry("train_steps", self.buffers.params.dtype, constants)
         return self.specialized[kind]
+
+
+class _Prepared:
+    """What is prepared for calls on the same task or data, whose owner keeps it; its workspace goes back at its end."""
+
+    workspace = None
+
+    def __init__(self, backend, workspace):
+        self._backend, self.workspace = backend, workspace
+
+    def __del__(self):
+        if self.workspace is not None:  # else what was to be prepared was refused
+            self._backend._put_back(self.workspace)
+
+
+class _Training(_Prepared):
+    """A task that is trained on: what was checked is known by its identity, what is packed stays so."""
+
+    def __init__(self, backend, task, state, n_rows):
+        network, optimizer, dtype = task.network, task.optimizer, state.storage.dtype
+        vector = ALIGNMENT // dtype.itemsize
+        special = backend.specialize and n_rows <= vector and network.n_params <= SPECIAL
+        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
+        # one block whatever its size.
+        if special:  # one kernel for all batches that fit a vector, and one for those of a single row
+            n_rows = block = vector if n_rows > 1 else 1
+        else:
+            block = max(n_rows, 1) if optimizer.sequential else ROW_BLOCK
+        super().__init__(backend, backend._workspace(network, dtype, n_rows, block))
+        self.n_rows, self.storage, self.beta_products = n_rows, state.storage, state.beta_products
+        spec = UpdateSpec(
+            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
+            state.storage.shape[1],
+            int(optimizer.sequential),
+            task.penalty,
+            *optimizer.betas,
+            getattr(optimizer, "weight_decay", 0),
+        )
+        # What the kernel reads besides its arguments: constants of the formulas, in the working dtype.
+        constants, hyper = self.workspace.buffers.update_constants, optimizer.constants
+        constants[ALPHA] = task.alpha
+        constants[HYPER : HYPER + len(hyper)] = hyper
+        self.kernel = self.workspace.specialized_kernel(spec) if special else entry("train_steps", dtype)
+        self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
+
+    def has(self, state):
+        """Return whether these are the arrays of the state that was checked."""
+        return state.storage is self.storage and state.beta_products is self.beta_products
+
+    def take(self, steps):
+        """Take over steps that were checked."""
+        self.steps, self._numbers = steps, _row_numbers(steps)
+        self.arguments = *self._of_task, prepared(steps)
+
+    def knows(self, state, steps):
+        """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
+        return steps is self.steps and self.has(state) and _row_numbers(steps) == self._numbers
+
+
+class _WholeBatch(_Prepared):
+    """Rows whose loss is taken as one batch, with its gradient."""
+
+    def __init__(self, backend, network, data, alpha):
+        dtype, n = check_data(network, data), len(data.X)
+        super().__init__(backend, backend._workspace(network, dtype, n, ROW_BLOCK))
+        self._params = "params", (network.n_params,), dtype
+        self._kernel = entry("loss_and_gradient", dtype)
+        spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
+        self.workspace.buffers.update_constants[ALPHA] = alpha
+        self._arguments = n, self.workspace.scratch, self.workspace.model, prepared(spec), prepared(data), np.arange(n)
+
+    def loss(self, params):
+        """Return the loss; its gradient is in the workspace."""
+        name, shape, dtype = self._params
+        check(name, params, shape, dtype)
+        return self._kernel(params, *self._arguments)
+
+
+def _row_numbers(steps, few=4096):
+    """Return the numbers that choose the steps' rows, to compare them; of many NaN, which equals nothing."""
+    rows, start, stop, *_ = steps
+    return (rows.tobytes(), start.tobytes(), stop.tobytes()) if rows.size + start.size <= few else math.nan

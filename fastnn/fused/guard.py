@@ -82,11 +82,8 @@ def check_state(network, optimizer, state, dtype):
     check("beta_products", state.beta_products, (2,), FLOATS[0], WRITEABLE)
 
 
-def check_steps(steps, n_rows, part=4096):
-    """Check that all steps take their rows from the `n_rows` rows of the data; return the size of the largest batch.
-
-    The steps are checked in parts that stay in the cache, for fresh memory takes longer than the differences.
-    """
+def check_steps(steps, n_rows):
+    """Check that all steps take their rows from the `n_rows` rows of the data; return the size of the largest batch."""
     rows, start, stop, learning_rate, loss = steps
     n_steps = np.size(loss)
     check("loss", loss, (n_steps,), FLOATS[0], WRITEABLE)
@@ -94,15 +91,29 @@ def check_steps(steps, n_rows, part=4096):
     check("stop", stop, (n_steps,), INTEGERS)
     check("learning_rate", learning_rate, (n_steps,), FLOATS[0])
     check("rows", rows, (np.size(rows),), INTEGERS)
-    if rows.size and rows.view(np.uint64).max() >= n_rows:  # one below 0 is very large without its sign
+    if rows.size and np.maximum.reduce(rows.view(np.uint64)) >= n_rows:  # one below 0 is very large without its sign
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
         raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
-    most = 0
-    for i in range(0, n_steps, part):
+    most = _largest_batch(start, stop, rows.size)
+    if most is None:
+        wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]
+        raise ValueError(f"the steps take rows {start[wrong]} to {stop[wrong]} of {rows.size}")
+    return most
+
+
+def _largest_batch(start, stop, size, few=16, part=4096):
+    """Return the size of the largest batch, 0 without steps; None where one begins or ends outside of 0 to `size`."""
+    most, n_steps = 0, len(start)
+    if n_steps <= few:  # lists of them take less time than one reduction of an array
+        for first, last in zip(start.tolist(), stop.tolist(), strict=True):
+            if not 0 <= first <= last <= size:
+                return None
+            most = max(most, last - first)
+        return most
+    for i in range(0, n_steps, part):  # in parts that stay in the cache: fresh memory takes longer than the differences
         first, last = start[i : i + part], stop[i : i + part]
-        if first.min() < 0 or last.max() > rows.size or (last < first).any():
-            wrong = np.flatnonzero((first < 0) | (last > rows.size) | (last < first))[0]
-            raise ValueError(f"the steps take rows {first[wrong]} to {last[wrong]} of {rows.size}")
+        if first.min() < 0 or last.max() > size or (last < first).any():
+            return None
         most = max(most, int((last - first).max()))
     return most
 

@@ -51,13 +51,15 @@ def call(method, dtype, changed, change):
         return backend.predict(NETWORK, params, X)
     if method == "loss_and_gradient":
         return backend.loss_and_gradient(NETWORK, params, data, 0.1)
-    state = StepState(storage, NETWORK.n_params, beta_products=products)
-    return backend.train_steps(Task(NETWORK, Adam(), data, 0.1), state, Steps(*steps))
+    task = Task(NETWORK, Adam(), data, 0.1)
+    if method == "loss":
+        return backend.loss(task, params)
+    return backend.train_steps(task, StepState(storage, NETWORK.n_params, beta_products=products), Steps(*steps))
 
 
 TAKEN = {
     "predict": ("params", "X"),
-    "loss_and_gradient": ("params", "X", "Y", "sample_weight"),
+    **dict.fromkeys(("loss", "loss_and_gradient"), ("params", "X", "Y", "sample_weight")),
     "train_steps": ("X", "Y", "sample_weight", "storage", "beta_products", *Steps._fields),
 }
 FIT = {("predict", "X"): ("one too many", "one too few"), ("train_steps", "rows"): ("one too many",)}

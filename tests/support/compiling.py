@@ -58,7 +58,7 @@ def forget():
     from fastnn.fused import kernels
 
     loader._entries.clear()
-    get_backend("numba")._kept.workspace = None  # it has its kernel
+    get_backend("numba")._kept.workspaces.clear()  # they have their kernels
     for name in CALLS:
         getattr(kernels, {"train": "train_steps"}.get(name, name)).overloads.clear()
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(dir=FOLDER)

@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from bits import bits, result_bits
+from bits import all_bits, bits, result_bits
 
 import fastnn
-from fastnn import SGD, Adam, Network, get_backend, loss_and_gradient, predict, train
+from fastnn import SGD, Adam, Network, Stop, get_backend, loss_and_gradient, predict, train
+from fastnn.backends import loss_of
+from fastnn.state import Data, Steps, StepState, Task
 
 NETWORK = Network((3, 4, 2), "tanh")
 PACKAGE = str(pathlib.Path(fastnn.__file__).parent)
@@ -56,11 +58,29 @@ def trained(backend, optimizer, seed):
     return result_bits(train(NETWORK, X, Y, optimizer=optimizer, seed=seed, backend=backend, **options))
 
 
+def validated(backend, part):
+    stop = Stop(validation=part, restore_best=True)
+    return result_bits(train(NETWORK, X, Y, epochs=3, batch_size=4, seed=0, stop=stop, backend=backend))
+
+
+def steps(backend, task, seed):
+    """Two steps, and the loss after them: a handler may be given the very task."""
+    random_state = np.random.RandomState(seed)
+    state = StepState.create(NETWORK.init_params(random_state, np.float64), task.optimizer.n_slots)
+    rows = Steps(np.arange(9), np.array([0, 5]), np.array([5, 9]), random_state.rand(2), np.empty(2))
+    assert backend.train_steps(task, state, rows) == 2
+    return all_bits(state.vectors, state.beta_products, rows.loss), loss_of(backend, task, state.params)
+
+
+TASK = Task(NETWORK, Adam(), Data(X, Y, np.ones(9)), 0.1)
+
 CALLS = {
     "predict": (outputs, (PARAMS, X), (PARAMS[::-1], X)),
     "predict one row": (outputs, (PARAMS, X[:1]), (PARAMS[::-1], X[1:2])),
     "loss and gradient": (gradient, (0.3,), (7.0,)),
     "train": (trained, (Adam(0.01), 0), (SGD(0.3, momentum=0.5), 5)),
+    "train and validate": (validated, (0.3,), (0.5,)),
+    "steps of one task": (steps, (TASK, 0), (TASK, 1)),
 }
 
 

@@ -1,0 +1,149 @@
+"""What the Numba back end prepares is prepared once a training, for the arrays that it was prepared for only."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from bits import all_bits
+
+from fastnn import SGD, Adam, Network, Stop, get_backend, train
+from fastnn.fused import backend as fused_backend
+from fastnn.state import Data, Steps, StepState, Task
+
+NETWORK = Network((3, 4, 2), "tanh")
+X = np.random.RandomState(0).standard_normal((23, 3))
+Y = np.sin(X[:, :2])
+
+PARTS = ("_Workspace", "check_data", "check_state", "check_steps", "prepared")
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How often the parts of a call were made or checked, by their names in `backend.py`."""
+    counts = dict.fromkeys(PARTS, 0)
+
+    def counted(name, right):
+        def call(*args):
+            counts[name] += 1
+            return right(*args)
+
+        return call
+
+    for name in PARTS:
+        monkeypatch.setattr(fused_backend, name, counted(name, getattr(fused_backend, name)))
+    monkeypatch.setattr(get_backend("numba"), "_kept", fused_backend._Kept())
+    return counts
+
+
+EPOCH_BY_EPOCH = {
+    "validation": {"stop": Stop(validation=(X[:5], Y[:5]), patience=10**6)},
+    "best parameters": {"stop": Stop(restore_best=True)},
+    "both": {"stop": Stop(validation=0.2, restore_best=True)},
+    "callback": {"callbacks": [lambda progress: None]},
+}
+
+
+@pytest.mark.parametrize("kind", EPOCH_BY_EPOCH)
+@pytest.mark.parametrize("optimizer", [Adam(), SGD(sequential=True)], ids=lambda optimizer: optimizer.name)
+@pytest.mark.parametrize("options", [{"batch_size": None}, {"shuffle": False, "batch_size": 5}, {"batch_size": 5}])
+def test_no_epoch_prepares_what_an_earlier_one_has(made, kind, optimizer, options):
+    def parts(epochs):
+        made.update(dict.fromkeys(PARTS, 0))
+        train(NETWORK, X, Y, optimizer=optimizer, epochs=epochs, seed=0, **EPOCH_BY_EPOCH[kind], **options)
+        return dict(made)
+
+    first, few, many = (parts(epochs) for epochs in (2, 3, 30))
+    assert 1 <= first["_Workspace"] <= 2  # one to train and one to score
+    assert few["_Workspace"] == 0  # the next training has those of the last one
+    if options == {"batch_size": 5}:  # each epoch has its own order of rows
+        assert many["check_steps"] == 30
+        few = {name: many[name] if name in ("check_steps", "prepared") else n for name, n in few.items()}
+    assert many == few
+
+
+def problem(seed=0, n=8):
+    """Parameters, and six steps on `n` rows in full batches."""
+    random_state = np.random.RandomState(seed)
+    state = StepState.create(NETWORK.init_params(random_state, np.float64), 2)
+    steps = Steps(random_state.permutation(n), np.zeros(6, int), np.full(6, n), random_state.rand(6), np.empty(6))
+    return state, steps
+
+
+def data(n=20):
+    return Data(X[:n].copy(), Y[:n].copy(), np.ones(n))
+
+
+def trained(task, state, steps):
+    assert get_backend("numba").train_steps(task, state, steps) == 6
+    return all_bits(state.vectors, state.beta_products, steps.loss)
+
+
+def test_other_arrays_of_the_same_task_give_their_own_bits():
+    """Other states, other steps, more rows in a batch, in turn."""
+    task, backend = Task(NETWORK, Adam(), data(), 0.1), get_backend("numba")
+    for seed, n in ((0, 8), (1, 8), (0, 8), (2, 20), (3, 5)):
+        fresh = Task(NETWORK, Adam(), data(), 0.1)
+        assert trained(task, *problem(seed, n)) == trained(fresh, *problem(seed, n))
+        params = problem(seed)[0].params
+        loss, _ = backend.loss_and_gradient(NETWORK, params, task.data, 0.1)
+        assert backend.loss(task, params) == backend.loss(fresh, params) == loss
+
+
+@pytest.mark.parametrize(("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)])
+def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value):
+    task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
+    trained(task, state, steps)
+    getattr(steps, name)[2] = value
+    with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
+        trained(task, state, steps)
+    getattr(steps, name)[2] = {"rows": 1, "start": 1, "stop": 7}[name]  # other rows, which are there
+    fresh = Task(NETWORK, Adam(), data())
+    (state, _), (twin, _) = problem(), problem()
+    assert trained(task, state, steps) == trained(fresh, twin, steps)
+
+
+@pytest.mark.parametrize("name", ["storage", "beta_products"])
+def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name):
+    task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
+    trained(task, state, steps)
+    setattr(state, name, getattr(state, name)[..., :1].copy())
+    with pytest.raises(ValueError, match=f"{name} must be an array"):
+        trained(task, state, steps)
+
+
+@pytest.mark.parametrize("twin", [copy.copy, copy.deepcopy, lambda task: pickle.loads(pickle.dumps(task))])
+def test_a_copy_of_a_task_begins_with_nothing_prepared(twin):
+    """Addresses of one task's arrays must not be taken for another's."""
+    task = Task(NETWORK, Adam(), data(), 0.1)
+    expected = trained(task, *problem())
+    assert task.kept
+    other = twin(task)
+    assert not other.kept
+    assert trained(other, *problem()) == expected
+
+
+def test_threads_may_share_a_task():
+    task, backend = Task(NETWORK, Adam(), data(), 0.1), get_backend("numba")
+
+    def work(seed):
+        state, steps = problem(seed)
+        found = [backend.loss(task, state.params)]
+        return found + trained(task, state, steps)
+
+    expected = [work(seed) for seed in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, [0, 1, 2, 3] * 100)) == expected * 100
+
+
+def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
+    backend = get_backend("numba")
+    monkeypatch.setattr(backend, "_kept", fused_backend._Kept())
+    for n in range(1, 9):
+        backend.predict(Network((n, 2)), np.ones(2 * n + 2), np.ones((3, n)))
+    kept = backend._kept.workspaces
+    assert [workspace.key[0].sizes[0] for workspace in kept] == [5, 6, 7, 8]
+    monkeypatch.setattr(fused_backend, "KEEP", sum(workspace.nbytes for workspace in kept[2:]))
+    backend.predict(Network((8, 2)), np.ones(18), np.ones((3, 8)))
+    assert [workspace.key[0].sizes[0] for workspace in kept] == [7, 8]
