@@ -198,14 +198,14 @@ def train(
 
 def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
     """Do chunks of steps until there is a reason to stop, and return whether that was Ctrl-C."""
-    epoch_by_epoch = bool(controllers) or run.scored
+    epoch_by_epoch = bool(controllers) or run.scored is not None
     interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
     with _bar(observers) if progress else contextlib.nullcontext():
         try:
             interrupt.begin()
             while run.stop_reason == "running" and not interrupt.requested:
                 ended = run.chunk(1 if epoch_by_epoch else run.n_epochs - run.n_done) if run.n_epochs else 0
-                if ended and run.scored:
+                if ended and run.scored is not None:
                     run.score()
                 if controllers or observers:
                     _call_back(run, observers, controllers if ended else [])

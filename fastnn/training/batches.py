@@ -60,9 +60,11 @@ class RowPlan:
         """The options as given, which the state keeps for a resumed training on other rows."""
         self._undo: Callable[[], None] | None = None  # of the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
-        # Reused, since fresh memory costs as much as a small step: start and stop of full batches, losses.
+        # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
+        # the same arrays twice. The last draw's steps, where they began, and start and stop of the most full batches.
+        self._steps: Steps | None = None
+        self._place = (0, 0)
         self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-        self._loss = np.zeros(0)
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
@@ -71,26 +73,19 @@ class RowPlan:
     def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
         """Return the next steps, as many as there are learning rates; `commit` says how many of them were done.
 
-        Their array of losses is used again by the next draw.
+        Arrays are used again by the next draw: that of losses, and all of them where it has the same steps.
         """
         n_steps = len(learning_rate)
-        n_epochs = ceil_div(self.batch + n_steps, self.steps_per_epoch)
-        rows = self._shuffled(n_epochs)
-        self._drawn = (n_steps, rows[-self.n_rows :])
-        if self.steps_per_epoch == 1:
-            start, stop = self._full_batches(n_steps)
-        else:
-            epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
-            start = batch * self.batch_size
-            stop = np.minimum(start + self.batch_size, self.n_rows)
-            if self.shuffle:  # each epoch has its own stretch of `rows`
-                start += epoch * self.n_rows
-                stop += epoch * self.n_rows
-        if len(self._loss) < n_steps:
-            self._loss = np.empty(n_steps)
-        loss = self._loss[:n_steps]
-        loss[:] = 0
-        return Steps(rows, start, stop, learning_rate, loss)
+        rows = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
+        self._drawn = n_steps, rows if len(rows) == self.n_rows else rows[-self.n_rows :]
+        last, place = self._steps, (self.batch, n_steps)
+        if last is None or place != self._place:
+            last = Steps(rows, *self._batches(n_steps), learning_rate, np.empty(n_steps))
+        elif rows is not last.rows or learning_rate is not last.learning_rate:
+            last = Steps(rows, last.start, last.stop, learning_rate, last.loss)
+        self._steps, self._place = last, place
+        last.loss.fill(0)
+        return last
 
     def commit(self, n_steps: int) -> None:
         """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
@@ -114,10 +109,19 @@ class RowPlan:
         shuffle_rows(self.random_state, orders[begun:], self.index, self.compiled)
         return orders.reshape(-1)
 
-    def _full_batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        if len(self._full[0]) < n_steps:
-            self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
-        return self._full[0][:n_steps], self._full[1][:n_steps]
+    def _batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return where the batches of the next steps start and stop in the rows of their epochs."""
+        if self.steps_per_epoch == 1:
+            if len(self._full[0]) < n_steps:
+                self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
+            return self._full[0][:n_steps], self._full[1][:n_steps]
+        epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
+        start = batch * self.batch_size
+        stop = np.minimum(start + self.batch_size, self.n_rows)
+        if self.shuffle:  # each epoch has its own stretch of the rows
+            start += epoch * self.n_rows
+            stop += epoch * self.n_rows
+        return start, stop
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from fastnn.state import Data, Steps
 
+NOTHING = (0.0, 0.0)
+"""The sums of an epoch that has not begun."""
+
 
 class EpochLoss:
     """The losses of epochs from the losses of steps.
@@ -29,17 +32,27 @@ class EpochLoss:
         """
         losses = steps.loss[:n_steps]
         if self._steps_per_epoch == 1:
-            return losses, (0.0, 0.0)
-        rows = np.ones(n_steps)
-        if self._mean:
-            rows = (steps.stop[:n_steps] - steps.start[:n_steps]).astype(np.float64)
-            if self._counted is not None:
-                n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
-                rows[n_before[steps.stop[:n_steps]] == n_before[steps.start[:n_steps]]] = 0
+            return losses, NOTHING
+        rows = self._rows(steps, n_steps)
         with np.errstate(over="ignore"):  # losses near the largest number, on the way to divergence
-            loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
-            row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
-            return (loss_sums / row_sums if self._mean else loss_sums), (loss_rest, row_rest)
+            if batch == 0 and n_steps == self._steps_per_epoch:  # a whole epoch: the same sums, of which none is cut
+                loss_sums, row_sums, partial = _sum(losses * rows), _sum(rows), NOTHING
+            else:
+                loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
+                row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
+                partial = loss_rest, row_rest
+            return (loss_sums / row_sums if self._mean else loss_sums), partial
+
+    def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
+        """Return what the loss of each step is multiplied with: its rows, or 1 for a sum; 0 where it was skipped."""
+        if not self._mean:
+            return np.ones(n_steps)
+        start, stop = steps.start[:n_steps], steps.stop[:n_steps]
+        rows = (stop - start).astype(np.float64)
+        if self._counted is not None:
+            n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
+            rows[n_before[stop] == n_before[start]] = 0
+        return rows
 
 
 class GrowingArray:
@@ -78,6 +91,11 @@ def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float)
     if left:
         sums = np.concatenate([[_running(carry, values[:left])], sums])
     return sums, _running(0.0, rest)
+
+
+def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum (1,), strictly from left to right."""
+    return np.add.accumulate(values)[-1:]
 
 
 def _running(carry: float, values: NDArray[np.float64]) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastnn.backends import Backend
+from fastnn.backends import Backend, loss_of
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import learning_rates
@@ -42,7 +42,6 @@ class Run:
         self.task = task
         self.backend = backend
         self.stop = stop = Stop() if stop is None else stop
-        self.validation = validation
         self.plan = plan
         self.n_epochs = n_epochs
         self.started = started
@@ -62,11 +61,18 @@ class Run:
             self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
         self.losses = GrowingArray(n_epochs)
         self.validation_losses: list[float] = []
-        self.scored = validation is not None or stop.restore_best
+        self.validated = validation is not None
+        self.scored: Task | None = None
+        """The rows that the best parameters are chosen by."""
+        if validation is not None:
+            self.scored = Task(task.network, task.optimizer, validation)
+        elif stop.restore_best:
+            self.scored = task
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
         self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
         self.snapshot = self.state.copy()
+        self.rates = np.zeros(0)
         self.pace = Pace(state.n_params, plan.batch_size)
         partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
         self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
@@ -75,7 +81,7 @@ class Run:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
         before = time.perf_counter()
         n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
-        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, n_steps))
+        steps = self.plan.draw(self._rates(n_steps))
         self.snapshot.restore(self.state)
         n_good = self.backend.train_steps(self.task, self.state, steps)
 
@@ -99,6 +105,13 @@ class Run:
         self.n_done += len(losses)
         self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
         return len(losses)
+
+    def _rates(self, n_steps: int) -> Array:
+        """Return the learning rates of the next steps; a constant one is the same array for as many steps."""
+        rate = self.task.optimizer.learning_rate
+        if callable(rate) or len(self.rates) != n_steps or self.rates[0] != rate:
+            self.rates = learning_rates(rate, self.state.t, n_steps)
+        return self.rates
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Go on with another optimizer after a reason to stop, and count epochs without improvement from 0 again."""
@@ -140,11 +153,11 @@ class Run:
 
     def score(self) -> None:
         """Compute the loss that the best parameters are chosen by, and ask the stop rule about it."""
-        data, alpha = (self.task.data, self.task.alpha) if self.validation is None else (self.validation, 0.0)
-        loss = self.backend.loss_and_gradient(self.task.network, self.state.params, data, alpha)[0]
-        if self.validation is not None:
+        assert self.scored is not None
+        loss = loss_of(self.backend, self.scored, self.state.params)
+        if self.validated:
             self.validation_losses.append(loss)
-            if self.rule is not None and self.rule.count(np.array([loss])) is not None:
+            if self.rule is not None and self.rule.fires(loss):
                 self.end("validation")
         if self.stop.restore_best and loss < self.best_score:
             self.best_score, self.best_params = loss, self.state.params.copy()

@@ -135,8 +135,8 @@ class Patience:
         int or None
             How many epochs it took until the rule fired; None if it did not.
         """
-        if not len(losses):
-            return None
+        if len(losses) < 2:
+            return 1 if len(losses) and self.fires(float(losses[0])) else None
         if self.strict:
             losses = np.where(np.isfinite(losses), losses, math.inf)
         best_before = np.fmin.accumulate(np.concatenate([[self.best], losses[:-1]]))
@@ -150,3 +150,14 @@ class Patience:
         self.best = float(np.fmin(best_before[last], losses[last]))
         self.stale = int(stale[last])
         return last + 1 if fired[last] else None
+
+    def fires(self, loss: float) -> bool:
+        """Take in the loss of one epoch, as `count` does, and return whether the rule fires."""
+        if self.strict and not math.isfinite(loss):
+            loss = math.inf
+        target = self.best - self.tol
+        failed = loss >= target if self.strict else loss > target
+        self.stale = self.stale + 1 if failed else 0
+        if loss < self.best:
+            self.best = loss
+        return self.stale >= self.limit

@@ -8,6 +8,7 @@ from bits import bits, result_bits
 from small_training import NETWORK, N, Recorder
 
 from fastnn import SGD, Stop, train
+from fastnn.training.batches import RowPlan
 
 
 def test_same_seed_gives_the_same_bits_and_another_seed_does_not(go):
@@ -106,3 +107,17 @@ def test_zero_epochs_give_the_initial_parameters(go):
     result = go(epochs=0)
     assert (result.n_epochs, result.state.t, result.stop_reason) == (0, 0, "epochs")
     assert bits(result.params) == bits(NETWORK.init_params(np.random.RandomState(3), np.float64))
+
+
+@pytest.mark.parametrize(("options", "same"), [((None, True), True), ((5, False), True), ((5, True), False)])
+def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
+    """So that a back end knows them again; rows that are shuffled differ."""
+    plan, rate = RowPlan(np.arange(N), *options, np.random.RandomState(0)), np.full(5, 0.1)
+    rate = rate[: plan.steps_per_epoch]
+    draws = []
+    for _ in range(3):
+        draws.append(plan.draw(rate))
+        plan.commit(len(rate))
+    assert (draws[0] is draws[1] is draws[2]) == same
+    assert draws[0].start is draws[2].start
+    assert plan.draw(rate.copy()) is not draws[2]

@@ -37,7 +37,8 @@ def test_chunk_length_changes_no_bit(go, monkeypatch, case):
     for n_steps in (1, 7, 10**6):
         chunks_of(monkeypatch, n_steps)
         results.append(result_bits(go(**CASES[case])))
-    assert results[0] == results[1] == results[2]
+    results.append(result_bits(go(**CASES[case], callbacks=[lambda progress: None])))  # an epoch a chunk
+    assert results[0] == results[1] == results[2] == results[3]
     if case in ("tolerance", "validation", "diverged"):
         assert results[0]["stop_reason"] == case
 
