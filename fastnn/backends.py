@@ -1,4 +1,4 @@
-"""The interface of a back end, and the register of back ends by name."""
+"""The interface of a back end, and the registry of back ends by name."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def check_supported(
     raise ValueError(what)
 
 
-# ------------------------------------------------------------------------------------------------------- the register
+# ------------------------------------------------------------------------------------------------------- the registry
 
 
 def _numpy() -> Backend:

@@ -1,6 +1,6 @@
 """The activations and their derivatives, on panels and on single rows; formulas as in `fastnn/reference.py`.
 
-An activation is a pair of functions in the table `_ACTIVATIONS`, one that makes a from z and one that makes delta from
+An activation is a pair of functions in the registry `_ACTIVATIONS`: one makes a from z, the other delta from
 d = dL/da and a, like its line in the reference's `ACTIVATIONS`. Where the derivative needs z, the forward function
 leaves f'(z) in the panel `slopes`, and delta is d times that.
 """

@@ -29,7 +29,7 @@ from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS
 
-# The kernel's code of a name is its place in the table.
+# The kernel's code of a name is its place in the registry.
 ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
 LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}

@@ -4,7 +4,7 @@ A span of the vectors is walked through a vector at a time. The last vector may 
 layer or the padding: it is computed whole and stored with its old numbers there, so the same code serves the end of a
 span and its middle.
 
-An optimizer is a formula on single vectors in the table `_UPDATES`, like its function in `UPDATES` of
+An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in `UPDATES` of
 `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
 """
 
