@@ -8,7 +8,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,6 +193,17 @@ def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np
 def check_learning_rate(value: object) -> LearningRate:
     """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
     return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
+
+
+class Reduction(NamedTuple):
+    """How far learning rates have been reduced: a rate r is ``max(factor r, min(r, least))``."""
+
+    factor: float = 1.0
+    least: float = 0.0
+
+    def of(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the reduced rates (n,)."""
+        return rates if self.factor == 1 else np.maximum(rates * self.factor, np.minimum(rates, self.least))
 
 
 def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
+from fastnn.training.monitors import Score, accuracy, r2
 
 
 class HeldOut:
@@ -48,40 +49,12 @@ class HeldOut:
             return float("nan")
         if self.sample_weight is not None and not self.sample_weight.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        return self._r2(outputs) if self.labels is None else self._accuracy(outputs)
-
-    def _accuracy(self, outputs: Array) -> float:
-        if self.labels == "one":
-            right = outputs.argmax(axis=1) == self._label
-        elif self.labels == "single":
-            right = np.ones(len(self.Y), bool)
-        else:
-            right = ((outputs > 0.5) == self.Y).all(axis=1)
-        if self.sample_weight is None:
-            return np.count_nonzero(right) / len(right)
-        return float(np.average(right, weights=self.sample_weight))
-
-    def _r2(self, outputs: Array) -> float:
-        """The mean over the outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``; 1 where 0 / 0, 0 where x / 0."""
-        rest, spread = self._squares(outputs), self._spread
-        scores = np.where(rest == 0, 1.0, 0.0)
-        usual = (rest != 0) & (spread != 0)
-        scores[usual] = 1 - rest[usual] / spread[usual]
-        return float(np.average(scores))
-
-    def _squares(self, center: Array) -> Array:
-        """Return the weighted sum of the squares of ``Y - center`` for each output (n_outputs,)."""
-        squares = (self.Y - center) ** 2
-        if self.sample_weight is not None:
-            squares = self.sample_weight[:, None] * squares
-        return squares.sum(axis=0, dtype=np.float64)
-
-    # What all epochs are measured by.
+        return self._score(outputs)
 
     @functools.cached_property
-    def _label(self) -> Array:
-        return self.Y.argmax(axis=1)
-
-    @functools.cached_property
-    def _spread(self) -> Array:
-        return self._squares(np.average(self.Y, axis=0, weights=self.sample_weight))
+    def _score(self) -> Score:
+        if self.labels == "single":
+            return lambda outputs: 1.0
+        if self.labels is None:
+            return r2(self.Y, self.sample_weight)
+        return accuracy(self.Y, self.sample_weight, exclusive=self.labels == "one")

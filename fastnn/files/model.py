@@ -8,6 +8,7 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
     index             (n_train,)       int64: row order
     random_state      (624,)           uint32: key of the generator
     loss, validation_loss              float64: the history
+    learning_rate, measured            float64: the history too; version 0.1 did not write them
     validation_rows, best_params       where there are any
 """
 
@@ -33,7 +34,7 @@ FORMAT = Format(
     "fastnn",
     1,
     required=("params", "vectors", "index", "random_state", "loss", "validation_loss"),
-    optional=("validation_rows", "best_params"),
+    optional=("validation_rows", "best_params", "learning_rate", "measured"),
 )
 
 # ---------------------------------------------------------------------------------------------------------------- save
@@ -71,10 +72,8 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
         "loss": result.history.loss,
         "validation_loss": result.history.validation_loss,
     }
-    for name in FORMAT.optional:
-        value = getattr(state, name)
-        if value is not None:
-            arrays[name] = value
+    rest = [state.validation_rows, state.best_params, result.history.learning_rate, result.history.measured]
+    arrays |= {name: array for name, array in zip(FORMAT.optional, rest, strict=True) if array is not None}
     write_archive(path, FORMAT, _header(result), arrays)
 
 
@@ -99,6 +98,7 @@ def _header(result: TrainingResult) -> dict[str, Any]:
         "counters": {name: value for name, value in state.counters.items() if name not in said},
         "stop_reason": result.stop_reason,
         "seconds": result.history.seconds,
+        "monitor": result.history.monitor,
         "backend": result.backend if isinstance(result.backend, str) else result.backend.name,
         "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
@@ -135,6 +135,8 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
         raise ModelFileError("damaged: its header has more layers than it has parameters")
     network = Network.from_dict(header["network"])
+    if "learning_rate" not in arrays:  # written by version 0.1
+        header = {"monitor": "loss"} | header
     _check_header(header, network)
     _check_arrays(arrays, header)
     state = TrainingState.create(arrays["vectors"][0], header["n_vectors"] - 1)
@@ -153,7 +155,9 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     state.check()
     params = arrays["params"]
     params.flags.writeable = False
-    history = History(arrays["loss"], arrays["validation_loss"], float(header["seconds"]))
+    more = {name: arrays[name] for name in ("learning_rate", "measured") if name in arrays}
+    losses = arrays["loss"], arrays["validation_loss"]
+    history = History(*losses, float(header["seconds"]), **more, monitor=header["monitor"])
     return TrainingResult(network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"])
 
 
@@ -165,6 +169,7 @@ def _check_header(header: dict[str, Any], network: Network) -> None:
         "n_vectors": isinstance(header["n_vectors"], int) and header["n_vectors"] >= 1,
         "stop_reason": header["stop_reason"] in STOP_REASONS,
         "backend": isinstance(header["backend"], str),
+        "monitor": isinstance(header["monitor"], str),
     }
     for name, fits in legal.items():
         if not fits:
@@ -174,6 +179,7 @@ def _check_header(header: dict[str, Any], network: Network) -> None:
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
     """Check dtypes and shapes against the header, that parameters are finite and row numbers a permutation."""
     dtype, n, n_epochs = np.dtype(header["dtype"]), header["n_params"], arrays["loss"].size
+    of_epochs = [name for name in ("validation_loss", "learning_rate", "measured") if name in arrays]
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {
         "params": (dtype, (n,)),
         "vectors": (dtype, (header["n_vectors"], n)),
@@ -182,7 +188,7 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
         "validation_rows": (np.int64, (arrays.get("validation_rows", arrays["index"]).size,)),
         "random_state": (np.uint32, (624,)),
         "loss": (np.float64, (n_epochs,)),
-        "validation_loss": (np.float64, (n_epochs if arrays["validation_loss"].size else 0,)),
+        **{name: (np.float64, (n_epochs if arrays[name].size else 0,)) for name in of_epochs},
     }
     check_arrays(arrays, expected)
     for name in ("params", "best_params"):

@@ -9,7 +9,6 @@ that went too far is undone and repeated up to the step wanted, which is exact, 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +24,8 @@ from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Task
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
-from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted
+from fastnn.training.callbacks import periods, sorted_callbacks
+from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, carry
 from fastnn.training.generator import Seed, ShuffleRows, give_back
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import check_resume, fresh, resumed, validation_data
@@ -167,7 +167,7 @@ def train(
     check_resume(resume, new_rows, seed, params)
     optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha, resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
-    observers, controllers = _sorted_callbacks(callbacks)
+    observers, controllers = sorted_callbacks(callbacks)
 
     weighted = sample_weight is not None or stop.has_weights
     check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
@@ -181,11 +181,11 @@ def train(
     else:
         state, random_state = resumed(network, optimizer, data, resume, new_rows, stop)
     validation = validation_data(network, data, state, stop, assume_finite)
-    if validation or stop.restore_best:
-        check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
     task = Task(network, optimizer, data, alpha)
     plan = _plan(state, optimizer, batch_size, shuffle, random_state, getattr(backend, "shuffle_rows", None))
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
+    if run.scores.each_epoch:
+        check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
     interrupted = _advance(run, observers, controllers, progress)
     if interrupted and run.stop_reason != "diverged":
         run.stop_reason = "interrupted"
@@ -198,14 +198,14 @@ def train(
 
 def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
     """Do chunks of steps until there is a reason to stop, and return whether that was Ctrl-C."""
-    epoch_by_epoch = bool(controllers) or run.scored is not None
+    each = {1} if run.scores.each_epoch else periods(controllers)
     interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
     with _bar(observers) if progress else contextlib.nullcontext():
         try:
             interrupt.begin()
             while run.stop_reason == "running" and not interrupt.requested:
-                ended = run.chunk(1 if epoch_by_epoch else run.n_epochs - run.n_done) if run.n_epochs else 0
-                if ended and run.scored is not None:
+                ended = run.chunk(run.epochs_until(each)) if run.n_epochs else 0
+                if ended and run.scores.each_epoch:
                     run.score()
                 if controllers or observers:
                     _call_back(run, observers, controllers if ended else [])
@@ -237,9 +237,13 @@ def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
 
 def _call_back(run: Run, observers: list[Callback], controllers: list[Callback]) -> None:
     now = run.progress()
-    for observe in observers:
-        observe(now)
-    answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+    try:
+        for observe in observers:
+            observe(now)
+        answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+    except Exception as error:
+        carry(error, run.result("running"))
+        raise
     if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
         run.end("callback")
 
@@ -249,32 +253,6 @@ def _how_far(result: TrainingResult) -> str:
 
 
 train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
-
-
-def _sorted_callbacks(callbacks: Iterable[Callback]) -> tuple[list[Callback], list[Callback]]:
-    """Sort callbacks into those that observe chunks, and those that may stop after an epoch."""
-    if callable(callbacks):
-        raise TypeError("callbacks must be a list of functions; put this one into a list")
-    if not isinstance(callbacks, Iterable):
-        raise TypeError(f"callbacks must be a list of functions, not {shown(callbacks)}")
-    callbacks = list(callbacks)
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
-        _check_takes_progress(callback)
-    observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
-    return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
-
-
-def _check_takes_progress(callback: Callback) -> None:
-    try:
-        inspect.signature(callback).bind("progress")
-    except TypeError as error:
-        raise TypeError(
-            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {error}"
-        ) from None
-    except ValueError:  # a function of an extension module need not have a signature
-        pass
 
 
 def _plan(

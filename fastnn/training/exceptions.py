@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from fastnn.errors import FastnnError
@@ -30,6 +31,16 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     """
 
 
+class MonitorError(_WithResult, FastnnError, RuntimeError):
+    """The function of ``Stop(monitor=...)`` raised an error, which is this one's cause, or returned no number.
+
+    Attributes
+    ----------
+    result : TrainingResult
+        What was trained up to the end of that epoch, whose score is NaN; it can be resumed.
+    """
+
+
 class TrainingInterrupted(_WithResult, KeyboardInterrupt):
     """Ctrl-C ended a training with ``Stop(on_interrupt="raise")``.
 
@@ -48,3 +59,11 @@ class InterruptWarning(_WithResult, UserWarning):
     result : TrainingResult
         The same result, for where this warning is turned into an error.
     """
+
+
+def carry(error: Exception, result: TrainingResult) -> None:
+    """Hand an error of the caller's own, such as one of a callback, the result of the training as its `result`."""
+    if not hasattr(error, "result"):
+        with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
+            error.result = result  # type: ignore[attr-defined]
+            error.add_note("fastnn: `.result` of this error is the training up to there")

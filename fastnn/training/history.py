@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,6 +76,11 @@ class GrowingArray:
             self._room = longer
         self._room[self.n : end] = values
         self.n = end
+
+    @property
+    def last(self) -> float:
+        """The number that was added last; NaN where there is none."""
+        return float(self._room[self.n - 1]) if self.n else math.nan
 
     @property
     def values(self) -> NDArray[np.float64]:

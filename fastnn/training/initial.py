@@ -89,7 +89,7 @@ def resumed(
         state.batch = 0
         gone = {"loss_sum", "row_sum"}
         if not isinstance(stop.validation, (tuple, list)):
-            gone |= {"best_score", "rule_on", "rule_best", "rule_stale"}
+            gone |= {"best_score", "best_on", "rule_on", "rule_best", "rule_stale"}
             state.best_params = None
         state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
     return state, random_state

@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
-from fastnn.backends import Backend, loss_of
+from fastnn.backends import Backend
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
-from fastnn.schedules import learning_rates
+from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
 from fastnn.training.history import EpochLoss, GrowingArray
+from fastnn.training.monitors import name_of
 from fastnn.training.options import network_counters
 from fastnn.training.pace import Pace
 from fastnn.training.results import History, Progress, TrainingResult
+from fastnn.training.scores import Scores, finite, number
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason
 
@@ -42,6 +44,8 @@ class Run:
         self.task = task
         self.backend = backend
         self.stop = stop = Stop() if stop is None else stop
+        self.scores = Scores(task, backend, stop, validation, state)
+        self.validation_rows = state.validation_rows
         self.plan = plan
         self.n_epochs = n_epochs
         self.started = started
@@ -53,26 +57,19 @@ class Run:
 
         counters = state.counters
         self.epochs_before: int = counters.get("epoch", 0)
-        self.best_score: float = _number(counters.get("best_score"))
-        self.best_params, self.validation_rows = state.best_params, state.validation_rows
         self.rule = rule
-        self.rule_on = "loss" if validation is None else "validation"
-        if self.rule is not None and counters.get("rule_on") == self.rule_on:
-            self.rule.best, self.rule.stale = _number(counters.get("rule_best")), counters["rule_stale"]
-        self.losses = GrowingArray(n_epochs)
-        self.validation_losses: list[float] = []
-        self.validated = validation is not None
-        self.scored: Task | None = None
-        """The rows that the best parameters are chosen by."""
-        if validation is not None:
-            self.scored = Task(task.network, task.optimizer, validation)
-        elif stop.restore_best:
-            self.scored = task
+        if self.rule is not None and counters.get("rule_on") == stop.score_name:
+            self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
+        least = counters.get("rate_least", 0.0) if stop.reduce is None else stop.reduce.least
+        self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
+        self.epochs_ahead = math.inf  # how far a chunk may go at first when the rate has been reduced in the last one
+        self.losses, self.rates = GrowingArray(n_epochs), GrowingArray(n_epochs)
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
         self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
         self.snapshot = self.state.copy()
-        self.rates = np.zeros(0)
+        self._last_rates = np.zeros(0)
+        self._rates_of: tuple[object, ...] = ()
         self.pace = Pace(state.n_params, plan.batch_size)
         partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
         self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
@@ -80,17 +77,19 @@ class Run:
     def chunk(self, n_epochs: int) -> int:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
         before = time.perf_counter()
-        n_steps = min(self.pace.n_steps, self.plan.steps_until(n_epochs))
+        n_steps = min(self.pace.n_steps, self.plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
         steps = self.plan.draw(self._rates(n_steps))
         self.snapshot.restore(self.state)
         n_good = self.backend.train_steps(self.task, self.state, steps)
 
         losses, partial = self.epoch_loss.add(steps, n_good, self.plan.batch)
-        fired = self.rule.count(losses) if self.rule is not None and self.rule_on == "loss" else None
+        fired = self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
         n_wanted = n_good
+        self.epochs_ahead *= 2
         if fired is not None:
             losses, partial, n_wanted = losses[:fired], (0.0, 0.0), self.plan.steps_until(fired)
-            self.end("tolerance")
+            self.epochs_ahead = 2 * fired
+            self._stall()
         elif n_good < n_steps:
             self.end("diverged")
             self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
@@ -99,6 +98,7 @@ class Run:
             again = first_steps(steps, n_wanted)
             if n_wanted and self.backend.train_steps(self.task, self.state, again) != n_wanted:
                 raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
+        self.rates.add(steps.learning_rate[self.plan.steps_until(1) - 1 : n_wanted : self.plan.steps_per_epoch])
         self.plan.commit(n_wanted)
         self.epoch_loss.partial = partial
         self.losses.add(losses)
@@ -106,12 +106,15 @@ class Run:
         self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
         return len(losses)
 
-    def _rates(self, n_steps: int) -> Array:
-        """Return the learning rates of the next steps; a constant one is the same array for as many steps."""
-        rate = self.task.optimizer.learning_rate
-        if callable(rate) or len(self.rates) != n_steps or self.rates[0] != rate:
-            self.rates = learning_rates(rate, self.state.t, n_steps)
-        return self.rates
+    def epochs_until(self, periods: Collection[int]) -> int:
+        """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
+        epoch = self.n_epochs_in_all
+        return min([period - epoch % period for period in periods] + [self.n_epochs - self.n_done])
+
+    @property
+    def n_epochs_in_all(self) -> int:
+        """Epochs that ended, earlier runs included."""
+        return self.epochs_before + self.n_done
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Go on with another optimizer after a reason to stop, and count epochs without improvement from 0 again."""
@@ -129,7 +132,7 @@ class Run:
             Takes the task, the state, the step's rows and its learning rate; returns the loss.
         """
         self.stop_reason = "running"
-        steps = self.plan.draw(learning_rates(self.task.optimizer.learning_rate, self.state.t, 1))
+        steps = self.plan.draw(self._rates(1))
         rows = steps.rows[steps.start[0] : steps.stop[0]]
         batch = Data(*(array[rows] for array in self.task.data))
         steps.loss[0] = step(self.task, self.state, batch, float(steps.learning_rate[0]))
@@ -152,15 +155,27 @@ class Run:
             self.rule.count(losses)
 
     def score(self) -> None:
-        """Compute the loss that the best parameters are chosen by, and ask the stop rule about it."""
-        assert self.scored is not None
-        loss = loss_of(self.backend, self.scored, self.state.params)
-        if self.validated:
-            self.validation_losses.append(loss)
-            if self.rule is not None and self.rule.fires(loss):
-                self.end("validation")
-        if self.stop.restore_best and loss < self.best_score:
-            self.best_score, self.best_params = loss, self.state.params.copy()
+        """Take the score of the epoch that has ended, and ask the stop rule about it."""
+        score = self.scores.take(self.state.params, lambda: self.result("running"))
+        if self.rule is not None and not self.scores.of_losses and self.rule.fires(score):
+            self._stall()
+
+    def _stall(self) -> None:
+        """Stop or reduce the learning rate, as the rule says that has fired."""
+        assert self.rule is not None
+        if self.rule.is_over:
+            self.end("tolerance" if self.scores.validation is None else "validation")
+        elif self.stop.reduce is not None:
+            self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
+
+    def _rates(self, n_steps: int) -> Array:
+        """Return the learning rates of the next steps; a constant one is the same array for as many steps."""
+        rate = self.task.optimizer.learning_rate
+        needed = rate, self.reduction, n_steps
+        if callable(rate) or needed != self._rates_of:
+            self._rates_of = needed
+            self._last_rates = self.reduction.of(learning_rates(rate, self.state.t, n_steps))
+        return self._last_rates
 
     def check_end(self) -> None:
         """End when all epochs are done or the time is over, unless there is a reason to stop already."""
@@ -184,34 +199,39 @@ class Run:
                 raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
             return self.result("running")
 
-        last = self.losses.values[-1] if self.losses.n else math.nan
+        validation_losses, measured = self.scores.validation_losses, self.scores.measured
         return Progress(
             epoch=self.n_done,
             n_epochs=self.n_epochs,
             part=self.plan.batch / self.plan.steps_per_epoch,
             step=step,
-            loss=float(last),
-            validation_loss=self.validation_losses[-1] if self.validation_losses else math.nan,
+            loss=(loss := self.losses.last),
+            validation_loss=validation_losses[-1] if validation_losses else math.nan,
             seconds=time.perf_counter() - self.started,
+            epoch_in_all=self.n_epochs_in_all,
+            score=(measured or validation_losses or [loss])[-1],
+            learning_rate=self.rates.last,
             _result=result,
         )
 
     def result(self, reason: StopReason) -> TrainingResult:
         """Return an independent copy of the training as it stands."""
-        steps = self.state.copy()
+        steps, best = self.state.copy(), self.scores.best_params
         counters: Counters = {
-            "epoch": self.epochs_before + self.n_done,
+            "epoch": self.n_epochs_in_all,
             "loss_sum": self.epoch_loss.partial[0],
             "row_sum": self.epoch_loss.partial[1],
-            "best_score": _finite(self.best_score),
             "optimizer": self.task.optimizer.to_dict(),
             "alpha": self.task.alpha,
             **self.plan.asked,
             **network_counters(self.task.network),
+            **self.scores.counters(),
         }
+        if self.reduction.factor < 1:
+            counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
         if self.rule is not None:
-            best, stale = _finite(self.rule.best), self.rule.stale
-            counters |= {"rule_on": self.rule_on, "rule_best": best, "rule_stale": stale}
+            lowest = finite(self.rule.best)
+            counters |= {"rule_on": self.stop.score_name, "rule_best": lowest, "rule_stale": self.rule.stale}
         state = TrainingState(
             steps.storage,
             steps.n_params,
@@ -223,29 +243,23 @@ class Run:
             validation_rows=self.validation_rows,
             batch=self.plan.batch,
             counters=counters,
-            best_params=self.best_params,
+            best_params=best,
         )
-        params = self.best_params if self.stop.restore_best and self.best_params is not None else state.params
-        params = params.copy()
+        params = (best if self.stop.restore_best and best is not None else state.params).copy()
         params.flags.writeable = False
-        loss = self.losses.values.copy() if reason == "running" else self.losses.values
-        history = History(loss, np.array(self.validation_losses, np.float64), time.perf_counter() - self.started)
+        losses, rates = self.losses.values, self.rates.values
+        if reason == "running":
+            losses, rates = losses.copy(), rates.copy()
+        taken = (np.array(scores, np.float64) for scores in (self.scores.validation_losses, self.scores.measured))
+        seconds, monitor = time.perf_counter() - self.started, name_of(self.stop.monitor)
+        history = History(losses, next(taken), seconds, rates, next(taken), monitor)
         return TrainingResult(self.task.network, params, state, history, reason, self.backend)
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
         epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)
-        epoch += self.epochs_before + self.n_done
+        epoch += self.n_epochs_in_all
         return (
             f"training diverged at step {self.snapshot.t + n_good} (epoch {epoch}, batch {batch}, all counted from 0): "
             f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "
             "inputs and targets of the size of 1; `.result` of this error is the training up to the step before."
         )
-
-
-def _finite(value: float) -> float | None:
-    """Return None in place of infinity ("no score yet"), which JSON does not have."""
-    return value if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.inf if value is None else value

@@ -67,9 +67,12 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         """Move the bar to where the training is."""
+        shown = {"loss": progress.loss, "validation": progress.validation_loss}
+        if progress.score not in shown.values():
+            shown["score"] = progress.score
         losses = [
             f"{name} {value:.6g}"
-            for name, value in (("loss", progress.loss), ("validation", progress.validation_loss))
+            for name, value in shown.items()
             if not math.isnan(value)
         ]
         self._bar.update(

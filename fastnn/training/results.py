@@ -22,7 +22,7 @@ from fastnn.training.stopping import StopReason
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The losses of each epoch in one call of `train`; a resumed training begins a new history.
+    """The losses, scores and learning rates of each epoch in one call of `train`; a resumed one begins a new history.
 
     Attributes
     ----------
@@ -32,8 +32,16 @@ class History:
         The loss of the validation data after each epoch; empty where there are none.
     seconds : float
         Wall time of the call.
+    learning_rate : ndarray (n_epochs,) or (0,)
+        The learning rate of the last step of each epoch; empty in files of version 0.1.
+    measured : ndarray (n_epochs,) or (0,)
+        The scores after each epoch, where they are not one of the losses above.
+    monitor : str
+        The name of the score: "loss", "accuracy", "r2", or that of a function.
+    score : ndarray (n_epochs,)
+        The scores by which the best epoch is chosen.
     best_epoch : int
-        The number, from 1, of the epoch with the lowest of these losses.
+        The number, from 1, of the epoch with the best score.
     """
 
     loss: NDArray[np.float64]
@@ -43,28 +51,43 @@ class History:
     """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
     seconds: float
     """Wall time of the call."""
+    learning_rate: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    monitor: str = "loss"
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())
 
     def _facts(self) -> dict[str, object]:
-        """Return what `repr` shows: the last losses, and the best one of the validation data with its epoch, from 1."""
+        """Return what `repr` shows: the last losses, and the best score with its epoch, from 1."""
         facts: dict[str, object] = {"epochs": len(self.loss)}
         if len(self.loss):
             facts["loss"] = f"{self.loss[-1]:.4g}"
-        if len(scores := self.validation_loss):
+        if len(self.validation_loss):
+            facts["validation"] = f"{self.validation_loss[-1]:.4g}"
+        if len(self.score) and self.score is not self.loss:
+            name = self.monitor if self.monitor != "loss" else "validation" if len(self.validation_loss) else "score"
             best = self.best_epoch
-            facts["validation"] = f"{scores[-1]:.4g} (best {scores[best - 1]:.4g} in epoch {best})"
+            facts[name] = f"{self.score[-1]:.4g} (best {self.score[best - 1]:.4g} in epoch {best})"
         return {**facts, "seconds": f"{self.seconds:.3g}"}
 
     @property
+    def score(self) -> NDArray[np.float64]:
+        """(n_epochs,): the scores by which the best epoch is chosen: those of the monitor after each epoch.
+
+        For the monitor "loss" they are the validation loss; without validation data the loss of all rows after each
+        epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
+        """
+        return next((scores for scores in (self.measured, self.validation_loss) if len(scores)), self.loss)
+
+    @property
     def best_epoch(self) -> int:
-        """The number, from 1, of the epoch with the lowest validation loss, or training loss where there is none.
+        """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
 
         It is 0 where no epoch ended.
         """
-        scores = self.validation_loss if len(self.validation_loss) else self.loss
-        return int(np.argmin(np.where(np.isnan(scores), np.inf, scores))) + 1 if len(scores) else 0
+        scores = self.score if self.monitor == "loss" else -self.score
+        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if len(scores) else 0
 
     def to_dict(self) -> dict[str, Array]:
         """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.
@@ -72,12 +95,12 @@ class History:
         Returns
         -------
         dict of str to ndarray (n_epochs,)
-            "epoch", from 1, "loss" and "validation_loss", which is NaN where there were no validation data.
+            "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN where there are none, and "score".
         """
         n = len(self.loss)
-        validation_loss = np.full(n, np.nan)
-        validation_loss[: len(self.validation_loss)] = self.validation_loss
-        return {"epoch": np.arange(1, n + 1), "loss": self.loss.copy(), "validation_loss": validation_loss}
+        columns = {name: getattr(self, name) for name in ("loss", "validation_loss", "learning_rate", "score")}
+        filled = {name: values.copy() if len(values) else np.full(n, np.nan) for name, values in columns.items()}
+        return {"epoch": np.arange(1, n + 1), **filled}
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +254,12 @@ class Progress:
         The validation data's loss after the last epoch; NaN where there are none.
     seconds : float
         Wall time since `train` was called.
+    epoch_in_all : int
+        Epochs that ended in all, earlier runs included.
+    score : float
+        The last epoch's score, by which the best epoch is chosen: see `History.score`. NaN before the first has ended.
+    learning_rate : float
+        That of the last step; NaN before the first.
     """
 
     epoch: int
@@ -240,6 +269,9 @@ class Progress:
     loss: float
     validation_loss: float
     seconds: float
+    epoch_in_all: int
+    score: float
+    learning_rate: float
     _result: Callable[[], TrainingResult] = field(repr=False)
 
     def result(self) -> TrainingResult:

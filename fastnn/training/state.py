@@ -27,12 +27,19 @@ class Counters(TypedDict, total=False):
     row_sum: float
     """Rows of these steps."""
     best_score: float | None
-    """The score of `TrainingState.best_params`; None before there is one."""
+    """The score of `TrainingState.best_params`; None before there is one. Less is better: of all scores but the loss it
+    is the negative, and so is `rule_best`."""
+    best_on: str
+    """What that score is: `Stop.score_name`; files of version 0.1 know the loss only."""
     rule_on: str
-    """The loss that the stop rule compares, "loss" or "validation"; missing where there is no rule."""
+    """The score that the stop rule compares: `Stop.score_name`; missing where there is no rule."""
     rule_best: float | None
     rule_stale: int
     """Epochs since the rule's best score."""
+    rate_factor: float
+    """By which `ReduceRate` has multiplied the learning rate."""
+    rate_least: float
+    """The smallest rate to which it does so."""
     optimizer: dict[str, Any]
     """`Optimizer.to_dict`."""
     batch_size: int | None
@@ -148,6 +155,9 @@ def _are_counters(counters: Any) -> bool:
         "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
         "rule_best": lambda value: value is None or _is_finite(value),
         "rule_stale": _is_count,
+        "best_on": _is_text,
+        "rate_factor": lambda value: _is_finite(value) and 0 <= value <= 1,
+        "rate_least": lambda value: _is_finite(value) and value >= 0,
     }
     return all(fits(counters[name]) for name, fits in kinds.items() if name in counters)
 

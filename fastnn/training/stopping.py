@@ -1,4 +1,4 @@
-"""The stop rules: their options, the reasons, and the rule that counts epochs without improvement."""
+"""The stop rules: their options, the reasons, and the count of epochs without improvement."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number, shown
 from fastnn.checking.keywords import explains_keywords
+from fastnn.training.monitors import Monitor, check_monitor, name_of
 
 StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
 """Why a training ended; "running" in a result that a callback took before the end."""
@@ -21,26 +22,69 @@ STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 
 @explains_keywords
 @dataclass(frozen=True)
+class ReduceRate:
+    """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5, patience=5))``.
+
+    Each time that `patience` more epochs in a row did not improve, as `Stop` counts them, the rate is multiplied by
+    `factor`. The rate of a step is ``max(f r, min(r, least))``, with r the optimizer's own, a number or a schedule, and
+    f the product of the factors. f is kept in the state and goes on with a resumed training, whatever its stop rules.
+    (To RPROP the rate is that of the first step.)
+
+    Parameters
+    ----------
+    factor : float
+        Greater than 0 and less than 1.
+    patience : int
+        Epochs without improvement after which the rate falls; 0 acts as 1.
+    least : float
+        The smallest rate to which it falls.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import SGD, Network, Stop, train
+    >>> stop = Stop(patience=3, reduce=ReduceRate(0.5, patience=1))
+    >>> result = train(Network((1, 1)), [[0.0]], [[1.0]], optimizer=SGD(0.0), epochs=9, backend="numpy", stop=stop)
+    >>> result.n_epochs, result.state.counters["rate_factor"]  # the first epoch improves, the next two reduce
+    (4, 0.25)
+    """
+
+    factor: float = 0.1
+    patience: int = 10
+    least: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("factor", self.factor, low=0, high=1, low_open=True, high_open=True)
+        check_integer("patience", self.patience, low=0)
+        check_number("least", self.least, low=0)
+
+
+@explains_keywords
+@dataclass(frozen=True)
 class Stop:
-    """Rules that say when training stops, and which parameters it returns.
+    """Rules that say when training stops, what reduces its learning rate, and which parameters it returns.
 
     Parameters
     ----------
     tol : float, optional
-        An epoch improves when its loss is lower than the lowest one so far by more than `tol`; NaN and infinity never
-        improve. The loss is that of the validation data, if there are any (stop reason "validation"), else the training
-        loss, `History.loss` ("tolerance"). 0 where only `patience` is given. Where neither is, training does not stop
-        for want of improvement.
+        An epoch improves when its score is better than the best one so far by more than `tol`; NaN and infinity never
+        improve. The score is that of the validation data, if there are any (stop reason "validation"), else of the rows
+        that are trained on ("tolerance"). 0 where it is not given.
     patience : int, optional
-        Training stops when so many epochs in a row did not improve; 0 acts as 1. 10 where only `tol` is given.
+        Training stops when so many epochs in a row did not improve; 0 acts as 1. 10 where only `tol` is given; where
+        neither is, or `tol` with `reduce`, training does not stop for want of improvement.
     validation : float or tuple, optional
         Data that are not trained on; their loss, without the penalty of `alpha`, is taken after every epoch. A number
         between 0 and 1: this part of the rows, rounded up, drawn from the seed's generator after the weights; they
         are copied. A tuple ``(X, Y)`` or ``(X, Y, sample_weight)``: these.
     restore_best : bool
-        Whether the result's parameters are those after the epoch with the lowest validation loss; without validation
-        data those with the lowest training loss, which is then taken over all rows, penalty included, once more
-        after each epoch. The result's *state* always is the last one, so that a resumed training goes on where it was.
+        Whether the result's parameters are those after the epoch with the best score, the first of them. Without
+        validation data the loss is then taken over all rows, penalty included, once more after each epoch. The
+        result's *state* always is the last one, so that a resumed training goes on where it was.
     max_seconds : float, optional
         Wall time in seconds after which training stops, in the middle of an epoch where need be, to about 0.05 s.
         Counted from the call of `train`: compilation is included.
@@ -50,6 +94,23 @@ class Stop:
     on_interrupt : {"return", "raise"}
         What to do on Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
         `TrainingInterrupted`, a KeyboardInterrupt that has it as its `result`.
+    monitor : {"loss", "accuracy", "r2"} or callable
+        The score of an epoch. A lower "loss" is better; without validation data it is the training loss,
+        `History.loss`. Of the others, which are computed from the outputs after each epoch, a greater value is better.
+        "accuracy" goes with labels: the part of the rows, by weight, where the largest output is the label's, or for
+        log_loss where all outputs are on the label's side of 1/2. "r2": the mean over the outputs of
+        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, as scikit-learn's `r2_score`. A function is called with the
+        targets and the outputs (n, n_outputs) of the rows whose weight is not 0 and returns a number; what it raises
+        ends the training by a `MonitorError`.
+    reduce : ReduceRate, optional
+        Reduce the learning rate when the score stalls. Both patiences count the same epochs without improvement, and a
+        reduction does not begin the count anew: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the
+        rate after 5 and after 10 of them and stops after 15.
+
+    Notes
+    -----
+    A resumed training goes on from the best score and the count of its state, if the monitor (a function: by its name)
+    and the kind of data are the same as before; else both begin anew.
 
     Raises
     ------
@@ -64,6 +125,8 @@ class Stop:
     max_seconds: float | None = None
     on_divergence: Literal["raise", "stop"] = "raise"
     on_interrupt: Literal["return", "raise"] = "return"
+    monitor: Monitor = "loss"
+    reduce: ReduceRate | None = None
 
     def __post_init__(self) -> None:
         if self.tol is not None:
@@ -83,6 +146,9 @@ class Stop:
             check_number("max_seconds", self.max_seconds, low=0, low_open=True)
         check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
         check_choice("on_interrupt", self.on_interrupt, ("return", "raise"))
+        check_monitor(self.monitor)
+        if not isinstance(self.reduce, (ReduceRate, type(None))):
+            raise TypeError(f"reduce must be a ReduceRate, such as ReduceRate(0.5), not {shown(self.reduce)}")
 
     def __repr__(self) -> str:
         """Show the rules that were given, and arrays by their shapes."""
@@ -90,6 +156,8 @@ class Stop:
         given = {f.name: shown(values[f.name]) for f in dataclasses.fields(self) if values[f.name] is not f.default}
         if isinstance(self.validation, (tuple, list)):
             given["validation"] = f"({', '.join(map(shown, self.validation))})"
+        if callable(self.monitor):
+            given["monitor"] = name_of(self.monitor)
         return f"Stop({', '.join(f'{name}={value}' for name, value in given.items())})"
 
     @property
@@ -98,11 +166,21 @@ class Stop:
         given = self.validation[2:] if isinstance(self.validation, (tuple, list)) else ()
         return any(weight is not None for weight in given)
 
+    @property
+    def score_name(self) -> str:
+        """The name of the score, by which a state knows it: that of the monitor, and whether of validation data."""
+        name = name_of(self.monitor)
+        if self.validation is None:
+            return name
+        return "validation" if name == "loss" else f"validation {name}"
+
     def rule(self) -> Patience | None:
-        """Return a new rule for `tol` and `patience`; None where neither is given."""
-        if self.tol is None and self.patience is None:
+        """Return a new rule for `tol`, `patience` and `reduce`; None where none is given."""
+        if self.tol is None and self.patience is None and self.reduce is None:
             return None
-        return Patience(self.tol or 0.0, 10 if self.patience is None else max(self.patience, 1))
+        patience = 10 if self.reduce is None else math.inf
+        limit = patience if self.patience is None else max(self.patience, 1)
+        return Patience(self.tol or 0.0, limit, also_each=0 if self.reduce is None else max(self.reduce.patience, 1))
 
 
 class Patience:
@@ -112,20 +190,28 @@ class Patience:
     ----------
     tol : float
         By how much a loss must be lower.
-    limit : int
+    limit : float
         The rule fires when so many epochs in a row failed.
     strict : bool
         True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, scikit-learn's rule: it
         fails if it is greater than the lowest one minus `tol`; so lower by just `tol` is enough, and NaN never fails.
+    also_each : int
+        The rule fires after each so many failed epochs in a row too; 0 for never.
     """
 
-    def __init__(self, tol: float, limit: float, *, strict: bool = True) -> None:
+    def __init__(self, tol: float, limit: float, *, strict: bool = True, also_each: int = 0) -> None:
         self.tol = tol
         self.limit = limit
         self.strict = strict
+        self.also_each = also_each
         self.best = math.inf
         self.stale = 0
         """Epochs since the last improvement."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `limit` epochs in a row failed."""
+        return self.stale >= self.limit
 
     def count(self, losses: NDArray[np.float64]) -> int | None:
         """Take in the losses (n,) of epochs, up to the one where the rule fires.
@@ -146,6 +232,8 @@ class Patience:
         last_improved = np.maximum.accumulate(np.where(failed, -1 - self.stale, epoch))
         stale = epoch - last_improved
         fired = stale >= self.limit
+        if self.also_each:
+            fired |= (stale > 0) & (stale % self.also_each == 0)
         last = int(fired.argmax()) if fired.any() else len(losses) - 1
         self.best = float(np.fmin(best_before[last], losses[last]))
         self.stale = int(stale[last])
@@ -160,4 +248,4 @@ class Patience:
         self.stale = self.stale + 1 if failed else 0
         if loss < self.best:
             self.best = loss
-        return self.stale >= self.limit
+        return self.is_over or bool(self.also_each and self.stale and self.stale % self.also_each == 0)

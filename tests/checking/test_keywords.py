@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import RPROP, SGD, Adam, AdamW, Network, Stop, train
+from fastnn import RPROP, SGD, Adam, AdamW, Network, ReduceRate, Stop, every, train
 from fastnn.checking.keywords import REMEDIES
 from fastnn.optimizers import OPTIMIZERS
 
@@ -36,9 +36,13 @@ CASES = [
     (fit, {"epochs": 1, "batchsizes": 3}, "train has no argument 'batchsizes': did you mean 'batch_size'?"),
     (fit, {"epochs": 1, "qqq": 3}, "train has no argument 'qqq'; it has network, X, Y, sample_weight"),
     (result_resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
+    (fit, {"epochs": 1, "metrics": ["acc"]}, "say stop=Stop(monitor=...)"),
+    (Stop, {"scheduler": 0.1}, "Stop has no argument 'scheduler': say reduce=ReduceRate()"),
+    (ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr': say least=..."),
+    (every, {"epochs": 3}, "every has no argument 'epochs'; it has k, callback"),
     (Stop, {"min_delta": 0.1}, "Stop has no argument 'min_delta': say tol=..."),
     (Stop, {"validation_data": (X, X)}, "Stop has no argument 'validation_data': say validation=(X, Y)"),
-    (Stop, {"monitor": "val_loss"}, "Stop has no argument 'monitor'; it has tol, patience"),
+    (Stop, {"mode": "min"}, "Stop has no argument 'mode'; it has tol, patience"),
     (Stop, {"epochs": 3}, "Stop has no argument 'epochs'; it has tol, patience"),
     (Adam, {"lr": 0.1}, "Adam has no argument 'lr': say learning_rate=..."),
     (RPROP, {"lr": 0.1}, "RPROP has no argument 'lr': say learning_rate=..."),

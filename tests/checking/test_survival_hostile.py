@@ -282,6 +282,8 @@ def test_constructors(scale):
             {"learning_rate": number, "steps": st.integers(0, 9)},
             dict.fromkeys(("steps", "start", "final", "rise"), number),
         ),
+        fastnn.ReduceRate: ({}, dict.fromkeys(("factor", "patience", "least"), number)),
+        fastnn.every: ({"k": st.integers(1, 5), "callback": st.just(print)}, {"k": number, "callback": scalars}),
         fastnn.get_backend: ({"backend": backends}, {"backend": scalars}),
         Network.from_dict: ({"values": st.just(NETWORK.to_dict())}, {"values": st.one_of(scalars, mappings(options))}),
     }

@@ -13,7 +13,20 @@ import pytest
 from bits import bits, result_bits, state_bits
 from chunks import chunks_of
 
-from fastnn import SGD, Adam, FastnnError, ModelFileError, Network, Stop, cosine, load, one_cycle, train, warm_up
+from fastnn import (
+    SGD,
+    Adam,
+    FastnnError,
+    ModelFileError,
+    Network,
+    ReduceRate,
+    Stop,
+    cosine,
+    load,
+    one_cycle,
+    train,
+    warm_up,
+)
 from fastnn.files import model
 
 NETWORK = Network((3, 4, 2), activation="tanh")
@@ -63,6 +76,7 @@ OPTIONS = {
     "momentum": {"optimizer": SGD(0.1, momentum=0.9)},
     "validation": {"stop": Stop(tol=0.0, patience=50, validation=0.3, restore_best=True)},
     "tolerance": {"stop": Stop(tol=0.0, patience=50)},
+    "monitor": {"stop": Stop(monitor="r2", restore_best=True, reduce=ReduceRate(0.5, 1))},
     "schedule": {"optimizer": Adam(cosine(0.1, 100))},
     "warm_up": {"optimizer": Adam(warm_up(0.1, 100, 0.01))},
     "one_cycle": {"optimizer": Adam(one_cycle(0.1, 100))},
@@ -393,6 +407,10 @@ def test_arrays_that_do_not_fit_are_refused(path, content, name, change, match):
         ("counters", {"alpha": -1.0}),
         ("counters", {"alpha": "0"}),
         ("counters", {"shuffle": 1}),
+        ("counters", {"rate_factor": 1.5}),
+        ("counters", {"rate_least": -1.0}),
+        ("counters", {"best_on": 1}),
+        ("monitor", 1),
         ("counters", {"batch_size": 0}),
         ("counters", {"activation": "tanh"}),
         ("counters", {"loss": 3}),

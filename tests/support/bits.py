@@ -35,11 +35,15 @@ def result_bits(result):
         "params": bits(result.params),
         "loss": bits(result.history.loss),
         "validation_loss": bits(result.history.validation_loss),
+        "learning_rate": bits(result.history.learning_rate),
+        "score": bits(result.history.score),
+        "monitor": result.history.monitor,
         "stop_reason": result.stop_reason,
     }
 
 
 def history_bits(*results):
-    """The losses of trainings that followed each other, as if they had been one."""
+    """The losses, scores and rates of trainings that followed each other, as if they had been one."""
     histories = [result.history for result in results]
-    return [bits(np.concatenate([getattr(h, name) for h in histories])) for name in ("loss", "validation_loss")]
+    names = ("loss", "validation_loss", "score", "learning_rate")
+    return [bits(np.concatenate([getattr(h, name) for h in histories])) for name in names]

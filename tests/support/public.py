@@ -46,6 +46,8 @@ def objects():
         result.history,
         *seen[:2],
         options["stop"],
+        fastnn.ReduceRate(0.5),
+        fastnn.every(5, print),
         *(kind() for kind in optimizers.OPTIMIZERS.values()),
         fastnn.constant(0.1),
         fastnn.step_decay(0.1, every=5),

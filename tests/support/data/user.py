@@ -32,10 +32,13 @@ def look(progress: fastnn.Progress) -> bool:
 
 def fit(network: fastnn.Network, backend: fastnn.Backend) -> fastnn.TrainingResult:
     """Train, and go on whatever happens."""
-    stop = fastnn.Stop(tol=0.0, patience=3)
+    stop = fastnn.Stop(tol=0.0, patience=3, monitor="r2", reduce=fastnn.ReduceRate(0.5, patience=2))
+    each = [fastnn.every(2, look)]
     try:
-        return fastnn.train(network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=[look], backend=backend)
+        return fastnn.train(network, X, X[:, 0], epochs=3, seed=0, stop=stop, callbacks=each, backend=backend)
     except fastnn.DivergenceError as error:
+        return error.result
+    except fastnn.MonitorError as error:
         return error.result
     except fastnn.TrainingInterrupted as interrupted:
         return interrupted.result

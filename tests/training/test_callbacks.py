@@ -1,0 +1,94 @@
+"""Callbacks each so many epochs, and those that raise an error."""
+
+import math
+
+import pytest
+from bits import bits
+from small_training import NETWORK, Recorder
+
+from fastnn import DivergenceError, Stop, every, train
+
+
+def test_every_counts_epochs_in_all(go):
+    seen = []
+    look = every(4, lambda progress: seen.append((progress.epoch_in_all, progress.epoch)))
+    first = go(epochs=6, callbacks=[look])
+    go(epochs=7, resume=first.state, callbacks=[look])
+    assert seen == [(4, 4), (8, 2), (12, 6)]
+
+
+def test_every_may_stop(go):
+    assert go(epochs=20, callbacks=[every(3, lambda progress: progress.epoch > 4)]).n_epochs == 6
+    assert go(epochs=20, callbacks=[every(3, every(2, lambda progress: True))]).n_epochs == 6
+
+
+def test_chunks_end_only_where_a_callback_is_called(data):
+    def chunks(*callbacks, **options):
+        recorder = Recorder()
+        train(NETWORK, *data, epochs=12, batch_size=None, seed=1, backend=recorder, callbacks=callbacks, **options)
+        return recorder.chunks
+
+    assert chunks() == [12]
+    assert chunks(every(5, lambda progress: None)) == [5, 5, 2]
+    assert chunks(every(5, lambda progress: None), every(3, lambda progress: None)) == [3, 2, 1, 3, 1, 2]
+    assert chunks(every(5, lambda progress: None), lambda progress: None) == [1] * 12
+    assert chunks(every(5, lambda progress: None), stop=Stop(validation=0.3)) == [1] * 12
+
+
+def test_progress_has_score_and_rate(go):
+    seen = []
+    result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
+    assert [progress.score for progress in seen] == result.history.score.tolist()
+    assert [progress.learning_rate for progress in seen] == result.history.learning_rate.tolist() == [0.01] * 6
+    seen.clear()
+    go(callbacks=[seen.append], stop=Stop(validation=0.3))
+    assert [progress.score for progress in seen] == [progress.validation_loss for progress in seen]
+
+    def early(progress):
+        seen.append(progress)
+
+    early.per_chunk = True
+    seen.clear()
+    plain = go(batch_size=1, callbacks=[early])
+    assert seen[-1].score == plain.history.loss[-1]
+    assert all(math.isnan(progress.score) == (progress.epoch == 0) for progress in seen)
+
+
+@pytest.mark.parametrize("per_chunk", [False, True])
+def test_a_callback_that_raises_loses_nothing(go, per_chunk):
+    def stumble(progress):
+        if progress.epoch >= 4:
+            raise KeyError("key")
+
+    stumble.per_chunk = per_chunk
+    with pytest.raises(KeyError, match="key") as error:
+        go(callbacks=[stumble])
+    result = error.value.result
+    assert "`.result` of this error" in error.value.__notes__[0]
+    assert bits(go(epochs=6 - result.n_epochs, resume=result.state).params) == bits(go().params)
+
+
+def test_an_error_that_has_a_result_keeps_it(go):
+    inner = go(epochs=1)
+
+    def stumble(progress):
+        raise DivergenceError("of a training within", inner)
+
+    with pytest.raises(DivergenceError) as error:
+        go(callbacks=[stumble])
+    assert error.value.result is inner
+
+
+@pytest.mark.parametrize(
+    ("k", "callback", "match"),
+    [
+        (0, print, "k must be at least 1, not 0"),
+        (-1, print, "k must be at least 1"),
+        (1.5, print, "k must be an integer"),
+        (1, None, "None cannot be called"),
+        (1, lambda: None, "functions of one argument, the progress"),
+    ],
+)
+def test_every_refuses(k, callback, match):
+    with pytest.raises((TypeError, ValueError), match=match):
+        every(k, callback)

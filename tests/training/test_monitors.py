@@ -1,0 +1,171 @@
+"""Monitors: their formulas, what they refuse before training, and what is left where one fails."""
+
+import math
+
+import numpy as np
+import pytest
+from bits import bits, state_bits
+from small_training import N
+
+from fastnn import Adam, MonitorError, Network, Stop, predict, train
+from fastnn.testing.tolerances import assert_within
+from fastnn.training.monitors import accuracy, r2, scorer
+
+CLASSES = Network((3, 4, 3), "tanh", "softmax")
+BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")
+
+
+def drawn(dtype, n=40):
+    r = np.random.RandomState(0)
+    return r.randn(n, 3).astype(dtype), r.randn(n, 3).astype(dtype), r.uniform(0.1, 2, n).astype(dtype)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_are_those_of_scikit_learn(dtype, weighted):
+    metrics = pytest.importorskip("sklearn.metrics")
+    Y, outputs, weight = drawn(dtype)
+    weight = weight if weighted else np.ones_like(weight)
+    labels = outputs.argmax(axis=1)
+    labels[::3] = 1
+    found = scorer("accuracy", CLASSES, np.eye(3, dtype=dtype)[labels], weight)(outputs)
+    wanted = metrics.accuracy_score(labels, outputs.argmax(axis=1), sample_weight=weight)
+    bound = 40 * np.finfo(dtype).eps
+    assert_within(np.array([found]), np.array([wanted]), bound, "accuracy", "scikit-learn's")
+    several = (Y > 0.3).astype(dtype)
+    found = scorer("accuracy", BINARY, several[:, :2], weight)(outputs[:, :2])
+    wanted = metrics.accuracy_score(several[:, :2], outputs[:, :2] > 0.5, sample_weight=weight)
+    assert_within(np.array([found]), np.array([wanted]), bound, "accuracy", "scikit-learn's")
+    Y[:, 1] = outputs[:, 1] = 0.5  # both sums are 0
+    for columns in ([0, 1], [0], [1]):
+        found = scorer("r2", BINARY, Y[:, columns], weight)(outputs[:, columns])
+        wanted = metrics.r2_score(Y[:, columns], outputs[:, columns], sample_weight=weight)
+        assert_within(np.array([found]), np.array([wanted]), 10 * bound, "R2", "scikit-learn's")
+
+
+def test_scores_where_they_could_be_doubted():
+    assert accuracy(np.eye(3), None, exclusive=True)(np.array([[1, 1, 0], [1, 1, 0], [0.2, 0.3, 0.3]])) == 1 / 3
+    outputs = np.array([[0.5, 0.6], [0.4, 0.5], [0.6, 0.6]])
+    assert accuracy(np.array([[0, 1], [0, 1], [1, 0]]), None, exclusive=False)(outputs) == 1 / 3
+    constant = np.ones((3, 1))
+    assert r2(constant, None)(constant) == 1.0
+    assert r2(constant, None)(constant + 1) == 0.0
+
+
+def test_rows_of_weight_zero_are_not_scored(backend):
+    """Whatever they hold: they are not handed to a function either."""
+    r = np.random.RandomState(0)
+    X, Y, weight = r.randn(N, 3), r.randn(N, 2), np.ones(N)
+    weight[3] = 0
+    X[3] = Y[3] = np.nan
+    seen = []
+    for monitor in ("r2", lambda Y, outputs: seen.append(len(Y)) or float(np.isfinite(outputs).all())):
+        options = {"sample_weight": weight, "epochs": 2, "assume_finite": True, "backend": backend, "seed": 0}
+        result = train(Network((3, 4, 2)), X, Y, stop=Stop(monitor=monitor), **options)
+        assert np.isfinite(result.history.score).all()
+    assert seen == [N - 1, N - 1]
+
+
+def test_rows_left_untrained_are_not_scored(go, data, backend):
+    """Those of a validation that is no longer asked for."""
+    first = go(epochs=1, stop=Stop(validation=0.3))
+    seen = []
+    go(epochs=1, resume=first.state, stop=Stop(monitor=lambda Y, outputs: seen.append(Y) or 0.0))
+    assert bits(seen[0]) == bits(data[1][np.sort(first.state.index)])
+
+
+def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
+    X, Y = data
+    scores = iter([0.1, 0.5, math.nan, 0.5, math.inf, 0.2])
+    result = go(stop=Stop(monitor=lambda Y, outputs: next(scores), validation=(X, Y), restore_best=True))
+    history = result.history
+    assert history.best_epoch == 2
+    assert bits(result.params) == bits(go(epochs=2).params)
+    assert history.score[[0, 1, 3]].tolist() == [0.1, 0.5, 0.5]
+    assert history.validation_loss.shape == history.learning_rate.shape == (6,)
+    assert history.monitor.endswith("<lambda>")
+    assert "(best 0.5 in epoch 2)" in repr(result)
+    outputs = predict(result.network, result.state.params, X, backend=backend)
+    assert go(stop=Stop(monitor="r2")).history.score[-1] == r2(Y, None)(outputs)
+
+
+def test_both_back_ends_decide_alike():
+    r = np.random.RandomState(0)
+    X = r.randn(60, 3)
+    labels = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    stop = Stop(monitor="accuracy", patience=4, restore_best=True, validation=0.3)
+    a, b = (
+        train(CLASSES, X, labels, optimizer=Adam(0.05), epochs=99, seed=0, stop=stop, backend=name)
+        for name in ("numpy", "numba")
+    )
+    assert (a.n_epochs, a.stop_reason, a.history.best_epoch) == (b.n_epochs, b.stop_reason, b.history.best_epoch)
+    assert 5 < a.n_epochs < 99
+    assert a.history.score.tolist() == b.history.score.tolist()
+
+
+def test_another_monitor_begins_anew(go):
+    """The best score and the count of epochs; the same one goes on."""
+    first = go(stop=Stop(patience=50, monitor="r2", restore_best=True))
+    kept = first.state.counters
+    assert (kept["rule_on"], kept["best_on"], kept["best_score"]) == ("r2", "r2", -first.history.score.max())
+    for monitor, goes_on in (("r2", True), ("loss", False), (lambda Y, outputs: -9.0, False)):
+        stop = Stop(patience=50, monitor=monitor, restore_best=True)
+        more = go(epochs=1, resume=first.state, optimizer=Adam(3.0), stop=stop)
+        assert bits(more.params) == bits(first.params if goes_on else more.state.params)
+        assert more.state.counters["rule_stale"] == (1 if goes_on else 0)
+        plain = go(epochs=1, resume=first.state, optimizer=Adam(3.0))  # keeps the best, not the count
+        again = go(epochs=1, resume=plain.state, optimizer=Adam(3.0), stop=stop)
+        assert bits(again.params) == bits(first.params if goes_on else again.state.params)
+    other_data = go(
+        epochs=1,
+        resume=first.state,
+        optimizer=Adam(3.0),
+        stop=Stop(monitor="r2", restore_best=True, validation=(np.ones((2, 3)), np.eye(2))),
+    )
+    assert bits(other_data.params) == bits(other_data.state.params)
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "match"),
+    [
+        (BINARY, {"monitor": "acc"}, r"unknown monitor 'acc' \(did you mean 'accuracy'\?\); one of loss, accuracy, r2"),
+        (BINARY, {"monitor": 3}, "monitor must be one of loss, accuracy, r2, or a function of \\(Y, outputs\\), not 3"),
+        (BINARY, {"monitor": lambda Y: 0.0}, r"monitor must be a function of \(Y, outputs\); .*too many positional"),
+        (Network((3, 4, 2)), {"monitor": "accuracy"}, "needs labels.*this network's is 'squared_error'.*monitor='r2'"),
+        (BINARY, {"monitor": "r2", "validation": 0.01}, "monitor='r2' needs at least 2 rows to score"),
+        (BINARY, {"monitor": "r2", "validation": (np.ones((0, 3)), np.ones((0, 2)))}, "validation: X has no rows"),
+    ],
+)
+def test_refused_before_training(network, options, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        train(network, np.ones((9, 3)), np.ones((9, 2)), epochs=1, backend="numpy", stop=Stop(**options))
+
+
+BROKEN = {
+    "ZeroDivisionError: division by zero": lambda Y, outputs: 1 / 0,
+    "TypeError: it must return a number, not None": lambda Y, outputs: None,
+    "TypeError: it must return a number, not True": lambda Y, outputs: True,
+    "TypeError: it must return a number, not 'high'": lambda Y, outputs: "high",
+    r"TypeError: it must return a number, not ndarray of shape \(2,\)": lambda Y, outputs: outputs.mean(axis=0),
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_a_monitor_that_fails_loses_nothing(go, words, tmp_path):
+    fails = []
+
+    def monitor(Y, outputs):
+        return BROKEN[words](Y, outputs) if len(fails) == 2 else fails.append(None) or 0.0
+
+    with pytest.raises(
+        MonitorError, match=rf"monitor .*monitor failed after epoch 3 of this call: {words}; `.result` of"
+    ) as error:
+        go(stop=Stop(monitor=monitor, patience=9))
+    result = error.value.result
+    assert isinstance(error.value.__cause__, Exception)
+    assert result.n_epochs == 3
+    assert math.isnan(result.history.score[-1])
+    result.save(tmp_path / "saved.npz")
+    plain = go()
+    more = go(epochs=3, resume=result.state)
+    assert bits(more.params) == bits(plain.params)
+    assert state_bits(go(epochs=3).state)["vectors"] == state_bits(result.state)["vectors"]
