@@ -70,11 +70,7 @@ class ProgressBar:
         shown = {"loss": progress.loss, "validation": progress.validation_loss}
         if progress.score not in shown.values():
             shown["score"] = progress.score
-        losses = [
-            f"{name} {value:.6g}"
-            for name, value in shown.items()
-            if not math.isnan(value)
-        ]
+        losses = [f"{name} {value:.6g}" for name, value in shown.items() if not math.isnan(value)]
         self._bar.update(
             self._task,
             completed=progress.epoch + progress.part,
