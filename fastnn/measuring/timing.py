@@ -9,10 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn.backends import get_backend
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.training import loss_and_gradient, predict, train
@@ -116,6 +118,15 @@ def first_calls(dtype: DTypeLike, backend: str = "numba") -> Iterator[tuple[str,
         start = time.perf_counter()
         calls[entry]()
         yield entry, time.perf_counter() - start
+
+
+def first_shuffle() -> float:
+    """Shuffle one row in compiled code, which serves all later ones; return the seconds that it took."""
+    numba: Any = get_backend("numba")
+    words, orders = np.zeros(625, np.uint32), np.zeros((1, 1), np.int64)
+    start = time.perf_counter()
+    numba.shuffle_rows(words, orders, orders[0].copy())
+    return time.perf_counter() - start
 
 
 # ------------------------------------------------------------------------------------------------------ whole processes

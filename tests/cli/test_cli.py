@@ -16,6 +16,7 @@ from survival import python
 import fastnn
 from fastnn import cli, workloads
 from fastnn._version import __version__
+from fastnn.compiler import cache
 from fastnn.measuring import machine
 
 pytest.importorskip("typer")
@@ -301,6 +302,8 @@ def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
     monkeypatch.setattr("fastnn.compiler.loader._entries", {})  # an earlier test may have made kernels and kept none
     code, out, _ = run("warmup")
     assert code == 0
+    assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if "row orders" in line))) == 1
+    assert cache.load("shuffle_rows.float64")
     for dtype in ("float64", "float32"):
         assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if dtype in line))) == 4
     assert str(machine.cache().folder) in out
