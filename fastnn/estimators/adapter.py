@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.backends import Backend, is_supported
-from fastnn.memory import Array
+from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import UPDATES, Rates
@@ -143,6 +143,8 @@ def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
 
 def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
     """Return X dense in C order, or as CSR if it would take more than `DENSE_BYTES`: an `Adapter` reads both."""
+    if type(X) is np.ndarray and X.dtype == dtype and X.flags.num & READABLE == READABLE:
+        return X
     if isinstance(X, np.ndarray):
         return np.require(X, dtype, ["C", "A"]).view(np.ndarray)
     if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
