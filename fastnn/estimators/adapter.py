@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.backends import Backend, is_supported
+from fastnn.backends import Backend, is_supported, loss_of
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -67,6 +67,13 @@ class Adapter:
             gradient[layer.weight] += alpha * params[layer.weight]
         total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
         return total + self._penalty(network, params, data, alpha), gradient / params.dtype.type(weights)
+
+    def loss(self, task: Task, params: Array) -> float:
+        """Return the loss of all rows of a task as one batch."""
+        if not isinstance(task.data.X, np.ndarray):
+            return self.loss_and_gradient(task.network, params, task.data, task.alpha)[0]
+        loss = loss_of(self.backend, task, params)
+        return loss / task.network.n_outputs if self.mean_over_outputs else loss
 
     def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float) -> Task:
         """Make the task of a training; with `mean_over_outputs`, its losses are divided by n_outputs later."""

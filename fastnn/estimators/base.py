@@ -135,7 +135,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _hidden_sizes(self) -> list[int]:
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
-        if np.any(np.array(sizes) <= 0):
+        if not all(type(n) is int and n > 0 for n in sizes) and np.any(np.array(sizes) <= 0):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
         return sizes
 
@@ -203,9 +203,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         backend = Adapter(get_backend(self.backend), mean)
         if self.solver in STOCHASTIC_SOLVERS:
             weighted = weight is not None or (validation is not None and validation.sample_weight is not None)
-            check_supported(
-                backend, network, self._optimizer.optimizer, alpha=float(self.alpha), sample_weight=weighted
-            )
+            optimizer = self._optimizer.optimizer
+            check_supported(backend.backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted)
         return FitInputs(
             network, backend, data, rows, params, held_out, validation, incremental, first_pass, loss_is_nan, on_epoch
         )

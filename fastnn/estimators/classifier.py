@@ -324,7 +324,11 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
     def _split_by(self, Y: Array) -> Array | None:
         if self.fix_defects and self._label_binarizer.y_type_ == "multiclass":
             return Y.argmax(axis=1)
-        return Y[:, 0].astype(str) if self.n_outputs_ == 1 else None  # as errors of scikit-learn name them
+        if self.n_outputs_ > 1:
+            return None
+        yes = Y[:, 0]
+        few = min(np.count_nonzero(yes), np.count_nonzero(~yes)) < 2
+        return yes.astype(str) if few else yes  # text, as scikit-learn's error names the classes, takes twice as long
 
     def _output_activation(self) -> str:
         return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"

@@ -10,7 +10,8 @@ from sklearn.preprocessing import LabelBinarizer
 
 from fastnn.memory import Array
 
-_NUMBERS, _TEXT = frozenset("biuf"), frozenset("U")
+_KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
+"""The kinds of dtypes whose labels can be compared."""
 
 
 def binarizer_of(y: Any) -> LabelBinarizer:
@@ -26,8 +27,7 @@ def binarizer_of(y: Any) -> LabelBinarizer:
 
 def numbers_of(y: Any, classes: Array) -> NDArray[np.intp] | None:
     """Return the index in `classes` of each label of a vector (n,); None unless they are surely all there."""
-    kinds = {y.dtype.kind, classes.dtype.kind} if type(y) is np.ndarray and y.ndim == 1 else {"none"}
-    if not (kinds <= _NUMBERS or kinds <= _TEXT):
+    if type(y) is not np.ndarray or y.ndim != 1 or _KIND.get(y.dtype.kind, "y") != _KIND.get(classes.dtype.kind):
         return None
     number = np.searchsorted(classes, y)
     return number if (classes.take(number, mode="clip") == y).all() else None
@@ -35,7 +35,7 @@ def numbers_of(y: Any, classes: Array) -> NDArray[np.intp] | None:
 
 def are_all(labels: Any, classes: Array) -> bool:
     """Return whether `labels` are surely these classes, each once and in order."""
-    if classes.dtype.kind not in _NUMBERS and type(labels) is not np.ndarray:
+    if _KIND.get(classes.dtype.kind) != "numbers" and type(labels) is not np.ndarray:
         return False  # text and numbers in one list would all become text
     return np.array_equal(classes, labels)
 

@@ -10,7 +10,8 @@ import numpy as np
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.state import Data
+from fastnn.optimizers import SGD
+from fastnn.state import Data, Task
 from fastnn.training.monitors import Score, accuracy, r2
 
 
@@ -30,7 +31,7 @@ class HeldOut:
 
     def __init__(self, X: Any, Y: Array, sample_weight: Array | None, labels: str | None) -> None:
         self.X, self.Y, self.sample_weight, self.labels = X, Y, sample_weight, labels
-        self._data: Data | None = None
+        self._task: Task | None = None
 
     def outputs(self, backend: Adapter, network: Network, params: Array) -> Array:
         """Return the network's outputs (n, n_outputs)."""
@@ -38,10 +39,11 @@ class HeldOut:
 
     def loss(self, backend: Adapter, network: Network, params: Array) -> float:
         """Return the mean loss, without the penalty of alpha."""
-        if self._data is None:
+        if self._task is None:
             weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
-            self._data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
-        return float(backend.loss_and_gradient(network, params, self._data, 0.0)[0])
+            data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
+            self._task = backend.task(network, SGD(), data, 0.0)  # nothing is trained
+        return float(backend.loss(self._task, params))
 
     def score(self, outputs: Array) -> float:
         """Return the accuracy or R2; NaN for R2 if an output is not finite."""

@@ -101,7 +101,7 @@ class Solver:
         self._slots, self._beta_products = state.vectors[1:], state.beta_products
         self.t += state.t
         if isinstance(self.optimizer, Adam):
-            first, second = 1 - state.beta_products
+            first, second = (1 - state.beta_products).tolist()
             if first > 0:
                 self.learning_rate = self.base * math.sqrt(second) / first
 

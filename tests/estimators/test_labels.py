@@ -110,3 +110,19 @@ def test_classes_of_a_later_call(classes):
         assert ends[0] == ends[1]
     else:
         assert_same(*ends)
+
+
+@pytest.mark.parametrize("n_yes", [1, 2, 149])
+@pytest.mark.filterwarnings("ignore")
+def test_a_class_of_one_row_cannot_be_split(n_yes):
+    ends = []
+    for module in (fastnn, theirs):
+        mlp = module.MLPClassifier(**SMALL, early_stopping=True)
+        try:
+            ends.append(mlp.fit(X_IRIS, np.arange(150) < n_yes))
+        except ValueError as error:
+            ends.append(str(error))
+    if isinstance(ends[1], str):
+        assert ends[0] == ends[1]
+    else:
+        assert_same(*ends)
