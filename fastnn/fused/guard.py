@@ -14,6 +14,7 @@ from fastnn.optimizers import OPTIMIZERS
 
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
+WORDS = np.dtype(np.uint32)
 
 
 def check(name, array, shape, dtype, flags=READABLE):
@@ -121,7 +122,7 @@ def _largest_batch(start, stop, size, few=16, part=4096):
 def check_shuffle(words, orders, order):
     """Check a generator's words (625,), the orders (k, n) that are written, and the order (n,) before them."""
     n = np.size(order)
-    check("words", words, (625,), np.dtype(np.uint32), WRITEABLE)
+    check("words", words, (625,), WORDS, WRITEABLE)
     check("orders", orders, (*np.shape(orders)[:1], n), INTEGERS, WRITEABLE)
     check("order", order, (n,), INTEGERS)
     if words[624] > 624:
