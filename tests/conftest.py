@@ -1,7 +1,10 @@
 """What all tests share: one body for both back ends and both dtypes, and the same drawn examples everywhere."""
 
 import math
+import os
 import signal
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # BLAS reads it once; beside a worker for each core its threads only spin
 
 import hypothesis
 import numpy as np

@@ -6,6 +6,8 @@ import pytest
 from fastnn import SGD, Adam, Network, get_backend
 from fastnn.state import Data, Steps, StepState, Task
 
+pytestmark = pytest.mark.nojit
+
 NETWORK = Network((4, 5, 2))
 N = 6
 KINDS = {

@@ -1,5 +1,7 @@
 """Special values: both back ends agree where numbers are at their limits, or are none at all."""
 
+from zlib import crc32
+
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
@@ -12,6 +14,20 @@ from fastnn.training.inputs import check_data
 
 N = 20
 
+
+def seed_of(*names):
+    """A seed for what has these names, whatever other names there are."""
+    return crc32(" ".join(names).encode())
+
+
+MIXED = sorted(
+    {(min(HIDDEN, key=lambda hidden: seed_of(hidden, *pair)), *pair) for pair in PAIRS}
+    | {(hidden, *min(PAIRS, key=lambda pair: seed_of(hidden, *pair))) for hidden in HIDDEN}
+)
+"""Hidden activation, loss and output: each activation and each pair at least once.
+
+They go with what gives the least seed, so a new name changes nothing but the pairs that it takes.
+"""
 
 INPUTS = {
     "negative zeros": lambda rs, dtype: np.full((N, 3), -0.0, dtype),
@@ -39,10 +55,11 @@ TARGETS = {
 @pytest.mark.parametrize("targets", TARGETS)
 def test_gradients_at_the_limits(inputs, targets, dtype):
     """The usual bounds hold, for every activation and every loss."""
-    rs, compared = np.random.RandomState(0), 0
-    for k in range(max(len(HIDDEN), len(PAIRS))):
-        loss, output = PAIRS[k % len(PAIRS)]
-        network = Network((3, 7, 2), HIDDEN[k % len(HIDDEN)], output, loss, reduction=REDUCTIONS[k % 2])
+    compared = 0
+    for activation, loss, output in MIXED:
+        seed = seed_of(inputs, targets, activation, loss, output)
+        rs, reduction = np.random.RandomState(seed), REDUCTIONS[seed % 2]
+        network = Network((3, 7, 2), activation, output, loss, reduction=reduction)
         X = INPUTS[inputs](rs, dtype)
         Y = TARGETS[targets](network, rs, len(X)).astype(dtype)
         params = network.init_params(rs, dtype)
@@ -80,9 +97,10 @@ def assert_gradients_match_but_for(floor, network, params, X, Y):
         loss_and_gradient(network, params, X, Y, backend=name) for name in ("numpy", "numba")
     )
     unit, eps = testing.GRADIENT_FACTOR * testing.longest_sum(network, len(X)), float(np.finfo(X.dtype).eps)
-    scale = testing.gradient_scale(network, params, check_data(network, X, Y))
-    assert (abs(gradient.astype(float) - other) <= unit * (eps * scale + floor)).all()
-    assert abs(loss - other_loss) <= unit * eps * abs(loss)
+    data = check_data(network, X, Y)
+    allowed = unit * (eps * testing.gradient_scale(network, params, data) + floor)
+    assert (abs(gradient.astype(float) - other) <= allowed).all(), network
+    assert abs(loss - other_loss) <= unit * eps * testing.loss_scale(network, params, data, 0.0), network
 
 
 def finiteness(array):
@@ -90,14 +108,27 @@ def finiteness(array):
     return np.where(np.isnan(array), 2, np.where(np.isinf(array), np.sign(array), 0)).astype(int).tolist()
 
 
+def masks(network, params, X, Y, weight=None, backend="numpy"):
+    """Which of the outputs, of the loss and of the numbers of the gradient are finite, infinite or NaN."""
+    options = {"backend": backend, "assume_finite": True}
+    loss, gradient = loss_and_gradient(network, params, X, Y, sample_weight=weight, **options)
+    return finiteness(predict(network, params, X, **options)), finiteness(np.r_[loss, gradient])
+
+
 def masks_agree(network, params, X, Y, weight=None):
-    """Whether outputs, loss and gradient of both back ends are finite, infinite or NaN in the same places."""
-    seen = []
-    for name in ("numpy", "numba"):
-        options = {"backend": name, "assume_finite": True}
-        loss, gradient = loss_and_gradient(network, params, X, Y, sample_weight=weight, **options)
-        seen.append([finiteness(a) for a in (predict(network, params, X, **options), loss, gradient)])
-    assert seen[0] == seen[1], network
+    """Whether outputs, loss and gradient of both back ends are finite, infinite or NaN in the same places.
+
+    Of loss and gradient, sums over rows, what NumPy itself gives for these rows in any order: a sum may overflow in one
+    order and not in another, and so may a product that is rounded before it is added, but not within an `fma`.
+    """
+    (outputs, sums), (other_outputs, other_sums) = (
+        masks(network, params, X, Y, weight, backend) for backend in ("numpy", "numba")
+    )
+    assert outputs == other_outputs, network
+    if sums != other_sums:
+        orders = [np.roll(np.arange(len(X)), k) for k in range(len(X))]
+        rolled = [masks(network, params, X[o], Y[o], None if weight is None else weight[o])[1] for o in orders]
+        assert all(other in seen for other, *seen in zip(other_sums, *rolled, strict=True)), network
     return True
 
 
@@ -105,7 +136,7 @@ def masks_agree(network, params, X, Y, weight=None):
 @pytest.mark.parametrize("activation", HIDDEN)
 def test_masks_of_nan_and_infinity_agree(activation, loss, output, dtype):
     """Non-finite numbers in some rows of X or Y, which `assume_finite` lets through; rows of weight 0 do not count."""
-    rs = np.random.RandomState(PAIRS.index((loss, output)) * 20 + HIDDEN.index(activation))
+    rs = np.random.RandomState(seed_of(activation, loss, output))
     for k in range(6):
         network = Network((3, 5, 2), activation, output, loss, reduction=REDUCTIONS[k % 2])
         params = network.init_params(rs, dtype)
