@@ -9,6 +9,7 @@ import pytest
 from mutants import MUTANTS, Part
 
 from fastnn import LOSSES, cli, register_backend
+from fastnn.testing import conformance_checks
 
 pytest.importorskip("typer")
 pytest.importorskip("rich")
@@ -42,8 +43,10 @@ def test_the_kernel_is_verified(verify, tmp_path):
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["backend"] == "numba"
     assert (content["failed"], content["skipped"]) == (0, 0)
+    assert content["passed"] == len(content["checks"]) == len(list(conformance_checks(["float64"])))
     assert f"back end 'numba' passes {content['passed']} checks" in out
     assert {case["dtype"] for case in content["checks"]} == {"float64"}
+    assert all(0 <= case["deviation"] <= 1 for case in content["checks"])
     for row in ("tanh", "gelu", "Adam", "SGD momentum=0.9 nesterov=True"):
         assert len(cells(out, row)) == len(LOSSES)
         assert all(re.fullmatch(r"<\.01|\.\d\d|1\.00", cell) for cell in cells(out, row))

@@ -16,7 +16,7 @@ import warnings
 
 import numpy as np
 import pytest
-from survival import Child, python
+from survival import UNOPTIMIZED, Child, python
 
 import fastnn
 from fastnn.compiler import cache, loader, program
@@ -263,7 +263,7 @@ def test_the_warning_points_at_the_line_that_called_fastnn(tmp_path):
     call = "fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])"
     tmp_path.joinpath("mine.py").write_text(f"import fastnn\n\n\n{call}\n")
     code = "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: print(file, line); "
-    said = python(code + "runpy.run_path('mine.py')", FASTNN_CACHE_DIR=tmp_path / "cache", cwd=tmp_path)
+    said = python(code + "runpy.run_path('mine.py')", FASTNN_CACHE_DIR=tmp_path / "cache", cwd=tmp_path, **UNOPTIMIZED)
     assert said == ["mine.py 4"]
 
 
@@ -501,12 +501,12 @@ def test_an_upgrade_compiles_anew(tmp_path):
     """Another leaky slope in `network.py`, outside `fused`; the same function signatures, the same cache folder."""
     site, folder = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
     code = PREDICT.replace("np.testing", "0 and np.testing")
-    old = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site)
+    old = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site, **UNOPTIMIZED)
     constants = site / "fastnn" / "network.py"
     text = constants.read_text("utf-8")
     assert "LEAKY_SLOPE = 0.01" in text
     constants.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
-    new = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site)
+    new = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site, **UNOPTIMIZED)
     assert new[0] != old[0]
     assert old[1] == new[1] == "hits 0 warnings"
 
@@ -518,7 +518,8 @@ def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):
     folder = tmp_path / "cache"
     orders = (("float32", "float64"), ("float64", "float32"))
     with contextlib.ExitStack() as stack:
-        children = [stack.enter_context(Child(PREDICT, *order, FASTNN_CACHE_DIR=folder)) for order in orders]
+        variables = {"FASTNN_CACHE_DIR": folder, **UNOPTIMIZED}
+        children = [stack.enter_context(Child(PREDICT, *order, **variables)) for order in orders]
         hashes, said = set(), []
         for child in children:
             while (text := child.line()) is not None:
@@ -526,7 +527,7 @@ def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):
             assert child.end() == 0
     assert len(hashes) == 2, hashes
     assert all(text.endswith("warnings") for text in said)
-    last = python(PREDICT, "float32", "float64", FASTNN_CACHE_DIR=folder)
+    last = python(PREDICT, "float32", "float64", **variables)
     assert set(last[:2]) == hashes
     assert last[2] == "hits 2 warnings"
     assert len(list(folder.iterdir())) == 2
@@ -555,7 +556,7 @@ def test_a_read_only_installation_and_home_cost_one_warning(tmp_path):
     try:
         for path, mode in zip(paths, modes, strict=True):
             path.chmod(mode & 0o555)
-        said = python(WITHOUT_PRIVILEGES + PREDICT, **unset, HOME=home, PYTHONPATH=site)
+        said = python(WITHOUT_PRIVILEGES + PREDICT, **unset, **UNOPTIMIZED, HOME=home, PYTHONPATH=site)
     finally:
         for path, mode in zip(paths, modes, strict=True):
             path.chmod(mode)

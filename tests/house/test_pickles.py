@@ -51,11 +51,16 @@ def what_is_raised(function, things):
     except Exception as error:
         return error
 
+def what_one_raises(error):
+    return one_by_one.submit(throw, error).exception(60) if one_by_one else what_is_raised(throw, [error])
+
+# what Parallel runs on; Parallel itself starts new processes after each error
+one_by_one = joblib.externals.loky.ProcessPoolExecutor(1) if sys.argv[1] == "joblib" else None
 back = in_a_pool(echo, OBJECTS)
 print(*{type(a).__name__ for a, b in zip(OBJECTS, back, strict=True) if not same(a, b)})
 for error in OBJECTS:
     if isinstance(error, Exception):  # a KeyboardInterrupt ends a pool, whoever raises it
-        there = what_is_raised(throw, [error])
+        there = what_one_raises(error)
         assert type(there) is type(error) and there.args == error.args, repr(there)
         assert same(vars(there).get("result"), vars(error).get("result"))
 error = what_is_raised(diverge, range(6))

@@ -14,6 +14,9 @@ import fastnn
 TIMEOUT = 120
 """Seconds after which a process counts as hung."""
 
+UNOPTIMIZED = {"NUMBA_OPT": "0"}
+"""For tests of who compiles when, not of what: a kernel of the same bits in half the time."""
+
 HERE = pathlib.Path(__file__).parent
 
 

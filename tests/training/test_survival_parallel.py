@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from survival import python
+from survival import UNOPTIMIZED, python
 from survival_jobs import jobs
 
 from fastnn import SGD, Network, train
@@ -40,7 +40,7 @@ with ThreadPoolExecutor(n) as pool:
 
 def test_eight_threads_from_a_cold_cache(serial, tmp_path):
     """Both dtypes are compiled, the modules of the back end imported, by whichever thread comes first."""
-    assert python(THREADS, N, FASTNN_CACHE_DIR=tmp_path / "cache") == serial
+    assert python(THREADS, N, FASTNN_CACHE_DIR=tmp_path / "cache", **UNOPTIMIZED) == serial
 
 
 FORK = """

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from survival import HERE, Child, python
+from survival import HERE, UNOPTIMIZED, Child, python
 
 from fastnn import SGD, Network, load, train
 
@@ -156,7 +156,8 @@ MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "
 def interrupt_compilations(call, attempts):
     """[what ended the call, whether it works now], for each attempt; the call's kernel is compiled anew each time."""
     script = HERE.joinpath("compiling.py").read_text("utf-8")
-    said = [json.loads(line) for line in python(script, call, *attempts)]
+    environment = {} if call == "predict" else UNOPTIMIZED  # that of the smallest one is long enough
+    said = [json.loads(line) for line in python(script, call, *attempts, **environment)]
     assert len(said) == len(attempts)
     return said
 
@@ -194,7 +195,7 @@ fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])
 
 
 def test_a_process_that_ctrl_c_ends_while_it_compiles_ends_well_and_keeps_the_kernel(tmp_path):
-    with Child(ENDING, FASTNN_CACHE_DIR=tmp_path / "cache") as child:
+    with Child(ENDING, FASTNN_CACHE_DIR=tmp_path / "cache", **UNOPTIMIZED) as child:
         assert "KeyboardInterrupt" in list(iter(child.line, None))
         assert child.end() in (1, -signal.SIGINT)  # no crash; the first for `python -c`
     (kept,) = (tmp_path / "cache").iterdir()
