@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from survival import python
 
 import fastnn
 from fastnn import Network, Stop, plotting, train
@@ -112,3 +113,20 @@ def test_another_ending_is_refused_before_anything_is_made(tmp_path):
 def test_a_list_of_results_is_told_to_have_labels(draw):
     with pytest.raises(TypeError, match=r"several have labels, such as \{'a': result_a"):
         draw([trained(), trained()])
+
+
+def test_error_curve_is_the_tutorials_picture(tmp_path):
+    figure = plotting.error_curve({"a": [1.0, 0.5], "b": [1.0, 0.4]})
+    (axes,) = figure.axes
+    assert tuple(figure.get_size_inches()) == (10, 8)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "error")
+    assert axes.get_title() == "Artificial Neural Networks Training"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert list(axes.lines[0].get_xdata()) == [0, 1]
+    first, second = (plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png"))
+    assert first == second
+
+
+def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
+    code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
+    assert "matplotlib.pyplot" not in python(code)[0].split()

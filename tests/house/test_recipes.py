@@ -27,7 +27,7 @@ QUICK = [
         "house/test_names.py",
         "house/test_types.py",
         "testing",
-        "training/test_inputs.py",
+        "test_refused_specifications.py",
     )
 ]
 """Tests that do not take long."""

@@ -63,7 +63,7 @@ def test_result_belongs_to_nobody_else(go):
     ],
 )
 def test_refused_options(go, options, match):
-    """Those that `test_inputs.py` has not."""
+    """Those that `test_refused_options.py` has not."""
     with pytest.raises((TypeError, ValueError), match=match):
         go(**options)
 

@@ -1,6 +1,5 @@
-"""The ``fastnn`` command: what it prints, what it writes, and how it fails."""
+"""The ``fastnn`` command: its version, its help, what it says where something is missing, `info` and `warmup`."""
 
-import io
 import pathlib
 import platform
 import re
@@ -10,10 +9,9 @@ import warnings
 
 import numpy as np
 import pytest
-import seed_page
 from survival import python
+from terminal import uninstall, without_colors
 
-import fastnn
 from fastnn import cli, workloads
 from fastnn._version import __version__
 from fastnn.compiler import cache
@@ -22,47 +20,6 @@ from fastnn.measuring import machine
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
-
-PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, set_columns, tmp_path):
-    """Run the command in an empty folder; what it returns, prints, and prints on stderr."""
-    set_columns(120)
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as end:
-            cli.main(arguments)
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return call
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """The demo, timed once and briefly."""
-    from fastnn.cli import demo_report as demo
-
-    monkeypatch.setattr(demo, "ROUNDS", 1)
-    monkeypatch.setattr(demo, "DIGITS_ROUNDS", 1)
-    monkeypatch.setattr(demo, "TIMED_ITERATIONS", dict.fromkeys(demo.TIMED_ITERATIONS, 10))
-    return demo
-
-
-def uninstall(monkeypatch, package):
-    """Make a package look as if it were not installed."""
-    for name in [package, *(name for name in sys.modules if name.startswith(f"{package}."))]:
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-def without_colors(text):
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
-# -------------------------------------------------------------------------------------------------------------- basics
 
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
@@ -123,67 +80,6 @@ def test_wrong_usage_ends_with_2(run, arguments):
     assert "Traceback" not in err
 
 
-# ---------------------------------------------------------------------------------------------------------------- demo
-
-
-def test_demo_prints_the_tutorials_numbers_and_saves_pictures(run, quick, tmp_path):
-    code, out, err = run("demo", "--seed", "2", "--output", "new/folder")
-    assert code == 0, err
-    expected = seed_page.BY_SEED[2]
-    for number in (expected.last_error, expected.output_110, expected.output_111):
-        assert out.count(f"{number:.10f}") == 3  # the loop and both back ends
-    for words in ("iterations a second", "times the tutorial's loop", "held-out digits", "time an epoch", "disk cache"):
-        assert words in out
-    assert out.count("Largest difference of a weight between the back ends") == 2
-    accuracies = re.search(r"held-out digits\D+(0\.\d+)\D+(0\.\d+)", out)
-    assert all(float(accuracy) >= 0.96 for accuracy in accuracies.groups())
-    for name in ("error_curve.png", "digits_loss.png"):
-        path = pathlib.Path("new/folder", name)
-        assert str(path) in out
-        assert (tmp_path / path).read_bytes().startswith(PNG)
-
-
-def test_demo_writes_nothing_unless_it_is_told_where(run, quick, tmp_path):
-    assert run("demo")[0] == 0
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("width", [40, 60, 80])
-def test_a_narrow_terminal_loses_no_digit_and_no_line_has_blanks_at_its_end(run, quick, monkeypatch, width):
-    from fastnn.cli.console import out as console
-
-    monkeypatch.setattr(type(console), "width", property(lambda self: width))
-    code, out, _ = run("demo")
-    assert code == 0
-    assert "…" not in out
-    for number in re.findall(r"\d\.\d{5,}", out):
-        assert len(number) in (8, 12), number  # the digits' losses, the tutorial's numbers
-    assert out.count("0.0343976601") == 3
-    lines = [line for line in out.splitlines() if not line.startswith(tuple("│┃┏┡├└"))]
-    assert all(line == line.rstrip() and len(line) <= width for line in lines if line)
-
-
-def test_demo_times_nothing_when_the_answers_differ(run, quick, monkeypatch):
-    drawn = quick.tutorial.initial_weights
-    monkeypatch.setattr(quick.tutorial, "initial_weights", lambda seed: drawn(seed + 1))
-    monkeypatch.setattr(quick, "interleaved", lambda *_: pytest.fail("timed"))
-    code, out, err = run("demo")
-    assert code == 2
-    assert re.fullmatch(r"fastnn: .*relative distance.*nothing was timed\n", err)
-    assert "iterations a second" not in out
-
-
-def test_demo_reports_an_output_that_is_no_folder(run, tmp_path):
-    (tmp_path / "file").touch()
-    code, _, err = run("demo", "--output", "file")
-    assert code == 2
-    assert err.startswith("fastnn: ")
-    assert err.count("\n") == 1
-
-
-# -------------------------------------------------------------------------------------------------------------- extras
-
-
 @pytest.mark.parametrize("package", ["typer", "rich"])
 def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypatch, package):
     uninstall(monkeypatch, package)
@@ -193,30 +89,13 @@ def test_missing_command_line_packages_are_named_with_their_extra(run, monkeypat
     assert err == f'fastnn: this needs {package}, which is not installed: python -m pip install "fastnn-numba[cli]"\n'
 
 
-def test_missing_matplotlib_is_noticed_before_the_work(run, quick, monkeypatch):
-    uninstall(monkeypatch, "matplotlib")
-    monkeypatch.setattr(quick, "run_seed", lambda *_: pytest.fail("worked"))
-    code, _, err = run("demo", "--output", "pictures")
-    assert code == 2
-    assert "fastnn-numba[cli]" in err
-    assert err.count("\n") == 1
-
-
-def test_missing_scikit_learn_leaves_the_tutorials_half(run, quick, monkeypatch):
-    uninstall(monkeypatch, "sklearn")
-    code, out, err = run("demo")
-    assert code == 2
-    assert "iterations a second" in out
-    assert re.fullmatch(r"fastnn: .*scikit-learn.*fastnn-numba\[sklearn\].*\n", err)
-
-
 def test_other_import_errors_are_not_hidden(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastnn.cli.app", None)
     with pytest.raises(ImportError):
         cli.main(["info"])
 
 
-# ---------------------------------------------------------------------------------------------------------------- info
+# ---------------------------------------------------------------------------------------------------- info and warmup
 
 
 def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
@@ -295,9 +174,6 @@ def test_versions_name_what_is_missing(monkeypatch):
     assert machine.versions()["scikit-learn"] == "not installed"
 
 
-# -------------------------------------------------------------------------------------------------- warm-up, progress
-
-
 def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
     monkeypatch.setattr("fastnn.compiler.loader._entries", {})  # an earlier test may have made kernels and kept none
     code, out, _ = run("warmup")
@@ -319,64 +195,3 @@ def test_warmup_ends_with_1_where_nothing_was_kept(run, tmp_path, monkeypatch):
         code, out, _ = run("warmup")
     assert code == 1
     assert re.search("Not kept: .*Not a directory", out.replace("\n", ""))
-
-
-def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
-    """Where stderr is no terminal there is no bar."""
-    from fastnn.cli import console
-
-    clock = iter([0.0, 2.0, 5.0, 5.0, 6.0, 11.0, 11.0])
-    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
-    with console.progress("begin", 7) as advance:
-        for what in ("a", "b", "c", None):
-            advance(what)
-    assert capsys.readouterr() == ("", "fastnn: b, 2 of 7\nfastnn: begin, 4 of 7\n")
-
-
-def test_progress_bar_follows_the_training():
-    from rich.console import Console
-
-    from fastnn.training.progress import ProgressBar
-
-    drawn = io.StringIO()
-    with ProgressBar(Console(file=drawn, force_terminal=True, width=120)) as bar:
-        result = fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, callbacks=[bar], backend="numpy")
-    assert result.n_epochs == 3
-    last = without_colors(drawn.getvalue())
-    assert "epoch 3/3" in last
-    assert f"loss {result.history.loss[-1]:.6g}" in last
-
-
-def test_progress_on_request_draws_on_stderr(capsys):
-    fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, progress=True, backend="numpy")
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "3/3" in err
-
-
-def test_missing_rich_is_named_with_its_extra(monkeypatch):
-    uninstall(monkeypatch, "rich")
-    with pytest.raises(ImportError, match=r"fastnn-numba\[cli\]"):
-        fastnn.train(fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=1, progress=True, backend="numpy")
-
-
-# ------------------------------------------------------------------------------------------------------------ pictures
-
-
-def test_error_curve_is_the_tutorials_picture(tmp_path):
-    from fastnn import plotting
-
-    figure = plotting.error_curve({"a": [1.0, 0.5], "b": [1.0, 0.4]})
-    (axes,) = figure.axes
-    assert tuple(figure.get_size_inches()) == (10, 8)
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("iteration", "error")
-    assert axes.get_title() == "Artificial Neural Networks Training"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
-    assert list(axes.lines[0].get_xdata()) == [0, 1]
-    first, second = (plotting.save(figure, tmp_path / name).read_bytes() for name in ("1.png", "2.png"))
-    assert first == second
-
-
-def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
-    code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
-    assert "matplotlib.pyplot" not in python(code)[0].split()

@@ -1,0 +1,191 @@
+"""Whatever else is in a file is refused with a clear text, and nothing of it is run or allocated."""
+
+import io
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from bits import result_bits
+from model_files import parts_of, write
+
+from fastnn import FastnnError, ModelFileError, Network, load, train
+
+
+def refused(path, match):
+    with pytest.raises(ModelFileError, match=match) as error:
+        load(path)
+    assert isinstance(error.value, ValueError)
+    assert isinstance(error.value, FastnnError)
+    assert str(path) in str(error.value)
+
+
+def test_truncated_files_are_refused(path, content):
+    for n in (0, 1, 4, 100, len(content) // 2, len(content) - 30, len(content) - 1):
+        path.write_bytes(content[:n])
+        refused(path, "damaged|not a fastnn file")
+
+
+def test_a_flipped_bit_is_found_or_meant_nothing(path, content):
+    """Checksums cover the arrays; what the archive says besides is either checked or not used."""
+    path.write_bytes(content)
+    good = result_bits(load(path))
+    found = harmless = 0
+    for i in range(0, len(content), 13):
+        path.write_bytes(content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :])
+        try:
+            loaded = load(path)
+        except ModelFileError:
+            found += 1
+        else:
+            harmless += 1
+            assert result_bits(loaded) == good
+    assert found > 5 * harmless
+
+
+@pytest.mark.parametrize("what", [b"", b"hello", b"\x89PNG\r\n", b"PK\x03\x04rubbish", b"\x93NUMPY"])
+def test_foreign_files_are_refused(path, what):
+    path.write_bytes(what)
+    refused(path, "fastnn file")
+
+
+def test_foreign_archives_are_refused(path):
+    np.savez(path, weights=np.zeros(3))
+    refused(path, "not a fastnn file")
+    np.savez(path, header=np.frombuffer(b'{"format": "other"}', np.uint8))
+    refused(path, "not a fastnn file")
+    np.savez(path, header=np.frombuffer(b"[1, 2]", np.uint8))
+    refused(path, "not a fastnn file")
+    np.savez(path, header=np.zeros(3))
+    refused(path, "its header is no text")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "hello")
+    refused(path, "not a fastnn file")
+
+
+def test_a_later_format_is_refused(path, content):
+    header, arrays = parts_of(content)
+    write(path, header | {"format_version": 2, "versions": {"fastnn": "9.1"}}, arrays | {"new": np.zeros(1)})
+    refused(path, "written by fastnn 9.1 in format 2; this is fastnn .*, which reads format 1")
+
+
+class Bomb:
+    """What would run if anything unpickled it."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def test_pickles_are_never_opened(path, content):
+    header, arrays = parts_of(content)
+    arrays["loss"] = np.array([Bomb()], object)
+    write(path, header, arrays)
+    refused(path, "loss.npy holds object")
+
+
+def test_sizes_are_checked_before_anything_is_allocated(path, content):
+    header, arrays = parts_of(content)
+    write(path, header, arrays)
+    with zipfile.ZipFile(path) as archive:
+        raw = {name: archive.read(name) for name in archive.namelist()}
+    lie = io.BytesIO()
+    np.lib.format.write_array_header_1_0(lie, {"descr": "<f8", "fortran_order": False, "shape": (10**13,)})
+    for compression, loss, match in (
+        (zipfile.ZIP_STORED, lie.getvalue(), "or another size than that"),
+        (zipfile.ZIP_DEFLATED, raw["loss.npy"] + bytes(10**6), "not stored as fastnn stores it"),
+        (zipfile.ZIP_DEFLATED, raw["loss.npy"], "not stored as fastnn stores it"),
+    ):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, value in raw.items():
+                archive.writestr(name, loss if name == "loss.npy" else value, compression)
+        refused(path, match)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in raw.items():
+            archive.writestr(name, value)
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("loss.npy", raw["loss.npy"])
+    refused(path, "an .npz archive of something else")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "match"),
+    [
+        ("params", lambda a: a * np.nan, "params must be finite"),
+        ("best_params", lambda a: a * np.inf, "best_params must be finite"),
+        ("vectors", lambda a: a * np.nan, "state's parameters must be finite"),
+        ("params", lambda a: a[1:], r"params is float64 \(25,\) where its header asks for float64 \(26,\)"),
+        ("params", lambda a: a.astype(np.float32), "params is float32"),
+        ("vectors", lambda a: a[:2], r"vectors is float64 \(2, 26\)"),
+        ("index", lambda a: a + 1, "its row order is not a permutation"),
+        ("index", lambda a: a - 1, "not a permutation of the rows"),
+        ("index", lambda a: a[:, None], "index is int64"),
+        ("index", lambda a: a.astype(float), "index is float64"),
+        ("index", lambda a: np.r_[a[:-1], a[0]], "is not a permutation of the rows"),
+        ("validation_rows", lambda a: a[1:], "not a permutation of the rows"),
+        ("random_state", lambda a: a[1:], r"random_state is uint32 \(623,\)"),
+        ("validation_loss", lambda a: a[1:], "validation_loss is float64"),
+        ("loss", lambda a: None, r"lacks \['loss'\]"),
+        ("best_params", lambda a: None, r"lacks \['best_params'\]"),
+        ("extra", lambda a: np.zeros(1), r"unexpected \['extra'\]"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(path, content, name, change, match):
+    header, arrays = parts_of(content)
+    changed = arrays | {name: change(arrays.get(name))}
+    write(path, header, {key: value for key, value in changed.items() if value is not None})
+    refused(path, match)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("dtype", "object"),
+        ("dtype", "complex128"),
+        ("n_params", 27),
+        ("n_vectors", 0),
+        ("n_vectors", "3"),
+        ("optimizer", None),
+        ("t", -1),
+        ("t", 2**70),
+        ("batch", -1),
+        ("beta_products", [0.5]),
+        ("beta_products", [0.5, 2.0]),
+        ("random_state", {"pos": 625, "has_gauss": 0, "gauss": 0.0}),
+        ("random_state", {"pos": 3, "has_gauss": 2, "gauss": 0.0}),
+        ("counters", []),
+        ("counters", {"alpha": -1.0}),
+        ("counters", {"alpha": "0"}),
+        ("counters", {"shuffle": 1}),
+        ("counters", {"rate_factor": 1.5}),
+        ("counters", {"rate_least": -1.0}),
+        ("counters", {"best_on": 1}),
+        ("monitor", 1),
+        ("counters", {"batch_size": 0}),
+        ("counters", {"activation": "tanh"}),
+        ("counters", {"loss": 3}),
+        ("counters", {"optimizer": "Adam"}),
+        ("counters", {"optimizer": {"name": "Adam"}}),
+        ("stop_reason", "tired"),
+        ("backend", 3),
+        ("network", {"sizes": [3, 4, 2], "activation": "nothing"}),
+        ("network", None),
+        ("seconds", "long"),
+    ],
+)
+def test_headers_that_do_not_fit_are_refused(path, content, name, value):
+    header, arrays = parts_of(content)
+    write(path, header, arrays)
+    load(path)
+    write(path, header | {name: value}, arrays)
+    refused(path, "damaged")
+    del header[name]
+    write(path, header, arrays)
+    refused(path, "damaged")
+
+
+@pytest.mark.parametrize("path", [None, 3, io.BytesIO()], ids=["None", "a number", "a buffer"])
+def test_what_is_no_name_of_a_file_is_refused(path):
+    result = train(Network((2, 1)), np.ones((3, 2)), np.ones(3), epochs=1, seed=0, backend="numpy")
+    for call in (load, result.save):
+        with pytest.raises(TypeError, match="path must be the name of a file, such as"):
+            call(path)

@@ -1,0 +1,107 @@
+"""The command `fastnn gate`: what it prints and writes, and with what it ends."""
+
+import json
+
+import pytest
+from gate_samples import DIGITS, ONLINE, python, sample
+
+from fastnn.gate import compare
+from fastnn.gate.compare import Comparison, Outcome
+from fastnn.gate.samples import Quantity, Sample
+
+THRESHOLD = compare.THRESHOLD
+
+
+def test_pass(gate, runs, tmp_path):
+    runs(lambda command, i: sample(2e-6))
+    code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png")
+    assert code == 0
+    assert "2.00 µs" in out
+    assert "Passed: nothing is shown to be slower." in out
+    found = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert (found["passed"], found["base"], found["head"]) == (True, "base", "head")
+    (digits,) = found["comparisons"]
+    assert (digits["name"], digits["verdict"], digits["ratio"]["middle"]) == ("digits", "no slower", 1.0)
+    assert digits["rounds"] == [[[2e-6, 2e-6]] * compare.FEWEST]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_fail_by_time(gate, runs):
+    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
+    code, out, _ = gate("--base", "base", "--head", "head")
+    assert code == 1
+    assert "FAILED, slower in two rounds: digits (+50.0%)." in out
+
+
+def test_threshold(gate, runs):
+    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
+    assert gate("--base", "base", "--head", "head", "--threshold", 1.4)[0] == 1
+    assert gate("--base", "base", "--head", "head", "--threshold", 1.6)[0] == 0
+
+
+def test_fail_by_count(gate, runs, tmp_path):
+    runs(lambda command, i: sample(counts=[("compiled", 2 if command == "head" else 0)]))
+    code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png")
+    assert code == 1
+    assert "FAILED, more than before, and so nothing was timed: compiled: 0 to 2." in out
+    assert json.loads((tmp_path / "out.json").read_text("utf-8"))["counts"][0]["verdict"] == "more"
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_broken_command_is_one_clear_line(gate):
+    code, out, err = gate("--base", python("-c", "print('{}')"), "--head", "x")
+    assert (code, out) == (2, "")  # 1 is for what is slower
+    assert err.count("\n") == 1
+    assert '"format" is None, not 1' in err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--base", "x"), ("--base", "x", "--head", "y", "--pairs", 1)])
+def test_wrong_usage(gate, arguments):
+    assert gate(*arguments)[0] == 2
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot", "--summary"])
+@pytest.mark.parametrize("path", ["file/out", "folder"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_run(gate, runs, tmp_path, option, path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    runs(lambda command, i: pytest.fail("ran"))
+    code, _, err = gate("--base", "base", "--head", "head", option, path)
+    assert code == 2
+    assert option in err
+
+
+def test_the_summary_is_markdown_and_appended(gate, runs, tmp_path):
+    """What is slower stands out, what was not compared is named, and a name breaks no table."""
+    slow, other = Quantity("trainings", "a | b"), Quantity("trainings", "gone")
+    values = {"base": {slow: 1e-3, other: 1.0}, "head": {slow: 1.5e-3}}
+    runs(lambda command, i: Sample(values[command], {"compiled": 0}, 1.0))
+    (tmp_path / "summary.md").write_text("before\n", "utf-8")
+    assert gate("--base", "base", "--head", "head", "--summary", "summary.md")[0] == 1
+    text = (tmp_path / "summary.md").read_text("utf-8")
+    assert text.startswith("before\n### Head against base\n\n| what | base | head | head / base | verdict |\n|---|")
+    assert "\n| a \\| b | 1.00 ms | 1.50 ms | 1.500 1.500–1.500 | **slower** |\n" in text
+    assert "\n| gone | 1.00 s | - |  | gone |\n" in text
+    assert "\n| compiled | 0 | 0 |  | equal |\n" in text
+    assert "**FAILED, slower in two rounds: a | b (+50.0%).**" in text
+
+
+def test_what_is_gone_is_said_and_passes(gate, runs):
+    runs(lambda command, i: Sample({DIGITS: 1.0} | ({ONLINE: 1.0} if command == "base" else {}), {}, 1.0))
+    code, out, _ = gate("--base", "base", "--head", "head")
+    assert code == 0
+    assert "Passed: nothing is shown to be slower. Not compared, for head does not measure it: online." in out
+
+
+def test_the_picture_marks_what_is_slower():
+    pytest.importorskip("rich")
+    pytest.importorskip("matplotlib")
+    from fastnn.gate import report
+
+    same, slow = ((1.0, 1.0),) * 6, ((1.0, 1.3),) * 6
+    comparisons = (Comparison(DIGITS, THRESHOLD, (same,)), Comparison(ONLINE, THRESHOLD, (slow, slow)))
+    figure = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), (), comparisons, (), 1.0))
+    (axes,) = figure.axes
+    colors = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
+    assert len(colors) == 2
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]

@@ -1,0 +1,90 @@
+"""Kernels that the gate measures: another project's by `measure`, and fastnn's own by the probe."""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import pytest
+from gate_samples import MEMORY, START, python
+
+from fastnn.gate import measure, samples
+from fastnn.gate.samples import Quantity
+
+ROOT = pathlib.Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
+
+
+def test_measure_writes_what_the_gate_reads():
+    """A sample takes as long as it should, by a clock that ticks 1 ms a call; functions are measured in turn."""
+    now, called = [0.0], []
+
+    def work(name, seconds):
+        called.append(name)
+        now[0] += seconds
+
+    functions = {"slow": lambda: work("slow", 0.03), "fast": lambda: work("fast", 1e-4)}
+    options = {"counts": {"compiled": 2}, "starts": {"first call": [0.5]}, "memory": {"peak": [100]}}
+    text = measure(functions, **options, samples=3, clock=lambda: now[0])
+    slow, fast = (Quantity("trainings", name) for name in functions)
+    values, counts = samples.read(text)
+    assert values == pytest.approx({slow: 0.03, fast: 1e-4, START: 0.5, MEMORY: 100.0})
+    assert counts == {"compiled": 2}
+    assert called[-402:] == (["slow"] + ["fast"] * 200) * 2
+
+
+def test_measure_refuses_what_the_gate_would_not_read():
+    with pytest.raises(ValueError, match="missing or empty"):
+        measure({})
+    with pytest.raises(ValueError, match=r"whole number, not 0\.5"):
+        measure({}, counts={"a": 0.5})
+    with pytest.raises(TypeError, match=r"functions must be a mapping, such as \{'name': function\}, not <function"):
+        measure(lambda: None)
+
+
+@pytest.fixture
+def example(tmp_path, monkeypatch):
+    """The command that measures the example, with a kernel cache of its own."""
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    return python(EXAMPLE)
+
+
+def test_gate_on_the_example(gate, example, tmp_path):
+    code, out, _ = gate("--base", example, "--head", example, "--pairs", 2, "--threshold", 5, "--json", "out.json")
+    assert code == 0, out
+    found = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert [c["name"] for c in found["comparisons"]] == ["nearest of 64", "nearest of 512"]
+    assert {count["head"] for count in found["counts"]} == {0}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell sets variables in another way")
+def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, example):
+    code, out, _ = gate("--base", example, "--head", f"NUMBA_DISABLE_JIT=1 {example}", "--counts")
+    assert code == 1
+    assert "kernels that run as plain Python: 0 to 1" in out
+
+
+# ------------------------------------------------------------------------------------------------------- fastnn itself
+
+
+def test_trial_breaks_what_it_says(tmp_path, monkeypatch):
+    """Each change of `gate_trial.py` still finds its place in the package, and leaves Python behind."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import gate_trial
+
+    for i, change in enumerate((gate_trial.SLOWER, *gate_trial.LOSSES.values())):
+        package = tmp_path / str(i)
+        (package / change.file).parent.mkdir(parents=True)
+        shutil.copy(ROOT / "fastnn" / change.file, package / change.file)
+        change.apply(package)
+        compile((package / change.file).read_text("utf-8"), change.file, "exec")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no `resource`")
+def test_probe_measures_fastnn():
+    found = samples.run(python(ROOT / "benchmarks" / "gate_probe.py"))
+    counts = {name: count for name, count in found.counts.items() if "Numba" not in name}  # the cache may be cold
+    assert len(counts) == 5
+    assert set(counts.values()) == {0}
+    assert {kind for kind, _ in found.values} == {"trainings", "starts", "memory"}

@@ -1,0 +1,83 @@
+"""The judgement: no alarm when nothing changed, what is slower is noticed, and the interval holds the truth."""
+
+import numpy as np
+import pytest
+
+from fastnn.gate import compare
+from fastnn.gate.compare import Plan
+from fastnn.gate.samples import Quantity, Sample
+from fastnn.gate.statistics import Interval, interval, judge
+
+
+def pairs(random, n, ratio, noise=0.02):
+    """Pairs of a machine that drifts, is now and then twice as slow for one run, and has noise besides."""
+    drift = np.exp(np.cumsum(random.normal(0, 0.02, 2 * n)))
+    busy = np.where(random.random_sample(2 * n) < 0.1, random.uniform(1, 2, 2 * n), 1)
+    times = drift * busy * np.exp(random.normal(0, noise, 2 * n))
+    found = []
+    for i in range(n):
+        first, second = times[2 * i : 2 * i + 2]
+        base, head = (second, first) if i % 2 else (first, second)
+        found.append((base, ratio * head))
+    return found
+
+
+def simulated(monkeypatch, seed, ratio, names=("a", "b", "c", "d")):
+    """The outcome of a gate on simulated runs, in which head takes `ratio` times as long."""
+    random = np.random.RandomState(seed)
+    quantities = [Quantity("trainings", name) for name in names]
+    speed = {"level": 1.0}
+
+    def run(command):
+        speed["level"] *= np.exp(random.normal(0, 0.02))
+        level = speed["level"] * (random.uniform(1, 2) if random.random_sample() < 0.1 else 1)
+        times = level * np.exp(random.normal(0, 0.02, len(names))) * (ratio if command == "head" else 1)
+        return Sample(dict(zip(quantities, times, strict=True)), {"compiled": 0}, 1.0)
+
+    monkeypatch.setattr(compare, "run", run)
+    return compare.compare("base", "head", Plan())
+
+
+def test_no_alarm_when_nothing_changed(monkeypatch):
+    """Four workloads on a machine that drifts by 2 % a run and is up to twice as slow in one run of ten."""
+    assert all(simulated(monkeypatch, seed, 1.0).passed for seed in range(200))
+
+
+def test_15_percent_are_always_noticed(monkeypatch):
+    found = [simulated(monkeypatch, seed, 1.15) for seed in range(200)]
+    assert not any(outcome.passed for outcome in found)
+    assert np.mean([c.slower for outcome in found for c in outcome.comparisons]) > 0.9
+
+
+def test_a_gain_is_called_one(monkeypatch):
+    outcome = simulated(monkeypatch, 0, 0.7)
+    assert outcome.passed
+    assert {c.verdicts for c in outcome.comparisons} == {("faster",)}
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1.15])
+def test_interval_holds_the_truth(ratio):
+    random = np.random.RandomState(0)
+    intervals = [interval(pairs(random, 12, ratio)) for _ in range(200)]
+    assert np.mean([low <= ratio <= high for low, _, high in intervals]) > 0.93
+
+
+def test_interval_takes_no_notice_of_outliers_or_drift():
+    quiet = [(1.0, 1.1)] * 8
+    assert interval(quiet) == pytest.approx((1.1, 1.1, 1.1))
+    assert interval([*quiet, (1.0, 50.0), (50.0, 1.1)]).middle == pytest.approx(1.1)
+    drifting = [(d, 1.1 * d * 1.1) if i % 2 else (d * 1.1, 1.1 * d) for i, d in enumerate(2.0 ** np.arange(8))]
+    assert interval(drifting).middle == pytest.approx(1.1, rel=0.01)
+
+
+def test_interval_is_the_same_each_time():
+    found = pairs(np.random.RandomState(0), 8, 1.0)
+    assert interval(found) == interval(found)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(1.06, 1.2, "slower"), (1.04, 1.2, "undecided"), (0.9, 1.04, "no slower"), (0.8, 0.9, "faster")],
+)
+def test_verdicts(low, high, verdict):
+    assert judge(Interval(low, (low + high) / 2, high), 1.05) == verdict

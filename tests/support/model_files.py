@@ -1,0 +1,32 @@
+"""A training to save, and the parts of the file that it becomes."""
+
+import io
+import json
+
+import numpy as np
+
+from fastnn import Adam, Network, train
+
+NETWORK = Network((3, 4, 2), activation="tanh")
+
+
+def data(dtype=np.float64):
+    random_state = np.random.RandomState(0)
+    return random_state.randn(23, 3).astype(dtype), random_state.randn(23, 2).astype(dtype)
+
+
+def trained(backend="numpy", dtype=np.float64, **options):
+    defaults = {"optimizer": Adam(0.01), "epochs": 5, "batch_size": 5, "seed": 3, "backend": backend}
+    return train(NETWORK, *data(dtype), **defaults | options)
+
+
+def parts_of(content):
+    """Header and arrays of a file."""
+    with np.load(io.BytesIO(content)) as file:
+        arrays = dict(file)
+    return json.loads(arrays.pop("header").tobytes()), arrays
+
+
+def write(path, header, arrays):
+    with open(path, "wb") as file:
+        np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
