@@ -115,20 +115,21 @@ def train(
         The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
         parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
         unless another one is given: another batch size between epochs only, another optimizer of the same class only. A
-        learning rate that is a function of your own must be given again. The number of rows and what the network
-        computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept:
-        without them training goes on to the last epoch. Rows that were split off for validation stay untrained.
-        `TrainingResult.resume` needs the data only.
+        learning rate that is a function of your own must be given again; one that was reduced stays so. The number of
+        rows and what the network computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules
+        and callbacks are not kept: without them training goes on to the last epoch. Rows that were split off for
+        validation stay untrained. `TrainingResult.resume` needs the data only.
     new_rows : bool
         Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
         Parameters, the optimizer's state, steps and generator go on. A new epoch begins, with X in its order, and a
         validation split of its own; the rest of an epoch that was broken off is left out. Stop rules begin anew,
         unless ``Stop(validation=(X, Y))`` gives them data of which scores can be compared.
     stop : Stop, optional
-        When to stop early, and what to keep.
+        When to stop early or to reduce the learning rate, by which score, and what to keep.
     callbacks : iterable of callables
-        Each is called with a `Progress` after each epoch, and stops the training by returning True; with an attribute
-        ``per_chunk = True`` it only observes, after each chunk.
+        Each is called with a `Progress` after each epoch, `fastnn.every` after each k, and stops the training by
+        returning True; with an attribute ``per_chunk = True`` it only observes, after each chunk. An error that it
+        raises ends the training, and has the result up to there as its `result`.
     backend : {"numba", "numpy"}, name or Backend
     dtype : {"float32", "float64"}, optional
         What to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted straight to it, with
@@ -153,6 +154,8 @@ def train(
     MemoryError
         Before anything is allocated, when the parameters, the optimizer's state and the activations (of a block of rows
         of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
+    MonitorError
+        When a function ``Stop(monitor=...)`` raises an error or returns no number.
     DivergenceError
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
     TrainingInterrupted

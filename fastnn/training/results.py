@@ -117,7 +117,7 @@ class TrainingResult:
     history : History
     stop_reason : str
         "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
-        "running" for a snapshot that a callback took.
+        "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
     backend : str or Backend
         What it was trained with; `predict` uses it unless told otherwise.
     """

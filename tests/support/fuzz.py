@@ -25,7 +25,7 @@ from fuzz_oracle import Failure, agree, attempt, judge, network_outputs, outputs
 from fuzz_values import Draw, right_array
 
 import fastnn
-from fastnn import MLPClassifier, MLPRegressor, Network, Stop, get_backend, train
+from fastnn import MLPClassifier, MLPRegressor, Network, ReduceRate, Stop, get_backend, train
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Steps, StepState, Task
@@ -207,7 +207,12 @@ def training(draw):
     changed, error = attempt(lambda: dataclasses.replace(optimizer, **{name: value}))
     optimizer = optimizer if error else changed
     stop = draw.of(
-        [None, Stop(tol=0.0, patience=3), Stop(validation=0.3), Stop(validation=(draw.like(X), draw.like(Y)))]
+        [
+            None,
+            Stop(tol=0.0, patience=3, reduce=ReduceRate(0.5, 1)),
+            Stop(validation=0.3, monitor="r2", restore_best=True),
+            Stop(validation=(draw.like(X), draw.like(Y))),
+        ]
     )
     if options["seed"] is None or draw.chance(0.2):
         options["seed"] = Shuffles(draw.seed)

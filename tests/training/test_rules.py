@@ -22,9 +22,9 @@ from fastnn.training import interrupts
 
 N = 23
 NETWORKS = {  # and the monitors that go with each
-    "classes": (Network((3, 4, 3), "tanh", "softmax"), ("loss", "accuracy", "r2", "function")),
-    "labels": (Network((3, 4, 2), "tanh", "sigmoid", "log_loss"), ("loss", "accuracy", "function")),
-    "regression": (Network((3, 4, 2), "tanh", reduction="sum"), ("loss", "r2", "function")),
+    "classes": (Network((3, 4, 3), "tanh", "softmax"), ("loss", "loss", "accuracy", "r2", "function")),
+    "labels": (Network((3, 4, 2), "tanh", "sigmoid", "log_loss"), ("loss", "loss", "accuracy", "function")),
+    "regression": (Network((3, 4, 2), "tanh", reduction="sum"), ("loss", "loss", "r2", "function")),
 }
 RATES = {
     "number": 0.5,
@@ -107,12 +107,14 @@ def cases(draw):
         pick(SGD(rate, momentum=0.9), Adam(rate)),
         pick(None, 5),
         {
-            "tol": pick(None, 0.0, 0.01),
-            "patience": pick(None, 1, 3, 4),
+            "tol": pick(None, 0.0, 0.1, 10.0),
+            "patience": pick(None, 1, 4, 9),
             "restore_best": pick(True, False),
-            "reduce": pick(None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ReduceRate(0.3, 3, least=0.2)),
+            "reduce": pick(
+                None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ReduceRate(0.3, 3, least=0.2)
+            ),  # above some schedules' rates
         },
-        pick(None, 0.3, held_out[:2], tuple(held_out)),
+        pick(None, None, None, 0.3, held_out[:2], tuple(held_out)),
         draw(st.integers(0, 14)),
         draw(st.integers(1, 4)),
     )
