@@ -25,13 +25,17 @@ def pack(value):
     return value
 
 
+@functools.cache
+def _format(kind):
+    """Return the format of `struct` for the words of a NamedTuple."""
+    return "".join("d" if hint is float else "q" for hint in typing.get_type_hints(kind).values())
+
+
 def flatten(value):
     """Return a value as kernels that run as plain Python take it: its arrays in one dimension."""
     if isinstance(value, np.ndarray):
         return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
-    if isinstance(value, tuple):
-        return type(value)(*map(flatten, value))
-    return value
+    return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
 
 
 DATA = object.__basicsize__
@@ -59,17 +63,6 @@ def digest(constants):
     """Return the hash of compile-time constants, some of which may be None; "" if all of them are."""
     plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
     return hashlib.sha256(repr(plain).encode()).hexdigest()[:32] if any(value is not None for value in plain) else ""
-
-
-@functools.cache
-def _format(kind):
-    """Return the format of `struct` for the words of a NamedTuple."""
-    return "".join("d" if hint is float else "q" for hint in hints(kind).values())
-
-
-def hints(thing):
-    """Return {name: annotation} of a NamedTuple's fields, or of a function's parameters and its result ("return")."""
-    return typing.get_type_hints(thing)
 
 
 def element(hint, dtype):

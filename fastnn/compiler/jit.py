@@ -1,7 +1,6 @@
 """The decorators of ordinary Numba code, that of the entry points; traced code has those of `tracing.py`.
 
-`entry` compiles a kernel that `loader.py` hands to Python, `inlined` a part of one. No GIL, NumPy's error model
-(division by zero gives infinity), no fast-math, no threads, no wrappers for Python.
+No GIL, NumPy's error model (division by zero gives infinity), no fast-math, no threads, no wrappers for Python.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def inlined(function):
 
 
 def entry(function):
-    """Compile a kernel that takes addresses and numbers, not Python's objects."""
+    """Compile an entry point, which takes addresses and numbers, not Python's objects."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
     return njit(function, **_FLAGS)
@@ -35,5 +34,4 @@ def cpu_has(feature: str) -> bool:
     It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
     """
     # Numba's setting or the host's: the same features that the cache's key holds.
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
-    return f"+{feature}" in features.split(",")
+    return f"+{feature}" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")

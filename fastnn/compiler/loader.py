@@ -1,7 +1,6 @@
 """The kernels as Python calls them: machine code from the disk cache, compiled where it is not there.
 
-Numba is imported only to compile. A process that finds its kernels in the cache hands them to LLVM's loader, and is at
-work before Numba would have been imported.
+Numba is imported only to compile: a process that finds its kernels is at work before Numba would have been imported.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -29,31 +29,33 @@ found_in_cache: dict[str, bool] = {}
 C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
 """{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
 
-_entries: dict[tuple, Callable] = {}
+WORKER = "fastnn compiles"
+"""The name of the thread that makes kernels."""
+
+_kernels: dict[tuple, Callable] = {}
 _lock = threading.RLock()
-"""Held by the thread that makes an entry point; reentrant, for a finalizer may need one in the midst of it."""
+"""Held by the thread that makes a kernel; reentrant, for a finalizer may need one in the midst of it."""
 
 
-def entry(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
-    """Return the entry point `name` for a dtype, a function of its parameters: NamedTuples as `prepared` makes them.
+def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
+    """Return an entry point for a dtype as a function of its parameters, with NamedTuples as `prepared` makes them.
 
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
-    key = (name, dtype, *map(digest, constants)) if constants else (name, dtype)
+    key = (name, dtype, *map(digest, constants))
+
+    def make():
+        with _lock:  # once for all threads that ask for it
+            if key not in _kernels:
+                _kernels[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
+
     try:
-        return _entries[key]
+        return _kernels[key]
     except KeyError:
-        _uninterrupted(lambda: _make(key, name, dtype, constants))
+        _uninterrupted(make)
         cache.warn_once()  # here, where the stack leads to the caller
-        return _entries[key]
-
-
-def _make(key, name, dtype, constants):
-    """Make an entry point, once for all threads that ask for it."""
-    with _lock:
-        if key not in _entries:
-            _entries[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
+        return _kernels[key]
 
 
 def _uninterrupted(work):
@@ -63,47 +65,38 @@ def _uninterrupted(work):
     the wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and
     the next call finds the kernel.
     """
-    if isinstance(threading.current_thread(), _Worker):
+    if threading.current_thread().name == WORKER:
         work()  # a finalizer calls fastnn: this thread would wait for itself
         return
-    worker = _Worker(work)
+    outcome = queue.SimpleQueue()  # not `join`: interrupted once, it takes the thread for one that has ended
+
+    def run():
+        try:
+            outcome.put(work())
+        except BaseException as error:
+            outcome.put(error)
+
+    # no daemon: the interpreter waits for the thread before it ends, for LLVM is not to be cut short
+    worker = threading.Thread(target=run, name=WORKER, daemon=False)
     try:
         worker.start()
-        worker.done.acquire()
-    except BaseException as error:
-        if isinstance(error, RuntimeError) and worker.ident is None:
+        error = outcome.get()
+    except BaseException as problem:
+        if isinstance(problem, RuntimeError) and worker.ident is None:
             # No more threads can be had: a limit of the system, or the interpreter is about to end.
             work()
             return
         if _announced:  # a signal's handler raised this, and the thread runs
             _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
         raise
-    if worker.error is not None:
-        raise worker.error
-
-
-class _Worker(threading.Thread):
-    """A thread that the interpreter waits for before it ends (no daemon): LLVM is not to be cut short."""
-
-    def __init__(self, work):
-        super().__init__(name="fastnn compiles", daemon=False)
-        self.work, self.error = work, None
-        self.done = threading.Lock()  # not `join`: interrupted once, it takes the thread for one that has ended
-        self.done.acquire()
-
-    def run(self):
-        try:
-            self.work()
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.done.release()
+    if error is not None:
+        raise error
 
 
 def _in_python(name):
-    """Return the entry point as a plain Python function of the same arguments."""
-    kernel = entry_point(name)
-    return lambda *values: kernel(*map(flatten, values))
+    """Return an entry point as a plain Python function of the same arguments."""
+    function = entry_point(name)
+    return lambda *values: function(*map(flatten, values))
 
 
 def prepared(arguments):
@@ -112,7 +105,7 @@ def prepared(arguments):
 
 
 def _machine_code(name, dtype, constants):
-    """Load the entry point from the cache, or compile and cache it; return it as a Python function."""
+    """Load a kernel from the cache, or compile and cache it; return it as a Python function."""
     title, variant = f"{name}.{dtype.name}", "".join(map(digest, constants))
     content = cache.load(title, variant)
     found_in_cache[title] = content is not None
@@ -135,6 +128,9 @@ def kernels_are_kept() -> bool:
     return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
 
 
+_announced: list[bool] = []
+
+
 def _announce():
     """Print that fastnn compiles, once in a process and where somebody watches: at a terminal, in a notebook."""
     if not _announced and sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules):
@@ -146,9 +142,6 @@ def _say(what):
     if sys.stderr is not None:
         sys.stderr.write(f"fastnn: {what}\n")
         sys.stderr.flush()
-
-
-_announced: list[bool] = []
 
 
 def _callable(address_of_code, result_type, argument_types):

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 
 from fastnn.compiler.folder import cache_state
-from fastnn.compiler.loader import entry, kernels_are_kept, prepared
+from fastnn.compiler.loader import kernels_are_kept, load_kernel, prepared
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.fused.guard import FLOATS, check, check_data, check_inputs, check_shuffle, check_state, check_steps
 from fastnn.fused.layout import (
@@ -61,7 +61,7 @@ class NumbaBackend:
         try:
             kernel = workspace.predict
             if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
-                kernel = workspace.predict = entry("predict", dtype)
+                kernel = workspace.predict = load_kernel("predict", dtype)
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
             self._put_back(workspace)
@@ -96,7 +96,7 @@ class NumbaBackend:
     def shuffle_rows(self, words, orders, order):
         """Write orders (k, n) of rows, each the one before it shuffled, by MT19937's words: the optional method."""
         check_shuffle(words, orders, order)
-        entry("shuffle_rows", FLOATS[0])(words, orders, order, order.size, len(orders))  # the same for both dtypes
+        load_kernel("shuffle_rows", FLOATS[0])(words, orders, order, order.size, len(orders))  # the same for both dtypes
 
     def _checked(self, training, task, state, steps):
         """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""
@@ -166,7 +166,7 @@ class _Workspace:
         kind = spec.code, spec.stride, spec.sequential
         if kind not in self.specialized:
             constants = constants_of(self.table, spec, self.buffers)
-            self.specialized[kind] = entry("train_steps", self.buffers.params.dtype, constants)
+            self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
         return self.specialized[kind]
 
 
@@ -210,7 +210,7 @@ class _Training(_Prepared):
         constants, hyper = self.workspace.buffers.update_constants, optimizer.constants
         constants[ALPHA] = task.alpha
         constants[HYPER : HYPER + len(hyper)] = hyper
-        self.kernel = self.workspace.specialized_kernel(spec) if special else entry("train_steps", dtype)
+        self.kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
 
     def has(self, state):
@@ -234,7 +234,7 @@ class _WholeBatch(_Prepared):
         dtype, n = check_data(network, data), len(data.X)
         super().__init__(backend, backend._workspace(network, dtype, n, ROW_BLOCK))
         self._params = "params", (network.n_params,), dtype
-        self._kernel = entry("loss_and_gradient", dtype)
+        self._kernel = load_kernel("loss_and_gradient", dtype)
         spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         self.workspace.buffers.update_constants[ALPHA] = alpha
         self._arguments = n, self.workspace.scratch, self.workspace.model, prepared(spec), prepared(data), np.arange(n)

@@ -175,7 +175,7 @@ def test_versions_name_what_is_missing(monkeypatch):
 
 
 def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
-    monkeypatch.setattr("fastnn.compiler.loader._entries", {})  # an earlier test may have made kernels and kept none
+    monkeypatch.setattr("fastnn.compiler.loader._kernels", {})  # an earlier test may have made kernels and kept none
     code, out, _ = run("warmup")
     assert code == 0
     assert len(re.findall(r"\d [mµ]?s ", next(line for line in out.splitlines() if "row orders" in line))) == 1

@@ -18,7 +18,7 @@ from survival import python
 
 from fastnn import Network, get_backend
 from fastnn.compiler import arguments, loader
-from fastnn.compiler.loader import entry
+from fastnn.compiler.loader import load_kernel
 from fastnn.fused.layout import Model, Scratch, UpdateSpec, describe, make_scratch
 from fastnn.state import Data, Steps
 
@@ -92,13 +92,13 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
         loads.append(key)
         return right(*key)
 
-    monkeypatch.setattr(loader, "_entries", {})
+    monkeypatch.setattr(loader, "_kernels", {})
     monkeypatch.setattr(loader, "_machine_code", machine_code)
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
 
     def work(k):
         barrier.wait()
-        found.append({(dtype, name): entry(name, dtype) for dtype in dtypes[:: (-1) ** k] for name in ENTRIES})
+        found.append({(dtype, name): load_kernel(name, dtype) for dtype in dtypes[:: (-1) ** k] for name in ENTRIES})
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
     for thread in threads:
@@ -135,13 +135,13 @@ def test_what_fails_while_a_kernel_is_made_is_raised_to_every_caller(monkeypatch
     def fail(*key):
         raise OSError("no such luck")
 
-    monkeypatch.setattr(loader, "_entries", {})
+    monkeypatch.setattr(loader, "_kernels", {})
     with monkeypatch.context() as patch:
         patch.setattr(loader, "_machine_code", fail)
         for _ in range(2):
             with pytest.raises(OSError, match="no such luck"):
-                entry("predict", np.dtype(np.float64))
-    assert entry("predict", np.dtype(np.float64))
+                load_kernel("predict", np.dtype(np.float64))
+    assert load_kernel("predict", np.dtype(np.float64))
 
 
 @compiled
@@ -149,9 +149,9 @@ def test_kernels_are_made_where_no_more_threads_can_be_had(monkeypatch):
     def fail(thread):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(loader, "_entries", {})
+    monkeypatch.setattr(loader, "_kernels", {})
     monkeypatch.setattr(threading.Thread, "start", fail)
-    assert entry("predict", np.dtype(np.float64))
+    assert load_kernel("predict", np.dtype(np.float64))
 
 
 # --------------------------------------------------------------------------------------------------------------- calls
@@ -184,7 +184,7 @@ def test_a_status_becomes_an_exception():
 @compiled
 def test_what_is_not_as_annotated_is_refused():
     """ctypes knows the types: it is no crash."""
-    kernel = entry("predict", np.dtype(np.float64))
+    kernel = load_kernel("predict", np.dtype(np.float64))
     with pytest.raises(ctypes.ArgumentError):
         kernel(np.zeros(1), np.zeros(1), 1.5, b"", b"", np.zeros(1))
     with pytest.raises(ctypes.ArgumentError):  # words that are not prepared
@@ -252,24 +252,24 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
             assert isinstance(value, (int, float, np.number)), where
         elif isinstance(hint, type) and issubclass(hint, tuple):
             assert type(value) is hint, where
-            for name, field in arguments.hints(hint).items():
+            for name, field in typing.get_type_hints(hint).items():
                 check(f"{hint.__name__}.{name}", field, getattr(value, name))
         else:
             assert value.flags.c_contiguous, where
             assert value.dtype == arguments.element(hint, np.dtype(dtype)), where
 
-    def checking_entry(name, working):
-        hints = arguments.hints(getattr(kernels, name) if loader.IN_PYTHON else getattr(kernels, name).py_func)
+    def checking_load(name, working):
+        hints = typing.get_type_hints(getattr(kernels, name) if loader.IN_PYTHON else getattr(kernels, name).py_func)
         del hints["return"]
 
         def call(*values):
             for (parameter, hint), value in zip(hints.items(), values, strict=True):
                 check(f"{name}({parameter})", hint, value)
-            return entry(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
+            return load_kernel(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
 
         return call
 
-    monkeypatch.setattr(backend, "entry", checking_entry)
+    monkeypatch.setattr(backend, "load_kernel", checking_load)
     monkeypatch.setattr(backend, "prepared", lambda arguments: arguments)
     monkeypatch.setattr(backend, "KEEP", -1)
     monkeypatch.setattr(get_backend("numba"), "_kept", backend._Kept())

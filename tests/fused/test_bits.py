@@ -136,9 +136,9 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
 
     replace_scratch(monkeypatch, lambda name, buffer, network: guard(buffer))
     monkeypatch.setattr("fastnn.state.aligned_zeros", lambda shape, dtype: guard(np.zeros(shape, dtype)))
-    right, called = fused_backend.entry, set()
+    right, called = fused_backend.load_kernel, set()
 
-    def entry(name, dtype):
+    def load_kernel(name, dtype):
         """The kernel on copies of its arrays, those of its last NamedTuples too, that lie between guards."""
 
         def call(*values):
@@ -163,7 +163,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
             for field, copied in zip(value, copy, strict=True):
                 write_back(field, copied)
 
-    monkeypatch.setattr(fused_backend, "entry", entry)
+    monkeypatch.setattr(fused_backend, "load_kernel", load_kernel)
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}
     assert len(guarded) > 1000

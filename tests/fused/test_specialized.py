@@ -40,7 +40,7 @@ def has_own(name):
 
 def own_kernels():
     """The kernels of this process that serve one network: their keys."""
-    return {key for key in loader._entries if len(key) > 2}
+    return {key for key in loader._kernels if len(key) > 2}
 
 
 SLOW = sorted(name for name in RUNS if has_own(name) and name not in IN_CI)
@@ -131,7 +131,7 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     run = RUNS["seed float64"]
     found = []
     for network in (run.network, run.network, fastnn.Network((3, 4, 1))):
-        monkeypatch.setattr(loader, "_entries", {})
+        monkeypatch.setattr(loader, "_kernels", {})
         monkeypatch.setattr(loader, "found_in_cache", {})
         X, Y = np.eye(3), np.ones((3, 1))
         fastnn.train(

@@ -57,7 +57,7 @@ def forget():
     """Compile again, as a process does that has nothing on disk."""
     from fastnn.fused import kernels
 
-    loader._entries.clear()
+    loader._kernels.clear()
     get_backend("numba")._kept.workspaces.clear()  # they have their kernels
     for name in CALLS:
         getattr(kernels, {"train": "train_steps"}.get(name, name)).overloads.clear()
