@@ -2,11 +2,9 @@
 
 Three rules. The key of a file covers every file that machine code depends on (`program`), the versions of fastnn,
 Numba, llvmlite and NumPy, the processor, and Numba's settings that change code. Nobody but the user and root can have
-written a file that is read (`folder`), for it is run; where no such folder can be had, one warning says so and every
-process compiles anew. Each file carries a SHA-256, for damaged machine code would run.
+written a file that is read (`folder`), for it is run. Each file carries a SHA-256, for damaged code would run, too.
 
-A cache that fails is a cache that is not there, never an error. Files that no process has used for `KEPT_DAYS` are
-deleted when another one is written.
+A cache that fails is a cache that is not there, never an error: one warning says so, and every process compiles anew.
 """
 
 from __future__ import annotations
@@ -41,6 +39,14 @@ NUMBAS_DEFAULTS = {
 """Settings of `numba.config` by which Numba compiles other code, or none."""
 
 KEPT_DAYS = 90
+"""Days without use after which a file is deleted."""
+
+_OURS = re.compile(  # only such files are ever deleted, whatever else lies in the folder
+    r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
+    r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
+)
+_problems: list[str] = []
+_warned: list[bool] = []
 
 
 def _never_raises(function):
@@ -50,9 +56,8 @@ def _never_raises(function):
     def call(*args):
         try:
             return function(*args)
-        except Exception as error:
-            _errors.append(str(error))  # text alone: the exception would keep the frames, and arrays, alive
-            return None
+        except Exception as problem:
+            _problems.append(str(problem))  # text alone: the exception would keep the frames, and arrays, alive
 
     return call
 
@@ -83,10 +88,15 @@ def save(name: str, code: bytes, variant: str = "") -> None:
         folder.write(_file_name(name, key), hashlib.sha256(content).digest() + content)
 
 
-_OURS = re.compile(  # only such files are ever deleted, whatever else lies in the folder
-    r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
-    r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
-)
+def warn_once() -> None:
+    """Warn of the first problem of `load` or `save`, once in a process and at the line that called fastnn.
+
+    A function apart from these two, which run in a thread whose stack does not lead to the caller.
+    """
+    if _problems and not _warned:
+        _warned.append(True)
+        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_problems[0]}"
+        warn(RuntimeWarning(message))
 
 
 # -------------------------------------------------------------------------------------------------------------- the key
@@ -100,6 +110,10 @@ def _key(name: str) -> bytes:
     return repr((name, llvm.get_process_triple(), host, settings, source_stamp())).encode() + b"\n"
 
 
+def _file_name(name: str, key: bytes) -> str:
+    return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
+
+
 @functools.cache
 def _processor():
     """Return the host's processor and its features, under the names of Numba's settings that replace them."""
@@ -110,10 +124,6 @@ def _processor():
     return ("CPU_NAME", llvm.get_host_cpu_name()), ("CPU_FEATURES", features)
 
 
-def _file_name(name: str, key: bytes) -> str:
-    return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
-
-
 def numba_settings() -> dict[str, object]:
     """Return the settings of Numba that change code and are not its defaults.
 
@@ -121,12 +131,11 @@ def numba_settings() -> dict[str, object]:
     while: where it is not imported yet and there is nothing for it to read, it will have its defaults.
     """
     variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
-    if "numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables):
-        from numba import config
+    if not ("numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables)):
+        return {}
+    from numba import config
 
-        found = {name: getattr(config, name) for name in NUMBAS_DEFAULTS}
-        return {name: value for name, value in found.items() if value != NUMBAS_DEFAULTS[name]}
-    return {}
+    return {name: value for name, default in NUMBAS_DEFAULTS.items() if (value := getattr(config, name)) != default}
 
 
 @functools.cache
@@ -140,21 +149,3 @@ def source_stamp() -> str:
     for file in files:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
-
-
-# ---------------------------------------------------------------------------------------------------------- the warning
-
-
-def warn_once() -> None:
-    """Warn of the first error of `load` or `save`, once in a process and at the line that called fastnn.
-
-    A function apart from these two, which run in a thread whose stack does not lead to the caller.
-    """
-    if _errors and not _warned:
-        _warned.append(True)
-        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_errors[0]}"
-        warn(RuntimeWarning(message))
-
-
-_errors: list[str] = []
-_warned: list[bool] = []

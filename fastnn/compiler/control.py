@@ -40,10 +40,8 @@ def each(n, *kept):
     in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
     where `n` says so: tracing refuses a ``break``.
     """
-    if is_dynamic(n) or (isinstance(n, Traced) and n.constant > UNROLLED):
-        yield from _each_ir(n, kept)
-    else:
-        yield from range(constant_of(n))
+    unrolled = not isinstance(n, Traced) or constant_at_most(n, UNROLLED)
+    yield from range(constant_of(n)) if unrolled else _each_ir(n, kept)
 
 
 def _each_ir(n, kept):
@@ -145,20 +143,11 @@ def smaller(x, y):
 
 def switch(code, cases):
     """Call ``cases[code]``, which returns nothing; do nothing where there is no such case."""
-    if is_dynamic(code):
-        builder = code.builder
-        done = builder.append_basic_block("select.done")
-        for key, case in cases.items():  # not LLVM's switch: its jump through a table costs more than some comparisons
-            blocks = [builder.append_basic_block(name) for name in ("select.case", "select.next")]
-            builder.cbranch(builder.icmp_signed("==", code.value, const(key)), *blocks)
-            builder.position_at_end(blocks[0])
-            case()
-            builder.branch(done)
-            builder.position_at_end(blocks[1])
-        builder.branch(done)
-        builder.position_at_end(done)
-    elif constant_of(code) in cases:
-        cases[constant_of(code)]()
+    if not is_dynamic(code):
+        cases.get(constant_of(code), lambda: None)()
+    elif cases:  # one after the other, not LLVM's switch: its jump through a table costs more than some comparisons
+        (key, case), *others = cases.items()
+        choose(code == key, case, lambda: switch(code, dict(others)))
 
 
 def _keep_rolled(module):

@@ -4,6 +4,8 @@ The files there are run. So the folder and the files in it belong to the user or
 exchange them: every folder on the way belongs to the user or to root, and others cannot write it, or (``/tmp``) only
 add to it. The folder, once open, and each file are checked and used by the same descriptor, so nothing can be exchanged
 in between. Windows has neither these permissions nor such descriptors, and is trusted.
+
+What fails is an OSError whose text says what would help.
 """
 
 from __future__ import annotations
@@ -23,19 +25,11 @@ POSIX = hasattr(os, "geteuid")
 DAY = 86400
 """Seconds."""
 
-_BINARY = getattr(os, "O_BINARY", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def cache_folder() -> pathlib.Path:
-    """Return the path of the cache: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else the user's cache.
-
-    Raises
-    ------
-    OSError
-        When none of the two is set and the user has no home.
-    """
+    """Return the path: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else one in the user's cache."""
     if own := os.environ.get("FASTNN_CACHE_DIR"):
         return pathlib.Path(own).absolute()
     if numbas := os.environ.get("NUMBA_CACHE_DIR"):
@@ -67,17 +61,16 @@ class Folder(NamedTuple):
         """Return the path to a file, from the descriptor on where there is one."""
         return name if self.descriptor is not None else str(self.path / name)
 
-    def read(self, name: str) -> bytes | None:
-        """Return the content of a file, and note that it was used; None where it is missing or not to be trusted.
+    def _open(self, name, mode, flags):
+        """Open a file, and no link; one that is made is for the user alone."""
+        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        return open(self._at(name), mode, opener=lambda at, _: os.open(at, flags, 0o600, dir_fd=self.descriptor))
 
-        Raises
-        ------
-        OSError
-            When the file is there and cannot be read.
-        """
-        flags = os.O_RDONLY | _BINARY | _NO_LINK | _NO_WAIT
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, and note that it was used; None where it is missing or not to be trusted."""
+        no_wait = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe
         try:
-            with open(self._at(name), "rb", opener=lambda at, _: os.open(at, flags, dir_fd=self.descriptor)) as file:
+            with self._open(name, "rb", os.O_RDONLY | no_wait) as file:
                 found = os.fstat(file.fileno())
                 content = file.read() if _is_safe_file(found) else None
         except OSError as error:
@@ -91,23 +84,16 @@ class Folder(NamedTuple):
         return content
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file that only the user can read and write; who reads it meanwhile finds the old one or the new one.
-
-        Raises
-        ------
-        OSError
-            When it cannot be written.
-        """
-        temporary = self._at(f"{pathlib.Path(name).stem}.{secrets.token_hex(8)}.tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY | _NO_LINK
+        """Write a file; who reads it meanwhile finds the old one or the new one."""
+        temporary = f"{pathlib.Path(name).stem}.{secrets.token_hex(8)}.tmp"
         try:
-            with open(temporary, "wb", opener=lambda at, _: os.open(at, flags, 0o600, dir_fd=self.descriptor)) as file:
+            with self._open(temporary, "wb", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
                 file.write(content)
             # In one step, whoever reads it; a file written in place would be read half, or by two writers be mixed.
-            os.replace(temporary, self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+            os.replace(self._at(temporary), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
         except BaseException as error:
             with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=self.descriptor)
+                os.unlink(self._at(temporary), dir_fd=self.descriptor)
             if isinstance(error, OSError):
                 raise _explained(error, self.path, "written", "set FASTNN_CACHE_DIR to a folder that can") from error
             raise
@@ -118,10 +104,7 @@ class Folder(NamedTuple):
         return os.access(self._at("."), os.W_OK | os.X_OK, dir_fd=self.descriptor, effective_ids=effective)
 
     def delete_unused(self, is_ours: Callable[[str], object], days: float) -> None:
-        """Delete files, of the names that are ours, which were neither written nor used for so long.
-
-        Another process may do the same at the same time.
-        """
+        """Delete files, of the names that are ours, which were neither written nor used for so long."""
         for name in os.listdir(self.path if self.descriptor is None else self.descriptor):
             with contextlib.suppress(OSError):  # another process has deleted it first
                 found = os.stat(self._at(name), dir_fd=self.descriptor, follow_symlinks=False)
@@ -131,15 +114,7 @@ class Folder(NamedTuple):
 
 @contextlib.contextmanager
 def opened(make: bool = False) -> Iterator[Folder]:
-    """Open the cache folder for a while, made where it is missing if that is asked for.
-
-    Raises
-    ------
-    FileNotFoundError
-        When it is missing and was not to be made.
-    OSError
-        When it cannot be made or opened, or others than the user and root could put code there.
-    """
+    """Open the cache folder for a while; where it is missing, `make` it or raise a FileNotFoundError."""
     path = cache_folder()
     if not POSIX:
         if make:
@@ -148,14 +123,11 @@ def opened(make: bool = False) -> Iterator[Folder]:
         return
     with contextlib.suppress(FileNotFoundError):
         os.stat(path)  # an OSError where links go round in a circle
-    _refuse_unsafe_way(path, make)
+    _walk_safely(path, make)
     # Every link has been followed and checked by now: one that is found here has been put in since.
     descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        found = os.fstat(descriptor)
-        _refuse_foreign(path, found)
-        if _others_can_write(found):
-            raise _writable_by_others(path)
+        _refuse_unsafe(path, os.fstat(descriptor))
         yield Folder(path, descriptor)
     finally:
         os.close(descriptor)
@@ -168,17 +140,17 @@ def cache_state() -> tuple[pathlib.Path | None, str, bool]:
         path = cache_folder()
         with opened(make=True) as folder:
             return path, "", folder.can_be_written()
-    except OSError as error:
-        return path, str(error), False
+    except OSError as problem:
+        return path, str(problem), False
 
 
 # ------------------------------------------------------------------------------------------------------ who could write
 
 
-def _refuse_unsafe_way(path, make):
-    """Raise an OSError where others could exchange the folder, or one on the way to it; make what is missing.
+def _walk_safely(path, make):
+    """Go from the root down to the folder, making what is missing; refuse a way on which others could exchange it.
 
-    From the root downwards: what lies in a folder that was found safe cannot be exchanged any more while one looks.
+    Downwards: what lies in a folder that was found safe cannot be exchanged any more while one looks.
     """
     for part in (*reversed(path.parents), path):
         try:
@@ -187,44 +159,38 @@ def _refuse_unsafe_way(path, make):
             if not make:
                 raise
             try:
-                os.mkdir(part, 0o700)
-            except FileExistsError:  # another process was faster
-                pass
+                part.mkdir(0o700, exist_ok=True)  # another process may be faster
             except OSError as error:
                 raise _explained(error, part, "made", "set FASTNN_CACHE_DIR to a folder that can") from error
             found = os.lstat(part)
-        _refuse_foreign(part, found)
+        _refuse_unsafe(part, found, on_the_way=True)
         if stat.S_ISLNK(found.st_mode):
-            _refuse_unsafe_way(part.parent / os.readlink(part), make)
-        elif _others_can_write(found) and not found.st_mode & stat.S_ISVTX:  # sticky: others can only add, as in /tmp
-            raise _writable_by_others(part)
+            _walk_safely(part.parent / os.readlink(part), make)
 
 
-def _refuse_foreign(path, found):
+def _refuse_unsafe(path, found, on_the_way=False):
+    """Raise a PermissionError where others than the user and root could put code into a folder, or exchange it."""
+    remedy = "set FASTNN_CACHE_DIR to a folder of your own"
     # Whoever owns the root folder could exchange everything. In some containers it is shown as a nobody's.
     if found.st_uid not in (os.geteuid(), 0, os.stat("/").st_uid):
+        whose = f"{path} belongs to another user, number {found.st_uid}"
+        raise PermissionError(f"{whose}, who could plant code there: {remedy}")
+    # On the way others may add (sticky, as in /tmp), and a link has no such rights: where it leads is looked at next.
+    harmless = on_the_way and (found.st_mode & stat.S_ISVTX or stat.S_ISLNK(found.st_mode))
+    if found.st_mode & _OTHERS_WRITE and not harmless:
         raise PermissionError(
-            f"{path} belongs to another user, number {found.st_uid}, who could plant code there: set FASTNN_CACHE_DIR "
-            "to a folder of your own"
+            f"{path} can be written by other users, who could plant code there: take that right from them "
+            f"(chmod go-w), or {remedy}"
         )
-
-
-def _others_can_write(found):
-    return bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-
-
-def _writable_by_others(path):
-    return PermissionError(
-        f"{path} can be written by other users, who could plant code there: take that right from them (chmod go-w), or "
-        "set FASTNN_CACHE_DIR to a folder of your own"
-    )
 
 
 def _is_safe_file(found):
     """Return whether nobody but the user and root can have written a file: a second link may lie where others can."""
     if not stat.S_ISREG(found.st_mode):
         return False
-    return not POSIX or (found.st_uid in (os.geteuid(), 0) and found.st_nlink == 1 and not _others_can_write(found))
+    return not POSIX or (
+        found.st_uid in (os.geteuid(), 0) and found.st_nlink == 1 and not found.st_mode & _OTHERS_WRITE
+    )
 
 
 def _explained(error, path, what, remedy):
