@@ -45,7 +45,7 @@ _OURS = re.compile(  # only such files are ever deleted, whatever else lies in t
     r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
     r"|kernels\.\w+-\w+\.py\w+\.(\w+\.)?(nbc|nbi|tmp)"  # as version 0.1 named them
 )
-_problems: list[str] = []
+_errors: list[str] = []
 _warned: list[bool] = []
 
 
@@ -56,8 +56,8 @@ def _never_raises(function):
     def call(*args):
         try:
             return function(*args)
-        except Exception as problem:
-            _problems.append(str(problem))  # text alone: the exception would keep the frames, and arrays, alive
+        except Exception as error:
+            _errors.append(str(error))  # text alone: the exception would keep the frames, and arrays, alive
 
     return call
 
@@ -89,13 +89,13 @@ def save(name: str, code: bytes, variant: str = "") -> None:
 
 
 def warn_once() -> None:
-    """Warn of the first problem of `load` or `save`, once in a process and at the line that called fastnn.
+    """Warn of the first error of `load` or `save`, once in a process and at the line that called fastnn.
 
     A function apart from these two, which run in a thread whose stack does not lead to the caller.
     """
-    if _problems and not _warned:
+    if _errors and not _warned:
         _warned.append(True)
-        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_problems[0]}"
+        message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_errors[0]}"
         warn(RuntimeWarning(message))
 
 

@@ -140,8 +140,8 @@ def cache_state() -> tuple[pathlib.Path | None, str, bool]:
         path = cache_folder()
         with opened(make=True) as folder:
             return path, "", folder.can_be_written()
-    except OSError as problem:
-        return path, str(problem), False
+    except OSError as error:
+        return path, str(error), False
 
 
 # ------------------------------------------------------------------------------------------------------ who could write

@@ -80,17 +80,17 @@ def _uninterrupted(work):
     worker = threading.Thread(target=run, name=WORKER, daemon=False)
     try:
         worker.start()
-        error = outcome.get()
-    except BaseException as problem:
-        if isinstance(problem, RuntimeError) and worker.ident is None:
+        raised = outcome.get()
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and worker.ident is None:
             # No more threads can be had: a limit of the system, or the interpreter is about to end.
             work()
             return
         if _announced:  # a signal's handler raised this, and the thread runs
             _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
         raise
-    if error is not None:
-        raise error
+    if raised is not None:
+        raise raised
 
 
 def _in_python(name):

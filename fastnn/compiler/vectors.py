@@ -225,16 +225,11 @@ def pow2(t):
     return from_bits(bits(t) << mantissa)
 
 
-def fraction(x):
-    """Return `z` of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such number."""
+def frexp(x):
+    """Return (z, k) of x = 2**k * z, sqrt(1/2) <= z < sqrt(2), for a positive normal x; else any such numbers."""
     mantissa, bias, root = _format(x)
-    one = bias << mantissa  # the bits of 1.0; from sqrt(2) on the sum carries into the exponent, and z falls below 1
-    return from_bits(((bits(x) + (one - root)) & ((1 << mantissa) - 1)) + root)
-
-
-def exponent(x):
-    """Return `k` of the same x = 2**k * z."""
-    mantissa, bias, root = _format(x)
-    k = (bits(x) + ((bias << mantissa) - root)) >> mantissa  # the sum is that of `fraction`, so that k belongs to its z
-    # below 2**(mantissa + 1) the last bit counts ones: no conversion from integers, which AVX2 lacks
-    return from_bits(k | ((bias + mantissa) << mantissa)) - (2.0**mantissa + bias)
+    one = bias << mantissa  # the bits of 1.0
+    moved = bits(x) + (one - root)  # from sqrt(2) on this carries into the exponent, and z falls below 1
+    # k as the last bits of 2**mantissa + k: no conversion from integers, which AVX2 lacks
+    k = from_bits((moved >> mantissa) | ((bias + mantissa) << mantissa)) - (2.0**mantissa + bias)
+    return from_bits((moved & ((1 << mantissa) - 1)) + root), k
