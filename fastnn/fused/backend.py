@@ -96,7 +96,8 @@ class NumbaBackend:
     def shuffle_rows(self, words, orders, order):
         """Write orders (k, n) of rows, each the one before it shuffled, by MT19937's words: the optional method."""
         check_shuffle(words, orders, order)
-        load_kernel("shuffle_rows", FLOATS[0])(words, orders, order, order.size, len(orders))  # the same for both dtypes
+        shuffle = load_kernel("shuffle_rows", FLOATS[0])  # the same for both dtypes
+        shuffle(words, orders, order, order.size, len(orders))
 
     def _checked(self, training, task, state, steps):
         """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""
