@@ -38,8 +38,7 @@ NUMBAS_DEFAULTS = {
 }
 """Settings of `numba.config` by which Numba compiles other code, or none."""
 
-KEPT_DAYS = 90
-"""Days without use after which a file is deleted."""
+KEPT_DAYS = 90  # without use, after which a file is deleted
 
 _OURS = re.compile(  # only such files are ever deleted, whatever else lies in the folder
     r"\w+\.float\d\d\.[0-9a-f]{16}\.(o|[0-9a-f]{16}\.tmp)"
@@ -97,9 +96,6 @@ def warn_once() -> None:
         _warned.append(True)
         message = f"fastnn compiles anew in every process, its kernel cache is not usable: {_errors[0]}"
         warn(RuntimeWarning(message))
-
-
-# -------------------------------------------------------------------------------------------------------------- the key
 
 
 def _key(name: str) -> bytes:

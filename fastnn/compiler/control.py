@@ -1,9 +1,7 @@
 """Loops and branches of the kernel's language: run where kernels are plain Python, compiled where they are traced.
 
 A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
-constant number of rounds is unrolled.
-
-Each function tests `is_dynamic` first: only what is dynamic needs blocks of instructions and jumps between them.
+constant number of rounds is unrolled. Only what `is_dynamic` needs blocks of instructions and jumps between them.
 """
 
 from __future__ import annotations
@@ -104,7 +102,8 @@ def pick(condition, yes, no):
     """Return ``yes if condition else no``, of two values that exist already: a selection, no branch."""
     if is_dynamic(condition):
         yes, no = all_traced(condition, [yes, no])  # either may be a plain number
-        return yes.of(yes.type, condition.builder.select(_is_set_ir(condition), yes.value, no.value))
+        bit = condition.builder.icmp_signed("!=", condition.value, const(0))
+        return yes.of(yes.type, condition.builder.select(bit, yes.value, no.value))
     return yes if constant_of(condition) else no
 
 
@@ -118,7 +117,7 @@ def _choose_ir(condition, yes, no):
     # Both sides are traced, each in a block of its own; a phi in the block after them takes the value of either.
     builder, results = condition.builder, []
     blocks = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")]
-    builder.cbranch(_is_set_ir(condition), *blocks[:2])
+    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
     for block, values in zip(blocks, (yes, no), strict=False):
         builder.position_at_end(block)
         results.append((all_traced(condition, values() or ()), builder.block))
@@ -129,11 +128,6 @@ def _choose_ir(condition, yes, no):
         for phi, x in zip(phis, values, strict=True):
             phi.add_incoming(x.value, block)
     return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
-
-
-def _is_set_ir(condition):
-    """Emit a traced condition as LLVM's branches and selections take it: one bit."""
-    return condition.builder.icmp_signed("!=", condition.value, const(0))
 
 
 def smaller(x, y):

@@ -22,9 +22,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 POSIX = hasattr(os, "geteuid")
-DAY = 86400
-"""Seconds."""
-
+DAY = 86400  # seconds
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -34,20 +32,16 @@ def cache_folder() -> pathlib.Path:
         return pathlib.Path(own).absolute()
     if numbas := os.environ.get("NUMBA_CACHE_DIR"):
         return pathlib.Path(numbas, "fastnn").absolute()
+    named = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return _users_cache()
+        if sys.platform == "win32":
+            return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData/Local", "fastnn/cache")
+        if sys.platform == "darwin":
+            return pathlib.Path.home() / "Library/Caches/fastnn"
+        # The XDG standard: a relative one is to be ignored.
+        return pathlib.Path(named if os.path.isabs(named) else pathlib.Path.home() / ".cache") / "fastnn"
     except RuntimeError as error:
         raise FileNotFoundError("this user has no home: set FASTNN_CACHE_DIR to a folder for it") from error
-
-
-def _users_cache():
-    if sys.platform == "win32":
-        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData/Local") / "fastnn/cache"
-    if sys.platform == "darwin":
-        return pathlib.Path.home() / "Library/Caches/fastnn"
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG standard: a relative one is to be ignored.
-    return pathlib.Path(named if os.path.isabs(named) else pathlib.Path.home() / ".cache") / "fastnn"
 
 
 class Folder(NamedTuple):
@@ -68,9 +62,8 @@ class Folder(NamedTuple):
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, and note that it was used; None where it is missing or not to be trusted."""
-        no_wait = getattr(os, "O_NONBLOCK", 0)  # for the other end of a pipe
         try:
-            with self._open(name, "rb", os.O_RDONLY | no_wait) as file:
+            with self._open(name, "rb", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)) as file:  # waits for no pipe
                 found = os.fstat(file.fileno())
                 content = file.read() if _is_safe_file(found) else None
         except OSError as error:

@@ -79,8 +79,7 @@ def transposed(vectors):
         return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
     builder, n = vectors[0].builder, len(vectors)
     rows = [v.value for v in vectors]
-    # In log2(n) rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change
-    # places.
+    # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
     for s in (1 << k for k in range(n.bit_length() - 1)):
         upper = mask([n + k - s if k & s else k for k in range(n)])
         lower = mask([n + k if k & s else k + s for k in range(n)])

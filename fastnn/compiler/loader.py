@@ -29,8 +29,7 @@ found_in_cache: dict[str, bool] = {}
 C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
 """{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
 
-WORKER = "fastnn compiles"
-"""The name of the thread that makes kernels."""
+WORKER = "fastnn compiles"  # the name of the thread that makes kernels
 
 _kernels: dict[tuple, Callable] = {}
 _lock = threading.RLock()

@@ -62,9 +62,6 @@ register_model(ArgumentBlock)(lambda manager, kind: models.PrimitiveModel(manage
 register_model(Unpacked)(models.TupleModel)
 
 
-# ---------------------------------------------------------------------------------------------- pointers and arguments
-
-
 def address_ir(a, i, kind=None):
     """Emit the address of ``a[i]``: no wraparound, no check. `i` is LLVM's, as is `kind`, that of a vector there."""
     address = a.builder.gep(a.value, [i])
@@ -108,9 +105,6 @@ def unpack_ir(argument):
 def unpack(argument):
     """Read what Python handed over: an array as a pointer, a NamedTuple out of its argument block."""
     return argument
-
-
-# ------------------------------------------------------------------------------------------------------ whole vectors
 
 
 def lanes_of(a):
@@ -167,9 +161,6 @@ def store(a, i, v):
 def zero(a):
     """Return a vector of zeros of array a's dtype."""
     return np.zeros(lanes_of(a), a.dtype).view(Lanes)
-
-
-# ------------------------------------------------------------------------------------------------------ single numbers
 
 
 @primitive(lambda a, i, x: types.void(a, i, a.dtype), lambda a, i, x: a.builder.store(x.value, address_ir(a, i.value)))

@@ -124,19 +124,18 @@ def outlined(function):
     @traced
     @functools.wraps(function)
     def body(*args):
-        leaves = list(_leaves(args))
-        near = next((x for x in leaves if isinstance(x, Traced)), None)  # any one has the builder; none: plain Python
-        return function(*args) if near is None else _call_outlined(function, args, leaves, near)
+        near = next((x for x in _leaves(args) if isinstance(x, Traced)), None)  # any one has the builder
+        return function(*args) if near is None else _call_outlined(function, args, near)  # without one: plain Python
 
     return body
 
 
-def _call_outlined(function, args, leaves, near):
+def _call_outlined(function, args, near):
     """Call the LLVM function for arguments of these types and constants; trace it where the module has none yet."""
     # A plain number is a constant inside a specialized kernel only: elsewhere each number would get a function of its
     # own, where one that takes the number as an argument serves all calls.
-    special = any(isinstance(x, Traced) and x.constant is not None for x in leaves)
-    leaves = all_traced(near, leaves)
+    special = any(isinstance(x, Traced) and x.constant is not None for x in _leaves(args))
+    leaves = all_traced(near, _leaves(args))
     constants = [x.constant if special else None for x in leaves]
     module = near.builder.module
     name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"

@@ -78,9 +78,6 @@ _register_operator("rshift", None, "lshr")
 compiled(operator.neg, lambda x: x if isinstance(x, Vec) else None, lambda x: x.builder.fneg(x.value), [[Vec]])
 
 
-# ------------------------------------------------------------------------------------------------------ arithmetic
-
-
 def _alike(first, *others):
     """Return the signature of vectors of one type that give another one."""
     return first(first, *[first] * len(others))
@@ -141,9 +138,6 @@ def absolute(a):
 def copysign(a, sign):
     """Return `a` with the sign bit of `sign`."""
     return np.copysign(a, sign)
-
-
-# -------------------------------------------------------------------------------------------------- selections
 
 
 def where_gt_ir(a, b, p, q):
