@@ -1,6 +1,6 @@
 """Shorthands for emitting LLVM's instructions by llvmlite: constants, splats, intrinsics.
 
-What is named ``..._ir``, here and in the other files of the compiler, takes traced values, emits, and returns LLVM's.
+What is named ``..._ir``, here and in the other files of the compiler, emits instructions for traced values.
 """
 
 from __future__ import annotations

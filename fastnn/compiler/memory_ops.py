@@ -120,7 +120,7 @@ def _vector(a, *indices):
     return Vec(a.dtype)
 
 
-def _vector_ir(a):
+def _llvm_vector(a):
     return a.context.get_value_type(Vec(a.type.dtype))
 
 
@@ -130,7 +130,7 @@ def align(a):
 
 
 def load_ir(a, i):
-    return a.builder.load(address_ir(a, i.value, _vector_ir(a)), align=align(a))
+    return a.builder.load(address_ir(a, i.value, _llvm_vector(a)), align=align(a))
 
 
 @primitive(_vector, load_ir)
@@ -157,7 +157,7 @@ def store(a, i, v):
     a[i : i + v.size] = v
 
 
-@primitive(_vector, lambda a: ir.Constant(_vector_ir(a), None))
+@primitive(_vector, lambda a: ir.Constant(_llvm_vector(a), None))
 def zero(a):
     """Return a vector of zeros of array a's dtype."""
     return np.zeros(lanes_of(a), a.dtype).view(Lanes)
@@ -189,7 +189,7 @@ def splat(a, i):
 
 
 def gather_ir(a, offsets, i):
-    v = ir.Constant(_vector_ir(a), ir.Undefined)
+    v = ir.Constant(_llvm_vector(a), ir.Undefined)
     base = a.builder.gep(a.value, [i.value])
     for j in range(lanes_of(a)):
         start = a.builder.load(address_ir(offsets, const(j)))
