@@ -150,10 +150,9 @@ def _dense(X: Any, dtype: np.dtype[Any]) -> Array:
 
 def contiguous(X: Any, dtype: np.dtype[Any]) -> Any:
     """Return X dense in C order, or as CSR if it would take more than `DENSE_BYTES`: an `Adapter` reads both."""
-    if type(X) is np.ndarray and X.dtype == dtype and X.flags.num & READABLE == READABLE:
-        return X
     if isinstance(X, np.ndarray):
-        return np.require(X, dtype, ["C", "A"]).view(np.ndarray)
+        readable = X.dtype == dtype and X.flags.num & READABLE == READABLE
+        return X.view(np.ndarray) if readable else np.array(X, dtype, order="C")
     if math.prod(X.shape) * dtype.itemsize <= DENSE_BYTES:
         return _dense(X, dtype)
     return X.tocsr().astype(dtype, copy=False)

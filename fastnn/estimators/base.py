@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar
@@ -50,6 +51,12 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     best_validation_score_: float | None
     best_loss_: float | None
     _seeded: np.random.RandomState
+
+    @classmethod
+    @functools.cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters, for which scikit-learn inspects the constructor each time."""
+        return super()._get_param_names()
 
     @abstractmethod
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:

@@ -29,7 +29,7 @@ def numbers_of(y: Any, classes: Array) -> NDArray[np.intp] | None:
     """Return the index in `classes` of each label of a vector (n,); None unless they are surely all there."""
     if type(y) is not np.ndarray or y.ndim != 1 or _KIND.get(y.dtype.kind, "y") != _KIND.get(classes.dtype.kind):
         return None
-    number = np.searchsorted(classes, y)
+    number = classes.searchsorted(y)
     return number if (classes.take(number, mode="clip") == y).all() else None
 
 

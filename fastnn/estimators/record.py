@@ -41,7 +41,7 @@ class FitRecord:
         curve = before.get("validation_loss_curve_")
         record = cls(
             t=before.get("t_", 0),
-            loss_curve=list(before.get("loss_curve_", ())),
+            loss_curve=before.get("loss_curve_", []),  # appended to: copies in each call would take ever longer
             no_improvement_count=before.get("_no_improvement_count", 0),
             best_loss=before.get("best_loss_"),
             validation_scores=before.get("validation_scores_"),
