@@ -31,15 +31,16 @@ def constant_at_most(x, most):
     return not is_dynamic(x) and constant_of(x) <= most
 
 
-def each(n, *kept):
-    """Iterate over range(n): ``for k in each(n, sums)`` is a loop of the compiled code where `n` is traced.
+def each(n, *kept, step=1):
+    """Iterate over range(0, n * step, step): ``for k in each(n, sums)`` is a loop of compiled code where `n` is traced.
 
     The body is then traced once. What changes from round to round stands in the lists `kept`, and is assigned to them
     in place: ``sums[:] = ...`` or ``sums[0] = ...``. After the loop they hold the values of the last round. A loop ends
     where `n` says so: tracing refuses a ``break``.
     """
     unrolled = not isinstance(n, Traced) or constant_at_most(n, UNROLLED)
-    yield from range(constant_of(n)) if unrolled else _each_ir(n, kept)
+    rounds = range(constant_of(n)) if unrolled else _each_ir(n, kept)
+    yield from rounds if step == 1 else (k * step for k in rounds)
 
 
 def _each_ir(n, kept):

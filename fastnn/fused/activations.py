@@ -26,8 +26,7 @@ def _forward(function, slope=None):
     def activate(Z, slopes, weight, n, width):
         L = lanes_of(Z)
         for o in each(n):  # row by row of the panel: the weights are those of its columns
-            for v in each(width // L):
-                b = v * L
+            for b in each(width // L, step=L):
                 i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
                 if slope is not None:  # Python's `if`: decided while tracing, for good
@@ -45,8 +44,7 @@ def _backward(function, by_slope=False):
     def derive(D, A, slopes, n, width):
         L = lanes_of(D)
         # One loop over the whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
-        for v in each(n * width // L):
-            i = v * L
+        for i in each(n * width // L, step=L):
             store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
 
     return derive
@@ -73,7 +71,7 @@ def leaky_relu(z):
 def elu(z, alpha=1.0):
     """Return z, or alpha (e**z - 1) where it is not positive."""
     # Both sides are computed in every lane, so the exponential must not see large z: it would overflow.
-    return positive(z, z, expm1(where_gt(z, like(z, 0.0), like(z, 0.0), z)) * alpha)
+    return positive(z, z, expm1(positive(z, like(z, 0.0), z)) * alpha)
 
 
 def silu_slope(z):
@@ -101,8 +99,7 @@ def gelu_slope(z):
 def _softmax(Z, slopes, weight, n, width):
     """Overwrite each column of Z (n, width) by exp(z - max z) over its sum, which is added up in ascending order."""
     L = lanes_of(Z)
-    for v in each(width // L):
-        b = v * L
+    for b in each(width // L, step=L):
         top, sum_of_e = [load(Z, b)], [zero(Z)]
         for o in each(n, top):  # the largest z is subtracted, so that no exponential overflows
             top[0] = maximum(load(Z, o * width + b), top[0])
@@ -122,20 +119,19 @@ def _row_softmax(z, n):
     top, sum_of_e = [splat(z, 0)], [zero(z)]
     for o in each(n, top):
         top[0] = maximum(splat(z, o), top[0])
-    for v in each(n_vectors):  # the lanes behind the n-th become any number, which no sum takes in
-        store(z, v * L, exp(load(z, v * L) - top[0]))
+    for i in each(n_vectors, step=L):  # the lanes behind the n-th become any number, which no sum takes in
+        store(z, i, exp(load(z, i) - top[0]))
     for o in each(n, sum_of_e):
         sum_of_e[0] = sum_of_e[0] + splat(z, o)
-    for v in each(n_vectors):
-        store(z, v * L, load(z, v * L) / sum_of_e[0])
+    for i in each(n_vectors, step=L):
+        store(z, i, load(z, i) / sum_of_e[0])
 
 
 @traced
 def _softmax_delta(D, A, slopes, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
     L = lanes_of(D)
-    for v in each(width // L):
-        b = v * L
+    for b in each(width // L, step=L):
         inner = [zero(D)]
         for o in each(n, inner):
             inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
@@ -151,8 +147,7 @@ def _row_softmax_delta(d, a, n):
     inner = [zero(d)]
     for o in each(n, inner):
         inner[0] = fma(splat(d, o), splat(a, o), inner[0])
-    for v in each(ceil_div(n, L)):
-        i = v * L
+    for i in each(ceil_div(n, L), step=L):
         store(d, i, load(a, i) * (load(d, i) - inner[0]))
 
 
@@ -192,11 +187,7 @@ def row_activate(z, slopes, weight, n, code):
     """Overwrite a single row z (n to the end of its vector,) like `activate`."""
     # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
     L = lanes_of(z)
-    choose(
-        code == SOFTMAX,
-        lambda: _row_softmax(z, n),
-        lambda: activate(z, slopes, weight, ceil_div(n, L), L, code),
-    )
+    choose(code == SOFTMAX, lambda: _row_softmax(z, n), lambda: activate(z, slopes, weight, ceil_div(n, L), L, code))
 
 
 @outlined

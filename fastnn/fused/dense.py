@@ -1,8 +1,7 @@
 """A dense layer, forward and back, on a panel and on a single row: products, activations and the gradients of biases.
 
-Each function reads what it needs from the layer's record and from the workspace, and those of a whole layer are
-outlined: LLVM optimizes each by itself before it puts it into the loop over the layers. `forward` and `backward` in
-`fastnn/reference.py` are their twins.
+The functions of a whole layer are outlined: LLVM optimizes each by itself before it puts it into the loop over the
+layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 """
 
 from functools import partial
@@ -33,7 +32,7 @@ def forward_layer(layer, scratch, params, width):
     """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
-    activate(Z, offset(scratch.slopes, layer.slopes * width), scratch.weight, fan_out, width, layer.activation)
+    activate(Z, offset(scratch.slopes, layer.output * width), scratch.weight, fan_out, width, layer.activation)
 
 
 @outlined
@@ -42,25 +41,25 @@ def row_forward_layer(layer, scratch, params):
     L = lanes_of(params)  # the buffer's rows are a vector apart, of which a single row uses what it needs
     z, *operands, fan_out = _operands(layer, scratch, params, L)
     row_product(z, *operands, fan_out)
-    row_activate(z, offset(scratch.slopes, layer.slopes * L), scratch.weight, fan_out, layer.activation)
+    row_activate(z, offset(scratch.slopes, layer.output * L), scratch.weight, fan_out, layer.activation)
 
 
 @outlined
 def backward_layer(layer, scratch, params, delta, below, width):
     """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of (fan_out, width)."""
-    W, fan_in, A = offset(params, layer.weight), layer.fan_in, offset(scratch.activations, layer.input * width)
+    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
-    slopes_below = offset(scratch.slopes, layer.slopes_below * width)
-    activation_delta(below, A, slopes_below, fan_in, width, layer.activation_below)
+    A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
+    activation_delta(below, A, slopes, fan_in, width, layer.activation_below)
 
 
 @outlined
 def row_backward_layer(layer, scratch, params, delta, below):
     """Compute delta of the layer below for a single row, like `backward_layer`."""
-    L, fan_in = lanes_of(params), layer.fan_in
+    fan_in, first = layer.fan_in, layer.input * lanes_of(params)
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
-    a, slopes_below = offset(scratch.activations, layer.input * L), offset(scratch.slopes, layer.slopes_below * L)
-    row_activation_delta(below, a, slopes_below, fan_in, layer.activation_below)
+    a, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
+    row_activation_delta(below, a, slopes, fan_in, layer.activation_below)
 
 
 @traced
@@ -112,8 +111,8 @@ def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s
 
-    for v in each(whole):
-        store(db, v * L, gradient(v * L))
+    for i in each(whole, step=L):
+        store(db, i, gradient(i))
     # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is kept by blending.
     for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L

@@ -16,8 +16,8 @@ def copy(target, source, n):
     """Copy `n` numbers, and read none beyond them: the user's array may end there."""
     L = lanes_of(target)
     whole = n // L
-    for k in each(whole):
-        store(target, k * L, load(source, k * L))
+    for i in each(whole, step=L):
+        store(target, i, load(source, i))
     for k in each(n - whole * L):
         i = whole * L + k
         put(target, i, get(source, i))
@@ -27,8 +27,8 @@ def copy(target, source, n):
 def clear(row, n):
     """Fill a single row with zeros, to the end of its last vector."""
     L = lanes_of(row)
-    for k in each(ceil_div(n, L)):
-        store(row, k * L, zero(row))
+    for i in each(ceil_div(n, L), step=L):
+        store(row, i, zero(row))
 
 
 @traced
@@ -38,13 +38,11 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
     panel (n_features, width), offsets (width,) and weight (width,) are the workspace's, `source` is the user's X or Y.
     """
     L = lanes_of(panel)
-    for v in each(width // L):
-        b = v * L
+    for b in each(width // L, step=L):
         used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
         rows = [get(start, j) for j in range(L)]  # read once, for all features
         # A number at a time, a panel would be written all over; so square blocks are transposed in registers.
-        for k in each(n_features // L):  # as many features as lanes: read along the rows, transposed
-            f = k * L
+        for f in each(n_features // L, step=L):
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(transposed([load(source, row + f) for row in rows])):

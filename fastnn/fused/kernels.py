@@ -1,10 +1,8 @@
 """The entry points train_steps, loss_and_gradient, predict. `layout.py` draws the panels and names the buffers.
 
-Each runs a batch block by block: gather, forward, loss and output delta, backward. They allocate nothing, raise
-nothing, draw nothing at random and know no strings.
-
-This file is ordinary Numba code, in which `if` and `range` are what they look like. The functions of the other files
-that it calls are traced, see `tracing.py`. `NumpyBackend` in `fastnn/reference.py` has the entry points' twins.
+Each runs a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
+`fastnn/reference.py` has their twins. This file is ordinary Numba code, in which `if` and `range` are what they look
+like; the functions of the other files that it calls are traced, see `tracing.py`.
 """
 
 import math

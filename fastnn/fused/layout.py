@@ -10,11 +10,9 @@ rounded up to whole vectors; the columns beyond the rows are padding, with row w
     layer 1  row 0      a[r0, 0]  ...                           0 0 0
     ...
 
-Every layer then vectorizes over the batch, whatever its own width, and weights are broadcast. Where the row weight is
-0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by selection, never by
-multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any bit.
-
-A block of one row is no panel: its features lie side by side, in the same buffers (see `single_row.py`).
+Where the row weight is 0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by
+selection, never by multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any
+bit. A block of one row is no panel: its features lie side by side, in the same buffers (see `single_row.py`).
 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
@@ -45,7 +43,7 @@ SMALL = 256
 
 # {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is
 _FIELDS = ("fan_in", "fan_out", "weight", "bias", "n_bias", "bias_step", "end", "gather_indices", "inside")
-_FIELDS += ("activation", "activation_below", "input", "output", "slopes", "slopes_below")
+_FIELDS += ("activation", "activation_below", "input", "output")
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
 
 
@@ -94,7 +92,7 @@ class Scratch(NamedTuple):
     params: NDArray  # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors from
     # (sum(sizes) + n_layers, width): panels of the inputs and of each layer's output, each with room for a row of ones
     activations: NDArray
-    slopes: NDArray  # like `activations`: f'(z) of the activations that need z; one vector where no layer does
+    slopes: NDArray  # like `activations`: f'(z) of the activations that need z; unused, and one vector, if none does
     targets: NDArray  # (n_outputs, width)
     weight: NDArray  # (width,): row weights; that of a block of one row in every lane
     delta: NDArray  # (largest size + 1, width): delta of the layer that backward is at; room for the sum of its rows
@@ -133,10 +131,8 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
             "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
             "activation": activation,  # code
             "activation_below": below,
-            "input": panel,  # row of `Scratch.activations` at which the panel of the inputs begins
+            "input": panel,  # row of `Scratch.activations`, and of `slopes`, at which the panel of the inputs begins
             "output": output,  # and that of the outputs
-            "slopes": output if _keeps_slopes(network) else 0,  # row of `Scratch.slopes` that belongs to the outputs
-            "slopes_below": panel if _keeps_slopes(network) else 0,  # and to the inputs
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
@@ -188,12 +184,13 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
     """Make the workspace for batches of up to `rows` rows in blocks of `block`."""
     lanes = ALIGNMENT // dtype.itemsize
     width = padded(min(rows, block), lanes)
+    keeps_slopes = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
     panels = (sum(network.sizes) + network.n_layers) * width
     vector = padded_size(network.n_params, dtype)
     sizes = {  # each is whole vectors, so each begins at one
         "params": vector,
         "activations": panels,
-        "slopes": panels if _keeps_slopes(network) else lanes,
+        "slopes": panels if keeps_slopes else lanes,
         "targets": network.n_outputs * width,
         "weight": width,
         **dict.fromkeys(("delta", "delta_below"), (max(network.sizes) + 1) * width),
@@ -213,8 +210,3 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         size = n * types[name].itemsize
         buffers[name], memory = memory[:size].view(types[name]), memory[size:]
     return Scratch(**buffers)
-
-
-def _keeps_slopes(network: Network) -> bool:
-    """Return whether an activation of the network has a derivative that needs z, see `Scratch.slopes`."""
-    return any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)

@@ -36,8 +36,7 @@ def _loss(value, derivative):
     def panel(scratch, A, n, width):
         L, s = lanes_of(A), [zero(A)]
         for o in each(n, s):
-            for v in each(width // L, s):
-                b = v * L
+            for b in each(width // L, s, step=L):
                 w = load(scratch.weight, b)
                 s[0] = fma(w, loss_of(scratch, A, o * width + b, w), s[0])
         put(scratch.sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
@@ -47,8 +46,8 @@ def _loss(value, derivative):
         L, w = lanes_of(a), load(scratch.weight, 0)
         # Its outputs lie side by side: each l is written to memory before they are added up one by one.
         terms = scratch.delta_below  # free until backward, and as long as the outputs
-        for v in each(ceil_div(n, L)):
-            store(terms, v * L, loss_of(scratch, a, v * L, w))
+        for i in each(ceil_div(n, L), step=L):
+            store(terms, i, loss_of(scratch, a, i, w))
         s = [zero(a)]
         for o in each(n, s):
             s[0] = fma(w, splat(terms, o), s[0])

@@ -92,37 +92,31 @@ def _product(Z, W, A, bias, M, K, begun, packed):
     Z (M, width), W (M, K), A (K, width). `packed`, where panels are packed, has room for K vectors.
     """
     L, width = lanes_of(Z.pointer), Z.step
-    for b in each(ceil_div(M, ROW_STRIP)):
-        first = b * ROW_STRIP
+    for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
         for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
-            n = n * L
-
-            def pack():
-                _pack(packed, offset(A.pointer, n), width, K)
-                return [offset(packed, 0), L]
-
-            columns = Strided(*choose(packs, pack, lambda: [offset(A.pointer, n), width]))
+            columns = Strided(offset(A.pointer, n * L), width)
+            columns = Strided(*choose(packs, lambda: _pack(packed, *columns, K), lambda: columns))
             for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
                 m = first + m
-                product_tile(rows, vectors, Z.skip(m, n), W.skip(m), columns, bias.skip(m), K, begun)
+                product_tile(rows, vectors, Z.skip(m, n * L), W.skip(m), columns, bias.skip(m), K, begun)
 
 
 def _in_parts(K):
     """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
     begun = [0]
-    for b in each(ceil_div(K, TERMS), begun):
-        k = b * TERMS
+    for k in each(ceil_div(K, TERMS), begun, step=TERMS):
         yield k, smaller(K - k, TERMS), *begun
         begun[0] = 1
 
 
 def _pack(target, source, step, K):
-    """Copy K vectors that lie `step` apart to `target`, side by side."""
+    """Copy K vectors that lie `step` apart to `target`, side by side; return where they are, and how far apart now."""
     L = lanes_of(target)
     for k in each(K):
         store(target, k * L, load(source, k * step))
+    return [offset(target, 0), L]
 
 
 @outlined
@@ -136,14 +130,12 @@ def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     n_strips = pick(packs, ceil_div(fan_out, L), 1)
     for k, K, begun in _in_parts(fan_in):
         W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * width), width)
-        for s in each(n_strips):
-            o = s * L
-
-            def pack():
-                _pack(strip_of_W, offset(W_k, o), fan_out, K)
-                return [strip_of_W, L, smaller(fan_out - o, L)]
-
-            pointer, step, M = choose(packs, pack, lambda: [W_k, fan_out, fan_out])
+        for o in each(n_strips, step=L):
+            pointer, step, M = choose(
+                packs,
+                lambda: [*_pack(strip_of_W, offset(W_k, o), fan_out, K), smaller(fan_out - o, L)],
+                lambda: [W_k, fan_out, fan_out],
+            )
             Z_o = Strided(offset(Z, o * width), width)
             _product(Z_o, Matrix(pointer, 1, step), A_k, bias.skip(o), M, K, begun, packed)
 
@@ -206,9 +198,8 @@ def inner_tile(rows, cols, G, A, D, fan_out, width):
 def transpose(T, D, n, width, rows):
     """Write ``T[b, o] = D[o, b]``, b < rows: D (n, width) to T (rows, n), as far as square blocks of vectors reach."""
     L = lanes_of(D)
-    for i in each(n // L):
-        for k in each(rows // L):
-            o, b = i * L, k * L
+    for o in each(n // L, step=L):
+        for b in each(rows // L, step=L):
             for j, x in enumerate(transposed([load(D, (o + j) * width + b) for j in range(L)])):
                 store(T, (b + j) * n + o, x)
 

@@ -20,14 +20,12 @@ from fastnn.fused.updates import Span, State, add, row_update, small_layer_updat
 
 
 def panel_width(model, width, lanes):
-    """Return `width`, as a constant where each block is one vector of rows."""
-    # A constant width leaves no loop over the columns; the block of a general kernel is never a constant.
+    """Return `width`; where each block is one vector of rows, as a constant, which leaves no loop over the columns."""
     return lanes if constant_at_most(model.block, lanes) else width
 
 
 def is_single_row(model, n):
-    """Return whether a block of n rows is a single row, stored as plain vectors (`single_row.py`), and no panel."""
-    # In a specialized kernel this is a constant, so only one of the two passes is traced.
+    """Return whether a block of n rows is stored as a single row; in a specialized kernel, this is a constant."""
     return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
 
 
@@ -71,7 +69,7 @@ def output_delta(scratch, model, width, n):
     """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
     layer = layer_at(model, model.n_layers - 1)
     width = panel_width(model, width, lanes_of(scratch.delta))
-    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.slopes * width)
+    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
     D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
     # Where output and loss are matched, the loss writes delta itself, a - y; elsewhere dL/da, which becomes delta here.
 
@@ -111,11 +109,11 @@ def _from_output(model, scratch):
         deltas[:] = below, delta  # the two buffers change places
 
 
-def _update_and_carry(updating, sequential, update_layer, has_layer_below, carry_delta):
+def _finish_layer(spec, updating, update_layer, has_layer_below, carry):
     """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the old weights."""
-    when(updating & sequential, update_layer)
-    when(has_layer_below, carry_delta)
-    when(updating & not_(sequential), update_layer)
+    when(updating & spec.sequential, update_layer)
+    when(has_layer_below, carry)
+    when(updating & not_(spec.sequential), update_layer)
 
 
 def _panel_backward(scratch, model, spec, state, width, first_block, updating):
@@ -131,10 +129,9 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
 
         def make_gradient():
             fan_in, fan_out = layer.fan_in, layer.fan_out
-            biases, dW = offset(params, layer.bias), offset(gradient, layer.weight)
-            db = offset(gradient, layer.bias)
+            b, dW, db = offset(params, layer.bias), offset(gradient, layer.weight), offset(gradient, layer.bias)
             weight_gradient(dW, A, delta, scratch.transposed, scratch.zeros, scratch.packed, fan_in, fan_out, width)
-            dense.bias_gradient(db, delta, biases, layer.n_bias, fan_out, width, model.times_bias)
+            dense.bias_gradient(db, delta, b, layer.n_bias, fan_out, width, model.times_bias)
 
         def update_small():
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
@@ -144,16 +141,13 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
         def update_any():
             update(spec.code, state, scratch.gradient, Span(layer.weight, layer.bias, layer.end))
 
+        def carry():
+            dense.backward_layer(layer, scratch, params, delta, below, width)
+
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), make_gradient)
         when(not_(first_block), lambda: add(scratch.gradient, gradient, layer.weight, layer.bias + layer.n_bias))
-        _update_and_carry(
-            updating,
-            spec.sequential,
-            lambda: choose(in_update, update_small, update_any),
-            has_layer_below,
-            lambda: dense.backward_layer(layer, scratch, params, delta, below, width),
-        )
+        _finish_layer(spec, updating, lambda: choose(in_update, update_small, update_any), has_layer_below, carry)
 
 
 def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
@@ -161,7 +155,6 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        # a row of the buffer is a vector's length, whatever the panels' width would be
         a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
         in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
         biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
@@ -176,10 +169,10 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
             rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
             update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
 
-        def carry_delta():
+        def carry():
             dense.row_backward_layer(layer, scratch, params, delta, below)
 
-        _update_and_carry(updating, spec.sequential, update_layer, has_layer_below, carry_delta)
+        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
 
 
 @traced
@@ -187,8 +180,5 @@ def scatter_outputs(out, scratch, model, width, n):
     """Write the outputs of a block of n rows to `out` (n, n_outputs)."""
     n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
-    choose(  # a single row is stored as it is wanted
-        n > 1,
-        lambda: scatter_panel(out, A, n, n_outputs, width),
-        lambda: copy(out, A, n_outputs),
-    )
+    # a single row is stored as it is wanted
+    choose(n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs))

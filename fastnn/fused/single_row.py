@@ -1,10 +1,9 @@
 """The single-row path: the three products of `matmul.py` for a block of one row, as in online learning.
 
-A panel of one row would be one part row and 7 or 15 parts padding. So the row's inputs, activations, targets and deltas
-are stored as plain vectors, features side by side, and the products here vectorize over the features in place of the
-batch. Every number is made by the same chain of operations as in its panel twin, so the bits are the same.
-
-Rows end at the end of a vector: what lies beyond the last feature is computed with and never read.
+A panel of one row would be one part row and 7 or 15 parts padding. So the row's features lie side by side, and the
+products here vectorize over them in place of the batch. Every number is made by the same chain of operations as in its
+panel twin, so the bits are the same. What lies between the last feature and the end of its vector is computed with and
+never read.
 """
 
 from fastnn.compiler.control import choose, each, sweep
@@ -48,21 +47,21 @@ def row_delta(below, W, d, fan_in, fan_out):
     """
     L, nothing = lanes_of(below), zero(below)
     n_blocks, whole = fan_in // L, fan_out // L
-    for i in each(n_blocks):
+    for i in each(n_blocks, step=L):
 
         def block(o, n, sums):
             """Add the products of n columns of W, from column o on; all of them are read, where n < L past the row."""
-            columns = transposed([load(W, (i * L + j) * fan_out + o) for j in range(L)])
+            columns = transposed([load(W, (i + j) * fan_out + o) for j in range(L)])
             for j, column in enumerate(columns):
                 sums = choose(j < n, lambda: [fma(column, splat(d, o + j), sums[0])], lambda: sums)
             return sums
 
         sums = [nothing]
-        for k in each(whole, sums):
-            sums[:] = block(k * L, L, sums)
+        for o in each(whole, sums, step=L):
+            sums[:] = block(o, L, sums)
         left = fan_out - whole * L
         sums = choose(left > 0, lambda: block(whole * L, left, sums), lambda: sums)
-        store(below, i * L, sums[0])
+        store(below, i, sums[0])
     # The rows of W that fill no block, one result at a time: the same chain, in all lanes of one vector.
     for k in each(fan_in - n_blocks * L):
         i, s = n_blocks * L + k, [nothing]
@@ -84,8 +83,7 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
     def row(i, store_end):
         """Write row i; `store_end` writes its last vector, of which only some lanes may belong to it."""
         a_i = splat(a, i)
-        for v in each(whole):
-            o = v * L
+        for o in each(whole, step=L):
             # a sum of one term, begun at 0: the panel's product does the same, so that -0.0 becomes 0.0 in both
             store(G, i * fan_out + o, fma(a_i, load(d, o), nothing))
         for _ in each(ceil_div(fan_out, L) - whole):  # once or not at all

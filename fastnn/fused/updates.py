@@ -41,20 +41,13 @@ class State(NamedTuple):
     nan_flag: Any  # (one vector,)
 
 
-class Constants(NamedTuple):
-    """The update constants, each in every lane of a vector."""
+class Constants:
+    """The update constants, each in every lane of a vector; read before a loop, whose stores would have them reread."""
 
-    alpha: Any
-    scale: Any
-    rate: Any
-    decay: Any
-    hyper: list[Any]  # the optimizer's own
-
-    @classmethod
-    def read(cls, pointer):
-        """Read them once for a loop: inside it, they would be read again after every store."""
+    def __init__(self, pointer):
         c = [splat(pointer, k) for k in range(N_CONSTANTS)]
-        return cls(c[ALPHA], c[SCALE], c[RATE], c[DECAY], c[HYPER:])
+        self.alpha, self.scale, self.rate, self.decay = c[ALPHA], c[SCALE], c[RATE], c[DECAY]
+        self.hyper = c[HYPER:]  # the optimizer's own
 
     def finish(self, g, p, is_weight):
         """Return the gradient with the penalty's part, for weights, divided by the batch's sum of row weights."""
@@ -69,7 +62,6 @@ class Update(NamedTuple):
 
     def step(self, state, constants, i, is_weight, gradient_of, flag, n=None):
         """Step at the vector from number i on; with `n`, only its first n lanes change. Add to the list `flag`."""
-        # the parameters and each slot are rows of one array, so one pointer and one stride say it all
         offsets = [i] + [(j + 1) * state.stride + i for j in range(self.n_slots)]
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
@@ -109,10 +101,10 @@ def _walk(start, stop, lanes, *kept):
 @_of_any
 def update(optimizer, state, gradient, span):
     """Step on a span by the gradient (padded n_params,)."""
-    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
-    # First the vectors that hold weights only, then the one that may hold both, and those of biases.
+    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
+    # Vectors that hold weights only need no blending; then come the one that may hold both, and those of biases.
     count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
-    for k in each(count, flag):  # vectors of weights only need no blending
+    for k in each(count, flag):
         i = span.start + k * L
         optimizer.step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
     for i, n in _walk(span.start + count * L, span.stop, L, flag):
@@ -129,7 +121,7 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, span)
     a row of A and one of D, and `Model.gather_indices` says of which. The bias of a neuron counts as the weight of an
     input that is always 1; one that all neurons share has the sum of their deltas, the last row of D.
     """
-    one, constants = like(zero(state.vectors), 1.0), Constants.read(state.constants)
+    one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
     flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
     for i, n in _walk(span.start, span.stop, len(lanes), flag):
 
@@ -151,7 +143,7 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
 
     a (fan_in,) and d (fan_out,), whole vectors, are a single row.
     """
-    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants.read(state.constants)
+    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
     for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
         d_n, flag = [load(d, (n + v) * L) for v in range(tile)], [load(state.nan_flag, 0)]
