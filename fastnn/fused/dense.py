@@ -63,12 +63,13 @@ def row_backward_layer(layer, scratch, params, delta, below):
 
 
 @traced
-def bias_gradient(db, D, b, n_bias, fan_out, width, times_bias):
+def bias_gradient(layer, gradient, params, D, width, times_bias):
     """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width) for a scalar bias.
 
-    db (n_bias,) is the gradient's, b (n_bias,) the parameters', by which it is multiplied for the tutorial's rule.
+    db (n_bias,) is the layer's part of `gradient`. The tutorial's rule multiplies it by the bias itself.
     """
-    L = lanes_of(D)
+    L, n_bias, fan_out = lanes_of(D), layer.n_bias, layer.fan_out
+    db, b = offset(gradient, layer.bias), offset(params, layer.bias)
     n = pick(n_bias == fan_out, width, fan_out * width)  # a scalar bias: D as one long row
     for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
         rows = [offset(D, (o + j) * n) for j in range(tile)]
@@ -99,10 +100,10 @@ def add_sum_of_rows(D, fan_out):
 
 
 @traced
-def row_bias_gradient(db, d, b, n_bias, fan_out, times_bias):
+def row_bias_gradient(layer, gradient, params, d, times_bias):
     """Compute ``db[o] = d[o]``, or their sum for a scalar bias: `bias_gradient` for a single row d (fan_out,)."""
-    L = lanes_of(d)
-    whole = n_bias // L
+    L, n_bias, fan_out = lanes_of(d), layer.n_bias, layer.fan_out
+    db, b, whole = offset(gradient, layer.bias), offset(params, layer.bias), n_bias // L
 
     def gradient(i):
         """Return the vector of the gradient that begins at bias i."""

@@ -55,10 +55,7 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
 
 @traced
 def scatter_panel(out, panel, n, n_features, width):
-    """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features), panel (n_features, width).
-
-    Square blocks of vectors are transposed; what they leave goes number by number, for `out` is the user's array.
-    """
+    """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features) is the user's, panel (n_features, width)."""
     L = lanes_of(panel)
 
     def numbers(first_b, first_f):
@@ -70,6 +67,6 @@ def scatter_panel(out, panel, n, n_features, width):
                 put(out, b * n_features + f, get(panel, f * width + b))
 
     transpose(out, panel, n_features, width, n)
-    # The features behind the last block for all rows, then the rows behind it; where both are, the same number twice.
+    # Number by number, the features behind the last block for all rows, then the rows behind it; some of them twice.
     numbers(0, n_features // L * L)
     numbers(n // L * L, 0)

@@ -115,7 +115,8 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
     lanes = ALIGNMENT // dtype.itemsize
     records, indices, panel, below = [], [], 0, 0
     for layer in network.layers:
-        is_small = layer.fan_in * layer.fan_out + layer.n_bias <= SMALL
+        size = layer.bias.stop - layer.weight.start
+        is_small, is_last = size <= SMALL, layer.bias.stop == network.n_params
         output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
         activation = ACTIVATION_CODES[layer.activation]
         record = {
@@ -125,7 +126,8 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
             "bias": layer.bias.start,  # offset of the biases, which follow W
             "n_bias": layer.n_bias,  # fan_out, 1 or 0
             "bias_step": layer.n_bias == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
-            "end": layer.bias.stop,  # offset at which the layer's update ends
+            # offset at which the layer's update ends: in the last layer that of a vector, what follows it is padding
+            "end": layer.weight.start + (padded(size, lanes) if is_last else size),
             "gather_indices": sum(map(len, indices)) if is_small else -1,  # offset in `Model.gather_indices`
             # rows of W that end within W when they are read in whole vectors
             "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
@@ -138,9 +140,6 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         if is_small:
             indices.append(_gather_indices(layer, lanes))  # one table for all layers
         panel, below = output, activation
-    # the last layer is updated to the end of a vector: what follows it is padding
-    weight, end = layer.weight.start, LAYER_FIELDS["end"]
-    records[-1][end] = weight + padded(records[-1][end] - weight, lanes)
     return Model(
         np.array(records, np.int64).reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
@@ -160,8 +159,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
 def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
     """Return what is constant in a kernel specialized for one network, optimizer and block; None for the rest.
 
-    Constant are the tables and sizes, which optimizer it is, and how far the buffers lie from one another; not where
-    they are, nor the numbers of the optimizer that change from training to training.
+    Not constant are where the buffers lie, but for their distances, and the numbers that change between trainings.
     """
     return model, spec._replace(alpha=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
 

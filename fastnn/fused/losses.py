@@ -60,12 +60,6 @@ def _loss(value, derivative):
 difference = operator.sub  # a - y: the derivative of the squared error, and delta where loss and output are matched
 
 
-def squared_error(a, y):
-    """Return ``(a - y)**2 / 2``."""
-    e = a - y
-    return e * e * 0.5
-
-
 def huber(a, y):
     """Return half the square of a - y, and beyond 1 the line that goes on from there."""
     e = a - y
@@ -102,7 +96,7 @@ def poisson(a, y):
 
 
 _LOSSES = {
-    LOSS_CODES["squared_error"]: _loss(squared_error, difference),
+    LOSS_CODES["squared_error"]: _loss(lambda a, y: (a - y) * (a - y) * 0.5, difference),
     LOSS_CODES["absolute_error"]: _loss(lambda a, y: absolute(a - y), partial(sign_beyond, 0.0)),
     LOSS_CODES["huber"]: _loss(huber, partial(sign_beyond, 1.0)),
     LOSS_CODES["log_loss"]: _loss(log_loss, difference),
@@ -114,10 +108,7 @@ _LOSSES = {
 
 @outlined
 def output_loss(loss, scratch, A, n, width):
-    """Write a block's loss to the first lane of `scratch.sum_of_l`, and dL/da, delta if matched, to `scratch.delta`.
-
-    A (n, width) holds the outputs.
-    """
+    """Write a block's loss to `scratch.sum_of_l`, and dL/da, delta if matched, to `scratch.delta`; of A (n, width)."""
     switch(loss, {code: partial(panel, scratch, A, n, width) for code, (panel, _) in _LOSSES.items()})
 
 

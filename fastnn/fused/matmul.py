@@ -21,9 +21,8 @@ from fastnn.compiler.vectors import fma
 from fastnn.fused.layout import SUM_BLOCK
 from fastnn.memory import ceil_div
 
-# {vectors: rows of the tiles}, the widest and the tallest first. rows x vectors sums, and the vectors of the panel that
-# they take in, must fit the registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which a tile of six
-# rows and one vector (two registers) takes 14.
+# {vectors: rows of the tiles}, widest and tallest first. Their sums, and the vectors that they take in, must fit the
+# registers: 32 of 64 bytes with AVX-512; 16 of 32 bytes with AVX2, of which six rows of one vector take 14.
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 INNER_TILES = (4, 2, 1) if cpu_has("avx512f") else (2, 1)  # rows and columns, whose products must fit the registers
@@ -31,8 +30,7 @@ ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache ho
 TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 # Without AVX-512 a tile is one vector wide and needs the next vector of the panel after 6 cycles. In a large panel
-# these lie a power of two apart and evict one another from the first cache. So they are packed: copied side by side, a
-# strip of the panel for all the tiles that read it.
+# these lie a power of two apart and evict one another from the first cache. So they are copied side by side.
 PACKS_PANELS = not cpu_has("avx512f")
 STRIP_FROM = 32  # rows of the result from which that pays
 CACHED = 256  # vectors up to which a panel stays in the first cache without packing
@@ -87,10 +85,7 @@ def product_tile(rows, vectors, Z, W, A, bias, K, begun):
 
 
 def _product(Z, W, A, bias, M, K, begun, packed):
-    """Compute ``Z[m, :] = bias[m] + sum_k W[m, k] * A[k, :]`` for m < M and k < K, tile by tile.
-
-    Z (M, width), W (M, K), A (K, width). `packed`, where panels are packed, has room for K vectors.
-    """
+    """Compute the same, tile by tile: Z (M, width), W (M, K), A (K, width). `packed` has room for K vectors."""
     L, width = lanes_of(Z.pointer), Z.step
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
@@ -105,10 +100,8 @@ def _product(Z, W, A, bias, M, K, begun, packed):
 
 def _in_parts(K):
     """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
-    begun = [0]
-    for k in each(ceil_div(K, TERMS), begun, step=TERMS):
-        yield k, smaller(K - k, TERMS), *begun
-        begun[0] = 1
+    for k in each(ceil_div(K, TERMS), step=TERMS):
+        yield k, smaller(K - k, TERMS), k > 0
 
 
 def _pack(target, source, step, K):
@@ -123,8 +116,7 @@ def _pack(target, source, step, K):
 def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     """`forward_product` on a panel of several vectors."""
     L = lanes_of(Z)
-    # The numbers of a column of W lie fan_out apart: where a cache cannot hold them, a vector's width of columns is
-    # packed first.
+    # A column's numbers lie fan_out apart: where a cache cannot hold them, a vector's width of columns is packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
     n_strips = pick(packs, ceil_div(fan_out, L), 1)

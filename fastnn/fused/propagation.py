@@ -5,6 +5,8 @@ Whether the block is a panel or a single row is decided once in each function he
 that in a specialized kernel the tables of `Model` and `UpdateSpec` are constants.
 """
 
+from functools import partial
+
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
 from fastnn.compiler.memory_ops import lanes_of, offset, store, zero
 from fastnn.compiler.tracing import traced
@@ -16,7 +18,7 @@ from fastnn.fused.layer_table import each_layer, layer_at
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.matmul import weight_gradient
 from fastnn.fused.single_row import outer_product
-from fastnn.fused.updates import Span, State, add, row_update, small_layer_update, update
+from fastnn.fused.updates import State, add, row_update, small_layer_update, update
 
 
 def panel_width(model, width, lanes):
@@ -40,8 +42,8 @@ def copy_params(scratch, model, params, l):
 def add_rows_of_ones(scratch, model, width):
     """Write a row of ones behind each layer's inputs, so that a small layer's biases are weights; width is L."""
     for _, layer in each_layer(model):
-        A = offset(scratch.activations, layer.input * width)
-        store(A, layer.fan_in * lanes_of(A), like(zero(A), 1.0))
+        ones = like(zero(scratch.activations), 1.0)
+        store(scratch.activations, (layer.input + layer.fan_in) * width, ones)
 
 
 @traced
@@ -53,14 +55,11 @@ def forward(scratch, model, params, padded_params, width, n):
     """
     width = panel_width(model, width, lanes_of(params))
 
-    def panels():
+    def layers(compute, *width):
         for l, layer in each_layer(model):
-            dense.forward_layer(layer, scratch, pick(model.tail_layer > l, params, padded_params), width)
+            compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
 
-    def row():
-        for l, layer in each_layer(model):
-            dense.row_forward_layer(layer, scratch, pick(model.tail_layer > l, params, padded_params))
-
+    row, panels = partial(layers, dense.row_forward_layer), partial(layers, dense.forward_layer, width)
     choose(is_single_row(model, n), row, panels)
 
 
@@ -122,32 +121,28 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
     # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
     fits_vector = updating & first_block & (width <= lanes_of(params))
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        A = offset(scratch.activations, layer.input * width)
+        A, step = offset(scratch.activations, layer.input * width), (spec.code, state, layer)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
         when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
 
         def make_gradient():
-            fan_in, fan_out = layer.fan_in, layer.fan_out
-            b, dW, db = offset(params, layer.bias), offset(gradient, layer.weight), offset(gradient, layer.bias)
-            weight_gradient(dW, A, delta, scratch.transposed, scratch.zeros, scratch.packed, fan_in, fan_out, width)
-            dense.bias_gradient(db, delta, b, layer.n_bias, fan_out, width, model.times_bias)
+            dW, buffers = offset(gradient, layer.weight), (scratch.transposed, scratch.zeros, scratch.packed)
+            weight_gradient(dW, A, delta, *buffers, layer.fan_in, layer.fan_out, width)
+            dense.bias_gradient(layer, gradient, params, delta, width, model.times_bias)
 
-        def update_small():
-            indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
-            span = Span(layer.weight, layer.bias, stop)
-            small_layer_update(spec.code, state, A, delta, indices, model.times_bias, span)
-
-        def update_any():
-            update(spec.code, state, scratch.gradient, Span(layer.weight, layer.bias, layer.end))
-
-        def carry():
-            dense.backward_layer(layer, scratch, params, delta, below, width)
+        def update_layer():
+            choose(
+                in_update,
+                lambda: small_layer_update(*step, A, delta, model.gather_indices, model.times_bias),
+                lambda: update(*step, scratch.gradient, layer.weight),
+            )
 
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), make_gradient)
-        when(not_(first_block), lambda: add(scratch.gradient, gradient, layer.weight, layer.bias + layer.n_bias))
-        _finish_layer(spec, updating, lambda: choose(in_update, update_small, update_any), has_layer_below, carry)
+        when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
+        carry = partial(dense.backward_layer, layer, scratch, params, delta, below, width)
+        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
 
 
 def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
@@ -155,23 +150,19 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
+        a, fan_out, step = offset(scratch.activations, layer.input * L), layer.fan_out, (spec.code, state, layer)
         in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
-        biases = offset(gradient, layer.bias), delta, offset(params, layer.bias), layer.n_bias, fan_out
-        dense.row_bias_gradient(*biases, model.times_bias)
+        dense.row_bias_gradient(layer, gradient, params, delta, model.times_bias)
         dW = offset(gradient, layer.weight)
-        when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
-        when(not_(first_block), lambda: add(scratch.gradient, gradient, layer.weight, layer.bias + layer.n_bias))
+        when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, layer.fan_in, fan_out))
+        when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
 
         def update_layer():
-            weights = layer.weight, fan_in, fan_out
-            when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
-            rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
-            update(spec.code, state, scratch.gradient, Span(rest, layer.bias, layer.end))
+            when(in_update, lambda: row_update(*step, a, delta, is_final))
+            # the part of the layer that is still to be updated
+            update(*step, scratch.gradient, pick(in_update, layer.bias, layer.weight))
 
-        def carry():
-            dense.row_backward_layer(layer, scratch, params, delta, below)
-
+        carry = partial(dense.row_backward_layer, layer, scratch, params, delta, below)
         _finish_layer(spec, updating, update_layer, has_layer_below, carry)
 
 

@@ -2,8 +2,8 @@
 
 A panel of one row would be one part row and 7 or 15 parts padding. So the row's features lie side by side, and the
 products here vectorize over them in place of the batch. Every number is made by the same chain of operations as in its
-panel twin, so the bits are the same. What lies between the last feature and the end of its vector is computed with and
-never read.
+panel twin, so the bits are the same. W (fan_in, fan_out) is the parameters', G like it the gradient's; a and below
+(fan_in,), d and z (fan_out,) are the workspace's: what lies between their end and that of a vector is never used.
 """
 
 from fastnn.compiler.control import choose, each, sweep
@@ -18,10 +18,7 @@ ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
 
 @traced
 def row_product(z, W, a, bias, fan_in, fan_out):
-    """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``: `forward_product` for one row.
-
-    z (fan_out,) and a (fan_in,) are the workspace's, W (fan_in, fan_out) the parameters', bias is `matmul.Strided`.
-    """
+    """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, bias a `Strided`: `forward_product` for one row."""
     L = lanes_of(z)
     for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES):
         columns = [(n + v) * L for v in range(vectors)]
@@ -42,8 +39,8 @@ def row_product(z, W, a, bias, fan_in, fan_out):
 def row_delta(below, W, d, fan_in, fan_out):
     """Compute ``below[i] = sum_o W[i, o] * d[o]``: `backward_product` for one row.
 
-    below (fan_in,) and d (fan_out,) are the workspace's, W (fan_in, fan_out) the parameters'. A vector of results needs
-    columns of W, whose numbers lie fan_out apart: W is read by rows, in square blocks that are transposed in registers.
+    A vector of results needs columns of W, whose numbers lie fan_out apart. So W is read by rows, in square blocks that
+    are transposed in registers.
     """
     L, nothing = lanes_of(below), zero(below)
     n_blocks, whole = fan_in // L, fan_out // L
@@ -72,11 +69,7 @@ def row_delta(below, W, d, fan_in, fan_out):
 
 @traced
 def outer_product(G, a, d, inside, fan_in, fan_out):
-    """Compute ``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row.
-
-    G (fan_in, fan_out) is the gradient's; the last vectors of its first `inside` rows end within it. a (fan_in,) and d
-    (fan_out,) are the workspace's.
-    """
+    """Compute ``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row. Whole vectors of `inside` rows end within G."""
     L, nothing = lanes_of(G), zero(G)
     whole = fan_out // L
 

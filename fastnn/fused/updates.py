@@ -1,8 +1,7 @@
 """The optimizers' steps on the flat vectors, and what shares their shape: finishing and adding gradients.
 
-A span of the vectors is walked through a vector at a time. The last vector may reach beyond the span, into the next
-layer or the padding: it is computed whole and stored with its old numbers there, so the same code serves the end of a
-span and its middle.
+A layer's numbers, its weights and then its biases, are walked through a vector at a time. The last vector may reach
+beyond them, into the next layer or the padding: it is computed whole and stored with its old numbers there.
 
 An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in `UPDATES` of
 `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, sweep, switch
 from fastnn.compiler.lanes import horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.fused.layer_table import each_layer
@@ -22,14 +21,6 @@ from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE
 from fastnn.memory import ceil_div
 
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
-
-
-class Span(NamedTuple):
-    """A range of the flat vectors: weights from `start` on, biases from `biases` on, up to `stop`."""
-
-    start: Any
-    biases: Any
-    stop: Any
 
 
 class State(NamedTuple):
@@ -66,8 +57,7 @@ class Update(NamedTuple):
         p, *slots = old = [load(state.vectors, k) for k in offsets]
         new = self.formula(p, gradient_of(p), slots, constants, is_weight)
         if n is not None:
-            # Both are computed and the branch chooses among whole vectors: a store under a mask would hold up the loads
-            # of the next step.
+            # The branch chooses among whole vectors: a store under a mask would hold up the loads of the next step.
             blended = [blend_prefix(n, y, x) for x, y in zip(old, new, strict=True)]
             new = choose(n >= lanes_of(state.vectors), lambda: new, lambda: blended)
         for k, x in zip(offsets, new, strict=True):
@@ -99,50 +89,49 @@ def _walk(start, stop, lanes, *kept):
 
 
 @_of_any
-def update(optimizer, state, gradient, span):
-    """Step on a span by the gradient (padded n_params,)."""
+def update(optimizer, state, layer, gradient, start):
+    """Step on a layer, from number `start` of the vectors on, by the gradient (padded n_params,)."""
     L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Vectors that hold weights only need no blending; then come the one that may hold both, and those of biases.
-    count, flag = (span.biases - span.start) // L, [load(state.nan_flag, 0)]
+    biases, end, flag = layer.bias, layer.end, [load(state.nan_flag, 0)]
+    count = (biases - start) // L
     for k in each(count, flag):
-        i = span.start + k * L
+        i = start + k * L
         optimizer.step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
-    for i, n in _walk(span.start + count * L, span.stop, L, flag):
-        optimizer.step_at_border(state, constants, i, n, span.biases, lambda p: load(gradient, i), flag)
+    for i, n in _walk(start + count * L, end, L, flag):
+        optimizer.step_at_border(state, constants, i, n, biases, lambda p: load(gradient, i), flag)
     store(state.nan_flag, 0, flag[0])
 
 
 @_of_any
-def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, span):
+def small_layer_update(optimizer, state, layer, A, D, gather_indices, times_bias):
     """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L).
 
     For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
-    update. So it makes the gradient on the way, a vector at a time: each number is the horizontal sum of one product of
-    a row of A and one of D, and `Model.gather_indices` says of which. The bias of a neuron counts as the weight of an
-    input that is always 1; one that all neurons share has the sum of their deltas, the last row of D.
+    update. So the gradient is made on the way: each number is the horizontal sum of one product of a row of A and a row
+    of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
+    A; the delta of one that all neurons share is the sum of theirs, the last row of D.
     """
-    one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
-    flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
-    for i, n in _walk(span.start, span.stop, len(lanes), flag):
+    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
+    start, biases, flag = layer.weight, layer.bias, [load(state.nan_flag, 0)]
+    indices = offset(gather_indices, layer.gather_indices)
+    for i, n in _walk(start, biases + layer.n_bias, L, flag):
 
         def gradient_of(p):
-            k = i - span.start
-            rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
-            # As many horizontal sums as there are lanes are folded together: 7 additions of vectors, or 15, not 24 or
-            # 64. They go to the formula in a register.
+            numbers = [2 * (i - start + j) for j in range(L)]
+            rows = [(get(indices, k), get(indices, k + 1)) for k in numbers]
+            # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not 24 or 64.
             g = horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])
-            return choose(times_bias, lambda: [g * blend_prefix(span.biases - i, one, p)], lambda: [g])[0]
+            return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[0]
 
-        optimizer.step_at_border(state, constants, i, n, span.biases, gradient_of, flag)
+        optimizer.step_at_border(state, constants, i, n, biases, gradient_of, flag)
     store(state.nan_flag, 0, flag[0])
 
 
 @_of_any
-def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
-    """Step on the weights from `start` on by the gradient ``a[i] * d[o]``; `is_final`: no penalty, no scale.
-
-    a (fan_in,) and d (fan_out,), whole vectors, are a single row.
-    """
+def row_update(optimizer, state, layer, a, d, is_final):
+    """Step on a layer's weights by ``a[i] * d[o]``, a (fan_in,), d (fan_out,); `is_final`: no penalty, no scale."""
+    start, fan_in, fan_out = layer.weight, layer.fan_in, layer.fan_out
     L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
     for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
@@ -161,25 +150,21 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
 
 @traced
 def finish_gradients(scratch, model, params):
-    """Finish `scratch.gradient` in place, ``g = (g + alpha p) * scale``: what an update does on the way.
-
-    params (padded n_params,).
-    """
+    """Finish `scratch.gradient` in place, as an update does on the way: ``(g + alpha p) * scale``, see `Constants`."""
     gradient, constants = scratch.gradient, scratch.update_constants
+    nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
     for _, layer in each_layer(model):
-        stop = layer.bias + layer.n_bias
-        start, biases = layer.weight, layer.bias
-        nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
-        for i, n in _walk(start, stop, lanes_of(gradient)):
+        biases = layer.bias
+        for i, n in _walk(layer.weight, biases + layer.n_bias, lanes_of(gradient)):
             g = load(gradient, i)
             finished = fma(blend_prefix(biases - i, alpha, nothing), load(params, i), g) * scale
             store(gradient, i, blend_prefix(n, finished, g))
 
 
 @traced
-def add(gradient, block_gradient, start, stop):
-    """Add one block's gradient to that of the blocks before it."""
-    for i, n in _walk(start, stop, lanes_of(gradient)):
+def add(gradient, layer, block_gradient):
+    """Add one block's gradient of a layer to that of the blocks before it."""
+    for i, n in _walk(layer.weight, layer.bias + layer.n_bias, lanes_of(gradient)):
         g = load(gradient, i)
         store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
 
