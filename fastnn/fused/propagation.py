@@ -121,7 +121,7 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
     # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
     fits_vector = updating & first_block & (width <= lanes_of(params))
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        A, step = offset(scratch.activations, layer.input * width), (spec.code, state, layer)
+        A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
         when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
@@ -131,16 +131,18 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
             weight_gradient(dW, A, delta, *buffers, layer.fan_in, layer.fan_out, width)
             dense.bias_gradient(layer, gradient, params, delta, width, model.times_bias)
 
-        def update_layer():
-            choose(
-                in_update,
-                lambda: small_layer_update(*step, A, delta, model.gather_indices, model.times_bias),
-                lambda: update(*step, scratch.gradient, layer.weight),
-            )
+        def update_small():
+            indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
+            rest = model.times_bias, layer.weight, layer.bias, stop
+            small_layer_update(spec.code, state, A, delta, indices, *rest)
+
+        def update_any():
+            update(spec.code, state, scratch.gradient, layer.weight, layer.bias, layer.end)
 
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), make_gradient)
         when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
+        update_layer = partial(choose, in_update, update_small, update_any)
         carry = partial(dense.backward_layer, layer, scratch, params, delta, below, width)
         _finish_layer(spec, updating, update_layer, has_layer_below, carry)
 
@@ -150,17 +152,18 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
-        a, fan_out, step = offset(scratch.activations, layer.input * L), layer.fan_out, (spec.code, state, layer)
+        a, fan_in, fan_out = offset(scratch.activations, layer.input * L), layer.fan_in, layer.fan_out
         in_update = only_block & (fan_out // L * L >= fan_out)  # no vector holds numbers of two rows of W
         dense.row_bias_gradient(layer, gradient, params, delta, model.times_bias)
         dW = offset(gradient, layer.weight)
-        when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, layer.fan_in, fan_out))
+        when(not_(in_update), lambda: outer_product(dW, a, delta, layer.inside, fan_in, fan_out))
         when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
 
         def update_layer():
-            when(in_update, lambda: row_update(*step, a, delta, is_final))
-            # the part of the layer that is still to be updated
-            update(*step, scratch.gradient, pick(in_update, layer.bias, layer.weight))
+            weights = layer.weight, fan_in, fan_out
+            when(in_update, lambda: row_update(spec.code, state, a, delta, *weights, is_final))
+            rest = pick(in_update, layer.bias, layer.weight)  # the part of the layer that is still to be updated
+            update(spec.code, state, scratch.gradient, rest, layer.bias, layer.end)
 
         carry = partial(dense.row_backward_layer, layer, scratch, params, delta, below)
         _finish_layer(spec, updating, update_layer, has_layer_below, carry)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, sweep, switch
 from fastnn.compiler.lanes import horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, splat, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
 from fastnn.fused.layer_table import each_layer
@@ -89,12 +89,11 @@ def _walk(start, stop, lanes, *kept):
 
 
 @_of_any
-def update(optimizer, state, layer, gradient, start):
-    """Step on a layer, from number `start` of the vectors on, by the gradient (padded n_params,)."""
+def update(optimizer, state, gradient, start, biases, end):
+    """Step on weights from `start` on and biases from `biases` on, up to `end`, by the gradient (padded n_params,)."""
     L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Vectors that hold weights only need no blending; then come the one that may hold both, and those of biases.
-    biases, end, flag = layer.bias, layer.end, [load(state.nan_flag, 0)]
-    count = (biases - start) // L
+    count, flag = (biases - start) // L, [load(state.nan_flag, 0)]
     for k in each(count, flag):
         i = start + k * L
         optimizer.step(state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag)
@@ -104,7 +103,7 @@ def update(optimizer, state, layer, gradient, start):
 
 
 @_of_any
-def small_layer_update(optimizer, state, layer, A, D, gather_indices, times_bias):
+def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start, biases, end):
     """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L).
 
     For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
@@ -112,14 +111,13 @@ def small_layer_update(optimizer, state, layer, A, D, gather_indices, times_bias
     of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
     A; the delta of one that all neurons share is the sum of theirs, the last row of D.
     """
-    L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
-    start, biases, flag = layer.weight, layer.bias, [load(state.nan_flag, 0)]
-    indices = offset(gather_indices, layer.gather_indices)
-    for i, n in _walk(start, biases + layer.n_bias, L, flag):
+    one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
+    flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
+    for i, n in _walk(start, end, len(lanes), flag):
 
         def gradient_of(p):
-            numbers = [2 * (i - start + j) for j in range(L)]
-            rows = [(get(indices, k), get(indices, k + 1)) for k in numbers]
+            k = i - start
+            rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
             # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not 24 or 64.
             g = horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])
             return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[0]
@@ -129,9 +127,8 @@ def small_layer_update(optimizer, state, layer, A, D, gather_indices, times_bias
 
 
 @_of_any
-def row_update(optimizer, state, layer, a, d, is_final):
-    """Step on a layer's weights by ``a[i] * d[o]``, a (fan_in,), d (fan_out,); `is_final`: no penalty, no scale."""
-    start, fan_in, fan_out = layer.weight, layer.fan_in, layer.fan_out
+def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
+    """Step on the weights from `start` on by ``a[i] * d[o]``, a (fan_in,), d (fan_out,); `is_final`: nothing to add."""
     L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
     for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
