@@ -321,6 +321,7 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
     assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
 
 
+@pytest.mark.nojit
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of another kind")
 @pytest.mark.parametrize("announced", [True, False])
 def test_what_ends_the_wait_for_a_compilation_says_that_it_goes_on(monkeypatch, announced):

@@ -1,6 +1,6 @@
 """The folder of the kernel cache: no other user puts code there, and one that is filled serves who may only read it.
 
-As in `test_survival_cache`, a few bytes stand for machine code. What needs another user runs in processes that root
+As in `kernel_cache`, a few bytes stand for machine code. What needs another user runs in processes that root
 makes another user's; they import first, for that user may not read where Python is.
 """
 
@@ -12,22 +12,11 @@ import stat
 import tempfile
 
 import pytest
+from kernel_cache import KERNELS, code_of, copy_of_the_package, count_warnings, everything, is_found, the_file
 from survival import python
-from test_survival_cache import (
-    KERNELS,
-    code_of,
-    copy_of_the_package,
-    count_warnings,
-    everything,
-    folder,
-    is_found,
-    the_file,
-)
 
 from fastnn.compiler import cache, loader
 from fastnn.compiler import folder as folders
-
-__all__ = ["folder"]  # the fixture
 
 pytestmark = [
     pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled"),

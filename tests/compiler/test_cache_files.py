@@ -1,0 +1,205 @@
+"""The files of the kernel cache: found again, damaged, planted, unused, or written by several processes at once."""
+
+import contextlib
+import hashlib
+import os
+import time
+
+import numpy as np
+import pytest
+from kernel_cache import KERNELS, PREDICT, count_warnings, is_found, the_file
+from survival import UNOPTIMIZED, Child, python
+
+from fastnn.compiler import cache, loader
+from fastnn.compiler import folder as folders
+
+pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
+
+posix = pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+
+
+def test_code_is_found_again_in_a_folder_of_the_user_alone(folder):
+    one, other, *_ = KERNELS
+    assert [is_found(kernel) for kernel in (one, one, other, other, one)] == [False, True, False, True, True]
+    assert len(list(folder.iterdir())) == 2  # one file a kernel, nothing else
+    if os.name != "nt":
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_flipped_bit_anywhere_is_found(folder):
+    is_found()
+    path = the_file(folder)
+    good = path.read_bytes()
+    places = np.unique(np.r_[:40, np.linspace(40, len(good) - 1, 400).astype(int)])
+    for i in places:
+        path.write_bytes(good[:i] + bytes([good[i] ^ 1 << i % 8]) + good[i + 1 :])
+        assert not is_found()
+    assert is_found()  # it was written anew
+
+
+@pytest.mark.parametrize("n", [0, 1, 31, 32, 33, 1000, -1])
+def test_truncated_files_are_compiled_anew(folder, n):
+    is_found()
+    path = the_file(folder)
+    path.write_bytes(path.read_bytes()[:n])
+    assert [is_found(), is_found()] == [False, True]
+
+
+def _signed(content):
+    return hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"rubbish" * 100, _signed(b""), _signed(b"rubbish"), _signed(b"rubbish\n" * 100)],
+    ids=["empty", "rubbish", "signed nothing", "signed rubbish", "signed lines"],
+)
+def test_foreign_files_are_compiled_anew(folder, content):
+    is_found()
+    the_file(folder).write_bytes(content)
+    assert [is_found(), is_found()] == [False, True]
+
+
+def test_a_file_of_another_signature_is_not_taken(folder):
+    """Both under the other's name."""
+    one, other, *_ = KERNELS
+    is_found(one)
+    first = the_file(folder)
+    is_found(other)
+    (second,) = set(folder.iterdir()) - {first}
+    a, b = first.read_bytes(), second.read_bytes()
+    first.write_bytes(b)
+    second.write_bytes(a)
+    assert [is_found(kernel) for kernel in (one, other, one, other)] == [False, False, True, True]
+
+
+def test_a_file_of_another_key_is_not_taken(folder, monkeypatch):
+    """Code of another version under this one's name: the name holds but a part of the key's hash."""
+    is_found()
+    path = the_file(folder)
+    path.unlink()
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(cache, "__version__", "999")
+        cache.source_stamp.cache_clear()
+        is_found()
+    cache.source_stamp.cache_clear()
+    the_file(folder).rename(path)
+    assert [is_found(), is_found()] == [False, True]
+
+
+@posix
+@pytest.mark.skipif(not hasattr(os, "chown") or os.getuid() != 0, reason="only root can give files away")
+def test_a_file_of_another_user_is_not_taken(folder):
+    """It was planted while the folder was open to others."""
+    is_found()
+    path = the_file(folder)
+    os.chown(path, 12345, -1)
+    assert [is_found(), is_found()] == [False, True]
+    assert path.stat().st_uid == 0
+
+
+@posix
+def test_what_breaks_off_while_it_is_written_leaves_no_file(folder, monkeypatch):
+    def fail(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", fail)
+        with pytest.raises(KeyboardInterrupt):
+            is_found()
+    assert list(folder.iterdir()) == []
+
+
+# --------------------------------------------------------------------------------------------------------- unused files
+
+
+def days_old(path, days):
+    then = time.time() - days * folders.DAY
+    os.utime(path, (then, then))
+
+
+OURS = [
+    "train_steps.float64.0123456789abcdef.o",
+    "predict.float32.0123456789abcdef.0123456789abcdef.tmp",
+    "kernels.train_steps-0123456789.py311.0123456789abcdef.nbc",
+    "kernels.train_steps-0123456789.py311.1.nbc",
+    "kernels.train_steps-0123456789.py311.nbi",
+    "kernels.train_steps-0123456789.py311.0123456789abcdef.tmp",
+]
+FOREIGN = [
+    "main.o",
+    "train_steps.o",
+    "notes.tmp",
+    "train_steps.float64.0123456789abcdef.txt",
+    "my train_steps.float64.0123456789abcdef.o",
+    "module.function-12.py311.nbi",
+    "module.function-12.py311.1.nbc",
+]
+
+
+def test_files_unused_for_long_are_deleted_and_no_others(folder):
+    folder.mkdir(mode=0o700)
+    for name in OURS + FOREIGN:
+        folder.joinpath(name).write_bytes(b"x")
+        days_old(folder / name, 1000)
+    folder.joinpath(OURS[0].replace("64", "32")).mkdir()  # cannot be deleted as a file is, and does not matter
+    days_old(folder / OURS[0].replace("64", "32"), 1000)
+    young = folder / OURS[0].replace("0", "1")
+    young.write_bytes(b"x")
+    days_old(young, cache.KEPT_DAYS - 1)
+    assert count_warnings(is_found) == []
+    left = {path.name for path in folder.iterdir()}
+    assert left.isdisjoint(OURS)
+    assert left > {*FOREIGN, young.name}
+    assert is_found()
+
+
+def test_a_file_that_is_used_stays(folder):
+    """Its time is renewed, but not each time: a folder on another machine would be written all the time."""
+    is_found()
+    path = the_file(folder)
+    for days, renewed in ((cache.KEPT_DAYS + 1, True), (2, True), (0.5, False)):
+        days_old(path, days)
+        assert is_found()
+        assert (time.time() - path.stat().st_mtime < folders.DAY / 4) == renewed
+        is_found(KERNELS[1])
+        assert path.exists()
+
+
+def test_a_file_that_another_process_deletes_first_does_not_matter(folder, monkeypatch):
+    folder.mkdir(mode=0o700)
+    for name in OURS:
+        folder.joinpath(name).write_bytes(b"x")
+        days_old(folder / name, 1000)
+    unlink = os.unlink
+
+    def twice(*path, **options):
+        unlink(*path, **options)
+        unlink(*path, **options)
+
+    monkeypatch.setattr(os, "unlink", twice)
+    assert count_warnings(is_found) == []
+    assert len(list(folder.iterdir())) == 1
+    assert is_found()
+
+
+# -------------------------------------------------------------------------------------------- several processes at once
+
+
+def test_processes_that_compile_at_once_and_the_next_one_agree(tmp_path):
+    folder = tmp_path / "cache"
+    orders = (("float32", "float64"), ("float64", "float32"))
+    with contextlib.ExitStack() as stack:
+        variables = {"FASTNN_CACHE_DIR": folder, **UNOPTIMIZED}
+        children = [stack.enter_context(Child(PREDICT, *order, **variables)) for order in orders]
+        hashes, said = set(), []
+        for child in children:
+            while (text := child.line()) is not None:
+                (said.append if text.startswith("hits") else hashes.add)(text)
+            assert child.end() == 0
+    assert len(hashes) == 2, hashes
+    assert all(text.endswith("warnings") for text in said)
+    last = python(PREDICT, "float32", "float64", **variables)
+    assert set(last[:2]) == hashes
+    assert last[2] == "hits 2 warnings"
+    assert len(list(folder.iterdir())) == 2

@@ -1,0 +1,138 @@
+"""The key of the kernel cache: no code of another version, source, setting or processor is taken."""
+
+import ast
+import os
+
+import pytest
+from kernel_cache import KERNELS, PREDICT, copy_of_the_package, is_found
+from survival import UNOPTIMIZED, python
+
+from fastnn.compiler import cache, loader, program
+
+pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
+
+
+def test_code_of_another_version_is_not_taken(folder, monkeypatch):
+    is_found()
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr(cache, "__version__", "999")
+        cache.source_stamp.cache_clear()
+        assert [is_found(), is_found()] == [False, True]
+    cache.source_stamp.cache_clear()
+    assert is_found()
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_the_stamp_depends_on_versions(monkeypatch):
+    stamp = cache.source_stamp.__wrapped__
+    right = stamp()
+    assert stamp() == cache.source_stamp() == right
+    for module in (cache, cache.llvmlite, cache.np):
+        with monkeypatch.context() as other:
+            other.setattr(module, "__version__", "999")
+            assert stamp() != right
+
+
+def test_what_is_edited_while_it_is_compiled_is_not_kept(folder, tmp_path, monkeypatch):
+    """It is not known whether the code is that of before or of after."""
+    edited = tmp_path / "network.py"
+    edited.write_text("before")
+    monkeypatch.setattr(program, "SOURCES_BESIDES", (edited,))
+    cache.source_stamp.cache_clear()
+    assert cache.load(KERNELS[0]) is None
+    edited.write_text("after")
+    cache.save(KERNELS[0], b"")
+    assert not folder.exists()
+    edited.write_text("before")
+    cache.save(KERNELS[0], b"")
+    assert len(list(folder.iterdir())) == 1
+    monkeypatch.undo()
+    cache.source_stamp.cache_clear()
+
+
+def test_the_stamp_covers_every_module_that_compiled_code_takes_constants_from():
+    covered = {path.name for path in program.SOURCES_BESIDES}
+    for path in (path for folder in program.FOLDERS for path in folder.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("fastnn."):
+                name = node.module.removeprefix("fastnn.")
+                known = (
+                    name.startswith(("fused", "compiler")) or name in ("_version", "errors") or f"{name}.py" in covered
+                )
+                assert known, f"{path.name} imports {node.module}"
+
+
+SETTINGS = """
+import sys
+from fastnn.compiler import cache, program
+before = "numba" in sys.modules
+settings = cache.numba_settings()
+print("numba" in sys.modules, before, settings)
+import numba
+print(cache.numba_settings() == settings)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings"),
+    [
+        ({}, {}),
+        ({"NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": ""}, {}),
+        ({"NUMBA_OPT": "0"}, {"OPT": "_OptLevel(0)"}),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, {"CPU_NAME": "'haswell'", "CPU_FEATURES": "''"}),
+        ({"NUMBA_DEBUGINFO": "1"}, {"DEBUGINFO_DEFAULT": "1"}),
+        ({"NUMBA_DISABLE_JIT": "1"}, {"DISABLE_JIT": "1"}),
+        ({"NUMBA_DISABLE_JIT": "0", "NUMBA_SLP_VECTORIZE": "0"}, {}),
+    ],
+)
+def test_numbas_settings_are_found_before_its_import(variables, settings):
+    unset = {name: None for name in os.environ if name.startswith("NUMBA_")}
+    imported, same = python(SETTINGS, **unset | variables)
+    settings = ", ".join(f"'{name}': {value}" for name, value in settings.items())
+    asked = not set(variables) <= {"NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR"}
+    assert imported == f"{asked} False {{{settings}}}"
+    assert same == "True"
+
+
+@pytest.mark.parametrize(("name", "value"), [("OPT", 0), ("CPU_NAME", "nehalem"), ("LOOP_VECTORIZE", 0)])
+def test_the_key_has_settings_that_a_program_changed(folder, monkeypatch, name, value):
+    import numba
+
+    is_found()
+    with monkeypatch.context() as changed:
+        changed.setattr(numba.config, name, value)
+        assert [is_found(), is_found()] == [False, True]
+    assert is_found()
+
+
+@pytest.mark.parametrize(
+    ("settings", "shared"),
+    [({}, False), ({"CPU_NAME": "haswell"}, False), ({"CPU_NAME": "haswell", "CPU_FEATURES": ""}, True)],
+)
+def test_code_for_a_processor_that_was_named_serves_any_host(folder, monkeypatch, settings, shared):
+    """One that runs it under valgrind too, which shows fewer features than there are."""
+    monkeypatch.setattr(cache, "numba_settings", lambda: settings)
+    assert not is_found()
+    monkeypatch.setattr(cache, "_processor", lambda: (("CPU_NAME", "another"), ("CPU_FEATURES", "+few")))
+    assert is_found() == shared
+
+
+def test_a_file_of_numbas_settings_is_heard(tmp_path):
+    pytest.importorskip("yaml")
+    tmp_path.joinpath(".numba_config.yaml").write_text("opt: '0'\n")
+    unset = {name: None for name in os.environ if name.startswith("NUMBA_")}
+    assert python(SETTINGS, **unset, cwd=tmp_path)[0] == "True False {'OPT': _OptLevel(0)}"
+
+
+def test_an_upgrade_compiles_anew(tmp_path):
+    """Another leaky slope in `network.py`, outside `fused`; the same function signatures, the same cache folder."""
+    site, folder = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
+    code = PREDICT.replace("np.testing", "0 and np.testing")
+    old = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site, **UNOPTIMIZED)
+    constants = site / "fastnn" / "network.py"
+    text = constants.read_text("utf-8")
+    assert "LEAKY_SLOPE = 0.01" in text
+    constants.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
+    new = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site, **UNOPTIMIZED)
+    assert new[0] != old[0]
+    assert old[1] == new[1] == "hits 0 warnings"

@@ -1,0 +1,21 @@
+"""Traced code as Python can call it when it is compiled, and the comparison of its bits."""
+
+import functools
+
+import numba
+import numpy as np
+
+
+@functools.cache
+def in_machine_code(function):
+    """What Python can call of a function that only compiled code can."""
+    plain = getattr(function, "py_func", None) or (lambda *args: function(*args))
+    return numba.njit(plain, error_model="numpy")
+
+
+def assert_same_bits(found, right):
+    assert found.dtype == right.dtype
+    nan = np.isnan(right)
+    np.testing.assert_array_equal(np.isnan(found), nan)
+    ints = f"u{right.itemsize}"
+    np.testing.assert_array_equal(np.where(nan, 0, found).view(ints), np.where(nan, 0, right).view(ints))
