@@ -112,19 +112,18 @@ def r2(Y: Array, weight: Array | None) -> Score:
     weight : (n,), optional
     """
 
-    def squares(center: Array) -> Array:
-        """Return the weighted sum of squares of each output, (n_outputs,)."""
-        square = (Y - center) ** 2
-        total: Array = (square if weight is None else weight[:, None] * square).sum(axis=0, dtype=np.float64)
-        return total
+    def squares(center: Array) -> list[float]:
+        """Return the weighted sum of squares of each output."""
+        with np.errstate(over="ignore"):  # infinity is a score that never improves
+            square = (Y - center) ** 2
+            total = (square if weight is None else weight[:, None] * square).sum(axis=0, dtype=np.float64)
+        return total.tolist()
 
     spread = squares(np.average(Y, axis=0, weights=weight))
 
     def score(outputs: Array) -> float:
-        rest = squares(outputs)
-        scores = np.where(rest == 0, 1.0, 0.0)
-        usual = (rest != 0) & (spread != 0)
-        scores[usual] = 1 - rest[usual] / spread[usual]
-        return float(np.average(scores))
+        both = zip(squares(outputs), spread, strict=True)
+        scores = [1 - rest / of if of else float(rest == 0) for rest, of in both]
+        return float(np.add.reduce(scores)) / len(scores)
 
     return score

@@ -49,6 +49,7 @@ def test_scores_where_they_could_be_doubted():
     constant = np.ones((3, 1))
     assert r2(constant, None)(constant) == 1.0
     assert r2(constant, None)(constant + 1) == 0.0
+    assert r2(np.array([[1.0], [2.0]]), None)(np.full((2, 1), 1e200)) == -math.inf
 
 
 def test_rows_of_weight_zero_are_not_scored(backend):

@@ -90,4 +90,7 @@ def test_progress_bar(go, capsys):
     assert bits(go(progress=True).params) == bits(go().params)
     printed = capsys.readouterr()
     assert "6/6" in printed.err
+    assert "score" not in printed.err
     assert not printed.out
+    result = go(progress=True, stop=Stop(monitor="r2"))
+    assert f"score {result.history.score[-1]:.6g}" in capsys.readouterr().err

@@ -260,6 +260,18 @@ def test_the_counters_of_version_0_1_are_counted_on(backend):
     assert bits(result.params) == bits(old.params)
 
 
+def test_another_monitor_than_that_of_version_0_1_begins_anew(backend):
+    """It knew the loss only, and its files have no rates and scores."""
+    old = load(OLD / "stop.npz")
+    assert (len(old.history.learning_rate), old.history.monitor) == (0, "loss")
+    assert bits(old.history.score) == bits(old.history.validation_loss)
+    stop = dataclasses.replace(OLD_STOP, monitor="r2")
+    result = old.resume(X, Y, epochs=1, alpha=0.1, shuffle=True, stop=stop, backend=backend)
+    assert bits(result.params) == bits(result.state.params)
+    assert result.state.counters["best_score"] == -result.history.score[0]
+    assert result.state.counters["rule_stale"] == 0
+
+
 def test_what_version_0_1_did_not_keep_must_be_given(backend):
     old = load(OLD / "plain.npz")
     with pytest.raises(ValueError, match=r"state does not say shuffle and alpha, .*give shuffle=, alpha= as it was"):
