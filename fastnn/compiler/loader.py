@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
-import queue
 import sys
 import threading
 from collections.abc import Callable
@@ -62,24 +61,25 @@ def _uninterrupted(work):
 
     Python runs the handlers of signals in the main thread. An exception of theirs, KeyboardInterrupt first of all, ends
     the wait, but neither a compilation nor Numba's import, half of which is of no use: `work` goes on to its end, and
-    the next call finds the kernel.
+    the next call finds the kernel. The interpreter, too, waits for the thread before it ends: it is no daemon.
     """
     if threading.current_thread().name == WORKER:
         work()  # a finalizer calls fastnn: this thread would wait for itself
         return
-    outcome = queue.SimpleQueue()  # not `join`: interrupted once, it takes the thread for one that has ended
+    done, raised = threading.Event(), []  # not `join`: interrupted once, it takes the thread for one that has ended
 
     def run():
         try:
-            outcome.put(work())
+            work()
         except BaseException as error:
-            outcome.put(error)
+            raised.append(error)
+        finally:
+            done.set()
 
-    # no daemon: the interpreter waits for the thread before it ends, for LLVM is not to be cut short
     worker = threading.Thread(target=run, name=WORKER, daemon=False)
     try:
         worker.start()
-        raised = outcome.get()
+        done.wait()
     except BaseException as error:
         if isinstance(error, RuntimeError) and worker.ident is None:
             # No more threads can be had: a limit of the system, or the interpreter is about to end.
@@ -88,8 +88,8 @@ def _uninterrupted(work):
         if _announced:  # a signal's handler raised this, and the thread runs
             _say("the compilation cannot be cut short: it goes on, and the process does not end before it ...")
         raise
-    if raised is not None:
-        raise raised
+    if raised:
+        raise raised[0]
 
 
 def _in_python(name):
