@@ -49,14 +49,14 @@ def cpu(name):
 HOST = llvm.get_host_cpu_features()
 AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"  # glibc's own functions: those of a CPU without FMA
+# This machine as it is: the tests below, in this process.
 MACHINES = {
-    "native": Machine({}, uses="zmm" if HOST.get("avx512f") else ""),
     "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
     "haswell": Machine(cpu("haswell"), ("avx2", "fma", "bmi2"), uses="ymm", lacks=("zmm",)),
     "nehalem": Machine(
         cpu("nehalem"), ("sse4.2", "popcnt"), few=True, uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
     ),
-    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}),
+    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
     "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True),
 }
 
