@@ -171,8 +171,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
 
 @traced
 def scatter_outputs(out, scratch, model, width, n):
-    """Write the outputs of a block of n rows to `out` (n, n_outputs)."""
+    """Write the outputs of a block of n rows to `out` (n, n_outputs); a single row is stored as it is wanted."""
     n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
-    # a single row is stored as it is wanted
     choose(n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs))
