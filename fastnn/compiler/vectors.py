@@ -41,8 +41,7 @@ class Vec(types.Type):
 
 @register_model(Vec)
 def vector_model(manager, vec):
-    element = manager.lookup(vec.elem).get_value_type()
-    return models.PrimitiveModel(manager, vec, ir.VectorType(element, vec.lanes))
+    return models.PrimitiveModel(manager, vec, ir.VectorType(manager.lookup(vec.elem).get_value_type(), vec.lanes))
 
 
 # ---------------------------------------------------------------------------------------- operators (Python: NumPy's)
