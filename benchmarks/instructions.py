@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import contextlib
 import datetime
 import io
 import json
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from statistics import median
 
 from benchmarks.readme import replace
@@ -91,12 +93,22 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def of_commit(commit: str, repeats: int) -> list[Counts]:
-    """Count what a commit's fastnn does."""
-    archive = subprocess.run(["git", "archive", commit, "fastnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+@contextlib.contextmanager
+def source(base: str) -> Iterator[pathlib.Path]:
+    """The folder that holds the fastnn of a version: `base` itself, or where a commit's is unpacked for a while."""
+    if pathlib.Path(base, "fastnn").is_dir():
+        yield pathlib.Path(base).resolve()
+        return
+    archive = subprocess.run(["git", "archive", base, "fastnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
     with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(folder, filter="data")
-        return count(pathlib.Path(folder), repeats)
+        yield pathlib.Path(folder)
+
+
+def of_commit(commit: str, repeats: int) -> list[Counts]:
+    """Count what a commit's fastnn does."""
+    with source(commit) as folder:
+        return count(folder, repeats)
 
 
 # -------------------------------------------------------------------------------------------------------------- results

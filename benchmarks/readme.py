@@ -1,6 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [hotspots]
+python benchmarks/readme.py [demo] [bench] [estimators] [hotspots] [real_work]
 """
 
 import datetime
@@ -19,6 +19,7 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "demo": ("README.md", "fastnn demo", ("-m", "fastnn", "demo", "--output", IMAGES)),
     "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
     "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
+    "real_work": ("README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
 }
 

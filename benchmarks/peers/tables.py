@@ -85,19 +85,19 @@ def other(found: dict) -> str:
     rows, heads = [], ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
     for title in PEERS:
         cells = [title]
-        cells += [_seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
+        cells += [seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
         learned = found.get("accuracy", {}).get(title, {})
         epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
-        cells.append(_seconds(learned.get("seconds")) + epochs)
+        cells.append(seconds(learned.get("seconds")) + epochs)
         process = found.get("processes", {}).get(title, {})
-        cells.append(_seconds(process.get("seconds")))
+        cells.append(seconds(process.get("seconds")))
         known = [size for size in process.get("bytes", ()) if size]
         cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         if any(cells[1:]):
             rows.append(_row(cells))
     notes = OTHER_NOTES
     if "cold" in found:
-        notes += f" The first `train` ever on a machine, with an empty cache: {_seconds(found['cold'])}."
+        notes += f" The first `train` ever on a machine, with an empty cache: {seconds(found['cold'])}."
     return "\n".join([_row(heads), _separator(len(heads)), *rows, "", notes])
 
 
@@ -144,7 +144,8 @@ def skipped(found: dict) -> str:
     return "\n".join(lines)
 
 
-def _seconds(samples: list[float] | None) -> str:
+def seconds(samples: list[float] | None) -> str:
+    """The median of times, and their quartiles."""
     if not samples:
         return ""
     low, middle, high = np.percentile(samples, [25, 50, 75])
