@@ -45,6 +45,18 @@ def test_sparse_several_outputs_early_stopping(monkeypatch):
     np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
 
 
+@pytest.mark.parametrize("dense_rows", [10**6, 20])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_sparse_validation_rows(monkeypatch, dense_rows, outputs):
+    monkeypatch.setattr(fastnn.estimators.adapter, "DENSE_BYTES", dense_rows * 4 * 8)
+    y = np.c_[Y_IRIS, -Y_IRIS].astype(float)[:, :outputs].squeeze()
+    X, rows = scipy.sparse.csr_matrix(X_IRIS), slice(None, None, 3)
+    sparse = MLPRegressor(**SMALL).fit(X, y, X_val=X[rows], y_val=y[rows])
+    dense = MLPRegressor(**SMALL).fit(X_IRIS, y, X_val=X_IRIS[rows], y_val=y[rows])
+    assert len(sparse.validation_loss_curve_) == SMALL["max_iter"]
+    np.testing.assert_allclose(sparse.validation_loss_curve_, dense.validation_loss_curve_, rtol=1e-12)
+
+
 def test_read_only_memory_map(tmp_path, monkeypatch):
     np.save(tmp_path / "X.npy", X_IRIS)
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
