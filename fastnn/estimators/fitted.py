@@ -17,6 +17,7 @@ from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.one_row import one_row
 from fastnn.memory import Array
+from fastnn.training.inputs import FEW
 
 
 class Weights(NamedTuple):
@@ -109,7 +110,7 @@ class Fitted:
         if weights.sizes[-1] != self.n_outputs_:
             raise ValueError(f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} columns")
         if self._is_plain(X, weights):
-            if len(X) == 1 and math.isfinite(X.sum()):
+            if len(X) == 1 and math.isfinite(sum(X.tolist()[0]) if X.size <= FEW else X.sum()):
                 outputs = one_row(X, weights.coefs, weights.intercepts, self.activation, output)
                 if outputs is not None:
                     return outputs
