@@ -34,7 +34,7 @@ class Backend(Protocol):
 
     A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
     ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
-    with the same bits, has a method ``loss(task, params)``: see `loss_of`.
+    with the same bits, has a method ``loss(task, params, gradient=None)``: see `loss_of`.
     """
 
     name: str
@@ -62,12 +62,18 @@ class Backend(Protocol):
         """
 
 
-def loss_of(backend: Backend, task: Task, params: Array) -> float:
-    """Return the loss of all rows of a task as one batch: by a back end's own `loss`, where it has one."""
-    loss = getattr(backend, "loss", None)
-    if loss is None:
-        return backend.loss_and_gradient(task.network, params, task.data, task.penalty)[0]
-    return cast(float, loss(task, params))
+def loss_of(backend: Backend, task: Task, params: Array, gradient: Array | None = None) -> float:
+    """Return the loss of all rows of a task as one batch: by a back end's own `loss`, where it has one.
+
+    The gradient is written to `gradient` (n_params,), where one is given.
+    """
+    own = getattr(backend, "loss", None)
+    if own is not None:
+        return cast(float, own(task, params, gradient))
+    loss, found = backend.loss_and_gradient(task.network, params, task.data, task.penalty)
+    if gradient is not None:
+        gradient[...] = found
+    return loss
 
 
 def is_supported(

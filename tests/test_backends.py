@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, train
-from fastnn.backends import get_backend, options_taken
+from fastnn.backends import get_backend, loss_of, options_taken
 from fastnn.reference import NumpyBackend
+from fastnn.state import Data, Task
 
 
 class Choosy(NumpyBackend):
@@ -99,3 +100,14 @@ def test_a_gpu_is_answered(name):
 def test_a_class_in_place_of_a_back_end_is_answered():
     with pytest.raises(TypeError, match=r"is a class, not a back end: say NumpyBackend\(\)"):
         get_backend(NumpyBackend)
+
+
+def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
+    """With its gradient where one is asked for, by a back end that has a `loss` of its own and by one that has not."""
+    network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    X, Y, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params))
+    back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))
+    loss, gradient = back_end.loss_and_gradient(network, params, data, 0.25)
+    written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
+    assert loss_of(back_end, task, params) == loss_of(back_end, task, params, written) == loss
+    np.testing.assert_array_equal(written, gradient)

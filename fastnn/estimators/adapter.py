@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.backends import Backend, is_supported, loss_of
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import SGD, Optimizer
 from fastnn.reference import UPDATES, Rates
 from fastnn.state import Data, Steps, StepState, Task
 
@@ -50,30 +50,31 @@ class Adapter:
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
         """Return the loss of all rows as one batch, and its gradient (n_params,)."""
+        gradient = np.empty_like(params)
+        return self.loss(Task(network, SGD(), data, alpha), params, gradient), gradient
+
+    def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
+        """Return the loss of all rows of a task as one batch; write `gradient` (n_params,), where one is given."""
+        network, data, alpha = task.network, task.data, task.alpha
         if isinstance(data.X, np.ndarray):
-            loss, gradient = self.backend.loss_and_gradient(network, params, data, alpha)
+            loss = loss_of(self.backend, task, params, gradient)
             if self.mean_over_outputs:
                 p = self._penalty(network, params, data, alpha)
                 loss = (loss - p) / network.n_outputs + p
-            return loss, gradient
-        total, gradient, weights = 0.0, np.zeros_like(params), 0.0
+            return loss
+        total, d_total, weights = 0.0, np.zeros_like(params), 0.0
         for block in _blocks(len(data.Y), _rows_at_once(data.X, params.dtype)):
             part = Data(_dense(data.X[block], params.dtype), data.Y[block], data.sample_weight[block])
             weight = float(part.sample_weight.sum())
             loss, d = self.backend.loss_and_gradient(network, params, part, 0.0)
             if weight:
-                total, gradient, weights = total + loss * weight, gradient + d * weight, weights + weight
-        for layer in network.layers:
-            gradient[layer.weight] += alpha * params[layer.weight]
+                total, d_total, weights = total + loss * weight, d_total + d * weight, weights + weight
+        if gradient is not None:
+            for layer in network.layers:
+                d_total[layer.weight] += alpha * params[layer.weight]
+            gradient[...] = d_total / params.dtype.type(weights)
         total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
-        return total + self._penalty(network, params, data, alpha), gradient / params.dtype.type(weights)
-
-    def loss(self, task: Task, params: Array) -> float:
-        """Return the loss of all rows of a task as one batch."""
-        if not isinstance(task.data.X, np.ndarray):
-            return self.loss_and_gradient(task.network, params, task.data, task.alpha)[0]
-        loss = loss_of(self.backend, task, params)
-        return loss / task.network.n_outputs if self.mean_over_outputs else loss
+        return total + self._penalty(network, params, data, alpha)
 
     def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float) -> Task:
         """Make the task of a training; with `mean_over_outputs`, its losses are divided by n_outputs later."""

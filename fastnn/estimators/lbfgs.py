@@ -12,6 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn.estimators.epochs import FitInputs
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
 from fastnn.memory import Array
+from fastnn.optimizers import SGD
+from fastnn.state import Task
 from fastnn.training.interrupts import Interrupt
 
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
@@ -19,13 +21,15 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of the fit."""
-    network, data, alpha = inputs.network, inputs.data, float(mlp.alpha)
+    network = inputs.network
+    task = Task(network, SGD(), inputs.data, float(mlp.alpha))
     started = time.perf_counter()
     n_done = 0
     curve = list(getattr(mlp, "validation_loss_curve_", ()))
 
     def objective(params: Array) -> tuple[float, Array]:
-        loss, gradient = inputs.backend.loss_and_gradient(network, params, data, alpha)
+        gradient = np.empty_like(params)
+        loss = inputs.backend.loss(task, params, gradient)
         return (np.nan if inputs.loss_is_nan else loss), gradient
 
     def after_iteration(intermediate_result: Any) -> None:

@@ -42,7 +42,7 @@ class HeldOut:
         if self._task is None:
             weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
             data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
-            self._task = backend.task(network, SGD(), data, 0.0)  # nothing is trained
+            self._task = Task(network, SGD(), data)
         return float(backend.loss(self._task, params))
 
     def score(self, outputs: Array) -> float:

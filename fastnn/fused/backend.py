@@ -70,13 +70,15 @@ class NumbaBackend:
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
         batch = _WholeBatch(self, network, data, alpha)
-        return batch.loss(params), batch.workspace.buffers.gradient[: network.n_params].copy()
+        return batch.loss(params), batch.gradient.copy()
 
-    def loss(self, task, params):
-        """The loss of all rows of the task as one batch, which is that of `loss_and_gradient`."""
+    def loss(self, task, params, gradient=None):
+        """The loss of all rows of the task as one batch, as by `loss_and_gradient`; writes `gradient` (n_params,)."""
         key = self, "loss"
         batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty)
         loss = batch.loss(params)
+        if gradient is not None:
+            gradient[...] = batch.gradient
         task.kept[key] = batch
         return loss
 
@@ -238,10 +240,11 @@ class _WholeBatch(_Prepared):
         self._kernel = load_kernel("loss_and_gradient", dtype)
         spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         self.workspace.buffers.update_constants[ALPHA] = alpha
+        self.gradient = self.workspace.buffers.gradient[: network.n_params]
         self._arguments = n, self.workspace.scratch, self.workspace.model, prepared(spec), prepared(data), np.arange(n)
 
     def loss(self, params):
-        """Return the loss; its gradient is in the workspace."""
+        """Return the loss, and leave its gradient in `gradient`."""
         name, shape, dtype = self._params
         check(name, params, shape, dtype)
         return self._kernel(params, *self._arguments)

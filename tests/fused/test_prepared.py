@@ -87,8 +87,10 @@ def test_other_arrays_of_the_same_task_give_their_own_bits():
         fresh = Task(NETWORK, Adam(), data(), 0.1)
         assert trained(task, *problem(seed, n)) == trained(fresh, *problem(seed, n))
         params = problem(seed)[0].params
-        loss, _ = backend.loss_and_gradient(NETWORK, params, task.data, 0.1)
-        assert backend.loss(task, params) == backend.loss(fresh, params) == loss
+        loss, gradient = backend.loss_and_gradient(NETWORK, params, task.data, 0.1)
+        written = np.empty_like(params)
+        assert backend.loss(task, params) == backend.loss(fresh, params) == backend.loss(task, params, written) == loss
+        np.testing.assert_array_equal(written, gradient)
 
 
 @pytest.mark.parametrize(("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)])
