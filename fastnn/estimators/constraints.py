@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -91,7 +92,6 @@ def draw_params(network: Network, activation: str | tuple[str, ...], random_stat
         names = (*activation, *activation[-1:]) or ("identity",)
     params = np.empty(network.n_params)
     for layer, name in zip(network.layers, names, strict=True):
-        bound = np.sqrt((2 if name == "logistic" else 6) / (layer.fan_in + layer.fan_out))
-        params[layer.weight] = random_state.uniform(-bound, bound, layer.fan_in * layer.fan_out)
-        params[layer.bias] = random_state.uniform(-bound, bound, layer.n_bias)
+        bound = math.sqrt((2 if name == "logistic" else 6) / (layer.fan_in + layer.fan_out))
+        params[layer.all] = random_state.uniform(-bound, bound, layer.fan_in * layer.fan_out + layer.n_bias)
     return params
