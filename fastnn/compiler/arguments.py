@@ -7,7 +7,6 @@ written, as in ``NDArray[np.int64]``.
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import hashlib
 import struct
@@ -15,20 +14,21 @@ import typing
 
 import numpy as np
 
+from fastnn.memory import address
+
 
 def pack(value):
     """Return a value as ctypes takes it; the caller keeps its arrays alive, for an argument block holds addresses."""
-    if isinstance(value, np.ndarray):
-        return address(value)
     if isinstance(value, tuple):
-        return struct.pack(_format(type(value)), *map(pack, value))  # bytes: ctypes passes their address
-    return value
+        words = [address(word) if isinstance(word, np.ndarray) else word for word in value]
+        return _packer(type(value))(*words)  # bytes: ctypes passes their address
+    return address(value) if isinstance(value, np.ndarray) else value
 
 
 @functools.cache
-def _format(kind):
-    """Return the format of `struct` for the words of a NamedTuple."""
-    return "".join("d" if hint is float else "q" for hint in typing.get_type_hints(kind).values())
+def _packer(kind):
+    """Return the function of `struct` that packs the words of a NamedTuple."""
+    return struct.Struct("".join("d" if hint is float else "q" for hint in typing.get_type_hints(kind).values())).pack
 
 
 def flatten(value):
@@ -36,15 +36,6 @@ def flatten(value):
     if isinstance(value, np.ndarray):
         return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
     return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
-
-
-DATA = object.__basicsize__
-"""Offset in bytes of the data pointer in an array's object: part of NumPy's binary interface."""
-
-
-def address(array):
-    """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes 3 times as long."""
-    return ctypes.c_void_p.from_address(id(array) + DATA).value  # `loader._engine` has checked that it is there
 
 
 class AfterFirst(typing.NamedTuple):

@@ -22,10 +22,10 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn._version import __version__
-from fastnn.compiler.arguments import DATA
 from fastnn.compiler.folder import opened
 from fastnn.compiler.program import sources
 from fastnn.errors import warn
+from fastnn.memory import DATA
 
 NUMBAS_DEFAULTS = {
     "DISABLE_JIT": 0,

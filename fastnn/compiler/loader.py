@@ -16,8 +16,9 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn.compiler import cache
-from fastnn.compiler.arguments import address, digest, flatten, pack
+from fastnn.compiler.arguments import digest, flatten, pack
 from fastnn.compiler.program import entry_point
+from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in cache.numba_settings()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
@@ -38,6 +39,7 @@ _lock = threading.RLock()
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     """Return an entry point for a dtype as a function of its parameters, with NamedTuples as `prepared` makes them.
 
+    Its attribute `bound` takes the same and returns a function of nothing, which one thread at a time may call.
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
@@ -95,7 +97,12 @@ def _uninterrupted(work):
 def _in_python(name):
     """Return an entry point as a plain Python function of the same arguments."""
     function = entry_point(name)
-    return lambda *values: function(*map(flatten, values))
+
+    def call(*values):
+        return function(*map(flatten, values))
+
+    call.bound = functools.partial(functools.partial, call)
+    return call
 
 
 def prepared(arguments):
@@ -166,6 +173,19 @@ def _callable(address_of_code, result_type, argument_types):
         if status != 0:
             _refuse(status)
 
+    def bound(*values):
+        result = result_type()
+        again = functools.partial(function, byref(result), unused, *values)
+
+        def call_again():
+            status = again()
+            if status != 0:
+                _refuse(status)
+            return result.value
+
+        return call_again
+
+    call.bound = bound
     return call if result_type else call_without_result
 
 

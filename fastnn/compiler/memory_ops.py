@@ -13,10 +13,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.compiler.arguments import DATA, AfterFirst, digest
+from fastnn.compiler.arguments import AfterFirst, digest
 from fastnn.compiler.instructions import INT32, INT64, const, intrinsic_ir, splat_ir
 from fastnn.compiler.tracing import Traced, compiled, primitive
 from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Vec
+from fastnn.memory import DATA
 
 BYTES = ir.IntType(8).as_pointer()
 

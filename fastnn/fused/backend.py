@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 
 import numpy as np
@@ -70,13 +69,13 @@ class NumbaBackend:
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
         batch = _WholeBatch(self, network, data, alpha)
-        return batch.loss(params), batch.gradient.copy()
+        return batch.loss(params, with_gradient=True), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):
         """The loss of all rows of the task as one batch, as by `loss_and_gradient`; writes `gradient` (n_params,)."""
         key = self, "loss"
         batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty)
-        loss = batch.loss(params)
+        loss = batch.loss(params, with_gradient=gradient is not None)
         if gradient is not None:
             gradient[...] = batch.gradient
         task.kept[key] = batch
@@ -89,10 +88,9 @@ class NumbaBackend:
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        n_steps = len(steps.loss)
-        good = training.kernel(state.storage, state.beta_products, n_steps, *training.arguments)
+        good = training.call()
         task.kept[key] = training
-        state.t += good if good == n_steps else good + 1
+        state.t += good if good == len(steps.loss) else good + 1
         return good
 
     def shuffle_rows(self, words, orders, order):
@@ -144,6 +142,10 @@ KEEP = 2**23
 
 KEPT = 4
 """Workspaces that it may hold on to: those of a training, of its validation rows and of predictions."""
+
+
+FEW = 4096
+"""Steps and rows up to which to compare them with the last ones takes less time than to check them."""
 
 
 class _Kept(threading.local):
@@ -200,7 +202,7 @@ class _Training(_Prepared):
         else:
             block = max(n_rows, 1) if optimizer.sequential else ROW_BLOCK
         super().__init__(backend, backend._workspace(network, dtype, n_rows, block))
-        self.n_rows, self.storage, self.beta_products = n_rows, state.storage, state.beta_products
+        self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
         spec = UpdateSpec(
             MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
             state.storage.shape[1],
@@ -213,25 +215,34 @@ class _Training(_Prepared):
         constants, hyper = self.workspace.buffers.update_constants, optimizer.constants
         constants[ALPHA] = task.alpha
         constants[HYPER : HYPER + len(hyper)] = hyper
-        self.kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        self._kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
 
     def has(self, state):
         """Return whether these are the arrays of the state that was checked."""
-        return state.storage is self.storage and state.beta_products is self.beta_products
+        storage, beta_products = self._state
+        return state.storage is storage and state.beta_products is beta_products
 
     def take(self, steps):
-        """Take over steps that were checked."""
-        self.steps, self._numbers = steps, _row_numbers(steps)
-        self.arguments = *self._of_task, prepared(steps)
+        """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
+        few = steps.rows.size + steps.start.size <= FEW
+        self._known = (steps, *(array.tobytes() for array in steps[:3])) if few else (None, b"", b"", b"")
+        self.call = self._kernel.bound(*self._state, len(steps.loss), *self._of_task, prepared(steps))
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
-        return steps is self.steps and self.has(state) and _row_numbers(steps) == self._numbers
+        known, rows, start, stop = self._known
+        return (
+            steps is known
+            and self.has(state)
+            and known.rows.tobytes() == rows
+            and known.start.tobytes() == start
+            and known.stop.tobytes() == stop
+        )
 
 
 class _WholeBatch(_Prepared):
-    """Rows whose loss is taken as one batch, with its gradient."""
+    """Rows whose loss is taken as one batch, with its gradient or without."""
 
     def __init__(self, backend, network, data, alpha):
         dtype, n = check_data(network, data), len(data.X)
@@ -241,16 +252,11 @@ class _WholeBatch(_Prepared):
         spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         self.workspace.buffers.update_constants[ALPHA] = alpha
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
-        self._arguments = n, self.workspace.scratch, self.workspace.model, prepared(spec), prepared(data), np.arange(n)
+        self._n_rows, scratch, model = n, self.workspace.scratch, self.workspace.model
+        self._rest = scratch, model, prepared(spec), prepared(data), np.arange(n)
 
-    def loss(self, params):
-        """Return the loss, and leave its gradient in `gradient`."""
+    def loss(self, params, with_gradient):
+        """Return the loss; leave its gradient, if wanted, in `gradient`."""
         name, shape, dtype = self._params
         check(name, params, shape, dtype)
-        return self._kernel(params, *self._arguments)
-
-
-def _row_numbers(steps, few=4096):
-    """Return the numbers that choose the steps' rows, to compare them; of many NaN, which equals nothing."""
-    rows, start, stop, *_ = steps
-    return (rows.tobytes(), start.tobytes(), stop.tobytes()) if rows.size + start.size <= few else math.nan
+        return self._kernel(params, self._n_rows, with_gradient, *self._rest)

@@ -92,31 +92,22 @@ def check_steps(steps, n_rows):
     check("stop", stop, (n_steps,), INTEGERS)
     check("learning_rate", learning_rate, (n_steps,), FLOATS[0])
     check("rows", rows, (np.size(rows),), INTEGERS)
-    if rows.size and np.maximum.reduce(rows.view(np.uint64)) >= n_rows:  # one below 0 is very large without its sign
+    if rows.size and _greatest(rows) >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
         raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
-    most = _largest_batch(start, stop, rows.size)
-    if most is None:
+    largest = _greatest(stop - start)
+    if max(_greatest(start), _greatest(stop), largest) > rows.size:
         wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]
         raise ValueError(f"the steps take rows {start[wrong]} to {stop[wrong]} of {rows.size}")
-    return most
+    return largest
 
 
-def _largest_batch(start, stop, size, few=16, part=4096):
-    """Return the size of the largest batch, 0 without steps; None where one begins or ends outside of 0 to `size`."""
-    most, n_steps = 0, len(start)
-    if n_steps <= few:  # lists of them take less time than one reduction of an array
-        for first, last in zip(start.tolist(), stop.tolist(), strict=True):
-            if not 0 <= first <= last <= size:
-                return None
-            most = max(most, last - first)
-        return most
-    for i in range(0, n_steps, part):  # in parts that stay in the cache: fresh memory takes longer than the differences
-        first, last = start[i : i + part], stop[i : i + part]
-        if first.min() < 0 or last.max() > size or (last < first).any():
-            return None
-        most = max(most, int((last - first).max()))
-    return most
+def _greatest(numbers, few=16):
+    """Return the greatest of the integers (n,), where one below 0 is very large; 0 of none."""
+    if numbers.size > few:
+        return int(np.maximum.reduce(numbers.view(np.uint64)))
+    listed = numbers.tolist()  # which takes less time than a reduction
+    return 2**63 if min(listed, default=0) < 0 else max(listed, default=0)
 
 
 def check_shuffle(words, orders, order):

@@ -157,9 +157,16 @@ def train_steps(
 
 @entry
 def loss_and_gradient(
-    params: NDArray, n_rows: int, scratch: Scratch, model: Model, spec: UpdateSpec, data: Data, rows: NDArray[np.int64]
+    params: NDArray,
+    n_rows: int,
+    with_gradient: int,
+    scratch: Scratch,
+    model: Model,
+    spec: UpdateSpec,
+    data: Data,
+    rows: NDArray[np.int64],
 ) -> float:
-    """Return the loss of all rows as one batch; write its gradient to `scratch.gradient` (padded n_params,)."""
+    """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,)."""
     scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
@@ -171,10 +178,12 @@ def loss_and_gradient(
         propagation.forward(scratch, model, params, params, width, n)
         propagation.output_delta(scratch, model, width, n)
         sum_of_losses += float(get(scratch.sum_of_l, 0))
-        propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
+        if with_gradient:
+            propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
     divisor = divisor if model.mean else 1.0
-    put(scratch.update_constants, SCALE, 1 / divisor)
-    finish_gradients(scratch, model, params)
+    if with_gradient:
+        put(scratch.update_constants, SCALE, 1 / divisor)
+        finish_gradients(scratch, model, params)
     return sum_of_losses / divisor
 
 

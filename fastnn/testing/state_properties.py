@@ -10,7 +10,7 @@ from fastnn import reference
 from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
-from fastnn.testing.cases import PLAIN, Setting, nearest, optimizer_of
+from fastnn.testing.cases import PLAIN, Declined, Setting, nearest, optimizer_of
 from fastnn.testing.check import Properties, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
@@ -177,6 +177,20 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
     n_terms = longest_sum(start.network, len(rows))
     allowed = GRADIENT_FACTOR * n_terms * eps * loss_scale(start.network, start.state.params, first, penalty)
     return assert_within(steps[1].loss, steps[2].loss, allowed, "loss, with a stronger penalty")
+
+
+@STATE_PROPERTIES.add("the loss has the same bits with its gradient and without")
+def _loss_alone(dtype: str, backend: Backend) -> float:
+    """Where the back end has the method `loss`, which is called again and again with the same task."""
+    if not hasattr(backend, "loss"):
+        raise Declined("it has no method `loss`")
+    start = _Start(backend, dtype)
+    task = start.task()
+    for params in (start.state.params, -start.state.params):
+        alone, data = backend.loss(task, params), start.data
+        loss, _ = backend.loss_and_gradient(start.network, params, data, start.alpha)
+        _same_bits("loss without its gradient", np.array([alone]), np.array([loss]))
+    return 0.0
 
 
 @STATE_PROPERTIES.add("a step whose loss or parameters are not finite ends the steps, and is not counted")

@@ -1,6 +1,7 @@
 """How kernels are called: from the disk cache without Numba, with addresses in place of arrays, from many threads."""
 
 import ctypes
+import functools
 import io
 import json
 import os
@@ -267,6 +268,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
                 check(f"{name}({parameter})", hint, value)
             return load_kernel(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
 
+        call.bound = functools.partial(functools.partial, call)
         return call
 
     monkeypatch.setattr(backend, "load_kernel", checking_load)

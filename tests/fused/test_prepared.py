@@ -1,16 +1,19 @@
 """What the Numba back end prepares is prepared once a training, for the arrays that it was prepared for only."""
 
 import copy
+import dataclasses
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from bits import all_bits
+from bits import all_bits, bits
+from kernel_runs import MIXED, SMALL
 
 from fastnn import SGD, Adam, Network, Stop, get_backend, train
 from fastnn.fused import backend as fused_backend
 from fastnn.state import Data, Steps, StepState, Task
+from fastnn.testing.problems import draw
 
 NETWORK = Network((3, 4, 2), "tanh")
 X = np.random.RandomState(0).standard_normal((23, 3))
@@ -91,6 +94,17 @@ def test_other_arrays_of_the_same_task_give_their_own_bits():
         written = np.empty_like(params)
         assert backend.loss(task, params) == backend.loss(fresh, params) == backend.loss(task, params, written) == loss
         np.testing.assert_array_equal(written, gradient)
+
+
+@pytest.mark.parametrize("network", [SMALL, MIXED, dataclasses.replace(SMALL, reduction="sum")])
+@pytest.mark.parametrize("n", [1, 9, 300])
+def test_a_loss_without_its_gradient_has_the_same_bits(network, n, dtype):
+    problem, backend = draw(network, n, dtype), get_backend("numba")
+    task = Task(network, Adam(), Data(*problem[1:]), 0.2)
+    loss, gradient = backend.loss_and_gradient(network, problem.params, task.data, 0.2)
+    assert bits(np.float64(backend.loss(task, problem.params))) == bits(np.float64(loss))
+    again, same = backend.loss_and_gradient(network, problem.params, task.data, 0.2)
+    assert (again, bits(same)) == (loss, bits(gradient))
 
 
 @pytest.mark.parametrize(("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)])

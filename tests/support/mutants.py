@@ -218,6 +218,15 @@ def writes_into_params():
     return Writing()
 
 
+def loss_of_an_earlier_call():
+    class Keeping(Part):
+        def loss(self, task, params):
+            loss, _ = self.loss_and_gradient(task.network, params, task.data, task.penalty)
+            return task.kept.setdefault(self, loss)
+
+    return Keeping()
+
+
 def in_single_precision():
     class Single(Part):
         accepts_complex = False
@@ -318,6 +327,9 @@ MUTANTS = {
     "the first learning rate for all steps": Mutant(one_learning_rate, "each step has its own learning rate"),
     "sequential ignored": Mutant(not_sequential, "sequential: a layer is updated before delta is carried below it"),
     "predict writes into the parameters": Mutant(writes_into_params, "nothing is written but the state and the losses"),
+    "the loss of an earlier call's parameters": Mutant(
+        loss_of_an_earlier_call, "the loss has the same bits with its gradient and without"
+    ),
     "float32 rounded once a call, not at each step": Mutant(
         rounded_once_a_call, "steps in two calls give the bits of one call, float32", "float32"
     ),
