@@ -265,15 +265,15 @@ class Network:
         for layer in self.layers:
             params[layer.weight] = self._draw(random_state, layer, layer.fan_in * layer.fan_out)
             params[layer.bias] = self._draw(random_state, layer, layer.n_bias) if drawn else self.bias_init
-        return params.astype(dtype)
+        return params.astype(dtype, copy=False)
 
     def _draw(self, random_state: np.random.RandomState, layer: Layer, n: int) -> NDArray[np.float64]:
         fans = layer.fan_in + layer.fan_out
-        deviations = {"normal": 1.0, "he": math.sqrt(2 / layer.fan_in), "glorot_normal": math.sqrt(2 / fans)}
-        if self.init in deviations:
-            return random_state.standard_normal(n) * deviations[self.init]
-        bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans)
-        return random_state.uniform(-bound, bound, n)
+        if self.init == "glorot_uniform":
+            bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans)
+            return random_state.uniform(-bound, bound, n)
+        deviation = {"normal": 1.0, "he": math.sqrt(2 / layer.fan_in), "glorot_normal": math.sqrt(2 / fans)}[self.init]
+        return random_state.standard_normal(n) * deviation
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments that make the network, in JSON's types."""

@@ -216,7 +216,9 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         something else than one real number for each step.
     """
     if not callable(rate):
-        return np.full(n, rate)
+        rates = np.empty(n)
+        rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
+        return rates
     if isinstance(rate, Schedule):
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":

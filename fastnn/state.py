@@ -71,7 +71,7 @@ class StepState:
     n_params: int
     t: int = 0
     """Steps done, skipped ones included."""
-    beta_products: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.ones(2))
+    beta_products: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.array([1.0, 1.0]))
     """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not skipped."""
 
     @classmethod

@@ -32,6 +32,8 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     TypeError, ValueError
         For what holds other things than numbers, missing values, or is no array: the text names what and where.
     """
+    if type(value) is np.ndarray and value.dtype.kind in _REAL:
+        return value
     _check_kind(name, value)
     if _is_frame(value):
         return _of_frame(name, value, dtype)

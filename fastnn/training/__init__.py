@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+TO_THE_END = Stop()
+"""The rules of a training without any."""
+
+
 @explains_keywords
 def train(
     network: Network,
@@ -162,7 +166,7 @@ def train(
         On Ctrl-C, with ``Stop(on_interrupt="raise")``: a KeyboardInterrupt whose `result` is what was trained so far.
     """
     started = time.perf_counter()
-    stop = Stop() if stop is None else stop
+    stop = TO_THE_END if stop is None else stop
     backend = get_backend(backend)
     check_network(network)
     if not isinstance(stop, Stop):
@@ -240,15 +244,18 @@ def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
 
 def _call_back(run: Run, observers: list[Callback], controllers: list[Callback]) -> None:
     now = run.progress()
+    answers = []
     try:
         for observe in observers:
             observe(now)
-        answers = [control(now) for control in controllers]  # all are called, whatever the first one says
+        for control in controllers:  # all are called, whatever the first one says
+            answers.append(control(now))
     except Exception as error:
         carry(error, run.result("running"))
         raise
-    if any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers):
-        run.end("callback")
+    for answer in answers:
+        if answer is True or (isinstance(answer, np.bool_) and answer):
+            run.end("callback")
 
 
 def _how_far(result: TrainingResult) -> str:

@@ -75,15 +75,16 @@ class RowPlan:
 
         Arrays are used again by the next draw: that of losses, and all of them where it has the same steps.
         """
-        n_steps = len(learning_rate)
-        rows = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
-        self._drawn = n_steps, rows if len(rows) == self.n_rows else rows[-self.n_rows :]
-        last, place = self._steps, (self.batch, n_steps)
-        if last is None or place != self._place:
-            last = Steps(rows, *self._batches(n_steps), learning_rate, np.empty(n_steps))
-        elif rows is not last.rows or learning_rate is not last.learning_rate:
-            last = Steps(rows, last.start, last.stop, learning_rate, last.loss)
-        self._steps, self._place = last, place
+        n_steps, last = len(learning_rate), self._steps
+        place = self.batch, n_steps
+        if self.shuffle or last is None or place != self._place or learning_rate is not last.learning_rate:
+            rows = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
+            self._drawn = n_steps, rows if len(rows) == self.n_rows else rows[-self.n_rows :]
+            if last is None or place != self._place:
+                last = Steps(rows, *self._batches(n_steps), learning_rate, np.empty(n_steps))
+            else:
+                last = Steps(rows, last.start, last.stop, learning_rate, last.loss)
+            self._steps, self._place = last, place
         last.loss.fill(0)
         return last
 
@@ -113,7 +114,8 @@ class RowPlan:
         """Return where the batches of the next steps start and stop in the rows of their epochs."""
         if self.steps_per_epoch == 1:
             if len(self._full[0]) < n_steps:
-                self._full = np.zeros(n_steps, np.int64), np.full(n_steps, self.n_rows)
+                self._full = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
+                self._full[1].fill(self.n_rows)
             return self._full[0][:n_steps], self._full[1][:n_steps]
         epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
         start = batch * self.batch_size

@@ -23,7 +23,7 @@ class EpochLoss:
     def __init__(self, data: Data, reduction: str, steps_per_epoch: int, partial: tuple[float, float]) -> None:
         self._mean = reduction == "mean"
         self._steps_per_epoch = steps_per_epoch
-        self._counted = None if data.sample_weight.all() else data.sample_weight > 0
+        self._counted = None if steps_per_epoch == 1 or data.sample_weight.all() else data.sample_weight > 0
         self.partial = partial
         """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
 

@@ -7,7 +7,9 @@ order, layout (C order) or alignment asks for it; the caller's arrays are never 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -106,7 +108,7 @@ def check_data(
         _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learned")
-    return Data(*(_read_only(a) for a in (X, Y, weight)))
+    return Data(X, Y, _read_only(weight))
 
 
 def _check_not_tiny(weight: Array, given: Array) -> None:
@@ -163,10 +165,9 @@ def _shortened(sizes: tuple[int, ...]) -> str:
     return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
 
 
+@functools.cache
 def _memory() -> int:
     """Return the bytes of the machine's memory; where the system does not say, the bytes that can be addressed."""
-    import os
-
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -207,7 +208,7 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
         )
     Y = np.zeros((n, n_classes), dtype)
     Y[np.arange(n), labels.astype(np.int64)] = 1
-    return Y
+    return _read_only(Y)
 
 
 def _check_range(loss: str, Y: Array) -> None:

@@ -6,6 +6,10 @@ import math
 import signal
 import threading
 import time
+
+# In C: those of the module `signal` call them, and then take ten times as long to make enums of what they return.
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from types import FrameType
 from typing import Any
 
@@ -61,13 +65,13 @@ class Interrupt:
         """Take over SIGINT."""
         if threading.current_thread() is not threading.main_thread():
             return
-        old = signal.getsignal(signal.SIGINT)
+        old = getsignal(signal.SIGINT)
         while isinstance(left := getattr(old, "__self__", None), Interrupt) and left.over:
             old = left._old
         if callable(old):
             self._old = old  # first, for an exception may arrive as soon as the handler is there
             try:
-                signal.signal(signal.SIGINT, self._handle)
+                set_handler(signal.SIGINT, self._handle)
             except ValueError:  # a sub-interpreter has no signals
                 self._old = None
 
@@ -75,14 +79,14 @@ class Interrupt:
         """Give SIGINT back."""
         global _last_swallowed
         if self._old is not None:
-            signal.signal(signal.SIGINT, self._old)
+            set_handler(signal.SIGINT, self._old)
         if self.requested and self.swallows and not self.again:
             _last_swallowed = time.monotonic()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.over:
-            if signal.getsignal(signum) == self._handle:
-                signal.signal(signum, self._old)
+            if getsignal(signum) == self._handle:
+                set_handler(signum, self._old)
             self._old(signum, frame)
             return
         again = self.requested or (self.swallows and time.monotonic() - _last_swallowed < AGAIN)

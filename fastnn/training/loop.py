@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Collection
@@ -67,7 +68,7 @@ class Run:
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
         self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
-        self.snapshot = self.state.copy()
+        self.snapshot = StepState(state.storage.copy(), state.n_params)  # filled when a chunk begins
         self._last_rates = np.zeros(0)
         self._rates_of: tuple[object, ...] = ()
         self.pace = Pace(state.n_params, plan.batch_size)
@@ -76,40 +77,45 @@ class Run:
 
     def chunk(self, n_epochs: int) -> int:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
-        before = time.perf_counter()
-        n_steps = min(self.pace.n_steps, self.plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
-        steps = self.plan.draw(self._rates(n_steps))
-        self.snapshot.restore(self.state)
-        n_good = self.backend.train_steps(self.task, self.state, steps)
+        before, plan, state = time.perf_counter(), self.plan, self.state
+        n_steps = min(self.pace.n_steps, plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
+        steps = plan.draw(self._rates(n_steps))
+        self.snapshot.restore(state)
+        n_good = self.backend.train_steps(self.task, state, steps)
 
-        losses, partial = self.epoch_loss.add(steps, n_good, self.plan.batch)
+        losses, partial = self.epoch_loss.add(steps, n_good, plan.batch)
         fired = self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
         n_wanted = n_good
         self.epochs_ahead *= 2
         if fired is not None:
-            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), self.plan.steps_until(fired)
+            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), plan.steps_until(fired)
             self.epochs_ahead = 2 * fired
             self._stall()
         elif n_good < n_steps:
             self.end("diverged")
             self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
         if n_wanted < n_steps:
-            self.state.restore(self.snapshot)
+            state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
-            if n_wanted and self.backend.train_steps(self.task, self.state, again) != n_wanted:
+            if n_wanted and self.backend.train_steps(self.task, state, again) != n_wanted:
                 raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
-        self.rates.add(steps.learning_rate[self.plan.steps_until(1) - 1 : n_wanted : self.plan.steps_per_epoch])
-        self.plan.commit(n_wanted)
+        n_ended = len(losses)
+        if n_ended:
+            self.losses.add(losses)
+            self.rates.add(steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
+            self.n_done += n_ended
+        plan.commit(n_wanted)
         self.epoch_loss.partial = partial
-        self.losses.add(losses)
-        self.n_done += len(losses)
-        self.pace.measured(int(np.count_nonzero(steps.loss)), time.perf_counter() - before)
-        return len(losses)
+        if self.pace.tells(n_steps, seconds := time.perf_counter() - before):
+            self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
+        return n_ended
 
     def epochs_until(self, periods: Collection[int]) -> int:
         """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
-        epoch = self.n_epochs_in_all
-        return min([period - epoch % period for period in periods] + [self.n_epochs - self.n_done])
+        epoch, n = self.n_epochs_in_all, self.n_epochs - self.n_done
+        for period in periods:
+            n = min(n, period - epoch % period)
+        return n
 
     @property
     def n_epochs_in_all(self) -> int:
@@ -193,14 +199,9 @@ class Run:
     def progress(self) -> Progress:
         """Return what callbacks are called with."""
         step = self.state.t
-
-        def result() -> TrainingResult:
-            if self.over or self.state.t != step:
-                raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
-            return self.result("running")
-
         validation_losses, measured = self.scores.validation_losses, self.scores.measured
-        return Progress(
+        progress = Progress.__new__(Progress)  # `__init__` of a frozen class would take three times as long
+        vars(progress).update(
             epoch=self.n_done,
             n_epochs=self.n_epochs,
             part=self.plan.batch / self.plan.steps_per_epoch,
@@ -211,12 +212,19 @@ class Run:
             epoch_in_all=self.n_epochs_in_all,
             score=(measured or validation_losses or [loss])[-1],
             learning_rate=self.rates.last,
-            _result=result,
+            _result=functools.partial(self._result_at, step),
         )
+        return progress
+
+    def _result_at(self, step: int) -> TrainingResult:
+        if self.over or self.state.t != step:
+            raise RuntimeError("the training has gone on: Progress.result() is for use within the callback")
+        return self.result("running")
 
     def result(self, reason: StopReason) -> TrainingResult:
-        """Return an independent copy of the training as it stands."""
-        steps, best = self.state.copy(), self.scores.best_params
+        """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
+        steps = self.state.copy() if reason == "running" else self.state
+        best = self.scores.best_params
         counters: Counters = {
             "epoch": self.n_epochs_in_all,
             "loss_sum": self.epoch_loss.partial[0],
@@ -239,7 +247,7 @@ class Run:
             steps.beta_products,
             optimizer=self.task.optimizer.name,
             random_state=self.plan.random_state.get_state(legacy=False),
-            index=self.plan.index.copy(),
+            index=self.plan.index.copy() if reason == "running" else self.plan.index,
             validation_rows=self.validation_rows,
             batch=self.plan.batch,
             counters=counters,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fastnn.checking.arguments import check_flag, check_integer, check_number
@@ -57,9 +56,8 @@ def choose_options(
         "alpha": alpha,
     }
     given = {name: value for name, value in named.items() if value is not NOT_GIVEN}
-    rest: Mapping[str, object] = DEFAULTS if resume is None else resume.counters
-    chosen: dict[str, Any] = {name: rest[name] for name in named if name in rest} | given
-    lacking = [name for name in named if name not in chosen]
+    chosen: dict[str, Any] = {**(DEFAULTS if resume is None else resume.counters), **given}
+    lacking = [name for name in DEFAULTS if name not in chosen]
     if lacking:
         raise ValueError(
             f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
@@ -72,9 +70,8 @@ def choose_options(
         chosen["batch_size"] = None
     if chosen["batch_size"] is not None:
         chosen["batch_size"] = check_integer("batch_size", chosen["batch_size"], low=1)
-    chosen["shuffle"] = check_flag("shuffle", chosen["shuffle"])
-    chosen["alpha"] = check_number("alpha", chosen["alpha"], low=0)
-    return Options(**chosen)
+    shuffle, alpha = check_flag("shuffle", chosen["shuffle"]), check_number("alpha", chosen["alpha"], low=0)
+    return Options(chosen["optimizer"], chosen["batch_size"], shuffle, alpha)
 
 
 def _optimizer_of(values: dict[str, Any]) -> Optimizer:

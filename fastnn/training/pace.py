@@ -19,6 +19,10 @@ class Pace:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
 
+    def tells(self, n_steps: int, seconds: float) -> bool:
+        """Return whether to take in the time of such a chunk: not where it was short because an epoch ended."""
+        return n_steps == self.n_steps or seconds > CHUNK_SECONDS
+
     def measured(self, n_steps: int, seconds: float) -> None:
         """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
         if n_steps:
