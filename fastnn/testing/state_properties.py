@@ -181,15 +181,17 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
 
 @STATE_PROPERTIES.add("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> float:
-    """Where the back end has the method `loss`, which is called again and again with the same task."""
+    """Where the back end has a method `loss`: it is called again and again with the same task."""
     if not hasattr(backend, "loss"):
         raise Declined("it has no method `loss`")
     start = _Start(backend, dtype)
     task = start.task()
     for params in (start.state.params, -start.state.params):
-        alone, data = backend.loss(task, params), start.data
-        loss, _ = backend.loss_and_gradient(start.network, params, data, start.alpha)
-        _same_bits("loss without its gradient", np.array([alone]), np.array([loss]))
+        loss, gradient = backend.loss_and_gradient(start.network, params, start.data, start.alpha)
+        written = np.full_like(gradient, np.nan)
+        losses = backend.loss(task, params), backend.loss(task, params, written)
+        _same_bits("loss without its gradient, and with it", np.array(losses), np.array([loss, loss]))
+        _same_bits("gradient", written, gradient)
     return 0.0
 
 
