@@ -63,7 +63,8 @@ class Run:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
         least = counters.get("rate_least", 0.0) if stop.reduce is None else stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
-        self.epochs_ahead = math.inf  # how far a chunk may go at first when the rate has been reduced in the last one
+        self.epochs_ahead = math.inf
+        """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
         self.losses, self.rates = GrowingArray(n_epochs), GrowingArray(n_epochs)
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
@@ -89,7 +90,7 @@ class Run:
         self.epochs_ahead *= 2
         if fired is not None:
             losses, partial, n_wanted = losses[:fired], (0.0, 0.0), plan.steps_until(fired)
-            self.epochs_ahead = 2 * fired
+            self.epochs_ahead = 2.0 * fired
             self._stall()
         elif n_good < n_steps:
             self.end("diverged")
