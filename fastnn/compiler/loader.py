@@ -39,7 +39,8 @@ _lock = threading.RLock()
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     """Return an entry point for a dtype as a function of its parameters, with NamedTuples as `prepared` makes them.
 
-    Its attribute `bound` takes the same and returns a function of nothing, which one thread at a time may call.
+    Its attribute `bound` takes all parameters but the first, an array, and returns a function of that one, which takes
+    less time: one thread at a time may call it.
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
@@ -101,7 +102,7 @@ def _in_python(name):
     def call(*values):
         return function(*map(flatten, values))
 
-    call.bound = functools.partial(functools.partial, call)
+    call.bound = lambda *values: lambda array: call(array, *values)
     return call
 
 
@@ -159,6 +160,7 @@ def _callable(address_of_code, result_type, argument_types):
     """
     pointer = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
+    of_converted = ctypes.CFUNCTYPE(ctypes.c_int32)(address_of_code)
     byref, unused = ctypes.byref, ctypes.byref(pointer())  # kernels raise nothing, so no exception is ever written
 
     def call(*values):
@@ -174,10 +176,12 @@ def _callable(address_of_code, result_type, argument_types):
             _refuse(status)
 
     def bound(*values):
-        result = result_type()
-        again = functools.partial(function, byref(result), unused, *values)
+        first, result = ctypes.py_object(), result_type()
+        rest = [kind(value) for kind, value in zip(argument_types[1:], values, strict=True)]
+        again = functools.partial(of_converted, byref(result), unused, first, *rest)
 
-        def call_again():
+        def call_again(array):
+            first.value = array
             status = again()
             if status != 0:
                 _refuse(status)

@@ -68,15 +68,16 @@ class NumbaBackend:
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
-        batch = _WholeBatch(self, network, data, alpha)
-        return batch.loss(params, with_gradient=True), batch.gradient.copy()
+        batch = _WholeBatch(self, network, data, alpha, True)
+        return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):
         """The loss of all rows of the task as one batch, as by `loss_and_gradient`; writes `gradient` (n_params,)."""
-        key = self, "loss"
-        batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty)
-        loss = batch.loss(params, with_gradient=gradient is not None)
-        if gradient is not None:
+        with_gradient = gradient is not None
+        key = self, "loss", with_gradient
+        batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty, with_gradient)
+        loss = batch.loss(params)
+        if with_gradient:
             gradient[...] = batch.gradient
         task.kept[key] = batch
         return loss
@@ -88,7 +89,7 @@ class NumbaBackend:
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        good = training.call()
+        good = training.call(state.storage)
         task.kept[key] = training
         state.t += good if good == len(steps.loss) else good + 1
         return good
@@ -227,7 +228,7 @@ class _Training(_Prepared):
         """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
         few = steps.rows.size + steps.start.size <= FEW
         self._known = (steps, *(array.tobytes() for array in steps[:3])) if few else (None, b"", b"", b"")
-        self.call = self._kernel.bound(*self._state, len(steps.loss), *self._of_task, prepared(steps))
+        self.call = self._kernel.bound(self._state[1], len(steps.loss), *self._of_task, prepared(steps))
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
@@ -244,19 +245,19 @@ class _Training(_Prepared):
 class _WholeBatch(_Prepared):
     """Rows whose loss is taken as one batch, with its gradient or without."""
 
-    def __init__(self, backend, network, data, alpha):
+    def __init__(self, backend, network, data, alpha, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
         super().__init__(backend, backend._workspace(network, dtype, n, ROW_BLOCK))
         self._params = "params", (network.n_params,), dtype
-        self._kernel = load_kernel("loss_and_gradient", dtype)
-        spec = UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0)
         self.workspace.buffers.update_constants[ALPHA] = alpha
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
-        self._n_rows, scratch, model = n, self.workspace.scratch, self.workspace.model
-        self._rest = scratch, model, prepared(spec), prepared(data), np.arange(n)
+        spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
+        of_network = self.workspace.scratch, self.workspace.model
+        kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
+        self._call = kernel.bound(n, int(with_gradient), *of_network, spec, prepared(data), rows)
 
-    def loss(self, params, with_gradient):
+    def loss(self, params):
         """Return the loss; leave its gradient, if wanted, in `gradient`."""
         name, shape, dtype = self._params
         check(name, params, shape, dtype)
-        return self._kernel(params, self._n_rows, with_gradient, *self._rest)
+        return self._call(params)

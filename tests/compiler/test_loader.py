@@ -1,7 +1,6 @@
 """How kernels are called: from the disk cache without Numba, with addresses in place of arrays, from many threads."""
 
 import ctypes
-import functools
 import io
 import json
 import os
@@ -268,7 +267,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
                 check(f"{name}({parameter})", hint, value)
             return load_kernel(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
 
-        call.bound = functools.partial(functools.partial, call)
+        call.bound = lambda *values: lambda array: call(array, *values)
         return call
 
     monkeypatch.setattr(backend, "load_kernel", checking_load)
