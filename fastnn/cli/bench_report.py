@@ -1,4 +1,4 @@
-"""The measurements of ``fastnn bench``: training speed on the workloads, and start-up time.
+"""The measurements of ``fastnn bench``: speed on the workloads and in real work, and start-up time.
 
 Nothing is printed here; a `Report` is plain numbers, goes into a JSON file and comes back from one.
 """
@@ -10,18 +10,16 @@ import functools
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fastnn.cli import bench_work
+from fastnn.cli.bench_work import Work
 from fastnn.errors import FastnnError
 from fastnn.gate.samples import FORMAT
-from fastnn.measuring import machine, workloads
+from fastnn.measuring import machine
 from fastnn.measuring.timing import Timing, in_process, interleaved
-from fastnn.measuring.workloads import Workload
-from fastnn.testing.correctness import check_workload
-from fastnn.training import train
 
 
 @dataclass(frozen=True)
@@ -38,22 +36,25 @@ class BenchPlan:
     workloads: tuple[str, ...]
 
 
-FULL = BenchPlan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=workloads.names())
-QUICK = BenchPlan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=("seed", "iris", "digits", "online"))
+FULL = BenchPlan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=bench_work.NAMES)
+QUICK = BenchPlan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=bench_work.QUICK_NAMES)
 
 
 @dataclass(frozen=True)
 class Training:
-    """Samples of the seconds that an iteration of one workload takes on one back end."""
+    """Samples of the seconds that an iteration of one workload, or a unit of real work, takes on one back end."""
 
     workload: str
     backend: str
     dtype: str
     sizes: tuple[int, ...]
-    batch_size: int
+    """Of the workload's network; empty for real work."""
+    batch_size: int | None
     iterations: int
     """In one sample."""
     seconds: tuple[float, ...]
+    unit: str = "iteration"
+    """What is counted as one, of real work an "epoch", "call" or "fit"."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -156,7 +157,7 @@ def run(
     Parameters
     ----------
     names : sequence of str
-        Workloads.
+        Workloads and real work.
     backends : sequence of str
         Timed in turn, workload by workload.
     dtypes : sequence of str or None
@@ -173,15 +174,15 @@ def run(
         If a workload's data are part of scikit-learn and it is not installed.
     """
     load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    loaded = [workloads.load(name, dtype) for name in names for dtype in dtypes]
-    for workload in loaded:
+    loaded = [bench_work.load(name, dtype) for name in names for dtype in dtypes]
+    for work in loaded:
         for backend in backends:
-            after_each(f"checking {workload.name} on {backend}")
-            check_workload(workload, backend)
-    starts = list(_starts({w.dtype.name for w in loaded} if "numba" in backends else set(), plan, after_each))
+            after_each(f"checking {work.name} on {backend}")
+            work.check(backend)
+    starts = list(_starts({work.dtype for work in loaded} if "numba" in backends else set(), plan, after_each))
     trainings: list[Training] = []
-    for workload in loaded:
-        trainings += _trainings(workload, backends, plan, functools.partial(after_each, f"timing {workload.name}"))
+    for work in loaded:
+        trainings += _trainings(work, backends, plan, functools.partial(after_each, f"timing {work.name}"))
     return Report(
         date=datetime.date.today().isoformat(),
         cpu=machine.cpu_model(),
@@ -198,47 +199,25 @@ def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str 
 
 
 def _trainings(
-    workload: Workload, backends: Sequence[str], plan: BenchPlan, after_each: Callable[[], object]
+    work: Work, backends: Sequence[str], plan: BenchPlan, after_each: Callable[[], object]
 ) -> list[Training]:
-    data = (workload.network, workload.X, workload.Y)
-    options = workload.train_options | {"seed": 0}
-
-    def training(backend: str, epochs: int) -> Callable[[], object]:
-        return lambda: train(*data, **options | {"epochs": epochs}, backend=backend)
-
-    epochs = {name: epochs_for(workload, functools.partial(training, name), plan.sample_seconds) for name in backends}
-    iterations = {name: epochs[name] * workload.steps_per_epoch for name in backends}
-    functions = {name: training(name, epochs[name]) for name in backends}
-    timings = interleaved(functions, iterations, plan.rounds, after_each)
+    n = {backend: work.n_for(plan.sample_seconds, backend) for backend in backends}
+    units = {backend: n[backend] * work.units for backend in backends}
+    functions = {backend: functools.partial(work.run, n[backend], backend) for backend in backends}
+    timings = interleaved(functions, units, plan.rounds, after_each)
     return [
         Training(
-            workload=workload.name,
-            backend=name,
-            dtype=workload.dtype.name,
-            sizes=workload.network.sizes,
-            batch_size=min(workload.batch_size or len(workload.X), len(workload.X)),
-            iterations=iterations[name],
+            workload=work.name,
+            backend=backend,
+            dtype=work.dtype,
+            sizes=work.sizes,
+            batch_size=work.batch_size,
+            iterations=units[backend],
             seconds=timing.seconds,
+            unit=work.unit,
         )
-        for name, timing in timings.items()
+        for backend, timing in timings.items()
     ]
-
-
-def epochs_for(workload: Workload, training: Callable[[int], Callable[[], object]], seconds: float) -> int:
-    """Return how many epochs take about `seconds`: trials of more and more epochs are timed.
-
-    A training in batches is never longer than the workload's own, since gradients vanish long after convergence, and
-    such steps would be another workload.
-    """
-    most = 10**7 if workload.batch_size is None else workload.epochs
-    epochs = 1
-    while True:
-        start = time.perf_counter()
-        training(epochs)()
-        taken = time.perf_counter() - start
-        if epochs >= most or taken > seconds / 4:
-            return min(most, max(1, round(epochs * seconds / taken)))
-        epochs = min(most, 8 * epochs)
 
 
 # ------------------------------------------------------------------------------------------------------------- starting

@@ -70,13 +70,15 @@ def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tu
 
 
 def bench_trainings(report: Report) -> Table:
-    """Return a row for each workload and dtype: iterations a second of each back end, their ratio, and spreads."""
+    """Return a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
     ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *ratio, texts=("workload",))
     for row in by_workload(report).values():
         first = next(iter(row.values()))
-        shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size > 1)}"
+        shape = f"{first.unit}s a second"
+        if first.sizes:
+            shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size != 1)}"
         cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
         cells += [f"{t.timing.per_second:,.0f}\n[dim]±{t.timing.spread / 2:.1%}[/]" for t in row.values()]
         if ratio:

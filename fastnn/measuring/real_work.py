@@ -63,11 +63,6 @@ class Fit(NamedTuple):
 PLAIN = "plain"
 
 
-def names() -> tuple[str, ...]:
-    """Return the names that `load` knows, but for those of plain work, with which the others are compared."""
-    return tuple(name for name in ALL_NAMES if PLAIN not in name)
-
-
 def load(name: str, dtype: DTypeLike | None = None) -> RealWork:
     """Return the work of a name in a precision, which is float64 if not given.
 
@@ -155,3 +150,7 @@ _MAKERS: dict[str, Callable[[str, np.dtype[Any]], RealWork]] = {
     **dict.fromkeys(FIT_NAMES, _fitting),
 }
 ALL_NAMES = tuple(_MAKERS)
+NAMES = tuple(name for name in ALL_NAMES if PLAIN not in name)
+"""Those of real work; the others are there to compare with."""
+SMALL_NAMES = tuple(name for name in NAMES if name.startswith(("seed", "iris")))
+"""Those that take milliseconds."""

@@ -8,6 +8,7 @@ from fastnn import testing
 from fastnn.backends import get_backend
 from fastnn.errors import FastnnError
 from fastnn.measuring import tutorial
+from fastnn.measuring.real_work import RealWork
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.training import TrainingResult, train
@@ -75,6 +76,18 @@ def check_workload(workload: Workload, backend: str) -> None:
             _check_learned(workload, backend, what)
     except AssertionError as difference:
         raise DifferentAnswerError(f"{what}: {difference}; nothing was timed") from difference
+
+
+def check_real_work(name: str, work: RealWork, backend: str) -> None:
+    """Raise unless a back end's answer to real work is the reference's.
+
+    Raises
+    ------
+    DifferentAnswerError
+        With the distance and the limit.
+    """
+    found, expected = (work.run(work.usual, each) for each in (backend, "numpy"))
+    check_same_answer(f"{name}, {backend}", found, expected.astype(np.float64))
 
 
 def _check_learned(workload: Workload, backend: str, what: str) -> None:

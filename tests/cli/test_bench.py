@@ -9,6 +9,8 @@ import pytest
 
 from fastnn import cli, train, workloads
 from fastnn.cli import bench_report as bench
+from fastnn.cli import bench_work
+from fastnn.measuring import real_work
 from fastnn.testing import correctness
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
 
@@ -42,6 +44,12 @@ def test_one_untrained_epoch_is_a_different_answer(name):
 @pytest.mark.parametrize("name", [name for name in workloads.names() if name != "big"])
 def test_every_workload_passes_its_check(name, backend, dtype):
     check_workload(workloads.load(name, dtype), backend)
+
+
+def test_real_work_with_another_answer_is_found():
+    wrong = real_work.RealWork("epoch", 1, 1, lambda n, backend: np.ones(3) + (backend == "numba") * 1e-6)
+    with pytest.raises(DifferentAnswerError, match=r"seed, validation, numba: relative distance .*nothing was timed"):
+        correctness.check_real_work("seed, validation", wrong, "numba")
 
 
 def test_a_training_that_learns_too_little_is_found(monkeypatch):
@@ -121,8 +129,8 @@ def slower(training, factor):
 @pytest.mark.parametrize(("name", "most"), [("seed", 10**7), ("digits", 20)])
 def test_samples_are_as_long_as_wanted_but_no_longer_than_a_usual_training_in_batches(name, most):
     asked = []
-    epochs = bench.epochs_for(workloads.load(name), lambda n: lambda: asked.append(n), seconds=1e9)
-    assert epochs == asked[-1] == most
+    work = replace(bench_work.load(name, None), run=lambda n, backend: asked.append(n))
+    assert work.n_for(1e9, "numpy") == asked[-1] == most
 
 
 def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):
@@ -173,6 +181,21 @@ def test_bench_prints_speeds_ratios_and_starts(run):
     assert re.search(r"seed, float64 .* [\d,]+ .* [\d,]+ .* \d+", out)
     for words in ("iterations a second", "numba / numpy", "import numpy", "Answers checked first", "load before"):
         assert words in " ".join(out.split())
+
+
+def test_bench_counts_the_units_of_real_work(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    names = ("seed", "seed, validation", "seed, one call")
+    options = (option for name in names for option in ("--workload", name))
+    code, out, err = run(*options, "--json", "r.json", "--plot", "speeds.png")
+    assert code == 0, err
+    assert re.search(r"seed, validation, float64 .*\n.*epochs a second", out)
+    assert re.search(r"seed, one call, float64 .*\n.*calls a second", out)
+    found = bench.load(tmp_path / "r.json")
+    assert [t.unit for t in found.trainings] == [unit for unit in ("iteration", "epoch", "call") for _ in range(2)]
+    seconds = {t.workload: t.timing.median for t in found.trainings if t.backend == "numba"}
+    assert seconds["seed"] < seconds["seed, validation"]
+    assert seconds["seed"] < seconds["seed, one call"]
 
 
 def test_bench_writes_samples_and_a_picture(run, tmp_path):
