@@ -150,7 +150,7 @@ def perf_gate(session):
         for side, source in (("base", f"{folder}/base"), ("head", ".")):
             python = f"{folder}/{side}-env/bin/python"
             session.run("python", "-m", "venv", f"{folder}/{side}-env")
-            session.run(python, "-m", "pip", "install", "--quiet", source, external=True)
+            session.run(python, "-m", "pip", "install", "--quiet", f"{source}[sklearn]", external=True)
             variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
             commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/gate_probe.py"])]
         files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")

@@ -1,15 +1,18 @@
-"""Measure the fastnn that this interpreter imports, for the performance gate: JSON on stdout, in about a second.
+"""Measure the fastnn that this interpreter imports, for the performance gate: JSON on stdout, in some seconds.
 
     python benchmarks/gate_probe.py | head
 
-The networks are those of `fastnn.workloads`, but stand here: of two versions of fastnn both must train the same,
-and the data must not need scikit-learn, which takes longer to import than all of this. Only what fastnn has always had
-is used, so that old commits can be measured.
+The networks are those of `fastnn.workloads`, but stand here: of two versions of fastnn both must train the same. Real
+work is that of ``fastnn/measuring/real_work.py`` in this tree, run by its path; what needs scikit-learn is left out
+where that is missing. Only what fastnn has always had is used, so that old commits can be measured.
 """
 
 import functools
+import importlib.util
 import json
+import pathlib
 import resource
+import runpy
 import sys
 import time
 from typing import NamedTuple
@@ -90,14 +93,27 @@ class Training:
         )
 
     def check(self, name):
-        """End unless the first steps of the fused kernel are those of the reference: a wrong answer is not timed."""
+        """End unless the first steps of the fused kernel are those of the reference."""
         n_rows = 3 * self.workload.batch_size if self.workload.batch_size else None
-        found, expected = (self(1, backend, n_rows).params for backend in ("numba", "numpy"))
-        distance = np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected - self.params)
-        if not distance <= SAME_ANSWER[self.workload.dtype]:
-            sys.exit(
-                f"{name}: the back ends differ by {distance:.1e} of their distance to the start; nothing was timed"
-            )
+        check(name, *(self(1, backend, n_rows).params - self.params for backend in ("numba", "numpy")))
+
+
+def check(name, found, expected):
+    """End unless the back ends have the same answer: a wrong one is not timed."""
+    distance = np.linalg.norm(found.astype(np.float64) - expected) / np.linalg.norm(expected)
+    if not distance <= SAME_ANSWER[found.dtype.name]:
+        sys.exit(f"{name}: the back ends differ by {distance:.1e} of the answer; nothing was timed")
+
+
+def real_work():
+    """By name: what does real work n times, checked."""
+    path = pathlib.Path(__file__).parents[1] / "fastnn" / "measuring" / "real_work.py"
+    module = runpy.run_path(str(path), run_name="real_work")
+    names = [name for name in module["SMALL_NAMES"] if importlib.util.find_spec("sklearn") or name.startswith("seed")]
+    works = {name: module["load"](name) for name in names}
+    for name, work in works.items():
+        check(name, *(work.run(work.usual, backend) for backend in ("numba", "numpy")))
+    return {name: functools.partial(work.run, backend="numba") for name, work in works.items()}
 
 
 def seconds(function):
@@ -132,6 +148,17 @@ def calls_of(function):
     return n_calls
 
 
+def sampled(work):
+    """Samples of the seconds that an iteration takes; work is {name: (what does n times so many, iterations)}."""
+    n_times = {name: repetitions(function) for name, (function, _) in work.items()}
+    samples = {name: [] for name in work}
+    for _ in range(SAMPLES):  # in turn, so that a slow moment hits all of them
+        for name, (function, n_iterations) in work.items():
+            taken = seconds(functools.partial(function, n_times[name]))
+            samples[name].append(taken / (n_times[name] * n_iterations))
+    return samples
+
+
 def main():
     start = time.process_time()
     Training(WORKLOADS["seed"])(1)
@@ -152,15 +179,11 @@ def main():
     work = {f"{name}, {t.workload.dtype}": (t, t.steps_per_epoch) for name, t in trainings.items()}
     work["predict one row"] = (lambda n: [fastnn.predict(network, params, row) for _ in range(n)], 1)
     work[ONE_STEP] = (lambda n: [digits(1, n_rows=32) for _ in range(n)], 1)
-    n_times = {name: repetitions(function) for name, (function, _) in work.items()}
-    samples = {name: [] for name in work}
-    for _ in range(SAMPLES):  # in turn, so that a slow moment hits all of them
-        for name, (function, n_iterations) in work.items():
-            taken = seconds(functools.partial(function, n_times[name]))
-            samples[name].append(taken / (n_times[name] * n_iterations))
+    samples = sampled(work)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    samples |= sampled({name: (function, 1) for name, function in real_work().items()})  # imports scikit-learn
 
     counts["imports of Numba by a warm process"] = int("numba" in sys.modules)  # it is there to compile
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     one_step = samples.pop(ONE_STEP)  # mostly the costs of starting
     report = {
         "format": 1,

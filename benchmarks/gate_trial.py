@@ -50,21 +50,23 @@ SLOWER = Change(
     "fused/backend.py",
     "KEEP = 2**23",
     """
-_train_steps, _copies, _owed = NumbaBackend.train_steps, {}, [0.0]
+from dataclasses import replace as _replace
+
+_train_steps, _owed = NumbaBackend.train_steps, [0.0]
 
 
-def _slower(self, network, optimizer, state, data, steps, alpha, **options):
+def _slower(self, task, state, steps):
     _owed[0] += 0.15 * len(steps.loss)
     n = min(int(_owed[0]), len(steps.loss))
     _owed[0] -= n
     if n:
-        if (network, optimizer) not in _copies:
-            _copies[network, optimizer] = state.copy()
+        if "slower" not in task.kept:
+            task.kept["slower"] = _replace(task), state.copy()
         again = steps._replace(
             start=steps.start[:n], stop=steps.stop[:n], learning_rate=steps.learning_rate[:n], loss=np.zeros(n)
         )
-        _train_steps(self, network, optimizer, _copies[network, optimizer], data, again, alpha, **options)
-    return _train_steps(self, network, optimizer, state, data, steps, alpha, **options)
+        _train_steps(self, *task.kept["slower"], again)
+    return _train_steps(self, task, state, steps)
 
 
 NumbaBackend.train_steps = _slower

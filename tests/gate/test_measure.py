@@ -10,6 +10,8 @@ from gate_samples import MEMORY, START, python
 
 from fastnn.gate import measure, samples
 from fastnn.gate.samples import Quantity
+from fastnn.measuring import real_work
+from fastnn.measuring.timing import in_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
@@ -81,6 +83,30 @@ def test_trial_breaks_what_it_says(tmp_path, monkeypatch):
         compile((package / change.file).read_text("utf-8"), change.file, "exec")
 
 
+SLOWED = """
+import numpy as np
+from fastnn import Network, train
+from fastnn.fused import backend
+assert backend.NumbaBackend.train_steps is backend._slower
+steps, original = [], backend._train_steps
+backend._train_steps = lambda self, task, state, some: steps.append(some) or original(self, task, state, some)
+X = np.ones((2, 2))
+slowed = train(Network((2, 1)), X, X[:, :1], epochs=20, seed=0).params
+assert np.allclose(slowed, train(Network((2, 1)), X, X[:, :1], epochs=20, seed=0, backend="numpy").params)
+assert sum(len(some.loss) for some in steps) == 23, steps
+"""
+
+
+def test_the_slowed_copy_trains_to_the_same_with_more_steps(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import gate_trial
+
+    shutil.copytree(ROOT / "fastnn", tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    gate_trial.SLOWER.apply(tmp_path / "fastnn")
+    monkeypatch.chdir(tmp_path)
+    in_process(SLOWED, {"PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"})
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no `resource`")
 def test_probe_measures_fastnn():
     found = samples.run(python(ROOT / "benchmarks" / "gate_probe.py"))
@@ -88,3 +114,4 @@ def test_probe_measures_fastnn():
     assert len(counts) == 5
     assert set(counts.values()) == {0}
     assert {kind for kind, _ in found.values} == {"trainings", "starts", "memory"}
+    assert {name for name in real_work.SMALL_NAMES if name.startswith("seed")} <= {name for _, name in found.values}
