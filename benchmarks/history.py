@@ -20,7 +20,7 @@ from benchmarks import history_page
 from fastnn.measuring.machine import cpu_model
 
 ROOT = pathlib.Path(__file__).parents[1]
-BENCHMARKS = (r"^train\.", r"^predict\.Predict\.", r"^start\.Import\.", r"^start\.Warm\.")
+BENCHMARKS = (r"^train\.", r"^predict\.Predict\.", r"^real_work\.", r"^start\.Import\.", r"^start\.Warm\.")
 """What the history follows; the rest of the suite is for comparing two commits."""
 QUICK = ("rounds=1", "warmup_time=0.05")
 """asv's settings in place of the suite's: one process a curve, and ten samples at least in it."""

@@ -31,7 +31,13 @@ def check(workload, backend):
     """Compile, and compare a short training with the reference's: a wrong answer is not timed."""
     data = (workload.network, workload.X[:CHECKED_ROWS], workload.Y[:CHECKED_ROWS])
     options = workload.train_options | {"seed": 0, "epochs": 2}
-    expected = train(*data, **options, backend="numpy").params.astype(np.float64)
-    distance = np.linalg.norm(train(*data, **options, backend=backend).params - expected) / np.linalg.norm(expected)
-    if not distance <= TOLERANCE[workload.dtype.name]:
-        raise AssertionError(f"{workload.name}, {backend}: relative distance {distance:.1e} to the reference")
+    found, expected = (train(*data, **options, backend=each).params for each in (backend, "numpy"))
+    agree(f"{workload.name}, {backend}", found, expected)
+
+
+def agree(what, found, expected):
+    """Raise unless an answer is the reference's."""
+    expected = expected.astype(np.float64)
+    distance = np.linalg.norm(found - expected) / np.linalg.norm(expected)
+    if not distance <= TOLERANCE[found.dtype.name]:
+        raise AssertionError(f"{what}: relative distance {distance:.1e} to the reference")

@@ -28,7 +28,7 @@ class RealWork(NamedTuple):
     unit: str
     """What there are n of: "epoch", "call" or "fit"."""
     usual: int
-    """The n of a usual run."""
+    """The n of a usual run, which takes some milliseconds."""
     most: int
     """The largest n: of a long training in batches the gradients vanish, which is other work."""
     run: Callable[[int, str], NDArray[Any]]
@@ -83,16 +83,16 @@ _EACH_EPOCH: dict[str, Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]]] =
     "callback": lambda X, Y: {"callbacks": [lambda progress: None]},
 }
 """{what there is after each epoch: options of `fastnn.train`}; every third row validates, and is trained on too"""
-_TRAININGS: dict[str, tuple[str, int, dict[str, Any]]] = {
-    "seed": ("seed", 10**7, {}),
-    "iris b32": ("iris", 500, {"batch_size": 32, "shuffle": True}),
+_TRAININGS: dict[str, tuple[str, int, int, dict[str, Any]]] = {
+    "seed": ("seed", 500, 10**7, {}),
+    "iris b32": ("iris", 50, 500, {"batch_size": 32, "shuffle": True}),
 }
-"""{name: workload, most epochs, other options of `fastnn.train`}"""
+"""{name: workload, usual and most epochs, other options of `fastnn.train`}"""
 
 
 def _training(name: str, dtype: np.dtype[Any]) -> RealWork:
     data, how = name.split(", ")
-    workload_name, most, options = _TRAININGS[data]
+    workload_name, usual, most, options = _TRAININGS[data]
     workload = fastnn.workloads.load(workload_name, dtype)
     network, X, Y = workload.network, workload.X, workload.Y
     options = workload.train_options | options | _EACH_EPOCH[how](X, Y) | {"seed": 0}
@@ -101,12 +101,12 @@ def _training(name: str, dtype: np.dtype[Any]) -> RealWork:
         result = fastnn.train(network, X, Y, **options | {"epochs": n}, backend=backend)
         return np.concatenate([result.params, result.history.loss, result.history.validation_loss]).astype(dtype)
 
-    return RealWork("epoch", 50, most, run)
+    return RealWork("epoch", usual, most, run)
 
 
 def _one_call(name: str, dtype: np.dtype[Any]) -> RealWork:
     training, epochs = _training(f"seed, {PLAIN}", dtype), fastnn.workloads.load("seed").epochs
-    return RealWork("call", 1, 10**5, lambda n, backend: [training.run(epochs, backend) for _ in range(n)][-1])
+    return RealWork("call", 20, 10**5, lambda n, backend: [training.run(epochs, backend) for _ in range(n)][-1])
 
 
 # ----------------------------------------------------------------------------------------------------------------- fits

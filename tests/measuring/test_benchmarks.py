@@ -103,10 +103,11 @@ def test_baseline_script_prints_errors_outputs_and_speed(capsys, monkeypatch):
 def suite(monkeypatch):
     """asv's suite as asv imports it: its modules by name."""
     monkeypatch.syspath_prepend(BENCHMARKS)
-    return {name: importlib.import_module(f"suite.{name}") for name in ("common", "train", "predict", "start")}
+    names = ("common", "train", "predict", "real_work", "start")
+    return {name: importlib.import_module(f"suite.{name}") for name in names}
 
 
-SMALL = ("seed", "digits")
+SMALL = ("seed", "digits", "seed, validation", "iris, early stopping")
 
 
 def test_tolerances_are_those_of_the_package(suite, monkeypatch):
@@ -127,7 +128,8 @@ def test_asv_benchmarks_run(suite, monkeypatch):
     monkeypatch.setattr(suite["predict"], "CALLS", {1: 1, 10_000: 1})
     monkeypatch.setattr(suite["train"].Ratio, "pairs", 1)
     ran = set()
-    for cls in classes(suite["train"]) + classes(suite["predict"]) + [suite["start"].Memory]:
+    modules = (suite["train"], suite["predict"], suite["real_work"])
+    for cls in [*itertools.chain(*map(classes, modules)), suite["start"].Memory]:
         for values in itertools.product(*cls.params):
             if isinstance(values[0], str) and values[0] not in SMALL:
                 continue
@@ -143,6 +145,7 @@ def test_asv_benchmarks_run(suite, monkeypatch):
         "track_numba_numpy_time_ratio",
         "time_predict",
         "time_loss_and_gradient",
+        "time_real_work",
         "peakmem_train",
     }
 
@@ -174,7 +177,7 @@ def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
 
 def test_asv_benchmarks_have_versions(suite):
     """Or an edit of the source would drop the history."""
-    for module in ("train", "predict", "start"):
+    for module in ("train", "predict", "real_work", "start"):
         assert all(cls.version.isdigit() for cls in classes(suite[module]))
 
 
