@@ -101,3 +101,31 @@ def test_weights_that_the_user_changes_count():
     fitted.intercepts_ = [fitted.intercepts_[0], np.array([2.5])]
     np.testing.assert_array_equal(fitted.predict(X_DIABETES), 2.5)
     np.testing.assert_array_equal(fitted.predict(X_DIABETES[:1]), 2.5)
+
+
+def test_a_seed_is_no_concern_of_the_users_generator():
+    """An estimator seeds the generator that it made for an earlier seed, and no other."""
+    own = np.random.RandomState(7)
+    mlp = MLPClassifier(**{**SMALL, "random_state": own}).fit(X_IRIS, Y_IRIS)
+    before = own.get_state(legacy=False)["state"]
+    for seed in (3, np.int64(3), 3):
+        mlp.set_params(random_state=seed).fit(X_IRIS, Y_IRIS)
+        expected = MLPClassifier(**{**SMALL, "random_state": 3}).fit(X_IRIS, Y_IRIS)
+        assert deviation(mlp.coefs_, expected.coefs_) == 0
+        assert mlp._random_state.randint(1000) == expected._random_state.randint(1000)
+    after = own.get_state(legacy=False)["state"]
+    assert after["pos"] == before["pos"]
+    np.testing.assert_array_equal(after["key"], before["key"])
+    assert copy.deepcopy(mlp)._random_state is not mlp._random_state
+
+
+def test_a_subclass_has_parameters_of_its_own():
+    class Small(MLPClassifier):
+        def __init__(self, width=3):
+            super().__init__((width,))
+
+        width = property(lambda self: self.hidden_layer_sizes[0])
+
+    assert list(Small(5).get_params()) == ["width"]
+    assert Small(5).get_params() == {"width": 5}
+    assert len(MLPClassifier().get_params()) > 20
