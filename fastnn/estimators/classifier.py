@@ -62,7 +62,7 @@ class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
     >>> from sklearn.datasets import load_iris
     >>> from fastnn import MLPClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> MLPClassifier((16,), random_state=0, max_iter=500).fit(X, y).score(X, y) > 0.95
+    >>> MLPClassifier((16,), random_state=0, max_iter=2000).fit(X, y).score(X, y) > 0.95
     True
     """
 

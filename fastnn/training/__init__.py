@@ -9,6 +9,7 @@ that went too far is undone and repeated up to the step wanted, which is exact, 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -23,12 +24,12 @@ from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Task
-from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
+from fastnn.training.batches import rows_a_step
 from fastnn.training.callbacks import periods, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, carry
-from fastnn.training.generator import Seed, ShuffleRows, give_back
+from fastnn.training.generator import Seed, give_back
 from fastnn.training.inference import loss_and_gradient, predict
-from fastnn.training.initial import check_resume, fresh, resumed, validation_data
+from fastnn.training.initial import check_resume, fresh, resumed, row_plan, validation_data
 from fastnn.training.inputs import check_data, check_dtype, check_memory, check_network
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Run
@@ -36,6 +37,7 @@ from fastnn.training.options import NOT_GIVEN, NotGiven, choose_options
 from fastnn.training.results import Callback, History, Progress, TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
+from fastnn.training.subsets import choose_rows, rows_of
 
 __all__ = [
     "Callback",
@@ -61,6 +63,8 @@ def train(
     Y: Any,
     *,
     sample_weight: Any = None,
+    rows: Any = None,
+    validation_rows: Any = None,
     optimizer: Optimizer | None = None,
     epochs: int,
     batch_size: int | NotGiven | None = NOT_GIVEN,
@@ -93,6 +97,15 @@ def train(
         Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss cross_entropy.
     sample_weight : array-like (n,), optional
         Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
+    rows : array-like of int (n_rows,), optional
+        The numbers of the rows to train on, such as a fold or a bootstrap sample: some may be there several times. X, Y
+        and sample_weight are those of all rows, and are not copied (but where a stop rule without validation data
+        scores what is trained on). The result has the same bits as that of ``X[rows]``, ``Y[rows]`` and
+        ``sample_weight[rows]``. ``Stop(validation=0.1)`` splits a part off them, by position: of a row that is there
+        twice, one may be on each side.
+    validation_rows : array-like of int, optional
+        The numbers of the rows to validate on, which are copied, in place of ``Stop(validation=...)``. Without `rows`
+        all others are trained on; with them, none may be on both sides.
     optimizer : Optimizer, optional
         One of %(optimizers)s.
         Its learning rate is a number or a function of the absolute step, 0-based. ``Adam()`` where it is not given, or
@@ -119,10 +132,11 @@ def train(
         The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
         parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
         unless another one is given: another batch size between epochs only, another optimizer of the same class only. A
-        learning rate that is a function of your own must be given again; one that was reduced stays so. The number of
-        rows and what the network computes (sizes, activations, loss, reduction, biases) must be the same. Stop rules
-        and callbacks are not kept: without them training goes on to the last epoch. Rows that were split off for
-        validation stay untrained. `TrainingResult.resume` needs the data only.
+        learning rate that is a function of your own must be given again; one that was reduced stays so. The rows to
+        train on (of which the state knows the number, and whether `rows` are the same) and what the network computes
+        (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept: without
+        them training goes on to the last epoch. Rows that were split off for validation stay untrained.
+        `TrainingResult.resume` needs the data only, and `rows` or `validation_rows` where they were given.
     new_rows : bool
         Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
         Parameters, the optimizer's state, steps and generator go on. A new epoch begins, with X in its order, and a
@@ -164,6 +178,19 @@ def train(
         When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
     TrainingInterrupted
         On Ctrl-C, with ``Stop(on_interrupt="raise")``: a KeyboardInterrupt whose `result` is what was trained so far.
+
+    Examples
+    --------
+    Cross-validation in five folds, without a copy of the rows that are trained on:
+
+    >>> import numpy as np
+    >>> from fastnn import Adam, Network, train
+    >>> X, network, scores = np.linspace(-1, 1, 100)[:, None], Network((1, 8, 1), "tanh"), []
+    >>> for fold in np.array_split(np.random.RandomState(0).permutation(100), 5):
+    ...     result = train(network, X, X**2, validation_rows=fold, optimizer=Adam(0.1), epochs=100, seed=0)
+    ...     scores.append(result.history.validation_loss[-1])
+    >>> len(scores), bool(np.mean(scores) < 0.01)
+    (5, True)
     """
     started = time.perf_counter()
     stop = TO_THE_END if stop is None else stop
@@ -175,27 +202,27 @@ def train(
     optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha, resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     observers, controllers = sorted_callbacks(callbacks)
-
     weighted = sample_weight is not None or stop.has_weights
     check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
     computed_in = resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
     data = check_data(network, X, Y, sample_weight, assume_finite, computed_in)
     n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
-    rows = rows_a_step(batch_size, len(data.X))
-    check_memory(network, n_vectors, rows, data.X.dtype, backend, optimizer.sequential)
+    chosen, held_out = choose_rows(rows, validation_rows, len(data.X), stop)
+    n, computed_in = len(data.X if chosen is None else chosen), data.X.dtype
+    check_memory(network, n_vectors, rows_a_step(batch_size, n), computed_in, backend, optimizer.sequential)
     if resume is None:
-        state, random_state = fresh(network, optimizer, data, params, seed, stop)
+        state, random_state = fresh(network, optimizer, computed_in, n, params, seed, stop)
     else:
-        state, random_state = resumed(network, optimizer, data, resume, new_rows, stop)
-    validation = validation_data(network, data, state, stop, assume_finite)
+        state, random_state = resumed(network, optimizer, computed_in, n, resume, new_rows, stop, chosen)
+    if held_out is not None:
+        stop = dataclasses.replace(stop, validation=rows_of(data, held_out))
+    validation = validation_data(network, data, chosen, state, stop, assume_finite)
     task = Task(network, optimizer, data, alpha)
-    plan = _plan(state, optimizer, batch_size, shuffle, random_state, getattr(backend, "shuffle_rows", None))
+    plan = row_plan(backend, optimizer, state, random_state, batch_size, shuffle, chosen)
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
     if run.scores.each_epoch:
-        check_memory(network, n_vectors, len((validation or data).X), data.X.dtype, backend)
+        check_memory(network, n_vectors, n if validation is None else len(validation.X), computed_in, backend)
     interrupted = _advance(run, observers, controllers, progress)
-    if interrupted and run.stop_reason != "diverged":
-        run.stop_reason = "interrupted"
     result = run.result(run.stop_reason)
     run.over = True
     give_back(random_state, seed)
@@ -220,6 +247,8 @@ def _advance(run: Run, observers: list[Callback], controllers: list[Callback], p
         finally:
             interrupt.over = True
             interrupt.end()
+    if interrupt.requested and run.stop_reason != "diverged":
+        run.stop_reason = "interrupted"
     return interrupt.requested
 
 
@@ -263,26 +292,3 @@ def _how_far(result: TrainingResult) -> str:
 
 
 train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
-
-
-def _plan(
-    state: TrainingState,
-    optimizer: Optimizer,
-    batch_size: int | None,
-    shuffle: bool,
-    random_state: np.random.RandomState,
-    compiled: ShuffleRows | None,
-) -> RowPlan:
-    assert state.index is not None
-    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch, compiled)
-    was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
-    if state.batch and was != plan.batch_size:
-        raise ValueError(
-            f"resume does not fit: its state is within an epoch of batches of {was} rows, "
-            f"batch_size is {plan.batch_size} now; it may change between epochs only"
-        )
-    if not 0 <= state.batch < plan.steps_per_epoch:
-        raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
-    if optimizer.full_batch:
-        check_full_batch(optimizer.name, batch_size, plan.n_rows)
-    return plan

@@ -18,6 +18,7 @@ from fastnn.memory import ceil_div
 from fastnn.state import Steps
 from fastnn.training.generator import ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.state import Counters
+from fastnn.training.subsets import digest, rows_at
 
 
 class RowPlan:
@@ -26,7 +27,8 @@ class RowPlan:
     Parameters
     ----------
     index : (n,) int64
-        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed.
+        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed. Where
+        `rows` are given, their positions there.
     batch_size : int or None
         Rows a step; the last batch of an epoch may be shorter. None, or more than there are: all of them.
     shuffle : bool
@@ -37,6 +39,8 @@ class RowPlan:
         Steps done in the current epoch.
     compiled : callable, optional
         A back end's `shuffle_rows`, to shuffle by.
+    rows : (any,) int64, optional
+        The rows of the data that are chosen to train on; some may be there several times.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class RowPlan:
         random_state: np.random.RandomState,
         batch: int = 0,
         compiled: ShuffleRows | None = None,
+        rows: NDArray[np.int64] | None = None,
     ) -> None:
         self.index = index
         self.n_rows = len(index)
@@ -56,8 +61,11 @@ class RowPlan:
         self.random_state = random_state
         self.batch = batch
         self.compiled = compiled
+        self.rows = rows
         self.asked: Counters = {"batch_size": batch_size, "shuffle": shuffle}
         """The options as given, which the state keeps for a resumed training on other rows."""
+        if rows is not None:
+            self.asked["rows"] = digest(rows)
         self._undo: Callable[[], None] | None = None  # of the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
         # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
@@ -78,8 +86,9 @@ class RowPlan:
         n_steps, last = len(learning_rate), self._steps
         place = self.batch, n_steps
         if self.shuffle or last is None or place != self._place or learning_rate is not last.learning_rate:
-            rows = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
-            self._drawn = n_steps, rows if len(rows) == self.n_rows else rows[-self.n_rows :]
+            order = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
+            self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
+            rows = rows_at(self.rows, order)
             if last is None or place != self._place:
                 last = Steps(rows, *self._batches(n_steps), learning_rate, np.empty(n_steps))
             else:

@@ -8,23 +8,25 @@ from typing import Any, cast
 
 import numpy as np
 
+from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data
+from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.generator import Seed, check_orders, make_random_state, new_random_state
 from fastnn.training.inputs import check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
 from fastnn.training.state import Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
+from fastnn.training.subsets import Rows, digest, rows_at, rows_of
 
 
 def fresh(
-    network: Network, optimizer: Optimizer, data: Data, params: Any, seed: Seed, stop: Stop
+    network: Network, optimizer: Optimizer, dtype: np.dtype[Any], n: int, params: Any, seed: Seed, stop: Stop
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """Draw the weights and the validation split; return the state before the first step, and the generator."""
-    dtype, n = data.X.dtype, len(data.X)
+    """Draw the weights and the validation split of `n` rows; return the first state, and the generator."""
     random_state = make_random_state(seed)
     params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
     state = TrainingState.create(params, optimizer.n_slots)
@@ -70,22 +72,29 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
 
 
 def resumed(
-    network: Network, optimizer: Optimizer, data: Data, resume: TrainingState, new_rows: bool, stop: Stop
+    network: Network,
+    optimizer: Optimizer,
+    dtype: np.dtype[Any],
+    n: int,
+    resume: TrainingState,
+    new_rows: bool,
+    stop: Stop,
+    rows: Rows | None,
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """Return a copy of the state to go on from, and its generator; network, optimizer and data must fit it.
+    """Return a copy of the state to go on from, and its generator; what is trained, on which rows, must fit it.
 
     With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
     unless they are of validation data of their own.
     """
     assert resume.index is not None
     assert resume.random_state is not None
-    _check_fits(network, optimizer, data, resume)
+    _check_fits(network, optimizer, dtype, resume)
     if not new_rows:
-        _check_rows(resume.index, resume.validation_rows, len(data.X), stop)
+        _check_rows(resume, resume.index, rows, n, stop)
     random_state, state = new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
     if new_rows:
-        state.index, state.validation_rows = _split(len(data.X), random_state, stop)
+        state.index, state.validation_rows = _split(n, random_state, stop)
         state.batch = 0
         gone = {"loss_sum", "row_sum"}
         if not isinstance(stop.validation, (tuple, list)):
@@ -95,16 +104,19 @@ def resumed(
     return state, random_state
 
 
-def validation_data(network: Network, data: Data, state: TrainingState, stop: Stop, assume_finite: bool) -> Data | None:
+def validation_data(
+    network: Network, data: Data, rows: Rows | None, state: TrainingState, stop: Stop, assume_finite: bool
+) -> Data | None:
     """Return the data to validate on: a copy of the rows that were split off, or the arrays that were given."""
-    if state.validation_rows is not None and not data.sample_weight[state.index].any():
+    index, split = state.index, state.validation_rows
+    assert index is not None
+    if not (rows is None and split is None) and not data.sample_weight[rows_at(rows, index)].any():
         raise ValueError("sample_weight is 0 for all rows that are left to train on")
     if stop.validation is None:
         return None
     if isinstance(stop.validation, (int, float)):
-        part = Data(*(array[state.validation_rows] for array in data))
-        for array in part:
-            array.flags.writeable = False
+        assert split is not None
+        part = rows_of(data, rows_at(rows, split))
     else:
         try:
             X = check_inputs(network, stop.validation[0], data.X.dtype, assume_finite)
@@ -117,7 +129,33 @@ def validation_data(network: Network, data: Data, state: TrainingState, stop: St
     return part
 
 
-def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: TrainingState) -> None:
+def row_plan(
+    backend: Backend,
+    optimizer: Optimizer,
+    state: TrainingState,
+    random_state: np.random.RandomState,
+    batch_size: int | None,
+    shuffle: bool,
+    rows: Rows | None,
+) -> RowPlan:
+    """Return the order of the rows from this state on; ValueError for a batch size that does not go with it."""
+    assert state.index is not None
+    compiled = getattr(backend, "shuffle_rows", None)
+    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch, compiled, rows)
+    was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
+    if state.batch and was != plan.batch_size:
+        raise ValueError(
+            f"resume does not fit: its state is within an epoch of batches of {was} rows, "
+            f"batch_size is {plan.batch_size} now; it may change between epochs only"
+        )
+    if not 0 <= state.batch < plan.steps_per_epoch:
+        raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
+    if optimizer.full_batch:
+        check_full_batch(optimizer.name, batch_size, plan.n_rows)
+    return plan
+
+
+def _check_fits(network: Network, optimizer: Optimizer, dtype: np.dtype[Any], resume: TrainingState) -> None:
     """Raise ValueError, naming both sides, where the state belongs to another training."""
     counters = resume.counters
     has: list[tuple[str, Any, Any]] = [
@@ -125,7 +163,7 @@ def _check_fits(network: Network, optimizer: Optimizer, data: Data, resume: Trai
         ("number of parameters", resume.n_params, network.n_params),
         ("optimizer", resume.optimizer, optimizer.name),
         ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
-        ("dtype", resume.storage.dtype, data.X.dtype),
+        ("dtype", resume.storage.dtype, dtype),
     ]
     for what, of_state, of_call in has:
         if of_state != of_call:
@@ -139,7 +177,14 @@ def _listed(value: Any) -> str:
     return f"({', '.join(map(str, value))})" if several else str(value[0] if isinstance(value, list) else value)
 
 
-def _check_rows(index: Array, validation_rows: Array | None, n: int, stop: Stop) -> None:
+def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, stop: Stop) -> None:
+    """Raise ValueError where the state was trained on other rows, as far as it knows them."""
+    if resume.counters.get("rows") != (None if rows is None else digest(rows)):
+        raise ValueError(
+            "resume does not fit: its state was trained on other rows of X; give the same rows= or validation_rows= as "
+            "then, or say new_rows=True"
+        )
+    validation_rows = resume.validation_rows
     n_split = 0 if validation_rows is None else len(validation_rows)
     if len(index) + n_split != n:
         raise ValueError(

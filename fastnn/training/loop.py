@@ -45,7 +45,7 @@ class Run:
         self.task = task
         self.backend = backend
         self.stop = stop = Stop() if stop is None else stop
-        self.scores = Scores(task, backend, stop, validation, state)
+        self.scores = Scores(task, backend, stop, validation, state, plan.rows)
         self.validation_rows = state.validation_rows
         self.plan = plan
         self.n_epochs = n_epochs

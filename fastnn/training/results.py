@@ -206,7 +206,7 @@ class TrainingResult:
             How many more.
         options
             Those of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end are as they were
-            unless given; `sample_weight`, `stop` and `callbacks` are not kept.
+            unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` are not kept.
 
         Returns
         -------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from fastnn.training.monitors import name_of, scorer
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Stop
+from fastnn.training.subsets import Rows, rows_of
 
 
 class Scores:
@@ -29,9 +31,19 @@ class Scores:
         The rows that are not trained on.
     state : TrainingState
         Brings the best score of an earlier training, which counts if it is one of the same kind.
+    rows : (any,) int64, optional
+        The rows that were chosen to train on. They are copied where their outputs are scored.
     """
 
-    def __init__(self, task: Task, backend: Backend, stop: Stop, validation: Data | None, state: TrainingState) -> None:
+    def __init__(
+        self,
+        task: Task,
+        backend: Backend,
+        stop: Stop,
+        validation: Data | None,
+        state: TrainingState,
+        rows: Rows | None = None,
+    ) -> None:
         self.task, self.backend, self.stop = task, backend, stop
         self.validation = None if validation is None else Task(task.network, task.optimizer, validation)
         self.validation_losses: list[float] = []
@@ -41,9 +53,11 @@ class Scores:
         """Whether the stop rule goes by the training losses of the steps."""
         self.each_epoch = not self.of_losses or stop.restore_best
         """Whether anything is taken at the end of an epoch."""
+        if rows is not None and validation is None and self.each_epoch:
+            self.task = dataclasses.replace(task, data=rows_of(task.data, rows))
         if stop.monitor != "loss":
-            rows = _used(task.data, state) if validation is None else _used(validation)
-            self.inputs, self._score = rows.X, scorer(stop.monitor, task.network, rows.Y, rows.sample_weight)
+            used = _used(self.task.data, state) if validation is None else _used(validation)
+            self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
 
         counters = state.counters
         self.best, self.best_on = number(counters.get("best_score")), counters.get("best_on")

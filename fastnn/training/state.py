@@ -44,6 +44,8 @@ class Counters(TypedDict, total=False):
     """`Optimizer.to_dict`."""
     batch_size: int | None
     shuffle: bool
+    rows: int
+    """The `digest` of the rows that were chosen to train on; missing where all were."""
     alpha: float
     sizes: list[int]
     activation: list[str]
@@ -63,9 +65,9 @@ class TrainingState(StepState):
     random_state: dict[str, Any] | None = None
     """``RandomState.get_state(legacy=False)`` after the last draw."""
     index: NDArray[np.int64] | None = None
-    """(n_train,): the order of the rows in this epoch, all shuffles composed."""
+    """(n_train,): the order of the rows in this epoch, all shuffles composed; positions in ``train(rows=...)``."""
     validation_rows: NDArray[np.int64] | None = None
-    """Rows that were split off for validation."""
+    """Rows that were split off for validation, counted like those of `index`."""
     batch: int = 0
     """Steps done in the epoch that has begun."""
     counters: Counters = dataclasses.field(default_factory=Counters)
@@ -151,6 +153,7 @@ def _are_counters(counters: Any) -> bool:
         "optimizer": _is_optimizer,
         "batch_size": lambda value: value is None or _is_count(value, 1),
         "shuffle": lambda value: isinstance(value, bool),
+        "rows": _is_count,
         "alpha": lambda value: _is_finite(value) and value >= 0,
         "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
         "rule_best": lambda value: value is None or _is_finite(value),

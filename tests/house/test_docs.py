@@ -1,6 +1,8 @@
 """The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
 
 import contextlib
+import doctest
+import importlib
 import io
 import pathlib
 import re
@@ -53,6 +55,20 @@ def test_code_runs_and_prints_what_the_page_says(page, tmp_path, monkeypatch):
             exec(compile(code, page, "exec"), namespace)
         if expected is not None:
             assert printed.getvalue() == expected
+
+
+def modules_with_examples():
+    files = [file.relative_to(ROOT) for file in sorted((ROOT / "fastnn").rglob("*.py")) if ">>>" in file.read_text()]
+    return [".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files]
+
+
+@pytest.mark.parametrize("name", modules_with_examples())
+def test_examples_in_docstrings_give_what_they_say(name):
+    pytest.importorskip("sklearn")
+    pytest.importorskip("rich")
+    failed, attempted = doctest.testmod(importlib.import_module(name))
+    assert attempted
+    assert not failed
 
 
 def test_the_ten_lines_stop_when_validation_says_so(tmp_path, monkeypatch):
