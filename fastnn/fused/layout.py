@@ -37,8 +37,9 @@ MOMENTUM = len(OPTIMIZERS)  # SGD with momentum, which has one vector of state m
 
 SUM_BLOCK = 512  # vectors of room for packing in `Scratch.packed`, so few that they stay in the cache
 
-# Parameters up to which a layer is small, and has gather indices. Part of the format: it shows in the bits of layers
-# whose gradient would be a product over the batch otherwise, see `matmul.weight_gradient`.
+# Parameters, biases included, up to which a layer is small, and has gather indices. Part of the format: in a step on a
+# batch that fits one vector, the gradient of a small layer is summed lane by lane whatever its shape, and so it shows
+# in the bits of those whose gradient is a product elsewhere, see `matmul.weight_gradient`.
 SMALL = 256
 
 # {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is

@@ -202,7 +202,8 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
 
     Where a row of G is whole vectors and there are enough rows to repay the transposing of D into T (width, fan_out),
     this is the product A T, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then
-    by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in the bits.
+    by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in the bits. (The second
+    is that of `updates.small_layer_update` too, which takes this function's place where a layer is small: see `SMALL`.)
     """
 
     def product():
