@@ -56,9 +56,12 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
             pages[page].append(text)
 
     if found.get("training"):
-        add(tables.training(found))
+        add(tables.training(found["training"]))
         add(tables.TRAINING_NOTES)
         picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
+    if found.get("validated"):
+        add(tables.training(found["validated"]))
+        add(tables.VALIDATED_NOTES)
     if found.get("own kernels"):
         add(tables.own(found))
     if "prediction" in found:

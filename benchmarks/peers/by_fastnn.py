@@ -22,10 +22,13 @@ class Trainer:
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params
+        self.stop = fastnn.Stop(validation=workload.held_out)
 
     def train(self, epochs: int) -> np.ndarray:
-        options = self.options | {"shuffle": False, "params": self.params}
-        return fastnn.train(*self.data, epochs=epochs, **options).params
+        options = self.options | {"shuffle": False, "params": self.params, "stop": self.stop}
+        result = fastnn.train(*self.data, epochs=epochs, **options)
+        self.validation = result.history.validation_loss
+        return result.params
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""

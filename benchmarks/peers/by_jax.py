@@ -25,6 +25,7 @@ class Trainer:
         self.workload = workload
         self.X = jnp.asarray(workload.X.reshape(workload.batches, workload.batch, -1))
         self.Y = jnp.asarray(workload.Y.reshape(workload.batches, workload.batch, -1))
+        self.held_out = workload.held_out and tuple(map(jnp.asarray, workload.held_out))
         self.layers = [(jnp.asarray(W), jnp.asarray(b)) for W, b in workload.layers]
         adam = isinstance(workload.optimizer, Adam)
         self.optimizer = (optax.adam if adam else optax.sgd)(workload.optimizer.learning_rate)
@@ -51,12 +52,22 @@ class Trainer:
 
     @partial(jax.jit, static_argnums=(0, 2))
     def run(self, carry, epochs: int):
+        if self.held_out:
+            return jax.lax.scan(self.validated, carry, length=epochs)
         if self.workload.name == "seed":
             return jax.lax.scan(partial(_seed_step, self.X[0], self.Y[0]), carry, length=epochs)
         n = self.workload.batches
         return jax.lax.scan(
             lambda carry, i: self.step(carry, (self.X[i % n], self.Y[i % n])), carry, jnp.arange(epochs * n)
         )
+
+    def validated(self, carry, _):
+        """An epoch, and then the loss of the rows that are held out."""
+        if self.workload.name == "seed":
+            carry, _ = _seed_step(self.X[0], self.Y[0], carry, None)
+            return carry, _seed_error(carry, *self.held_out)
+        carry, _ = jax.lax.scan(self.step, carry, (self.X, self.Y))
+        return carry, self.loss(carry[0], *self.held_out)
 
     @partial(jax.jit, static_argnums=0)
     def epoch(self, carry, order):
@@ -70,7 +81,7 @@ class Trainer:
 
     def train(self, epochs: int) -> np.ndarray:
         carry = self.layers if self.workload.name == "seed" else (self.layers, self.optimizer.init(self.layers))
-        carry, _ = jax.block_until_ready(self.run(carry, epochs))
+        carry, self.validation = jax.block_until_ready(self.run(carry, epochs))
         return flat(carry if self.workload.name == "seed" else carry[0])
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
@@ -102,3 +113,9 @@ def _seed_step(X, Y, carry, _):
     b2 -= d2.sum() * b2
     d1 = (d2 @ w2.T) * a1 * (1 - a1)
     return [(w1 - X.T @ d1, b1 - d1.sum() * b1), (w2, b2)], error
+
+
+def _seed_error(carry, X, Y):
+    """The tutorial's error of other rows."""
+    (w1, b1), (w2, b2) = carry
+    return 0.5 * jnp.square(jax.nn.sigmoid(jax.nn.sigmoid(X @ w1 + b1) @ w2 + b2) - Y).sum()

@@ -18,12 +18,20 @@ class Trainer:
         self.workload = workload
 
     def train(self, epochs: int) -> np.ndarray:
-        if self.workload.name == "seed":
-            return tutorial.flat(tutorial.train(tutorial.initial_weights(0), epochs)[0])
-        return flat(_train(self.workload, epochs))
+        self.validation = []
+        if self.workload.name != "seed":
+            return flat(_train(self.workload, epochs, self.validation))
+        weights = tutorial.initial_weights(0)
+        if not self.workload.held_out:
+            return tutorial.flat(tutorial.train(weights, epochs)[0])
+        X, Y = self.workload.held_out
+        for _ in range(epochs):
+            weights, _ = tutorial.train(weights, 1)
+            self.validation.append(np.sum((Y - tutorial.predict(weights, X)) ** 2 / 2))
+        return tutorial.flat(weights)
 
 
-def _train(workload: PeerWorkload, epochs: int) -> list:
+def _train(workload: PeerWorkload, epochs: int, validation: list) -> list:
     layers, dtype, batch = workload.layers, workload.X.dtype.type, workload.batch
     adam, rate = isinstance(workload.optimizer, Adam), dtype(workload.optimizer.learning_rate)
     means = [[np.zeros_like(p) for p in layer] for layer in layers]
@@ -32,17 +40,7 @@ def _train(workload: PeerWorkload, epochs: int) -> list:
     t = 0
     for _ in range(epochs):
         for k in range(0, len(workload.X), batch):
-            activations = [workload.X[k : k + batch]]
-            for W, b in layers:
-                z = activations[-1] @ W
-                z += b
-                if len(activations) < len(layers):
-                    np.tanh(z, out=z) if tanh else np.maximum(z, 0, out=z)
-                elif workload.classes:
-                    z -= z.max(axis=1, keepdims=True)
-                    np.exp(z, out=z)
-                    z /= z.sum(axis=1, keepdims=True)
-                activations.append(z)
+            activations = _forward(workload, layers, workload.X[k : k + batch])
             delta = activations.pop()
             delta -= workload.Y[k : k + batch]
             delta /= dtype(batch)
@@ -61,4 +59,22 @@ def _train(workload: PeerWorkload, epochs: int) -> list:
                         p -= step * m / (np.sqrt(v) + dtype(1e-8))
                     else:
                         p -= step * g
+        if workload.held_out:
+            X, Y = workload.held_out
+            validation.append(-np.log(_forward(workload, layers, X)[-1][Y > 0]).mean())
     return layers
+
+
+def _forward(workload: PeerWorkload, layers: list, X: np.ndarray) -> list[np.ndarray]:
+    activations, tanh = [X], workload.network.activation == "tanh"
+    for W, b in layers:
+        z = activations[-1] @ W
+        z += b
+        if len(activations) < len(layers):
+            np.tanh(z, out=z) if tanh else np.maximum(z, 0, out=z)
+        elif workload.classes:
+            z -= z.max(axis=1, keepdims=True)
+            np.exp(z, out=z)
+            z /= z.sum(axis=1, keepdims=True)
+        activations.append(z)
+    return activations

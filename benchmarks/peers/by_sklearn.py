@@ -45,9 +45,25 @@ class Trainer:
         )
 
     def train(self, epochs: int) -> np.ndarray:
-        model = self.model(epochs, seed=0, shuffle=False).fit(self.workload.X, self.target)
+        model = self.model(epochs, seed=0, shuffle=False)
+        self.validation = []
+        if self.workload.held_out:
+            self._validated(model, epochs)
+        else:
+            model.fit(self.workload.X, self.target)
         self.losses = model.loss_curve_
         return flat(zip(model.coefs_, model.intercepts_, strict=True))
+
+    def _validated(self, model: MLPClassifier | MLPRegressor, epochs: int) -> None:
+        """Train epoch by epoch; `early_stopping` would split off rows of its own and take their accuracy."""
+        X, Y = self.workload.held_out
+        classes = {"classes": np.unique(self.target)} if self.workload.classes else {}
+        for _ in range(epochs):
+            model.partial_fit(self.workload.X, self.target, **classes)
+            if self.workload.classes:
+                self.validation.append(-np.log(model.predict_proba(X)[Y > 0]).mean())
+            else:
+                self.validation.append(np.sum((Y.ravel() - model.predict(X)) ** 2 / 2))
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""

@@ -24,6 +24,7 @@ class Trainer:
         self.workload = workload
         self.X, self.Y = torch.tensor(workload.X), torch.tensor(workload.Y)
         self.labels = torch.tensor(workload.labels)
+        self.held_out = workload.held_out and tuple(map(torch.tensor, workload.held_out))
 
     def model(self) -> torch.nn.Sequential:
         parts = []
@@ -42,14 +43,38 @@ class Trainer:
         return torch.optim.SGD(model.parameters(), rate, fused=True)
 
     def train(self, epochs: int) -> np.ndarray:
+        self.validation = []
         if self.workload.name == "seed":
-            return _train_seed(self.workload, self.X, self.Y, epochs)
+            return self.train_seed(epochs)
         model = self.model()
         optimizer = self.optimizer(model)
         batches = [slice(k, k + self.workload.batch) for k in range(0, len(self.X), self.workload.batch)]
         for _ in range(epochs):
             self.epoch(model, optimizer, batches)
+            if self.held_out:
+                X, Y = self.held_out
+                with torch.inference_mode():
+                    self.validation.append(torch.nn.functional.cross_entropy(model(X), Y).item())
         return flat((p.weight.detach().T, p.bias.detach()) for p in model if hasattr(p, "weight"))
+
+    @torch.inference_mode()
+    def train_seed(self, epochs: int) -> np.ndarray:
+        (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in self.workload.layers)
+        X, Y = self.X, self.Y
+        for _ in range(epochs):
+            a1 = torch.sigmoid(X @ w1 + b1)
+            a2 = torch.sigmoid(a1 @ w2 + b2)
+            d2 = (a2 - Y) * a2 * (1 - a2)
+            w2 -= a1.T @ d2
+            b2 -= d2.sum() * b2
+            d1 = (d2 @ w2.T) * a1 * (1 - a1)
+            w1 -= X.T @ d1
+            b1 -= d1.sum() * b1
+            if self.held_out:
+                x, y = self.held_out
+                outputs = torch.sigmoid(torch.sigmoid(x @ w1 + b1) @ w2 + b2)
+                self.validation.append(0.5 * (outputs - y).square().sum().item())
+        return flat([(w1, b1), (w2, b2)])
 
     def epoch(self, model, optimizer, batches) -> None:
         for rows in batches:
@@ -84,18 +109,3 @@ class Trainer:
             return torch.softmax(model(torch.from_numpy(X)), dim=1).numpy()
 
         return predict
-
-
-@torch.inference_mode()
-def _train_seed(workload: PeerWorkload, X: torch.Tensor, Y: torch.Tensor, epochs: int) -> np.ndarray:
-    (w1, b1), (w2, b2) = ((torch.tensor(W), torch.tensor(b)) for W, b in workload.layers)
-    for _ in range(epochs):
-        a1 = torch.sigmoid(X @ w1 + b1)
-        a2 = torch.sigmoid(a1 @ w2 + b2)
-        d2 = (a2 - Y) * a2 * (1 - a2)
-        w2 -= a1.T @ d2
-        b2 -= d2.sum() * b2
-        d1 = (d2 @ w2.T) * a1 * (1 - a1)
-        w1 -= X.T @ d1
-        b1 -= d1.sum() * b1
-    return flat([(w1, b1), (w2, b2)])

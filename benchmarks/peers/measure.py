@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks.peers import hardware, processes
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
+from benchmarks.peers.workloads import VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
 
@@ -34,6 +35,7 @@ PEERS = {
     C: "by_c",
 }
 ONE_CORE = {"JAX, 1 core": "by_jax", "PyTorch, 1 core": "by_torch"}
+VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
 OWN_WORKLOADS = ("seed", "online")  # whose batches fit a vector
 OWN_PEERS = (US, LOOP, JAX, C)
 PREDICTORS = (US, SKLEARN, TORCH_1, TORCH, JAX)
@@ -123,6 +125,12 @@ class Measurement:
             for lane in extra:
                 lane.close()
 
+    def validated(self) -> None:
+        """Seconds an iteration where held-out rows are validated after every epoch."""
+        lanes = list(self.lanes.values())
+        names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS if name in self.plan.workloads]
+        self.found["validated"] = {name: self.workload(name, lanes) for name in names}
+
     def own_kernels(self) -> None:
         """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
         with tempfile.TemporaryDirectory() as cache:
@@ -159,8 +167,6 @@ class Measurement:
 
     def epochs(self, lane: Lane, name: str, target: float) -> dict[str, int]:
         """How many epochs make a sample of about the wanted length; that many have then run once."""
-        from benchmarks.peers.workloads import load
-
         workload, epochs = load(name), 1
         while True:
             lane.ask("time", epochs=epochs)  # JAX compiles for each number of epochs
@@ -239,4 +245,4 @@ class Measurement:
             self.say(f"crossover: {width} wide")
 
 
-SECTIONS = ("training", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover")
+SECTIONS = ("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover")

@@ -6,8 +6,10 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.peers import workloads as peer_workloads
 from benchmarks.peers.aims import COUNTED, aims, digits, own_kernels, rate, ratio
 from benchmarks.peers.measure import OWN, OWN_PEERS, PEERS, US
+from benchmarks.peers.workloads import VALIDATION
 from fastnn import workloads
 
 
@@ -26,12 +28,12 @@ def about(found: dict) -> str:
     )
 
 
-def training(found: dict) -> str:
+def training(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
-    titles = [t for t in PEERS if t != US and any(t in lanes for lanes in found["training"].values())]
+    titles = [t for t in PEERS if t != US and any(t in lanes for lanes in trainings.values())]
     lines = [_row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
     lines.append(_separator(len(titles) + 2))
-    for name, lanes in found["training"].items():
+    for name, lanes in trainings.items():
         ours = lanes[US]["seconds"]
         low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
         cells = [f"{describe(name)}", f"{_round(middle)} ({_round(low)}–{_round(high)})"]
@@ -47,6 +49,12 @@ TRAINING_NOTES = (
     "How many times as fast fastnn is: the median of the rounds' ratios and, in brackets, their quartiles. All start "
     "from the same weights, see the same rows in the same order, and are compared with the reference before they are "
     "timed; * has its own rules on the same sizes, and only has to learn."
+)
+
+
+VALIDATED_NOTES = (
+    "The same with the loss of held-out rows after every epoch, which is compared with the reference's too: fastnn by "
+    "`Stop(validation=...)`, scikit-learn by `partial_fit`, JAX within its compiled loop, the others in Python."
 )
 
 
@@ -74,10 +82,14 @@ OWN_NOTES = (
 
 def describe(name: str) -> str:
     """A workload in a few words."""
+    held_out = peer_workloads.load(name).held_out
+    name = name.removesuffix(VALIDATION)
     w = workloads.load(name)
     batch = min(w.batch_size or len(w.X), len(w.X))
     sizes = "-".join(map(str, w.network.sizes))
-    return f"`{name}`: {sizes}, {batch} row{'s' * (batch > 1)}, {w.optimizer.name}, {w.dtype}"
+    return f"`{name}`: {sizes}, {batch} row{'s' * (batch > 1)}, {w.optimizer.name}, {w.dtype}" + (
+        f"; {len(held_out[0])} rows validated" if held_out else ""
+    )
 
 
 def other(found: dict) -> str:

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from benchmarks.peers.workloads import GRID, load
+from benchmarks.peers.workloads import GRID, VALIDATION, load
 from fastnn import workloads
 from fastnn.testing.correctness import check_same_answer
 
@@ -45,17 +45,23 @@ class Worker:
         """Load a workload; train it for some steps and compare with the reference."""
         self.workload = load(workload)
         self.trainer = self.peer.Trainer(self.workload)
-        epochs = CHECKED_EPOCHS.get(workload, max(1, min(self.workload.most_epochs, 10 // self.workload.batches)))
+        name = workload.removesuffix(VALIDATION)
+        epochs = CHECKED_EPOCHS.get(name, max(1, min(self.workload.most_epochs, 10 // self.workload.batches)))
         start = time.perf_counter()
         params = self.trainer.train(epochs)
         first_call = time.perf_counter() - start
+        if self.workload.held_out and not hasattr(self.trainer, "validation"):
+            raise NotImplementedError("it does not validate")
         if self.trainer.own_rules:
             self.trainer.train(5 * epochs)
             first, last = self.trainer.losses[0], self.trainer.losses[-1]
             if not last < first:
                 raise ValueError(f"error {first} before the training, {last} after it")
         elif not GRID.fullmatch(workload):
-            check_same_answer(workload, params.astype(self.workload.X.dtype), self.workload.expected(epochs))
+            expected, dtype = self.workload.expected(epochs), self.workload.X.dtype
+            check_same_answer(workload, params.astype(dtype), expected.params)
+            if self.workload.held_out:
+                check_same_answer(workload, np.array(self.trainer.validation, dtype), expected.history.validation_loss)
         return {"first_call": first_call, "own_rules": self.trainer.own_rules}
 
     def time(self, epochs: int) -> float:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn import SGD, Adam, Network, train, workloads
+from fastnn import SGD, Adam, Network, Stop, TrainingResult, train, workloads
 
 Array = NDArray[Any]
 
 GRID = re.compile(r"(\d+) wide, batch (\d+)")
 """Names of the crossover chart's workloads."""
+
+VALIDATION = ", validation"
+"""Ends the name of a workload whose held-out rows are validated after every epoch."""
 
 _GRID_EPOCHS = 1000
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
@@ -33,6 +36,8 @@ class PeerWorkload:
     batch: int
     most_epochs: int
     """In a longer training gradients vanish, which would be another workload."""
+    held_out: tuple[Array, Array] | None = None
+    """X and Y whose loss is taken after every epoch, if it is."""
 
     @property
     def params(self) -> Array:
@@ -60,18 +65,23 @@ class PeerWorkload:
         """The targets as integers."""
         return self.Y.argmax(axis=1)
 
-    def expected(self, epochs: int) -> Array:
-        """The weights after so many epochs of the reference back end."""
+    def expected(self, epochs: int) -> TrainingResult:
+        """So many epochs of the reference back end."""
         options = {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "params": self.params}
-        return train(self.network, self.X, self.Y, epochs=epochs, backend="numpy", **options).params
+        stop = Stop(validation=self.held_out)
+        return train(self.network, self.X, self.Y, epochs=epochs, stop=stop, backend="numpy", **options)
 
 
 @cache
 def load(name: str) -> PeerWorkload:
-    """One of fastnn's workloads, cut to full batches, or a point of the crossover chart."""
+    """One of fastnn's workloads, cut to full batches, with or without validation; or a point of the crossover chart."""
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
         return _grid(name, width, batch)
+    if name.endswith(VALIDATION):
+        plain = name.removesuffix(VALIDATION)
+        workload = workloads.load(plain)
+        return replace(load(plain), held_out=(workload.X_test, workload.Y_test))
     workload = workloads.load(name)
     batch = workload.batch_size or len(workload.X)
     rows = len(workload.X) // batch * batch

@@ -1,5 +1,6 @@
 """The comparison with the peers: that it is fair, names what is missing, and writes what it measured."""
 
+import contextlib
 import json
 import pathlib
 import shutil
@@ -17,23 +18,26 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks.peers import __main__ as script  # noqa: E402
-from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, tables  # noqa: E402
+from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, tables, worker  # noqa: E402
 from benchmarks.peers import workloads as peer_workloads  # noqa: E402
-from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, Measurement  # noqa: E402
+from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, VALIDATED_WORKLOADS, Measurement  # noqa: E402
 from fastnn import workloads  # noqa: E402
-from fastnn.testing.correctness import check_same_answer  # noqa: E402
+from fastnn.testing.correctness import DifferentAnswerError, check_same_answer  # noqa: E402
 
 # ------------------------------------------------------------------------------------------------------------ workloads
 
 
-@pytest.mark.parametrize("name", [*workloads.names(), "8 wide, batch 4"])
+VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in VALIDATED_WORKLOADS]
+
+
+@pytest.mark.parametrize("name", [*workloads.names(), *VALIDATED, "8 wide, batch 4"])
 def test_a_workload_is_all_full_batches_in_order(name):
     workload = peer_workloads.load(name)
     assert len(workload.X) == len(workload.Y) == workload.batches * workload.batch
     assert peer_workloads.flat(workload.layers).astype(workload.X.dtype).tobytes() == workload.params.tobytes()
 
 
-@pytest.mark.parametrize("name", ["seed", "iris", "digits", "online", "8 wide, batch 4"])
+@pytest.mark.parametrize("name", ["seed", "iris", "digits", "online", *VALIDATED, "8 wide, batch 4"])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("peer", [by_numpy, by_sklearn, by_fastnn], ids=lambda peer: peer.__name__.split(".")[-1])
 def test_peers_do_the_same_work(name, peer):
@@ -45,7 +49,31 @@ def test_peers_do_the_same_work(name, peer):
         trainer.train(50)
         assert trainer.losses[-1] < trainer.losses[0]
     else:
-        check_same_answer(name, found.astype(workload.X.dtype), workload.expected(2))
+        expected, dtype = workload.expected(2), workload.X.dtype
+        check_same_answer(name, found.astype(dtype), expected.params)
+        if workload.held_out:
+            check_same_answer(name, np.array(trainer.validation, dtype), expected.history.validation_loss)
+
+
+@pytest.mark.parametrize(
+    ("measured", "error"),
+    [
+        (lambda trainer: None, None),
+        (lambda trainer: trainer.validation.append(trainer.validation.pop() * 1.1), DifferentAnswerError),
+        (lambda trainer: vars(trainer).pop("validation"), NotImplementedError),
+    ],
+    ids=["right", "wrong", "missing"],
+)
+def test_a_validation_that_is_wrong_or_missing_is_noticed(measured, error, monkeypatch):
+    class Trainer(by_numpy.Trainer):
+        def train(self, epochs):
+            params = super().train(epochs)
+            measured(self)
+            return params
+
+    monkeypatch.setattr(by_numpy, "Trainer", Trainer)
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        worker.Worker("by_numpy").prepare("seed, validation")
 
 
 C_CHECK = """
@@ -53,7 +81,7 @@ import numpy as np
 from benchmarks.peers import by_c
 from benchmarks.peers import workloads as peer_workloads
 workload = peer_workloads.load("seed")
-np.testing.assert_allclose(by_c.Trainer(workload).train(100), workload.expected(100), rtol=1e-9)
+np.testing.assert_allclose(by_c.Trainer(workload).train(100), workload.expected(100).params, rtol=1e-9)
 try:
     by_c.Trainer(peer_workloads.load("iris"))
 except NotImplementedError:
@@ -159,6 +187,9 @@ def test_everything_is_measured(found):
     for name in TINY.workloads:
         assert set(found["training"][name]) == {US, "NumPy loop", "scikit-learn"}
         assert all(len(lane["seconds"]) == TINY.rounds for lane in found["training"][name].values())
+    assert set(found["validated"]) == set(VALIDATED)
+    for by_title in found["validated"].values():
+        assert set(by_title) == {US, "NumPy loop", "scikit-learn"}
     assert set(found["prediction"]) == {"1", "10000"}
     assert found["processes"][US]["seconds"][0] > 0
     assert found["failed"] == {}
@@ -192,6 +223,7 @@ def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
         assert text.startswith("before\n")
         assert text.endswith("after\n")
         assert "old" not in text.split()
+        assert "float32; 449 rows validated |" in text
         for words in (found["about"]["cpu"], found["about"]["date"], "× scikit-learn", f"({up}docs/images/peers.png)"):
             assert words in text
     assert "FMA peak" in (tmp_path / "benchmarks/README.md").read_text()
