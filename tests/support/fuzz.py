@@ -214,6 +214,10 @@ def training(draw):
             Stop(validation=(draw.like(X), draw.like(Y))),
         ]
     )
+    for name in ("rows", "validation_rows"):
+        chosen = draw.like(np.arange(N)) if draw.chance(0.1) else None
+        if getattr(chosen, "size", 0) <= 10 * N:  # rounding grows with the steps
+            options[name] = chosen
     if options["seed"] is None or draw.chance(0.2):
         options["seed"] = Shuffles(draw.seed)
     options = {**options, "stop": stop, "optimizer": optimizer, "epochs": 2, "alpha": 0.1}
