@@ -21,6 +21,9 @@ LearningRate = float | Callable[[int], float]
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
 
+AHEAD = 256
+"""Steps whose rates are computed at once, where few are asked for."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -219,6 +222,10 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         rates = np.empty(n)
         rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
         return rates
+    if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():  # one's own may know no others
+        block, at = divmod(first, AHEAD)
+        few = at + n <= AHEAD
+        return (_ahead(rate, block) if few else rate.rates(np.arange(first - at, first + n)))[at : at + n].copy()
     if isinstance(rate, Schedule):
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":
@@ -229,6 +236,12 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         return np.require(rates, np.float64, ["C", "A"])
     values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
     return np.fromiter(values, np.float64, n)
+
+
+@functools.lru_cache(maxsize=16)
+def _ahead(rate: Schedule, block: int) -> NDArray[np.float64]:
+    """Return the rates (AHEAD,) of a block of steps; those of one step would take as long as many small epochs."""
+    return rate.rates(np.arange(block * AHEAD, (block + 1) * AHEAD))
 
 
 SCHEDULES: dict[str, type[Schedule]] = {

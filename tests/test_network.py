@@ -10,7 +10,7 @@ import pytest
 from fastnn import SGD, Adam, Network, constant, cosine, exponential, one_cycle, step_decay, train, warm_up
 from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
-from fastnn.schedules import describe, learning_rates
+from fastnn.schedules import AHEAD, Schedule, describe, learning_rates
 
 # ---------------------------------------------------------------------------------------------------------- the network
 
@@ -269,6 +269,25 @@ class CountedFactor(float):
         return float(self) * other
 
 
+@pytest.mark.parametrize("first", [0, 250, 10**6])
+def test_rates_are_computed_ahead(first, monkeypatch):
+    """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
+    calls, rates = [], one_cycle.rates
+    monkeypatch.setattr(one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps))
+    schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
+    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
+    assert len(calls) <= 2
+    assert one_by_one == rates(schedule, np.arange(first, first + 100)).tolist()
+
+
+def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
+    class Table(Schedule):
+        def rates(self, steps):
+            return np.array([0.1, 0.2, 0.3])[steps]
+
+    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [[0.1], [0.2], [0.3]]
+
+
 def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
     schedule = step_decay(0.3, 1, 0.999)
     object.__setattr__(schedule, "factor", CountedFactor(0.999))
@@ -277,7 +296,7 @@ def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
         before = CountedFactor.n_products
         rates.append(learning_rates(schedule, first, 100))
         counts.append(CountedFactor.n_products - before)
-    assert max(counts[:-1]) <= 2 * 100
+    assert max(counts[:-1]) <= 2 * (100 + AHEAD)  # rates are computed from the beginning of a block of steps
     whole = learning_rates(step_decay(0.3, 1, 0.999), 0, 5000)
     assert np.concatenate(rates[:-1]).tobytes() == whole.tobytes()
     assert rates[-1].tobytes() == whole[2500:2600].tobytes()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -34,6 +35,9 @@ WORKER = "fastnn compiles"  # the name of the thread that makes kernels
 _kernels: dict[tuple, Callable] = {}
 _lock = threading.RLock()
 """Held by the thread that makes a kernel; reentrant, for a finalizer may need one in the midst of it."""
+
+if hasattr(os, "register_at_fork"):  # else a child would wait for ever for a thread of its parent
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:

@@ -218,16 +218,23 @@ class _Training(_Prepared):
         constants[HYPER : HYPER + len(hyper)] = hyper
         self._kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
+        self._data = tuple(task.data)  # an array that is referred to refuses to be resized
 
     def has(self, state):
-        """Return whether these are the arrays of the state that was checked."""
+        """Return whether these are the arrays of the state that was checked, and may still be written."""
         storage, beta_products = self._state
-        return state.storage is storage and state.beta_products is beta_products
+        return (
+            state.storage is storage
+            and state.beta_products is beta_products
+            and storage.flags.writeable
+            and beta_products.flags.writeable
+        )
 
     def take(self, steps):
         """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
         few = steps.rows.size + steps.start.size <= FEW
         self._known = (steps, *(array.tobytes() for array in steps[:3])) if few else (None, b"", b"", b"")
+        self._steps = tuple(steps)
         self.call = self._kernel.bound(self._state[1], len(steps.loss), *self._of_task, prepared(steps))
 
     def knows(self, state, steps):
@@ -236,6 +243,7 @@ class _Training(_Prepared):
         return (
             steps is known
             and self.has(state)
+            and known.loss.flags.writeable
             and known.rows.tobytes() == rows
             and known.start.tobytes() == start
             and known.stop.tobytes() == stop
@@ -254,6 +262,7 @@ class _WholeBatch(_Prepared):
         spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
+        self._data = tuple(data)
         self._call = kernel.bound(n, int(with_gradient), *of_network, spec, prepared(data), rows)
 
     def loss(self, params):

@@ -94,7 +94,7 @@ def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
     def score(outputs: Array) -> float:
         right = outputs.argmax(axis=1) == labels if exclusive else ((outputs > 0.5) == labels).all(axis=1)
         if weight is None:
-            return np.count_nonzero(right) / len(right)
+            return float(np.count_nonzero(right)) / len(right)
         return float(np.multiply(right, weight, dtype=np.float64).sum() / total)
 
     return score

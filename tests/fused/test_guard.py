@@ -91,6 +91,39 @@ def test_what_is_read_only_is_not_written(name):
         call("train_steps", np.float64, name, lock)
 
 
+def one_task():
+    """A task, a state and steps that the back end has seen, each array with one owner."""
+    task = Task(NETWORK, SGD(), Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N)))
+    state = StepState.create(np.ones(NETWORK.n_params), 0)
+    steps = Steps(np.arange(N), np.array([0, 3]), np.array([3, 6]), np.full(2, 0.1), np.zeros(2))
+    assert get_backend("numba").train_steps(task, state, steps) == 2
+    return task, state, steps
+
+
+@pytest.mark.parametrize("name", ["storage", "beta_products", "loss"])
+def test_what_becomes_read_only_between_two_calls_is_not_written(name):
+    task, state, steps = one_task()
+    array = steps.loss if name == "loss" else getattr(state, name)
+    array.flags.writeable = False
+    before = array.copy()
+    with pytest.raises(ValueError, match=rf"{name} must be .* and writeable"):
+        get_backend("numba").train_steps(task, state, steps)
+    assert np.array_equal(array, before)
+
+
+def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
+    task, _, steps = one_task()
+    for owner in (task.data, steps):
+        for i in range(len(owner)):
+            with pytest.raises(ValueError, match="cannot resize"):
+                owner[i].resize((1,))
+    other = Task(NETWORK, SGD(), Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N)))
+    get_backend("numba").loss(other, np.ones(NETWORK.n_params))
+    for i in range(3):
+        with pytest.raises(ValueError, match="cannot resize"):
+            other.data[i].resize((1,))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -130,3 +130,28 @@ print("done")
 def test_threads_that_train_within_callbacks():
     """The generators that trainings hand on to each other are never in two hands."""
     assert python(CALLBACKS) == ["done"]
+
+
+FORK_MEANWHILE = """
+import os, threading, time
+from fastnn.compiler import loader
+begun = threading.Event()
+
+def make():
+    with loader._lock:
+        begun.set()
+        time.sleep(0.3)
+
+threading.Thread(target=make).start()
+begun.wait()
+child = os.fork()
+if not child:
+    os._exit(0 if loader._lock.acquire(timeout=5) else 1)
+print(os.waitpid(child, 0)[1], loader._lock.acquire(timeout=5))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_fork_while_a_thread_makes_a_kernel():
+    """The child would wait for ever for a thread that it does not have."""
+    assert python(FORK_MEANWHILE) == ["0 True"]
