@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from array import array
 from collections.abc import Callable
 
 from fastnn.backends import Backend, loss_of
@@ -46,8 +47,8 @@ class Scores:
     ) -> None:
         self.task, self.backend, self.stop = task, backend, stop
         self.validation = None if validation is None else Task(task.network, task.optimizer, validation)
-        self.validation_losses: list[float] = []
-        self.measured: list[float] = []
+        self.validation_losses = array("d")
+        self.measured = array("d")
         """The scores, where they are not the validation losses: of the monitor, or the loss of all rows."""
         self.of_losses = validation is None and stop.monitor == "loss"
         """Whether the stop rule goes by the training losses of the steps."""
