@@ -16,6 +16,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
+from fastnn.training.exceptions import carry
 from fastnn.training.history import EpochLoss, GrowingArray
 from fastnn.training.monitors import name_of
 from fastnn.training.options import network_counters
@@ -181,7 +182,12 @@ class Run:
         needed = rate, self.reduction, n_steps
         if callable(rate) or needed != self._rates_of:
             self._rates_of = needed
-            self._last_rates = self.reduction.of(learning_rates(rate, self.state.t, n_steps))
+            try:
+                rates = learning_rates(rate, self.state.t, n_steps)
+            except Exception as error:  # of a function of the caller's own, before any of these steps
+                carry(error, self.result("running"))
+                raise
+            self._last_rates = self.reduction.of(rates)
         return self._last_rates
 
     def check_end(self) -> None:

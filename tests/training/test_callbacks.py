@@ -6,7 +6,7 @@ import pytest
 from bits import bits
 from small_training import NETWORK, Recorder
 
-from fastnn import DivergenceError, Stop, every, train
+from fastnn import SGD, DivergenceError, Stop, every, train
 
 
 def test_every_counts_epochs_in_all(go):
@@ -66,6 +66,21 @@ def test_a_callback_that_raises_loses_nothing(go, per_chunk):
     result = error.value.result
     assert "`.result` of this error" in error.value.__notes__[0]
     assert bits(go(epochs=6 - result.n_epochs, resume=result.state).params) == bits(go().params)
+
+
+def test_a_learning_rate_that_raises_loses_nothing(go):
+    def rate(step, last=13):
+        if step > last:
+            raise KeyError("key")
+        return 0.01
+
+    stop = Stop(validation=0.2)  # an epoch a call, whose rates are asked for at once
+    with pytest.raises(KeyError, match="key") as error:
+        go(optimizer=SGD(rate), stop=stop)
+    result = error.value.result
+    assert (result.n_epochs, result.state.t) == (3, 12)
+    again = go(optimizer=SGD(0.01), epochs=3, resume=result.state, stop=stop)
+    assert bits(again.params) == bits(go(optimizer=SGD(0.01), stop=stop).params)
 
 
 def test_an_error_that_has_a_result_keeps_it(go):
