@@ -116,23 +116,26 @@ class NumbaBackend:
 
         It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
         """
-        key = network, dtype, block, min(rows, block), rows > block
-        for workspace in reversed(self._kept.workspaces):
+        key, kept = (network, dtype, block, min(rows, block), rows > block), self._kept.workspaces
+        for _ in range(KEPT):
+            try:
+                workspace = kept.pop()
+            except IndexError:
+                break
             if workspace.key == key:
-                try:
-                    self._kept.workspaces.remove(workspace)
-                except ValueError:  # taken since
-                    continue
                 return workspace
+            kept.insert(0, workspace)
         return _Workspace(key, rows)
 
     def _put_back(self, workspace):
         """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
-        kept = self._kept.workspaces
         if workspace.nbytes <= KEEP:
+            kept = self._kept.workspaces
             kept.append(workspace)
-            while len(kept) > 1 and (len(kept) > KEPT or sum(workspace.nbytes for workspace in kept) > KEEP):
-                del kept[:1]
+            if workspace.is_new or len(kept) > KEPT:  # else it only goes back to where it was
+                workspace.is_new = False
+                while len(kept) > KEPT or (len(kept) > 1 and sum(workspace.nbytes for workspace in kept) > KEEP):
+                    del kept[:1]
 
 
 SPECIAL = 10_000
@@ -164,6 +167,7 @@ class _Workspace:
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.table), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
+        self.is_new = True
         self.predict = None  # the kernel of this name, from the first prediction on
         self.specialized = {}
 

@@ -161,5 +161,7 @@ def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
     kept = backend._kept.workspaces
     assert [workspace.key[0].sizes[0] for workspace in kept] == [5, 6, 7, 8]
     monkeypatch.setattr(fused_backend, "KEEP", sum(workspace.nbytes for workspace in kept[2:]))
-    backend.predict(Network((8, 2)), np.ones(18), np.ones((3, 8)))
-    assert [workspace.key[0].sizes[0] for workspace in kept] == [7, 8]
+    backend.predict(Network((7, 2)), np.ones(16), np.ones((3, 7)))
+    assert [workspace.key[0].sizes[0] for workspace in kept] == [8, 5, 6, 7]  # the last one was used last
+    backend.predict(Network((4, 2)), np.ones(10), np.ones((3, 4)))
+    assert [workspace.key[0].sizes[0] for workspace in kept] == [7, 4]
