@@ -68,7 +68,8 @@ class History:
         if len(self.score) and self.score is not self.loss:
             name = self.monitor if self.monitor != "loss" else "validation" if len(self.validation_loss) else "score"
             best = self.best_epoch
-            facts[name] = f"{self.score[-1]:.4g} (best {self.score[best - 1]:.4g} in epoch {best})"
+            said = f" (best {self.score[best - 1]:.4g} in epoch {best})" if best else ""
+            facts[name] = f"{self.score[-1]:.4g}{said}"
         return {**facts, "seconds": f"{self.seconds:.3g}"}
 
     @property
@@ -84,10 +85,10 @@ class History:
     def best_epoch(self) -> int:
         """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
 
-        It is 0 where no epoch ended.
+        It is 0 where no epoch ended, or none with a finite score: then ``Stop(restore_best=True)`` restores nothing.
         """
         scores = self.score if self.monitor == "loss" else -self.score
-        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if len(scores) else 0
+        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if np.isfinite(scores).any() else 0
 
     def to_dict(self) -> dict[str, Array]:
         """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.

@@ -64,6 +64,9 @@ def test_the_best_epoch_is_that_of_the_validation_data_where_there_are_some():
     assert History(losses, np.zeros(0), 0.1).best_epoch == 2
     assert History(losses, np.array([np.nan, 5.0, 4.0]), 0.1).best_epoch == 3
     assert History(np.zeros(0), np.zeros(0), 0.1).best_epoch == 0
+    nothing = History(losses, np.zeros(0), 0.1, measured=np.full(3, np.nan), monitor="mine")
+    assert nothing.best_epoch == 0
+    assert "mine nan," in repr(nothing)
     assert History(losses, losses, 0.1, measured=np.array([0.5, np.nan, 0.5]), monitor="r2").best_epoch == 1
 
 
