@@ -81,19 +81,20 @@ class RowPlan:
     def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
         """Return the next steps, as many as there are learning rates; `commit` says how many of them were done.
 
-        Arrays are used again by the next draw: that of losses, and all of them where it has the same steps.
+        Arrays are used again by the next draw: those of rates and losses, and all of them where it has the same rows.
         """
         n_steps, last = len(learning_rate), self._steps
         place = self.batch, n_steps
-        if self.shuffle or last is None or place != self._place or learning_rate is not last.learning_rate:
+        if self.shuffle or last is None or place != self._place:
             order = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
             rows = rows_at(self.rows, order)
             if last is None or place != self._place:
-                last = Steps(rows, *self._batches(n_steps), learning_rate, np.empty(n_steps))
+                last = Steps(rows, *self._batches(n_steps), np.empty(n_steps), np.empty(n_steps))
             else:
-                last = Steps(rows, last.start, last.stop, learning_rate, last.loss)
+                last = Steps(rows, *last[1:])
             self._steps, self._place = last, place
+        last.learning_rate[:] = learning_rate
         last.loss.fill(0)
         return last
 

@@ -120,4 +120,6 @@ def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
         plan.commit(len(rate))
     assert (draws[0] is draws[1] is draws[2]) == same
     assert draws[0].start is draws[2].start
-    assert plan.draw(rate.copy()) is not draws[2]
+    with_other_rates = plan.draw(2 * rate)
+    assert (with_other_rates is draws[2]) == same
+    assert with_other_rates.learning_rate.tolist() == (2 * rate).tolist()
