@@ -21,8 +21,8 @@ LearningRate = float | Callable[[int], float]
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
 
-AHEAD = 256
-"""Steps whose rates are computed at once, where few are asked for."""
+RATE_BLOCK = 256
+"""Steps whose rates a built-in schedule computes at once, where at most a quarter of them are asked for."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +223,9 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
         return rates
     if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():  # one's own may know no others
-        block, at = divmod(first, AHEAD)
-        few = at + n <= AHEAD
-        return (_ahead(rate, block) if few else rate.rates(np.arange(first - at, first + n)))[at : at + n].copy()
+        block, at = divmod(first, RATE_BLOCK)
+        if 4 * n <= RATE_BLOCK and at + n <= RATE_BLOCK:
+            return _rates_of_block(rate, block)[at : at + n].copy()
     if isinstance(rate, Schedule):
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":
@@ -239,9 +239,9 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
 
 
 @functools.lru_cache(maxsize=16)
-def _ahead(rate: Schedule, block: int) -> NDArray[np.float64]:
-    """Return the rates (AHEAD,) of a block of steps; those of one step would take as long as many small epochs."""
-    return rate.rates(np.arange(block * AHEAD, (block + 1) * AHEAD))
+def _rates_of_block(rate: Schedule, block: int) -> NDArray[np.float64]:
+    """Return the rates (RATE_BLOCK,) of a block of steps; those of one step would take as long as many small epochs."""
+    return rate.rates(np.arange(block * RATE_BLOCK, (block + 1) * RATE_BLOCK))
 
 
 SCHEDULES: dict[str, type[Schedule]] = {

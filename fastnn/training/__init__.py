@@ -26,7 +26,7 @@ from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Task
 from fastnn.training.batches import rows_a_step
 from fastnn.training.callbacks import periods, sorted_callbacks
-from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, carry
+from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed, give_back
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import check_resume, fresh, resumed, row_plan, validation_data
@@ -52,8 +52,8 @@ __all__ = [
 ]
 
 
-TO_THE_END = Stop()
-"""The rules of a training without any."""
+NO_RULES = Stop()
+"""The stop rules of a training that goes on to its last epoch."""
 
 
 @explains_keywords
@@ -193,7 +193,7 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    stop = TO_THE_END if stop is None else stop
+    stop = NO_RULES if stop is None else stop
     backend = get_backend(backend)
     check_network(network)
     if not isinstance(stop, Stop):
@@ -280,7 +280,7 @@ def _call_back(run: Run, observers: list[Callback], controllers: list[Callback])
         for control in controllers:  # all are called, whatever the first one says
             answers.append(control(now))
     except Exception as error:
-        carry(error, run.result("running"))
+        attach_result(error, run.result("running"))
         raise
     for answer in answers:
         if answer is True or (isinstance(answer, np.bool_) and answer):

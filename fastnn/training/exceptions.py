@@ -61,8 +61,8 @@ class InterruptWarning(_WithResult, UserWarning):
     """
 
 
-def carry(error: Exception, result: TrainingResult) -> None:
-    """Hand an error of the caller's own, such as one of a callback, the result of the training as its `result`."""
+def attach_result(error: Exception, result: TrainingResult) -> None:
+    """Attach the result of the training, as `result`, to an error of the caller's own, such as one of a callback."""
     if not hasattr(error, "result"):
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
             error.result = result  # type: ignore[attr-defined]

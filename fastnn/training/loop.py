@@ -16,7 +16,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
-from fastnn.training.exceptions import carry
+from fastnn.training.exceptions import attach_result
 from fastnn.training.history import EpochLoss, GrowingArray
 from fastnn.training.monitors import name_of
 from fastnn.training.options import network_counters
@@ -108,7 +108,7 @@ class Run:
             self.n_done += n_ended
         plan.commit(n_wanted)
         self.epoch_loss.partial = partial
-        if self.pace.tells(n_steps, seconds := time.perf_counter() - before):
+        if self.pace.is_representative(n_steps, seconds := time.perf_counter() - before):
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
 
@@ -185,7 +185,7 @@ class Run:
             try:
                 rates = learning_rates(rate, self.state.t, n_steps)
             except Exception as error:  # of a function of the caller's own, before any of these steps
-                carry(error, self.result("running"))
+                attach_result(error, self.result("running"))
                 raise
             self._last_rates = self.reduction.of(rates)
         return self._last_rates

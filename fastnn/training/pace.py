@@ -19,8 +19,8 @@ class Pace:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
 
-    def tells(self, n_steps: int, seconds: float) -> bool:
-        """Return whether to take in the time of such a chunk: not where it was short because an epoch ended."""
+    def is_representative(self, n_steps: int, seconds: float) -> bool:
+        """Return whether a chunk is as long as was planned, not shorter because an epoch ended, or took too long."""
         return n_steps == self.n_steps or seconds > CHUNK_SECONDS
 
     def measured(self, n_steps: int, seconds: float) -> None:

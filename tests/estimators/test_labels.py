@@ -75,23 +75,28 @@ LATER = {
 }
 
 
-@pytest.mark.parametrize("name", LATER)
-@pytest.mark.parametrize("warm_start", [False, True])
-@pytest.mark.parametrize("first", [Y_IRIS, FLOWERS], ids=["numbers", "text"])
-@pytest.mark.filterwarnings("ignore")
-def test_labels_of_a_later_call(name, warm_start, first):
-    """The same error, or the same weights."""
+def assert_end_the_same(ours, others, call):
+    """Assert that a call raises the same error of both estimators, or leaves the same weights."""
     ends = []
-    for module in (fastnn, theirs):
-        mlp = module.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first)
+    for mlp in (ours, others):
         try:
-            ends.append(mlp.partial_fit(X_IRIS, LATER[name]))
+            ends.append(call(mlp))
         except (ValueError, TypeError) as error:
             ends.append((type(error), str(error)))
     if isinstance(ends[1], tuple):
         assert ends[0] == ends[1]
     else:
         assert_same(*ends)
+
+
+@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize("first", [Y_IRIS, FLOWERS], ids=["numbers", "text"])
+@pytest.mark.filterwarnings("ignore")
+def test_labels_of_a_later_call(name, warm_start, first):
+    """The same error, or the same weights."""
+    fitted = (m.MLPClassifier(**SMALL, warm_start=warm_start).fit(X_IRIS, first) for m in (fastnn, theirs))
+    assert_end_the_same(*fitted, lambda mlp: mlp.partial_fit(X_IRIS, LATER[name]))
 
 
 @pytest.mark.parametrize(
@@ -99,17 +104,8 @@ def test_labels_of_a_later_call(name, warm_start, first):
 )
 @pytest.mark.filterwarnings("ignore")
 def test_classes_of_a_later_call(classes):
-    ends = []
-    for module in (fastnn, theirs):
-        mlp = module.MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2])
-        try:
-            ends.append(mlp.partial_fit(X_IRIS, Y_IRIS, classes=classes))
-        except (ValueError, TypeError) as error:
-            ends.append((type(error), str(error)))
-    if isinstance(ends[1], tuple):
-        assert ends[0] == ends[1]
-    else:
-        assert_same(*ends)
+    begun = (m.MLPClassifier(**SMALL).partial_fit(X_IRIS, Y_IRIS, classes=[0, 1, 2]) for m in (fastnn, theirs))
+    assert_end_the_same(*begun, lambda mlp: mlp.partial_fit(X_IRIS, Y_IRIS, classes=classes))
 
 
 @pytest.mark.parametrize("n_yes", [1, 2, 149])

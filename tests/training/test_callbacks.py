@@ -38,6 +38,7 @@ def test_chunks_end_only_where_a_callback_is_called(data):
 def test_progress_has_score_and_rate(go):
     seen = []
     result = go(callbacks=[seen.append], stop=Stop(monitor="r2"))
+    assert {type(progress.score) for progress in seen} == {float}
     assert [progress.score for progress in seen] == result.history.score.tolist()
     assert [progress.learning_rate for progress in seen] == result.history.learning_rate.tolist() == [0.01] * 6
     seen.clear()
