@@ -1,43 +1,41 @@
 """train(): the one driver of all back ends.
 
-`train` checks its input and then does chunks of steps until there is a reason to stop. `initial.py` makes the first
-state, `batches.py` chooses the rows of each step, and `Run.chunk` in `loop.py` is the only place where a back end
-trains. Stop rules, callbacks, Ctrl-C and the time limit need Python, so they are looked at between two chunks. A chunk
-that went too far is undone and repeated up to the step wanted, which is exact, because a step draws nothing at random.
+`train` checks its input and then does chunks of steps until there is a reason to stop. `begin.py` checks the settings
+and makes a `Run` of them and the data, `initial.py` makes its first state, `batches.py` chooses the rows of each step,
+and `Run.chunk` in `loop.py` is the only place where a back end trains. Stop rules, callbacks, Ctrl-C and the time limit
+need Python, so they are looked at between two chunks. A chunk that went too far is undone and repeated up to the step
+wanted, which is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, check_supported, get_backend
-from fastnn.checking.arguments import check_flag, check_integer, shown
+from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.state import Task
-from fastnn.training.batches import rows_a_step
+from fastnn.training.begin import check_settings, start, working_dtype
 from fastnn.training.callbacks import periods, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed, give_back
 from fastnn.training.inference import loss_and_gradient, predict
-from fastnn.training.initial import check_resume, fresh, resumed, row_plan, validation_data
-from fastnn.training.inputs import check_data, check_dtype, check_memory, check_network
+from fastnn.training.initial import check_resume
+from fastnn.training.inputs import check_data
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Run
-from fastnn.training.options import NOT_GIVEN, NotGiven, choose_options
+from fastnn.training.options import NOT_GIVEN, NotGiven
 from fastnn.training.results import Callback, History, Progress, TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
-from fastnn.training.subsets import choose_rows, rows_of
+from fastnn.training.subsets import choose_rows
 
 __all__ = [
     "Callback",
@@ -50,10 +48,6 @@ __all__ = [
     "predict",
     "train",
 ]
-
-
-NO_RULES = Stop()
-"""The stop rules of a training that goes on to its last epoch."""
 
 
 @explains_keywords
@@ -193,63 +187,55 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    stop = NO_RULES if stop is None else stop
-    backend = get_backend(backend)
-    check_network(network)
-    if not isinstance(stop, Stop):
-        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
     check_resume(resume, new_rows, seed, params)
-    optimizer, batch_size, shuffle, alpha = choose_options(optimizer, batch_size, shuffle, alpha, resume)
-    n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
+    options = optimizer, batch_size, shuffle, alpha
+    weighted = sample_weight is not None
+    settings = check_settings(
+        network, backend, epochs, stop, options, resume, new_rows, assume_finite, weighted=weighted
+    )
     observers, controllers = sorted_callbacks(callbacks)
-    weighted = sample_weight is not None or stop.has_weights
-    check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
-    computed_in = resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
-    data = check_data(network, X, Y, sample_weight, assume_finite, computed_in)
-    n_vectors = 2 * (1 + optimizer.n_slots) + 2  # state, snapshot, gradient, best parameters
-    chosen, held_out = choose_rows(rows, validation_rows, len(data.X), stop)
-    n, computed_in = len(data.X if chosen is None else chosen), data.X.dtype
-    check_memory(network, n_vectors, rows_a_step(batch_size, n), computed_in, backend, optimizer.sequential)
-    if resume is None:
-        state, random_state = fresh(network, optimizer, computed_in, n, params, seed, stop)
-    else:
-        state, random_state = resumed(network, optimizer, computed_in, n, resume, new_rows, stop, chosen)
-    if held_out is not None:
-        stop = dataclasses.replace(stop, validation=rows_of(data, held_out))
-    validation = validation_data(network, data, chosen, state, stop, assume_finite)
-    task = Task(network, optimizer, data, alpha)
-    plan = row_plan(backend, optimizer, state, random_state, batch_size, shuffle, chosen)
-    run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
-    if run.scores.each_epoch:
-        check_memory(network, n_vectors, n if validation is None else len(validation.X), computed_in, backend)
-    interrupted = _advance(run, observers, controllers, progress)
-    result = run.result(run.stop_reason)
-    run.over = True
-    give_back(random_state, seed)
-    _tell(result, interrupted, stop, run.divergence)
-    return result
-
-
-def _advance(run: Run, observers: list[Callback], controllers: list[Callback], progress: bool) -> bool:
-    """Do chunks of steps until there is a reason to stop, and return whether that was Ctrl-C."""
-    each = {1} if run.scores.each_epoch else periods(controllers)
-    interrupt = Interrupt(swallows=run.stop.on_interrupt == "return")
+    data = check_data(network, X, Y, sample_weight, assume_finite, working_dtype(dtype, resume))
+    chosen = choose_rows(rows, validation_rows, len(data.X), settings.stop)
+    run, random_state = start(settings, data, chosen, seed, params, started)
+    interrupt = Interrupt(swallows=settings.stop.on_interrupt == "return")
     with _bar(observers) if progress else contextlib.nullcontext():
         try:
             interrupt.begin()
-            while run.stop_reason == "running" and not interrupt.requested:
-                ended = run.chunk(run.epochs_until(each)) if run.n_epochs else 0
-                if ended and run.scores.each_epoch:
-                    run.score()
-                if controllers or observers:
-                    _call_back(run, observers, controllers if ended else [])
-                run.check_end()
+            advance(run, interrupt, observers, controllers)
         finally:
             interrupt.over = True
             interrupt.end()
+    result = end(run, random_state, seed)
+    _tell(result, interrupt.requested, settings.stop, run.divergence)
+    return result
+
+
+class Flag(Protocol):
+    """Anything that may ask a training to end, such as an `Interrupt`."""
+
+    requested: bool
+
+
+def advance(run: Run, interrupt: Flag, observers: list[Callback], controllers: list[Callback]) -> None:
+    """Do chunks of steps until there is a reason to stop, or until `interrupt.requested`."""
+    each = {1} if run.scores.each_epoch else periods(controllers)
+    while run.stop_reason == "running" and not interrupt.requested:
+        ended = run.chunk(run.epochs_until(each)) if run.n_epochs else 0
+        if ended and run.scores.each_epoch:
+            run.score()
+        if controllers or observers:
+            _call_back(run, observers, controllers if ended else [])
+        run.check_end()
     if interrupt.requested and run.stop_reason != "diverged":
         run.stop_reason = "interrupted"
-    return interrupt.requested
+
+
+def end(run: Run, random_state: np.random.RandomState, seed: Seed) -> TrainingResult:
+    """Return the result of a run that is over; its generator may serve another one."""
+    result = run.result(run.stop_reason)
+    run.over = True
+    give_back(random_state, seed)
+    return result
 
 
 def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str) -> None:
