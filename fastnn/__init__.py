@@ -10,7 +10,7 @@ import functools
 import importlib
 import os
 
-from fastnn._version import __version__ as __version__
+__version__ = "0.1.0"  # written here only; pyproject.toml reads it from here
 
 
 @functools.cache

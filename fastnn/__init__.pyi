@@ -2,7 +2,6 @@
 
 from fastnn import plotting as plotting
 from fastnn import testing as testing
-from fastnn._version import __version__ as __version__
 from fastnn.backends import Backend as Backend
 from fastnn.backends import get_backend as get_backend
 from fastnn.backends import register_backend as register_backend
@@ -41,3 +40,5 @@ from fastnn.training.results import TrainingResult as TrainingResult
 from fastnn.training.state import TrainingState as TrainingState
 from fastnn.training.stopping import ReduceRate as ReduceRate
 from fastnn.training.stopping import Stop as Stop
+
+__version__: str

@@ -7,13 +7,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from fastnn import installed
-from fastnn._version import __version__
+from fastnn import __version__, installed
 from fastnn.cli.bench import bench
 from fastnn.cli.console import new_table, out, progress, say, show
 from fastnn.cli.demo import demo
 from fastnn.cli.gate import gate
 from fastnn.cli.verify import verify
+from fastnn.cores import available_cores
 from fastnn.gate.report import with_unit
 from fastnn.measuring import machine
 from fastnn.measuring.timing import ENTRY_POINTS, first_calls, first_shuffle
@@ -51,7 +51,7 @@ def _main(
 
 
 def info() -> None:
-    """Show versions, processor and kernel cache."""
+    """Show versions, processor, cores and kernel cache."""
     for name, version in machine.versions().items():
         _fact(name, version)
     distribution = machine.distribution()
@@ -67,6 +67,8 @@ def info() -> None:
     if cpu.override:
         _fact("  Numba was told", " ".join(cpu.override))
     register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
+    cores = available_cores()
+    _fact("cores", f"{cores.number}: {cores.reason}")
     _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     cache = machine.cache()
     _fact("kernel cache", str(cache.folder or "none"))

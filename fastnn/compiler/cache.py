@@ -21,7 +21,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-from fastnn._version import __version__
+from fastnn import __version__
 from fastnn.compiler.folder import opened
 from fastnn.compiler.program import sources
 from fastnn.errors import warn

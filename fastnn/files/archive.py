@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastnn._version import __version__
+from fastnn import __version__
 from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
 from fastnn.memory import Array

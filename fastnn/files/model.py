@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastnn._version import __version__
+from fastnn import __version__
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
 from fastnn.memory import Array

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn._version import __version__
+from fastnn import __version__
 from fastnn.installed import DISTRIBUTION
 
 # Vector extensions in the names that LLVM uses, widest first, and the bytes of their registers.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastnn._version import __version__
+from fastnn import __version__
 from fastnn.backends import Backend, get_backend, options_taken
 from fastnn.checking.arguments import check_choice
 from fastnn.network import Network

@@ -12,9 +12,9 @@ import pytest
 from survival import python
 from terminal import uninstall, without_colors
 
-from fastnn import cli, workloads
-from fastnn._version import __version__
+from fastnn import __version__, cli, workloads
 from fastnn.compiler import cache
+from fastnn.cores import available_cores
 from fastnn.measuring import machine
 
 pytest.importorskip("typer")
@@ -107,6 +107,8 @@ def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     assert str(tmp_path / "kernels") in out.replace("\n", "").replace(" ", "")
     assert re.search(r"can be written +yes", out)
     assert re.search(r"vector width +64 bytes", out)
+    cores = available_cores()
+    assert re.search(rf"cores +{cores.number}: {cores.reason}\n", out)
     assert re.search(r"flush to zero +off", out)
 
 
