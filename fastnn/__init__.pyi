@@ -27,6 +27,7 @@ from fastnn.schedules import one_cycle as one_cycle
 from fastnn.schedules import step_decay as step_decay
 from fastnn.schedules import warm_up as warm_up
 from fastnn.training import train as train
+from fastnn.training.callbacks import Progress as Progress
 from fastnn.training.callbacks import every as every
 from fastnn.training.exceptions import DivergenceError as DivergenceError
 from fastnn.training.exceptions import InterruptWarning as InterruptWarning
@@ -35,7 +36,6 @@ from fastnn.training.exceptions import TrainingInterrupted as TrainingInterrupte
 from fastnn.training.inference import loss_and_gradient as loss_and_gradient
 from fastnn.training.inference import predict as predict
 from fastnn.training.results import History as History
-from fastnn.training.results import Progress as Progress
 from fastnn.training.results import TrainingResult as TrainingResult
 from fastnn.training.state import TrainingState as TrainingState
 from fastnn.training.stopping import ReduceRate as ReduceRate

@@ -11,6 +11,7 @@ from fastnn import __version__, installed
 from fastnn.cli.bench import bench
 from fastnn.cli.console import new_table, out, progress, say, show
 from fastnn.cli.demo import demo
+from fastnn.cli.export import export
 from fastnn.cli.gate import gate
 from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
@@ -112,5 +113,5 @@ def warmup() -> None:
     raise typer.Exit(1)
 
 
-for command in (demo, info, warmup, bench, verify, gate):  # the order of the help
+for command in (demo, info, warmup, export, bench, verify, gate):  # the order of the help
     app.command()(command)

@@ -20,6 +20,7 @@ from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.labels import are_all, binarizer_of, numbers_of, ones_at
+from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
 
@@ -34,7 +35,7 @@ def _shows_decisions(mlp: Any) -> bool:
 
 
 @documented
-class MLPClassifier(Conversion, ClassifierMixin, BaseMLP):
+class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
     """scikit-learn's MLPClassifier on fastnn's back ends: the same seed gives the same weights, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.

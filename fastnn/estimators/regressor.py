@@ -16,12 +16,13 @@ from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion
 from fastnn.estimators.documentation import documented
+from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
 
 
 @documented
-class MLPRegressor(Conversion, RegressorMixin, BaseMLP):
+class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     """scikit-learn's MLPRegressor on fastnn's back ends: the same seed gives the same weights, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.

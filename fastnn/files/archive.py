@@ -5,23 +5,20 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import io
 import json
 import math
 import os
-import secrets
 import stat
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.arguments import shown
 from fastnn.errors import ModelFileError
+from fastnn.files.whole import name_of, write_whole
 from fastnn.memory import Array
 
 T = TypeVar("T")
@@ -53,9 +50,6 @@ def write_archive(
 ) -> None:
     """Write a header and arrays to one file, in place of what is there.
 
-    The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
-    file.
-
     Raises
     ------
     OSError
@@ -66,31 +60,9 @@ def write_archive(
     text = json.dumps({"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
-    place = os.path.realpath(_name(path))  # a link stays a link
-    if os.path.exists(place) and not os.path.isfile(place):
-        raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
-    folder, name = os.path.split(place)
-    temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            _take_over_mode(file, place)
-            np.savez(file, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, place)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.errno:  # of the path that the caller knows
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
-        raise
-
-
-def _take_over_mode(file: BinaryIO, old: str) -> None:
-    """Copy the permissions of a file that is going to be replaced: a private file stays private."""
-    if hasattr(os, "fchmod"):  # Windows has no such permissions
-        with contextlib.suppress(FileNotFoundError):
-            os.fchmod(file.fileno(), os.stat(old).st_mode & 0o777)
+    write_whole(
+        {name_of(path): lambda file: np.savez(file, allow_pickle=False, header=np.frombuffer(text, np.uint8), **arrays)}
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------- read
@@ -110,7 +82,7 @@ def read_archive(
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version, and where `build` fails.
     """
-    name = _name(path)
+    name = name_of(path)
     with _Bounded(io.FileIO(name, opener=_open)) as file:
         try:
             arrays = _arrays(file, form)
@@ -119,13 +91,6 @@ def read_archive(
             raise ModelFileError(f"{name!s}: {_short(error)}") from None
         except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
             raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({_short(error)})") from error
-
-
-def _name(path: Any) -> Any:
-    """Return the name of a file. A number would be the descriptor of one that is open."""
-    if not isinstance(path, (str, bytes, os.PathLike)):
-        raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
-    return os.fspath(path)
 
 
 def _open(name: str, flags: int) -> int:

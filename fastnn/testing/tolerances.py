@@ -19,6 +19,8 @@ GROWTH = 10
 """Whole trainings may differ by so many times what one unit in the last place of the initial weights grows to."""
 GROWTH_RUNS = 5
 """That growth is the largest of so many trainings."""
+EXPORT_FACTOR = 300
+"""An exported network's outputs may differ from our own by so many eps of the dtype, times an output larger than 1."""
 COMPLEX_STEP_RTOL = 1e-11
 """A gradient and its complex step may differ by so many times S."""
 DIRECTIONS = 5
@@ -73,3 +75,9 @@ def assert_within(actual: Any, expected: Any, allowed: Any, what: str, against: 
             f"a difference of {difference[worst]:.3g}; {allowed[worst]:.3g} is allowed"
         )
     return float(ratio[worst])
+
+
+def export_bound(expected: Array) -> Array:
+    """Return by how much each output of an exported network may differ from `expected`, our own."""
+    allowed: Array = EXPORT_FACTOR * np.finfo(expected.dtype).eps * np.maximum(1, abs(expected))
+    return allowed

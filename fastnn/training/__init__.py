@@ -23,7 +23,7 @@ from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.training.begin import check_settings, start, working_dtype
-from fastnn.training.callbacks import periods, sorted_callbacks
+from fastnn.training.callbacks import Callback, Progress, periods, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed, give_back
 from fastnn.training.inference import loss_and_gradient, predict
@@ -32,7 +32,7 @@ from fastnn.training.inputs import check_data
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Run
 from fastnn.training.options import NOT_GIVEN, NotGiven
-from fastnn.training.results import Callback, History, Progress, TrainingResult
+from fastnn.training.results import History, TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
 from fastnn.training.subsets import choose_rows

@@ -16,12 +16,13 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
+from fastnn.training.callbacks import Progress
 from fastnn.training.exceptions import attach_result
 from fastnn.training.history import EpochLoss, GrowingArray
 from fastnn.training.monitors import name_of
 from fastnn.training.options import network_counters
 from fastnn.training.pace import Pace
-from fastnn.training.results import History, Progress, TrainingResult
+from fastnn.training.results import History, TrainingResult
 from fastnn.training.scores import Scores, finite, number
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason

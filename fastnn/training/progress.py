@@ -11,7 +11,7 @@ from fastnn.installed import missing_package
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fastnn.training.results import Progress
+    from fastnn.training.callbacks import Progress
 
 
 class ProgressBar:

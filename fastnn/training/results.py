@@ -1,11 +1,11 @@
-"""The results of a training: TrainingResult and History at its end, Progress while it runs."""
+"""The results of a training: TrainingResult, and its History."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,71 +230,12 @@ class TrainingResult:
 
         model.save(path, self)
 
+    def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
+        """Write the network for programs without fastnn, in the format of the path's suffix, or of that name.
 
-@dataclass(frozen=True, eq=False)
-class Progress:
-    """The progress of a training: the argument of its callbacks.
-
-    A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
-    A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a
-    second; it only observes (what it returns is ignored), and unlike the first kind it costs no speed.
-
-    Attributes
-    ----------
-    epoch : int
-        Epochs that ended in this call of `train`.
-    n_epochs : int
-        Epochs asked for.
-    part : float
-        How much of the next epoch is done, at least 0 and less than 1.
-    step : int
-        Steps done in all, earlier runs and skipped batches included: `state.t`.
-    loss : float
-        The last epoch's training loss; NaN before the first has ended.
-    validation_loss : float
-        The validation data's loss after the last epoch; NaN where there are none.
-    seconds : float
-        Wall time since `train` was called.
-    epoch_in_all : int
-        Epochs that ended in all, earlier runs included.
-    score : float
-        The last epoch's score, by which the best epoch is chosen: see `History.score`. NaN before the first has ended.
-    learning_rate : float
-        That of the last step; NaN before the first.
-    """
-
-    epoch: int
-    n_epochs: int
-    part: float
-    step: int
-    loss: float
-    validation_loss: float
-    seconds: float
-    epoch_in_all: int
-    score: float
-    learning_rate: float
-    _result: Callable[[], TrainingResult] = field(repr=False)
-
-    def result(self) -> TrainingResult:
-        """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
-
-        Its stop reason is "running".
-
-        Raises
-        ------
-        RuntimeError
-            When the training has gone on since the callback was called, and for a copy of this object: copies and
-            pickles hold the numbers only.
+        See `fastnn.files.export.export`, and docs/export.md on the formats.
         """
-        return self._result()
+        from fastnn.files import export
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_result": _not_here}
-
-
-def _not_here() -> NoReturn:
-    raise RuntimeError("this Progress is a copy, which has no training: call result() of the one the callback got")
-
-
-Callback = Callable[[Progress], object]
-"""A function of one argument, a `Progress`."""
+        check_network(self.network)
+        return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)

@@ -32,7 +32,7 @@ def test_module_runs_as_the_command():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"fastnn {__version__}\n"
 
 
-COMMANDS = ["demo", "info", "warmup", "bench", "verify", "gate"]
+COMMANDS = ["demo", "info", "warmup", "export", "bench", "verify", "gate"]
 
 
 def test_an_encoding_without_a_letter_ends_no_command():

@@ -19,6 +19,7 @@ PAGES = (
     "docs/kernel.md",
     "docs/testing.md",
     "docs/scikit-learn.md",
+    "docs/export.md",
 )
 REFERENCE = "fastnn/reference.py"
 

@@ -1,0 +1,118 @@
+"""export: a trained network in a file for other programs; a format is a line of `FORMATS`, and a module."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from fastnn.checking.arguments import check_choice, shown
+from fastnn.files.whole import check_place, name_of, write_whole
+from fastnn.memory import Array
+from fastnn.network import Network
+
+
+class Model(NamedTuple):
+    """What is exported: a network with its parameters, and the labels that a classifier makes of its outputs."""
+
+    network: Network
+    params: Array  # (n_params,), float32 or float64
+    task: str = "outputs"
+    """"outputs"; "numbers" of a regressor; "labels" of a classifier, the most likely one; "multilabel": 0 or 1 each."""
+    classes: Array | None = None  # of "labels": (n_outputs,), or 2 for one output, or 1 that is always predicted
+
+    @property
+    def summary(self) -> str:
+        """Return its layers in words."""
+        network = self.network
+        sizes, names = "-".join(map(str, network.sizes)), ", ".join(layer.activation for layer in network.layers)
+        return f"{sizes} ({names}), {self.params.dtype}"
+
+
+class Format(NamedTuple):
+    """A kind of file: its suffix, and the module with its writer.
+
+    The writer, ``contents(model: Model, name: str) -> dict[str, bytes]``, returns the bytes of each file by its suffix;
+    `name` is that of the file without suffix. It raises ValueError for what the format cannot hold.
+    """
+
+    suffix: str
+    module: str
+
+
+FORMATS: dict[str, Format] = {
+    "numpy": Format(".py", "fastnn.files.to_numpy"),
+}
+
+
+def export(model: Model, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
+    """Write a network for programs without fastnn.
+
+    Parameters
+    ----------
+    model : Model
+    path : str or path
+        An existing file is replaced.
+    format : str, optional
+        A name in `FORMATS`; otherwise the path's suffix says which.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files that were written, all of them or none.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown format, and for what the format cannot hold.
+    OSError
+        When a file cannot be written; that is looked at before there is anything to write.
+    """
+    path = Path(os.fsdecode(name_of(path)))
+    form = FORMATS[_format_of(path, format)]
+    check_place(path)
+    contents: Mapping[str, bytes] = importlib.import_module(form.module).contents(model, path.stem)
+    files = {path if suffix == form.suffix else path.with_suffix(suffix): data for suffix, data in contents.items()}
+    write_whole({path: functools.partial(_write, data) for path, data in files.items()})
+    return list(files)
+
+
+def _format_of(path: Path, format: str | None) -> str:
+    if format is not None:
+        return check_choice("format", format, FORMATS)
+    found = [name for name, form in FORMATS.items() if form.suffix == path.suffix.lower()]
+    if not found:
+        known = ", ".join(f"{form.suffix} ({name})" for name, form in FORMATS.items())
+        raise ValueError(f"the suffix of {shown(str(path))} says no format: one of {known}, or name it by format=")
+    return found[0]
+
+
+def _write(data: bytes, file: BinaryIO) -> None:
+    file.write(data)
+
+
+def label_list(classes: Array) -> list[Any]:
+    """Return a classifier's labels as Python's numbers, booleans or texts; ValueError for any other kind."""
+    labels: list[Any] = classes.tolist()
+    if not all(isinstance(label, (bool, int, float, str)) for label in labels):
+        raise ValueError(f"only labels that are numbers, booleans or texts can be written, not {shown(labels)}")
+    return labels
+
+
+def layers_of(model: Model) -> list[tuple[Array, Array | None, str]]:
+    """Return W (fan_in, fan_out), b (fan_out,) or None, and the activation of each layer."""
+    network, params = model.network, model.params
+    parts = zip(network.layers, network.weights(params), network.biases(params), strict=True)
+    return [(W, np.broadcast_to(b, layer.fan_out) if b.size else None, layer.activation) for layer, W, b in parts]
+
+
+def formula(table: Mapping[str, Any], activation: str, format: str) -> Any:
+    """Return a format's way to write an activation; ValueError where it has none."""
+    if activation not in table:
+        raise ValueError(f"the format {format} has no activation {activation!r}; it has {', '.join(table)}")
+    return table[activation]

@@ -1,0 +1,102 @@
+"""The format "numpy": a module of Python with one function, which needs NumPy alone."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+
+from fastnn import __version__
+from fastnn.files.export import Model, formula, label_list, layers_of
+from fastnn.memory import Array
+from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+
+ACTIVATIONS = {
+    "identity": "z",
+    "sigmoid": "1 / (1 + np.exp(-z))",
+    "tanh": "np.tanh(z)",
+    "relu": "np.where(z < 0, 0, z)",
+    "leaky_relu": f"np.where(z < 0, {LEAKY_SLOPE!r} * z, z)",
+    "elu": "np.where(z > 0, z, np.expm1(np.minimum(z, 0)))",
+    "selu": f"{SELU_SCALE!r} * np.where(z > 0, z, {SELU_ALPHA!r} * np.expm1(np.minimum(z, 0)))",
+    "softplus": "np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))",
+    "silu": "z / (1 + np.exp(-z))",
+    "gelu": f"z / (1 + np.exp(-{GELU_SCALE!r} * (z + {GELU_CUBIC!r} * z * z * z)))",
+    "softmax": "np.exp(z - z.max(axis=1, keepdims=True))\n        a /= a.sum(axis=1, keepdims=True)",
+    "exp": "np.exp(z)",
+}
+"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out)."""
+
+HEAD = '''\
+"""A network {summary}, written by fastnn {version}. It needs NumPy alone."""
+
+import base64
+
+import numpy as np
+
+
+def _array(text, *shape):
+    return np.frombuffer(base64.b64decode(text), "{code}").reshape(shape)
+
+
+{arrays}
+
+def {name}(X):
+    """Return the {what} for X (n, {n_inputs}), computed in {dtype}."""
+    a = np.asarray(X, np.{dtype})
+    if a.ndim != 2 or a.shape[1] != {n_inputs}:
+        raise ValueError(f"X must have the shape (n, {n_inputs}), not {{a.shape}}")
+    with np.errstate(over="ignore"):
+{layers}
+    return {result}
+'''
+
+LABELS = '''
+
+CLASSES = np.array({classes!r})
+
+
+def predict(X):
+    """Return the labels (n,) for X (n, {n_inputs})."""
+    return CLASSES[predict_proba(X).argmax(axis=1)]
+'''
+
+MULTILABEL = '''
+
+def predict(X):
+    """Return 0 or 1 for each label (n, {n_outputs}) for X (n, {n_inputs})."""
+    return (predict_proba(X) > 0.5).astype(int)
+'''
+
+
+def contents(model: Model, name: str) -> dict[str, bytes]:
+    """Return the module's text."""
+    network, dtype = model.network, model.params.dtype
+    arrays, layers = "", ""
+    for i, (W, b, activation) in enumerate(layers_of(model)):
+        arrays += _literal(f"W{i}", W) + ("" if b is None else _literal(f"b{i}", b))
+        layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
+        layers += f"        a = {formula(ACTIVATIONS, activation, 'numpy')}\n"
+    classifies = model.task in ("labels", "multilabel")
+    n_outputs, result = network.n_outputs, "a"
+    if model.task == "labels" and n_outputs == 1:
+        n_outputs, result = 2, "np.concatenate([1 - a, a], axis=1)"
+    what = f"{'probabilities' if classifies else 'outputs'} (n, {n_outputs})"
+    if model.task == "numbers" and n_outputs == 1:  # as the estimator does
+        what, result = "outputs (n,)", "a[:, 0]"
+    sizes = {"n_inputs": network.n_inputs, "n_outputs": n_outputs}
+    head = {"summary": model.summary, "version": __version__, "code": dtype.newbyteorder("<").str, "dtype": dtype}
+    function = "predict_proba" if classifies else "predict"
+    parts = {"arrays": arrays, "layers": layers.rstrip("\n"), "name": function, "what": what, "result": result}
+    text = HEAD.format(**head, **parts, **sizes)
+    if model.task == "multilabel":
+        text += MULTILABEL.format(**sizes)
+    elif model.classes is not None:
+        labels = label_list(model.classes)
+        text += LABELS.format(classes=labels * 2 if len(labels) == 1 else labels, **sizes)
+    return {".py": text.encode()}
+
+
+def _literal(name: str, array: Array) -> str:
+    data = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
+    lines = "\n".join(f'    "{line}"' for line in textwrap.wrap(data, 100))
+    return f"{name} = _array(\n{lines},\n    {', '.join(map(str, array.shape))},\n)\n"

@@ -1,0 +1,44 @@
+"""The command ``fastnn export``."""
+
+import os
+import pathlib
+
+import pytest
+from exported import NETWORKS, trained
+
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+
+@pytest.fixture
+def result(run):  # in the empty folder of `run`
+    result = trained(NETWORKS["tanh"], "float64")
+    result.save("model.npz")
+    return result
+
+
+@pytest.mark.parametrize(("to", "file"), [("net.py", "net.py"), ("numpy", "model.py")])
+def test_it_writes_what_the_method_does(run, result, to, file):
+    code, out, err = run("export", "model.npz", "--to", to)
+    size = os.path.getsize(file)
+    assert (code, out, err) == (0, f"{file}  {size:,} bytes\n", "")
+    result.export("other.py")
+    assert pathlib.Path(file).read_bytes() == pathlib.Path("other.py").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("model.npz", "--to", "net.pb"), "Invalid value for --to: the suffix of 'net.pb' says no format"),
+        (("nothing.npz", "--to", "numpy"), "No such file or directory: 'nothing.npz'"),
+        (("model.npz", "--to", "nowhere/net.py"), "No such file or directory: 'nowhere/net.py'"),
+        (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),
+        (("model.npz",), "Missing option"),
+    ],
+)
+def test_what_cannot_be_done_ends_with_2_and_says_why(run, result, arguments, message):
+    pathlib.Path("junk").write_text("junk")
+    code, out, err = run("export", *arguments)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert sorted(os.listdir()) == ["junk", "model.npz"]

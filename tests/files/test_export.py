@@ -1,0 +1,62 @@
+"""Export: the format by the suffix or by name, all files or none, and clear errors."""
+
+import os
+
+import numpy as np
+import pytest
+from exported import NETWORKS, trained
+
+from fastnn import Network
+from fastnn.files import export, to_numpy
+
+
+@pytest.fixture
+def result():
+    return trained(NETWORKS["tanh"], np.float64)
+
+
+def test_the_suffix_says_the_format_unless_it_is_named(tmp_path, result):
+    assert result.export(tmp_path / "net.PY") == [tmp_path / "net.PY"]
+    assert result.export(str(tmp_path / "net.txt"), "numpy") == [tmp_path / "net.txt"]
+    assert (tmp_path / "net.PY").read_bytes() == (tmp_path / "net.txt").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["net.PY", "net.txt"]
+
+
+def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp_path, result, monkeypatch):
+    monkeypatch.setattr(to_numpy, "contents", lambda *arguments: pytest.fail("it was written before it was checked"))
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        result.export(tmp_path / "no folder" / "net.py")
+    (tmp_path / "net.py").mkdir()
+    with pytest.raises(OSError, match="not a regular file"):
+        result.export(tmp_path / "net.py")
+    with pytest.raises(ValueError, match=r"the suffix of '.*net.pb' says no format: one of \.py \(numpy\)"):
+        result.export(tmp_path / "net.pb")
+    with pytest.raises(ValueError, match=r"unknown format 'nunpy' \(did you mean 'numpy'\?\)"):
+        result.export(tmp_path / "net", "nunpy")
+    with pytest.raises(TypeError, match="path must be the name of a file"):
+        result.export(3)
+    assert os.listdir(tmp_path) == ["net.py"]
+
+
+def test_all_files_are_written_or_none(tmp_path, result, monkeypatch):
+    (tmp_path / "net.txt").write_text("old")
+    monkeypatch.setattr(to_numpy, "contents", lambda model, name: {".py": name.encode(), ".txt": b"new"})
+    assert result.export(tmp_path / "net.py") == [tmp_path / "net.py", tmp_path / "net.txt"]
+    assert (tmp_path / "net.txt").read_text() == "new"
+    monkeypatch.setattr(to_numpy, "contents", lambda model, name: {".py": b"newer", ".txt": "no bytes"})
+    with pytest.raises(TypeError):
+        result.export(tmp_path / "net.py")
+    assert (tmp_path / "net.py").read_text() == "net"
+    assert sorted(os.listdir(tmp_path)) == ["net.py", "net.txt"]
+
+
+def test_an_activation_without_a_line_in_the_format_is_named(tmp_path, monkeypatch):
+    monkeypatch.delitem(to_numpy.ACTIVATIONS, "gelu")
+    with pytest.raises(ValueError, match="the format numpy has no activation 'gelu'; it has identity, sigmoid, "):
+        trained(Network((3, 4, 2), "gelu"), np.float32).export(tmp_path / "net.py")
+    assert os.listdir(tmp_path) == []
+
+
+def test_labels_that_no_file_can_hold_are_refused():
+    with pytest.raises(ValueError, match="only labels that are numbers, booleans or texts can be written"):
+        export.label_list(np.array([("a", 1)], object))

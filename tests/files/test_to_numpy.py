@@ -1,0 +1,44 @@
+"""The format "numpy": one function, which predicts what the reference does."""
+
+import runpy
+
+import numpy as np
+import pytest
+from bits import bits
+from exported import NETWORKS, assert_same, rows, trained
+from survival import python
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A function that exports a model and returns the names of the module."""
+
+    def run(model):
+        model.export(tmp_path / "net.py")
+        return runpy.run_path(tmp_path / "net.py")
+
+    return run
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_predicts_what_we_do(run, name, dtype):
+    result = trained(NETWORKS[name], dtype)
+    predict = run(result)["predict"]
+    assert_same(predict(rows(dtype)), result.predict(rows(dtype)), name)
+    assert bits(predict(rows(dtype)[:1].tolist())) == bits(predict(rows(dtype)[:1]))
+
+
+def test_it_needs_numpy_alone(tmp_path):
+    result = trained(NETWORKS["gelu"], np.float32)
+    result.export(tmp_path / "net.py")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.modules['fastnn'] = None; import net, numpy as np"
+    told = python(code + "; print(net.predict(np.ones((1, 5), np.float32)).tobytes().hex())")
+    expected = runpy.run_path(tmp_path / "net.py")["predict"](np.ones((1, 5), np.float32))
+    assert told == [expected.tobytes().hex()]
+
+
+def test_other_shapes_are_refused(run):
+    predict = run(trained(NETWORKS["relu"], np.float64))["predict"]
+    for shape in ((5,), (2, 4), (1, 2, 5)):
+        with pytest.raises(ValueError, match=r"X must have the shape \(n, 5\), not \("):
+            predict(np.ones(shape))

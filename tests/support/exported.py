@@ -1,0 +1,39 @@
+"""Trained networks to export, one for each activation and kind of bias, and rows to compare predictions on."""
+
+import numpy as np
+
+from fastnn import ACTIVATIONS, SGD, Network, train
+from fastnn.testing import tolerances
+
+HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
+NETWORKS = {
+    **{name: Network((5, 16, 8, 3), name) for name in HIDDEN},
+    **{f"output {name}": Network((5, 16, 3), "tanh", name) for name in ACTIVATIONS},
+    "scalar biases": Network((5, 16, 3), "relu", bias="scalar"),
+    "no biases": Network((5, 16, 3), "relu", bias="none"),
+    "one layer": Network((5, 3)),
+}
+
+
+def rows(dtype=np.float64, n=500):
+    """Rows (n, 5) of all sizes that inputs have, zeros among them."""
+    random_state = np.random.RandomState(1)
+    X = random_state.randn(n, 5) * 10.0 ** random_state.uniform(-3, 1, (n, 1))
+    X[random_state.rand(n, 5) < 0.1] = 0
+    return X.astype(dtype)
+
+
+def trained(network, dtype, backend="numba"):
+    """A training of one step from drawn weights."""
+    random_state = np.random.RandomState(0)
+    X = random_state.randn(20, network.n_inputs).astype(dtype)
+    Y = random_state.uniform(0.1, 0.9, (20, network.n_outputs))
+    Y /= Y.sum(axis=1, keepdims=True)
+    return train(network, X, Y, epochs=1, batch_size=None, optimizer=SGD(0.01), seed=0, backend=backend)
+
+
+def assert_same(actual, expected, what):
+    """Outputs of an exported network are ours, within the tolerance of exports; return the largest part of it."""
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    return tolerances.assert_within(actual, expected, tolerances.export_bound(expected), what, "our own prediction")
