@@ -219,7 +219,7 @@ class Traced:
         constant = None
         if all(x.constant is not None for x in args):
             constant = function(*(x.constant for x in args))
-            # A number needs no instruction. An array, the rest of a table, has its pointer all the same: a later index
+            # A number needs no instruction. What is left of an array has its pointer all the same: a later index
             # into it may be no constant.
             if not isinstance(constant, np.ndarray):
                 return self.of(*_constant(int(constant)))

@@ -163,9 +163,9 @@ class _Workspace:
     def __init__(self, key, rows):
         self.key = key
         network, dtype, block, *_ = key
-        self.table = describe(network, dtype, block)
+        self.description = describe(network, dtype, block)
         self.buffers = make_scratch(network, dtype, rows, block)
-        self.model, self.scratch = prepared(self.table), prepared(self.buffers)
+        self.model, self.scratch = prepared(self.description), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.is_new = True
         self.predict = None  # the kernel of this name, from the first prediction on
@@ -175,7 +175,7 @@ class _Workspace:
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
         kind = spec.code, spec.stride, spec.sequential
         if kind not in self.specialized:
-            constants = constants_of(self.table, spec, self.buffers)
+            constants = constants_of(self.description, spec, self.buffers)
             self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
         return self.specialized[kind]
 

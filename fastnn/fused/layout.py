@@ -139,7 +139,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
-            indices.append(_gather_indices(layer, lanes))  # one table for all layers
+            indices.append(_gather_indices(layer, lanes))  # one array for all layers
         panel, below = output, activation
     return Model(
         np.array(records, np.int64).reshape(-1),

@@ -2,7 +2,7 @@
 
 Whether the block is a panel or a single row is decided once in each function here; two straight passes follow from it.
 `forward`, `output_delta` and `backward` in `fastnn/reference.py` are their twins. All of it is traced as a whole, so
-that in a specialized kernel the tables of `Model` and `UpdateSpec` are constants.
+that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpec` are constants.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from fastnn.compiler.vectors import like
 from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
 from fastnn.fused.gather import copy, scatter_panel
-from fastnn.fused.layer_table import each_layer, layer_at
+from fastnn.fused.layer_records import each_layer, layer_at
 from fastnn.fused.losses import output_loss, row_loss
 from fastnn.fused.matmul import weight_gradient
 from fastnn.fused.single_row import outer_product

@@ -16,7 +16,7 @@ from fastnn.compiler.lanes import horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
-from fastnn.fused.layer_table import each_layer
+from fastnn.fused.layer_records import each_layer
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 

@@ -1,4 +1,4 @@
-"""The record of a layer in `Model.layers`, its fields by name."""
+"""The records of the layers in `Model.layers`, whose fields are read by name."""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ class LayerRecord(NamedTuple):
     pointer: Any
 
     def __getattr__(self, field):
-        # a load where it is written; in a specialized kernel the table is a constant, and so is the field
+        # a load where it is written; in a specialized kernel the records are constants, and so is the field
         return get(self.pointer, LAYER_FIELDS[field])
 
 
