@@ -11,7 +11,7 @@ import math
 import os
 import stat
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,6 +22,9 @@ from fastnn.files.whole import name_of, write_whole
 from fastnn.memory import Array
 
 T = TypeVar("T")
+
+Builder = Callable[[dict[str, Any], dict[str, Array]], T]
+"""A function of a file's header and arrays."""
 
 MAX_HEADER_BYTES = 1 << 16
 """Longest header, more than any model needs: a longer one is neither written nor parsed."""
@@ -57,7 +60,8 @@ def write_archive(
     ValueError
         When the header is longer than would be read again.
     """
-    text = json.dumps({"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}).encode()
+    said = {"format": form.name, "format_version": form.version, **header, "arrays": list(arrays)}
+    text = json.dumps(said, separators=(",", ":")).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise ValueError(f"a file holds at most {MAX_HEADER_BYTES:,} bytes of layers and options, not {len(text):,}")
     write_whole(
@@ -68,10 +72,8 @@ def write_archive(
 # ---------------------------------------------------------------------------------------------------------------- read
 
 
-def read_archive(
-    path: str | os.PathLike[str], form: Format, build: Callable[[dict[str, Any], dict[str, Array]], T]
-) -> T:
-    """Read a file, and return what `build` makes of its header and arrays.
+def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder[T]]) -> T:
+    """Read a file of one of some formats, and return what its builder makes of its header and arrays.
 
     Nothing in the file is executed, and nothing is allocated that is larger than the file.
 
@@ -80,17 +82,17 @@ def read_archive(
     OSError
         When there is no such file or it cannot be read.
     ModelFileError
-        When it is not such a file, is damaged, or was written by a later version, and where `build` fails.
+        When it is not such a file, is damaged, or was written by a later version, and where the builder fails.
     """
-    name = name_of(path)
+    name, kind = name_of(path), next(iter(builders)).name
     with _Bounded(io.FileIO(name, opener=_open)) as file:
         try:
-            arrays = _arrays(file, form)
-            return build(_json(arrays.pop("header"), form), arrays)
+            form, header, arrays = _content(file, list(builders))
+            return builders[form](header, arrays)
         except ModelFileError as error:
             raise ModelFileError(f"{name!s}: {_short(error)}") from None
         except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
-            raise ModelFileError(f"{name!s}: damaged, or no {form.name} file at all ({_short(error)})") from error
+            raise ModelFileError(f"{name!s}: damaged, or no {kind} file at all ({_short(error)})") from error
 
 
 def _open(name: str, flags: int) -> int:
@@ -119,30 +121,28 @@ def _short(message: object) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 
-def _arrays(file: _Bounded, form: Format) -> dict[str, Array]:
-    """Read the arrays of the expected names; their sizes are checked before anything is allocated."""
+def _content(file: _Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, Any], dict[str, Array]]:
+    """Read header and arrays of the expected names; their sizes are checked before anything is allocated."""
+    kind = forms[0].name
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(2) != b"PK":
-        raise ModelFileError(f"not a {form.name} file (it is no .npz archive)")
-    arrays = {}
+        raise ModelFileError(f"not a {kind} file (it is no .npz archive)")
     with zipfile.ZipFile(file) as archive:
         file.limit = file.size
         members = archive.infolist()
         names = [member.filename.removesuffix(".npy") for member in members]
+        if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
+            raise ModelFileError(f"not a {kind} file (an .npz archive of something else)")
+        header = _json(_array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), kind)
+        form = _form_of(header, forms)
         unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
         missing = [name for name in form.required if name not in names]
-        if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
-            raise ModelFileError(f"not a {form.name} file (an .npz archive of something else)")
-        arrays["header"] = _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128)
-        header = _json(arrays["header"], form)
-        _check_version(header, form)
         lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
         if unknown or missing or lost:
             raise ModelFileError(
                 f"damaged: it lacks {missing or lost or 'nothing'} and has the unexpected {unknown or 'nothing'}"
             )
-        for name, member in zip(names, members, strict=True):
-            arrays[name] = _array(archive, member, file.size)
-    return arrays
+        found = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
+    return form, header, found
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Array:
@@ -160,25 +160,29 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
 
 
-def _json(header: Array, form: Format) -> dict[str, Any]:
+def _json(header: Array, kind: str) -> dict[str, Any]:
     if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
         raise ModelFileError("damaged: its header is no text")
     value = json.loads(header.tobytes())
     if not isinstance(value, dict):
-        raise ModelFileError(f"not a {form.name} file (its header is no JSON object)")
+        raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
     return value
 
 
-def _check_version(header: dict[str, Any], form: Format) -> None:
-    if header.get("format") != form.name:
-        raise ModelFileError(f"not a {form.name} file (its header says that it is {header.get('format')!r:.50})")
-    version = header.get("format_version")
-    if version != form.version:
-        written_by = header.get("versions", {}).get("fastnn", "of another version")
-        raise ModelFileError(
-            f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format "
-            f"{form.version}"
-        )
+def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:
+    """Return the format that a file's header names, if it is one of these."""
+    name, version = header.get("format"), header.get("format_version")
+    of_name = [form for form in forms if form.name == name]
+    if not of_name:
+        raise ModelFileError(f"not a {forms[0].name} file (its header says that it is {name!r:.50})")
+    for form in of_name:
+        if form.version == version:
+            return form
+    written_by = header.get("versions", {}).get("fastnn", "of another version")
+    known = " and ".join(sorted(str(form.version) for form in of_name))
+    raise ModelFileError(
+        f"written by fastnn {written_by} in format {version}; this is fastnn {__version__}, which reads format {known}"
+    )
 
 
 def check_arrays(arrays: Mapping[str, Array], expected: Mapping[str, tuple[Any, tuple[int, ...]]]) -> None:

@@ -1,28 +1,34 @@
-"""save and load: a training result as one .npz file, without pickle.
+"""save and load: a training result as one .npz file, or its network alone, without pickle.
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
 
-    header            uint8            JSON: format, network, counters, versions; see `_header`
-    params            (n_params,)      the result's parameters
-    vectors           (1 + n_slots, n_params)    the state: parameters, then the optimizer's vectors
-    index             (n_train,)       int64: row order
+    header            uint8            JSON: format, network, versions, and for a state its counters; see `_header`
+    params            (n_params,)      the result's parameters; all that follows is of the state
+    vectors           (1 + n_slots, n_params)    parameters, then the optimizer's vectors
+    order             uint8            the rows for validation, if they were split off, and then those to train on, in
+                                       their order: see `fastnn.files.row_order`
     random_state      (624,)           uint32: key of the generator
-    loss, validation_loss              float64: the history
-    learning_rate, measured            float64: the history too; version 0.1 did not write them
-    validation_rows, best_params       where there are any
+    loss, validation_loss, learning_rate, measured    float64: the history
+    best_params       where there are any
+
+Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place of ``order``, and may lack
+``learning_rate`` and ``measured``.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import numpy as np
 
 from fastnn import __version__
+from fastnn.backends import Backend
+from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.files.row_order import pack, unpack
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.options import network_counters
@@ -30,17 +36,19 @@ from fastnn.training.results import History, TrainingResult
 from fastnn.training.state import TrainingState, holds_each_row_once
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
-FORMAT = Format(
-    "fastnn",
-    1,
-    required=("params", "vectors", "index", "random_state", "loss", "validation_loss"),
-    optional=("validation_rows", "best_params", "learning_rate", "measured"),
-)
+_STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
+_OPTIONAL = ("best_params", "learning_rate", "measured")
+
+CHECKPOINT_1 = Format("fastnn", 1, (*_STATE, "index"), (*_OPTIONAL, "validation_rows"))
+CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
+MODEL = Format("fastnn model", 1, ("params",))
+ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
+"""What `fastnn.estimators.saving` writes."""
 
 # ---------------------------------------------------------------------------------------------------------------- save
 
 
-def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
+def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = True) -> None:
     """Write a training result to one .npz file; `load` reads it, and ``train(..., resume=...)`` goes on from it.
 
     The file is written beside its place and moved there when it is complete and on the disk: a crash leaves the old
@@ -51,6 +59,10 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
     path : str or path
         Taken as it is: no ".npz" is added. An existing file is replaced.
     result : TrainingResult
+    state : bool
+        False writes the network alone, some 1 kB more than its weights: it predicts, and cannot be resumed. The state
+        is the optimizer's vectors, the generator (2.5 kB), the order of the rows (up to 2.6 bytes a row for a million)
+        and the history (24 bytes an epoch or more).
 
     Raises
     ------
@@ -58,34 +70,57 @@ def save(path: str | os.PathLike[str], result: TrainingResult) -> None:
         When `result` is not a training result.
     OSError
         When the file cannot be written.
+    ValueError
+        When the result has no state to write.
     """
     if not isinstance(result, TrainingResult):
         raise TypeError(f"save takes a training result, not {type(result).__name__}")
-    state = result.state
+    said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
+    if check_flag("state", state):
+        arrays = _arrays(result)
+        write_archive(path, CHECKPOINT, said | _of_state(result), arrays)
+    else:
+        write_archive(path, MODEL, said, {"params": result.params})
+
+
+def description(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
+    """Return the part of the header that all formats share."""
+    return {
+        "network": network.to_dict(),
+        "dtype": params.dtype.name,
+        "n_params": network.n_params,
+        "backend": backend if isinstance(backend, str) else backend.name,
+        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+
+
+def _arrays(result: TrainingResult) -> dict[str, Array]:
+    state, history = result.state, result.history
     if state.random_state is None or state.index is None:
-        raise ValueError("the result's state has no row order and no generator: it does not come from `train`")
-    arrays: dict[str, Array] = {
+        raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
+    split = state.validation_rows
+    found = {
         "params": result.params,
         "vectors": state.vectors,
-        "index": state.index,
+        "order": pack(state.index if split is None else np.concatenate([split, state.index])),
         "random_state": state.random_state["state"]["key"],
-        "loss": result.history.loss,
-        "validation_loss": result.history.validation_loss,
+        "loss": history.loss,
+        "validation_loss": history.validation_loss,
+        "best_params": state.best_params,
+        "learning_rate": history.learning_rate,
+        "measured": history.measured,
     }
-    rest = [state.validation_rows, state.best_params, result.history.learning_rate, result.history.measured]
-    arrays |= {name: array for name, array in zip(FORMAT.optional, rest, strict=True) if array is not None}
-    write_archive(path, FORMAT, _header(result), arrays)
+    return {name: array for name, array in found.items() if array is not None}
 
 
-def _header(result: TrainingResult) -> dict[str, Any]:
-    state = result.state
+def _of_state(result: TrainingResult) -> dict[str, Any]:
+    state, split = result.state, result.state.validation_rows
     generator = cast(dict[str, Any], state.random_state)
     said = network_counters(result.network).keys()  # by "network"
     return {
-        "network": result.network.to_dict(),
-        "dtype": state.storage.dtype.name,
-        "n_params": state.n_params,
         "n_vectors": len(state.vectors),
+        "n_rows": cast(Array, state.index).size,
+        "n_validation": None if split is None else split.size,
         "optimizer": state.optimizer,
         "t": state.t,
         "batch": state.batch,
@@ -96,11 +131,8 @@ def _header(result: TrainingResult) -> dict[str, Any]:
             "gauss": float(generator["gauss"]),
         },
         "counters": {name: value for name, value in state.counters.items() if name not in said},
-        "stop_reason": result.stop_reason,
         "seconds": result.history.seconds,
         "monitor": result.history.monitor,
-        "backend": result.backend if isinstance(result.backend, str) else result.backend.name,
-        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
     }
 
 
@@ -110,7 +142,8 @@ def _header(result: TrainingResult) -> dict[str, Any]:
 def load(path: str | os.PathLike[str]) -> TrainingResult:
     """Read a training result that `TrainingResult.save` wrote.
 
-    Nothing in the file is executed, and nothing is allocated that is larger than the file.
+    Nothing in the file is executed, and nothing is allocated that is much larger than the file: only the order of rows
+    is compressed, and that of 16 MB at most.
 
     Parameters
     ----------
@@ -119,7 +152,9 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     Returns
     -------
     TrainingResult
-        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit.
+        As it was saved; ``train(..., resume=result.state)`` goes on bit for bit. From a file without a state, the
+        history is empty, and the state holds the parameters alone, which `train` takes as ``params`` and refuses to
+        resume.
 
     Raises
     ------
@@ -128,16 +163,73 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
     """
-    return read_archive(path, FORMAT, _result)
+    builders = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _model, ESTIMATOR: _estimator}
+    return read_archive(path, builders)
 
 
-def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
+    """Return the network that a header describes; raise ModelFileError unless the parameters are its own."""
     if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
         raise ModelFileError("damaged: its header has more layers than it has parameters")
     network = Network.from_dict(header["network"])
+    legal = {
+        "dtype": header["dtype"] in ("float32", "float64"),
+        "n_params": header["n_params"] == network.n_params,
+        "backend": isinstance(header["backend"], str),
+    }
+    _check_legal(legal, header)
+    check_arrays(arrays, {"params": (np.dtype(header["dtype"]), (network.n_params,))})
+    if not np.isfinite(arrays["params"]).all():
+        raise ModelFileError("damaged: params must be finite")
+    return network
+
+
+def _check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:
+    for name, fits in legal.items():
+        if not fits:
+            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
+
+
+def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+    name = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}.get(header["kind"], "an estimator")
+    raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
+
+
+def _model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    network, params = checked_network(header, arrays), arrays["params"]
+    _check_legal({"stop_reason": header["stop_reason"] in STOP_REASONS}, header)
+    return without_state(network, params, header["backend"], header["stop_reason"])
+
+
+def without_state(
+    network: Network, params: Array, backend: str | Backend, stop_reason: StopReason = "epochs"
+) -> TrainingResult:
+    """Return a result that predicts and cannot be resumed."""
+    params.flags.writeable = False
+    history = History(np.zeros(0), np.zeros(0), 0.0)
+    return TrainingResult(network, params, TrainingState.create(params, 0), history, stop_reason, backend)
+
+
+def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     if "learning_rate" not in arrays:  # written by version 0.1
         header = {"monitor": "loss"} | header
-    _check_header(header, network)
+    _check_header(header)
+    return _result_of(header, arrays)
+
+
+def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Unpack the order of rows, and build the result."""
+    _check_header(header)
+    n, n_validation = header["n_rows"], header["n_validation"]
+    rows = unpack(arrays.pop("order"), n + (n_validation or 0))
+    arrays["index"] = rows[n_validation or 0 :]
+    if n_validation is not None:
+        arrays["validation_rows"] = rows[:n_validation]
+    return _result_of(header, arrays)
+
+
+def _result_of(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    network = checked_network(header, arrays)
     _check_arrays(arrays, header)
     state = TrainingState.create(arrays["vectors"][0], header["n_vectors"] - 1)
     state.vectors[...] = arrays["vectors"]
@@ -161,19 +253,17 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     return TrainingResult(network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"])
 
 
-def _check_header(header: dict[str, Any], network: Network) -> None:
-    """Check the parts of the header that `TrainingState.check` does not."""
+def _check_header(header: dict[str, Any]) -> None:
+    """Check the parts of a state's header that neither `checked_network` nor `TrainingState.check` does."""
+    n, n_validation = header.get("n_rows", 1), header.get("n_validation")
     legal = {
-        "dtype": header["dtype"] in ("float32", "float64"),
-        "n_params": header["n_params"] == network.n_params,
         "n_vectors": isinstance(header["n_vectors"], int) and header["n_vectors"] >= 1,
+        "n_rows": type(n) is int and n >= 1,
+        "n_validation": n_validation is None or (type(n_validation) is int and n_validation >= 0),
         "stop_reason": header["stop_reason"] in STOP_REASONS,
-        "backend": isinstance(header["backend"], str),
         "monitor": isinstance(header["monitor"], str),
     }
-    for name, fits in legal.items():
-        if not fits:
-            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
+    _check_legal(legal, header)
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
@@ -181,7 +271,6 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
     dtype, n, n_epochs = np.dtype(header["dtype"]), header["n_params"], arrays["loss"].size
     of_epochs = [name for name in ("validation_loss", "learning_rate", "measured") if name in arrays]
     expected: dict[str, tuple[Any, tuple[int, ...]]] = {
-        "params": (dtype, (n,)),
         "vectors": (dtype, (header["n_vectors"], n)),
         "best_params": (dtype, (n,)),
         "index": (np.int64, (arrays["index"].size,)),
@@ -191,9 +280,8 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
         **{name: (np.float64, (n_epochs if arrays[name].size else 0,)) for name in of_epochs},
     }
     check_arrays(arrays, expected)
-    for name in ("params", "best_params"):
-        if name in arrays and not np.isfinite(arrays[name]).all():
-            raise ModelFileError(f"damaged: {name} must be finite")
+    if "best_params" in arrays and not np.isfinite(arrays["best_params"]).all():
+        raise ModelFileError("damaged: best_params must be finite")
     if not np.isfinite(arrays["vectors"][0]).all():
         raise ModelFileError("damaged: the state's parameters must be finite")
     if not holds_each_row_once(arrays["index"], arrays.get("validation_rows")):

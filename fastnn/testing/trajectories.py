@@ -96,7 +96,7 @@ class Trajectory:
         ModelFileError
             When it is no such file, is damaged, or was written by a later version of fastnn. A ValueError too.
         """
-        return read_archive(path, FORMAT, _loaded)
+        return read_archive(path, {FORMAT: _loaded})
 
 
 def record(

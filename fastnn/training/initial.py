@@ -64,7 +64,10 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
             hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
         raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
     if resume.index is None or resume.random_state is None:
-        raise ValueError("resume must be the state of a training result; this one has no row order and no generator")
+        raise ValueError(
+            "resume must be the state of a training; this one has no row order and no generator, as after "
+            "save(path, state=False): train(..., params=result.params) begins a new training at its parameters"
+        )
     try:
         resume.check()
     except ValueError as error:

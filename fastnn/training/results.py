@@ -143,12 +143,9 @@ class TrainingResult:
         if len(sizes) > 9:
             sizes[4:-4] = ["..."]
         backend = self.backend if isinstance(self.backend, str) else self.backend.name
-        return {
-            "network": "-".join(map(str, sizes)),
-            **self.history._facts(),
-            "ended by": repr(self.stop_reason),
-            "back end": backend,
-        }
+        ended = {**self.history._facts(), "ended by": repr(self.stop_reason)}
+        of_training = {"state": "none"} if self.state.index is None else ended
+        return {"network": "-".join(map(str, sizes)), **of_training, "back end": backend}
 
     @property
     def n_epochs(self) -> int:
@@ -224,11 +221,14 @@ class TrainingResult:
 
         return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of this to one .npz file, to be read by `fastnn.load`; see `fastnn.files.model.save`."""
+    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
+        """Write all of this to one .npz file, to be read by `fastnn.load`, or the network alone with ``state=False``.
+
+        See `fastnn.files.model.save`.
+        """
         from fastnn.files import model
 
-        model.save(path, self)
+        model.save(path, self, state=state)
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the network for programs without fastnn, in the format of the path's suffix, or of that name.

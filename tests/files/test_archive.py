@@ -92,6 +92,6 @@ def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
 def test_what_could_not_be_read_again_is_not_written(path):
     network = Network((1,) * 40_000)
     result = train(network, [[1.0]], [[1.0]], epochs=0, optimizer=SGD(), backend="numpy")
-    with pytest.raises(ValueError, match=r"at most 65,536 bytes of layers and options, not 120,"):
+    with pytest.raises(ValueError, match=r"at most 65,536 bytes of layers and options, not 80,"):
         result.save(path)
     assert not path.exists()

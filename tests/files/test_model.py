@@ -1,6 +1,7 @@
 """Models in files: what is saved comes back and goes on bit for bit."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from bits import bits, result_bits, state_bits
 from chunks import chunks_of
-from model_files import data, parts_of, trained, write
+from model_files import as_format_1, data, parts_of, trained, write
 
-from fastnn import SGD, Adam, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
+from fastnn import SGD, Adam, ModelFileError, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
+from fastnn.files import row_order
 
 OPTIONS = {
     "plain": {},
@@ -92,7 +94,7 @@ def test_numpy_reads_the_file(path):
     with np.load(path) as file:
         assert bits(file["params"]) == bits(result.params)
         header = json.loads(file["header"].tobytes())
-    assert (header["format"], header["format_version"]) == ("fastnn", 1)
+    assert (header["format"], header["format_version"]) == ("fastnn", 2)
     assert header["counters"]["optimizer"]["learning_rate"] == 0.01
     assert header["versions"]["numpy"] == np.__version__
 
@@ -111,3 +113,109 @@ def test_a_file_of_the_other_byte_order_is_read(path, content):
     loaded = load(path)
     assert bits(loaded.params) == bits(arrays["params"])
     assert loaded.state.index.dtype.isnative
+
+
+# -------------------------------------------------------------------------------------------------------- compact files
+
+
+@pytest.mark.parametrize("n", [1, 2, 255, 256, 257, 65_536, 65_537, 100_000])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_order_of_rows_comes_back(n, shuffled):
+    order = np.random.RandomState(0).permutation(n) if shuffled else np.arange(n)
+    packed = row_order.pack(order)
+    back = row_order.unpack(packed, n)
+    assert back.dtype == np.int64
+    assert np.array_equal(back, order)
+    assert packed.nbytes <= max(1, math.ceil(math.log2(n) / 8)) * n
+    if n >= 65_536:
+        least = math.lgamma(n + 1) / math.log(2) / 8  # bytes that say which of all n! orders it is
+        assert packed.nbytes < (1.2 * least if shuffled else 0.03 * n)
+
+
+def test_an_order_that_is_too_long_to_deflate_comes_back(monkeypatch):
+    monkeypatch.setattr(row_order, "MOST_DEFLATED", 1000)
+    order = np.arange(1001)
+    packed = row_order.pack(order)
+    assert packed.shape == (2, 1001)
+    assert np.array_equal(row_order.unpack(packed, 1001), order)
+
+
+def test_a_file_of_format_1_is_read(path, content):
+    path.write_bytes(content)
+    result = load(path)
+    write(path, *as_format_1(*parts_of(content)))
+    assert result_bits(load(path)) == result_bits(result)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_training_on_many_rows_makes_a_small_file(path, shuffle):
+    """19 parameters and 200,000 rows: version 0.1 wrote 1.6 MB."""
+    X = np.random.RandomState(0).randn(200_000, 3)
+    network = Network((3, 3, 1), "tanh", bias="scalar")
+    result = train(network, X, X[:, 0], epochs=1, batch_size=10_000, shuffle=shuffle, seed=0)
+    result.save(path)
+    assert path.stat().st_size < (3 * 200_000 if shuffle else 20_000)
+    assert result_bits(load(path)) == result_bits(result)
+
+
+# --------------------------------------------------------------------------------------------------------- models alone
+
+
+@pytest.mark.parametrize("case", OPTIONS)
+def test_a_model_alone_predicts(path, case, dtype):
+    result = trained(dtype=dtype, **OPTIONS[case])
+    result.save(path, state=False)
+    assert path.stat().st_size < result.params.nbytes + 2000
+    loaded = load(path)
+    assert (loaded.network, loaded.backend, loaded.stop_reason) == (result.network, "numpy", result.stop_reason)
+    assert bits(loaded.params) == bits(result.params)
+    X, _ = data(dtype)
+    assert bits(loaded.predict(X)) == bits(result.predict(X))
+    assert repr(loaded) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
+    assert (loaded.n_epochs, len(loaded.history.score), loaded.history.best_epoch) == (0, 0, 0)
+
+
+def test_a_model_alone_is_a_model_of_1_kilobyte_and_its_weights(path):
+    network = Network((64, 64, 32, 10), ("relu", "tanh"), "softmax", "cross_entropy")
+    result = train(network, np.zeros((5, 64)), np.arange(5), epochs=0, backend="numpy")
+    result.save(path, state=False)
+    assert path.stat().st_size < network.n_params * 8 + 1200
+
+
+def test_a_model_alone_cannot_be_resumed_or_saved_with_a_state(path):
+    trained().save(path, state=False)
+    loaded = load(path)
+    for call in (
+        lambda: loaded.resume(*data(), epochs=1),
+        lambda: train(loaded.network, *data(), epochs=1, resume=loaded.state),
+    ):
+        with pytest.raises(
+            ValueError, match=r"no row order and no generator, as after save\(path, state=False\): train"
+        ):
+            call()
+    with pytest.raises(ValueError, match=r"a network alone, no state of a training: say save\(path, state=False\)"):
+        loaded.save(path)
+    with pytest.raises(TypeError, match="state must be True or False, not 1"):
+        loaded.save(path, state=1)
+    before = path.read_bytes()
+    loaded.save(path, state=False)
+    assert path.read_bytes() == before
+    more = train(loaded.network, *data(), epochs=1, params=loaded.params, backend="numpy")
+    assert more.n_epochs == 1
+
+
+def test_damaged_models_are_refused(path):
+    trained().save(path, state=False)
+    header, arrays = parts_of(path.read_bytes())
+    for change, match in (
+        ({"n_params": 25}, "damaged: n_params is 25 in its header"),
+        ({"stop_reason": "tired"}, "damaged: stop_reason"),
+        ({"dtype": "float32"}, "damaged: params is float64"),
+        ({"format": "fastnn estimator", "kind": "regressor"}, "it holds an estimator, .* MLPRegressor.load reads it"),
+    ):
+        write(path, header | change, arrays)
+        with pytest.raises(ModelFileError, match=match):
+            load(path)
+    write(path, header, arrays | {"params": arrays["params"] * np.nan})
+    with pytest.raises(ModelFileError, match="params must be finite"):
+        load(path)

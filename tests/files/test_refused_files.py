@@ -3,11 +3,12 @@
 import io
 import os
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
 from bits import result_bits
-from model_files import parts_of, write
+from model_files import as_format_1, parts_of, write
 
 from fastnn import FastnnError, ModelFileError, Network, load, train
 
@@ -65,8 +66,8 @@ def test_foreign_archives_are_refused(path):
 
 def test_a_later_format_is_refused(path, content):
     header, arrays = parts_of(content)
-    write(path, header | {"format_version": 2, "versions": {"fastnn": "9.1"}}, arrays | {"new": np.zeros(1)})
-    refused(path, "written by fastnn 9.1 in format 2; this is fastnn .*, which reads format 1")
+    write(path, header | {"format_version": 3, "versions": {"fastnn": "9.1"}}, arrays | {"new": np.zeros(1)})
+    refused(path, "written by fastnn 9.1 in format 3; this is fastnn .*, which reads format 1 and 2")
 
 
 class Bomb:
@@ -81,6 +82,15 @@ def test_pickles_are_never_opened(path, content):
     arrays["loss"] = np.array([Bomb()], object)
     write(path, header, arrays)
     refused(path, "loss.npy holds object")
+
+
+def test_a_small_file_does_not_become_a_large_order(path, content):
+    header, arrays = parts_of(content)
+    n = 50_000_000
+    arrays["order"] = np.frombuffer(zlib.compress(bytes(4 * n)), np.uint8)
+    write(path, header | {"n_rows": n, "n_validation": None}, arrays)
+    assert path.stat().st_size < 1_000_000
+    refused(path, "its row order is not stored as fastnn stores it")
 
 
 def test_sizes_are_checked_before_anything_is_allocated(path, content):
@@ -131,8 +141,30 @@ def test_sizes_are_checked_before_anything_is_allocated(path, content):
 )
 def test_arrays_that_do_not_fit_are_refused(path, content, name, change, match):
     header, arrays = parts_of(content)
+    if name in ("index", "validation_rows"):
+        header, arrays = as_format_1(header, arrays)
     changed = arrays | {name: change(arrays.get(name))}
     write(path, header, {key: value for key, value in changed.items() if value is not None})
+    refused(path, match)
+
+
+ORDERS = [
+    (lambda a: a + 1, "not a permutation of the rows"),
+    (lambda a: a[:, None], "its row order is not that of 23 rows"),
+    (lambda a: a.ravel(), "damaged, or no fastnn file at all"),
+    (lambda a: a.astype(float), "its row order is not stored as fastnn stores it"),
+    (lambda a: a[:, 1:], "its row order is not that of 23 rows"),
+    (lambda a: np.r_[a, a], "its row order is not that of 23 rows"),
+    (lambda a: np.frombuffer(zlib.compress(bytes(24)), np.uint8), "its row order is not that of 23 rows"),
+    (lambda a: np.frombuffer(zlib.compress(bytes(23)), np.uint8), "not a permutation of the rows"),
+]
+
+
+@pytest.mark.parametrize("case", range(len(ORDERS)))
+def test_orders_of_rows_that_do_not_fit_are_refused(path, content, case):
+    header, arrays = parts_of(content)
+    change, match = ORDERS[case]
+    write(path, header, arrays | {"order": change(arrays["order"])})
     refused(path, match)
 
 
@@ -144,6 +176,11 @@ def test_arrays_that_do_not_fit_are_refused(path, content, name, change, match):
         ("n_params", 27),
         ("n_vectors", 0),
         ("n_vectors", "3"),
+        ("n_rows", 0),
+        ("n_rows", 16.0),
+        ("n_rows", 2**70),
+        ("n_validation", -1),
+        ("n_validation", True),
         ("optimizer", None),
         ("t", -1),
         ("t", 2**70),

@@ -262,7 +262,7 @@ def test_networks_of_many_layers_are_refused_before_they_are_made(good, tmp_path
         {"arrays": ["x"] * 1_000_000},
         {"arrays": ["x"] * 10_000},
         {"format_version": "9" * 50_000},
-        {"format_version": 2, "versions": {"fastnn": "9" * 50_000}},
+        {"format_version": 3, "versions": {"fastnn": "9" * 50_000}},
         {"format": "9" * 50_000},
         {"stop_reason": "9" * 50_000},
     ],

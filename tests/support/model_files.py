@@ -30,3 +30,13 @@ def parts_of(content):
 def write(path, header, arrays):
     with open(path, "wb") as file:
         np.savez(file, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+
+
+def as_format_1(header, arrays):
+    """The same as a file of version 0.1."""
+    n = header["n_validation"]
+    rows = arrays["order"][0].astype(np.int64)  # few enough for a byte each
+    old = {name: array for name, array in arrays.items() if name != "order"}
+    old |= {"index": rows[n:], "validation_rows": rows[:n]}
+    said = {name: value for name, value in header.items() if name not in ("n_rows", "n_validation")}
+    return said | {"format_version": 1, "arrays": list(old)}, old
