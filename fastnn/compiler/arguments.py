@@ -31,6 +31,11 @@ def _packer(kind):
     return struct.Struct("".join("d" if hint is float else "q" for hint in typing.get_type_hints(kind).values())).pack
 
 
+def symbol(name, kind):
+    """Return what a function for C is called in machine code; `kind` is the dtype of the array that comes first."""
+    return f"fastnn_{name}_{kind}"
+
+
 def flatten(value):
     """Return a value as kernels that run as plain Python take it: its arrays in one dimension."""
     if isinstance(value, np.ndarray):

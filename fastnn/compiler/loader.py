@@ -17,7 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn.compiler import cache
-from fastnn.compiler.arguments import digest, flatten, pack
+from fastnn.compiler.arguments import digest, flatten, pack, symbol
 from fastnn.compiler.program import entry_point
 from fastnn.memory import address
 
@@ -132,6 +132,19 @@ def _machine_code(name, dtype, constants):
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # the engine keeps it, until the process ends
     engine.finalize_object()
     return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
+
+
+def exported_address(name: str, dtype: np.dtype) -> int:
+    """Return the address of a function for C, of an entry point that is loaded: see `tracing.exported`."""
+    return _engine().get_function_address(symbol(name, dtype.name))
+
+
+def address_in_module(name: str, module: str) -> int:
+    """Compile a module in LLVM's language, which stays as long as the process; return a function's address in it."""
+    with _lock:
+        _engine().add_module(llvm.parse_assembly(module))
+        _engine().finalize_object()
+        return _engine().get_function_address(name)
 
 
 def kernels_are_kept() -> bool:

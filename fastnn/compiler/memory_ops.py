@@ -206,6 +206,18 @@ def gather(a, offsets, i):
     return a[chosen].view(Lanes)
 
 
+def stack_ir(a, n):
+    memory = a.builder.alloca(a.context.get_value_type(a.type.dtype), n.value)
+    memory.align = VECTOR_BYTES
+    return memory
+
+
+@primitive(lambda a, n: types.CPointer(a.dtype), stack_ir)
+def stack(a, n):
+    """Return room on the stack for `n` numbers of array a's dtype, until the function that is being traced returns."""
+    return np.empty(n, a.dtype)
+
+
 def prefetch_ir(a, i):
     kind = ir.FunctionType(ir.VoidType(), [BYTES, INT32, INT32, INT32])
     function = cgutils.get_or_insert_function(a.builder.module, kind, "llvm.prefetch.p0i8")

@@ -22,7 +22,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
-from fastnn.compiler.arguments import digest
+from fastnn.compiler.arguments import digest, symbol
 from fastnn.compiler.instructions import INT64, const
 
 OUTLINED_ATTRIBUTES: list[str] = []
@@ -58,12 +58,12 @@ def compiled(function, returns, lowering, formals=None):
         lower_builtin(function, *formal)(lower_call)
 
 
-def _given(context, builder, kind, value):
-    """Wrap an argument: an array as a pointer, a NamedTuple as one of traced values."""
+def _given(context, builder, kind, value, constant=None):
+    """Wrap an argument or a result: an array as a pointer, a NamedTuple as one of traced values."""
     if isinstance(kind, types.Array):
         kind, value = types.CPointer(kind.dtype), context.make_array(kind)(context, builder, value).data
     if not isinstance(kind, types.NamedTuple):
-        return Traced(context, builder, kind, value)
+        return Traced(context, builder, kind, value, constant)
     # Its constants come with Numba's type, see `memory_ops.Unpacked`: the kernel's own code does not know of them.
     parts = (builder.extract_value(value, i) for i in range(len(kind)))
     fields = zip(kind.types, parts, kind.constants, strict=True)
@@ -114,7 +114,7 @@ def _run_once(function, *args):
     return result
 
 
-def outlined(function):
+def outlined(function, linkage="internal"):
     """Compile like `traced`, but as one function of LLVM's that all calls within a kernel share.
 
     LLVM then optimizes the function once, by itself, which is most of what a compilation takes. Arguments are traced
@@ -125,12 +125,18 @@ def outlined(function):
     @functools.wraps(function)
     def body(*args):
         near = next((x for x in _leaves(args) if isinstance(x, Traced)), None)  # any one has the builder
-        return function(*args) if near is None else _call_outlined(function, args, near)  # without one: plain Python
+        # without one: plain Python
+        return function(*args) if near is None else _call_outlined(function, args, near, linkage)
 
     return body
 
 
-def _call_outlined(function, args, near):
+def exported(function):
+    """Compile like `outlined`, as a function that C can call; `loader.exported_address` finds it by its name."""
+    return outlined(function, "external")
+
+
+def _call_outlined(function, args, near, linkage):
     """Call the LLVM function for arguments of these types and constants; trace it where the module has none yet."""
     # A plain number is a constant inside a specialized kernel only: elsewhere each number would get a function of its
     # own, where one that takes the number as an argument serves all calls.
@@ -139,10 +145,12 @@ def _call_outlined(function, args, near):
     constants = [x.constant if special else None for x in leaves]
     module = near.builder.module
     name = f"{function.__module__}.{function.__qualname__}({','.join(str(x.type) for x in leaves)}){digest(constants)}"
+    if linkage == "external":
+        name = symbol(function.__name__, leaves[0].type.dtype)
     code = module.globals.get(name)
     if code is None:
         code = ir.Function(module, ir.FunctionType(ir.VoidType(), [x.value.type for x in leaves]), name)
-        code.linkage = "internal"  # not seen from outside, so LLVM may inline it and drop it
+        code.linkage = linkage  # "internal": not seen from outside, so LLVM may inline it and drop it
         for attribute in OUTLINED_ATTRIBUTES:
             code.attributes.add(attribute)
         inside = ir.IRBuilder(code.append_basic_block("entry"))  # the caller's builder stays where it is
@@ -227,7 +235,7 @@ class Traced:
         signature, implementation = _resolve(self.context, function, *(x.type for x in args))
         operands = zip(args, signature.args, strict=True)
         values = [self.context.cast(self.builder, x.value, x.type, t) for x, t in operands]
-        return self.of(signature.return_type, implementation(self.builder, values), constant)
+        return _given(self.context, self.builder, signature.return_type, implementation(self.builder, values), constant)
 
     __add__, __radd__ = _operator(operator.add)
     __sub__, __rsub__ = _operator(operator.sub)

@@ -9,7 +9,16 @@ import numpy as np
 from fastnn.compiler.folder import cache_state
 from fastnn.compiler.loader import kernels_are_kept, load_kernel, prepared
 from fastnn.compiler.program import KERNEL_REVISION
-from fastnn.fused.guard import FLOATS, check, check_data, check_inputs, check_shuffle, check_state, check_steps
+from fastnn.fused.guard import (
+    FLOATS,
+    check,
+    check_data,
+    check_inputs,
+    check_shuffle,
+    check_state,
+    check_steps,
+    working_dtype,
+)
 from fastnn.fused.layout import (
     ALPHA,
     HYPER,
@@ -99,6 +108,13 @@ class NumbaBackend:
         check_shuffle(words, orders, order)
         shuffle = load_kernel("shuffle_rows", FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
+
+    def function(self, network, params):
+        """The network as a `Function` of one row, which compiled code may call: the optional method."""
+        from fastnn.fused.function import Function  # imports Numba
+
+        check("params", params, (network.n_params,), working_dtype(network, params, "params"))
+        return Function(network, params)
 
     def _checked(self, training, task, state, steps):
         """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""

@@ -60,13 +60,13 @@ def check_data(network, data):
     return dtype
 
 
-def working_dtype(network, X):
-    """Return the dtype of X, float64 or float32, which all arrays of a call share."""
+def working_dtype(network, X, name="X"):
+    """Return the dtype of an array X, float64 or float32, which all arrays of a call share."""
     if not isinstance(network, Network):
         raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
     if not isinstance(X, np.ndarray) or X.dtype not in FLOATS:
         kind = f"an array of {X.dtype}" if isinstance(X, np.ndarray) else type(X).__name__
-        raise TypeError(f"X must be an array of float64 or float32 in native byte order, not {kind}")
+        raise TypeError(f"{name} must be an array of float64 or float32 in native byte order, not {kind}")
     return X.dtype
 
 

@@ -15,6 +15,7 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.compiler.vectors import like
 from fastnn.fused import layout, propagation
+from fastnn.fused.evaluate import evaluate as evaluate
 from fastnn.fused.gather import clear, copy, gather_panel
 from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows

@@ -1,0 +1,43 @@
+"""Functions that other people's Numba code calls by their address: how it passes arrays, with a last argument bound."""
+
+from __future__ import annotations
+
+import itertools
+
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core.registry import cpu_target
+
+from fastnn.compiler.instructions import const
+from fastnn.compiler.loader import address_in_module
+
+FirstClass = types.WrapperAddressProtocol
+"""The base of objects that compiled code may call: with the methods `__wrapper_address__` and `signature`."""
+
+
+_number = itertools.count()
+
+
+def of_arrays(dtype):
+    """Return Numba's signature of a function that reads one array and writes another, both (n,) and in C order."""
+    number = from_dtype(dtype)
+    return types.void(types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C"))
+
+
+def bound(target, data, signature):
+    """Make a function of arrays which calls one for C with pointer and length of each, then `data`; return its address.
+
+    That of `target` and `data` are numbers in its machine code, some instructions, which stays as long as the process.
+    """
+    context, module, name = cpu_target.target_context, ir.Module(), f"fastnn_bound_{next(_number)}"
+    kinds = [context.get_value_type(kind) for kind in (signature.return_type, *signature.args)]
+    function = ir.Function(module, ir.FunctionType(kinds[0], kinds[1:]), name)
+    builder, words = ir.IRBuilder(function.append_basic_block()), []
+    for kind, argument in zip(signature.args, function.args, strict=True):
+        array = context.make_array(kind)(context, builder, argument)
+        words += [array.data, builder.extract_value(array.shape, 0)]
+    words.append(builder.inttoptr(const(data), ir.IntType(8).as_pointer()))
+    called = ir.FunctionType(ir.VoidType(), [word.type for word in words])
+    builder.call(builder.inttoptr(const(target), called.as_pointer()), words)
+    builder.ret(ir.Constant(kinds[0], None))
+    return address_in_module(name, str(module))

@@ -1,0 +1,75 @@
+"""The entry point evaluate: the outputs of one row, for code that calls it by its address, see `function.py`.
+
+A single row goes through the layers as in `propagation.forward`, but through buffers on the stack, two in turn, and by
+the weights of an immutable block, so that any number of threads may call it. It is compiled when first used.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.compiler.control import choose, each
+from fastnn.compiler.jit import entry
+from fastnn.compiler.memory_ops import lanes_of, offset, put, stack, store, unpack, zero
+from fastnn.compiler.tracing import exported
+from fastnn.compiler.vectors import like
+from fastnn.fused.dense import row_forward_layer
+from fastnn.fused.gather import copy
+from fastnn.fused.layer_table import each_layer
+
+
+class Weights(NamedTuple):
+    """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
+
+    layers: NDArray[np.int64]  # records as in `layout.Model`, whose inputs and outputs are places on the stack
+    params: NDArray  # (padded n_params,)
+    n_layers: int
+    n_inputs: int
+    n_outputs: int
+    output: int  # where the outputs are on the stack, in vectors
+    n_scratch: int  # numbers on the stack
+
+
+class _Buffers(NamedTuple):
+    """What `row_forward_layer` takes of `layout.Scratch`."""
+
+    activations: Any
+    slopes: Any
+    weight: Any
+    zeros: Any
+
+
+@exported
+def evaluate_row(x, out, network):
+    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void *network)``."""
+    network, L = unpack(network), lanes_of(out)
+    activations, zeros, ones = stack(out, network.n_scratch), stack(out, L), stack(out, L)
+    store(zeros, 0, zero(out))
+    store(ones, 0, like(zero(out), 1.0))
+    copy(activations, x, network.n_inputs)
+    # The slopes, of which nothing is used here, may lie where the activations are: these are written after them.
+    buffers = _Buffers(activations, activations, ones, zeros)
+    for _, layer in each_layer(network):
+        row_forward_layer(layer, buffers, network.params)
+    copy(out, offset(activations, network.output * L), network.n_outputs)
+
+
+@exported
+def evaluate_arrays(x, n_inputs, out, n_outputs, network):
+    """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is another."""
+    sizes = unpack(network)
+
+    def refuse():
+        for o in each(n_outputs):
+            put(out, o, np.nan)
+
+    right = (n_inputs == sizes.n_inputs) & (n_outputs == sizes.n_outputs)
+    choose(right, lambda: evaluate_row(x, out, network), refuse)
+
+
+@entry
+def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
+    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,)."""
+    x, out, sizes = unpack(x), unpack(out), unpack(network)
+    evaluate_arrays(x, sizes.n_inputs, out, sizes.n_outputs, network)
