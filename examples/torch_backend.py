@@ -119,4 +119,4 @@ def update(optimizer, vectors, g, learning_rate, beta_products):
 
 
 if __name__ == "__main__":
-    print(testing.check_backend(TorchBackend()).summary())  # noqa: T201
+    print(testing.check_backend(TorchBackend()).summary())

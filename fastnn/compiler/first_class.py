@@ -7,6 +7,7 @@ import itertools
 from llvmlite import ir
 from numba import from_dtype, types
 from numba.core.registry import cpu_target
+from numba.experimental import function_type  # noqa: F401  so that Numba takes such an object for a function
 
 from fastnn.compiler.instructions import const
 from fastnn.compiler.loader import address_in_module

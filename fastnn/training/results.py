@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -239,3 +239,24 @@ class TrainingResult:
 
         check_network(self.network)
         return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
+
+    def function(self) -> Any:
+        """The network as a function of one row, ``f(x, out)``, for other people's compiled code; see docs/export.md.
+
+        Numba's code calls it by its address, without compiling anything of fastnn, C by `f.c_function` and
+        `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has the bits of the
+        "numba" back end's `predict`. Later changes of the parameters do not change it.
+
+        Returns
+        -------
+        callable (x, out) -> None
+            Writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are contiguous and of the training's dtype.
+            It cannot be pickled.
+
+        Raises
+        ------
+        ValueError
+            When the layers are so wide that a call would take more than 64 kB of the stack.
+        """
+        check_network(self.network)
+        return cast(Any, get_backend("numba")).function(self.network, check_params(self.network, self.params))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from survival import python
 
-from fastnn import ACTIVATIONS, Network, get_backend, predict
+from fastnn import ACTIVATIONS, Network, get_backend, predict, train
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.network import HIDDEN
 
@@ -236,3 +236,11 @@ def test_plain_python_has_no_address():
     assert value == "3.0"
     assert len(errors) == 3
     assert set(errors) == {"with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python"}
+
+
+def test_a_result_gives_it():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    result = train(Network((3, 6, 2), "tanh"), X, X[:, :2], epochs=2, seed=0)
+    f = result.function()
+    assert (f.n_inputs, f.n_outputs, f.dtype) == (3, 2, np.float64)
+    assert same(evaluated(f, result.network, X), result.predict(X))

@@ -251,6 +251,8 @@ def test_no_memory_grows_over_100_000_steps():
         ("numba.core.types", "NamedTuple.key", "memory_ops.py, the constants of a NamedTuple"),
         ("numba.core.datamodel.models", "TupleModel", "memory_ops.py, the same"),
         ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
+        ("numba.core.types", "WrapperAddressProtocol", "first_class.py"),
+        ("numba.experimental.function_type", "typeof_function_type", "first_class.py"),
         ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
         ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
     ],
