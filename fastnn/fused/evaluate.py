@@ -16,7 +16,7 @@ from fastnn.compiler.tracing import exported
 from fastnn.compiler.vectors import like
 from fastnn.fused.dense import row_forward_layer
 from fastnn.fused.gather import copy
-from fastnn.fused.layer_table import each_layer
+from fastnn.fused.layer_records import each_layer
 
 
 class Weights(NamedTuple):
