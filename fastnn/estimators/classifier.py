@@ -17,12 +17,13 @@ from sklearn.utils.validation import validate_data
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
-from fastnn.estimators.convert import Conversion
+from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
-from fastnn.estimators.labels import are_all, binarizer_of, numbers_of, ones_at
+from fastnn.estimators.labels import are_all, binarizer_of, binarizer_with, numbers_of, ones_at, sorted_classes
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
+from fastnn.training.results import TrainingResult
 
 
 def _shows_decisions(mlp: Any) -> bool:
@@ -110,6 +111,50 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         fix_defects: bool = False,
     ) -> None:
         store_parameters(self, locals())
+
+    @classmethod
+    def from_result(cls, result: TrainingResult, classes: Any, **parameters: Any) -> MLPClassifier:
+        """Make a fitted classifier of a training result.
+
+        Parameters
+        ----------
+        result : TrainingResult
+            Of a network with the output softmax, or sigmoid: one for the second of two classes, or one for each of
+            several labels that a row may have. The state of its optimizer is not taken over: `partial_fit` begins with
+            a new one.
+        classes : array-like of shape (n_classes,)
+            The label of each output, or of one sigmoid output those of 0 and 1; ``range(n_outputs)`` for several
+            sigmoid ones. The outputs are put into the order of sorted labels, which `classes_` has.
+        **parameters
+            Parameters of the classifier other than those of its network, such as ``solver="sgd"``, for further fits.
+
+        Returns
+        -------
+        MLPClassifier
+            Its probabilities are the result's outputs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is no result, for a network that the classifier does not have, and for other classes.
+        """
+        legal = {
+            "softmax": {"cross_entropy": "log_loss", "squared_error": "squared_error"},
+            "sigmoid": {"log_loss": "log_loss", "squared_error": "squared_error"},
+        }
+        made: MLPClassifier = from_result(cls, result, parameters, legal)
+        y_type = "multiclass" if made.out_activation_ == "softmax" else "binary"
+        y_type = "multilabel-indicator" if y_type == "binary" and made.n_outputs_ > 1 else y_type
+        made.classes_, order = sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
+        W, b = made.coefs_[-1], made.intercepts_[-1]
+        if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
+            np.negative(W, out=W), np.negative(b, out=b)
+        elif y_type == "multiclass":
+            W[...], b[...] = W[:, order], b[order]
+        elif y_type.startswith("multilabel") and made.classes_.tolist() != list(range(made.n_outputs_)):
+            raise ValueError(f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {classes!r}")
+        made._label_binarizer = binarizer_with(made.classes_, y_type)
+        return made
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -1,8 +1,9 @@
-"""Conversion of models from scikit-learn and to it."""
+"""Conversion of models from scikit-learn and results of `train`, and to them."""
 
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,14 @@ from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
+from fastnn.checking.arguments import shown
 from fastnn.estimators.fitted import Fitted, weights_of
+from fastnn.estimators.saving import model_of
+from fastnn.files.export import Model, layers_of
+from fastnn.files.model import without_state
+from fastnn.training.inputs import check_params
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _FITTED = (
     *("n_features_in_", "feature_names_in_", "classes_", "_label_binarizer", "n_layers_", "n_outputs_"),
@@ -21,7 +29,7 @@ _FITTED = (
 
 
 class Conversion:
-    """The methods `from_sklearn` and `to_sklearn`."""
+    """The methods `from_sklearn`, `to_sklearn` and `to_result`."""
 
     @classmethod
     def from_sklearn(cls, estimator: Any, **parameters: Any) -> Any:
@@ -71,6 +79,84 @@ class Conversion:
             if name in known and not any(getattr(c, "options", ()) and value in c.options for c in legal[name]):
                 raise ValueError(f"scikit-learn's {theirs.__name__} has no {name}={value!r}")
         return _copy_fitted(self, theirs(**{name: value for name, value in mine.items() if name in known}))
+
+    def to_result(self) -> TrainingResult:
+        """Make a training result of this fitted estimator: it predicts the network's outputs and can be saved.
+
+        Returns
+        -------
+        TrainingResult
+            With the losses of the fit as its history, but without a state: ``train(..., params=result.params)`` begins
+            a new training at its parameters.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        """
+        model = model_of(self)
+        of_fit: dict[str, Any] = vars(self)
+        reason = _REASONS.get(of_fit.get("stop_reason_", ""), "epochs")
+        loss, validation = (np.array(of_fit.get(f"{name}_curve_") or ()) for name in ("loss", "validation_loss"))
+        result = without_state(model.network, model.params.copy(), of_fit["backend"], reason)
+        return dataclasses.replace(result, history=History(loss, validation, 0.0))
+
+
+_REASONS: dict[str, StopReason] = {
+    **{reason: reason for reason in STOP_REASONS},
+    "converged": "tolerance",
+    "abnormal": "tolerance",
+    "limit": "epochs",
+}
+"""The stop reason of a result, from that of an estimator."""
+
+
+def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], legal: dict[str, dict[str, str]]) -> Any:
+    """Make a fitted estimator like a training result.
+
+    Parameters
+    ----------
+    cls : MLPClassifier or MLPRegressor
+    result : TrainingResult
+    parameters : dict
+        Of the estimator, other than those that describe the network.
+    legal : {output activation: {fastnn's loss: the estimator's}}
+    """
+    if not isinstance(result, TrainingResult):
+        raise TypeError(f"{cls.__name__}.from_result takes a result of train, not {shown(result)}")
+    network, params = result.network, check_params(result.network, result.params)
+    losses = legal.get(network.output, {})
+    if network.loss not in losses:
+        known = ", ".join(f"{output} with {' or '.join(losses)}" for output, losses in legal.items())
+        raise ValueError(
+            f"{cls.__name__} has no output {network.output!r} with the loss {network.loss!r}; it has {known}"
+        )
+    of_network = ("hidden_layer_sizes", "activation", "loss")
+    if given := [name for name in of_network if name in parameters]:
+        raise TypeError(f"{', '.join(given)} cannot be given: the result's network says it")
+    names = tuple("logistic" if layer.activation == "sigmoid" else layer.activation for layer in network.layers[:-1])
+    activation = names if len(set(names)) > 1 else names[0] if names else "relu"
+    new = cls(
+        hidden_layer_sizes=network.sizes[1:-1],
+        activation=activation,
+        loss=losses[network.loss],
+        **{"backend": result.backend} | parameters,
+    )
+    layers = layers_of(Model(network, params))
+    biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
+    new._put(weights_of([W for W, _, _ in layers], biases))
+    new.n_features_in_, new.n_outputs_, new.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
+    new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
+    history, n_rows = result.history, 0 if result.state.index is None else len(result.state.index)
+    new.loss_curve_, new.n_iter_ = history.loss.tolist(), result.n_epochs
+    if new.loss_curve_:
+        new.loss_, new.best_loss_ = new.loss_curve_[-1], min(new.loss_curve_)
+    if len(history.validation_loss):
+        new.validation_loss_curve_ = history.validation_loss.tolist()
+    new.t_ = result.state.counters.get("epoch", 0) * n_rows
+    new.validation_scores_ = new.best_validation_score_ = None
+    new.stop_reason_, new._no_improvement_count = result.stop_reason, 0
+    return new
 
 
 def _copy_fitted(old: Any, new: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import LabelBinarizer
 
+from fastnn.checking.arguments import shown
 from fastnn.memory import Array
 
 _KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
@@ -16,12 +17,16 @@ _KIND = {**dict.fromkeys("biuf", "numbers"), "U": "text"}
 
 def binarizer_of(y: Any) -> LabelBinarizer:
     """Return scikit-learn's binarizer, fitted to y; a vector of whole numbers or text is looked through once only."""
-    binarizer = LabelBinarizer()
     if not (type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biuU"):
-        return binarizer.fit(y)
-    binarizer.classes_ = np.array(list(np.unique(y)))  # of as many characters as the longest label has
-    binarizer.y_type_ = "multiclass" if len(binarizer.classes_) > 2 else "binary"
-    binarizer.sparse_input_ = False
+        return LabelBinarizer().fit(y)
+    classes = np.array(list(np.unique(y)))  # of as many characters as the longest label has
+    return binarizer_with(classes, "multiclass" if len(classes) > 2 else "binary")
+
+
+def binarizer_with(classes: Array, y_type: str, sparse: bool = False) -> LabelBinarizer:
+    """Return scikit-learn's binarizer as it is after a fit to labels with these classes."""
+    binarizer = LabelBinarizer()
+    binarizer.classes_, binarizer.y_type_, binarizer.sparse_input_ = classes, y_type, sparse
     return binarizer
 
 
@@ -43,3 +48,14 @@ def are_all(labels: Any, classes: Array) -> bool:
 def ones_at(number: NDArray[np.intp], classes: Array, y_type: str) -> Array:
     """Return ones (n, n_outputs) at the index of each label; for up to two classes a column, of ones for the second."""
     return number[:, None] == np.arange(len(classes)) if y_type == "multiclass" else (number == 1)[:, None]
+
+
+def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
+    """Return n different labels, sorted, and the index of each in `classes`; ValueError for others."""
+    given = np.asarray(list(classes) if isinstance(classes, range) else classes)
+    if given.shape != (n,) or given.dtype.kind not in "biufUO":
+        raise ValueError(f"classes must be the labels of {n} outputs, not {shown(classes)}")
+    found, order = np.unique(given, return_index=True)
+    if len(found) < n:
+        raise ValueError(f"classes must differ, unlike {shown(classes)}")
+    return np.array(found.tolist()) if given.dtype.kind == "O" else found, order

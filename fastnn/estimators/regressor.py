@@ -14,11 +14,12 @@ from sklearn.utils.validation import check_array, validate_data
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import REGRESSOR_LOSSES
-from fastnn.estimators.convert import Conversion
+from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
+from fastnn.training.results import TrainingResult
 
 
 @documented
@@ -88,6 +89,33 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         fix_defects: bool = False,
     ) -> None:
         store_parameters(self, locals())
+
+    @classmethod
+    def from_result(cls, result: TrainingResult, **parameters: Any) -> MLPRegressor:
+        """Make a fitted regressor of a training result.
+
+        Parameters
+        ----------
+        result : TrainingResult
+            Of a network with the output identity, and exp where its loss is poisson. The state of its optimizer is not
+            taken over: `partial_fit` begins with a new one.
+        **parameters
+            Parameters of the regressor other than those of its network, such as ``solver="sgd"``, for further fits.
+
+        Returns
+        -------
+        MLPRegressor
+            It predicts what the result does.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is no result, and for a network that the regressor does not have.
+        """
+        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")}
+        legal = {"identity": of_identity, "exp": {"poisson": "poisson"}}
+        made: MLPRegressor = from_result(cls, result, parameters, legal)
+        return made
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(

@@ -1,19 +1,86 @@
-"""The estimators in files: exported for other programs."""
+"""The estimators in files: saved and loaded without pickle, and exported for other programs."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from sklearn.base import ClassifierMixin, is_classifier
 
+from fastnn.errors import ModelFileError
 from fastnn.estimators.constraints import network_of
-from fastnn.files.export import Model, export
+from fastnn.estimators.fitted import Weights
+from fastnn.estimators.labels import binarizer_with
+from fastnn.files.archive import read_archive, write_archive
+from fastnn.files.export import Model, export, label_list
+from fastnn.files.model import ESTIMATOR, checked_network, description
+from fastnn.memory import Array
+
+_NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
+"""Parameters that are no numbers or texts, or may be none."""
+
+_SCALARS = (
+    *("out_activation_", "loss_", "n_iter_", "t_", "best_loss_", "best_validation_score_", "stop_reason_"),
+    "_no_improvement_count",
+)
+_CURVES = {"loss_curve": "loss_curve_", "scores": "validation_scores_", "losses": "validation_loss_curve_"}
+"""{array of the file: fitted attribute, a list of numbers or None}."""
 
 
 class Saving:
-    """The method `export`."""
+    """The methods `save`, `load` and `export`."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one .npz file, without pickle; `load` reads it.
+
+        Kept are the weights, the parameters and the fitted attributes: labels, names of features, curves and scores.
+        Not kept are the optimizer's moments and the generator (`partial_fit` and ``warm_start=True`` go on with new
+        ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init` (they are None afterwards), a
+        back end of your own but for its name, metadata requests and callbacks.
+
+        Parameters
+        ----------
+        path : str or path
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        ValueError, TypeError
+            For weights that are not finite, and for labels or parameters that are not numbers or texts.
+        OSError
+            When the file cannot be written.
+        """
+        model = model_of(self)
+        header, arrays = _content(self, model)
+        write_archive(path, ESTIMATOR, header, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an estimator that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        MLPClassifier or MLPRegressor
+            It predicts the same to the bit.
+
+        Raises
+        ------
+        OSError
+            When there is no such file or it cannot be read.
+        ModelFileError
+            When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
+            fastnn. A ValueError too.
+        """
+        return read_archive(path, {ESTIMATOR: lambda header, arrays: _estimator(cls, header, arrays)})
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the fitted network for programs without fastnn.
@@ -48,9 +115,111 @@ def model_of(mlp: Any) -> Model:
     weights = mlp._weights_now()
     if not np.isfinite(weights.params).all():
         raise ValueError("coefs_ and intercepts_ must be finite")
-    network = network_of(weights.sizes, mlp._activation(), mlp.out_activation_, "squared_error")
-    if not hasattr(mlp, "classes_"):
+    network = network_of(weights.sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
+    if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
     if mlp._label_binarizer.y_type_.startswith("multilabel"):
         return Model(network, weights.params, "multilabel")
     return Model(network, weights.params, "labels", mlp.classes_)
+
+
+# ---------------------------------------------------------------------------------------------------------------- save
+
+
+def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return header and arrays of an estimator's file."""
+    parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
+    seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
+    fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
+    curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
+    arrays = {"params": model.params} | {name: np.array(curve, np.float64) for name, curve in curves.items()}
+    if hasattr(mlp, "feature_names_in_"):
+        arrays["feature_names"] = _text(mlp.feature_names_in_.tolist())
+    header = {
+        **description(model.network, model.params, mlp.backend),
+        "kind": "classifier" if is_classifier(mlp) else "regressor",
+        "parameters": {name: _plain(name, value) for name, value in {**parameters, "random_state": seed}.items()},
+        "fitted": {name: _plain(name, value) for name, value in fitted.items()},
+    }
+    if is_classifier(mlp):
+        classes, labels = mlp.classes_, mlp._label_binarizer
+        header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
+        arrays["classes"] = classes if classes.dtype.kind in "iuf" else _text(label_list(classes))
+    return header, arrays
+
+
+def _text(values: list[Any]) -> Array:
+    return np.frombuffer(json.dumps(values).encode(), np.uint8)
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        inner = [_plain(name, each) for each in value]
+        return inner if isinstance(value, list) else {"tuple": inner}
+    if isinstance(value, dict):
+        return {"dict": [[_plain(name, key), _plain(name, each)] for key, each in value.items()]}
+    raise TypeError(f"{name} cannot be saved: it holds {type(value).__name__}, which is neither number nor text")
+
+
+# ---------------------------------------------------------------------------------------------------------------- load
+
+
+def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    """Build an estimator of a file's header and arrays; any error means that the file is damaged."""
+    kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
+    if header["kind"] != kind:
+        raise ModelFileError(f"it holds a {header['kind']!s:.50}, not a {kind}")
+    network = checked_network(header, arrays)
+    mlp = cls(**{name: _value(value) for name, value in header["parameters"].items()}, backend=header["backend"])
+    mlp._validate_params()
+    for name, value in header["fitted"].items():
+        if not (value is None or (name in _SCALARS and isinstance(value, (int, float, str)))):
+            raise ModelFileError(f"damaged: {name!s:.50} is {value!r:.50} in its header")
+    vars(mlp).update(header["fitted"])
+    if network != network_of(network.sizes, mlp._activation(), mlp.out_activation_, mlp.loss):
+        raise ModelFileError("damaged: the network and the parameters of its header do not agree")
+    vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})
+    mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
+    params = arrays["params"]
+    mlp._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+    if "feature_names" in arrays:
+        mlp.feature_names_in_ = np.array(_texts(arrays["feature_names"]), object)
+        if mlp.feature_names_in_.shape != (network.n_inputs,):
+            raise ModelFileError(f"damaged: its names are not those of {network.n_inputs} features")
+    if kind == "classifier":
+        _set_labels(mlp, header["labels"], arrays["classes"])
+    return mlp
+
+
+def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
+    if labels["kind"] not in ("i", "u", "f"):
+        classes = np.array(json.loads(classes.tobytes()), object if labels["kind"] == "O" else None)
+    n, n_outputs, kind = len(classes), mlp.n_outputs_, labels["type"]
+    fitting = {"binary": n_outputs == 1 and n in (1, 2), "multiclass": n == n_outputs > 1}
+    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not fitting.get(kind, n == n_outputs):
+        raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
+    mlp.classes_ = classes
+    mlp._label_binarizer = binarizer_with(classes, kind, labels["sparse"])
+
+
+def _texts(array: Array) -> list[str]:
+    texts: list[str] = json.loads(array.tobytes())
+    if not all(isinstance(text, str) for text in texts):
+        raise ModelFileError("damaged: a name that is no text")
+    return texts
+
+
+def _value(plain: Any) -> Any:
+    """Return what `_plain` made JSON of."""
+    if isinstance(plain, list):
+        return [_value(each) for each in plain]
+    if isinstance(plain, dict):
+        if "tuple" in plain:
+            return tuple(map(_value, plain["tuple"]))
+        return {_value(key): _value(each) for key, each in plain["dict"]}
+    return plain

@@ -1,0 +1,131 @@
+"""Between estimators and results of train: what one predicts, the other does."""
+
+import numpy as np
+import pytest
+from bits import bits
+from exported import rows, trained
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+REGRESSIONS = {
+    "identity": Network((5, 6, 4, 1), ("tanh", "gelu")),
+    "two outputs": Network((5, 6, 2), "sigmoid", loss="huber"),
+    "poisson": Network((5, 6, 1), output="exp", loss="poisson"),
+    "scalar biases": Network((5, 6, 2), loss="absolute_error", bias="scalar"),
+    "no biases": Network((5, 2), bias="none"),
+}
+
+
+@pytest.mark.parametrize("case", REGRESSIONS)
+def test_a_regressor_of_a_result(case, dtype, backend):
+    network = REGRESSIONS[case]
+    result = trained(network, dtype, backend)
+    mlp = MLPRegressor.from_result(result, solver="sgd", max_iter=3)
+    outputs = result.predict(rows(dtype)).squeeze(axis=1) if network.n_outputs == 1 else result.predict(rows(dtype))
+    assert bits(mlp.predict(rows(dtype))) == bits(outputs)
+    assert mlp.hidden_layer_sizes == network.sizes[1:-1]
+    assert (mlp.solver, mlp.loss, mlp.backend) == ("sgd", network.loss, result.backend)
+    assert (mlp.n_iter_, mlp.t_, mlp.stop_reason_, mlp.loss_curve_) == (1, 20, "epochs", result.history.loss.tolist())
+    y = abs(rows(dtype)[:, : network.n_outputs]).squeeze()
+    mlp.partial_fit(rows(dtype), y)
+    assert mlp.t_ == 20 + len(y)
+    mlp.fit(rows(dtype), y)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+@pytest.mark.parametrize("labels", [["a", "b", "c"], ["c", "a", "b"], [30, -1, 2], np.array(["x", "y", "w"], object)])
+def test_a_classifier_of_a_result(labels, loss, dtype):
+    """Its labels are those of the outputs, in whatever order they are."""
+    result = trained(Network((5, 6, 3), "tanh", "softmax", loss), dtype)
+    X, p = rows(dtype), result.predict(rows(dtype))
+    mlp = MLPClassifier.from_result(result, labels, max_iter=3)
+    given = [str(label) if isinstance(labels[0], str) else label for label in labels]
+    assert mlp.classes_.tolist() == sorted(given)
+    order = [given.index(label) for label in mlp.classes_.tolist()]
+    np.testing.assert_allclose(mlp.predict_proba(X), p[:, order], rtol=10 * np.finfo(dtype).eps)
+    assert mlp.predict(X).tolist() == [given[i] for i in p.argmax(axis=1)]
+    assert mlp.loss == {"cross_entropy": "log_loss"}.get(loss, loss)
+    y = np.array(given)[np.arange(len(X)) % 3]
+    mlp.partial_fit(X, y)
+    assert mlp.score(X, y) == (mlp.predict(X) == y).mean()
+    assert set(mlp.fit(X, y).classes_) == set(given)
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], ["yes", "no"], [True, False]])
+def test_a_classifier_of_one_sigmoid_output(labels, dtype):
+    """The second label is that of the output 1."""
+    result = trained(Network((5, 6, 1), "tanh", "sigmoid", "log_loss"), dtype)
+    X, p = rows(dtype), result.predict(rows(dtype))[:, 0]
+    mlp = MLPClassifier.from_result(result, labels)
+    assert mlp.predict(X).tolist() == [labels[int(yes)] for yes in p > 0.5]
+    column = mlp.classes_.tolist().index(labels[1])
+    np.testing.assert_allclose(mlp.predict_proba(X)[:, column], p, rtol=0, atol=10 * np.finfo(dtype).eps)
+    assert bits(trained(result.network, dtype).predict(X)) == bits(result.predict(X))  # its weights are its own
+
+
+def test_a_classifier_of_several_sigmoid_outputs(dtype):
+    result = trained(Network((5, 6, 3), "tanh", "sigmoid", "log_loss"), dtype)
+    X, p = rows(dtype), result.predict(rows(dtype))
+    mlp = MLPClassifier.from_result(result, range(3))
+    assert bits(mlp.predict_proba(X)) == bits(p)
+    assert np.array_equal(mlp.predict(X), p > 0.5)
+    mlp.partial_fit(X, p > 0.5)
+    with pytest.raises(ValueError, match=r"of several sigmoid outputs must be range\(3\), not \['a', 'b', 'c'\]"):
+        MLPClassifier.from_result(result, ["a", "b", "c"])
+
+
+def test_results_that_make_no_estimator_are_refused():
+    softmax = trained(Network((5, 6, 3), "tanh", "softmax"), np.float64)
+    with pytest.raises(ValueError, match=r"Regressor has no output 'softmax' with the loss 'cross_entropy'; it has id"):
+        MLPRegressor.from_result(softmax)
+    with pytest.raises(ValueError, match=r"Classifier has no output 'tanh' .*; it has softmax with cross_entropy or"):
+        MLPClassifier.from_result(trained(Network((5, 3), output="tanh"), np.float64), [1, 2, 3])
+    with pytest.raises(ValueError, match="has no output 'softmax' with the loss 'huber'"):
+        MLPClassifier.from_result(trained(Network((5, 3), output="softmax", loss="huber"), np.float64), [1, 2, 3])
+    with pytest.raises(TypeError, match=r"MLPRegressor.from_result takes a result of train, not Network"):
+        MLPRegressor.from_result(softmax.network)
+    with pytest.raises(TypeError, match="loss cannot be given: the result's network says it"):
+        MLPClassifier.from_result(softmax, [1, 2, 3], loss="squared_error")
+    with pytest.raises(TypeError, match="colour"):
+        MLPClassifier.from_result(softmax, [1, 2, 3], colour=3)
+    for classes, match in (
+        ([1, 2], r"classes must be the labels of 3 outputs, not \[1, 2\]"),
+        ([1, 2, 2], r"classes must differ, unlike \[1, 2, 2\]"),
+        (3, "classes must be the labels of 3 outputs, not 3"),
+        ([[1], [2], [3]], "classes must be the labels of 3 outputs"),
+        (None, "classes must be the labels of 3 outputs, not None"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            MLPClassifier.from_result(softmax, classes)
+
+
+FITTED = {
+    "regressor": (MLPRegressor(max_iter=5), lambda X: X[:, 0]),
+    "poisson": (MLPRegressor("poisson", activation="logistic", max_iter=5), lambda X: abs(X[:, 0])),
+    "lbfgs": (MLPRegressor(solver="lbfgs", max_iter=5), lambda X: X[:, :2]),
+    "classifier": (MLPClassifier(max_iter=5, backend="numpy"), lambda X: np.arange(len(X)) % 3),
+    "two classes": (MLPClassifier(max_iter=5, loss="squared_error"), lambda X: X[:, 0] > 0),
+}
+
+
+@pytest.mark.parametrize("case", FITTED)
+def test_a_result_of_an_estimator(tmp_path, case, dtype):
+    X = rows(dtype)
+    mlp, targets = FITTED[case]
+    mlp.set_params(random_state=0).fit(X, targets(X))
+    result = mlp.to_result()
+    outputs = mlp.predict_proba(X) if "class" in case else mlp.predict(X)
+    outputs = outputs[:, 1:] if case == "two classes" else outputs.reshape(len(X), -1)
+    assert bits(result.predict(X)) == bits(outputs)
+    assert result.history.loss.tolist() == getattr(mlp, "loss_curve_", [])
+    assert (result.backend, result.stop_reason) == (mlp.backend, "epochs")
+    result.save(tmp_path / "model", state=False)
+    assert bits(fastnn.load(tmp_path / "model").predict(X)) == bits(outputs)
+    classes = [mlp.classes_] if "class" in case else []
+    back = type(mlp).from_result(result, *classes)
+    assert bits(back.predict(X)) == bits(mlp.predict(X))
+    with pytest.raises(ValueError, match="no row order"):
+        result.resume(X, outputs, epochs=1)
