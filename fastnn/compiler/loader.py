@@ -45,6 +45,7 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
 
     Its attribute `bound` takes all parameters but the first, an array, and returns a function of that one, which takes
     less time: one thread at a time may call it.
+    Its attribute `code` is the address of the machine code (not there where kernels run as plain Python).
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
@@ -206,7 +207,7 @@ def _callable(address_of_code, result_type, argument_types):
 
         return call_again
 
-    call.bound = bound
+    call.bound, call.code = bound, address_of_code
     return call if result_type else call_without_result
 
 

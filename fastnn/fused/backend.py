@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
 from fastnn.compiler.folder import cache_state
-from fastnn.compiler.loader import kernels_are_kept, load_kernel, prepared
+from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel, prepared
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.fused.guard import (
     FLOATS,
     check,
     check_data,
     check_inputs,
+    check_members,
     check_shuffle,
     check_state,
     check_steps,
@@ -21,16 +20,13 @@ from fastnn.fused.guard import (
 )
 from fastnn.fused.layout import (
     ALPHA,
-    HYPER,
-    MOMENTUM,
     UPDATE_CODES,
     UpdateSpec,
-    constants_of,
-    describe,
-    make_scratch,
 )
+from fastnn.fused.members import member_arguments, set_constants, train_each, update_spec
+from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
-from fastnn.optimizers import OPTIMIZERS, SGD
+from fastnn.optimizers import OPTIMIZERS
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
 
@@ -48,7 +44,7 @@ class NumbaBackend:
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
-        self._kept = _Kept()
+        self._kept = Workspaces()
 
     def __repr__(self):
         return f"NumbaBackend({'specialize=True' if self.specialize else ''})"
@@ -65,14 +61,14 @@ class NumbaBackend:
         check_inputs(network, params, X)
         n, dtype = len(X), X.dtype
         out = np.empty((n, network.sizes[-1]), dtype)
-        workspace = self._workspace(network, dtype, n, ROW_BLOCK)
+        workspace = self._kept.take(network, dtype, n, ROW_BLOCK)
         try:
             kernel = workspace.predict
             if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
                 kernel = workspace.predict = load_kernel("predict", dtype)
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
-            self._put_back(workspace)
+            self._kept.put_back(workspace)
         return out
 
     def loss_and_gradient(self, network, params, data, alpha):
@@ -116,6 +112,35 @@ class NumbaBackend:
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
         return Function(network, params)
 
+    def train_members(self, tasks, which, storage, beta_products, steps, n_steps):
+        """Train several members, one after another in one call of compiled code: the optional method."""
+        dtype, n_rows = check_members(tasks, which, storage, beta_products, steps, n_steps)
+        special, n_rows, block = self._blocks(tasks[0], n_rows, dtype)
+        workspace = self._kept.take(tasks[0].network, dtype, n_rows, block)
+        spec = update_spec(tasks[0], storage.shape[2])
+        kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        good = np.zeros(len(which), np.int64)
+        try:
+            given = tasks, which, storage, beta_products, steps, n_steps, workspace
+            if IN_PYTHON:
+                train_each(good, kernel, *given)
+            else:
+                members, arguments = load_kernel("train_members", dtype), member_arguments(*given)
+                members(good, len(good), kernel.code, arguments.rows, arguments.constants, workspace.scratch)
+        finally:
+            self._kept.put_back(workspace)
+        return good
+
+    def _blocks(self, task, n_rows, dtype):
+        """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
+        vector = ALIGNMENT // dtype.itemsize
+        if self.specialize and n_rows <= vector and task.network.n_params <= SPECIAL:
+            n_rows = vector if n_rows > 1 else 1  # a kernel for all batches that fit a vector, and one for single rows
+            return True, n_rows, n_rows
+        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
+        # one block whatever its size.
+        return False, n_rows, max(n_rows, 1) if task.optimizer.sequential else ROW_BLOCK
+
     def _checked(self, training, task, state, steps):
         """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""
         if training is None or not training.has(state):
@@ -127,73 +152,12 @@ class NumbaBackend:
         training.take(steps)
         return training
 
-    def _workspace(self, network, dtype, rows, block):
-        """Return a workspace for batches of up to `rows` rows in blocks of `block`: one that the thread keeps, or new.
-
-        It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
-        """
-        key, kept = (network, dtype, block, min(rows, block), rows > block), self._kept.workspaces
-        for _ in range(KEPT):
-            try:
-                workspace = kept.pop()
-            except IndexError:
-                break
-            if workspace.key == key:
-                return workspace
-            kept.insert(0, workspace)
-        return _Workspace(key, rows)
-
-    def _put_back(self, workspace):
-        """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
-        if workspace.nbytes <= KEEP:
-            kept = self._kept.workspaces
-            kept.append(workspace)
-            if workspace.is_new or len(kept) > KEPT:  # else it only goes back to where it was
-                workspace.is_new = False
-                while len(kept) > KEPT or (len(kept) > 1 and sum(workspace.nbytes for workspace in kept) > KEEP):
-                    del kept[:1]
-
 
 SPECIAL = 10_000
 """Parameters up to which a network may have a specialized kernel: larger ones gain nothing by it."""
 
-KEEP = 2**23
-"""Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
-
-KEPT = 4
-"""Workspaces that it may hold on to: those of a training, of its validation rows and of predictions."""
-
-
 FEW = 4096
 """Steps and rows up to which to compare them with the last ones takes less time than to check them."""
-
-
-class _Kept(threading.local):
-    def __init__(self):
-        self.workspaces = []  # the last one was used last
-
-
-class _Workspace:
-    """The workspace: a network's model and buffers, as kernels take them."""
-
-    def __init__(self, key, rows):
-        self.key = key
-        network, dtype, block, *_ = key
-        self.description = describe(network, dtype, block)
-        self.buffers = make_scratch(network, dtype, rows, block)
-        self.model, self.scratch = prepared(self.description), prepared(self.buffers)
-        self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
-        self.is_new = True
-        self.predict = None  # the kernel of this name, from the first prediction on
-        self.specialized = {}
-
-    def specialized_kernel(self, spec):
-        """Return the specialized `train_steps` for this workspace and kind of optimizer."""
-        kind = spec.code, spec.stride, spec.sequential
-        if kind not in self.specialized:
-            constants = constants_of(self.description, spec, self.buffers)
-            self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
-        return self.specialized[kind]
 
 
 class _Prepared:
@@ -206,36 +170,19 @@ class _Prepared:
 
     def __del__(self):
         if self.workspace is not None:  # else what was to be prepared was refused
-            self._backend._put_back(self.workspace)
+            self._backend._kept.put_back(self.workspace)
 
 
 class _Training(_Prepared):
     """A task that is trained on: what was checked is known by its identity, what is packed stays so."""
 
     def __init__(self, backend, task, state, n_rows):
-        network, optimizer, dtype = task.network, task.optimizer, state.storage.dtype
-        vector = ALIGNMENT // dtype.itemsize
-        special = backend.specialize and n_rows <= vector and network.n_params <= SPECIAL
-        # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then
-        # one block whatever its size.
-        if special:  # one kernel for all batches that fit a vector, and one for those of a single row
-            n_rows = block = vector if n_rows > 1 else 1
-        else:
-            block = max(n_rows, 1) if optimizer.sequential else ROW_BLOCK
-        super().__init__(backend, backend._workspace(network, dtype, n_rows, block))
+        network, dtype = task.network, state.storage.dtype
+        special, n_rows, block = backend._blocks(task, n_rows, dtype)
+        super().__init__(backend, backend._kept.take(network, dtype, n_rows, block))
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
-        spec = UpdateSpec(
-            MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
-            state.storage.shape[1],
-            int(optimizer.sequential),
-            task.penalty,
-            *optimizer.betas,
-            getattr(optimizer, "weight_decay", 0),
-        )
-        # What the kernel reads besides its arguments: constants of the formulas, in the working dtype.
-        constants, hyper = self.workspace.buffers.update_constants, optimizer.constants
-        constants[ALPHA] = task.alpha
-        constants[HYPER : HYPER + len(hyper)] = hyper
+        spec = update_spec(task, state.storage.shape[1])
+        set_constants(self.workspace.buffers.update_constants, task)
         self._kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
         self._data = tuple(task.data)  # an array that is referred to refuses to be resized
@@ -275,7 +222,7 @@ class _WholeBatch(_Prepared):
 
     def __init__(self, backend, network, data, alpha, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
-        super().__init__(backend, backend._workspace(network, dtype, n, ROW_BLOCK))
+        super().__init__(backend, backend._kept.take(network, dtype, n, ROW_BLOCK))
         self._params = "params", (network.n_params,), dtype
         self.workspace.buffers.update_constants[ALPHA] = alpha
         self.gradient = self.workspace.buffers.gradient[: network.n_params]

@@ -102,6 +102,42 @@ def check_steps(steps, n_rows):
     return largest
 
 
+def check_members(tasks, which, storage, beta_products, steps, n_steps):
+    """Check the arguments of `train_members`; return the working dtype and the size of the largest batch."""
+    (first, *others), m = tasks, np.size(which)
+    dtype = check_data(first.network, first.data)
+    for task in others:
+        if task.network is not first.network or type(task.optimizer) is not type(first.optimizer):
+            raise ValueError("the members of one call have the same network and the same kind of optimizer")
+        if check_data(task.network, task.data) != dtype:
+            raise ValueError(f"the members of one call have the same dtype: X of one of them is not of {dtype}")
+    slots = {(task.optimizer.n_slots, task.optimizer.sequential) for task in tasks}
+    if len(slots) > 1 or OPTIMIZERS.get(type(first.optimizer).__name__) is not type(first.optimizer):
+        raise ValueError(
+            f"back end 'numba' cannot train members with these optimizers in one call: {first.optimizer!r}"
+        )
+    width = max(np.shape(storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
+    check("storage", storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
+    check("beta_products", beta_products, (m, 2), FLOATS[0], WRITEABLE)
+    rows, start, _, learning_rate, loss = steps
+    most = np.size(start)
+    check("which", which, (m,), INTEGERS)
+    check("n_steps", n_steps, (m,), INTEGERS)
+    if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
+        raise ValueError(f"members name one of {len(tasks)} tasks each, and do up to {most} steps")
+    for name, array, size, flags in (
+        ("rows", rows, np.shape(rows)[-1:], READABLE),
+        ("learning_rate", learning_rate, (most,), READABLE),
+        ("loss", loss, (most,), WRITEABLE),
+    ):
+        n = 1 if len(array) == 1 and flags == READABLE else m
+        check(name, array, (n, *size), FLOATS[0] if name != "rows" else INTEGERS, flags)
+    n_rows = min(len(task.data.X) for task in tasks)
+    if rows.size and _greatest(rows.reshape(-1)) >= n_rows:
+        raise ValueError(f"the steps take rows beyond the data's rows, 0 to {n_rows - 1}")
+    return dtype, check_steps(steps._replace(rows=rows[0], learning_rate=learning_rate[0], loss=loss[0]), n_rows)
+
+
 def _greatest(numbers, few=16):
     """Return the greatest of the integers (n,), where one below 0 is very large; 0 of none."""
     if numbers.size > few:

@@ -1,15 +1,17 @@
-"""The entry points train_steps, loss_and_gradient, predict. `layout.py` draws the panels and names the buffers.
+"""The entry points train_steps, train_members, loss_and_gradient, predict. `layout.py` draws panels, names buffers.
 
 Each runs a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
 `fastnn/reference.py` has their twins. This file is ordinary Numba code, in which `if` and `range` are what they look
 like; the functions of the other files that it calls are traced, see `tracing.py`.
 """
 
+import inspect
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.compiler.calls import caller
 from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
@@ -17,7 +19,18 @@ from fastnn.compiler.vectors import like
 from fastnn.fused import layout, propagation
 from fastnn.fused.evaluate import evaluate as evaluate
 from fastnn.fused.gather import clear, copy, gather_panel
-from fastnn.fused.layout import ALPHA, DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES, Model, Scratch, UpdateSpec
+from fastnn.fused.layout import (
+    ALPHA,
+    DECAY,
+    LAYER_FIELDS,
+    N_CONSTANTS,
+    RATE,
+    SCALE,
+    UPDATE_CODES,
+    Model,
+    Scratch,
+    UpdateSpec,
+)
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.updates import finish_gradients, square_weights
 from fastnn.state import Data, Steps
@@ -154,6 +167,32 @@ def train_steps(
         if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
             return s  # the driver restores the state before this step and says what happened
     return n_steps
+
+
+N_ARGUMENTS = len(inspect.signature(train_steps).parameters)
+call_train_steps = caller(N_ARGUMENTS)
+
+
+@entry
+def train_members(
+    good: NDArray[np.int64],
+    n_members: int,
+    code: int,
+    arguments: NDArray[np.int64],
+    constants: NDArray,
+    scratch: Scratch,
+) -> None:
+    """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
+
+    `code` is the address of its machine code, and a row of `arguments` (n_members, N_ARGUMENTS) what it is called with:
+    it is the same code as that of a single training. A row of `constants` (n_members, N_CONSTANTS) goes to
+    `scratch.update_constants` before.
+    """
+    good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)
+    for m in range(n_members):
+        for k in range(N_CONSTANTS):
+            put(scratch.update_constants, k, get(constants, m * N_CONSTANTS + k))
+        call_train_steps(code, offset(good, m), offset(arguments, m * N_ARGUMENTS))
 
 
 @entry

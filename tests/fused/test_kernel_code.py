@@ -111,7 +111,8 @@ def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
     module = llvm.parse_assembly(overload.library.get_llvm_str())
     declared = {f.name for f in module.functions if f.is_declaration} - {"sqrt"}
     assert {f for f in declared if not f.startswith("llvm.")} == set()
-    assert "inttoptr" not in overload.library.get_llvm_str(), "an address in this process"
+    made = re.findall(r"inttoptr \(?i64 (\S+)", overload.library.get_llvm_str())
+    assert set(made) <= {"%arg.code"}, "an address in this process"
     header, _, code = codegen.compile_entry(name, np.dtype(dtype)).partition(b"\n")
     if code.startswith(b"\x7fELF"):
         defined, undefined = elf_symbols(code)

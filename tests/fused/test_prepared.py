@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ from kernel_runs import MIXED, SMALL
 
 from fastnn import SGD, Adam, Network, Stop, get_backend, train
 from fastnn.fused import backend as fused_backend
+from fastnn.fused import workspace
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
 
@@ -19,12 +21,12 @@ NETWORK = Network((3, 4, 2), "tanh")
 X = np.random.RandomState(0).standard_normal((23, 3))
 Y = np.sin(X[:, :2])
 
-PARTS = ("_Workspace", "check_data", "check_state", "check_steps", "prepared")
+PARTS = ("Workspace", "check_data", "check_state", "check_steps", "prepared")
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """How often the parts of a call were made or checked, by their names in `backend.py`."""
+    """How often the parts of a call were made or checked, by their names in `backend.py` or `workspace.py`."""
     counts = dict.fromkeys(PARTS, 0)
 
     def counted(name, right):
@@ -34,9 +36,10 @@ def made(monkeypatch):
 
         return call
 
-    for name in PARTS:
-        monkeypatch.setattr(fused_backend, name, counted(name, getattr(fused_backend, name)))
-    monkeypatch.setattr(get_backend("numba"), "_kept", fused_backend._Kept())
+    for module, name in itertools.product((fused_backend, workspace), PARTS):
+        if hasattr(module, name):
+            monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
     return counts
 
 
@@ -58,8 +61,8 @@ def test_no_epoch_prepares_what_an_earlier_one_has(made, kind, optimizer, option
         return dict(made)
 
     first, few, many = (parts(epochs) for epochs in (2, 3, 30))
-    assert 1 <= first["_Workspace"] <= 2  # one to train and one to score
-    assert few["_Workspace"] == 0  # the next training has those of the last one
+    assert 1 <= first["Workspace"] <= 2  # one to train and one to score
+    assert few["Workspace"] == 0  # the next training has those of the last one
     if options == {"batch_size": 5}:  # each epoch has its own order of rows
         assert many["check_steps"] == 30
         few = {name: many[name] if name in ("check_steps", "prepared") else n for name, n in few.items()}

@@ -1,0 +1,70 @@
+"""Workspaces: a network's model and buffers as kernels take them, and those that a thread keeps for its next call."""
+
+from __future__ import annotations
+
+import threading
+
+from fastnn.compiler.loader import load_kernel, prepared
+from fastnn.fused.layout import constants_of, describe, make_scratch
+
+KEEP = 2**23
+"""Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
+
+KEPT = 4
+"""Workspaces that it may hold on to: those of a training, of its validation rows and of predictions."""
+
+
+class Workspace:
+    """The workspace: a network's model and buffers, as kernels take them."""
+
+    def __init__(self, key, rows):
+        self.key = key
+        network, dtype, block, *_ = key
+        self.description = describe(network, dtype, block)
+        self.buffers = make_scratch(network, dtype, rows, block)
+        self.model, self.scratch = prepared(self.description), prepared(self.buffers)
+        self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
+        self.is_new = True
+        self.predict = None  # the kernel of this name, from the first prediction on
+        self.specialized = {}
+
+    def specialized_kernel(self, spec):
+        """Return the specialized `train_steps` for this workspace and kind of optimizer."""
+        kind = spec.code, spec.stride, spec.sequential
+        if kind not in self.specialized:
+            constants = constants_of(self.description, spec, self.buffers)
+            self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
+        return self.specialized[kind]
+
+
+class Workspaces(threading.local):
+    """The workspaces that a thread holds on to between calls."""
+
+    def __init__(self):
+        self.workspaces = []  # the last one was used last
+
+    def take(self, network, dtype, rows, block):
+        """Return a workspace for batches of up to `rows` rows in blocks of `block`: one that the thread keeps, or new.
+
+        It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
+        """
+        key, kept = (network, dtype, block, min(rows, block), rows > block), self.workspaces
+        for _ in range(KEPT):
+            try:
+                workspace = kept.pop()
+            except IndexError:
+                break
+            if workspace.key == key:
+                return workspace
+            kept.insert(0, workspace)
+        return Workspace(key, rows)
+
+    def put_back(self, workspace):
+        """Keep a workspace for the thread's next call, unless it is larger than `KEEP` bytes."""
+        if workspace.nbytes <= KEEP:
+            kept = self.workspaces
+            kept.append(workspace)
+            if workspace.is_new or len(kept) > KEPT:  # else it only goes back to where it was
+                workspace.is_new = False
+                while len(kept) > KEPT or (len(kept) > 1 and sum(workspace.nbytes for workspace in kept) > KEEP):
+                    del kept[:1]
