@@ -10,6 +10,10 @@ from fastnn.errors import ModelFileError as ModelFileError
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.files.model import load as load
+from fastnn.many import train_many as train_many
+from fastnn.many.driver import ManyProgress as ManyProgress
+from fastnn.many.history import ManyHistory as ManyHistory
+from fastnn.many.results import ManyResult as ManyResult
 from fastnn.measuring import workloads as workloads
 from fastnn.network import ACTIVATIONS as ACTIVATIONS
 from fastnn.network import LOSSES as LOSSES

@@ -213,7 +213,13 @@ def train(
 class Flag(Protocol):
     """Anything that may ask a training to end, such as an `Interrupt`."""
 
-    requested: bool
+    @property
+    def requested(self) -> bool:
+        """Whether it asks for the end."""
+
+    @property
+    def reason(self) -> StopReason:
+        """The stop reason of a training that it ends."""
 
 
 def advance(run: Run, interrupt: Flag, observers: list[Callback], controllers: list[Callback]) -> None:
@@ -227,7 +233,7 @@ def advance(run: Run, interrupt: Flag, observers: list[Callback], controllers: l
             _call_back(run, observers, controllers if ended else [])
         run.check_end()
     if interrupt.requested and run.stop_reason != "diverged":
-        run.stop_reason = "interrupted"
+        run.stop_reason = interrupt.reason
 
 
 def end(run: Run, random_state: np.random.RandomState, seed: Seed) -> TrainingResult:

@@ -127,13 +127,23 @@ class RowPlan:
                 self._full = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
                 self._full[1].fill(self.n_rows)
             return self._full[0][:n_steps], self._full[1][:n_steps]
-        epoch, batch = np.divmod(np.arange(self.batch, self.batch + n_steps), self.steps_per_epoch)
-        start = batch * self.batch_size
-        stop = np.minimum(start + self.batch_size, self.n_rows)
-        if self.shuffle:  # each epoch has its own stretch of the rows
-            start += epoch * self.n_rows
-            stop += epoch * self.n_rows
-        return start, stop
+        return batches(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps)
+
+
+def batches(
+    n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the batches of steps start and stop in the rows of their epochs, of which one has `begun` steps.
+
+    The epochs' rows are the same ones, or, with `shuffle`, lie one after the other.
+    """
+    epoch, batch = np.divmod(np.arange(begun, begun + n_steps), ceil_div(n_rows, batch_size))
+    start = batch * batch_size
+    stop = np.minimum(start + batch_size, n_rows)
+    if shuffle:
+        start += epoch * n_rows
+        stop += epoch * n_rows
+    return start, stop
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:

@@ -12,9 +12,9 @@ from fastnn.training.results import TrainingResult
 class _WithResult(BaseException):
     """The base of exceptions that carry the result of the training which they ended; copies and pickles keep it."""
 
-    def __init__(self, message: str, result: TrainingResult) -> None:
+    def __init__(self, message: str, result: Any) -> None:  # a TrainingResult, or of `train_many` a ManyResult
         super().__init__(message)
-        self.result = result
+        self.result: TrainingResult = result
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (*self.args, self.result), vars(self)
@@ -46,7 +46,7 @@ class TrainingInterrupted(_WithResult, KeyboardInterrupt):
 
     Attributes
     ----------
-    result : TrainingResult
+    result : TrainingResult, or of `train_many` a ManyResult
         What was trained so far; ``train(..., resume=error.result.state)`` goes on from there.
     """
 
@@ -56,7 +56,7 @@ class InterruptWarning(_WithResult, UserWarning):
 
     Attributes
     ----------
-    result : TrainingResult
+    result : TrainingResult, or of `train_many` a ManyResult
         The same result, for where this warning is turned into an error.
     """
 

@@ -59,9 +59,13 @@ def make_random_state(seed: Seed) -> np.random.RandomState:
     if seed is not None and not 0 <= seed < 2**32:
         raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
     random_state = new_random_state()
-    # As many bits from the system as NumPy itself takes for None, which then spends 150 us on them.
-    random_state.seed(np.frombuffer(os.urandom(16), np.uint32) if seed is None else int(seed))
+    random_state.seed(system_words() if seed is None else int(seed))
     return random_state
+
+
+def system_words() -> NDArray[np.uint32]:
+    """Return a seed of the system's: as many bits as NumPy itself takes for None, which then spends 150 us on them."""
+    return np.frombuffer(os.urandom(16), np.uint32)
 
 
 def new_random_state() -> np.random.RandomState:

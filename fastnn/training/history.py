@@ -57,6 +57,19 @@ class EpochLoss:
         return rows
 
 
+def losses_of_epochs(loss: NDArray[np.float64], rows: NDArray[np.float64], reduction: str) -> NDArray[np.float64]:
+    """Return the losses (..., n_epochs) of whole epochs from those of their steps (..., n_epochs * steps_per_epoch).
+
+    `rows` (steps_per_epoch,) are the rows of an epoch's steps, none of which is skipped: the sums are `EpochLoss`'s.
+    """
+    if len(rows) == 1:
+        return loss
+    weight = rows if reduction == "mean" else np.ones(len(rows))
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.cumsum(loss.reshape(*loss.shape[:-1], -1, len(rows)) * weight, axis=-1)[..., -1]
+        return sums / np.cumsum(weight)[-1] if reduction == "mean" else sums
+
+
 class GrowingArray:
     """A growing array of numbers. Its memory is reserved ahead, which costs nothing until it is written."""
 

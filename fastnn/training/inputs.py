@@ -153,11 +153,11 @@ def check_memory(
     others = rows - block if getattr(backend, "whole_batches", False) else 0
     of_rows = 4 * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
     needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
-    if needed > _memory() * MEMORY_LIMIT_FRACTION:
+    if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
             f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
             f"vectors of them and {block + others:,} rows at a time it takes {needed:,} bytes, this machine has "
-            f"{_memory():,}"
+            f"{memory():,}"
         )
 
 
@@ -166,7 +166,7 @@ def _shortened(sizes: tuple[int, ...]) -> str:
 
 
 @functools.cache
-def _memory() -> int:
+def memory() -> int:
     """Return the bytes of the machine's memory; where the system does not say, the bytes that can be addressed."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -13,6 +13,8 @@ from _signal import signal as set_handler
 from types import FrameType
 from typing import Any
 
+from fastnn.training.stopping import StopReason
+
 AGAIN = 2.0
 """Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
 
@@ -50,11 +52,15 @@ class Interrupt:
     ----------
     requested : bool
         Whether the training is to end.
+    reason : str
+        The stop reason of the trainings that it ends.
     again : bool
         Whether KeyboardInterrupt was raised, because it was the second time.
     over : bool
         Whether the training has ended.
     """
+
+    reason: StopReason = "interrupted"
 
     def __init__(self, swallows: bool = True) -> None:
         self.swallows = swallows

@@ -20,11 +20,11 @@ from fastnn.training.callbacks import Progress
 from fastnn.training.exceptions import attach_result
 from fastnn.training.history import EpochLoss, GrowingArray
 from fastnn.training.monitors import name_of
-from fastnn.training.options import network_counters
+from fastnn.training.options import training_counters
 from fastnn.training.pace import Pace
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.scores import Scores, finite, number
-from fastnn.training.state import Counters, TrainingState
+from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason
 
 
@@ -233,16 +233,8 @@ class Run:
         """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
         steps = self.state.copy() if reason == "running" else self.state
         best = self.scores.best_params
-        counters: Counters = {
-            "epoch": self.n_epochs_in_all,
-            "loss_sum": self.epoch_loss.partial[0],
-            "row_sum": self.epoch_loss.partial[1],
-            "optimizer": self.task.optimizer.to_dict(),
-            "alpha": self.task.alpha,
-            **self.plan.asked,
-            **network_counters(self.task.network),
-            **self.scores.counters(),
-        }
+        counters = training_counters(self.task, self.plan.asked, self.n_epochs_in_all, self.epoch_loss.partial)
+        counters |= self.scores.counters()
         if self.reduction.factor < 1:
             counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
         if self.rule is not None:

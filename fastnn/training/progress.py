@@ -39,6 +39,7 @@ class ProgressBar:
     """
 
     per_chunk = True
+    counted = "epoch"
 
     def __init__(self, console: Console | None = None) -> None:
         try:
@@ -47,14 +48,14 @@ class ProgressBar:
         except ImportError as error:
             raise missing_package("rich", "the progress bar needs") from error
         self._bar = progress.Progress(
-            progress.TextColumn("epoch {task.fields[epochs]}"),
+            progress.TextColumn(f"{self.counted} {{task.fields[n_done]}}"),
             progress.BarColumn(),
             progress.TextColumn("{task.fields[losses]}"),
             progress.TimeElapsedColumn(),
             progress.TimeRemainingColumn(),
             console=console or rich_console.Console(stderr=True),
         )
-        self._task = self._bar.add_task("train", total=None, epochs="0", losses="")
+        self._task = self._bar.add_task("train", total=None, n_done="0", losses="")
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -75,6 +76,6 @@ class ProgressBar:
             self._task,
             completed=progress.epoch + progress.part,
             total=progress.n_epochs,
-            epochs=f"{progress.epoch:,}/{progress.n_epochs:,}",
+            n_done=f"{progress.epoch:,}/{progress.n_epochs:,}",
             losses="  ".join(losses),
         )

@@ -174,6 +174,12 @@ class Stop:
             return name
         return "validation" if name == "loss" else f"validation {name}"
 
+    @property
+    def decides(self) -> bool:
+        """Whether anything is scored or decided before the last epoch, divergence and Ctrl-C aside."""
+        reasons = self.rule(), self.validation, self.max_seconds, self.reduce
+        return self.restore_best or self.monitor != "loss" or any(reason is not None for reason in reasons)
+
     def rule(self) -> Patience | None:
         """Return a new rule for `tol`, `patience` and `reduce`; None where none is given."""
         if self.tol is None and self.patience is None and self.reduce is None:

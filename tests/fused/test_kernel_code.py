@@ -99,7 +99,7 @@ def test_kernel_works_on_whole_vectors(kernel):
     assert sum(same_bits.vector_registers(assembly).values()) > 1000
 
 
-ENTRIES = ("train_steps", "loss_and_gradient", "predict", "shuffle_rows", "evaluate")
+ENTRIES = ("train_steps", "train_members", "loss_and_gradient", "predict", "shuffle_rows", "evaluate")
 C_FUNCTIONS = {"memset", "memcpy", "memmove"} | (set() if HAS_FMA else {"fma", "fmaf"})
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 import fastnn
-from fastnn import SGD, Network, Stop, errors, optimizers, train, workloads
+from fastnn import SGD, Network, Stop, errors, optimizers, train, train_many, workloads
 from fastnn.state import Data, Steps, Task
 from fastnn.training import exceptions as with_results
 
@@ -39,8 +39,12 @@ def objects():
     options["stop"] = Stop(validation=0.4, tol=0.0, restore_best=True)
     look = [lambda progress: seen.extend([progress, progress.result()])]
     result = train(Network((2, 3, 1), "tanh"), X, X[:, :1], backend="numpy", callbacks=look, **options)
+    many = train_many(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(3), epochs=2, callbacks=[seen.append])
     return [
         result,
+        many,
+        many.history,
+        seen.pop(),
         result.network,
         result.state,
         result.history,

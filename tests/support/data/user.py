@@ -64,6 +64,19 @@ def estimate() -> tuple[Any, Any]:
     return classifier.fit(X, [0, 1, 0, 1, 0, 1]).predict(X), regressor.fit(X, X[:, 0]).predict(X)
 
 
+def watch(progress: fastnn.ManyProgress) -> bool:
+    """A callback of many trainings."""
+    return progress.n_ended > 100
+
+
+def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
+    """Many trainings in one call."""
+    many: fastnn.ManyResult = fastnn.train_many(network, X, X[:, 0], seed=range(3), epochs=2, callbacks=[watch])
+    history: fastnn.ManyHistory = many.history
+    assert history.loss.shape == (3, 2)
+    return many[many.best()]
+
+
 def main() -> None:
     """Use the rest."""
     fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
@@ -74,6 +87,7 @@ def main() -> None:
     history: fastnn.History = result.history
     losses: NDArray[np.float64] = history.loss
     again = save_and_load(result)
+    assert train_several(network).network == network
     assert again is not None
     assert issubclass(fastnn.InterruptWarning, UserWarning)
     outputs = fastnn.predict(again.network, again.params, X, backend="numpy")

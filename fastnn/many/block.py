@@ -1,0 +1,266 @@
+"""Blocks of members: short trainings that one call of compiled code does one after the other.
+
+A block serves trainings between whose steps nothing has to be decided: all steps are known before the first. What else
+a training may be asked for, `fastnn.training` does. Both give the same bits, for the steps are the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.many.members import Member
+from fastnn.memory import Array, aligned_zeros, ceil_div, padded_size
+from fastnn.network import Network
+from fastnn.schedules import SCHEDULES, learning_rates
+from fastnn.state import Steps, Task
+from fastnn.training.batches import batches, rows_a_step
+from fastnn.training.generator import give_back, new_random_state, shuffle_rows, system_words
+from fastnn.training.history import losses_of_epochs
+from fastnn.training.options import training_counters
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.state import Counters, TrainingState
+from fastnn.training.subsets import digest, rows_at
+
+MOST_WORK = 1 << 24
+"""The work of a block, which is also that of the longest training in one: some 10 ms."""
+
+STEP_WORK = 300
+"""What a step costs besides its rows times parameters."""
+
+
+def work(member: Member) -> int:
+    """Return about how many operations a training takes."""
+    settings, n = member.settings, member.n_rows
+    rows = rows_a_step(settings.batch_size, n)
+    step = rows * max(settings.network.n_params, 16) + STEP_WORK
+    return settings.n_epochs * ceil_div(n, rows) * step
+
+
+def block_key(member: Member) -> Hashable | None:
+    """Return what the members of one block have in common; None for a training that no block can do."""
+    settings, data = member.settings, member.data
+    optimizer, stop, resume = settings.optimizer, settings.stop, settings.resume
+    n, rate = member.n_rows, optimizer.learning_rate
+    has_batches = rows_a_step(settings.batch_size, n) < n
+    if (
+        not hasattr(settings.backend, "train_members")
+        or isinstance(member.seed, np.random.RandomState)  # it is the caller's own, who sees what was drawn
+        or member.rows[1] is not None
+        or stop.decides
+        or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
+        or (has_batches and not data.sample_weight.all())
+        or (resume is not None and not _is_plain(resume, settings.new_rows))
+        or not settings.n_epochs
+        or work(member) > MOST_WORK
+    ):
+        return None
+    network, backend = settings.network, settings.backend
+    kind = type(optimizer), optimizer.n_slots, optimizer.sequential
+    return id(network), id(backend), data.X.dtype, *kind, n, settings.batch_size, settings.shuffle
+
+
+def _is_plain(resume: TrainingState, new_rows: bool) -> bool:
+    """Return whether a state is between two epochs, with no score and no reduced rate to go on with."""
+    counters = resume.counters
+    scored = counters.get("best_score") is not None or "best_on" in counters or resume.best_params is not None
+    return not (new_rows or resume.batch or scored or "rate_factor" in counters or resume.validation_rows is not None)
+
+
+class Block:
+    """The trainings of some members that have a `block_key` in common: their arrays, stacked."""
+
+    def __init__(self, members: list[Member]) -> None:
+        self.members = members
+        first = members[0]
+        self.settings = settings = first.settings
+        network, dtype = settings.network, first.data.X.dtype
+        self.n = first.n_rows
+        self.batch_size = rows_a_step(settings.batch_size, self.n)
+        self.steps_per_epoch = ceil_div(self.n, self.batch_size)
+        self.shuffle = settings.shuffle and self.steps_per_epoch > 1
+        self.n_epochs = np.array([member.settings.n_epochs for member in members], np.int64)
+        m, slots = len(members), settings.optimizer.n_slots
+        self.storage = aligned_zeros((m, 1 + slots, padded_size(network.n_params, dtype)), dtype)
+        self.beta_products = np.ones((m, 2))
+        self.seeds: list[Any] = []
+        self.orders: list[tuple[dict[str, Any], NDArray[np.int64]] | None] = []
+        """Of a member whose rows were shuffled, the generator's state and the order of the rows at its end."""
+        self.tasks: list[Task] = []
+        self.which = np.zeros(m, np.int64)
+        self.losses = self.rates = np.zeros((m, 0))
+        self.seconds = 0.0
+
+    def train(self) -> NDArray[np.bool_]:
+        """Train the members; return which of them came to the end (m,): the others diverged."""
+        began = time.perf_counter()
+        network, m, per_epoch = self.settings.network, len(self.members), self.steps_per_epoch
+        most = int(self.n_epochs.max())
+        n_steps = most * per_epoch
+        orders = np.empty((m if self.shuffle else 0, most, self.n), np.int64)
+        generator = new_random_state()
+        for k, member in enumerate(self.members):
+            self._begin(k, member, generator)
+            if self.shuffle:
+                self._shuffle(member, generator, orders[k, : self.n_epochs[k]])
+        give_back(generator, None)
+        self._choose_tasks()
+        start, stop = batches(self.n, self.batch_size, self.shuffle, 0, n_steps)
+        steps = Steps(self._rows(orders), start, stop, self._learning_rates(n_steps), np.zeros((m, n_steps)))
+        wanted = self.n_epochs * per_epoch
+        backend: Any = self.settings.backend
+        good = backend.train_members(self.tasks, self.which, self.storage, self.beta_products, steps, wanted)
+        self.losses = losses_of_epochs(steps.loss, (stop - start)[:per_epoch].astype(np.float64), network.reduction)
+        self.rates = np.broadcast_to(steps.learning_rate[:, per_epoch - 1 :: per_epoch], self.losses.shape)
+        self.seconds = time.perf_counter() - began
+        return np.asarray(good == wanted)
+
+    def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:
+        """Set member k's first state, and the generator to where it stands then."""
+        network, storage, resume = self.settings.network, self.storage[k], member.settings.resume
+        if resume is not None:
+            storage[:, : network.n_params] = resume.vectors
+            self.beta_products[k] = resume.beta_products
+            self.seeds.append(None)
+            if self.shuffle:
+                assert resume.random_state is not None
+                generator.set_state(resume.random_state)
+            return
+        seed = system_words() if member.seed is None else member.seed
+        self.seeds.append(seed)
+        storage[0, : network.n_params] = drawn(network, seed, member.params, storage.dtype, generator)
+
+    def _shuffle(self, member: Member, generator: np.random.RandomState, orders: NDArray[np.int64]) -> None:
+        """Write the order of the rows of each epoch (n_epochs, n), positions in the member's rows."""
+        resume, compiled = member.settings.resume, getattr(self.settings.backend, "shuffle_rows", None)
+        index = np.arange(self.n) if resume is None or resume.index is None else resume.index
+        shuffle_rows(generator, orders, index, compiled)
+        self.orders.append((generator.get_state(legacy=False), orders[-1].copy()))
+
+    def _choose_tasks(self) -> None:
+        """Make a task for each optimizer, penalty and data that there are."""
+        places: dict[Hashable, int] = {}
+        for k, member in enumerate(self.members):
+            settings = member.settings
+            key = id(settings.optimizer), settings.alpha, id(member.data)
+            if key not in places:
+                places[key] = len(self.tasks)
+                self.tasks.append(Task(settings.network, settings.optimizer, member.data, settings.alpha))
+            self.which[k] = places[key]
+
+    def _rows(self, orders: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows of the steps (m, any), or (1, any) where they are the same for all members."""
+        chosen = [member.rows[0] for member in self.members]
+        if self.shuffle:
+            flat = orders.reshape(len(chosen), -1)
+            for row, order, n_epochs in zip(chosen, flat, self.n_epochs, strict=True):
+                order[n_epochs * self.n :] = 0  # of epochs that the member does not have
+                if row is not None:
+                    order[...] = rows_at(row, order)
+            return flat
+        if any(rows is not chosen[0] for rows in chosen):
+            return np.array([rows_at(rows, np.arange(self.n)) for rows in chosen])
+        return rows_at(chosen[0], np.arange(self.n))[None]
+
+    def _learning_rates(self, n_steps: int) -> NDArray[np.float64]:
+        """Return the learning rates of the steps (m, n_steps), or (1, n_steps) where they are the same for all."""
+        kinds = [(member.settings.optimizer.learning_rate, self._steps_before(member)) for member in self.members]
+        if all(kind == kinds[0] for kind in kinds):
+            kinds = kinds[:1]
+        if all(isinstance(rate, float) for rate, _ in kinds):
+            return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
+        return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
+
+    @staticmethod
+    def _steps_before(member: Member) -> int:
+        resume = member.settings.resume
+        return 0 if resume is None else resume.t
+
+    # ------------------------------------------------------------------------------- what one member's training gave
+
+    def result(self, k: int) -> TrainingResult:
+        """Return member k's result, as `train` alone would."""
+        member, settings, network = self.members[k], self.members[k].settings, self.settings.network
+        resume, n_epochs = settings.resume, settings.n_epochs
+        if self.shuffle:
+            kept = self.orders[k]
+            assert kept is not None
+            random_state, index = kept
+        elif resume is not None:
+            assert resume.random_state is not None
+            random_state, index = resume.random_state, np.asarray(resume.index)
+        else:
+            generator = new_random_state()
+            drawn(network, self.seeds[k], member.params, self.storage.dtype, generator)
+            random_state, index = generator.get_state(legacy=False), np.arange(self.n)
+            give_back(generator, None)
+        asked: Counters = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
+        if member.rows[0] is not None:
+            asked["rows"] = digest(member.rows[0])
+        before = 0 if resume is None else resume.counters.get("epoch", 0)
+        counters = training_counters(self.tasks[self.which[k]], asked, before + n_epochs) | {"best_score": None}
+        steps = n_epochs * self.steps_per_epoch + self._steps_before(member)
+        storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
+        storage[...] = self.storage[k]
+        state = TrainingState(
+            storage,
+            network.n_params,
+            steps,
+            self.beta_products[k].copy(),
+            optimizer=settings.optimizer.name,
+            random_state=random_state,
+            index=index.copy(),
+            counters=counters,
+        )
+        return TrainingResult(network, self.params(k), state, self.history(k), "epochs", settings.backend)
+
+    def params(self, k: int) -> Array:
+        """Return member k's parameters (n_params,), read-only."""
+        params = self.storage[k, 0, : self.settings.network.n_params]
+        params.flags.writeable = False
+        return params
+
+    def history(self, k: int) -> History:
+        """Return member k's history; its seconds are the member's share of the block's."""
+        n = self.n_epochs[k]
+        return History(self.losses[k, :n], np.zeros(0), self.seconds / len(self.members), self.rates[k, :n])
+
+
+def drawn(network: Network, seed: Any, params: Array | None, dtype: Any, generator: np.random.RandomState) -> Array:
+    """Return a training's first parameters, drawn unless they are given; the generator goes to where it then stands."""
+    generator.seed(seed)
+    return network.init_params(generator, dtype) if params is None else params
+
+
+def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], list[Member]]:
+    """Return the members of each block, and those that are trained alone."""
+    groups: dict[Hashable, list[Member]] = {}
+    alone: list[Member] = []
+    found: dict[Hashable, tuple[Hashable | None, int]] = {}
+    works: dict[int, int] = {}
+    for member in members:
+        kind = id(member.settings), id(member.data), id(member.rows), isinstance(member.seed, np.random.RandomState)
+        if kind not in found:
+            found[kind] = block_key(member), work(member)
+        key, works[member.number] = found[kind]
+        if key is None:
+            alone.append(member)
+        else:
+            groups.setdefault(key, []).append(member)
+    total = sum(works[member.number] for group in groups.values() for member in group)
+    most = MOST_WORK if n_jobs == 1 else min(MOST_WORK, max(total // (4 * n_jobs), 1))
+    blocks: list[list[Member]] = []
+    for group in groups.values():
+        group.sort(key=lambda member: member.settings.n_epochs)
+        room = 0
+        for member in group:
+            if room <= 0:
+                blocks.append([])
+                room = most
+            blocks[-1].append(member)
+            room -= works[member.number]
+    return blocks, alone

@@ -1,0 +1,72 @@
+"""The histories of many trainings, stacked."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.memory import Array
+from fastnn.training import display
+from fastnn.training.results import History
+
+
+class ManyHistory:
+    """The histories of many trainings, stacked: a row for each member, NaN behind its end."""
+
+    def __init__(self, histories: Sequence[History]) -> None:
+        self._histories = histories
+
+    def __repr__(self) -> str:
+        return display.line(self, {"members": len(self._histories), "most epochs": self.loss.shape[1]})
+
+    @functools.cached_property
+    def loss(self) -> NDArray[np.float64]:
+        """(m, most epochs): the training losses, see `History.loss`."""
+        return self._stacked("loss")
+
+    @functools.cached_property
+    def validation_loss(self) -> NDArray[np.float64]:
+        """(m, most epochs): the validation losses."""
+        return self._stacked("validation_loss")
+
+    @functools.cached_property
+    def score(self) -> NDArray[np.float64]:
+        """(m, most epochs): the scores by which best epochs are chosen, see `History.score`."""
+        return self._stacked("score")
+
+    @functools.cached_property
+    def learning_rate(self) -> NDArray[np.float64]:
+        """(m, most epochs): the learning rate of each epoch's last step."""
+        return self._stacked("learning_rate")
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(m,): the time of each training; that of short ones, which are trained in blocks, is a share of a block's."""
+        return np.array([history.seconds for history in self._histories])
+
+    @property
+    def best_epoch(self) -> NDArray[np.int64]:
+        """(m,): the epoch with the best score, from 1; 0 where there is none."""
+        return np.array([history.best_epoch for history in self._histories], np.int64)
+
+    def to_dict(self) -> dict[str, Array]:
+        """Return columns, a row for each epoch of each member, such as ``pandas.DataFrame`` takes.
+
+        Returns
+        -------
+        dict of str to ndarray (epochs of all members,)
+            "member", and the columns of `History.to_dict`.
+        """
+        tables = [history.to_dict() for history in self._histories]
+        member = np.repeat(np.arange(len(tables)), [len(table["epoch"]) for table in tables])
+        return {"member": member, **{name: np.concatenate([table[name] for table in tables]) for name in tables[0]}}
+
+    def _stacked(self, name: str) -> NDArray[np.float64]:
+        rows = [getattr(history, name) for history in self._histories]
+        stacked = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+        for place, row in zip(stacked, rows, strict=True):
+            place[: len(row)] = row
+        return stacked

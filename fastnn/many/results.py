@@ -1,0 +1,254 @@
+"""The results of many trainings: a sequence of TrainingResult over stacked arrays, each made when it is asked for."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.checking.arguments import check_flag
+from fastnn.many.block import Block
+from fastnn.many.history import ManyHistory
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.training import display
+from fastnn.training.inputs import check_inputs
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.stopping import StopReason
+
+
+class Stacked(NamedTuple):
+    """The result of a member of a block, as far as the block's arrays have it; `result` makes the rest."""
+
+    block: Block
+    place: int
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.block.settings.network
+
+    @property
+    def backend(self) -> Backend:
+        """What it was trained with."""
+        return self.block.settings.backend
+
+    @property
+    def params(self) -> Array:
+        """(n_params,)."""
+        return self.block.params(self.place)
+
+    @property
+    def history(self) -> History:
+        """The losses and learning rates."""
+        return self.block.history(self.place)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended."""
+        return int(self.block.n_epochs[self.place])
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """A block's members come to their ends."""
+        return "epochs"
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self.block.result(self.place)
+
+
+Entry = TrainingResult | Stacked
+
+
+class ManyResult(Sequence[TrainingResult]):
+    """The results of `train_many`: ``many[i]`` is the `TrainingResult` of member i, as `train` alone would return it.
+
+    Attributes
+    ----------
+    params : ndarray (m, n_params)
+        The parameters; a list of vectors where the networks have different numbers of them, or dtypes.
+    history : ManyHistory
+        ``history.loss`` (m, most epochs), NaN behind a member's end, and so on.
+    n_epochs : ndarray (m,)
+        Epochs that ended.
+    stop_reason : list of str
+        Why each training ended: "epochs", "diverged", "interrupted" ..., see `TrainingResult`.
+    networks : list of Network
+
+    Notes
+    -----
+    Short trainings leave arrays only; what else belongs to a `TrainingResult` (the state, with the generator) is made
+    each time that one is indexed.
+    """
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._entries = list(entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, i: int) -> TrainingResult: ...
+    @overload
+    def __getitem__(self, i: slice) -> ManyResult: ...
+    def __getitem__(self, i: int | slice) -> TrainingResult | ManyResult:
+        if isinstance(i, slice):
+            return ManyResult(self._entries[i])
+        entry = self._entries[i]
+        return entry.result() if isinstance(entry, Stacked) else entry
+
+    def __repr__(self) -> str:
+        reasons = self.stop_reason
+        ended = ", ".join(f"{reasons.count(reason)} {reason!r}" for reason in dict.fromkeys(reasons))
+        return display.line(self, {"members": len(self), "ended by": ended})
+
+    @property
+    def networks(self) -> list[Network]:
+        """The members' networks."""
+        return [entry.network for entry in self._entries]
+
+    @functools.cached_property
+    def params(self) -> Array | list[Array]:
+        """(m, n_params), read-only; a list of vectors where they differ in size or dtype."""
+        vectors = [entry.params for entry in self._entries]
+        if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
+            return vectors
+        stacked = np.array(vectors)
+        stacked.flags.writeable = False
+        return stacked
+
+    @functools.cached_property
+    def history(self) -> ManyHistory:
+        """The histories, stacked."""
+        return ManyHistory([entry.history for entry in self._entries])
+
+    @property
+    def n_epochs(self) -> NDArray[np.int64]:
+        """(m,): epochs that ended."""
+        return np.array([entry.n_epochs for entry in self._entries], np.int64)
+
+    @property
+    def stop_reason(self) -> list[StopReason]:
+        """Why each training ended."""
+        return [entry.stop_reason for entry in self._entries]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """(m,): the score of each member's best epoch where it was restored, else of its last; NaN where there is none.
+
+        For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
+        """
+        return np.array([_score(entry) for entry in self._entries])
+
+    def best(self) -> int:
+        """Return the number of the member with the best score: the lowest loss, or the greatest of another monitor.
+
+        Raises
+        ------
+        ValueError
+            Where no score is finite, and for members with different monitors, whose scores cannot be compared.
+        """
+        monitors = {entry.history.monitor for entry in self._entries}
+        if len(monitors) > 1:
+            raise ValueError(
+                f"the members were scored differently, by {', '.join(sorted(monitors))}: compare them by hand"
+            )
+        scores = self.scores if monitors == {"loss"} else -self.scores
+        if not np.isfinite(scores).any():
+            raise ValueError("no member has a finite score")
+        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
+
+    def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:
+        """Return the outputs of all members, or their mean and spread.
+
+        Parameters
+        ----------
+        X : array-like (n, n_inputs)
+        spread : bool
+            Return the mean and the standard deviation over the members, without holding the outputs of all.
+        assume_finite : bool
+            Skip the search of X for NaN and infinity.
+
+        Returns
+        -------
+        outputs : ndarray (m, n, n_outputs)
+        mean, deviation : ndarray (n, n_outputs), ndarray (n, n_outputs), float64
+            With `spread`. The deviation divides by m, as NumPy's does.
+
+        Raises
+        ------
+        ValueError
+            For networks of different numbers of outputs, and for an X that does not fit.
+        """
+        if len({network.n_outputs for network in self.networks}) > 1:
+            raise ValueError(
+                "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"
+            )
+        if check_flag("spread", spread):
+            return self._mean_and_deviation(X, assume_finite)
+        outputs = self._outputs(X, assume_finite)
+        first = next(outputs)
+        dtype = np.result_type(*{entry.params.dtype for entry in self._entries})
+        stacked = np.empty((len(self), *first.shape), dtype)
+        for place, output in zip(stacked, itertools.chain([first], outputs), strict=True):
+            place[...] = output
+        return stacked
+
+    def _outputs(self, X: Any, assume_finite: bool) -> Iterator[Array]:
+        """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
+        checked: dict[tuple[int, Any], Array] = {}
+        for entry in self._entries:
+            kind = entry.network.n_inputs, entry.params.dtype
+            if kind not in checked:
+                checked[kind] = check_inputs(entry.network, X, entry.params.dtype, assume_finite)
+            if isinstance(entry, Stacked):
+                yield entry.backend.predict(entry.network, entry.params, checked[kind])
+            else:
+                yield entry.predict(checked[kind], assume_finite=True)
+
+    def _mean_and_deviation(self, X: Any, assume_finite: bool) -> tuple[Array, Array]:
+        """Update mean and sum of squares member by member (Welford, Technometrics 4, 1962)."""
+        mean = squares = np.zeros(())
+        for k, outputs in enumerate(self._outputs(X, assume_finite), 1):
+            change = outputs.astype(np.float64) - mean
+            mean = mean + change / k
+            squares = squares + change * (outputs - mean)
+        return mean, np.sqrt(squares / len(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return columns, a member a row, such as ``pandas.DataFrame(many.to_dict())`` takes.
+
+        Returns
+        -------
+        dict
+            "member", "score", "loss" (the last epoch's training loss), "n_epochs", "best_epoch", "stop_reason" and
+            "seconds".
+        """
+        losses = [entry.history.loss for entry in self._entries]
+        return {
+            "member": np.arange(len(self)),
+            "score": self.scores,
+            "loss": np.array([loss[-1] if len(loss) else np.nan for loss in losses]),
+            "n_epochs": self.n_epochs,
+            "best_epoch": self.history.best_epoch,
+            "stop_reason": self.stop_reason,
+            "seconds": self.history.seconds,
+        }
+
+
+def _score(entry: Entry) -> float:
+    """Return the score of the parameters that a member has."""
+    scores = entry.history.score
+    if not len(scores):
+        return np.nan
+    if isinstance(entry, TrainingResult) and entry.state.best_params is not None:
+        best = entry.state.counters.get("best_score")
+        if best is not None and np.array_equal(entry.params, entry.state.best_params):
+            return best if entry.history.monitor == "loss" else -best
+    return float(scores[-1])
