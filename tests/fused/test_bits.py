@@ -11,6 +11,7 @@ from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything
 from fastnn import Network, get_backend, loss_and_gradient, testing
 from fastnn.compiler import cache, program
 from fastnn.fused import backend as fused_backend
+from fastnn.fused import workspace
 from fastnn.optimizers import Adam
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
@@ -74,15 +75,15 @@ FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all
 
 def replace_scratch(monkeypatch, change):
     """Let `change` replace each buffer, anew for each call of a kernel."""
-    right = fused_backend.make_scratch
+    right = workspace.make_scratch
 
     def make_scratch(*args):
         scratch = right(*args)
         return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
 
-    monkeypatch.setattr(fused_backend, "make_scratch", make_scratch)
-    monkeypatch.setattr(fused_backend, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "_kept", fused_backend._Kept())
+    monkeypatch.setattr(workspace, "make_scratch", make_scratch)
+    monkeypatch.setattr(workspace, "KEEP", -1)
+    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
 
 
 def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):

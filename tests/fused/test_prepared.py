@@ -158,13 +158,13 @@ def test_threads_may_share_a_task():
 
 def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
     backend = get_backend("numba")
-    monkeypatch.setattr(backend, "_kept", fused_backend._Kept())
+    monkeypatch.setattr(backend, "_kept", workspace.Workspaces())
     for n in range(1, 9):
         backend.predict(Network((n, 2)), np.ones(2 * n + 2), np.ones((3, n)))
     kept = backend._kept.workspaces
-    assert [workspace.key[0].sizes[0] for workspace in kept] == [5, 6, 7, 8]
-    monkeypatch.setattr(fused_backend, "KEEP", sum(workspace.nbytes for workspace in kept[2:]))
+    assert [each.key[0].sizes[0] for each in kept] == [5, 6, 7, 8]
+    monkeypatch.setattr(workspace, "KEEP", sum(each.nbytes for each in kept[2:]))
     backend.predict(Network((7, 2)), np.ones(16), np.ones((3, 7)))
-    assert [workspace.key[0].sizes[0] for workspace in kept] == [8, 5, 6, 7]  # the last one was used last
+    assert [each.key[0].sizes[0] for each in kept] == [8, 5, 6, 7]  # the last one was used last
     backend.predict(Network((4, 2)), np.ones(10), np.ones((3, 4)))
-    assert [workspace.key[0].sizes[0] for workspace in kept] == [7, 4]
+    assert [each.key[0].sizes[0] for each in kept] == [7, 4]

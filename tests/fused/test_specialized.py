@@ -12,7 +12,7 @@ from same_bits import RUNS
 import fastnn
 from fastnn import memory
 from fastnn.compiler import loader
-from fastnn.fused import backend as numba_backend
+from fastnn.fused import workspace
 
 OWN = fastnn.get_backend("numba", specialize=True)
 IN_CI = (
@@ -35,7 +35,7 @@ def has_own(name):
     """Whether a run's batches fit a vector, and its network is small."""
     run = RUNS[name]
     fits = ROWS[name] <= memory.ALIGNMENT // np.dtype(run.dtype).itemsize
-    return fits and run.network.n_params <= numba_backend.SPECIAL
+    return fits and run.network.n_params <= workspace.SPECIAL
 
 
 def own_kernels():
@@ -74,7 +74,7 @@ def test_larger_batches_train_as_without_it(name):
 
 
 def test_larger_networks_train_as_without_it(monkeypatch):
-    monkeypatch.setattr(numba_backend, "SPECIAL", 21)
+    monkeypatch.setattr(workspace, "SPECIAL", 21)
     before = own_kernels()
     same_bits.train(RUNS["seed float64"], 3, backend=fastnn.get_backend("numba", specialize=True))
     assert own_kernels() == before
@@ -110,14 +110,14 @@ def test_more_layers_than_are_unrolled():
 @pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
 def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
     """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
-    guarded, make_scratch = [], numba_backend.make_scratch
+    guarded, make_scratch = [], workspace.make_scratch
 
     def guard(buffer):
         inside, zones = between_guards(buffer)
         guarded.append(zones)
         return inside
 
-    monkeypatch.setattr(numba_backend, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(guard, s)))
+    monkeypatch.setattr(workspace, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(guard, s)))
     backend = fastnn.get_backend("numba", specialize=True)
     assert same_bits.hashes_of(*same_bits.train(RUNS[name], backend=backend)) == same_bits.expected()[name]
     assert len(guarded) > 15
