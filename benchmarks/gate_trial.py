@@ -48,7 +48,7 @@ class Change(NamedTuple):
 SLOWER = Change(
     "the fused back end does 15 % of its steps twice, the second time with a copy of the state",
     "fused/backend.py",
-    "KEEP = 2**23",
+    "SPECIAL = 10_000",
     """
 from dataclasses import replace as _replace
 
@@ -72,15 +72,15 @@ def _slower(self, task, state, steps):
 NumbaBackend.train_steps = _slower
 
 
-KEEP = 2**23""",
+SPECIAL = 10_000""",
 )
 LOSSES = {
     "numpy": Change(
         "the fused back end trains by the NumPy reference",
         "fused/backend.py",
-        "KEEP = 2**23",
+        "SPECIAL = 10_000",
         "from fastnn.reference import NumpyBackend\nNumbaBackend.train_steps = NumpyBackend.train_steps\n\n"
-        "KEEP = 2**23",
+        "SPECIAL = 10_000",
     ),
     "cache": Change(
         "kernels are not found on disk", "compiler/loader.py", "content = cache.load(title, variant)", "content = None"

@@ -240,7 +240,7 @@ def test_a_named_tuple_is_packed_by_its_annotations():
 
 def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     """Each value of each call: arrays of the annotated dtype, contiguous, and numbers of the annotated kind."""
-    from fastnn.fused import backend, kernels
+    from fastnn.fused import backend, kernels, workspace
 
     checked = set()
 
@@ -270,10 +270,11 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
         call.bound = lambda *values: lambda array: call(array, *values)
         return call
 
-    monkeypatch.setattr(backend, "load_kernel", checking_load)
-    monkeypatch.setattr(backend, "prepared", lambda arguments: arguments)
-    monkeypatch.setattr(backend, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "_kept", backend._Kept())
+    for module in (backend, workspace):
+        monkeypatch.setattr(module, "load_kernel", checking_load)
+        monkeypatch.setattr(module, "prepared", lambda arguments: arguments)
+    monkeypatch.setattr(workspace, "KEEP", -1)
+    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
     everything(dtype)
     for kind in (Model, Scratch, UpdateSpec, Data, Steps):
         assert {f"{kind.__name__}.{name}" for name in kind._fields} <= checked

@@ -12,7 +12,7 @@ from same_bits import RUNS
 import fastnn
 from fastnn import memory
 from fastnn.compiler import loader
-from fastnn.fused import workspace
+from fastnn.fused import backend, workspace
 
 OWN = fastnn.get_backend("numba", specialize=True)
 IN_CI = (
@@ -35,7 +35,7 @@ def has_own(name):
     """Whether a run's batches fit a vector, and its network is small."""
     run = RUNS[name]
     fits = ROWS[name] <= memory.ALIGNMENT // np.dtype(run.dtype).itemsize
-    return fits and run.network.n_params <= workspace.SPECIAL
+    return fits and run.network.n_params <= backend.SPECIAL
 
 
 def own_kernels():
@@ -74,7 +74,7 @@ def test_larger_batches_train_as_without_it(name):
 
 
 def test_larger_networks_train_as_without_it(monkeypatch):
-    monkeypatch.setattr(workspace, "SPECIAL", 21)
+    monkeypatch.setattr(backend, "SPECIAL", 21)
     before = own_kernels()
     same_bits.train(RUNS["seed float64"], 3, backend=fastnn.get_backend("numba", specialize=True))
     assert own_kernels() == before
