@@ -14,16 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.many.members import Member
-from fastnn.memory import Array, aligned_zeros, ceil_div, padded_size
-from fastnn.network import Network
+from fastnn.many.stack import Seeded, Stack
+from fastnn.memory import aligned_zeros, ceil_div, padded_size
 from fastnn.schedules import SCHEDULES, learning_rates
 from fastnn.state import Steps, Task
 from fastnn.training.batches import batches, rows_a_step
 from fastnn.training.generator import give_back, new_random_state, shuffle_rows, system_words
 from fastnn.training.history import losses_of_epochs
-from fastnn.training.options import training_counters
-from fastnn.training.results import History, TrainingResult
-from fastnn.training.state import Counters, TrainingState
+from fastnn.training.state import TrainingState
 from fastnn.training.subsets import digest, rows_at
 
 MOST_WORK = 1 << 24
@@ -87,16 +85,12 @@ class Block:
         m, slots = len(members), settings.optimizer.n_slots
         self.storage = aligned_zeros((m, 1 + slots, padded_size(network.n_params, dtype)), dtype)
         self.beta_products = np.ones((m, 2))
-        self.seeds: list[Any] = []
-        self.orders: list[tuple[dict[str, Any], NDArray[np.int64]] | None] = []
-        """Of a member whose rows were shuffled, the generator's state and the order of the rows at its end."""
+        self.generators: list[Seeded | tuple[dict[str, Any], NDArray[np.int64]]] = []
         self.tasks: list[Task] = []
         self.which = np.zeros(m, np.int64)
-        self.losses = self.rates = np.zeros((m, 0))
-        self.seconds = 0.0
 
-    def train(self) -> NDArray[np.bool_]:
-        """Train the members; return which of them came to the end (m,): the others diverged."""
+    def train(self) -> tuple[NDArray[np.bool_], Stack]:
+        """Train the members; return which of them came to the end (m,), for the others diverged, and what is left."""
         began = time.perf_counter()
         network, m, per_epoch = self.settings.network, len(self.members), self.steps_per_epoch
         most = int(self.n_epochs.max())
@@ -114,10 +108,9 @@ class Block:
         wanted = self.n_epochs * per_epoch
         backend: Any = self.settings.backend
         good = backend.train_members(self.tasks, self.which, self.storage, self.beta_products, steps, wanted)
-        self.losses = losses_of_epochs(steps.loss, (stop - start)[:per_epoch].astype(np.float64), network.reduction)
-        self.rates = np.broadcast_to(steps.learning_rate[:, per_epoch - 1 :: per_epoch], self.losses.shape)
-        self.seconds = time.perf_counter() - began
-        return np.asarray(good == wanted)
+        losses = losses_of_epochs(steps.loss, (stop - start)[:per_epoch].astype(np.float64), network.reduction)
+        rates = np.broadcast_to(steps.learning_rate[:, per_epoch - 1 :: per_epoch], losses.shape)
+        return good == wanted, self._stack(losses, rates, (time.perf_counter() - began) / m)
 
     def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:
         """Set member k's first state, and the generator to where it stands then."""
@@ -125,21 +118,25 @@ class Block:
         if resume is not None:
             storage[:, : network.n_params] = resume.vectors
             self.beta_products[k] = resume.beta_products
-            self.seeds.append(None)
+            assert resume.random_state is not None
             if self.shuffle:
-                assert resume.random_state is not None
                 generator.set_state(resume.random_state)
+            else:
+                self.generators.append((resume.random_state, np.asarray(resume.index)))
             return
-        seed = system_words() if member.seed is None else member.seed
-        self.seeds.append(seed)
-        storage[0, : network.n_params] = drawn(network, seed, member.params, storage.dtype, generator)
+        seed: Any = system_words() if member.seed is None else member.seed
+        generator.seed(seed)
+        drew = member.params is None
+        storage[0, : network.n_params] = network.init_params(generator, storage.dtype) if drew else member.params
+        if not self.shuffle:
+            self.generators.append(Seeded(seed, drew, self.n))
 
     def _shuffle(self, member: Member, generator: np.random.RandomState, orders: NDArray[np.int64]) -> None:
         """Write the order of the rows of each epoch (n_epochs, n), positions in the member's rows."""
         resume, compiled = member.settings.resume, getattr(self.settings.backend, "shuffle_rows", None)
         index = np.arange(self.n) if resume is None or resume.index is None else resume.index
         shuffle_rows(generator, orders, index, compiled)
-        self.orders.append((generator.get_state(legacy=False), orders[-1].copy()))
+        self.generators.append((generator.get_state(legacy=False), orders[-1].copy()))
 
     def _choose_tasks(self) -> None:
         """Make a task for each optimizer, penalty and data that there are."""
@@ -180,60 +177,30 @@ class Block:
         resume = member.settings.resume
         return 0 if resume is None else resume.t
 
-    # ------------------------------------------------------------------------------- what one member's training gave
-
-    def result(self, k: int) -> TrainingResult:
-        """Return member k's result, as `train` alone would."""
-        member, settings, network = self.members[k], self.members[k].settings, self.settings.network
-        resume, n_epochs = settings.resume, settings.n_epochs
-        if self.shuffle:
-            kept = self.orders[k]
-            assert kept is not None
-            random_state, index = kept
-        elif resume is not None:
-            assert resume.random_state is not None
-            random_state, index = resume.random_state, np.asarray(resume.index)
-        else:
-            generator = new_random_state()
-            drawn(network, self.seeds[k], member.params, self.storage.dtype, generator)
-            random_state, index = generator.get_state(legacy=False), np.arange(self.n)
-            give_back(generator, None)
-        asked: Counters = {"batch_size": settings.batch_size, "shuffle": settings.shuffle}
-        if member.rows[0] is not None:
-            asked["rows"] = digest(member.rows[0])
-        before = 0 if resume is None else resume.counters.get("epoch", 0)
-        counters = training_counters(self.tasks[self.which[k]], asked, before + n_epochs) | {"best_score": None}
-        steps = n_epochs * self.steps_per_epoch + self._steps_before(member)
-        storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
-        storage[...] = self.storage[k]
-        state = TrainingState(
-            storage,
-            network.n_params,
-            steps,
-            self.beta_products[k].copy(),
-            optimizer=settings.optimizer.name,
-            random_state=random_state,
-            index=index.copy(),
-            counters=counters,
+    def _stack(self, losses: NDArray[np.float64], rates: NDArray[np.float64], seconds: float) -> Stack:
+        """Return what is left of the trainings: nothing of their data."""
+        settings, members, counts = self.settings, self.members, self.n_epochs.tolist()
+        chosen = {id(rows): digest(rows) for member in members if (rows := member.rows[0]) is not None}
+        resumed = (member.settings.resume for member in members)
+        before = [0 if resume is None else resume.counters.get("epoch", 0) for resume in resumed]
+        return Stack(
+            settings.network,
+            settings.backend,
+            settings.batch_size,
+            settings.shuffle,
+            [(task.optimizer, task.alpha) for task in self.tasks],
+            self.which,
+            self.storage,
+            self.beta_products,
+            self.n_epochs,
+            [done + n for done, n in zip(before, counts, strict=True)],
+            [self._steps_before(member) + n * self.steps_per_epoch for member, n in zip(members, counts, strict=True)],
+            losses,
+            rates,
+            seconds,
+            [chosen.get(id(member.rows[0])) for member in members],
+            self.generators,
         )
-        return TrainingResult(network, self.params(k), state, self.history(k), "epochs", settings.backend)
-
-    def params(self, k: int) -> Array:
-        """Return member k's parameters (n_params,), read-only."""
-        params = self.storage[k, 0, : self.settings.network.n_params]
-        params.flags.writeable = False
-        return params
-
-    def history(self, k: int) -> History:
-        """Return member k's history; its seconds are the member's share of the block's."""
-        n = self.n_epochs[k]
-        return History(self.losses[k, :n], np.zeros(0), self.seconds / len(self.members), self.rates[k, :n])
-
-
-def drawn(network: Network, seed: Any, params: Array | None, dtype: Any, generator: np.random.RandomState) -> Array:
-    """Return a training's first parameters, drawn unless they are given; the generator goes to where it then stands."""
-    generator.seed(seed)
-    return network.init_params(generator, dtype) if params is None else params
 
 
 def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], list[Member]]:

@@ -5,6 +5,7 @@ Threads, order and grouping change no bit: each member is trained as if it were 
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -16,7 +17,7 @@ import numpy as np
 
 from fastnn.many.block import Block, blocks_of
 from fastnn.many.members import Member
-from fastnn.many.results import Entry, ManyResult, Stacked
+from fastnn.many.results import Entry, ManyResult, Stacked, Unbegun, result_of
 from fastnn.training import Flag, advance, end
 from fastnn.training.begin import start
 from fastnn.training.interrupts import Interrupt
@@ -61,7 +62,7 @@ class ManyProgress:
         entry = self._entries[i]
         if entry is None:
             raise ValueError(f"member {i} has not ended yet")
-        return entry.result() if isinstance(entry, Stacked) else entry
+        return result_of(entry)
 
 
 class _Asked:
@@ -91,16 +92,30 @@ class Unit(NamedTuple):
 
 
 def train_unit(unit: Unit, flag: Flag) -> dict[int, Entry]:
-    """Train the members of a unit; return {number: result}. A flag that is raised leaves a block untouched."""
-    if not unit.is_block or flag.requested:
+    """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
+    if flag.requested:
+        return {member.number: _unbegun(member, flag.reason) for member in unit.members}
+    if not unit.is_block:
         return {member.number: train_alone(member, flag) for member in unit.members}
-    block = Block(list(unit.members))
-    through = block.train().tolist()
+    through, stack = Block(list(unit.members)).train()
     # What diverged is trained anew, by the driver that finds its last good step.
     return {
-        member.number: Stacked(block, k) if through[k] else train_alone(member, flag)
-        for k, member in enumerate(unit.members)
+        member.number: Stacked(stack, k) if came_through else train_alone(member, flag)
+        for k, (member, came_through) in enumerate(zip(unit.members, through.tolist(), strict=True))
     }
+
+
+class _Ended(NamedTuple):
+    """A flag that is raised."""
+
+    reason: StopReason
+    requested: bool = True
+
+
+def _unbegun(member: Member, reason: StopReason) -> Entry:
+    if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
+        return train_alone(member, _Ended(reason))
+    return Unbegun(member.settings, reason, functools.partial(train_alone, member, _Ended(reason)))
 
 
 def train_alone(member: Member, flag: Flag) -> TrainingResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag
-from fastnn.many.block import Block
 from fastnn.many.history import ManyHistory
+from fastnn.many.stack import Stack
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import display
+from fastnn.training.begin import Settings
 from fastnn.training.inputs import check_inputs
+from fastnn.training.monitors import name_of
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -25,33 +27,33 @@ from fastnn.training.stopping import StopReason
 class Stacked(NamedTuple):
     """The result of a member of a block, as far as the block's arrays have it; `result` makes the rest."""
 
-    block: Block
+    stack: Stack
     place: int
 
     @property
     def network(self) -> Network:
         """The network."""
-        return self.block.settings.network
+        return self.stack.network
 
     @property
     def backend(self) -> Backend:
         """What it was trained with."""
-        return self.block.settings.backend
+        return self.stack.backend
 
     @property
     def params(self) -> Array:
         """(n_params,)."""
-        return self.block.params(self.place)
+        return self.stack.params(self.place)
 
     @property
     def history(self) -> History:
         """The losses and learning rates."""
-        return self.block.history(self.place)
+        return self.stack.history(self.place)
 
     @property
     def n_epochs(self) -> int:
         """Epochs that ended."""
-        return int(self.block.n_epochs[self.place])
+        return int(self.stack.n_epochs[self.place])
 
     @property
     def stop_reason(self) -> StopReason:
@@ -60,10 +62,51 @@ class Stacked(NamedTuple):
 
     def result(self) -> TrainingResult:
         """The whole result."""
-        return self.block.result(self.place)
+        return self.stack.result(self.place)
 
 
-Entry = TrainingResult | Stacked
+class Unbegun:
+    """The result of a member that had not begun when all were to end; `begin` makes it when it is first asked for."""
+
+    n_epochs = 0
+
+    def __init__(self, settings: Settings, stop_reason: StopReason, begin: Callable[[], TrainingResult]) -> None:
+        self.network, self.backend, self.stop_reason = settings.network, settings.backend, stop_reason
+        self._monitor, self._begin = settings.stop.monitor, begin
+
+    @functools.cached_property
+    def _begun(self) -> TrainingResult:
+        """The same one each time, for it may have drawn a seed."""
+        return self._begin()
+
+    @property
+    def params(self) -> Array:
+        """(n_params,): the first parameters."""
+        return self._begun.params
+
+    @property
+    def history(self) -> History:
+        """Nothing."""
+        return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._monitor))
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self._begun
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self.result(),)  # which has no data
+
+
+def _itself(result: TrainingResult) -> TrainingResult:
+    return result
+
+
+Entry = TrainingResult | Stacked | Unbegun
+
+
+def result_of(entry: Entry) -> TrainingResult:
+    """Return the whole result of a member."""
+    return entry if isinstance(entry, TrainingResult) else entry.result()
 
 
 class ManyResult(Sequence[TrainingResult]):
@@ -100,8 +143,7 @@ class ManyResult(Sequence[TrainingResult]):
     def __getitem__(self, i: int | slice) -> TrainingResult | ManyResult:
         if isinstance(i, slice):
             return ManyResult(self._entries[i])
-        entry = self._entries[i]
-        return entry.result() if isinstance(entry, Stacked) else entry
+        return result_of(self._entries[i])
 
     def __repr__(self) -> str:
         reasons = self.stop_reason
@@ -207,10 +249,10 @@ class ManyResult(Sequence[TrainingResult]):
             kind = entry.network.n_inputs, entry.params.dtype
             if kind not in checked:
                 checked[kind] = check_inputs(entry.network, X, entry.params.dtype, assume_finite)
-            if isinstance(entry, Stacked):
-                yield entry.backend.predict(entry.network, entry.params, checked[kind])
-            else:
+            if isinstance(entry, TrainingResult):
                 yield entry.predict(checked[kind], assume_finite=True)
+            else:
+                yield entry.backend.predict(entry.network, entry.params, checked[kind])
 
     def _mean_and_deviation(self, X: Any, assume_finite: bool) -> tuple[Array, Array]:
         """Update mean and sum of squares member by member (Welford, Technometrics 4, 1962)."""

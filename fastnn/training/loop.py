@@ -233,7 +233,8 @@ class Run:
         """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
         steps = self.state.copy() if reason == "running" else self.state
         best = self.scores.best_params
-        counters = training_counters(self.task, self.plan.asked, self.n_epochs_in_all, self.epoch_loss.partial)
+        task, counted = self.task, (self.n_epochs_in_all, self.epoch_loss.partial)
+        counters = training_counters(task.network, task.optimizer, task.alpha, self.plan.asked, *counted)
         counters |= self.scores.counters()
         if self.reduction.factor < 1:
             counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}

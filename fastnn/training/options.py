@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.network import Network
 from fastnn.optimizers import Adam, Optimizer
-from fastnn.state import Task
 from fastnn.training.inputs import check_optimizer
 from fastnn.training.state import Counters, TrainingState
 
@@ -87,7 +86,14 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
         raise ValueError(f"resume: its state's optimizer cannot be made again ({error}): give optimizer=") from None
 
 
-def training_counters(task: Task, asked: Counters, epoch: int, partial: tuple[float, float] = (0.0, 0.0)) -> Counters:
+def training_counters(
+    network: Network,
+    optimizer: Optimizer,
+    alpha: float,
+    asked: Counters,
+    epoch: int,
+    partial: tuple[float, float] = (0.0, 0.0),
+) -> Counters:
     """Return what a state keeps of a training in JSON's types: how far it is, and its options, of which some `asked`.
 
     `epoch` is the number of epochs that ended, `partial` the sums of losses and rows of one that has begun.
@@ -96,10 +102,10 @@ def training_counters(task: Task, asked: Counters, epoch: int, partial: tuple[fl
         "epoch": epoch,
         "loss_sum": partial[0],
         "row_sum": partial[1],
-        "optimizer": task.optimizer.to_dict(),
-        "alpha": task.alpha,
+        "optimizer": optimizer.to_dict(),
+        "alpha": alpha,
         **asked,
-        **network_counters(task.network),
+        **network_counters(network),
     }
 
 

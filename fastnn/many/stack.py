@@ -1,0 +1,101 @@
+"""What the trainings of a block left: arrays with a row for each member, of which results are made when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.backends import Backend
+from fastnn.memory import Array, aligned_zeros
+from fastnn.network import Network
+from fastnn.optimizers import Optimizer
+from fastnn.training.generator import give_back, new_random_state
+from fastnn.training.options import training_counters
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.state import Counters, TrainingState
+
+
+class Seeded(NamedTuple):
+    """The generator of a member whose rows stay in order: where its seed, and the weights if it drew them, left it."""
+
+    seed: Any
+    drew: bool
+    n_rows: int
+
+
+@dataclass(eq=False, repr=False)
+class Stack:
+    """The trainings of a block, without the data that they were trained on; m members that came to their ends."""
+
+    network: Network
+    backend: Backend
+    batch_size: int | None  # as it was asked for
+    shuffle: bool
+    optimizers: list[tuple[Optimizer, float]]
+    """The optimizers that there are, with the strengths of the penalty."""
+    which: NDArray[np.int64]
+    """(m,): each member's place in `optimizers`."""
+    storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
+    beta_products: NDArray[np.float64]  # (m, 2)
+    n_epochs: NDArray[np.int64]  # (m,), of this call
+    epochs: list[int]  # in all, those of earlier calls included
+    steps: list[int]  # in all
+    losses: NDArray[np.float64]  # (m, most epochs)
+    rates: NDArray[np.float64]  # (m, most epochs)
+    seconds: float
+    """The time of a member."""
+    digests: list[int | None]
+    """What tells the rows that each member was trained on; None for all of them."""
+    generators: list[Seeded | tuple[dict[str, Any], NDArray[np.int64]]]
+    """The state of each member's generator, with the order of its rows."""
+
+    def result(self, k: int) -> TrainingResult:
+        """Return member k's result, as `train` alone would."""
+        random_state, index = self._generator(k)
+        asked: Counters = {"batch_size": self.batch_size, "shuffle": self.shuffle}
+        if (digest := self.digests[k]) is not None:
+            asked["rows"] = digest
+        optimizer, alpha = self.optimizers[self.which[k]]
+        counters = training_counters(self.network, optimizer, alpha, asked, self.epochs[k]) | {"best_score": None}
+        storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
+        storage[...] = self.storage[k]
+        state = TrainingState(
+            storage,
+            self.network.n_params,
+            self.steps[k],
+            self.beta_products[k].copy(),
+            optimizer=optimizer.name,
+            random_state=random_state,
+            index=index,
+            counters=counters,
+        )
+        return TrainingResult(self.network, self.params(k), state, self.history(k), "epochs", self.backend)
+
+    def _generator(self, k: int) -> tuple[dict[str, Any], NDArray[np.int64]]:
+        """Return a generator's state and an order of rows, which are the caller's own."""
+        kept = self.generators[k]
+        if isinstance(kept, Seeded):
+            generator = new_random_state()
+            generator.seed(kept.seed)
+            if kept.drew:
+                self.network.init_params(generator, self.storage.dtype)
+            random_state, index = generator.get_state(legacy=False), np.arange(kept.n_rows)
+            give_back(generator, None)
+            return random_state, index
+        random_state, index = kept
+        inner = random_state["state"]
+        return {**random_state, "state": {**inner, "key": inner["key"].copy()}}, index.copy()
+
+    def params(self, k: int) -> Array:
+        """Return member k's parameters (n_params,), read-only."""
+        params = self.storage[k, 0, : self.network.n_params]
+        params.flags.writeable = False
+        return params
+
+    def history(self, k: int) -> History:
+        """Return member k's history."""
+        n = self.n_epochs[k]
+        return History(self.losses[k, :n], np.zeros(0), self.seconds, self.rates[k, :n])
