@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from fastnn.checking.arguments import check_integer, counted
+from fastnn.checking.arguments import check_integer, counted, shown
+from fastnn.training.generator import make_random_state
 from fastnn.training.inputs import check_network
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
@@ -44,20 +45,28 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         For arguments of unequal lengths, both of which are named, for no member, and for members that would all be
         trained alike.
     """
-    if isinstance(given["networks"], (list, tuple)) and all(isinstance(size, int) for size in given["networks"]):
-        check_network(given["networks"])  # one network's sizes: its error says what to write
+    networks, seed = given["networks"], given["seed"]
+    if isinstance(networks, (list, tuple)) and networks and all(isinstance(size, int) for size in networks):
+        check_network(networks)  # one network's sizes: its error says what to write
+    for name in FOR_ALL:
+        if isinstance(given[name], (list, tuple, range)):
+            raise TypeError(f"{name} is one for all members, not {shown(given[name])}")
     lists = {name: own for name, value in given.items() if (own := _one_each(name, value)) is not None}
+    if "seed" not in lists:
+        _check_seed(seed)
     n_members = _n_members({name: len(own) for name, own in lists.items()}, n)
-    if isinstance(given["seed"], np.random.RandomState) and n_members > 1:
+    if isinstance(seed, np.random.RandomState) and n_members > 1:
         raise ValueError(
             "seed is one RandomState for all members, whose draws would depend on the order of the trainings: give a "
             "list of seeds, such as seed=range(n)"
         )
-    if not lists and n_members > 1 and given["seed"] is not None:
+    if not lists and n_members > 1 and seed is not None:
         raise ValueError(
             f"all {n_members} members would be trained alike, by the same seed: give one each, such as "
             f"seed=range({n_members}), or leave it out"
         )
+    if not lists and n_members > 1 and given["resume"] is not None:
+        raise ValueError(f"all {n_members} members would go on alike, from the same state: give a list of states")
     columns: dict[str, Iterable[Any]] = {
         name: lists[name] if name in lists else itertools.repeat(value) for name, value in given.items()
     }
@@ -70,14 +79,34 @@ def _one_each(name: str, value: Any) -> Sequence[Any] | None:
         return None
     n_dimensions = DIMENSIONS.get(name)
     if n_dimensions is None:
-        if isinstance(value, np.ndarray) and value.ndim == 1:
-            return value.tolist()
-        return list(value) if isinstance(value, (list, tuple, range)) else None
+        if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist"):  # an array, or a column of a data frame
+            return cast(list[Any], value.tolist())
+        return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
     if isinstance(value, np.ndarray):
         return list(value) if value.ndim == n_dimensions + 1 else None
     if isinstance(value, (list, tuple)) and any(getattr(item, "ndim", 0) for item in value):
-        return list(value)
+        return value
+    if _depth(value) == n_dimensions + 1:
+        raise ValueError(
+            f"{name} is lists in a list, which are one array for all members, of {n_dimensions + 1} dimensions: one "
+            f"for each is a list of arrays, such as {name}=[np.array(each) for each in lists]"
+        )
     return None
+
+
+def _depth(value: Any) -> int:
+    """Return how deep lists are nested."""
+    depth = 0
+    while isinstance(value, (list, tuple, range)) and len(value):
+        value, depth = value[0], depth + 1
+    return depth
+
+
+def _check_seed(seed: Any) -> None:
+    try:
+        make_random_state(seed)
+    except TypeError as error:
+        raise TypeError(f"{error}; or a list, range or array with one for each member") from None
 
 
 def _n_members(lengths: dict[str, int], n: Any) -> int:

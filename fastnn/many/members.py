@@ -13,6 +13,7 @@ from fastnn.checking.arguments import check_integer
 from fastnn.many.arguments import Spread
 from fastnn.memory import Array, padded_size
 from fastnn.state import Data
+from fastnn.training.batches import rows_a_step
 from fastnn.training.begin import Settings, check_settings, start, working_dtype
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import check_resume
@@ -39,10 +40,19 @@ class Member(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of its result: parameters, the optimizer's state, and two numbers for each epoch."""
-        settings, dtype = self.settings, self.data.X.dtype
-        width = padded_size(settings.network.n_params, dtype)
-        return width * (1 + settings.optimizer.n_slots) * dtype.itemsize + 16 * settings.n_epochs
+        """About how many bytes its result takes: parameters, the optimizer's state, two numbers an epoch, the rest."""
+        settings, dtype, n = self.settings, self.data.X.dtype, self.n_rows
+        vectors = padded_size(settings.network.n_params, dtype) * (1 + settings.optimizer.n_slots) * dtype.itemsize
+        in_order = not settings.shuffle or rows_a_step(settings.batch_size, n) == n
+        rest = ALONE if settings.stop.decides else IN_ORDER if in_order else SHUFFLED
+        return vectors + 16 * settings.n_epochs + rest + (0 if rest == IN_ORDER else 8 * n)
+
+
+IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
+"""Bytes that a result takes besides its arrays: in a block, with the generator's state, with all objects made."""
+
+ALIKE = frozenset({"seed", "learning_rate", "alpha", "params", "sample_weight", "Y"})
+"""Arguments that do not change the size of a result."""
 
 
 def check_members(given: Spread) -> list[Member]:
@@ -55,25 +65,19 @@ def check_members(given: Spread) -> list[Member]:
     MemoryError
         For results that would not fit the machine.
     """
-    check = _Check([name for name in given.columns if name != "seed"])
+    check = _Check(given)
     members: list[Member] = []
-    needed, alike = 0, not given.varying & {"networks", "optimizer", "epochs"}
-    others = [values for name, values in given.columns.items() if name != "seed"]
-    columns = zip(range(given.n_members), given.columns["seed"], *others, strict=False)  # some repeat without end
+    needed, alike = 0, given.varying <= ALIKE
+    columns = zip(range(given.n_members), given.columns["seed"], *check.others, strict=False)  # some repeat without end
     for number, seed, *shared in columns:
-        try:
-            members.append(check.member(number, seed, shared))
-        except (TypeError, ValueError, MemoryError) as error:
-            if not given.varying:
-                raise
-            raise type(error)(f"member {number}: {error}") from None
+        members.append(check.member(number, seed, shared))
         if number and alike:
             continue
         needed += members[-1].nbytes * (given.n_members if alike else 1)
         if needed > memory() * MEMORY_LIMIT_FRACTION:
             raise MemoryError(
-                f"the results of {given.n_members:,} members take {'' if alike else 'more than '}{needed:,} bytes, "
-                f"this machine has {memory():,}"
+                f"the results of {given.n_members:,} members take {'about' if alike else 'more than'} {needed:,} "
+                f"bytes, this machine has {memory():,}"
             )
     return members
 
@@ -81,8 +85,10 @@ def check_members(given: Spread) -> list[Member]:
 class _Check:
     """The checks, each of which is done once for all members that share what it looks at."""
 
-    def __init__(self, names: list[str]) -> None:
-        self._names = names
+    def __init__(self, given: Spread) -> None:
+        self._names = [name for name in given.columns if name != "seed"]
+        self.others = [given.columns[name] for name in self._names]
+        self._own = {*self._names} & given.varying
         self._done: dict[Hashable, Any] = {}
         self._generators: dict[int, int] = {}
 
@@ -91,7 +97,13 @@ class _Check:
         key = tuple(map(id, shared))  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
-            known = self._done[key] = self._checked({**dict(zip(self._names, shared, strict=True)), "seed": seed})
+            try:
+                known = self._done[key] = self._checked({**dict(zip(self._names, shared, strict=True)), "seed": seed})
+            except (TypeError, ValueError, MemoryError) as error:
+                if not self._own:  # what is wrong is so for all
+                    raise
+                (kind,) = (kind for kind in (TypeError, ValueError, MemoryError) if isinstance(error, kind))
+                raise kind(f"member {number}: {error}") from None
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
         return Member(number, known.settings, known.data, known.rows, seed, known.params)
@@ -108,9 +120,9 @@ class _Check:
             ("settings", shared, given["sample_weight"] is None), lambda: self._settings(given, options)
         )
         n_epochs = given["epochs"]
-        if n_epochs != settings.n_epochs:
+        if type(n_epochs) is not int or n_epochs != settings.n_epochs:
             settings = self._once(
-                ("epochs", id(settings), n_epochs),
+                ("epochs", id(settings), type(n_epochs), n_epochs),
                 lambda: settings._replace(n_epochs=check_integer("epochs", n_epochs, low=0)),
             )
         arrays = given["X"], given["Y"], given["sample_weight"]
@@ -157,18 +169,20 @@ class _Check:
         return settings._replace(optimizer=dataclasses.replace(settings.optimizer, learning_rate=rate))
 
     def _seed(self, number: int, seed: Any) -> Seed:
-        if (type(seed) is int and 0 <= seed < 2**32) or seed is None:
-            return seed
-        make_random_state(seed)  # raises for what is no seed
-        if isinstance(seed, np.random.RandomState):
-            other = self._generators.setdefault(id(seed), number)
-            if other != number:
-                raise ValueError(
-                    f"seed is the RandomState of member {other} too, so that draws would depend on the order of the "
-                    "trainings: give each its own"
-                )
-            return seed
-        return int(seed)
+        """Return a seed that is no plain number; a RandomState may be that of one member."""
+        try:
+            make_random_state(seed)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"member {number}: {error}") from None
+        if not isinstance(seed, np.random.RandomState):
+            return int(seed)
+        other = self._generators.setdefault(id(seed), number)
+        if other != number:
+            raise ValueError(
+                f"member {number}: seed is the RandomState of member {other} too, so that draws would depend on the "
+                "order of the trainings: give each its own"
+            )
+        return seed
 
     def _start(self, member: Member) -> None:
         """Begin the training and leave it: this finds what does not fit, such as rows of a state's."""

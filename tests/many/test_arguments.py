@@ -1,0 +1,162 @@
+"""The arguments of train_many: what is one for all, what is one each, and errors that say which member's is wrong."""
+
+import numpy as np
+import pytest
+
+from fastnn import RPROP, SGD, Adam, Network, Stop, train, train_many
+from fastnn.many import members
+from fastnn.many.arguments import spread
+from fastnn.reference import NumpyBackend
+
+RANDOM = np.random.RandomState(1)
+X, Y = RANDOM.rand(20, 3), RANDOM.rand(20, 1)
+NETWORK = Network((3, 5, 1))
+STATE = train(NETWORK, X, Y, epochs=1, seed=0, backend="numpy").state
+
+
+class Idle(NumpyBackend):
+    """A back end that must not be asked to train."""
+
+    def train_steps(self, task, state, steps):
+        raise AssertionError("it trains")
+
+
+def given(**options):
+    """All arguments of `train_many` as `spread` takes them."""
+    names = ("sample_weight", "rows", "validation_rows", "optimizer", "learning_rate", "seed", "params", "resume")
+    rest = {"new_rows": False, "backend": "numpy", "dtype": None, "assume_finite": False, "epochs": 1}
+    return {"networks": NETWORK, "X": X, "Y": Y, **dict.fromkeys(names), **rest, **options}
+
+
+ONE_EACH = {
+    "a list": {"seed": [1, 2, 3]},
+    "a tuple": {"optimizer": (SGD(), Adam(), SGD())},
+    "a range": {"epochs": range(3)},
+    "an array": {"learning_rate": np.array([0.1, 0.2, 0.3])},
+    "networks": {"networks": [NETWORK] * 3},
+    "X of three dimensions": {"X": np.zeros((3, 20, 3))},
+    "Y of three dimensions": {"Y": np.zeros((3, 20, 1))},
+    "arrays of Y": {"Y": [Y[:, 0]] * 3},
+    "weights of two dimensions": {"sample_weight": np.ones((3, 20))},
+    "weights of one of them": {"sample_weight": [None, np.ones(20), None]},
+    "rows of two dimensions": {"rows": np.arange(9).reshape(3, 3)},
+    "params of two dimensions": {"params": np.zeros((3, 26))},
+}
+FOR_ALL = {
+    "Y of two dimensions": {"Y": np.zeros((3, 20))},
+    "lists of X": {"X": X.tolist()},
+    "lists of Y": {"Y": Y.tolist()},
+    "labels": {"Y": [0, 1, 1]},
+    "a list of weights": {"sample_weight": [1.0] * 20},
+    "a list of rows": {"rows": [1, 2, 3]},
+    "params": {"params": np.zeros(26)},
+    "one value": {"learning_rate": 0.1, "epochs": 3, "optimizer": SGD(), "seed": 4},
+}
+
+
+@pytest.mark.parametrize("kind", ONE_EACH)
+def test_what_is_one_each(kind):
+    found = spread(given(**ONE_EACH[kind]))
+    assert (found.n_members, found.varying) == (3, set(ONE_EACH[kind]))
+
+
+@pytest.mark.parametrize("kind", FOR_ALL)
+def test_what_is_for_all(kind):
+    found = spread(given(**FOR_ALL[kind]), 1)
+    assert (found.n_members, found.varying) == (1, set())
+    for name, value in FOR_ALL[kind].items():
+        assert next(iter(found.columns[name])) is value
+
+
+def test_data_frames():
+    """A frame is for all, frames are one each, and so is a column of numbers."""
+    pandas = pytest.importorskip("pandas")
+    X_frame, Y_frame, grid = pandas.DataFrame(X), pandas.Series(Y[:, 0]), pandas.DataFrame({"rate": [0.1, 0.2]})
+    options = {"seed": 0, "epochs": 2, "batch_size": 7, "backend": "numpy"}
+    wanted = train_many(NETWORK, X, Y, learning_rate=[0.1, 0.2], **options)
+    for frames in ((X_frame, Y_frame), ([X_frame, X_frame], [Y_frame, Y_frame])):
+        found = train_many(NETWORK, *frames, learning_rate=grid["rate"], **options)
+        assert found.params.tobytes() == wanted.params.tobytes()
+
+
+REFUSED = {
+    "unequal lengths": ({"networks": [NETWORK] * 3, "seed": range(4)}, ValueError, "networks has 3 .*, seed has 4 "),
+    "another n": ({"seed": range(4), "n": 3}, ValueError, "n is 3, seed has 4 values"),
+    "no networks": ({"networks": []}, ValueError, "^networks is empty"),
+    "no seeds": ({"seed": range(0)}, ValueError, "^seed is empty"),
+    "no number": ({}, ValueError, "their number is not known: give a list, such as seed="),
+    "a number of none": ({"n": 0}, ValueError, "n must be at least 1, not 0"),
+    "one seed": ({"n": 3, "seed": 3}, ValueError, "all 3 members would be trained alike, by the same seed"),
+    "one state": ({"n": 3, "resume": STATE}, ValueError, "all 3 members would go on alike"),
+    "one generator": ({"n": 3, "seed": np.random.RandomState(0)}, ValueError, "one RandomState for all members"),
+    "a generator twice": ({"seed": [0, *[np.random.RandomState(0)] * 2]}, ValueError, "^member 2: .* of member 1 too"),
+    "a seed of none": ({"seed": [1, -1]}, ValueError, "^member 1: seed must be from 0"),
+    "seeds by turns": ({"seed": iter(range(3))}, TypeError, r"^seed must be .*, or a list|seed must be .*; or a list"),
+    "one network's sizes": ({"networks": (3, 5, 1), "n": 2}, TypeError, r"say Network\(\(3, 5, 1\)\)"),
+    "a member's sizes": ({"networks": [NETWORK, (3, 5, 1)]}, TypeError, r"^member 1: .* say Network\(\(3, 5, 1\)\)"),
+    "another network": ({"networks": [NETWORK, Network((4, 1))]}, ValueError, "^member 1: X has 3 columns, .* 4 inp"),
+    "a member's X": ({"X": [X, X[:, :2]]}, ValueError, "^member 1: X has 2 columns"),
+    "a member's NaN": ({"X": np.stack([X, X * np.nan])}, ValueError, r"^member 1: X must be finite; X\[0, 0\] is nan"),
+    "fewer rows": ({"X": [X, X[:9]]}, ValueError, "^member 1: X has 9 rows, Y has 20"),
+    "everybody's NaN": ({"X": X * np.nan, "n": 2}, ValueError, "^X must be finite"),
+    "rows outside": ({"rows": [np.arange(3), np.array([1, 20])]}, ValueError, r"^member 1: rows\[1\] is 20, the rows"),
+    "lists of rows": ({"rows": [[0, 1], [2, 3]]}, ValueError, r"^rows is lists in a list.*rows=\[np\.array\(each\)"),
+    "lists of weights": ({"sample_weight": [[1.0] * 20] * 2}, ValueError, "^sample_weight is lists in a list"),
+    "negative weights": ({"sample_weight": np.eye(2, 20) - 0.5}, ValueError, "^member 0: sample_weight must not be"),
+    "an optimizer's class": ({"optimizer": [SGD(), Adam]}, TypeError, r"^member 1: optimizer .*: say Adam\(\)"),
+    "a rate": ({"learning_rate": [0.1, -1]}, ValueError, "^member 1: learning_rate must be at least 0, not -1"),
+    "a float of epochs": ({"epochs": [2, 2.0]}, TypeError, "^member 1: epochs must be an integer, not 2.0"),
+    "a flag of epochs": ({"epochs": [1, True]}, TypeError, "^member 1: epochs must be an integer, not True"),
+    "no epochs": ({"epochs": -1, "n": 2}, ValueError, "^epochs must be at least 0, not -1"),
+    "a full batch": ({"optimizer": [SGD(), RPROP()], "batch_size": 5}, ValueError, "^member 1: RPROP takes full"),
+    "an alpha": ({"alpha": [0, -1]}, ValueError, "^member 1: alpha must be at least 0, not -1"),
+    "params": ({"params": np.zeros((2, 25))}, ValueError, "^member 0: params has 25 numbers, .* 26 parameters"),
+    "stop rules": ({"stop": [Stop(), 5]}, TypeError, "^member 1: stop must be a fastnn Stop, not 5"),
+    "a result": ({"resume": train_many(NETWORK, X, Y, n=2, epochs=0, backend="numpy")}, TypeError, r"pass its \.state"),
+    "a state of another": ({"networks": Network((3, 6, 1)), "resume": [STATE]}, ValueError, "^member 0: resume does"),
+    "two back ends": ({"backend": ["numpy", "numba"], "n": 2}, TypeError, "^backend is one for all members, not"),
+    "two dtypes": ({"dtype": ["float32", "float64"], "n": 2}, TypeError, "^dtype is one for all members, not"),
+    "no threads": ({"n_jobs": 0, "n": 2}, ValueError, "n_jobs must be at least 1, not 0"),
+    "a callback": ({"callbacks": print, "n": 2}, TypeError, "callbacks must be a list of functions"),
+    "a misspelt name": ({"seeds": range(3)}, TypeError, "did you mean 'seed'"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_does_not_fit_is_refused_before_anything_is_trained(kind):
+    options, error, text = REFUSED[kind]
+    with pytest.raises(error, match=text):
+        train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()} | options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"n": 10**7}, "about"), ({"seed": range(10**12)}, "about"), ({"epochs": [10**9] * 99}, "more than")],
+)
+def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
+    monkeypatch.setattr(members, "memory", lambda: 10**10)
+    made = []
+    right = members.Member
+
+    def counting(*values):
+        made.append(values)
+        return right(*values)
+
+    monkeypatch.setattr(members, "Member", counting)
+    with pytest.raises(MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"):
+        train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options)
+    assert len(made) <= 4
+
+
+def test_what_numpy_cannot_allocate_is_the_members():
+    """An error of a class of its own, whose constructor takes no text, stays a MemoryError."""
+
+    class Greedy:
+        ndim = 2
+        shape = (20, 3)
+
+        def __array__(self, dtype=None, copy=None):
+            return np.zeros((10**9, 10**9))
+
+    with pytest.raises(MemoryError, match=r"^member 1: .*Unable to allocate"):
+        train_many(NETWORK, [X, Greedy()], Y, epochs=1, backend=Idle())
