@@ -27,9 +27,12 @@ def export(
     MODEL is a file that `save` wrote. The format is that of the suffix of FILE.
     """
     result, form = load(model), files.FORMATS.get(to)
+    path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
     try:
-        written = result.export(to if form is None else Path(model).with_suffix(form.suffix), form and to)
+        written = result.export(path, name)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from error
     for path in written:
         say(f"{path}  {path.stat().st_size:,} bytes")
+    if note := files.note(files.Model(result.network, result.params), written[0], name):
+        say(note)

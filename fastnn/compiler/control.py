@@ -6,6 +6,7 @@ constant number of rounds is unrolled. Only what `is_dynamic` needs blocks of in
 
 from __future__ import annotations
 
+import functools
 from itertools import chain, islice
 
 from llvmlite import ir
@@ -39,11 +40,12 @@ def each(n, *kept, step=1):
     where `n` says so: tracing refuses a ``break``.
     """
     unrolled = not isinstance(n, Traced) or constant_at_most(n, UNROLLED)
-    rounds = range(constant_of(n)) if unrolled else _each_ir(n, kept)
+    rounds = range(constant_of(n)) if unrolled else loop(n, kept)
     yield from rounds if step == 1 else (k * step for k in rounds)
 
 
-def _each_ir(n, kept):
+@functools.singledispatch  # on the kind of value that `n` is: it tells what is being written
+def loop(n, kept):
     """Emit a loop around what the caller of `each` traces as its body."""
     # Three blocks of instructions: `test` is entered from before the loop and from the end of the body. A phi there is
     # a value that depends on which of the two it was: the counter, and whatever is kept.
@@ -56,7 +58,7 @@ def _each_ir(n, kept):
     k, *now = (x.of(x.type, phi) for x, phi in zip(first, phis, strict=True))
     builder.cbranch(builder.icmp_signed("<", k.value, n.value), body, done)
     builder.position_at_end(body)
-    _assign(kept, now)  # the body reads the phis
+    assign(kept, now)  # the body reads the phis
     following = k + 1
     yield k  # here the body is traced; it may end in another block than it began in
     for phi, x, y in zip(phis, first, [following, *all_traced(n, chain(*kept))], strict=True):
@@ -64,10 +66,10 @@ def _each_ir(n, kept):
         phi.add_incoming(y.value, builder.block)  # only now is it clear what the body has left in `kept`
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
-    _assign(kept, now)  # and so is what is read after the loop
+    assign(kept, now)  # and so is what is read after the loop
 
 
-def _assign(lists, values):
+def assign(lists, values):
     """Assign the values to the lists, one list after the other, in place."""
     values = iter(values)
     for x in lists:

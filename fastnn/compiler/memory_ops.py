@@ -110,7 +110,7 @@ def unpack(argument):
 
 def lanes_of(a):
     """Return the lanes of a vector of array a's dtype: a Python integer, also while tracing."""
-    return VECTOR_BYTES // (a.type.dtype.bitwidth // 8 if isinstance(a, Traced) else a.itemsize)
+    return a.lanes() if isinstance(a, Traced) else VECTOR_BYTES // a.itemsize
 
 
 compiled(lanes_of, lambda a: types.intp, lambda a: const(lanes_of(a)))  # in ordinary Numba code

@@ -24,6 +24,7 @@ from numba.extending import lower_builtin, type_callable
 
 from fastnn.compiler.arguments import digest, symbol
 from fastnn.compiler.instructions import INT64, const
+from fastnn.memory import ALIGNMENT
 
 OUTLINED_ATTRIBUTES: list[str] = []
 """LLVM's attributes of outlined functions. A profiler adds "noinline", so that it can tell them from their callers."""
@@ -221,6 +222,10 @@ class Traced:
         """Return another value of the same code."""
         return Traced(self.context, self.builder, type, value, constant)
 
+    def lanes(self):
+        """Return the lanes of a vector of this array's dtype, a Python integer."""
+        return ALIGNMENT * 8 // self.type.dtype.bitwidth
+
     def emit(self, function, *args):
         """Emit the instructions of ``function(*args)``; a plain Python number among `args` is a constant."""
         args = all_traced(self, args)
@@ -232,7 +237,7 @@ class Traced:
             if not isinstance(constant, np.ndarray):
                 return self.of(*_constant(int(constant)))
         # Numba types and casts the operands, so a number beside a vector means the same as in ordinary compiled code.
-        signature, implementation = _resolve(self.context, function, *(x.type for x in args))
+        signature, implementation = resolve(self.context, function, *(x.type for x in args))
         operands = zip(args, signature.args, strict=True)
         values = [self.context.cast(self.builder, x.value, x.type, t) for x, t in operands]
         return _given(self.context, self.builder, signature.return_type, implementation(self.builder, values), constant)
@@ -275,7 +280,7 @@ def _constant(x):
 
 
 @functools.cache  # the same primitive on the same types, thousands of times
-def _resolve(context, function, *argument_types):
+def resolve(context, function, *argument_types):
     """Find Numba's signature and implementation of a function for these types."""
     kind = context.typing_context.resolve_value_type(function)
     signature = context.typing_context.resolve_function_type(kind, argument_types, {})

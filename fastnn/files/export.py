@@ -38,7 +38,8 @@ class Format(NamedTuple):
     """A kind of file: its suffix, and the module with its writer.
 
     The writer, ``contents(model: Model, name: str) -> dict[str, bytes]``, returns the bytes of each file by its suffix;
-    `name` is that of the file without suffix. It raises ValueError for what the format cannot hold.
+    `name` is that of the file without suffix. It raises ValueError for what the format cannot hold. The module may have
+    a function ``note(model: Model) -> str`` besides, which says what a user of the files should know.
     """
 
     suffix: str
@@ -47,6 +48,7 @@ class Format(NamedTuple):
 
 FORMATS: dict[str, Format] = {
     "numpy": Format(".py", "fastnn.files.to_numpy"),
+    "c": Format(".c", "fastnn.files.to_c"),
 }
 
 
@@ -80,6 +82,12 @@ def export(model: Model, path: str | os.PathLike[str], format: str | None = None
     files = {path if suffix == form.suffix else path.with_suffix(suffix): data for suffix, data in contents.items()}
     write_whole({path: functools.partial(_write, data) for path, data in files.items()})
     return list(files)
+
+
+def note(model: Model, path: str | os.PathLike[str], format: str | None = None) -> str:
+    """Return what there is to say of the files that `export` writes; "" for nothing."""
+    module = importlib.import_module(FORMATS[_format_of(Path(path), format)].module)
+    return module.note(model) if hasattr(module, "note") else ""
 
 
 def _format_of(path: Path, format: str | None) -> str:

@@ -5,6 +5,7 @@ d = dL/da and a, like its line in the reference's `ACTIVATIONS`. Where the deriv
 leaves f'(z) in the panel `slopes`, and delta is d times that.
 """
 
+import inspect
 from functools import partial
 
 from fastnn.compiler.control import choose, each, switch
@@ -34,6 +35,7 @@ def _forward(function, slope=None):
                 # by selection, not by a product: f(z) of padding may be infinite, and 0 times infinity is NaN
                 store(Z, i, where_gt(used, nothing, function(z), nothing))
 
+    activate.function = function
     return activate
 
 
@@ -188,6 +190,18 @@ def row_activate(z, slopes, weight, n, code):
     # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
     L = lanes_of(z)
     choose(code == SOFTMAX, lambda: _row_softmax(z, n), lambda: activate(z, slopes, weight, ceil_div(n, L), L, code))
+
+
+def numbers_of_row(name):
+    """Return what overwrites a single row z (n,) where a vector is one number, for an activation: a function (z, n)."""
+    if name == "softmax":
+        return inspect.unwrap(_row_softmax)
+
+    def each_number(z, n):
+        for o in each(n):
+            store(z, o, _ACTIVATIONS[name][0].function(load(z, o)))
+
+    return each_number
 
 
 @outlined

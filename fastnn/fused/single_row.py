@@ -17,10 +17,10 @@ ROW_TILES = (8, 4, 2, 1)  # vectors of sums kept in registers
 
 
 @traced
-def row_product(z, W, a, bias, fan_in, fan_out):
+def row_product(z, W, a, bias, fan_in, fan_out, tiles=ROW_TILES):
     """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, bias a `Strided`: `forward_product` for one row."""
     L = lanes_of(z)
-    for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES):
+    for n, vectors in sweep(ceil_div(fan_out, L), tiles):
         columns = [(n + v) * L for v in range(vectors)]
         sums = choose(
             bias.step > 0,

@@ -1,0 +1,182 @@
+"""The format "c": a .c file and its header, C99 with nothing of its own but the functions fma, fabs and copysign."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.files.export import Model, label_list
+from fastnn.memory import Array
+
+HEADER = """\
+/* A network {summary}, written by fastnn {version}.{labels}
+
+   {note} */
+
+#ifndef {upper}_H
+#define {upper}_H
+
+#include <stddef.h>
+
+#define {upper}_N_INPUTS {n_inputs}
+#define {upper}_N_OUTPUTS {n_outputs}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* Write the outputs for a row of inputs x. Buffers are shared: one call at a time. */
+void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}]);
+
+/* Write the outputs (n, {n_outputs}) for n rows of inputs x (n, {n_inputs}), row by row. */
+void {name}_predict_batch(size_t n, const {number} *x, {number} *out);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+SOURCE = """\
+/* A network {summary}, written by fastnn {version}.
+
+   Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
+
+       cc -O2 -ffp-contract=off -c {name}.c
+
+   without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
+   written. Where the processor has the operation fma, say so (-march=native, -mfma): the call of a function takes long.
+   {upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
+
+   {note} */
+
+#include "{name}.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdint.h>
+
+#if defined(__FAST_MATH__)
+#error "{name}.c: compile without -ffast-math, which changes the results"
+#endif
+#if {wider}
+#error "{name}.c: the compiler computes in a wider type than is written (on x86: -msse2 -mfpmath=sse)"
+#endif
+#if {mantissa} != {digits}
+#error "{name}.c: {number} is not IEEE 754's type of {n_bits} bits"
+#endif
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+#ifndef {upper}_BUFFER
+#define {upper}_BUFFER static
+#endif
+
+{functions}
+{arrays}
+void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}])
+{{
+{layers}
+}}
+
+void {name}_predict_batch(size_t n, const {number} *x, {number} *out)
+{{
+    for (size_t row = 0; row < n; row++)
+        {name}_predict(x + row * {n_inputs}, out + row * {n_outputs});
+}}
+"""
+
+
+def contents(model: Model, name: str) -> dict[str, bytes]:
+    """Return the texts of the source and of its header."""
+    from fastnn.fused.c_functions import c_functions  # imports Numba
+
+    check_name(name)
+    network, dtype = model.network, model.params.dtype
+    number, mantissa = ("double", "DBL_MANT_DIG") if dtype == np.float64 else ("float", "FLT_MANT_DIG")
+    texts = {"name": name, "upper": name.upper(), "summary": model.summary, "version": __version__, "number": number}
+    sizes = {"n_inputs": network.n_inputs, "n_outputs": network.n_outputs, "note": note(model)}
+    header = HEADER.format(labels=_labels(model), **texts, **sizes)
+    source = SOURCE.format(
+        mantissa=mantissa,
+        digits=np.finfo(dtype).nmant + 1,
+        n_bits=dtype.itemsize * 8,
+        functions=c_functions(network, dtype),
+        arrays=_arrays(model, number),
+        layers="\n".join(_layers(model, name.upper(), number)),
+        wider=" || ".join(f"FLT_EVAL_METHOD == {k}" for k in ((-1, 2) if number == "double" else (-1, 1, 2))),
+        **texts,
+        **sizes,
+    )
+    return {".c": source.encode(), ".h": header.encode()}
+
+
+def _labels(model: Model) -> str:
+    """Return what the header says of a classifier's labels."""
+    if model.classes is None:
+        return ""
+    labels = label_list(model.classes)
+    of = f"the label {labels[-1]!r}" if model.network.n_outputs == 1 else f"the labels {labels}"
+    return f"\n   Outputs are probabilities, of {of}.".replace("*/", "* /")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless the functions of a file of this name can be called after it."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        return
+    fitting = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789")
+    raise ValueError(
+        f"C functions are named after the file, and {name!r} is no name in C: write to {fitting or 'net'}.c"
+    )
+
+
+def note(model: Model) -> str:
+    """Return how much memory the functions take."""
+    rom, ram = model.params.nbytes, sum(_buffers(model)) * model.params.itemsize
+    return f"ROM: {rom:,} bytes of weights, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
+
+
+def _buffers(model: Model) -> list[int]:
+    """Return the sizes of the two buffers that hidden layers write to in turn."""
+    hidden = model.network.sizes[1:-1]
+    return [max(hidden[k::2], default=0) for k in (0, 1)]
+
+
+def _layers(model: Model, upper: str, number: str) -> list[str]:
+    """Return the lines of `predict`."""
+    lines, below = [], "x"
+    for k, size in enumerate(_buffers(model)):
+        if size:
+            lines.append(f"    {upper}_BUFFER {number} a{k}[{size}];")
+    n_layers = model.network.n_layers
+    for k, layer in enumerate(model.network.layers):
+        z = "out" if k == n_layers - 1 else f"a{k % 2}"
+        bias = f"b{k}" if layer.n_bias else "no_bias"
+        lines.append(f"    dense({z}, W{k}, {below}, {bias}, {layer.fan_in}, {layer.fan_out});")
+        if layer.activation != "identity":
+            lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out});")
+        below = z
+    return lines
+
+
+def _arrays(model: Model, number: str) -> str:
+    """Return the weights and biases."""
+    network, texts = model.network, []
+    for k, (W, b) in enumerate(zip(network.weights(model.params), network.biases(model.params), strict=True)):
+        texts.append(_array(f"W{k}", W, number, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"))
+        if b.size:
+            texts.append(_array(f"b{k}", b, number, f"({b.size},)"))
+    if network.bias == "none":
+        texts.append(_array("no_bias", np.zeros(1, model.params.dtype), number, "of all neurons"))
+    return "\n".join(texts)
+
+
+def _array(name: str, array: Array, number: str, shape: str) -> str:
+    """Return the definition of an array of constants; they are finite, and so many digits name no other number."""
+    suffix, a_line = ("f", 8) if number == "float" else ("", 4)
+    numbers = [f"{x!s}{suffix}" for x in array.reshape(-1)]
+    lines = ",\n    ".join(", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line))
+    return f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"

@@ -1,0 +1,184 @@
+"""C code of traced functions: its bits are those of the functions as Python runs them, and it reads like them."""
+
+import ctypes
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bits import bits
+from numba import from_dtype, types
+
+from fastnn.compiler.c_code import BITS, CFunction, c_type
+from fastnn.compiler.control import each, sweep
+from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
+from fastnn.compiler.memory_ops import load, store, zero
+from fastnn.compiler.vectors import absolute, copysign, fma, like, maximum, sqrt, where_gt
+
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+
+FLAGS = ["-std=c99", "-O2", "-ffp-contract=off", "-Wall", "-Wextra", "-pedantic", "-Werror", "-shared", "-fPIC"]
+
+
+def text_of(body, dtype=np.float64):
+    number = from_dtype(np.dtype(dtype))
+    return str(
+        CFunction("body", {"y": types.CPointer(number), "x": types.CPointer(number), "n": types.intp}, body, "-")
+    )
+
+
+def run_in_c(body, x, tmp_path):
+    """Compile what a function (y, x, n) is in C, warnings being errors, and return the y that it writes."""
+    kind = c_type(from_dtype(x.dtype))
+    source = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
+    text = text_of(body, x.dtype)
+    if "bits(" in text:
+        source += BITS.format(number=kind, word={"double": "uint64_t", "float": "uint32_t"}[kind])
+    source += text.replace("static void body", "void body")
+    (tmp_path / "body.c").write_text(source)
+    subprocess.run(["cc", *FLAGS, "-o", tmp_path / "body.so", tmp_path / "body.c", "-lm"], check=True)
+    y = np.full_like(x, 7)
+    pointers = [ctypes.c_void_p(a.ctypes.data) for a in (y, x)]
+    ctypes.CDLL(str(tmp_path / "body.so")).body(*pointers, ctypes.c_size_t(x.size))
+    return y
+
+
+def mapped(function):
+    def body(y, x, n):
+        for i in each(n):
+            store(y, i, function(load(x, i)))
+
+    return body
+
+
+def in_python(function, x):
+    """The same by the first meaning, whole vectors at a time."""
+    y, lanes = np.zeros_like(x), 64 // x.itemsize
+    for i in range(0, x.size, lanes):
+        store(y, i, function(load(x, i)))
+    return y
+
+
+FUNCTIONS = {
+    **{f.__name__: f for f in (exp, expm1, sigmoid, softplus, tanh, sqrt, absolute)},
+    "operators": lambda z: (z - 1.0) / (z * z + 3.0) - (2.0 - z - (1.0 - z)) * -(z + 1.0),
+    "choice": lambda z: where_gt(z, like(z, 0.5), where_gt(z, like(z, 2.0), z * 2.0, z), maximum(-z, like(z, -1.0))),
+    "sign": lambda z: copysign(like(z, 2.5), -z) + fma(z, z, -z),
+}
+
+
+@needs_cc
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_have_the_bits_of_python(name, dtype, tmp_path):
+    random_state = np.random.RandomState(0)
+    info = np.finfo(dtype)
+    special = [0.0, -0.0, 1.0, -1.0, info.max, -info.max, info.tiny, info.smallest_subnormal, np.inf, -np.inf, np.nan]
+    x = np.r_[special, random_state.standard_normal(400) * 2.0 ** random_state.randint(-30, 12, 400), np.zeros(5)]
+    x = x.astype(dtype)
+    with np.errstate(all="ignore"):
+        found, right = run_in_c(mapped(FUNCTIONS[name]), x, tmp_path), in_python(FUNCTIONS[name], x)
+    nan = np.isnan(right)
+    assert bits(np.where(nan, 0, found)) == bits(np.where(nan, 0, right))
+    assert np.array_equal(np.isnan(found), nan)
+
+
+# What follows is compared with the same loops in Python, on numbers that add up exactly.
+
+
+def exchange(y, x, n):
+    """Two values that change places in each round, and one that follows them."""
+    a, b, c = [load(x, 0)], [load(x, 1)], [zero(x)]
+    for _ in each(n, a, b, c):
+        c[0] = c[0] * 2.0 + a[0]
+        a[0], b[0] = b[0], a[0] + 1.0
+    for value, i in ((a, 0), (b, 1), (c, 2)):
+        store(y, i, value[0])
+
+
+def read_before_written(y, x, n):
+    """What was read from memory before it was written over, used once and after that."""
+    first, second = load(x, 0) * 3.0, load(y, 0)
+    store(y, 0, load(x, 1))
+    store(y, 1, first + load(y, 0) + second)
+    for i in each(n - 3):
+        store(y, 3 + i, first)
+
+
+def shifted(y, x, n):
+    """Each number goes to the next place, in place: a wrong order would repeat the first one."""
+    before = [load(x, 0)]
+    store(y, 0, before[0])
+    for i in each(n - 1, before):
+        now = load(x, i + 1)
+        store(y, i + 1, before[0] + now)
+        before[0] = now
+
+
+def in_tiles(y, x, n):
+    """Sums of neighbors in tiles of 4 and of 1, and names that are taken by parameters."""
+    for i, size in sweep(n, (4, 1)):
+        sums = [load(x, i + k) for k in range(size)]
+        for n_rounds in each(n // 8, sums):
+            sums[:] = [s + load(x, n_rounds) for s in sums]
+        for k, s in enumerate(sums):
+            store(y, i + k, s)
+
+
+def scalars(body, x):
+    """Run a function in Python as C does, a number being a vector: with loads and stores of single numbers."""
+    names = {
+        "load": lambda a, i: a[i].copy(),
+        "store": lambda a, i, v: a.__setitem__(i, v),
+        "zero": lambda a: a.dtype.type(0),
+    }
+    saved = {name: globals()[name] for name in names}
+    y = np.full_like(x, 7)
+    globals().update(names)
+    try:
+        body(y, x, x.size)
+    finally:
+        globals().update(saved)
+    return y
+
+
+@needs_cc
+@pytest.mark.parametrize("body", [exchange, read_before_written, shifted, in_tiles])
+@pytest.mark.parametrize("n", [5, 6, 13])
+def test_order_of_reads_and_writes(body, n, dtype, tmp_path):
+    x = np.arange(1.0, n + 1).astype(dtype) ** 2
+    assert run_in_c(body, x, tmp_path).tolist() == scalars(body, x).tolist()
+
+
+def test_what_python_has_named_has_its_name():
+    def body(y, x, n):
+        for o in each(n):
+            width = load(x, o)
+            area = width * width
+            store(y, o, area + 1.0 / area)
+
+    assert text_of(body).splitlines()[1:] == [
+        "static void body(double *restrict y, const double *restrict x, size_t n)",
+        "{",
+        "    for (size_t o = 0; o < n; o++) {",
+        "        const double width = x[o];",
+        "        const double area = width * width;",
+        "        y[o] = area + 1.0 / area;",
+        "    }",
+        "}",
+    ]
+
+
+def test_long_expressions_are_cut():
+    def body(y, x, n):
+        for i in each(n):
+            store(y, i, sigmoid(tanh(load(x, i)) * 3.0 + load(x, i) * (load(x, i) + 5.0)))
+
+    assert max(map(len, text_of(body).splitlines())) <= 120
+
+
+def test_tracing_leaves_no_profiler_behind():
+    before = sys.getprofile()
+    with pytest.raises(ZeroDivisionError):
+        text_of(lambda y, x, n: 1 // 0)
+    assert sys.getprofile() is before

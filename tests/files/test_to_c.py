@@ -1,0 +1,241 @@
+"""The format "c": files that any C compiler takes, whose outputs are the kernel's to the bit, on any processor."""
+
+import ctypes
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from bits import bits
+from exported import HIDDEN, NETWORKS, rows, trained
+
+from fastnn import ACTIVATIONS, MLPClassifier, MLPRegressor, Network, predict
+from fastnn.files import to_c
+from fastnn.files.export import Model, export
+
+IEEE = ["-O2", "-ffp-contract=off"]
+STRICT = [*IEEE, "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+ARM64 = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler cc")
+needs_arm64 = pytest.mark.skipif(
+    not all(map(shutil.which, ARM64)), reason="apt-get install gcc-aarch64-linux-gnu qemu-user: not both are here"
+)
+
+EVERYTHING = Network((5, *[6] * len(HIDDEN), 4), tuple(HIDDEN), "exp")
+"""A network with every hidden activation, one a layer."""
+
+SHAPES = [Network((1, 1)), Network((2, 1, 9)), Network((3, 17, 4, 33, 2)), Network((64, 64, 10), output="softmax")]
+
+DRIVER = """
+#include <stdio.h>
+#include "net.h"
+int main(void) {
+    static %s x[NET_N_INPUTS], out[NET_N_OUTPUTS];
+    while (fread(x, sizeof x, 1, stdin) == 1) {
+        net_predict(x, out);
+        fwrite(out, sizeof out, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+def drawn(network, dtype, n, seed=0):
+    """Parameters; and n rows, some of them with numbers that functions have to take care of."""
+    random_state, info = np.random.RandomState(seed), np.finfo(dtype)
+    X = random_state.randn(n, network.n_inputs) * 10.0 ** random_state.uniform(-3, 2, (n, 1))
+    special = [0.0, 1.0, info.max, info.tiny, info.smallest_subnormal, np.inf, 700.0, 89.0, 40.0, 0.43, 1e-20]
+    few = random_state.rand(*X.shape) < 0.2
+    few[n // 4 :] = False
+    X[few] = random_state.choice([*special, *(-x for x in special), np.nan], few.sum())
+    return (random_state.randn(network.n_params) * 0.8).astype(dtype), X.astype(dtype)
+
+
+class InC:
+    """A network's files, compiled."""
+
+    def __init__(self, folder, network, params, flags=STRICT, compiler="cc"):
+        self.network, self.folder, self.dtype = network, folder, params.dtype
+        self.source, self.header = export(Model(network, params), folder / "net.c")
+        self.flags = [compiler, *flags]
+
+    def library(self):
+        """The functions, loaded into this process."""
+        self._compile("-shared", "-fPIC", "-o", "net.so", "net.c", "-lm")
+        return ctypes.CDLL(str(self.folder / "net.so"))
+
+    def batch(self, X):
+        """The outputs for all rows by net_predict_batch, in this process."""
+        out = np.full((len(X), self.network.n_outputs), 7, X.dtype)
+        x, y = (ctypes.c_void_p(a.ctypes.data) for a in (X, out))
+        self.library().net_predict_batch(ctypes.c_size_t(len(X)), x, y)
+        return out
+
+    def program(self, X, *runner):
+        """The outputs row by row by net_predict, in a program that may be another processor's."""
+        kind = {"float64": "double", "float32": "float"}[self.dtype.name]
+        (self.folder / "driver.c").write_text(DRIVER % kind)
+        self._compile("-static", "-o", "driver", "driver.c", "net.c", "-lm")
+        done = subprocess.run([*runner, self.folder / "driver"], input=X.tobytes(), capture_output=True, check=True)
+        return np.frombuffer(done.stdout, X.dtype).reshape(-1, self.network.n_outputs)
+
+    def _compile(self, *arguments):
+        subprocess.run([*self.flags, *arguments], cwd=self.folder, check=True)
+
+
+def assert_same_bits(found, right):
+    nan = np.isnan(right)
+    assert np.array_equal(np.isnan(found), nan)
+    assert bits(np.where(nan, 0, found)) == bits(np.where(nan, 0, right))
+
+
+def check(folder, network, dtype, n, **how):
+    params, X = drawn(network, dtype, n)
+    assert_same_bits(InC(folder, network, params, **how).batch(X), predict(network, params, X, assume_finite=True))
+
+
+# ---------------------------------------------------------------------------------------------------------------- bits
+
+
+@needs_cc
+@pytest.mark.parametrize("name", NETWORKS)
+def test_it_predicts_what_we_do_to_the_bit(name, dtype, tmp_path):
+    """Each activation, output and kind of bias, on rows of all sizes and on special values."""
+    check(tmp_path, NETWORKS[name], dtype, 4000)
+
+
+@needs_cc
+def test_a_million_rows_have_our_bits(dtype, tmp_path):
+    check(tmp_path, EVERYTHING, dtype, 10**6, flags=IEEE)
+
+
+@needs_cc
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_million_rows_have_our_bits_with_each_activation(name, dtype, tmp_path):
+    check(tmp_path, NETWORKS[name], dtype, 10**6, flags=IEEE)
+
+
+@needs_cc
+@pytest.mark.parametrize("network", SHAPES, ids=lambda network: str(network.sizes))
+def test_any_shape_has_our_bits(network, dtype, tmp_path):
+    check(tmp_path, network, dtype, 500)
+
+
+@needs_cc
+@pytest.mark.parametrize("flags", ["-O0", "-O3 -march=native", "-Os -funroll-loops", "-DNET_BUFFER="])
+def test_other_flags_change_no_bit(flags, dtype, tmp_path):
+    check(tmp_path, EVERYTHING, dtype, 2000, flags=[*STRICT, *flags.split()])
+
+
+@needs_arm64
+@pytest.mark.parametrize("name", [*(f"output {name}" for name in ACTIVATIONS), "everything"])
+def test_an_emulated_arm64_has_our_bits(name, dtype, tmp_path):
+    network = NETWORKS.get(name, EVERYTHING)
+    params, X = drawn(network, dtype, 3000)
+    there = InC(tmp_path, network, params, compiler=ARM64[0]).program(X, ARM64[1])
+    assert_same_bits(there, predict(network, params, X, assume_finite=True))
+
+
+@needs_cc
+def test_row_by_row_and_in_a_batch_are_the_same(dtype, tmp_path):
+    params, X = drawn(EVERYTHING, dtype, 300)
+    files = InC(tmp_path, EVERYTHING, params)
+    assert_same_bits(files.program(X), files.batch(X))
+
+
+@needs_cc
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_estimators(tmp_path):
+    """A regressor's outputs; the header says which probability is which label's, one output's the second one's."""
+    X = rows()
+    regressor = MLPRegressor(hidden_layer_sizes=(6,), max_iter=2).fit(X, X[:, :2])
+    params = np.concatenate([np.r_[W.ravel(), b] for W, b in zip(regressor.coefs_, regressor.intercepts_, strict=True)])
+    files = InC(tmp_path, Network((5, 6, 2)), params)
+    written = [file.read_bytes() for file in (files.source, files.header)]
+    assert [file.read_bytes() for file in regressor.export(tmp_path / "net.c")] == written
+    assert bits(files.batch(X)) == bits(regressor.predict(X))
+    y = np.where(X[:, 0] > 0, "up */", "down")
+    for labels, words in (
+        (y, "of the label 'up * /'."),
+        (np.where(X[:, 1] > 1, "more", y), "of the labels ['down', 'more', 'up * /']."),
+    ):
+        _, header = MLPClassifier((6,), max_iter=2).fit(X, labels).export(tmp_path / "net.c")
+        assert f"Outputs are probabilities, {words}\n" in header.read_text()
+
+
+# --------------------------------------------------------------------------------------------------------- the sources
+
+
+@needs_cc
+def test_it_needs_nothing_but_fma_and_the_memory_that_it_says(dtype, tmp_path):
+    """No other function, no buffers but those of RAM, no constants but those of ROM."""
+    nm = shutil.which("nm") or pytest.skip("there is no nm")
+    network = Network((5, 16, 8, 9, 3), "gelu", "softmax")
+    files = InC(tmp_path, network, drawn(network, dtype, 4)[0])
+    files._compile("-fno-builtin", "-O0", "-c", "net.c", "-o", "net.o")
+    lines = subprocess.run([nm, "-S", tmp_path / "net.o"], capture_output=True, check=True, text=True).stdout
+    symbols = [line.split() for line in lines.splitlines()]
+    suffix = "f" * (dtype == np.float32)
+    assert {fields[-1] for fields in symbols if "U" in fields} <= {f"fma{suffix}"}
+    sizes = {kind: sum(int(s[1], 16) for s in symbols if len(s) == 4 and s[2] == kind) for kind in "brdDB"}
+    item = np.dtype(dtype).itemsize
+    assert sizes == {"b": (16 + 8) * item, "r": network.n_params * item, "d": 0, "D": 0, "B": 0}
+    for file in (files.source, files.header):
+        text = file.read_text()
+        assert f"ROM: {sizes['r']:,} bytes of weights" in text
+        assert f"RAM: {sizes['b']:,} bytes of buffers" in text
+
+
+def test_it_is_short_and_has_loops(tmp_path):
+    """The code of a larger network is no longer: only its constants are."""
+    lengths = []
+    for hidden in (4, 400):
+        network = Network((64, hidden, 10), "tanh", "softmax")
+        source, _ = export(Model(network, drawn(network, np.float32, 1)[0]), tmp_path / "net.c")
+        lines = source.read_text().splitlines()
+        assert max(map(len, lines)) <= 120
+        lengths.append(sum(not re.match(r"    -?\d[^;]*$", line) for line in lines))
+    assert lengths[0] == lengths[1] < 200
+
+
+@needs_cc
+@pytest.mark.parametrize("language", ["c", "c++"])
+def test_the_header_is_taken_twice_and_by_both_languages(language, tmp_path):
+    if language == "c++" and shutil.which("c++") is None:
+        pytest.skip("there is no C++ compiler")
+    trained(NETWORKS["tanh"], np.float64).export(tmp_path / "net.c")
+    use = '#include "net.h"\n#include "net.h"\nint main() { return NET_N_INPUTS + NET_N_OUTPUTS - 8; }\n'
+    compiler = {"c": "cc", "c++": "c++"}[language]
+    command = [compiler, "-x", language, "-Wall", "-Wextra", "-pedantic", "-Werror", "-I", tmp_path, "-", "-o"]
+    subprocess.run([*command, tmp_path / "use"], input=use, text=True, check=True)
+    subprocess.run([tmp_path / "use"], check=True)
+
+
+@needs_cc
+def test_a_compiler_that_would_change_bits_is_refused(tmp_path):
+    trained(NETWORKS["tanh"], np.float64).export(tmp_path / "net.c")
+    command = ["cc", "-c", "-ffast-math", tmp_path / "net.c", "-o", tmp_path / "net.o"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "compile without -ffast-math, which changes the results" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting"),
+    [("my-net", "my_net"), ("4th", "th"), ("net.v2", "net_v2"), ("größe", "gr_e"), ("_", "net"), ("a b", "a_b")],
+)
+def test_a_name_that_c_does_not_have_is_refused(name, fitting, tmp_path):
+    message = re.escape(f"C functions are named after the file, and {name!r} is no name in C: write to {fitting}.c")
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}.c")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_c_itself_will_do(tmp_path):
+    """Functions have it as the first part of their names."""
+    source, header = trained(NETWORKS["tanh"], np.float64).export(tmp_path / "while.c")
+    assert "void while_predict(const double x[5], double out[3]);" in header.read_text()
+    assert to_c.contents(Model(Network((1, 1)), np.zeros(2)), "while").keys() == {".c", ".h"}
+    assert '#include "while.h"' in source.read_text()
