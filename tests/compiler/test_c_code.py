@@ -10,9 +10,11 @@ import pytest
 from bits import bits
 from numba import from_dtype, types
 
-from fastnn.compiler.c_code import BITS, CFunction, c_type
+from fastnn.compiler.c_code import CFunction
+from fastnn.compiler.c_text import BITS, c_type
 from fastnn.compiler.control import each, sweep
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
+from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import load, store, zero
 from fastnn.compiler.vectors import absolute, copysign, fma, like, maximum, sqrt, where_gt
 
@@ -182,3 +184,8 @@ def test_tracing_leaves_no_profiler_behind():
     with pytest.raises(ZeroDivisionError):
         text_of(lambda y, x, n: 1 // 0)
     assert sys.getprofile() is before
+
+
+def test_what_has_no_way_in_c_is_named():
+    with pytest.raises(TypeError, match=r"horizontal_sum has no way to be written in C: c_code\.py lists what has"):
+        text_of(lambda y, x, n: store(y, 0, like(load(x, 0), horizontal_sum(load(x, 0)))))

@@ -1,0 +1,160 @@
+"""The text of a C function: expressions and statements as lines, with variables where Python has names.
+
+What Python has given a name, or what is used twice, becomes a variable; the rest stands where it is used, if nothing
+that it reads is written in between.
+"""
+
+from __future__ import annotations
+
+import collections
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import types
+
+LONGEST = 80  # characters of an expression, beyond which a part of it becomes a variable
+
+BITS = """/* The bits of a number, and the number that has these bits. */
+static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} both; both.x = x; return both.u; }}
+static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; both.u = u; return both.x; }}
+"""
+
+
+@dataclass(eq=False)
+class Expression:
+    """An operation, or without operands a variable; `reads` is what must not be written before it is used."""
+
+    template: str
+    kind: object  # Numba's type
+    operands: list = field(default_factory=list)
+    reads: set = field(default_factory=set)
+    rank: int | None = None  # of an operator
+    name: str | None = None  # "": no name of Python's will do
+
+
+@dataclass(eq=False)
+class Statement:
+    """What writes to memory or to a variable; with `body`, a loop."""
+
+    template: str
+    operands: list
+    writes: object = None
+    body: list | None = None
+
+
+def literal(x, kind):
+    """Return a finite number as C has it, with all its digits."""
+    kind = getattr(kind, "elem", kind)  # of a vector, that of its numbers
+    if isinstance(kind, types.Float):
+        return f"{np.dtype(kind.name).type(x)!s}{'f' * (kind.bitwidth == 32)}"
+    if kind.signed or abs(x) < kind.bitwidth:
+        return str(x)
+    return f"{x % 2**kind.bitwidth:#x}u" + "ll" * (kind.bitwidth == 64)
+
+
+def c_type(kind):
+    """Return C's name of a number's type, or of that of a vector's or an array's numbers."""
+    kind = getattr(kind, "elem", getattr(kind, "dtype", kind))
+    names = {types.float64: "double", types.float32: "float", types.uint64: "uint64_t", types.uint32: "uint32_t"}
+    return names.get(kind, "size_t")
+
+
+def all_items(block):
+    """Iterate over all expressions and statements of a block, and of the loops in it."""
+    for item in block:
+        yield item
+        yield from all_items(getattr(item, "body", None) or ())
+
+
+class Writer:
+    """The lines of a function: which expressions are variables, and where the others stand."""
+
+    def __init__(self, block):
+        self.lines, self._depth, self._taken = [], 1, set()
+        self._names, self._waiting = {}, []  # of variables; what stands where it is used
+        self._uses = collections.Counter()
+        for item in all_items(block):
+            if isinstance(item, Statement):
+                self._count(item.operands)
+
+    def _count(self, operands):
+        for x in operands:
+            if isinstance(x, Expression):
+                self._uses[x] += 1
+                if self._uses[x] == 1:
+                    self._count(x.operands)
+
+    def write(self, block):
+        """Write the lines of a block."""
+        outside = set(self._taken)
+        for item in block:
+            if isinstance(item, Statement):
+                self._write_statement(item)
+            elif item.name or (self._uses[item] > 1 and item.kind != types.intp):
+                self._declare(item)
+            elif self._uses[item]:
+                self._waiting.append(item)
+        self._taken = outside
+
+    def _write_statement(self, item):
+        is_loop = item.body is not None
+        texts = [self.text(x) for x in item.operands]
+        for x in list(self._waiting):
+            # used later, it would read something else there, or be computed in each round
+            if item.writes in self._reads(x) or (is_loop and x.kind != types.intp):
+                self._declare(x)
+        self._line(item.template.format(*texts))
+        if is_loop:
+            self._depth += 1
+            self.write(item.body)
+            self._depth -= 1
+            self._line("}")
+            self._taken.discard(texts[1])  # the counter, which later loops may call the same
+
+    def text(self, x):
+        """Return the text of an operand: a constant, a variable, or an expression."""
+        if isinstance(x, str):
+            return x
+        if x in self._names or not x.operands:
+            return self._names.get(x) or self._named(x)
+        if x in self._waiting:
+            self._waiting.remove(x)
+        texts = [self.text(operand) for operand in x.operands]
+        if sum(map(len, texts)) > LONGEST:
+            pairs = zip(x.operands, texts, strict=True)
+            texts = [self._declare(y, text) if len(text) > LONGEST / 3 else text for y, text in pairs]
+        texts = [f"({text})" if self._apart(x, k) else text for k, text in enumerate(texts)]
+        return x.template.format(*texts, f="f" if c_type(x.kind) == "float" else "")
+
+    def _apart(self, x, k):
+        """Return whether operand k of an expression is to stand in parentheses."""
+        y = x.operands[k]
+        if x.rank is None or isinstance(y, str) or y in self._names or y.rank is None:
+            return False
+        return 0 in (x.rank, y.rank) or y.rank < x.rank or (y.rank == x.rank and k > 0)
+
+    def _declare(self, x, text=None):
+        """Write the line that declares a variable for an expression, whose text may be known; return its name."""
+        text = text or self.text(x)
+        self._line(f"const {c_type(x.kind)} {self._named(x)} = {text};")
+        return self._names[x]
+
+    def _named(self, x):
+        """Return the name of a new variable, one that no other has."""
+        wanted, n = (x.name or "").strip("_") or ("t" if x.operands else "i"), 1
+        name = wanted
+        while name in self._taken:
+            n += 1
+            name = f"{wanted}_{n}"
+        self._taken.add(name)
+        self._names[x] = name
+        return name
+
+    def _reads(self, x):
+        """Return what an expression reads that may change, by what stands in it."""
+        if isinstance(x, str) or (x in self._names and x.operands):
+            return set()
+        return x.reads.union(*map(self._reads, x.operands))
+
+    def _line(self, text):
+        self.lines.append("    " * self._depth + text)
