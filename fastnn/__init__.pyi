@@ -5,6 +5,7 @@ from fastnn import testing as testing
 from fastnn.backends import Backend as Backend
 from fastnn.backends import get_backend as get_backend
 from fastnn.backends import register_backend as register_backend
+from fastnn.errors import EngineError as EngineError
 from fastnn.errors import FastnnError as FastnnError
 from fastnn.errors import ModelFileError as ModelFileError
 from fastnn.estimators import MLPClassifier as MLPClassifier

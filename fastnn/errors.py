@@ -1,4 +1,4 @@
-"""The base of fastnn's exceptions, the error of a file that cannot be read, and warnings at the caller's line."""
+"""The base of fastnn's exceptions, errors of files and engines, and warnings at the caller's line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ class FastnnError(Exception):
 
 class ModelFileError(FastnnError, ValueError):
     """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new."""
+
+
+class EngineError(FastnnError, RuntimeError):
+    """The workers of an engine, of joblib, Dask or Ray, cannot train, or the engine failed several times."""
 
 
 def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:

@@ -11,7 +11,6 @@ from numpy.typing import DTypeLike
 from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.keywords import explains_keywords
-from fastnn.cores import available_cores
 from fastnn.errors import warn
 from fastnn.many.arguments import spread
 from fastnn.many.driver import Driver, ManyProgress
@@ -135,14 +134,15 @@ def train_many(
         "dtype": dtype,
         "assume_finite": assume_finite,
     }
-    threads = available_cores().number if n_jobs is None else check_integer("n_jobs", n_jobs, low=1)
+    if n_jobs is not None:
+        check_integer("n_jobs", n_jobs, low=1)
     called = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
     sorted_callbacks(called)
     members = check_members(spread(given, n))
-    return train_members(members, threads, called, check_flag("progress", progress))
+    return train_members(members, n_jobs, called, check_flag("progress", progress))
 
 
-def train_members(members: list[Member], n_jobs: int, callbacks: list[Any], progress: bool) -> ManyResult:
+def train_members(members: list[Member], n_jobs: int | None, callbacks: list[Any], progress: bool) -> ManyResult:
     """Train checked members; handle Ctrl-C, and show a bar."""
     raises = any(member.settings.stop.on_interrupt == "raise" for member in members)
     interrupt = Interrupt(swallows=not raises)

@@ -5,21 +5,20 @@ Threads, order and grouping change no bit: each member is trained as if it were 
 
 from __future__ import annotations
 
-import functools
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from fastnn.many.block import Block, blocks_of
+from fastnn.cores import available_cores
+from fastnn.many.engine import Engine, chosen_engine
 from fastnn.many.members import Member
-from fastnn.many.results import Entry, ManyResult, Stacked, Unbegun, result_of
-from fastnn.training import Flag, advance, end
-from fastnn.training.begin import start
+from fastnn.many.results import Entry, ManyResult, result_of
+from fastnn.many.units import Unit, train_unit, units_of
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
@@ -84,59 +83,18 @@ class _Asked:
         self._reason = self._reason or reason
 
 
-class Unit(NamedTuple):
-    """What a thread does at a time: the members of a block, or a single one."""
-
-    members: Sequence[Member]
-    is_block: bool
-
-
-def train_unit(unit: Unit, flag: Flag) -> dict[int, Entry]:
-    """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
-    if flag.requested:
-        return {member.number: _unbegun(member, flag.reason) for member in unit.members}
-    if not unit.is_block:
-        return {member.number: train_alone(member, flag) for member in unit.members}
-    through, stack = Block(list(unit.members)).train()
-    # What diverged is trained anew, by the driver that finds its last good step.
-    return {
-        member.number: Stacked(stack, k) if came_through else train_alone(member, flag)
-        for k, (member, came_through) in enumerate(zip(unit.members, through.tolist(), strict=True))
-    }
-
-
-class _Ended(NamedTuple):
-    """A flag that is raised."""
-
-    reason: StopReason
-    requested: bool = True
-
-
-def _unbegun(member: Member, reason: StopReason) -> Entry:
-    if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
-        return train_alone(member, _Ended(reason))
-    return Unbegun(member.settings, reason, functools.partial(train_alone, member, _Ended(reason)))
-
-
-def train_alone(member: Member, flag: Flag) -> TrainingResult:
-    """Train a member as `train` does; divergence and the flag end it, and are no errors."""
-    settings, data, rows = member.settings, member.data, member.rows
-    run, random_state = start(settings, data, rows, member.seed, member.params, time.perf_counter())
-    try:
-        advance(run, flag, [], [])
-    except Exception as error:
-        error.add_note(f"fastnn: this was member {member.number}")
-        raise
-    return end(run, random_state, member.seed)
-
-
 class Driver:
     """The trainings of some members, on `n_jobs` threads."""
 
-    def __init__(self, members: list[Member], n_jobs: int, callbacks: Sequence[Callable[[ManyProgress], Any]]) -> None:
-        blocks, alone = blocks_of(members, n_jobs)
-        units = [Unit(block, True) for block in blocks] + [Unit([member], False) for member in alone]
-        self.units = sorted(units, key=lambda unit: unit.members[0].number)
+    def __init__(
+        self, members: list[Member], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
+    ) -> None:
+        self.engine = chosen_engine(n_jobs)
+        if self.engine is not None:
+            n_jobs = self.engine.n_workers
+        elif n_jobs is None:
+            n_jobs = available_cores().number
+        self.units = units_of(members, n_jobs)
         self.n_jobs = min(n_jobs, len(self.units))
         self.callbacks = callbacks
         self.places = {member.number: place for place, member in enumerate(members)}
@@ -147,12 +105,25 @@ class Driver:
     def train(self, interrupt: Interrupt) -> ManyResult:
         """Train all members, or end early where Ctrl-C or a callback asks for it; raise what a training raises."""
         flag = _Asked(interrupt)
-        (self._on_threads if self.n_jobs > 1 else self._here)(flag)
+        if self.engine is not None:
+            self._on_engine(self.engine, flag)
+        elif self.n_jobs > 1:
+            self._on_threads(flag)
+        else:
+            self._here(self.units, flag)
         return ManyResult([entry for entry in self.entries if entry is not None])
 
-    def _here(self, flag: _Asked) -> None:
-        for unit in self.units:
+    def _here(self, units: Sequence[Unit], flag: _Asked) -> None:
+        for unit in units:
             self._take(train_unit(unit, flag), flag)
+
+    def _on_engine(self, engine: Engine, flag: _Asked) -> None:
+        """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
+        own = {id(u) for u in self.units if any(isinstance(m.seed, np.random.RandomState) for m in u.members)}
+        for entries in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+            self._take(entries, flag)
+        # Those, and after Ctrl-C the members that had not ended, none of which begins.
+        self._here([u for u in self.units if self.entries[self.places[u.members[0].number]] is None], flag)
 
     def _on_threads(self, flag: _Asked) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""

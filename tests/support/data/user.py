@@ -90,6 +90,7 @@ def main() -> None:
     assert train_several(network).network == network
     assert again is not None
     assert issubclass(fastnn.InterruptWarning, UserWarning)
+    assert issubclass(fastnn.EngineError, fastnn.FastnnError)
     outputs = fastnn.predict(again.network, again.params, X, backend="numpy")
     loss, gradient = fastnn.loss_and_gradient(network, state.params, X, X[:, 0], backend="numpy")
     ready = fastnn.workloads.load("seed").network.n_params, fastnn.testing.check_backend, fastnn.plotting.save

@@ -1,0 +1,242 @@
+"""Engines: units on the workers of loky, Dask or Ray, where the user's `joblib.parallel_config` names one of them.
+
+Nothing here knows which engines there are: joblib does. A task is a call of `train_plan` with a plan, which is small,
+and with the arrays that its members use, which the engines send once. A worker trains unit by unit, in one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.errors import EngineError
+from fastnn.many.block import work
+from fastnn.many.members import Member
+from fastnn.many.results import Entry
+from fastnn.many.units import Unit, train_unit
+from fastnn.memory import Array
+from fastnn.state import Data
+from fastnn.training import Flag
+
+TASK_SECONDS = 0.5
+"""How long a task should take: long against what it costs to send one, some milliseconds."""
+
+SECONDS_A_WORK = 1 / 1.6e9
+"""The time of a unit of work, see `block.work`, until some have been measured."""
+
+ATTEMPTS = 3
+"""How often what was lost, such as with a worker that was killed, is sent."""
+
+
+class Engine:
+    """The workers that the user has chosen by ``joblib.parallel_config``.
+
+    Parameters
+    ----------
+    joblib : module
+    backend : joblib.parallel.ParallelBackendBase
+    n_jobs : int, optional
+        The number of workers; None for all of them.
+    """
+
+    def __init__(self, joblib: Any, backend: Any, n_jobs: int | None) -> None:
+        self._joblib, self._backend = joblib, backend
+        self.name = type(backend).__name__.removesuffix("Backend").lower()
+        self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
+        self.seconds_a_work = SECONDS_A_WORK
+
+    def train(self, units: Sequence[Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+        """Train units on the workers; iterate over the results {member: result} of each task, as they come.
+
+        Raises
+        ------
+        EngineError
+            When workers have another version of fastnn, for members that cannot be sent (both before anything is
+            trained), and when the engine fails several times.
+        """
+        self._check(units)
+        left = dict(enumerate(units))
+        failure: Exception | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                for numbers, trained in self._trained(left, flag):
+                    for number in numbers:
+                        del left[number]
+                    yield trained.entries
+            except Exception as error:
+                if getattr(error, "is_members", False):
+                    raise
+                failure = error
+            if not left or flag.requested:
+                return
+        n_left = sum(len(unit.members) for unit in left.values())
+        raise EngineError(
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {type(failure).__name__}: "
+            f"{failure}"
+        ) from failure
+
+    def _check(self, units: Sequence[Unit]) -> None:
+        """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
+        chosen = [unit.members[0].settings for unit in units]
+        kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
+        own = list({tuple(map(id, kind)): kind for kind in kinds}.values())
+        try:
+            tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
+            versions = set(self._parallel("list")(tasks))
+        except Exception as error:
+            raise EngineError(
+                f"the workers of {self.name} cannot train: fastnn, or a back end, a learning rate or a monitor of your "
+                f"own, does not get there: {type(error).__name__}: {error}"
+            ) from error
+        if others := versions - {__version__}:
+            raise EngineError(
+                f"workers of {self.name} have fastnn {', '.join(sorted(others))}, this process has {__version__}: "
+                "results would not be comparable; install the same version everywhere"
+            )
+
+    def _parallel(self, return_as: str) -> Any:
+        return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=return_as)
+
+    def _trained(self, left: dict[int, Unit], flag: Flag) -> Iterator[tuple[list[int], Trained]]:
+        """Send all units that are left; iterate over the numbers of those of a task, and what it gave."""
+        as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
+        answers = iter(self._parallel(as_they_come)(self._tasks(dict(left), flag)))
+        try:
+            for numbers, trained in answers:
+                if trained.error is not None:
+                    vars(trained.error)["is_members"] = True
+                    raise trained.error
+                amount = sum(_work(left[number]) for number in numbers)
+                self.seconds_a_work = trained.seconds / max(amount, 1)
+                yield numbers, trained
+                if flag.requested:
+                    return
+        except BaseException:
+            if not flag.requested:  # else it is Ctrl-C, which the workers got too
+                raise
+        finally:
+            close = getattr(answers, "close", None)  # ends the workers' tasks; a list has none
+            if close is not None:
+                with contextlib.suppress(Exception):
+                    close()
+
+    def _tasks(self, units: dict[int, Unit], flag: Flag) -> Iterator[Any]:
+        """Iterate over tasks of about `TASK_SECONDS`, and some for each worker, as the engine asks for them."""
+        total = sum(_work(unit) for unit in units.values())
+        most = total / (2 * self.n_workers)
+        numbers: list[int] = []
+        amount = 0
+        for number, unit in units.items():
+            if numbers and amount + _work(unit) > min(most, TASK_SECONDS / self.seconds_a_work):
+                yield self._task(numbers, units)
+                numbers, amount = [], 0
+            if flag.requested:
+                return
+            numbers.append(number)
+            amount += _work(unit)
+        yield self._task(numbers, units)
+
+    def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
+        plan, arrays = packed([units[number] for number in numbers])
+        return self._joblib.delayed(train_plan)(numbers, plan, *arrays)
+
+
+def chosen_engine(n_jobs: int | None) -> Engine | None:
+    """Return the engine that the user has chosen; None where it is this process, by threads."""
+    joblib = sys.modules.get("joblib")  # who has chosen one has imported it
+    if joblib is None:
+        return None
+    backend, configured = joblib.parallel.get_active_backend(prefer="threads")
+    if getattr(backend, "supports_sharedmem", False):
+        return None
+    return Engine(joblib, backend, configured if n_jobs is None else n_jobs)
+
+
+def _work(unit: Unit) -> int:
+    return sum(work(member) for member in unit.members)
+
+
+# ------------------------------------------------------------------------------------------------- plans and workers
+
+
+class Plan(NamedTuple):
+    """The units of a task, whose members have numbers of arrays in the place of arrays."""
+
+    units: list[Unit]
+
+
+class Trained(NamedTuple):
+    """What a task gives."""
+
+    entries: dict[int, Entry]
+    """{member: its result}."""
+    seconds: float
+    error: Exception | None = None
+
+
+def version(own: list[Any]) -> str:
+    """Return the version of fastnn of a worker, to which objects of the caller's own were sent."""
+    return __version__
+
+
+def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
+    """Return the plan of a task, and the arrays that it refers to, each once."""
+    arrays: list[Array] = []
+    places: dict[int, int] = {}
+
+    def place(array: Array | None) -> int | None:
+        if array is None:
+            return None
+        if id(array) not in places:
+            places[id(array)] = len(arrays)
+            arrays.append(array)
+        return places[id(array)]
+
+    def without_arrays(member: Member) -> Member:
+        data: Any = tuple(map(place, member.data))
+        rows: Any = tuple(map(place, member.rows))
+        return member._replace(data=data, rows=rows)
+
+    return Plan([Unit([without_arrays(member) for member in unit.members], unit.is_block) for unit in units]), arrays
+
+
+def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
+    """Return the units of a plan with their arrays: what `packed` was given."""
+    own = [
+        np.require(np.asarray(array), None, ["C", "A"]) for array in arrays
+    ]  # of memory maps, and of messages as they lie
+    known: dict[Hashable, Any] = {}
+
+    def with_arrays(member: Member) -> Member:
+        for numbers in (member.data, member.rows):
+            if numbers not in known:
+                known[numbers] = tuple(None if k is None else own[k] for k in numbers)
+        data = known.setdefault(("data", member.data), Data(*known[member.data]))
+        return member._replace(data=data, rows=known[member.rows])
+
+    return [Unit([with_arrays(member) for member in unit.members], unit.is_block) for unit in plan.units]
+
+
+class _Never:
+    """The flag of a worker: nobody asks it to end; the engine ends the process."""
+
+    requested = False
+    reason: Any = "interrupted"
+
+
+def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int], Trained]:
+    """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
+    began = time.perf_counter()
+    entries: dict[int, Entry] = {}
+    try:
+        for unit in unpacked(plan, arrays):
+            entries |= train_unit(unit, _Never())
+    except Exception as error:
+        return numbers, Trained({}, 0.0, error)
+    return numbers, Trained(entries, time.perf_counter() - began)

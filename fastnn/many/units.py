@@ -1,0 +1,71 @@
+"""The units of many trainings, what a thread or a worker does at a time: a block of short ones, or a single one."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from fastnn.many.block import Block, blocks_of
+from fastnn.many.members import Member
+from fastnn.many.results import Entry, Stacked, Unbegun
+from fastnn.training import Flag, advance, end
+from fastnn.training.begin import start
+from fastnn.training.results import TrainingResult
+from fastnn.training.stopping import StopReason
+
+
+class Unit(NamedTuple):
+    """The members of a block, or a single member."""
+
+    members: Sequence[Member]
+    is_block: bool
+
+
+def units_of(members: list[Member], n_jobs: int) -> list[Unit]:
+    """Return the units of some members, in the order of their first ones."""
+    blocks, alone = blocks_of(members, n_jobs)
+    units = [Unit(block, True) for block in blocks] + [Unit([member], False) for member in alone]
+    return sorted(units, key=lambda unit: unit.members[0].number)
+
+
+def train_unit(unit: Unit, flag: Flag) -> dict[int, Entry]:
+    """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
+    if flag.requested:
+        return {member.number: _unbegun(member, flag.reason) for member in unit.members}
+    if not unit.is_block:
+        return {member.number: train_alone(member, flag) for member in unit.members}
+    through, stack = Block(list(unit.members)).train()
+    # What diverged is trained anew, by the driver that finds its last good step.
+    return {
+        member.number: Stacked(stack, k) if came_through else train_alone(member, flag)
+        for k, (member, came_through) in enumerate(zip(unit.members, through.tolist(), strict=True))
+    }
+
+
+class _Ended(NamedTuple):
+    """A flag that is raised."""
+
+    reason: StopReason
+    requested: bool = True
+
+
+def _unbegun(member: Member, reason: StopReason) -> Entry:
+    if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
+        return train_alone(member, _Ended(reason))
+    return Unbegun(member.settings, reason, functools.partial(train_alone, member, _Ended(reason)))
+
+
+def train_alone(member: Member, flag: Flag) -> TrainingResult:
+    """Train a member as `train` does; divergence and the flag end it, and are no errors."""
+    settings, data, rows = member.settings, member.data, member.rows
+    run, random_state = start(settings, data, rows, member.seed, member.params, time.perf_counter())
+    try:
+        advance(run, flag, [], [])
+    except Exception as error:
+        error.add_note(f"fastnn: this was member {member.number}")
+        raise
+    return end(run, random_state, member.seed)

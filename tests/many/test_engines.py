@@ -1,0 +1,204 @@
+"""train_many on the workers of joblib's engines: the same bits, lost tasks done again, clear errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from same_results import assert_same_result
+
+import fastnn
+from fastnn import Adam, Network, Stop, train_many
+from fastnn.many import engine
+from fastnn.many.driver import Driver
+
+joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+
+RANDOM = np.random.RandomState(1)
+X, Y = RANDOM.rand(40, 3), RANDOM.rand(40, 1)
+NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
+SHORT = {"seed": range(30), "epochs": [3, 5] * 15, "batch_size": 7, "optimizer": Adam(0.01)}
+STOPPED = {"seed": range(4), "epochs": 30, "stop": Stop(patience=2, validation=0.3, restore_best=True)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loky():
+    """End the workers, which other tests need not share their cores with."""
+    yield
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+
+
+def go(case, **options):
+    return train_many(NETWORK, X, Y, **case | options)
+
+
+@pytest.mark.parametrize("case", [SHORT, STOPPED], ids=["blocks", "alone"])
+@pytest.mark.parametrize("task_seconds", [1e-9, 0.5])
+def test_workers_give_the_same_bits(case, task_seconds, backend, monkeypatch):
+    """Whatever the length of a task."""
+    monkeypatch.setattr(engine, "TASK_SECONDS", task_seconds)
+    here = go(case, backend=backend)
+    with joblib.parallel_config("loky", n_jobs=2):
+        there = go(case, backend=backend)
+    for one, other in zip(here, there, strict=True):
+        assert_same_result(one, other)
+
+
+def test_a_choice_is_the_users():
+    """Threads of this process without one; all workers with one, whatever joblib's default."""
+    members = 3
+    assert engine.chosen_engine(None) is None
+    with joblib.parallel_config("threading"):
+        assert engine.chosen_engine(None) is None
+    with joblib.parallel_config("loky"):
+        assert engine.chosen_engine(None).n_workers == joblib.cpu_count()
+        assert engine.chosen_engine(members).n_workers == members
+    with joblib.parallel_config("loky", n_jobs=members):
+        assert engine.chosen_engine(None).n_workers == members
+
+
+def test_arrays_are_sent_once(monkeypatch):
+    """A task's plan has numbers in their place, and each array is the same object in all tasks."""
+    sent = []
+    right = engine.packed
+
+    def packed(units):
+        plan, arrays = right(units)
+        sent.append((plan, arrays))
+        return plan, arrays
+
+    monkeypatch.setattr(engine, "packed", packed)
+    monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
+    with joblib.parallel_config("loky", n_jobs=2):
+        go(SHORT)
+    assert len(sent) > 2
+    assert {id(array) for _, arrays in sent for array in arrays} == {id(array) for array in sent[0][1]}
+    assert all(
+        not isinstance(part, np.ndarray)
+        for plan, _ in sent
+        for unit in plan.units
+        for m in unit.members
+        for part in (*m.data, *m.rows)
+    )
+
+
+class KilledOnce:
+    """A back end, the reference, whose first worker is killed in the midst of a training."""
+
+    name = "killed"
+
+    def __init__(self, path):
+        self.path = path
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(fastnn.get_backend("numpy"), name)
+
+    def supports(self, network, optimizer):
+        return True
+
+    def predict(self, network, params, X):
+        return fastnn.get_backend("numpy").predict(network, params, X)
+
+    def loss_and_gradient(self, network, params, data, alpha):
+        return fastnn.get_backend("numpy").loss_and_gradient(network, params, data, alpha)
+
+    def train_steps(self, task, state, steps):
+        if not os.path.exists(self.path):
+            open(self.path, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return fastnn.get_backend("numpy").train_steps(task, state, steps)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
+def test_the_members_of_a_killed_worker_are_trained_again(tmp_path):
+    """With the same bits."""
+    here = go(SHORT, backend="numpy")
+    with joblib.parallel_config("loky", n_jobs=2):
+        there = go(SHORT, backend=KilledOnce(str(tmp_path / "killed")))
+    assert (tmp_path / "killed").exists()
+    for one, other in zip(here, there, strict=True):
+        assert one.params.tobytes() == other.params.tobytes()
+
+
+def test_an_engine_that_always_fails_is_an_error(monkeypatch):
+    """It says how many members are left."""
+    monkeypatch.setattr(engine, "train_plan", os.abort)  # whose arguments are wrong
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.EngineError, match="failed 3 times, 30 members"),
+    ):
+        go(SHORT)
+
+
+def monitor_that_raises(Y, outputs):
+    raise ZeroDivisionError("of the caller's own")
+
+
+def test_an_error_of_a_member_arrives():
+    """It is no failure of the engine, and is not tried again."""
+    stop = Stop(monitor=monitor_that_raises)
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.MonitorError, match="of the caller's own") as error,
+    ):
+        go(STOPPED, stop=stop)
+    assert "member" in error.value.__notes__[0]
+
+
+def test_what_cannot_be_sent_is_refused():
+    """Before anything is trained."""
+    lock = __import__("threading").Lock()
+    stop = Stop(monitor=lambda Y, outputs: float(lock.locked()))
+    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(fastnn.EngineError, match=r"cannot train.*pickle"):
+        go(STOPPED, stop=stop)
+
+
+def test_workers_with_another_version_are_refused(monkeypatch):
+    """Both versions are named."""
+    monkeypatch.setattr(engine, "__version__", "9.9")
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.EngineError, match=f"{fastnn.__version__}.*9.9"),
+    ):
+        go(SHORT)
+
+
+def test_a_generator_of_the_callers_stays_here():
+    """It goes on as the caller sees it."""
+    own, twin = np.random.RandomState(4), np.random.RandomState(4)
+    with joblib.parallel_config("loky", n_jobs=2):
+        there = train_many(NETWORK, X, Y, seed=[own, 5], epochs=2)
+    here = train_many(NETWORK, X, Y, seed=[twin, 5], epochs=2)
+    for one, other in zip(here, there, strict=True):
+        assert_same_result(one, other)
+    assert own.randint(2**30) == twin.randint(2**30)
+
+
+def test_a_callback_ends_the_trainings(monkeypatch):
+    """It is called in this process; members that have not begun have no epoch."""
+    monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return len(seen) == 2
+
+    with joblib.parallel_config("loky", n_jobs=2):
+        many = go(STOPPED, callbacks=[callback])
+    assert len(seen) == 2
+    assert many.stop_reason.count("callback") == 4 - seen[-1].n_ended
+    assert isinstance(seen[0].result(seen[0].ended[0]), fastnn.TrainingResult)
+
+
+def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
+    """Even a single one."""
+    seen = []
+    right = Driver._on_engine
+    monkeypatch.setattr(Driver, "_on_engine", lambda self, *args: (seen.append(len(self.units)), right(self, *args)))
+    with joblib.parallel_config("loky", n_jobs=2):
+        go(SHORT, seed=[1], epochs=3)
+    assert seen == [1]
