@@ -22,6 +22,7 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
 
 EXTRAS = {
     "click": "cli",
+    "joblib": "many",
     "matplotlib": "cli",
     "rich": "cli",
     "scikit-learn": "sklearn",
