@@ -48,7 +48,7 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
 
 
 def test_one_distribution_owns_the_package():
-    """By what is installed beside these tests: the command, and the files unless they are the source's own."""
+    """One distribution owns the command beside these tests, and the files unless they are the source's own."""
     named = {entry.dist.name for entry in importlib.metadata.entry_points(group="console_scripts", name="fastnn")}
     if not named:
         pytest.skip("fastnn is not installed here")

@@ -202,13 +202,13 @@ def libm_symbols(assembly):
 
 
 def vector_registers(assembly):
-    """How often each kind of vector register is named: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
+    """Count each kind of vector register: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
     counts = {kind: len(re.findall(rf"%{kind}\d", assembly)) for kind in ("xmm", "ymm", "zmm")}
     return {**counts, "v": len(re.findall(r"\bv\d+\.[248]", assembly))}
 
 
 def compiled_code(dtypes):
-    """What the kernel is compiled to by the Numba of this process, whether or not it ran from the disk cache."""
+    """Describe the code that this process' Numba makes of the kernel, whether or not it ran from the disk cache."""
     from fastnn.compiler import codegen, jit
 
     _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
