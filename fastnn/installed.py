@@ -24,6 +24,7 @@ EXTRAS = {
     "click": "cli",
     "joblib": "many",
     "matplotlib": "cli",
+    "onnx": "onnx",
     "rich": "cli",
     "scikit-learn": "sklearn",
     "sklearn": "sklearn",
