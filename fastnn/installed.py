@@ -22,9 +22,7 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
 
 EXTRAS = {
     "click": "cli",
-    "joblib": "many",
     "matplotlib": "cli",
-    "onnx": "onnx",
     "rich": "cli",
     "scikit-learn": "sklearn",
     "sklearn": "sklearn",

@@ -34,7 +34,7 @@ class Row(NamedTuple):
     ratio: str
     """Head by base, or ""."""
     interval: str
-    """The interval of the ratio, or ""."""
+    """Of the ratio, or ""."""
     verdict: str
 
 

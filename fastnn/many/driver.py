@@ -94,7 +94,8 @@ class Driver:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
             n_jobs = available_cores().number
-        self.units, self.n_threads = units_of(members, n_jobs)
+        self.units = units_of(members, n_jobs)
+        self.n_jobs = min(n_jobs, len(self.units))
         self.callbacks = callbacks
         self.places = {member.number: place for place, member in enumerate(members)}
         self.entries: list[Entry | None] = [None] * len(members)
@@ -106,7 +107,7 @@ class Driver:
         flag = _Asked(interrupt)
         if self.engine is not None:
             self._on_engine(self.engine, flag)
-        elif self.n_threads > 1:
+        elif self.n_jobs > 1:
             self._on_threads(flag)
         else:
             self._here(self.units, flag)
@@ -128,7 +129,6 @@ class Driver:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, Entry] | BaseException] = queue.SimpleQueue()
-        drawing = threading.Lock()
         for unit in self.units:
             waiting.put(unit)
 
@@ -139,11 +139,11 @@ class Driver:
                 except queue.Empty:
                     return
                 try:
-                    through.put(train_unit(unit, flag, drawing))
+                    through.put(train_unit(unit, flag))
                 except BaseException as error:
                     through.put(error)
 
-        threads = [threading.Thread(target=work, name=f"fastnn many {k}", daemon=True) for k in range(self.n_threads)]
+        threads = [threading.Thread(target=work, name=f"fastnn many {k}", daemon=True) for k in range(self.n_jobs)]
         left = len(self.units)
         try:
             for thread in threads:

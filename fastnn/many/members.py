@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -66,13 +65,12 @@ def check_members(given: Spread) -> list[Member]:
     MemoryError
         For results that would not fit the machine.
     """
-    own = {name: values for name, values in given.own.items() if name != "seed"}
-    seeds = given.own.get("seed") or itertools.repeat(given.shared["seed"], given.n_members)
-    check = _Check(given.shared, list(own))
+    check = _Check(given)
     members: list[Member] = []
-    needed, alike = 0, given.own.keys() <= ALIKE
-    for number, (seed, *values) in enumerate(zip(seeds, *own.values(), strict=True)):
-        members.append(check.member(number, seed, values))
+    needed, alike = 0, given.varying <= ALIKE
+    columns = zip(range(given.n_members), given.columns["seed"], *check.others, strict=False)  # some repeat without end
+    for number, seed, *shared in columns:
+        members.append(check.member(number, seed, shared))
         if number and alike:
             continue
         needed += members[-1].nbytes * (given.n_members if alike else 1)
@@ -87,21 +85,22 @@ def check_members(given: Spread) -> list[Member]:
 class _Check:
     """The checks, each of which is done once for all members that share what it looks at."""
 
-    def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
-        self._shared, self._names = shared, names
+    def __init__(self, given: Spread) -> None:
+        self._names = [name for name in given.columns if name != "seed"]
+        self.others = [given.columns[name] for name in self._names]
+        self._own = {*self._names} & given.varying
         self._done: dict[Hashable, Any] = {}
         self._generators: dict[int, int] = {}
 
-    def member(self, number: int, seed: Any, values: list[Any]) -> Member:
-        """Return a member that fits, or raise what `train` would; `values` are its own arguments, by `names`."""
-        key = tuple(map(id, values))  # of objects that live as long as the call
+    def member(self, number: int, seed: Any, shared: list[Any]) -> Member:
+        """Return a member that fits, or raise what `train` would; `shared` are the other arguments, in order."""
+        key = tuple(map(id, shared))  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
-            own = dict(zip(self._names, values, strict=True))
             try:
-                known = self._done[key] = self._checked({**self._shared, **own, "seed": seed})
+                known = self._done[key] = self._checked({**dict(zip(self._names, shared, strict=True)), "seed": seed})
             except (TypeError, ValueError, MemoryError) as error:
-                if not own:  # what is wrong is so for all
+                if not self._own:  # what is wrong is so for all
                     raise
                 (kind,) = (kind for kind in (TypeError, ValueError, MemoryError) if isinstance(error, kind))
                 raise kind(f"member {number}: {error}") from None
@@ -144,8 +143,7 @@ class _Check:
             )
         member = Member(0, settings, data, rows, None, params)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
-        size = len(data.X), data.X.dtype
-        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: self._start(member))
+        self._once(("start", id(network), id(data), id(rows), id(stop), id(resume), kind), lambda: self._start(member))
         return member
 
     def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:

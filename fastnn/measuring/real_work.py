@@ -23,10 +23,10 @@ import fastnn
 
 
 class RealWork(NamedTuple):
-    """The work that is done n times in a run."""
+    """What is done n times in a run."""
 
     unit: str
-    """The unit of n: "epoch", "call" or "fit"."""
+    """What there are n of: "epoch", "call" or "fit"."""
     usual: int
     """The n of a usual run, which takes some milliseconds."""
     most: int
@@ -36,7 +36,7 @@ class RealWork(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The data and options of a fit of a classifier with scikit-learn's interface."""
+    """What a classifier with scikit-learn's interface is fitted to, and how."""
 
     X: NDArray[Any]
     y: NDArray[Any]

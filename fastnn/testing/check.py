@@ -19,7 +19,7 @@ class Check:
     kind: str
     """"property", "gradient", "derivative", "update" or "training"."""
     what: str
-    """The subject of the check, for people."""
+    """What is checked, for people."""
     dtype: str
     activation: str = ""
     loss: str = ""
