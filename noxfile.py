@@ -62,9 +62,9 @@ def tests_lowest(session):
 
 @nox.session
 def slow(session):
-    """Run the tests that take minutes."""
+    """Run the slow tests: each does all of what another one, which always runs, does in part."""
     session.install("-e.[all]", *group("test"), *group("bench"))
-    run_tests(session, "-m", "slow", success_codes=[0, 5])  # 5: there is none
+    run_tests(session, *ALL_CORES, "-m", "slow", success_codes=[0, 5])  # 5: there is none
 
 
 @nox.session

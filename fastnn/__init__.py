@@ -28,8 +28,8 @@ def _names() -> list[str]:
     """List the public names that can be used: without scikit-learn there are no estimators."""
     import importlib.util
 
-    lacking = "" if importlib.util.find_spec("sklearn") else "fastnn.estimators"
-    return [name for name, home in _homes().items() if home != lacking and not name.startswith("_")]
+    lacking = () if importlib.util.find_spec("sklearn") else ("fastnn.estimators",)
+    return [name for name, home in _homes().items() if not (home.startswith(lacking) or name.startswith("_"))]
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,7 @@ from fastnn.errors import FastnnError as FastnnError
 from fastnn.errors import ModelFileError as ModelFileError
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
+from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters
 from fastnn.files.model import load as load
 from fastnn.many import train_many as train_many
 from fastnn.many.driver import ManyProgress as ManyProgress

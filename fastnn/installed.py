@@ -22,7 +22,9 @@ if not hasattr(sys.modules["fastnn"], "_homes"):
 
 EXTRAS = {
     "click": "cli",
+    "joblib": "many",
     "matplotlib": "cli",
+    "onnx": "onnx",
     "rich": "cli",
     "scikit-learn": "sklearn",
     "sklearn": "sklearn",

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes, fill_layers
 from fastnn.checking.keywords import explains_keywords
@@ -261,19 +261,30 @@ class Network:
         -------
         params : ndarray (n_params,)
         """
-        params, drawn = np.empty(self.n_params), self.bias_init == "same"
-        for layer in self.layers:
-            params[layer.weight] = self._draw(random_state, layer, layer.fan_in * layer.fan_out)
-            params[layer.bias] = self._draw(random_state, layer, layer.n_bias) if drawn else self.bias_init
+        params = np.empty(self.n_params)
+        params.fill(0.0 if isinstance(self.bias_init, str) else self.bias_init)
+        uniform = self.init == "glorot_uniform"
+        for place, n, scale in self._draws:
+            if uniform:
+                params[place] = random_state.uniform(-scale, scale, n)
+            else:
+                params[place] = random_state.standard_normal(n) * scale
         return params.astype(dtype, copy=False)
 
-    def _draw(self, random_state: np.random.RandomState, layer: Layer, n: int) -> NDArray[np.float64]:
-        fans = layer.fan_in + layer.fan_out
-        if self.init == "glorot_uniform":
-            bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans)
-            return random_state.uniform(-bound, bound, n)
-        deviation = {"normal": 1.0, "he": math.sqrt(2 / layer.fan_in), "glorot_normal": math.sqrt(2 / fans)}[self.init]
-        return random_state.standard_normal(n) * deviation
+    @cached_property
+    def _draws(self) -> tuple[tuple[slice, int, float], ...]:
+        """What is drawn for each layer: its place (W, for "same" the bias too), how many, and bound or deviation."""
+        draws = []
+        for layer in self.layers:
+            fans, place = layer.fan_in + layer.fan_out, layer.all if self.bias_init == "same" else layer.weight
+            scale = {
+                "glorot_uniform": math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans),
+                "glorot_normal": math.sqrt(2 / fans),
+                "he": math.sqrt(2 / layer.fan_in),
+                "normal": 1.0,
+            }[self.init]
+            draws.append((place, place.stop - place.start, scale))
+        return tuple(draws)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the arguments that make the network, in JSON's types."""

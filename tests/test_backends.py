@@ -103,7 +103,7 @@ def test_a_class_in_place_of_a_back_end_is_answered():
 
 
 def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
-    """With its gradient where one is asked for, by a back end that has a `loss` of its own and by one that has not."""
+    """The gradient comes where it is asked for, from back ends that have a `loss` of their own and that have not."""
     network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
     X, Y, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params))
     back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))

@@ -63,7 +63,7 @@ def test_a_result_shows_its_weights_and_biases():
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
 def test_the_loss_follows_the_output(output):
-    """Of a softmax alone: squared error goes with all others, and a sigmoid has it in the tutorial."""
+    """Cross-entropy is softmax's alone; squared error goes with all others, and a sigmoid has it in the tutorial."""
     network = Network((3, 2), output=output)
     assert network.loss == ("cross_entropy" if output == "softmax" else "squared_error")
     assert network == Network((3, 2), output=output, loss="auto") == Network.from_dict(network.to_dict())
@@ -250,7 +250,7 @@ def test_step_decay_is_exact():
 
 @pytest.mark.parametrize("first", [0.0, 0.1, 0.7])
 def test_straight_lines_have_their_ends_exactly(first):
-    """And no point on them beyond: 0.1 + (0.3 - 0.1) is not 0.3."""
+    """No rate lies beyond the ends: 0.1 + (0.3 - 0.1) is not 0.3."""
     rising, cycle = warm_up(0.3, 7, first), one_cycle(0.3, 20, first, final=0.1, rise=0.5)
     assert (rising(0), rising(7), rising(10**9)) == (first, 0.3, 0.3)
     assert (cycle(0), cycle(10), cycle(20), cycle(10**9)) == (first, 0.3, 0.1, 0.1)

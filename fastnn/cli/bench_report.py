@@ -24,7 +24,7 @@ from fastnn.measuring.timing import Timing, in_process, interleaved
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """Which workloads to measure, and for how long."""
+    """The workloads to measure, and for how long."""
 
     rounds: int
     sample_seconds: float
@@ -32,7 +32,7 @@ class BenchPlan:
     starts: int
     """Fresh processes of each kind; those that compile are half as many."""
     compiled: int
-    """How many dtypes, at most, have the compilation of their kernels timed."""
+    """The number of dtypes, at most, whose compilation is timed."""
     workloads: tuple[str, ...]
 
 
@@ -48,13 +48,13 @@ class Training:
     backend: str
     dtype: str
     sizes: tuple[int, ...]
-    """Of the workload's network; empty for real work."""
+    """The layer sizes of the workload's network; empty for real work."""
     batch_size: int | None
     iterations: int
-    """In one sample."""
+    """The number of units in one sample."""
     seconds: tuple[float, ...]
     unit: str = "iteration"
-    """What is counted as one, of real work an "epoch", "call" or "fit"."""
+    """The unit that is counted, of real work an "epoch", "call" or "fit"."""
 
     @property
     def key(self) -> tuple[str, str, str]:

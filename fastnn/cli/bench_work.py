@@ -21,9 +21,9 @@ class Work:
     name: str
     dtype: str
     unit: str
-    """What is counted: "iteration", "epoch", "call" or "fit"."""
+    """The unit that is counted: "iteration", "epoch", "call" or "fit"."""
     units: int
-    """How many of them one n has: the steps of an epoch, else 1."""
+    """The number of them in one n: the steps of an epoch, else 1."""
     most: int
     """The largest n that is still the same work: gradients vanish long after convergence in batches."""
     run: Callable[[int, str], object]

@@ -15,8 +15,8 @@ from sklearn.neural_network import MLPRegressor as TheirRegressor
 from fastnn.checking.arguments import shown
 from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
+from fastnn.files.description import without_state
 from fastnn.files.export import Model, layers_of
-from fastnn.files.model import without_state
 from fastnn.training.inputs import check_params
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import STOP_REASONS, StopReason

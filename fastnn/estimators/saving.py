@@ -15,8 +15,9 @@ from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
 from fastnn.files.archive import read_archive, write_archive
+from fastnn.files.description import checked_network, description
 from fastnn.files.export import Model, export, label_list
-from fastnn.files.model import ESTIMATOR, checked_network, description
+from fastnn.files.model import ESTIMATOR
 from fastnn.memory import Array
 
 _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")

@@ -85,7 +85,7 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
         When it is not such a file, is damaged, or was written by a later version, and where the builder fails.
     """
     name, kind = name_of(path), next(iter(builders)).name
-    with _Bounded(io.FileIO(name, opener=_open)) as file:
+    with open_bounded(name) as file:
         try:
             form, header, arrays = _content(file, list(builders))
             return builders[form](header, arrays)
@@ -95,11 +95,16 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
             raise ModelFileError(f"{name!s}: damaged, or no {kind} file at all ({_short(error)})") from error
 
 
+def open_bounded(path: str | os.PathLike[str]) -> Bounded:
+    """Open a file to read, which may be anything, of any size."""
+    return Bounded(io.FileIO(name_of(path), opener=_open))
+
+
 def _open(name: str, flags: int) -> int:
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for its other end
 
 
-class _Bounded(io.BufferedReader):
+class Bounded(io.BufferedReader):
     """A file that refuses to read more than `limit` bytes at once, first of all the directory of the zip archive."""
 
     limit = MAX_DIRECTORY_BYTES
@@ -109,7 +114,13 @@ class _Bounded(io.BufferedReader):
         """Size of the file in bytes."""
         return os.fstat(self.fileno()).st_size
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether it is no device, pipe or folder."""
+        return stat.S_ISREG(os.fstat(self.fileno()).st_mode)
+
     def read(self, size: int | None = -1, /) -> bytes:
+        """Read bytes; ModelFileError for more than `limit`."""
         left = self.size - self.tell()
         if (left if size is None or size < 0 else min(size, left)) > self.limit:
             raise ModelFileError("not a file of fastnn's (its list of arrays is too long)")
@@ -121,10 +132,10 @@ def _short(message: object) -> str:
     return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]} ..."
 
 
-def _content(file: _Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, Any], dict[str, Array]]:
+def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, Any], dict[str, Array]]:
     """Read header and arrays of the expected names; their sizes are checked before anything is allocated."""
     kind = forms[0].name
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.read(2) != b"PK":
+    if not file.is_regular or file.read(2) != b"PK":
         raise ModelFileError(f"not a {kind} file (it is no .npz archive)")
     with zipfile.ZipFile(file) as archive:
         file.limit = file.size

@@ -49,6 +49,8 @@ class Format(NamedTuple):
 FORMATS: dict[str, Format] = {
     "numpy": Format(".py", "fastnn.files.to_numpy"),
     "c": Format(".c", "fastnn.files.to_c"),
+    "onnx": Format(".onnx", "fastnn.files.to_onnx"),
+    "safetensors": Format(".safetensors", "fastnn.files.to_safetensors"),
 }
 
 

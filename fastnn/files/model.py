@@ -18,19 +18,17 @@ Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place
 from __future__ import annotations
 
 import os
-import platform
 from typing import Any, NoReturn, cast
 
 import numpy as np
 
-from fastnn import __version__
-from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.files.description import check_legal, checked_network, description, without_state
 from fastnn.files.row_order import pack, unpack
+from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
-from fastnn.network import Network
 from fastnn.training.options import network_counters
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.state import TrainingState, holds_each_row_once
@@ -83,17 +81,6 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
         write_archive(path, MODEL, said, {"params": result.params})
 
 
-def description(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
-    """Return the part of the header that all formats share."""
-    return {
-        "network": network.to_dict(),
-        "dtype": params.dtype.name,
-        "n_params": network.n_params,
-        "backend": backend if isinstance(backend, str) else backend.name,
-        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
-    }
-
-
 def _arrays(result: TrainingResult) -> dict[str, Array]:
     state, history = result.state, result.history
     if state.random_state is None or state.index is None:
@@ -140,7 +127,7 @@ def _of_state(result: TrainingResult) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str]) -> TrainingResult:
-    """Read a training result that `TrainingResult.save` wrote.
+    """Read a training result that `TrainingResult.save` wrote, or a network that was exported to safetensors.
 
     Nothing in the file is executed, and nothing is allocated that is much larger than the file: only the order of rows
     is compressed, and that of 16 MB at most.
@@ -163,31 +150,10 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
     """
+    if is_safetensors(path):
+        return read_safetensors(path)
     builders = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _model, ESTIMATOR: _estimator}
     return read_archive(path, builders)
-
-
-def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
-    """Return the network that a header describes; raise ModelFileError unless the parameters are its own."""
-    if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
-        raise ModelFileError("damaged: its header has more layers than it has parameters")
-    network = Network.from_dict(header["network"])
-    legal = {
-        "dtype": header["dtype"] in ("float32", "float64"),
-        "n_params": header["n_params"] == network.n_params,
-        "backend": isinstance(header["backend"], str),
-    }
-    _check_legal(legal, header)
-    check_arrays(arrays, {"params": (np.dtype(header["dtype"]), (network.n_params,))})
-    if not np.isfinite(arrays["params"]).all():
-        raise ModelFileError("damaged: params must be finite")
-    return network
-
-
-def _check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:
-    for name, fits in legal.items():
-        if not fits:
-            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
 
 
 def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
@@ -197,17 +163,8 @@ def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
 
 def _model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     network, params = checked_network(header, arrays), arrays["params"]
-    _check_legal({"stop_reason": header["stop_reason"] in STOP_REASONS}, header)
+    check_legal({"stop_reason": header["stop_reason"] in STOP_REASONS}, header)
     return without_state(network, params, header["backend"], header["stop_reason"])
-
-
-def without_state(
-    network: Network, params: Array, backend: str | Backend, stop_reason: StopReason = "epochs"
-) -> TrainingResult:
-    """Return a result that predicts and cannot be resumed."""
-    params.flags.writeable = False
-    history = History(np.zeros(0), np.zeros(0), 0.0)
-    return TrainingResult(network, params, TrainingState.create(params, 0), history, stop_reason, backend)
 
 
 def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
@@ -263,7 +220,7 @@ def _check_header(header: dict[str, Any]) -> None:
         "stop_reason": header["stop_reason"] in STOP_REASONS,
         "monitor": isinstance(header["monitor"], str),
     }
-    _check_legal(legal, header)
+    check_legal(legal, header)
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:

@@ -161,7 +161,7 @@ FEW = 4096
 
 
 class _Prepared:
-    """What is prepared for calls on the same task or data, whose owner keeps it; its workspace goes back at its end."""
+    """The preparations for calls on the same task or data, kept by its owner; at their end the workspace goes back."""
 
     workspace = None
 

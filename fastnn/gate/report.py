@@ -34,7 +34,7 @@ class Row(NamedTuple):
     ratio: str
     """Head by base, or ""."""
     interval: str
-    """Of the ratio, or ""."""
+    """The interval of the ratio, or ""."""
     verdict: str
 
 

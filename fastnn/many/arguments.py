@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -23,10 +22,10 @@ class Spread(NamedTuple):
     """The arguments, spread over the members."""
 
     n_members: int
-    columns: dict[str, Iterable[Any]]
+    shared: dict[str, Any]
+    """{argument: the value that serves all members}."""
+    own: dict[str, Sequence[Any]]
     """{argument: its values, one for each member}."""
-    varying: frozenset[str]
-    """The arguments that have a value for each member."""
 
 
 def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
@@ -67,10 +66,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         )
     if not lists and n_members > 1 and given["resume"] is not None:
         raise ValueError(f"all {n_members} members would go on alike, from the same state: give a list of states")
-    columns: dict[str, Iterable[Any]] = {
-        name: lists[name] if name in lists else itertools.repeat(value) for name, value in given.items()
-    }
-    return Spread(n_members, columns, frozenset(lists))
+    return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
 
 
 def _one_each(name: str, value: Any) -> Sequence[Any] | None:
@@ -84,7 +80,7 @@ def _one_each(name: str, value: Any) -> Sequence[Any] | None:
         return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
     if isinstance(value, np.ndarray):
         return list(value) if value.ndim == n_dimensions + 1 else None
-    if isinstance(value, (list, tuple)) and any(item is None or getattr(item, "ndim", 0) for item in value):
+    if isinstance(value, (list, tuple)) and any(getattr(item, "ndim", 0) for item in value):
         return value
     if _depth(value) == n_dimensions + 1:
         raise ValueError(

@@ -6,6 +6,7 @@ a training may be asked for, `fastnn.training` does. Both give the same bits, fo
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Hashable
 from typing import Any
@@ -30,13 +31,19 @@ MOST_WORK = 1 << 24
 STEP_WORK = 300
 """What a step costs besides its rows times parameters."""
 
+MEMBER_WORK = 20_000
+"""What a member costs besides its steps: most of it is to seed the generator and to draw."""
+
+LEAST_WORK = 1 << 22
+"""The work of a block for which to wake another thread pays."""
+
 
 def work(member: Member) -> int:
     """Return about how many operations a training takes."""
     settings, n = member.settings, member.n_rows
     rows = rows_a_step(settings.batch_size, n)
     step = rows * max(settings.network.n_params, 16) + STEP_WORK
-    return settings.n_epochs * ceil_div(n, rows) * step
+    return settings.n_epochs * ceil_div(n, rows) * step + MEMBER_WORK
 
 
 def block_key(member: Member) -> Hashable | None:
@@ -89,18 +96,23 @@ class Block:
         self.tasks: list[Task] = []
         self.which = np.zeros(m, np.int64)
 
-    def train(self) -> tuple[NDArray[np.bool_], Stack]:
-        """Train the members; return which of them came to the end (m,), for the others diverged, and what is left."""
+    def train(self, drawing: contextlib.AbstractContextManager[Any]) -> tuple[NDArray[np.bool_], Stack]:
+        """Train the members; return which of them came to the end (m,), for the others diverged, and what is left.
+
+        `drawing` is entered to draw at random, by one thread at a time: NumPy lets others run within each draw, so that
+        two threads that draw take turns at every draw, which takes three times as long.
+        """
         began = time.perf_counter()
         network, m, per_epoch = self.settings.network, len(self.members), self.steps_per_epoch
         most = int(self.n_epochs.max())
         n_steps = most * per_epoch
         orders = np.empty((m if self.shuffle else 0, most, self.n), np.int64)
         generator = new_random_state()
-        for k, member in enumerate(self.members):
-            self._begin(k, member, generator)
-            if self.shuffle:
-                self._shuffle(member, generator, orders[k, : self.n_epochs[k]])
+        with drawing:
+            for k, member in enumerate(self.members):
+                self._begin(k, member, generator)
+                if self.shuffle:
+                    self._shuffle(member, generator, orders[k, : self.n_epochs[k]])
         give_back(generator, None)
         self._choose_tasks()
         start, stop = batches(self.n, self.batch_size, self.shuffle, 0, n_steps)
@@ -203,8 +215,8 @@ class Block:
         )
 
 
-def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], list[Member]]:
-    """Return the members of each block, and those that are trained alone."""
+def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], list[Member], int]:
+    """Return the members of each block, those that are trained alone, and how many threads of `n_jobs` pay."""
     groups: dict[Hashable, list[Member]] = {}
     alone: list[Member] = []
     found: dict[Hashable, tuple[Hashable | None, int]] = {}
@@ -219,7 +231,9 @@ def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], l
         else:
             groups.setdefault(key, []).append(member)
     total = sum(works[member.number] for group in groups.values() for member in group)
-    most = MOST_WORK if n_jobs == 1 else min(MOST_WORK, max(total // (4 * n_jobs), 1))
+    # One thread draws at a time, which is MEMBER_WORK of the work: more threads than this would wait for their turn.
+    pay = min(n_jobs, total // (MEMBER_WORK * max(len(members) - len(alone), 1)))
+    most = MOST_WORK if pay <= 1 else min(MOST_WORK, max(total // (4 * pay), LEAST_WORK))
     blocks: list[list[Member]] = []
     for group in groups.values():
         group.sort(key=lambda member: member.settings.n_epochs)
@@ -230,4 +244,4 @@ def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], l
                 room = most
             blocks[-1].append(member)
             room -= works[member.number]
-    return blocks, alone
+    return blocks, alone, min(n_jobs, pay + len(alone))

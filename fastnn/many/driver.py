@@ -94,8 +94,7 @@ class Driver:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
             n_jobs = available_cores().number
-        self.units = units_of(members, n_jobs)
-        self.n_jobs = min(n_jobs, len(self.units))
+        self.units, self.n_threads = units_of(members, n_jobs)
         self.callbacks = callbacks
         self.places = {member.number: place for place, member in enumerate(members)}
         self.entries: list[Entry | None] = [None] * len(members)
@@ -107,7 +106,7 @@ class Driver:
         flag = _Asked(interrupt)
         if self.engine is not None:
             self._on_engine(self.engine, flag)
-        elif self.n_jobs > 1:
+        elif self.n_threads > 1:
             self._on_threads(flag)
         else:
             self._here(self.units, flag)
@@ -129,6 +128,7 @@ class Driver:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, Entry] | BaseException] = queue.SimpleQueue()
+        drawing = threading.Lock()
         for unit in self.units:
             waiting.put(unit)
 
@@ -139,11 +139,11 @@ class Driver:
                 except queue.Empty:
                     return
                 try:
-                    through.put(train_unit(unit, flag))
+                    through.put(train_unit(unit, flag, drawing))
                 except BaseException as error:
                     through.put(error)
 
-        threads = [threading.Thread(target=work, name=f"fastnn many {k}", daemon=True) for k in range(self.n_jobs)]
+        threads = [threading.Thread(target=work, name=f"fastnn many {k}", daemon=True) for k in range(self.n_threads)]
         left = len(self.units)
         try:
             for thread in threads:

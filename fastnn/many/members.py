@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
@@ -65,12 +66,13 @@ def check_members(given: Spread) -> list[Member]:
     MemoryError
         For results that would not fit the machine.
     """
-    check = _Check(given)
+    own = {name: values for name, values in given.own.items() if name != "seed"}
+    seeds = given.own.get("seed") or itertools.repeat(given.shared["seed"], given.n_members)
+    check = _Check(given.shared, list(own))
     members: list[Member] = []
-    needed, alike = 0, given.varying <= ALIKE
-    columns = zip(range(given.n_members), given.columns["seed"], *check.others, strict=False)  # some repeat without end
-    for number, seed, *shared in columns:
-        members.append(check.member(number, seed, shared))
+    needed, alike = 0, given.own.keys() <= ALIKE
+    for number, (seed, *values) in enumerate(zip(seeds, *own.values(), strict=True)):
+        members.append(check.member(number, seed, values))
         if number and alike:
             continue
         needed += members[-1].nbytes * (given.n_members if alike else 1)
@@ -85,22 +87,21 @@ def check_members(given: Spread) -> list[Member]:
 class _Check:
     """The checks, each of which is done once for all members that share what it looks at."""
 
-    def __init__(self, given: Spread) -> None:
-        self._names = [name for name in given.columns if name != "seed"]
-        self.others = [given.columns[name] for name in self._names]
-        self._own = {*self._names} & given.varying
+    def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
+        self._shared, self._names = shared, names
         self._done: dict[Hashable, Any] = {}
         self._generators: dict[int, int] = {}
 
-    def member(self, number: int, seed: Any, shared: list[Any]) -> Member:
-        """Return a member that fits, or raise what `train` would; `shared` are the other arguments, in order."""
-        key = tuple(map(id, shared))  # of objects that live as long as the call
+    def member(self, number: int, seed: Any, values: list[Any]) -> Member:
+        """Return a member that fits, or raise what `train` would; `values` are its own arguments, by `names`."""
+        key = tuple(map(id, values))  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
+            own = dict(zip(self._names, values, strict=True))
             try:
-                known = self._done[key] = self._checked({**dict(zip(self._names, shared, strict=True)), "seed": seed})
+                known = self._done[key] = self._checked({**self._shared, **own, "seed": seed})
             except (TypeError, ValueError, MemoryError) as error:
-                if not self._own:  # what is wrong is so for all
+                if not own:  # what is wrong is so for all
                     raise
                 (kind,) = (kind for kind in (TypeError, ValueError, MemoryError) if isinstance(error, kind))
                 raise kind(f"member {number}: {error}") from None
@@ -143,7 +144,8 @@ class _Check:
             )
         member = Member(0, settings, data, rows, None, params)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
-        self._once(("start", id(network), id(data), id(rows), id(stop), id(resume), kind), lambda: self._start(member))
+        size = len(data.X), data.X.dtype
+        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: self._start(member))
         return member
 
     def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,20 +26,26 @@ class Unit(NamedTuple):
     is_block: bool
 
 
-def units_of(members: list[Member], n_jobs: int) -> list[Unit]:
-    """Return the units of some members, in the order of their first ones."""
-    blocks, alone = blocks_of(members, n_jobs)
+NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
+"""In place of the lock by which threads take turns to draw, where there is one thread."""
+
+
+def units_of(members: list[Member], n_jobs: int) -> tuple[list[Unit], int]:
+    """Return the units of some members, in the order of their first ones, and how many threads of `n_jobs` pay."""
+    blocks, alone, n_threads = blocks_of(members, n_jobs)
     units = [Unit(block, True) for block in blocks] + [Unit([member], False) for member in alone]
-    return sorted(units, key=lambda unit: unit.members[0].number)
+    return sorted(units, key=lambda unit: unit.members[0].number), min(n_threads, len(units))
 
 
-def train_unit(unit: Unit, flag: Flag) -> dict[int, Entry]:
+def train_unit(
+    unit: Unit, flag: Flag, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
+) -> dict[int, Entry]:
     """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
     if flag.requested:
         return {member.number: _unbegun(member, flag.reason) for member in unit.members}
     if not unit.is_block:
         return {member.number: train_alone(member, flag) for member in unit.members}
-    through, stack = Block(list(unit.members)).train()
+    through, stack = Block(list(unit.members)).train(drawing)
     # What diverged is trained anew, by the driver that finds its last good step.
     return {
         member.number: Stacked(stack, k) if came_through else train_alone(member, flag)

@@ -29,7 +29,7 @@ class Distribution:
     """The distribution of the package, as pip has recorded it."""
 
     version: str
-    """Of fastnn-numba, or "not installed"."""
+    """The version of fastnn-numba, or "not installed"."""
     others: tuple[str, ...]
     """The distributions that own a folder ``fastnn`` as well, with their versions."""
 
@@ -70,9 +70,9 @@ class Cpu:
     """The processor as LLVM sees it, and as Numba compiles for it."""
 
     model: str
-    """What the operating system calls it."""
+    """The operating system's name of it."""
     llvm_name: str
-    """What LLVM calls it."""
+    """LLVM's name of it."""
     features: tuple[str, ...]
     """Vector extensions that LLVM sees, as far as they matter here."""
     override: tuple[str, ...]

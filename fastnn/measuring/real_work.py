@@ -23,10 +23,10 @@ import fastnn
 
 
 class RealWork(NamedTuple):
-    """What is done n times in a run."""
+    """The work that is done n times in a run."""
 
     unit: str
-    """What there are n of: "epoch", "call" or "fit"."""
+    """The unit of n: "epoch", "call" or "fit"."""
     usual: int
     """The n of a usual run, which takes some milliseconds."""
     most: int
@@ -36,7 +36,7 @@ class RealWork(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """What a classifier with scikit-learn's interface is fitted to, and how."""
+    """The data and options of a fit of a classifier with scikit-learn's interface."""
 
     X: NDArray[Any]
     y: NDArray[Any]

@@ -7,6 +7,7 @@ where the back end supports them.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -71,16 +72,7 @@ class Setting(NamedTuple):
 
     def case(self, optimizer: Optimizer) -> Case:
         """Return the case of this setting with an optimizer."""
-        outputs = max(2, self.outputs) if self.pair[1] == "softmax" else self.outputs  # a single one is always 1
-        network = Network(
-            (self.inputs, *self.hidden, outputs),
-            self.activation,
-            *reversed(self.pair),
-            bias=self.bias,
-            bias_gradient=self.bias_gradient,
-            reduction=self.reduction,
-        )
-        return Case(network, optimizer, self.alpha, self.weighted)
+        return Case(_network(self._replace(alpha=0.0, weighted=False)), optimizer, self.alpha, self.weighted)
 
     def __str__(self) -> str:
         options = [f"bias {self.bias}", *(["bias gradient times the bias"] if self.bias_gradient != "exact" else [])]
@@ -90,6 +82,19 @@ class Setting(NamedTuple):
             f"{self.pair[0]} of {self.pair[1]} with hidden {self.activation}, sizes {sizes}, {', '.join(options)}"
             f"{', row weights' * self.weighted}"
         )
+
+
+@functools.lru_cache(maxsize=2**14)  # a search for supported cases asks for the same ones again and again
+def _network(setting: Setting) -> Network:
+    outputs = max(2, setting.outputs) if setting.pair[1] == "softmax" else setting.outputs  # a single one is always 1
+    return Network(
+        (setting.inputs, *setting.hidden, outputs),
+        setting.activation,
+        *reversed(setting.pair),
+        bias=setting.bias,
+        bias_gradient=setting.bias_gradient,
+        reduction=setting.reduction,
+    )
 
 
 def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]) -> Case | None:

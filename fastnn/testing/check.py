@@ -19,7 +19,7 @@ class Check:
     kind: str
     """"property", "gradient", "derivative", "update" or "training"."""
     what: str
-    """What is checked, for people."""
+    """The subject of the check, for people."""
     dtype: str
     activation: str = ""
     loss: str = ""

@@ -58,7 +58,7 @@ class Report(NamedTuple):
     backend: str
     outcomes: list[Outcome]
     hint: str = ""
-    """What the checks that failed have in common, where that is known."""
+    """A hint at what the checks that failed have in common, where that is known."""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{verdict} {self.count(verdict)}" for verdict in ("passed", "failed", "skipped"))

@@ -144,7 +144,7 @@ def test_an_empty_frame_has_no_columns():
 
 
 def test_a_frame_of_another_library():
-    """As polars' frames: columns by `get_columns`, missing values by `is_null`."""
+    """A frame as polars has them: columns by `get_columns`, missing values by `is_null`."""
 
     class Column:
         def __init__(self, name, values, null=()):

@@ -31,7 +31,7 @@ def test_different_answers_are_found_before_anything_is_timed(dtype):
 
 @pytest.mark.parametrize("name", workloads.names())
 def test_one_untrained_epoch_is_a_different_answer(name):
-    """What guards the benchmarks notices a back end that does nothing."""
+    """The benchmarks' guard notices a back end that does nothing."""
     if name == "big":
         pytest.skip("large")
     workload = workloads.load(name)

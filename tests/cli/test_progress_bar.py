@@ -11,7 +11,7 @@ pytest.importorskip("rich")
 
 
 def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
-    """Where stderr is no terminal there is no bar."""
+    """There is no bar where stderr is no terminal."""
     from fastnn.cli import console
 
     clock = iter([0.0, 2.0, 5.0, 5.0, 6.0, 11.0, 11.0])

@@ -105,8 +105,10 @@ def points(dtype, n, seed=0):
 
 
 def errors(computed, true):
-    """In ULP of computed's dtype. Where the rounded truth or the result is no finite number, only equality is right;
-    so it is for the sign of zero."""
+    """Return errors in ULP of computed's dtype.
+
+    Where the rounded truth or the result is no finite number, only equality is right; so it is for the sign of zero.
+    """
     dtype = computed.dtype
     info = np.finfo(dtype)
     rounded = true.astype(dtype)

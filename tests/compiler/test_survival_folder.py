@@ -85,7 +85,7 @@ def test_a_file_with_a_second_link_is_not_taken(folder, tmp_path):
     "make", [lambda path, good: path.symlink_to(good), lambda path, good: os.mkfifo(path, 0o600)], ids=["link", "pipe"]
 )
 def test_a_link_or_a_pipe_in_place_of_a_file_is_not_taken(folder, tmp_path, make):
-    """Nor waited for."""
+    """A pipe is not waited for either."""
     is_found()
     path = the_file(folder)
     path.rename(tmp_path / "good")
@@ -205,7 +205,7 @@ def test_another_user_cannot_write_what_a_careless_umask_leaves(shared, monkeypa
 
 @as_root
 def test_the_effective_user_counts(shared, monkeypatch):
-    """What a user planted is not run by a program that is root on his behalf; it is by one that acts for him alone."""
+    """A program that is root on a user's behalf does not run code that he planted; one that acts for him alone does."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
     shared.joinpath("cache").mkdir(mode=0o700)
     os.chown(shared / "cache", NOBODY, -1)
@@ -218,7 +218,7 @@ def test_the_effective_user_counts(shared, monkeypatch):
 
 @as_root
 def test_a_filled_folder_of_roots_serves_everybody(shared, monkeypatch):
-    """As in a container's image; what is missing there costs one warning, and so does what may not be read."""
+    """Root has filled it, as in a container's image; a kernel that is missing or unreadable costs one warning."""
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(shared / "cache"))
     run_as(KEEP, 0, 0)
     assert "Permission denied" in run_as(LOOK, NOBODY, NOBODY)[0]
@@ -264,7 +264,7 @@ def test_a_user_without_a_home_has_no_folder(tmp_path):
     os.name == "nt" or folders.sys.platform == "darwin", reason="these systems have a rule of their own"
 )
 def test_a_relative_cache_home_is_ignored(tmp_path):
-    """As the XDG standard has it. One of fastnn's own is relative to where the process is."""
+    """The XDG standard has it so. A folder of fastnn's own is relative to where the process is."""
     (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": "relative"}, HOME=tmp_path / "home", cwd=tmp_path)
     assert f"{tmp_path}/home/.cache/fastnn" in said
     (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": tmp_path / "x"}, HOME=tmp_path / "home", cwd=tmp_path)

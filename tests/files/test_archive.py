@@ -76,7 +76,7 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
 
 
 def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
-    """By the name that they were given."""
+    """Errors name the file as the caller did."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing")

@@ -71,7 +71,7 @@ def test_a_later_format_is_refused(path, content):
 
 
 class Bomb:
-    """What would run if anything unpickled it."""
+    """An object whose code would run if anything unpickled it."""
 
     def __reduce__(self):
         return os._exit, (3,)

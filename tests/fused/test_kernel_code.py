@@ -107,27 +107,37 @@ C_FUNCTIONS = {"memset", "memcpy", "memmove"} | (set() if HAS_FMA else {"fma", "
 @pytest.mark.parametrize("name", ENTRIES)
 def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
     """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the process."""
-    overload, _ = codegen.compiled_entry(name, np.dtype(dtype))
-    module = llvm.parse_assembly(overload.library.get_llvm_str())
-    declared = {f.name for f in module.functions if f.is_declaration} - {"sqrt"}
-    assert {f for f in declared if not f.startswith("llvm.")} == set()
-    made = re.findall(r"inttoptr \(?i64 (\S+)", overload.library.get_llvm_str())
-    assert set(made) <= {"%arg.code"}, "an address in this process"
-    header, _, code = codegen.compile_entry(name, np.dtype(dtype)).partition(b"\n")
+    content = cache.load(f"{name}.{dtype}") or codegen.compile_entry(name, np.dtype(dtype))
+    header, _, code = content.partition(b"\n")
     if code.startswith(b"\x7fELF"):
         defined, undefined = elf_symbols(code)
         assert json.loads(header)[0] in defined
         assert undefined <= C_FUNCTIONS
 
 
-def test_generic_machine_code_needs_fma_besides():
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("loss_and_gradient", "predict"))) for name in ENTRIES],
+)
+def test_intermediate_code_declares_nothing_and_holds_no_address(name, dtype):
+    """The slow ones are compiled for this test alone, of functions that `train_steps` has too."""
+    code = codegen.compiled_entry(name, np.dtype(dtype))[0].library.get_llvm_str()
+    declared = {f.name for f in llvm.parse_assembly(code).functions if f.is_declaration} - {"sqrt"}
+    assert {f for f in declared if not f.startswith("llvm.")} == set()
+    assert set(re.findall(r"inttoptr \(?i64 (\S+)", code)) <= {"%arg.code"}, "an address in this process"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fma"), [pytest.param("float64", "fma", marks=pytest.mark.slow), ("float32", "fmaf")]
+)
+def test_generic_machine_code_needs_fma_besides(dtype, fma):
     """Nothing else of the C library: for a processor that has no such instruction."""
     code = "import numpy, sys; from fastnn.compiler.codegen import compile_entry; "
     code += "sys.stdout.write(compile_entry('predict', numpy.dtype(sys.argv[1])).partition(b'\\n')[2].hex())"
-    for dtype, fma in (("float64", "fma"), ("float32", "fmaf")):
-        (found,) = python(code, dtype, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
-        if bytes.fromhex(found).startswith(b"\x7fELF"):
-            assert elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
+    (found,) = python(code, dtype, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    if bytes.fromhex(found).startswith(b"\x7fELF"):
+        assert elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
 
 
 def elf_symbols(code):

@@ -26,7 +26,7 @@ PARTS = ("Workspace", "check_data", "check_state", "check_steps", "prepared")
 
 @pytest.fixture
 def made(monkeypatch):
-    """How often the parts of a call were made or checked, by their names in `backend.py` or `workspace.py`."""
+    """Counts of the parts of calls that were made or checked, by their names in `backend.py` or `workspace.py`."""
     counts = dict.fromkeys(PARTS, 0)
 
     def counted(name, right):

@@ -4,7 +4,6 @@
 nox session `arm64` does the same on an emulated arm64.
 """
 
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -36,6 +35,7 @@ class Machine(NamedTuple):
     environment: dict
     needs: tuple = ()  # features of the CPU, in LLVM's words
     few: bool = False  # the first steps only
+    dtype: str = ""  # that of the runs outside the slow tests, which do all of them; none: the slow tests only
     uses: str = ""  # vector registers that the kernel's assembly must name,
     lacks: tuple = ()  # and must not
     libm: tuple = ()  # functions of the C library that it calls
@@ -49,15 +49,23 @@ def cpu(name):
 HOST = llvm.get_host_cpu_features()
 AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"  # glibc's own functions: those of a CPU without FMA
-# This machine as it is: the tests below, in this process.
+# This machine as it is, with the widest vectors that it has: the tests below, in this process, all runs.
 MACHINES = {
     "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
-    "haswell": Machine(cpu("haswell"), ("avx2", "fma", "bmi2"), uses="ymm", lacks=("zmm",)),
+    "haswell": Machine(cpu("haswell"), ("avx2", "fma", "bmi2"), dtype="float32", uses="ymm", lacks=("zmm",)),
     "nehalem": Machine(
-        cpu("nehalem"), ("sse4.2", "popcnt"), few=True, uses="xmm", lacks=("ymm", "zmm"), libm=("fma", "fmaf")
+        cpu("nehalem"),
+        ("sse4.2", "popcnt"),
+        few=True,
+        dtype="float64",
+        uses="xmm",
+        lacks=("ymm", "zmm"),
+        libm=("fma", "fmaf"),
     ),
-    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
-    "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True),
+    "glibc without FMA": Machine(
+        {"GLIBC_TUNABLES": NO_FMA}, dtype="float64", uses="zmm" if HOST.get("avx512f") else ""
+    ),
+    "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32"),
 }
 
 
@@ -78,37 +86,34 @@ def start(command, changes, cache):
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def found(request, tmp_path_factory):
-    """{machine: the future of what `same_bits.py` prints on it}, two at a time; those that the chosen tests ask for."""
-    chosen = {item.callspec.params.get("machine") for item in request.session.items if hasattr(item, "callspec")}
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        futures = {}
-        for name, machine in MACHINES.items():
-            if name in chosen and not lacking(machine):
-                command = ["tests/support/same_bits.py", *["--few"] * machine.few]
-                futures[name] = pool.submit(start, command, machine.environment, tmp_path_factory.mktemp("cache"))
-        yield futures
-        for future in futures.values():
-            future.cancel()
+def machines_and_runs():
+    """Yield each machine with the runs of one dtype, and with all runs for the slow tests."""
+    for name, machine in MACHINES.items():
+        if machine.dtype:
+            yield pytest.param(name, machine.dtype, id=f"{name}, {machine.dtype}")
+        yield pytest.param(name, "", marks=pytest.mark.slow, id=name)
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-def test_every_machine_gives_the_same_bits(machine, found):
+@pytest.mark.parametrize(("machine", "dtype"), [*machines_and_runs()])
+def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
     name, machine = machine, MACHINES[machine]
     if lacking(machine):
         pytest.skip(f"this machine cannot run code for {name}: it has no {', '.join(lacking(machine))}")
-    report = json.loads(found[name].result())
+    command = ["tests/support/same_bits.py", *["--few"] * machine.few, f"--only={dtype}"]
+    report = json.loads(start(command, machine.environment, tmp_path))
     assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
-    assert same_bits.other_members(report["members"], machine.few) == {}
-    assert report["first steps"].keys() == RUNS.keys()
+    assert report["first steps"].keys() == {run for run in RUNS if dtype in run}
     if not machine.few:
         assert same_bits.differences(report["all steps"], same_bits.expected()) == {}
+        assert report["all steps"].keys() == report["first steps"].keys()
     if code := report["code"]:
         named = {kind for kind, count in code["registers"].items() if count}
         assert machine.uses in {"", *named}
         assert named.isdisjoint(machine.lacks), "the code is for another CPU than the test says"
-        assert tuple(code["libm"]) == machine.libm or not (HOST.get("fma") or HOST.get("neon"))
+        of_dtype = [
+            function for function in machine.libm if not dtype or function.endswith("f") == (dtype == "float32")
+        ]
+        assert code["libm"] == of_dtype or not (HOST.get("fma") or HOST.get("neon"))
 
 
 C_LIBRARY = "import math; print([math.exp(i / 997).hex() for i in range(5000)])"
@@ -127,21 +132,6 @@ def test_the_c_library_without_fma_differs(tmp_path):
 @pytest.mark.nojit
 def test_first_steps_give_the_hashes():
     assert same_bits.differences(same_bits.hashes(n_steps=FEW), same_bits.expected(few=True)) == {}
-
-
-@pytest.mark.nojit
-def test_members_give_the_hashes_of_first_steps():
-    found = same_bits.hashes_of_members(few=True)
-    assert {name.split()[0] for name in found} == {"seed", "iris", "deep", "RPROP"}  # whose steps are whole epochs
-    assert same_bits.other_members(found, few=True) == {}
-
-
-def test_members_give_the_hashes():
-    found = same_bits.hashes_of_members()
-    assert found.keys() == RUNS.keys()
-    assert same_bits.other_members(found) == {}
-    found["seed float64"] = found["SGD float64"]
-    assert same_bits.other_members(found) == {"seed float64": ["as a member"]}
 
 
 @pytest.mark.parametrize("chunk", [1, 7, None])

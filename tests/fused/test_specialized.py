@@ -61,7 +61,7 @@ def test_bits_are_those_of_every_machine(name):
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ["seed float64", "online scalar float32"])
 def test_the_first_steps(name):
-    """In Python too, where constants make no kernel but a workspace of their own."""
+    """The same holds in Python, where constants make no kernel but a workspace of their own."""
     few = same_bits.hashes_of(*same_bits.train(RUNS[name], same_bits.FEW, backend=OWN))
     assert few == same_bits.expected(few=True)[name]
 
@@ -82,7 +82,7 @@ def test_larger_networks_train_as_without_it(monkeypatch):
 
 @pytest.mark.skipif(loader.IN_PYTHON, reason="plain Python has no kernels")
 def test_two_networks_do_not_share_a_kernel():
-    """Of the same shape, with other activations; and one kernel serves every batch that fits, and every rate."""
+    """Networks of one shape have a kernel for each activation, which serves every batch that fits, and every rate."""
     X, Y = np.arange(12.0).reshape(6, 2) / 12, np.arange(6.0)[:, None] / 6
     before, results = own_kernels(), []
     for activation in ("relu", "tanh"):
@@ -99,7 +99,7 @@ def test_two_networks_do_not_share_a_kernel():
 
 
 def test_more_layers_than_are_unrolled():
-    """Of which one is not known while it is traced, and nor are its sizes; the last batch of each epoch is one row."""
+    """Neither the layer nor its sizes are known while it is traced; the last batch of each epoch is one row."""
     network = fastnn.Network((3, *[4] * 9, 2), "tanh")
     X, Y = np.random.RandomState(0).rand(7, 3), np.random.RandomState(1).rand(7, 2)
     options = {"optimizer": fastnn.Adam(0.01), "epochs": 5, "batch_size": 3, "seed": 0}

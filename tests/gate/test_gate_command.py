@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_run(gate, r
 
 
 def test_the_summary_is_markdown_and_appended(gate, runs, tmp_path):
-    """What is slower stands out, what was not compared is named, and a name breaks no table."""
+    """Slower functions stand out, those that were not compared are named, and a name breaks no table."""
     slow, other = Quantity("trainings", "a | b"), Quantity("trainings", "gone")
     values = {"base": {slow: 1e-3, other: 1.0}, "head": {slow: 1.5e-3}}
     runs(lambda command, i: Sample(values[command], {"compiled": 0}, 1.0))

@@ -44,11 +44,16 @@ def test_measure_refuses_what_the_gate_would_not_read():
         measure(lambda: None)
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def example(tmp_path, monkeypatch):
-    """The command that measures the example, with a kernel cache of its own."""
+def example(cache, monkeypatch):
+    """The command that measures the example, which Numba compiles once for all tests."""
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
     return python(EXAMPLE)
 
 

@@ -54,7 +54,7 @@ print(Network.__name__, "MLPClassifier" in globals(), "testing" in globals(), "i
     ids=["with", "without"],
 )
 def test_star_brings_what_can_be_used(before, estimators):
-    """Without scikit-learn all but the estimators; asked for by name they say what to install."""
+    """All names come but the estimators, where scikit-learn is missing; asked for by name they say what to install."""
     if estimators:
         pytest.importorskip("sklearn")
     assert python(STAR.format(before=before)) == [f"Network {estimators} True False"]

@@ -56,7 +56,7 @@ def what_one_raises(error):
 
 # what Parallel runs on; Parallel itself starts new processes after each error
 one_by_one = joblib.externals.loky.ProcessPoolExecutor(1) if sys.argv[1] == "joblib" else None
-back = in_a_pool(echo, OBJECTS)
+back = list(one_by_one.map(echo, OBJECTS)) if one_by_one else in_a_pool(echo, OBJECTS)
 print(*{type(a).__name__ for a, b in zip(OBJECTS, back, strict=True) if not same(a, b)})
 for error in OBJECTS:
     if isinstance(error, Exception):  # a KeyboardInterrupt ends a pool, whoever raises it

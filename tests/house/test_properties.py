@@ -78,7 +78,7 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 @run(5, trainings(rows=(2, 21, 70, 257, 300), epochs=(1, 2)), SEEDS)
 def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
-    """What they hold may be anything, NaN and infinity included."""
+    """Rows of weight 0 may hold anything, NaN and infinity included."""
     draw, n = np.random.RandomState(seed), len(drawn.problem.X)
     network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)
     problem = draw_training(network, n, drawn.problem.X.dtype, seed)
@@ -115,7 +115,7 @@ def test_a_last_block_of_one_row_of_weight_zero_shows_in_no_bit(backend, dtype):
 
 @run(60, trainings(), SEEDS)
 def test_a_learning_rate_of_zero_changes_nothing_but_the_sign_of_zeros(backend, drawn, seed):
-    """But for RPROP, of whose steps it is the first one's length only."""
+    """RPROP is left out: the rate is the length of its first steps only."""
     optimizer = drawn.options["optimizer"]
     hypothesis.assume(optimizer.name != "RPROP")
     draw = np.random.RandomState(seed)
@@ -163,7 +163,7 @@ def test_two_trainings_one_after_the_other_are_one(backend, case, drawn, first, 
 @pytest.mark.parametrize("output", ACTIVATIONS)
 @run(8, st.sampled_from(DTYPES), st.sampled_from([1, 2, 7, 8, 9, 17, 255, 256, 257, 513, 600]), SEEDS)
 def test_outputs_depend_on_their_row_alone(output, dtype, n, seed):
-    """Not on how many rows there are, nor on their order. (The reference's products are BLAS': no such promise.)"""
+    """The number of rows and their order do not matter. (The reference's products are BLAS': no such promise.)"""
     draw = np.random.RandomState(seed)
     network = mixed(draw, output)
     params, X = network.init_params(draw, dtype), draw.standard_normal((600, network.n_inputs)).astype(dtype)

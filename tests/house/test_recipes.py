@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 import same_bits
+from survival import UNOPTIMIZED
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = {"softsign", "log_cosh", "Adagrad"}
@@ -45,7 +46,7 @@ def statement(source, name):
 
 
 def place(source, where, name):
-    """How many lines of the source come before what is added."""
+    """Return the number of lines of the source that come before what is added."""
     if where == "with":
         return max(n.end_lineno for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom))
     first, last = statement(source, name)
@@ -76,10 +77,10 @@ def root(tmp_path_factory):
     return copy
 
 
-def run(root, *arguments):
-    """What Python prints in the copy, with a cache of its own; it must end well."""
+def run(root, *arguments, **variables):
+    """Run Python in the copy, with a cache of its own; return what it prints. It must end well."""
     paths = os.pathsep.join(str(root / folder) for folder in (".", "tests/support"))
-    environment = {**os.environ, "PYTHONPATH": paths, "FASTNN_CACHE_DIR": str(root / "cache")}
+    environment = {**os.environ, "PYTHONPATH": paths, "FASTNN_CACHE_DIR": str(root / "cache"), **variables}
     environment.pop("PYTEST_ADDOPTS", None)
     command = [sys.executable, *map(str, arguments)]
     ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
@@ -87,9 +88,10 @@ def run(root, *arguments):
     return ended.stdout
 
 
-def run_tests(root, *arguments):
-    """The copy's tests pass, except these, which would copy it again."""
-    return run(root, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--ignore=tests/house/test_recipes.py", *arguments)
+def run_tests(root, *arguments, **variables):
+    """Run the copy's tests, except these, which would copy it again."""
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--ignore=tests/house/test_recipes.py")
+    return run(root, *command, *arguments, **variables)
 
 
 def test_the_copy_has_the_new_names(root):
@@ -100,7 +102,7 @@ def test_the_copy_has_the_new_names(root):
 
 
 def test_the_other_runs_stay_as_they_are(root):
-    """What the hashes are of: a new name has runs of its own."""
+    """The hashes are of the same runs: a new name has runs of its own."""
     code = "import json, same_bits; print(json.dumps({name: repr(run) for name, run in same_bits.RUNS.items()}))"
     runs = json.loads(run(root, "-c", code))
     here = {name: repr(run) for name, run in same_bits.RUNS.items()}
@@ -113,21 +115,23 @@ VERIFY = """
 import sys
 from fastnn.testing import conformance_checks, find_backend
 from fastnn.testing.conformance import run_checks
-checks = [check for check in conformance_checks(["float64"]) if any(name in check.name for name in sys.argv[1:])]
+every = conformance_checks(["float64"])
+checks = [c for c in every if c.kind != "training" and any(name in c.name for name in sys.argv[1:])]
 print(run_checks(checks, find_backend("numba"), raises=True).count("passed"))
 """
 
 
 def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
-    """What iterates over the registries, where it meets the new names, and what has lists or documents of all names."""
-    assert int(run(root, "-c", VERIFY, *NAMES)) > 500
-    told = run_tests(
-        root,
-        *QUICK,
-        "-k",
-        " or ".join([*NAMES, "test_network", "test_docs", "names", "every_name", "script_has_every"]),
-    )
-    assert int(re.search(r"(\d+) passed", told).group(1)) > 1000
+    """Those that iterate over the registries, where they meet the new names, and those of lists and documents.
+
+    In float64, by kernels that LLVM does not optimize: they have the same bits, and take half the time to compile. The
+    slow test below leaves nothing out.
+    """
+    assert int(run(root, "-c", VERIFY, *NAMES, **UNOPTIMIZED)) > 100
+    chosen = " or ".join([*NAMES, "test_network", "test_docs", "names", "every_name", "script_has_every"])
+    left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba) or (code_runs and README)"
+    told = run_tests(root, *QUICK, "-k", f"({chosen}) and not ({left_out})", **UNOPTIMIZED)
+    assert int(re.search(r"(\d+) passed", told).group(1)) > 400
 
 
 @pytest.mark.slow

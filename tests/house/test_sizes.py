@@ -30,7 +30,7 @@ def n_parameters(function):
 
 
 def depth(node):
-    """How deep blocks are nested within a node; `elif` is as deep as its `if`."""
+    """The depth of nested blocks within a node; `elif` is as deep as its `if`."""
     found = 0
     for child in ast.iter_child_nodes(node):
         is_elif = isinstance(node, ast.If) and node.orelse == [child] and isinstance(child, ast.If)

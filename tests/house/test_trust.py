@@ -25,7 +25,7 @@ def names_in(path):
 
 
 def missing(text):
-    """What is wrong: promises without a test, and tests that are not there."""
+    """The mistakes of the page: promises without a test, and tests that are not there."""
     for promise, named in promises(text):
         if not named:
             yield promise
@@ -42,7 +42,7 @@ def test_each_promise_names_a_test_that_exists():
 
 
 def test_each_survival_test_stands_behind_a_promise():
-    """But for those that test the tests."""
+    """Every survival test is named, but for those that test the tests."""
     named = {name for _, tests in promises((ROOT / "docs" / "trust.md").read_text("utf-8")) for _, name in tests}
     files = sorted(ROOT.glob("tests/*/test_survival_*.py"))
     assert len(files) >= 7

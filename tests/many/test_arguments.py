@@ -57,15 +57,15 @@ FOR_ALL = {
 @pytest.mark.parametrize("kind", ONE_EACH)
 def test_what_is_one_each(kind):
     found = spread(given(**ONE_EACH[kind]))
-    assert (found.n_members, found.varying) == (3, set(ONE_EACH[kind]))
+    assert (found.n_members, set(found.own)) == (3, set(ONE_EACH[kind]))
 
 
 @pytest.mark.parametrize("kind", FOR_ALL)
 def test_what_is_for_all(kind):
     found = spread(given(**FOR_ALL[kind]), 1)
-    assert (found.n_members, found.varying) == (1, set())
+    assert (found.n_members, found.own) == (1, {})
     for name, value in FOR_ALL[kind].items():
-        assert next(iter(found.columns[name])) is value
+        assert found.shared[name] is value
 
 
 def test_data_frames():

@@ -176,7 +176,7 @@ def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
 
 
 def test_asv_benchmarks_have_versions(suite):
-    """Or an edit of the source would drop the history."""
+    """The history outlives an edit of the source."""
     for module in ("train", "predict", "real_work", "start"):
         assert all(cls.version.isdigit() for cls in classes(suite[module]))
 

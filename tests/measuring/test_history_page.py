@@ -21,7 +21,7 @@ OLD, NEW = "a" * 40, "b" * 40
 
 @pytest.fixture
 def page(tmp_path):
-    """What asv publishes, of two benchmarks and two commits."""
+    """The files that asv publishes, of two benchmarks and two commits."""
     train = {"params": [["'seed'", "'iris'"], ["'numpy'", "'numba'"]]}
     index = {
         "revision_to_hash": {"3": OLD, "4": NEW},

@@ -16,7 +16,7 @@ from fastnn.training import pace  # noqa: E402
 
 
 def dumps(folder, totals):
-    """What callgrind leaves: a file for each mark, and one for the rest."""
+    """The files that callgrind leaves: one for each mark, and one for the rest."""
     (folder / "counts").write_text("desc: Trigger: Program termination\ntotals: 7\n")
     for i, total in enumerate(totals, start=1):
         text = f"part: {i}\ndesc: Trigger: --dump-before=getppid\nfn=(1) f\n1 5\n\nsummary: {total}\ntotals: {total}\n"

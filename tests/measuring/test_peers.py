@@ -21,6 +21,7 @@ from benchmarks.peers import __main__ as script  # noqa: E402
 from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, tables, worker  # noqa: E402
 from benchmarks.peers import workloads as peer_workloads  # noqa: E402
 from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, VALIDATED_WORKLOADS, Measurement  # noqa: E402
+from benchmarks.peers.processes import SCRIPTS  # noqa: E402
 from fastnn import workloads  # noqa: E402
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer  # noqa: E402
 
@@ -91,7 +92,7 @@ except NotImplementedError:
 
 @pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="no C compiler")
 def test_c_has_the_tutorials_numbers():
-    """In a process of its own: a library made with -ffast-math makes the process that loads it flush to zero."""
+    """A process of its own loads the library: made with -ffast-math, it makes that process flush to zero."""
     done = subprocess.run([sys.executable, "-c", C_CHECK], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout == "right\n", done.stderr
 
@@ -100,6 +101,7 @@ def test_c_has_the_tutorials_numbers():
 def test_the_peak_is_one(monkeypatch):
     """More than any product reaches, and no more than four multiply-adds of 64 bytes a cycle."""
     monkeypatch.setattr(hardware, "SECONDS", 0.01)
+    monkeypatch.setattr(hardware, "ROUNDS", 2)
     lane = type("Lane", (), {"ask": lambda self, request, **arguments: by_fastnn.products(**arguments)})()
     found = hardware.fractions(lane, "native")
     assert 0.5 < max(found["clock"]) < 10
@@ -178,7 +180,9 @@ def found():
         patch.setattr("benchmarks.peers.measure.PEERS", few)
         patch.setattr(hardware, "has_avx2", lambda: False)
         patch.setattr(hardware, "SECONDS", 0.001)
+        patch.setattr(hardware, "ROUNDS", 1)
         patch.setattr("benchmarks.peers.processes.cold", lambda *_: [1.0])
+        patch.setattr("benchmarks.peers.processes.SCRIPTS", dict.fromkeys(few, "pass") | {US: SCRIPTS[US]})
         return script.measure([s for s in script.SECTIONS if s not in ("crossover", "accuracy")], True, lambda _: None)
 
 
@@ -235,7 +239,7 @@ def test_a_page_without_its_place_is_an_error():
 
 
 def test_ratios_are_by_rounds():
-    """What slowed one round slowed both."""
+    """Whatever slowed a round slowed both."""
     assert aims.ratio([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == aims.Ratio(2, 2, 2)
     assert str(aims.Ratio(1.234, 12.34, 1234)) == "12.3 (1.23–1,234)"
 

@@ -87,7 +87,7 @@ def test_the_probe_times_no_wrong_answer(monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """What the processes answer, in turn; the folder of each in `asked`."""
+    """The processes' answers, in turn; the folder of each is put into `asked`."""
     values = {"an epoch": 2e-6, "times the plain training": 3.0}
     answers = {"check": {"a": "1", "b": "2"}, "time": values}
     asked = []

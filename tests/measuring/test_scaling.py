@@ -54,7 +54,7 @@ def test_too_little_for_an_exponent_is_refused(x, y):
 
 
 def counted(*arguments):
-    """What `scaling_calls.py` counts, as exponents by axis."""
+    """The exponents of the counts of `scaling_calls.py`, by axis."""
     command = [sys.executable, str(ROOT / "tests" / "support" / "scaling_calls.py"), *arguments]
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -105,7 +105,7 @@ def found():
     for name, axis in AXES.items():
 
         def curve(p, factor, sizes=tuple(axis.workloads)):
-            """Not quite flat where it is: matplotlib does not like that."""
+            """Return points of a power law, none of them quite flat: matplotlib does not like that."""
             return {str(size): factor * size**p * 1.0001**i for i, size in enumerate(sizes)}
 
         memory = {b: (curve(axis.training[b], 1e4), curve(axis.work[b], 1e3)) for b in BACKENDS}

@@ -42,7 +42,7 @@ KINDS = {
 
 
 class TimeOut(Exception):
-    """What the handler of SIGALRM raises."""
+    """The exception of the handler of SIGALRM."""
 
 
 def time_out(signum, frame):
@@ -74,7 +74,7 @@ def send(signals, delay, sent):
 
 
 def interrupted(call, signals, delay):
-    """What ends the call: an exception's name, or "return"; "late" if no signal came before its end."""
+    """Make the call; return an exception's name, "return", or "late" if no signal came before its end."""
     sent, ended = threading.Event(), "return"
     forget()
     threading.Thread(target=send, args=(signals, delay, sent)).start()

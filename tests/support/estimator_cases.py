@@ -125,7 +125,7 @@ def cases(draw, solvers=("sgd", "adam")):
 
 
 def deviation(a, b):
-    """How far two lists of arrays are apart, relative to the norm of the second."""
+    """The distance of two lists of arrays, relative to the norm of the second."""
     a, b = (np.concatenate([np.ravel(part) for part in parts]) for parts in (a, b))
     assert a.shape == b.shape
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
@@ -136,7 +136,7 @@ TOLERANCE = 1e-10
 
 
 def rounding(case, reference):
-    """How far scikit-learn is from itself when X moves by an ULP: some settings amplify rounding without end."""
+    """The distance of scikit-learn from itself when X moves by an ULP: some settings amplify rounding without end."""
     others = [case.fit(theirs, moved=seed) for seed in range(3)]
     return max(deviation(m.coefs_ + m.intercepts_, reference.coefs_ + reference.intercepts_) for m in others)
 

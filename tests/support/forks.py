@@ -14,7 +14,7 @@ MEMORY = 4 << 30
 
 
 def in_forks(case, seeds, each=100, seconds=60):
-    """What ``case(seed)`` returned, for each seed; or how it ended the process, or that it did not end.
+    """Return what ``case(seed)`` returned, for each seed; or how it ended the process, or that it did not end.
 
     A fork does `each` cases one after the other, so that one which writes where it should not is found by the next,
     and takes at most `seconds`. The case under way when a fork ends is the one that is blamed; a new fork goes on with
@@ -34,7 +34,7 @@ def in_forks(case, seeds, each=100, seconds=60):
 
 
 def _fork(case, block, seconds):
-    """What the cases of one fork returned, as far as it came, and how it ended if not well."""
+    """Do cases in one fork; return what they returned, as far as it came, and how it ended if not well."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
@@ -59,7 +59,7 @@ def _fork(case, block, seconds):
 
 
 def _read(reader, deadline):
-    """What there is to read; nothing at the end, None when the time is over."""
+    """Return what there is to read; nothing at the end, None when the time is over."""
     left = deadline - time.monotonic()
     if left <= 0 or not select.select([reader], [], [], left)[0]:
         return None

@@ -12,11 +12,11 @@ FINE = "fine"
 
 
 class Failure(Exception):
-    """What a case found."""
+    """The findings of a case."""
 
 
 def attempt(call):
-    """What a call returned, and what it raised: one of them is None."""
+    """The value that a call returned, and the exception that it raised: one of them is None."""
     try:
         return call(), None
     except Exception as error:
@@ -110,7 +110,7 @@ def equal(n, value):
 
 
 def network_outputs(network, params, rows):
-    """What a network says by its parameters, in NumPy; None for an error."""
+    """The outputs of a network by its parameters, in NumPy; None for an error."""
     params, rows = right_array(params, (1,)), right_array(rows, (2,))
     if params is None or rows is None or not isinstance(network, Network) or params.size != network.n_params:
         return None

@@ -132,7 +132,7 @@ class Outcomes(collections.Counter):
         assert time.perf_counter() - before < SECONDS
 
     def check(self, n):
-        """That they were so many, and of each kind a fair part."""
+        """Assert that they were so many, and of each kind a fair part."""
         assert self.total() >= 0.9 * n, self
         assert self["works"] >= 0.05 * n, self
         assert self["ValueError"] + self["TypeError"] + self["ModelFileError"] >= 0.05 * n, self

@@ -175,7 +175,7 @@ def only_the_loss_is_looked_at():
 
 
 def rows_of_another_call():
-    """What was gathered for some places is kept from call to call."""
+    """The rows gathered for some places are kept from call to call."""
     kept = {}
 
     class Keeping(Part):
@@ -341,12 +341,12 @@ MUTANTS = {
 
 @functools.cache
 def report_on(name, dtypes=("float32", "float64")):
-    """What the suite says of a mutant."""
+    """The suite's report on a mutant."""
     return check_backend(MUTANTS[name].make(), dtypes=dtypes, raises=False)
 
 
 def caught(name, *dtypes):
-    """How many checks of each kind failed, and the first one that names the bug: its name and message."""
+    """The number of failed checks by kind, and the first one that names the bug: its name and message."""
     failed = report_on(name, *dtypes).failed
     texts = [f"{outcome.check.name}: {outcome.message}" for outcome in failed]
     named = next((text for text in texts if MUTANTS[name].words in text), None)

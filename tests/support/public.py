@@ -15,7 +15,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
 
 
 def values():
-    """What each public name stands for, but for modules."""
+    """The objects of the public names, but for modules."""
     found = (getattr(fastnn, name) for name in dir(fastnn))
     return [value for value in found if getattr(value, "__module__", "").startswith("fastnn.")]
 

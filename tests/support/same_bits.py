@@ -23,7 +23,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parents[1]))  # this source tree, installed or not
 
 from fastnn.backends import get_backend  # noqa: E402
-from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
@@ -162,27 +161,6 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     return state, steps.loss
 
 
-def hashes_of_members(names=tuple(RUNS), few=False):
-    """{name of a run: the hash of its state}, as a member of train_many; of runs whose steps are whole epochs."""
-    members = []
-    for name in names:
-        run = RUNS[name]
-        params, X, Y, weight = (a.astype(run.dtype) for a in start_of(run))
-        n_steps, per_epoch = FEW if few else run.n_steps, -(-len(X) // min(run.batch_size or len(X), len(X)))
-        if n_steps % per_epoch == 0:
-            common = {"networks": run.network, "optimizer": run.optimizer, "X": X, "Y": Y, "sample_weight": weight}
-            common |= {"params": params, "batch_size": run.batch_size}
-            # A second one, to share the block with.
-            members += [
-                {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha, "seed": 0, "name": name},
-                {**common, "epochs": n_steps // per_epoch, "alpha": 0.25, "seed": 1, "name": None},
-            ]
-    columns = {key: [member[key] for member in members] for key in members[0]}
-    names = columns.pop("name")
-    results = train_many(**columns, n_jobs=2)
-    return {name: hashes_of(r.state, np.zeros(0))["state"] for name, r in zip(names, results, strict=True) if name}
-
-
 def hashes(names=tuple(RUNS), n_steps=None, chunk=None):
     """{name of a run: its hashes}"""
     return {name: hashes_of(*train(RUNS[name], n_steps, chunk)) for name in names}
@@ -202,12 +180,6 @@ def differences(found, right):
         for name, parts in found.items()
         if parts != right.get(name)
     }
-
-
-def other_members(found, few=False):
-    """The runs that have other bits as members of train_many: {name: "as a member"}."""
-    right = expected(few)
-    return {name: ["as a member"] for name, state in found.items() if state != right[name]["state"]}
 
 
 # --------------------------------------------------------------------------------------------------- the code that ran
@@ -230,13 +202,13 @@ def libm_symbols(assembly):
 
 
 def vector_registers(assembly):
-    """How often each kind of vector register is named: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
+    """Count each kind of vector register: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
     counts = {kind: len(re.findall(rf"%{kind}\d", assembly)) for kind in ("xmm", "ymm", "zmm")}
     return {**counts, "v": len(re.findall(r"\bv\d+\.[248]", assembly))}
 
 
 def compiled_code(dtypes):
-    """What the kernel is compiled to by the Numba of this process, whether or not it ran from the disk cache."""
+    """Describe the code that this process' Numba makes of the kernel, whether or not it ran from the disk cache."""
     from fastnn.compiler import codegen, jit
 
     _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
@@ -262,7 +234,7 @@ def report(names, few):
         start = time.perf_counter()
         train(RUNS[f"seed {dtype}"], 1)
         seconds[dtype] = round(time.perf_counter() - start, 2)
-    found = {"first steps": hashes(names, FEW), "members": hashes_of_members(names, few)}
+    found = {"first steps": hashes(names, FEW)}
     if not few:
         found["all steps"] = hashes(names)
     code = {} if IN_PYTHON else compiled_code(seconds)
@@ -307,7 +279,6 @@ def main():
     if options.compare:
         wrong = differences(found["first steps"], expected(few=True))
         wrong |= {} if options.few else differences(found["all steps"], expected())
-        wrong |= other_members(found["members"], options.few)
         if wrong:
             sys.exit(f"other bits than in {HASHES.name}: {wrong}")
     return None

@@ -28,7 +28,7 @@ def environment(**variables):
 
 
 def python(code, *arguments, cwd=None, **variables):
-    """What a fresh interpreter prints, line by line; it must end by itself, and well."""
+    """Run code in a fresh interpreter; return the lines that it prints. It must end by itself, and well."""
     command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
     options = {"capture_output": True, "text": True, "timeout": TIMEOUT, "cwd": cwd}
     run = subprocess.run(command, env=environment(**variables), **options)

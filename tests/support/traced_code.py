@@ -8,7 +8,7 @@ import numpy as np
 
 @functools.cache
 def in_machine_code(function):
-    """What Python can call of a function that only compiled code can."""
+    """Return a function that Python can call for one that only compiled code can."""
     plain = getattr(function, "py_func", None) or (lambda *args: function(*args))
     return numba.njit(plain, error_model="numpy")
 

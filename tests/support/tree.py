@@ -36,7 +36,7 @@ def tree():
 
 
 def block():
-    """What stands between the marks of the page now."""
+    """The text between the marks of the page now."""
     return PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -21,7 +22,7 @@ from fastnn.testing.conformance import run_checks
 
 
 def test_the_kernel_passes():
-    """In float32; tests/cli/test_verify.py has float64."""
+    """The suite in float32; tests/cli/test_verify.py has float64."""
     report = check_backend("numba", dtypes=["float32"])
     assert report.count("passed") == len(report.outcomes) == len(list(conformance_checks(["float32"])))
     assert all(0 <= outcome.deviation <= 1 for outcome in report.outcomes)
@@ -137,9 +138,7 @@ def test_a_back_end_of_version_0_1_is_told_what_has_changed():
 
 
 def test_a_loss_that_ignores_its_own_penalty_is_found():
-    class SamePenalty(NumpyBackend):
-        name = "same penalty"
-
+    class SamePenalty(Part):
         def train_steps(self, task, state, steps):
             return super().train_steps(dataclasses.replace(task, value_alpha=None), state, steps)
 
@@ -162,75 +161,89 @@ def test_an_import_that_a_module_misses_is_not_hidden(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------------------------------- the pytest plugin
 
 FIVE_LINES = """
-    import mutants, pytest
+import mutants, ordinary, pytest
 
-    @pytest.fixture(scope="session")
-    def fastnn_backend():
-        return {backend}
+@pytest.fixture(scope="session")
+def fastnn_backend():
+    return {backend}
 
-    def test_conformance(fastnn_check):
-        fastnn_check()
+def test_conformance(fastnn_check):
+    fastnn_check()
 """
+PROJECT = {  # {test file of another project: its text, and which of its tests are run}
+    "right": (FIVE_LINES.format(backend="mutants.Part()"), "update or property"),
+    "wrong": (
+        FIVE_LINES.format(backend="mutants.MUTANTS['a mean is divided by the number of rows'].make()"),
+        "property",
+    ),
+    "narrow": (FIVE_LINES.format(backend="ordinary.tutorial()"), "least or (derivative and relu)"),
+    "none": ("def test_conformance(fastnn_check):\n    fastnn_check()\n", "property and penalty and training"),
+    "policy": (
+        "def test_policy_float64(fastnn_tolerances):\n"
+        f"    assert fastnn_tolerances.UPDATE_ULPS == {testing.UPDATE_ULPS}\n",
+        "policy",
+    ),
+}
 
 
-@pytest.fixture
-def project(tmp_path):
-    """Another project with one test file: run pytest on it, and read what it prints."""
+def run_project(folder, *arguments):
+    """Run pytest in a folder; return what it prints."""
+    paths = [str(path) for path in sys.path if path]
+    code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers", "--no-fold-skipped", "-rA"]
+    command, wide = [sys.executable, "-c", code, *options, *arguments], {**os.environ, "COLUMNS": "1000"}
+    return subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, timeout=300).stdout
 
-    def run(code, *arguments):
-        (tmp_path / "test_mine.py").write_text(textwrap.dedent(code))
-        paths = [str(path) for path in sys.path if path]
-        code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
-        options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers"]
-        command = [sys.executable, "-c", code, *options, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
-    return run
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The lines that pytest prints of another project's tests, in float64."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, (text, _) in PROJECT.items():
+        (folder / f"test_{name}.py").write_text(text)
+    chosen = " or ".join(f"(test_{name} and ({which}))" for name, (_, which) in PROJECT.items())
+    return run_project(folder, "-k", f"float64 and ({chosen})")
+
+
+def verdicts(printed, name):
+    """Return the words of a test file's tests: what became of each, its name and, but for those that passed, why."""
+    lines = re.findall(rf"^([A-Z]+) test_{name}\.py::(.*?)(?: - (.*))?$", printed, re.M)
+    return [(verdict, test.removeprefix("test_conformance"), why) for verdict, test, why in lines]
 
 
 def test_a_right_back_end_passes_in_another_project(project):
-    ran = project(FIVE_LINES.format(backend="mutants.Part()"), "-k", "update or property")
-    assert ran.returncode == 0, ran.stdout
-    assert " failed" not in ran.stdout
+    found = {verdict for verdict, _, _ in verdicts(project, "right")}
+    assert "PASSED" in found <= {"PASSED", "SKIPPED"}, project
 
 
 def test_each_check_is_a_test_of_its_own_that_fails_by_its_name(project):
-    code = FIVE_LINES.format(backend="mutants.MUTANTS['a mean is divided by the number of rows'].make()")
-    ran = project(code, "-k", "property and float64", "-rfs")
-    assert ran.returncode == 1
-    assert (
-        "FAILED test_mine.py::test_conformance[property: a mean is divided by the sum of the weights, float64]"
-        in ran.stdout
-    )
-    assert "E       AssertionError: loss of broken: " in ran.stdout
-    skipped = [line for line in ran.stdout.splitlines() if line.startswith("SKIPPED")]
-    assert len(skipped) == 1
-    assert "broken does not support what this check is about" in skipped[0]
+    found = verdicts(project, "wrong")
+    of_weights = "[property: a mean is divided by the sum of the weights, float64]"
+    assert ("FAILED", of_weights) in [(verdict, test) for verdict, test, _ in found]
+    assert re.search(r"^E +AssertionError: loss of broken: ", project, re.M)
+    (reason,) = {why for verdict, _, why in found if verdict == "SKIPPED"}
+    assert "broken does not support what this check is about" in reason
 
 
 def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
-    code = FIVE_LINES.format(backend="ordinary.tutorial()").replace("mutants", "ordinary")
-    ran = project(code, "-k", "float64 and (derivative or update)")
-    assert ran.returncode == 1
-    assert "FAILED test_mine.py::test_conformance[property: at least one derivative check runs, float64]" in ran.stdout
-    assert "no derivative check runs, so nothing was compared" in ran.stdout
-    assert re.search(r"\b1 failed, \d+ passed", ran.stdout)
+    found = verdicts(project, "narrow")
+    failed = [test for verdict, test, _ in found if verdict == "FAILED"]
+    assert failed == ["[property: at least one derivative check runs, float64]"]
+    assert "no derivative check runs, so nothing was compared" in project
+    assert {verdict for verdict, _, _ in found} >= {"PASSED", "SKIPPED"}
 
 
 def test_without_a_back_end_the_plugin_says_what_to_define(project):
-    code = "def test_conformance(fastnn_check):\n    fastnn_check()\n"
-    ran = project(code, "-k", "property and penalty and training and float64")
-    assert ran.returncode == 1
-    assert "define a fixture `fastnn_backend`" in ran.stdout
+    assert "define a fixture `fastnn_backend`" in project
+    assert {verdict for verdict, _, _ in verdicts(project, "none")} == {"ERROR"}
 
 
 def test_the_policy_is_a_fixture(project):
-    code = "def test_policy(fastnn_tolerances):\n    assert fastnn_tolerances.UPDATE_ULPS == %d\n"
-    assert project(code % testing.UPDATE_ULPS).returncode == 0
+    assert [verdict for verdict, _, _ in verdicts(project, "policy")] == ["PASSED"]
 
 
-def test_the_plugin_costs_other_projects_nothing(project):
-    """Where no test asks for it, it imports no more of fastnn than its own module; NumPy neither."""
+def test_the_plugin_costs_other_projects_nothing(tmp_path):
+    """The plugin, where no test asks for it, imports no more of fastnn than its own module; NumPy neither."""
     code = """
         import sys
 
@@ -238,8 +251,8 @@ def test_the_plugin_costs_other_projects_nothing(project):
             loaded = {name for name in sys.modules if name.split(".")[0] in ("fastnn", "numpy", "numba")}
             assert loaded == {"fastnn", "fastnn.pytest_plugin"}
     """
-    ran = project(code)
-    assert ran.returncode == 0, ran.stdout
+    (tmp_path / "test_mine.py").write_text(textwrap.dedent(code))
+    assert re.search(r"^1 passed", printed := run_project(tmp_path), re.M), printed
 
 
 def test_the_plugin_is_installed():
@@ -250,7 +263,9 @@ def test_the_plugin_is_installed():
 
 
 def test_random_data_are_the_same_in_each_run():
-    first, second = (check_backend(Part(), dtypes=["float32"]).outcomes for _ in range(2))
+    checks = [*conformance_checks(["float32"])][::5]
+    first, second = (run_checks(checks, Part(), raises=True).outcomes for _ in range(2))
+    assert {o.check.kind for o in first if o.verdict == "passed"} == {check.kind for check in checks}
     assert [o.deviation for o in first] == [o.deviation for o in second]
     assert np.isfinite([o.deviation for o in first if o.deviation is not None]).all()
 

@@ -63,7 +63,7 @@ def test_a_wrong_gradient_is_found_where_it_is(case, dtype):
 
 
 def test_a_gradient_wrong_by_a_ten_thousandth_is_found():
-    """In float64; a complex step finds a ten-billionth."""
+    """An error of a ten-billionth is found by a complex step, in float64."""
     network = Network((3, 4, 2), "tanh")
     problem = draw(network, 7)
     for size, loss in ((1e-4, None), (1e-10, "numpy")):

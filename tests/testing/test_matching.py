@@ -39,7 +39,7 @@ def match(*backends, network=NETWORK, data=(X, Y), **options):
 
 
 def difference(backend, **options):
-    """What is said of a back end that differs from the reference."""
+    """The text of the error for a back end that differs from the reference."""
     with pytest.raises(AssertionError) as error:
         match("numpy", backend, **options)
     return str(error.value)
@@ -207,7 +207,7 @@ def training_with_a_kink():
 
 
 def test_on_which_side_of_a_kink_a_row_lies_is_nobody_s_fault():
-    """But not in all rows."""
+    """A kink in some rows leaves the others to be compared."""
     other_side = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1e-12), d, 0))
     assert max(match("numpy", other_side, **training_with_a_kink(), steps=1)) < 1
     all_rows = with_activation("relu", delta=lambda d, a, z: np.where((z > 0) ^ (abs(z) < 1), d, 0))
@@ -265,7 +265,7 @@ def test_rows_that_all_lie_on_kinks_are_refused():
 
 @pytest.mark.parametrize(("name", "options"), OPTIMIZER_CASES)
 def test_an_update_stays_within_its_range(name, options, dtype):
-    """Of gradients drawn within the bound, many of them on both sides of 0."""
+    """Updates of gradients drawn within the bound, many of them on both sides of 0."""
     rs = np.random.RandomState(0)
     optimizer, network = OPTIMIZERS[name](0.01, **options), Network((20, 19))
     n = network.n_params

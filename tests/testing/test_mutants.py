@@ -7,7 +7,7 @@ from fastnn.testing import check_backend
 
 
 def assert_caught(name, *dtypes):
-    """What `check_backend` raises names the bug too, although it repeats few messages."""
+    """The error of `check_backend` names the bug too, although it repeats few messages."""
     kinds, text = caught(name, *dtypes)
     assert kinds, "not caught"
     assert text is not None, f"caught, but no text says {MUTANTS[name].words!r}"

@@ -275,7 +275,7 @@ def golden():
 
 @pytest.mark.parametrize("path", golden(), ids=lambda path: path.stem)
 def test_golden_trajectories(path, backend):
-    """What the reference once computed from these numbers, both back ends compute today; nothing is drawn."""
+    """Both back ends compute today what the reference once computed from these numbers; nothing is drawn."""
     expected = Trajectory.load(path)
     assert (expected.backend, expected.at.tolist()) == ("numpy", [1, 10, 100])
     assert abs(expected.params[-1] - expected.course.params).max() > 0.05
@@ -283,7 +283,7 @@ def test_golden_trajectories(path, backend):
 
 
 def test_golden_trajectories_are_of_everything():
-    """As far as it existed when they were written."""
+    """Every name is met that existed when they were written."""
     courses = [Trajectory.load(path).course for path in golden()]
     layers = [layer for course in courses for layer in course.network.layers]
     assert len(courses) >= 12

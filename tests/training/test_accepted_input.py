@@ -138,7 +138,7 @@ def test_labels_are_as_good_as_their_one_hot_rows(kind, backend):
 
 
 def test_plain_arrays_are_not_copied():
-    """What the driver hands over is a view, read-only, of the caller's array."""
+    """The driver hands over a read-only view of the caller's array."""
     seen = []
 
     class Spy(type(fastnn.get_backend("numpy"))):

@@ -144,7 +144,7 @@ def test_one_that_raises_carries_the_result_through_pickle_and_copy(go):
 
 
 def test_one_that_raises_does_so_each_time(go):
-    """Also soon after a call that returned; and what was raised is no secret, so the next call's is a first one."""
+    """It raises soon after a call that returned, too; and since it has raised, the next call's is a first one."""
     with pytest.raises(KeyboardInterrupt) as raised:
         go(2, stop=RAISE)
     assert type(raised.value) is KeyboardInterrupt  # at once, in the midst of a chunk: there is no result
@@ -259,7 +259,7 @@ def test_a_training_within_a_callback_ends_with_the_one_outside(go):
 
 
 class Late(Exception):
-    """What a time-out raises."""
+    """The exception of a time-out."""
 
 
 def test_the_handler_is_back_whatever_arrives_when():

@@ -84,17 +84,18 @@ CALLS = {
 }
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("options", [{}, {"specialize": True}], ids=["general", "own kernels"])
-def test_a_call_in_the_midst_of_another_changes_no_bit_of_either(name, options, backend):
-    """The same function with other numbers, before each line that the first call runs in turn."""
+def test_a_call_in_the_midst_of_another_changes_no_bit_of_either(name, options, every, backend):
+    """The same function with other numbers, before every so-many-th line that the first call runs in turn."""
     if backend == "numpy" and options:
         pytest.skip("a back end without options")
     backend, within = get_backend(backend, **options), []
     call, one, other = CALLS[name]
     expected, expected_within, n = call(backend, *one), call(backend, *other), 0
-    while len(within) == n:  # as long as there is an n-th line
-        n += 1
+    while len(within) * every == n:  # as long as there is an n-th line
+        n += every
         with At(n, lambda: within.append(call(backend, *other))):
             assert call(backend, *one) == expected, f"line {n}"
     assert n > 20

@@ -22,7 +22,7 @@ from fastnn import Network, loss_and_gradient, predict, train
 
 
 class Loader:
-    """As PyTorch's DataLoader: something to iterate over, with a length."""
+    """Something to iterate over, with a length, as PyTorch's DataLoader is."""
 
     def __iter__(self):
         return iter([X])

@@ -135,14 +135,14 @@ def accuracy(kind, Y, outputs, weight):
 
 
 def r2(Y, outputs, weight):
-    """In NumPy's order of sums, for its last bit."""
+    """The mean, summed up in NumPy's order, for its last bit."""
     w, mean = weight[:, None], np.average(Y, axis=0, weights=weight)
     rest, spread = ((w * (Y - a) ** 2).sum(axis=0, dtype=np.float64) for a in (outputs, mean))
     return float(np.mean([1 - a / b if b else float(a == 0) for a, b in zip(rest, spread, strict=True)]))
 
 
 class Plain(NamedTuple):
-    """What the plain loop gives."""
+    """The results of the plain loop."""
 
     n_epochs: int
     reason: str
@@ -286,7 +286,7 @@ def matches(result, expected, *earlier):
 
 
 class Stumble(Exception):
-    """What a callback raises."""
+    """The exception of a callback."""
 
 
 def cut_off(case, backend, how, at, look):

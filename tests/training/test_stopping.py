@@ -264,7 +264,7 @@ def test_a_reduction_without_patience_does_not_stop(go):
 
 
 def test_a_reduced_rate_goes_on_whatever_the_rules(go):
-    """With its least rate, which new rules may change; a schedule below it is left as it is."""
+    """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it is."""
     options = {"optimizer": SGD(1e-200), "batch_size": None, "epochs": 9}
     stop = Stop(reduce=ReduceRate(0.5, 1, least=0.1e-200))
     first = go(**options, stop=stop)

@@ -90,7 +90,7 @@ def test_joblib(serial, kind):
 
 
 def test_threads_that_train_one_network():
-    """With different seeds at the same time: nothing that a kernel works in is shared."""
+    """Threads with different seeds share nothing that a kernel works in."""
     X = np.random.RandomState(0).standard_normal((200, 3))
     network, barrier = Network((3, 40, 2), "tanh"), threading.Barrier(N)
 

@@ -142,8 +142,8 @@ def test_ctrl_c_while_a_kernel_is_compiled_leaves_a_working_process(tmp_path):
 
 
 ATTEMPTS = {
-    "predict": ["nested:0.2", "once:0.3", "twice:0.6", "time-out:0.8", "once:0.85", "twice:0.9", "time-out:0.93"],
-    "train": ["twice:0.8", "once:0.9"],
+    "predict": ["nested:0.2", "once:0.3", "time-out:0.8", "twice:0.9"],
+    "train": ["once:0.9"],
 }
 """Signals and when they come, as parts of the time to compile: often near its end, where machine code is made.
 
@@ -224,7 +224,7 @@ class Slow:
 
 
 def test_batches_that_are_skipped_do_not_make_a_later_chunk_long():
-    """What a step costs must not be learned from steps that did nothing: Ctrl-C waits for the end of a chunk."""
+    """The cost of a step must not be learned from steps that did nothing: Ctrl-C waits for the end of a chunk."""
     n_skipped, n, slow = 5000, 5000, Slow()
     X, weight = np.linspace(1, 2, n_skipped + n)[:, None], np.ones(n_skipped + n)
     weight[:n_skipped] = 0

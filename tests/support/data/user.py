@@ -1,6 +1,7 @@
 """A user's script with every public name, for type checkers and to be run; `tests/house/test_types.py` does both."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,11 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     history: fastnn.ManyHistory = many.history
     assert history.loss.shape == (3, 2)
     return many[many.best()]
+
+
+def registers() -> Callable[[], None]:
+    """Return what lets skl2onnx convert the estimators."""
+    return fastnn.register_onnx_converters
 
 
 def main() -> None:

@@ -1,0 +1,62 @@
+"""The description of a network in a file's header: written, and checked when it is read."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.backends import Backend
+from fastnn.errors import ModelFileError
+from fastnn.files.archive import check_arrays
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.state import TrainingState
+from fastnn.training.stopping import StopReason
+
+
+def description(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
+    """Return the part of the header that all formats share."""
+    return {
+        "network": network.to_dict(),
+        "dtype": params.dtype.name,
+        "n_params": network.n_params,
+        "backend": backend if isinstance(backend, str) else backend.name,
+        "versions": {"fastnn": __version__, "numpy": np.__version__, "python": platform.python_version()},
+    }
+
+
+def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
+    """Return the network that a header describes; raise ModelFileError unless the parameters are its own."""
+    if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
+        raise ModelFileError("damaged: its header has more layers than it has parameters")
+    network = Network.from_dict(header["network"])
+    legal = {
+        "dtype": header["dtype"] in ("float32", "float64"),
+        "n_params": header["n_params"] == network.n_params,
+        "backend": isinstance(header["backend"], str),
+    }
+    check_legal(legal, header)
+    check_arrays(arrays, {"params": (np.dtype(header["dtype"]), (network.n_params,))})
+    if not np.isfinite(arrays["params"]).all():
+        raise ModelFileError("damaged: params must be finite")
+    return network
+
+
+def check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:
+    """Raise ModelFileError that names the first entry of a header which is not legal."""
+    for name, fits in legal.items():
+        if not fits:
+            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
+
+
+def without_state(
+    network: Network, params: Array, backend: str | Backend, stop_reason: StopReason = "epochs"
+) -> TrainingResult:
+    """Return a result that predicts and cannot be resumed."""
+    params.flags.writeable = False
+    history = History(np.zeros(0), np.zeros(0), 0.0)
+    return TrainingResult(network, params, TrainingState.create(params, 0), history, stop_reason, backend)
