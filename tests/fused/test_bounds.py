@@ -10,7 +10,7 @@ import ctypes, mmap, sys
 
 import numpy as np
 
-from fastnn import Network, loss_and_gradient, predict
+from fastnn import Network, get_backend, loss_and_gradient, predict
 from fastnn.network import BIASES
 
 libc, page = ctypes.CDLL(None), mmap.PAGESIZE
@@ -40,6 +40,9 @@ for dtype in (np.float32, np.float64):
                 ends = [at_the_end(array)[0] for array in (params, X, Y)]
                 assert (predict(network, *ends[:2]) == predict(network, params, X)).all()
                 assert loss_and_gradient(network, *ends)[0] == loss_and_gradient(network, params, X, Y)[0]
+            x, out = (at_the_end(array[0])[0] for array in (X, Y))
+            get_backend("numba").function(network, params)(x, out)
+            assert (out == predict(network, params, X[:1])).all()
 print("nothing beyond was read")
 """
 
