@@ -82,6 +82,8 @@ def export(model: Model, path: str | os.PathLike[str], format: str | None = None
     check_place(path)
     contents: Mapping[str, bytes] = importlib.import_module(form.module).contents(model, path.stem)
     files = {path if suffix == form.suffix else path.with_suffix(suffix): data for suffix, data in contents.items()}
+    if len(files) < len(contents):
+        raise ValueError(f"two files would be called {shown(str(path))}: give it the suffix {form.suffix}")
     write_whole({path: functools.partial(_write, data) for path, data in files.items()})
     return list(files)
 

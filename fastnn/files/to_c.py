@@ -27,7 +27,7 @@ HEADER = """\
 extern "C" {{
 #endif
 
-/* Write the outputs for a row of inputs x. Buffers are shared: one call at a time. */
+/* Write the outputs for a row of inputs x, another array. Buffers are shared: one call at a time. */
 void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}]);
 
 /* Write the outputs (n, {n_outputs}) for n rows of inputs x (n, {n_inputs}), row by row. */
@@ -127,10 +127,8 @@ def check_name(name: str) -> None:
     """Raise ValueError unless the functions of a file of this name can be called after it."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         return
-    fitting = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789")
-    raise ValueError(
-        f"C functions are named after the file, and {name!r} is no name in C: write to {fitting or 'net'}.c"
-    )
+    fitting = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789") or "net"
+    raise ValueError(f"C functions are named after the file, and {name!r} is no name in C: write to {fitting}.c")
 
 
 def note(model: Model) -> str:

@@ -59,6 +59,7 @@ class Function(FirstClass):
         records[:, LAYER_FIELDS["input"]], records[:, LAYER_FIELDS["output"]] = places[:-1], places[1:]
         padded_params = aligned_zeros(padded_size(network.n_params, self.dtype), self.dtype)
         padded_params[: network.n_params] = params
+        layers.flags.writeable = padded_params.flags.writeable = False
         sizes = network.n_layers, self.n_inputs, self.n_outputs, int(places[-1]), n_scratch
         self._weights = Weights(layers, padded_params, *sizes)  # kept: the block has the addresses of its arrays
         self._block = prepared(self._weights)

@@ -10,7 +10,7 @@ import pytest
 from bits import bits
 from exported import HIDDEN, NETWORKS, rows, trained
 
-from fastnn import ACTIVATIONS, MLPClassifier, MLPRegressor, Network, predict
+from fastnn import MLPClassifier, MLPRegressor, Network, predict
 from fastnn.files import to_c
 from fastnn.files.export import Model, export
 
@@ -130,7 +130,9 @@ def test_other_flags_change_no_bit(flags, dtype, tmp_path):
 
 
 @needs_arm64
-@pytest.mark.parametrize("name", [*(f"output {name}" for name in ACTIVATIONS), "everything"])
+@pytest.mark.parametrize(
+    "name", ["everything", *(n if n == "output softmax" else pytest.param(n, marks=pytest.mark.slow) for n in NETWORKS)]
+)
 def test_an_emulated_arm64_has_our_bits(name, dtype, tmp_path):
     network = NETWORKS.get(name, EVERYTHING)
     params, X = drawn(network, dtype, 3000)
@@ -239,3 +241,9 @@ def test_a_name_of_c_itself_will_do(tmp_path):
     assert "void while_predict(const double x[5], double out[3]);" in header.read_text()
     assert to_c.contents(Model(Network((1, 1)), np.zeros(2)), "while").keys() == {".c", ".h"}
     assert '#include "while.h"' in source.read_text()
+
+
+def test_source_and_header_are_two_files(tmp_path):
+    with pytest.raises(ValueError, match=r"two files would be called '.*net\.h': give it the suffix \.c"):
+        trained(NETWORKS["tanh"], np.float64).export(tmp_path / "net.h", "c")
+    assert list(tmp_path.iterdir()) == []
