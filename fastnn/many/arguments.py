@@ -80,7 +80,7 @@ def _one_each(name: str, value: Any) -> Sequence[Any] | None:
         return value if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) else None
     if isinstance(value, np.ndarray):
         return list(value) if value.ndim == n_dimensions + 1 else None
-    if isinstance(value, (list, tuple)) and any(getattr(item, "ndim", 0) for item in value):
+    if isinstance(value, (list, tuple)) and any(item is None or getattr(item, "ndim", 0) for item in value):
         return value
     if _depth(value) == n_dimensions + 1:
         raise ValueError(

@@ -144,7 +144,7 @@ class _Check:
             )
         member = Member(0, settings, data, rows, None, params)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
-        size = len(data.X), data.X.dtype
+        size = len(data.X), data.X.dtype, id(given["sample_weight"])
         self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: self._start(member))
         return member
 

@@ -103,6 +103,7 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
     report = json.loads(start(command, machine.environment, tmp_path))
     assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
     assert report["first steps"].keys() == {run for run in RUNS if dtype in run}
+    assert same_bits.other_members(report["members"], machine.few) == {}
     if not machine.few:
         assert same_bits.differences(report["all steps"], same_bits.expected()) == {}
         assert report["all steps"].keys() == report["first steps"].keys()
@@ -132,6 +133,21 @@ def test_the_c_library_without_fma_differs(tmp_path):
 @pytest.mark.nojit
 def test_first_steps_give_the_hashes():
     assert same_bits.differences(same_bits.hashes(n_steps=FEW), same_bits.expected(few=True)) == {}
+
+
+@pytest.mark.nojit
+def test_members_give_the_hashes_of_first_steps():
+    found = same_bits.hashes_of_members(few=True)
+    assert {name.split()[0] for name in found} == {"seed", "iris", "deep", "RPROP"}  # whose steps are whole epochs
+    assert same_bits.other_members(found, few=True) == {}
+
+
+def test_members_give_the_hashes():
+    found = same_bits.hashes_of_members()
+    assert found.keys() == RUNS.keys()
+    assert same_bits.other_members(found) == {}
+    found["seed float64"] = found["SGD float64"]
+    assert same_bits.other_members(found) == {"seed float64": ["as a member"]}
 
 
 @pytest.mark.parametrize("chunk", [1, 7, None])

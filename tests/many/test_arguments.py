@@ -103,6 +103,11 @@ REFUSED = {
     "lists of rows": ({"rows": [[0, 1], [2, 3]]}, ValueError, r"^rows is lists in a list.*rows=\[np\.array\(each\)"),
     "lists of weights": ({"sample_weight": [[1.0] * 20] * 2}, ValueError, "^sample_weight is lists in a list"),
     "negative weights": ({"sample_weight": np.eye(2, 20) - 0.5}, ValueError, "^member 0: sample_weight must not be"),
+    "weights of the rows": (
+        {"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": np.arange(3, 9)},
+        ValueError,
+        "^member 1: sample_weight is 0 for all rows that are left",
+    ),
     "an optimizer's class": ({"optimizer": [SGD(), Adam]}, TypeError, r"^member 1: optimizer .*: say Adam\(\)"),
     "a rate": ({"learning_rate": [0.1, -1]}, ValueError, "^member 1: learning_rate must be at least 0, not -1"),
     "a float of epochs": ({"epochs": [2, 2.0]}, TypeError, "^member 1: epochs must be an integer, not 2.0"),

@@ -23,6 +23,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parents[1]))  # this source tree, installed or not
 
 from fastnn.backends import get_backend  # noqa: E402
+from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
@@ -161,6 +162,29 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     return state, steps.loss
 
 
+def hashes_of_members(names=tuple(RUNS), few=False):
+    """{name of a run: the hash of its state}, as a member of train_many; of runs whose steps are whole epochs."""
+    members = []
+    for name in names:
+        run = RUNS[name]
+        params, X, Y, weight = (a.astype(run.dtype) for a in start_of(run))
+        n_steps, per_epoch = FEW if few else run.n_steps, -(-len(X) // min(run.batch_size or len(X), len(X)))
+        if n_steps % per_epoch == 0:
+            common = {"networks": run.network, "optimizer": run.optimizer, "X": X, "Y": Y, "sample_weight": weight}
+            common |= {"params": params, "batch_size": run.batch_size}
+            # A second one, to share the block with.
+            members += [
+                {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha, "seed": 0, "name": name},
+                {**common, "epochs": n_steps // per_epoch, "alpha": 0.25, "seed": 1, "name": None},
+            ]
+    if not members:
+        return {}
+    columns = {key: [member[key] for member in members] for key in members[0]}
+    names = columns.pop("name")
+    results = train_many(**columns, n_jobs=2)
+    return {name: hashes_of(r.state, np.zeros(0))["state"] for name, r in zip(names, results, strict=True) if name}
+
+
 def hashes(names=tuple(RUNS), n_steps=None, chunk=None):
     """{name of a run: its hashes}"""
     return {name: hashes_of(*train(RUNS[name], n_steps, chunk)) for name in names}
@@ -180,6 +204,12 @@ def differences(found, right):
         for name, parts in found.items()
         if parts != right.get(name)
     }
+
+
+def other_members(found, few=False):
+    """The runs that have other bits as members of train_many: {name: "as a member"}."""
+    right = expected(few)
+    return {name: ["as a member"] for name, state in found.items() if state != right[name]["state"]}
 
 
 # --------------------------------------------------------------------------------------------------- the code that ran
@@ -234,7 +264,7 @@ def report(names, few):
         start = time.perf_counter()
         train(RUNS[f"seed {dtype}"], 1)
         seconds[dtype] = round(time.perf_counter() - start, 2)
-    found = {"first steps": hashes(names, FEW)}
+    found = {"first steps": hashes(names, FEW), "members": hashes_of_members(names, few)}
     if not few:
         found["all steps"] = hashes(names)
     code = {} if IN_PYTHON else compiled_code(seconds)
@@ -279,6 +309,7 @@ def main():
     if options.compare:
         wrong = differences(found["first steps"], expected(few=True))
         wrong |= {} if options.few else differences(found["all steps"], expected())
+        wrong |= other_members(found["members"], options.few)
         if wrong:
             sys.exit(f"other bits than in {HASHES.name}: {wrong}")
     return None
