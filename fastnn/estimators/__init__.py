@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: scikit-learn's estimators of the same names, on fastnn's back ends."""
+"""MLPClassifier and MLPRegressor, scikit-learn's estimators on fastnn's back ends, and ensembles of them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from fastnn.installed import missing_package
 try:
     import sklearn  # noqa: F401
 except ImportError as error:
-    raise missing_package("scikit-learn", "MLPClassifier and MLPRegressor need") from error
+    raise missing_package("scikit-learn", "the estimators need") from error
 
 from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.ensemble_classifier import MLPEnsembleClassifier
+from fastnn.estimators.ensemble_regressor import MLPEnsembleRegressor
 from fastnn.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPEnsembleClassifier", "MLPEnsembleRegressor", "MLPRegressor"]

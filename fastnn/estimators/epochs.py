@@ -87,7 +87,7 @@ class Epochs:
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
                 raise
-            interrupt.requested = True
+            interrupt.signalled = True
         finally:
             interrupt.over = True
             interrupt.end()

@@ -70,7 +70,7 @@ except ImportError as error:
     print(error)
 """
     (told,) = python(code)
-    assert told.startswith("MLPClassifier and MLPRegressor need scikit-learn")
+    assert told.startswith("the estimators need scikit-learn")
     assert told.endswith('python -m pip install "fastnn-numba[sklearn]"')
 
 

@@ -75,7 +75,12 @@ def objects():
 def estimators():
     """Fitted ones, where scikit-learn is installed."""
     kinds = [getattr(fastnn, name) for name in ("MLPClassifier", "MLPRegressor") if name in dir(fastnn)]
-    return [kind(tol=1.0, random_state=0).fit(X, LABELS) for kind in kinds]
+    ensembles = [
+        getattr(fastnn, name) for name in ("MLPEnsembleClassifier", "MLPEnsembleRegressor") if name in dir(fastnn)
+    ]
+    fitted = [kind(tol=1.0, random_state=0).fit(X, LABELS) for kind in kinds]
+    several = [kind(model, 2, random_state=0, n_jobs=1) for kind, model in zip(ensembles, fitted, strict=True)]
+    return [*fitted, *(ensemble.fit(X, LABELS) for ensemble in several)]
 
 
 def exception(kind, result):

@@ -62,7 +62,10 @@ def estimate() -> tuple[Any, Any]:
     """scikit-learn's way."""
     classifier = fastnn.MLPClassifier((3,), solver="lbfgs", random_state=0, tol=1.0)
     regressor = fastnn.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0)
-    return classifier.fit(X, [0, 1, 0, 1, 0, 1]).predict(X), regressor.fit(X, X[:, 0]).predict(X)
+    labels = [0, 1, 0, 1, 0, 1]
+    fastnn.MLPEnsembleClassifier(classifier, 2, sampling="seeds", random_state=0).fit(X, labels)
+    fastnn.MLPEnsembleRegressor(regressor, 2, random_state=0).fit(X, X[:, 0]).predict(X, return_std=True)
+    return classifier.fit(X, labels).predict(X), regressor.fit(X, X[:, 0]).predict(X)
 
 
 def watch(progress: fastnn.ManyProgress) -> bool:
