@@ -34,8 +34,8 @@ EXTRAS = {
 
 
 def missing_package(package: str, needs: str = "this needs") -> ImportError:
-    """Return an ImportError that says how to install a package of an extra; `needs` begins the sentence."""
-    hint = f'python -m pip install "{DISTRIBUTION}[{EXTRAS[package]}]"'
+    """Return an ImportError that says how to install a package, by its extra if it has one; `needs` begins the text."""
+    hint = "python -m pip install " + (f'"{DISTRIBUTION}[{EXTRAS[package]}]"' if package in EXTRAS else package)
     return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
 
 

@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.saving import model_of
+from fastnn.installed import missing_package
 
 
 def register_onnx_converters() -> None:
@@ -27,8 +28,7 @@ def register_onnx_converters() -> None:
     try:
         from skl2onnx import update_registered_converter
     except ImportError as error:
-        hint = "python -m pip install skl2onnx"
-        raise ImportError(f"converters need skl2onnx, which is not installed: {hint}", name="skl2onnx") from error
+        raise missing_package("skl2onnx", "converters need") from error
 
     for kind, options in ((MLPClassifier, {"zipmap": [False]}), (MLPRegressor, None)):
         update_registered_converter(kind, _alias(kind), _set_types, _convert, parser=_parse, options=options)

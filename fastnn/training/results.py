@@ -240,6 +240,20 @@ class TrainingResult:
         check_network(self.network)
         return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
 
+    def to_torch(self) -> Any:
+        """Make a `torch.nn.Sequential` of the network, of Linear layers and activations, with copies of the weights.
+
+        Raises
+        ------
+        ImportError
+            Where PyTorch is not installed.
+        ValueError
+            For the output exp, for which PyTorch has no module.
+        """
+        from fastnn.files import pytorch
+
+        return pytorch.to_torch(self)
+
     def function(self) -> Any:
         """The network as a function of one row, ``f(x, out)``, for other people's compiled code; see docs/export.md.
 

@@ -81,9 +81,9 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     return many[many.best()]
 
 
-def registers() -> Callable[[], None]:
-    """Return what lets skl2onnx convert the estimators."""
-    return fastnn.register_onnx_converters
+def doors() -> tuple[Callable[[], None], Callable[[Any], fastnn.TrainingResult]]:
+    """Return what lets skl2onnx convert the estimators, and what takes a network from PyTorch."""
+    return fastnn.register_onnx_converters, fastnn.from_torch
 
 
 def main() -> None:

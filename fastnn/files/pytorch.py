@@ -1,0 +1,144 @@
+"""Networks from PyTorch and to it: `torch.nn.Sequential` of Linear layers and the activations that both know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn.checking.arguments import check_choice, shown
+from fastnn.files.description import without_state
+from fastnn.files.export import Model, formula, layers_of
+from fastnn.installed import missing_package
+from fastnn.network import ACTIVATIONS, LEAKY_SLOPE, Network
+from fastnn.training.results import TrainingResult
+
+_TO_TORCH: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda nn: None,
+    "sigmoid": lambda nn: nn.Sigmoid(),
+    "tanh": lambda nn: nn.Tanh(),
+    "relu": lambda nn: nn.ReLU(),
+    "leaky_relu": lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
+    "elu": lambda nn: nn.ELU(),
+    "selu": lambda nn: nn.SELU(),
+    "softplus": lambda nn: nn.Softplus(
+        threshold=40
+    ),  # above 20, its default, float64 loses the last half of its digits
+    "silu": lambda nn: nn.SiLU(),
+    "gelu": lambda nn: nn.GELU("tanh"),
+    "softmax": lambda nn: nn.Softmax(1),
+}
+
+_FROM_TORCH: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
+    "Sigmoid": ("sigmoid", {}),
+    "Tanh": ("tanh", {}),
+    "ReLU": ("relu", {}),
+    "LeakyReLU": ("leaky_relu", {"negative_slope": (LEAKY_SLOPE,)}),
+    "ELU": ("elu", {"alpha": (1,)}),
+    "SELU": ("selu", {}),
+    "Softplus": ("softplus", {"beta": (1,)}),
+    "SiLU": ("silu", {}),
+    "GELU": ("gelu", {"approximate": ("tanh",)}),
+    "Softmax": ("softmax", {"dim": (1, -1)}),
+}
+"""{class in torch.nn: our activation, and the options with which it is that}."""
+
+_IDLE = ("Identity", "Dropout")
+"""Modules that change nothing where nothing is trained."""
+
+
+def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
+    """Make a result of a PyTorch module: a `torch.nn.Sequential` of Linear layers with activations after them.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        Its weights are copied, in float32 or float64. Other sequences may be in it. Identity and Dropout are left out;
+        a Softplus becomes exact above its threshold.
+    output : str, optional
+        The output activation of a module that ends with a Linear layer, such as "softmax" for one that was trained with
+        PyTorch's CrossEntropyLoss; "identity" if not given.
+    loss : str
+        That of the network, to train it further: see `Network`.
+
+    Returns
+    -------
+    TrainingResult
+        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it further.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another module or activation, which is named, and where the layers do not fit.
+    """
+    if type(module).__name__ != "Sequential" or not hasattr(module, "state_dict"):
+        raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")
+    weights, biases, names = [], [], []
+    for part in _parts(module):
+        kind = type(part).__name__
+        if kind == "Linear":
+            weights.append(_array(part.weight).T)
+            biases.append(None if part.bias is None else _array(part.bias))
+            names.append("identity")
+        elif not names or names[-1] != "identity":
+            raise ValueError(f"{part} must stand after a Linear layer, one activation after each")
+        else:
+            names[-1] = _activation(part)
+    if not names:
+        raise ValueError(f"there is no Linear layer in {shown(module)}")
+    if output is not None and names[-1] != "identity":
+        raise ValueError(f"the module ends with an activation, {names[-1]}: output={output!r} cannot be given besides")
+    sizes = (len(weights[0]), *(W.shape[1] for W in weights))
+    has_bias = any(b is not None for b in biases)
+    last = names[-1] if output is None else check_choice("output", output, ACTIVATIONS)
+    network = Network(sizes, tuple(names[:-1]), last, loss, bias="vector" if has_bias else "none")
+    zeros = [np.zeros(W.shape[1] if has_bias else 0, W.dtype) for W in weights]
+    params = network.pack(weights, [zero if b is None else b for zero, b in zip(zeros, biases, strict=True)])
+    if not np.isfinite(params).all():
+        raise ValueError("the module's weights must be finite")
+    return without_state(network, params, "numba")
+
+
+def _parts(module: Any) -> Iterator[Any]:
+    for part in module:
+        if type(part).__name__ == "Sequential":
+            yield from _parts(part)
+        elif type(part).__name__ not in _IDLE:
+            yield part
+
+
+def _array(tensor: Any) -> Any:
+    if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
+        raise TypeError(f"weights must be float32 or float64, not {tensor.dtype}")
+    return tensor.detach().cpu().numpy()
+
+
+def _activation(part: Any) -> str:
+    """Return our activation for a module of PyTorch's, whose options must be those of ours."""
+    kind = type(part).__name__
+    if kind not in _FROM_TORCH:
+        raise ValueError(f"no layer of fastnn's is like {part}; there are Linear, {', '.join((*_FROM_TORCH, *_IDLE))}")
+    name, options = _FROM_TORCH[kind]
+    for option, legal in options.items():
+        if getattr(part, option) not in legal:
+            raise ValueError(f"{part}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
+    return name
+
+
+def to_torch(result: TrainingResult) -> Any:
+    """Return a `torch.nn.Sequential` of Linear layers and activations; see `TrainingResult.to_torch`."""
+    try:
+        import torch
+    except ImportError as error:
+        raise missing_package("torch", "to_torch needs") from error
+    parts = []
+    for W, b, activation in layers_of(Model(result.network, result.params)):
+        tensor = torch.from_numpy(W.T.copy())
+        linear = torch.nn.Linear(W.shape[0], W.shape[1], bias=b is not None, dtype=tensor.dtype)
+        with torch.no_grad():
+            linear.weight.copy_(tensor)
+            if b is not None:
+                linear.bias.copy_(torch.from_numpy(b.copy()))
+        parts += [linear, formula(_TO_TORCH, activation, "torch.nn")(torch.nn)]
+    return torch.nn.Sequential(*(part for part in parts if part is not None))
