@@ -14,9 +14,11 @@ from fastnn.testing.problems import PAIRS, draw
 # -------------------------------------------------------------------------------------------------------- complex steps
 
 
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("numba", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("activation", HIDDEN)
 @pytest.mark.parametrize(("loss", "output"), PAIRS)
 def test_gradient_is_the_derivative_of_the_loss(activation, loss, output, backend):
+    """The kernel's gradient is that of the reference, by tests/fused/test_equality.py, so it is slow here."""
     k = HIDDEN.index(activation) + PAIRS.index((loss, output))
     network = Network(
         (3, *((4,), (5, 2), (3, 3, 4))[k % 3], 2 + k % 2),

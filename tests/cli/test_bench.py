@@ -41,7 +41,7 @@ def test_one_untrained_epoch_is_a_different_answer(name):
         check_same_answer(name, untrained, trained)
 
 
-@pytest.mark.parametrize("name", [name for name in workloads.names() if name != "big"])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "big")) for n in workloads.names()])
 def test_every_workload_passes_its_check(name, backend, dtype):
     check_workload(workloads.load(name, dtype), backend)
 

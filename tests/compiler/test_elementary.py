@@ -149,9 +149,10 @@ def test_nan_stays_nan_in_its_lane(name, dtype):
 
 
 @many_points
+@pytest.mark.parametrize("n", [4_000, pytest.param(10_000, marks=pytest.mark.slow)])
 @every_function
-def test_float64_against_mpmath(name):
-    x = points(np.float64, 10_000)
+def test_float64_against_mpmath(name, n):
+    x = points(np.float64, n)
     oracle = ORACLES[name][0]
     domain = {"log": 0.0, "log1p": -1.0}.get(name, -np.inf)
     x = x[np.isfinite(x) & (x > domain)]
@@ -172,10 +173,11 @@ def _exact_error(computed, true):
 
 
 @many_points
+@pytest.mark.parametrize("n", [250_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
 @every_function
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here")
-def test_float64_against_longdouble(name):
-    error, where = largest_error(name, points(np.float64, 1_000_000), np.longdouble)
+def test_float64_against_longdouble(name, n):
+    error, where = largest_error(name, points(np.float64, n), np.longdouble)
     assert error <= BOUND, f"{error} ULP at {where!r}"
 
 

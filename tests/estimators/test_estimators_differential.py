@@ -9,7 +9,7 @@ import hypothesis
 from estimator_cases import TOLERANCE, cases, compare
 
 
-@hypothesis.settings(max_examples=150)
+@hypothesis.settings(max_examples=75)
 @hypothesis.given(cases())
 def test_same_seed_same_result(case):
     compare(case)
