@@ -9,9 +9,11 @@ import fastnn
 
 PACKAGE = pathlib.Path(fastnn.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
+TESTS = pathlib.Path(__file__).parents[1]
 
 MOST_LINES, MOST_PARAMETERS, DEEPEST = 60, 9, 4
 LONG_FILES = {"reference.py": 450, "estimators/classifier.py": 450}
+LONG_TESTS = {"support/mutants.py": 400, "support/fuzz.py": 400}  # a list of bugs, and one of ways to call
 MOST_FILE_LINES = 300
 MOST_FILES_AT_THE_ROOT, MOST_FOLDERS_AT_THE_ROOT = 14, 11
 
@@ -64,6 +66,13 @@ def test_functions_are_short(file):
 @pytest.mark.parametrize("file", FILES, ids=name)
 def test_files_are_short(file):
     assert len(file.read_text("utf-8").splitlines()) <= LONG_FILES.get(name(file), MOST_FILE_LINES)
+
+
+def test_files_of_tests_are_short():
+    lines = {
+        path.relative_to(TESTS).as_posix(): len(path.read_text("utf-8").splitlines()) for path in TESTS.rglob("*.py")
+    }
+    assert {name: n for name, n in lines.items() if n > LONG_TESTS.get(name, MOST_FILE_LINES)} == {}
 
 
 def test_the_root_has_few_rooms():

@@ -11,10 +11,15 @@ import sys
 import time
 import traceback
 
+import hypothesis
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 
 from fastnn import FastnnError
+
+SCALES = [1, pytest.param(50, marks=pytest.mark.slow)]
+"""How many times the cases of an ordinary run a test does."""
 
 DOCUMENTED = (ValueError, TypeError, MemoryError, FastnnError)
 SECONDS = 10
@@ -157,3 +162,32 @@ def bounded_memory():
     finally:
         resource.setrlimit(resource.RLIMIT_AS, old)
     assert used("VmRSS") - before < BYTES
+
+
+def run(strategy, body, n):
+    """Do `body` with `n` drawn cases; what they came to."""
+    outcomes = Outcomes()
+
+    @hypothesis.settings(max_examples=n, print_blob=False, verbosity=hypothesis.Verbosity.quiet)
+    @hypothesis.given(strategy)
+    def cases(case):
+        try:
+            with outcomes.call():
+                body(**case)
+        except BaseException as error:
+            error.add_note("; ".join(f"{name}={value!r:.300}" for name, value in case.items()))
+            raise
+
+    with bounded_memory():
+        cases()
+    outcomes.check(n)
+    return outcomes
+
+
+@st.composite
+def spoiled(draw, good, bad):
+    """The `good` arguments, up to three of them replaced by `bad` ones."""
+    case = {name: draw(value) for name, value in good.items()}
+    for name in draw(st.lists(st.sampled_from(sorted(bad)), max_size=3, unique=True)):
+        case[name] = draw(bad[name])
+    return case

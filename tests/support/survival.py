@@ -17,6 +17,27 @@ TIMEOUT = 120
 UNOPTIMIZED = {"NUMBA_OPT": "0"}
 """For tests of who compiles when, not of what: a kernel of the same bits in half the time."""
 
+TRAINING = """
+import sys, time
+import numpy as np
+from fastnn import Adam, Network, train
+random_state = np.random.RandomState(0)
+X = random_state.standard_normal((100, 6))
+Y = np.sin(X[:, :2])
+network = Network((6, 12, 2), activation="tanh")
+options = {"optimizer": Adam(0.001), "batch_size": 15, "backend": sys.argv[1]}
+
+class Ready:
+    per_chunk = True
+    told = False
+
+    def __call__(self, progress):
+        if progress.step > 20 and not self.told:
+            self.told = True
+            print("ready", flush=True)
+"""
+"""A script's beginning: what it trains, and a callback that says when it is under way."""
+
 HERE = pathlib.Path(__file__).parent
 
 

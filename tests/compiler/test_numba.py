@@ -1,0 +1,89 @@
+"""The parts of Numba's internals that the package rests on: a version that moved one of them fails here, by name."""
+
+import importlib
+import pathlib
+
+import numba
+import pytest
+from numba import njit, types
+from numba.core import callconv
+
+from fastnn.compiler import cache, control, jit, tracing
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "user"),
+    [
+        ("numba.core.dispatcher", "Dispatcher.compile", "codegen.py"),
+        ("numba.core.compiler", "CompileResult.library", "codegen.py"),
+        ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "codegen.py"),
+        ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
+        ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
+        *(("numba.core.config", name, "cache.py, settings") for name in cache.NUMBAS_DEFAULTS),
+        ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
+        ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
+        ("numba.core.typing", "BaseContext.resolve_value_type", "tracing.py"),
+        ("numba.core.typing", "BaseContext.resolve_function_type", "tracing.py"),
+        ("numba.core.base", "BaseContext.get_function", "tracing.py"),
+        ("numba.core.base", "BaseContext.cast", "tracing.py"),
+        ("numba.core.types", "NamedTuple.key", "memory_ops.py, the constants of a NamedTuple"),
+        ("numba.core.datamodel.models", "TupleModel", "memory_ops.py, the same"),
+        ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
+        ("numba.core.types", "WrapperAddressProtocol", "first_class.py"),
+        ("numba.experimental.function_type", "typeof_function_type", "first_class.py"),
+        ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
+        ("numba.core.runtime._nrt_python", "memsys_enable_stats", "this test"),
+    ],
+)
+def test_numba_still_has(module, name, user):
+    try:
+        thing = importlib.import_module(module)
+        for part in name.split("."):
+            thing = getattr(thing, part)
+    except (ImportError, AttributeError) as missing:
+        pytest.fail(f"numba {numba.__version__} moved {module}.{name}, which compiler/{user} needs: {missing}")
+
+
+def test_numbas_version_is_read_without_its_import():
+    text = pathlib.Path(numba.__file__).with_name("_version.py").read_text("utf-8")
+    assert f'"version": "{numba.__version__}"' in text, "compiler/cache.py tells Numba's versions apart by this file"
+
+
+def test_numba_calls_compiled_code_as_the_loader_does():
+    """Pointers for the result and an exception, then the arguments; a status is returned, 0 where all went well."""
+    context = jit.cpu_target.target_context
+    function = context.call_conv.get_function_type(types.int64, (types.float64, types.int64))
+    assert str(function) == "i32 (i64*, {i8*, i32, i8*, i8*, i32}**, double, i64)"
+    assert callconv.RETCODE_OK.constant == 0
+
+
+def test_a_branch_on_a_traced_value_is_refused():
+    """It would be decided once, while compiling."""
+
+    @tracing.traced
+    def wrong(n):
+        if n:
+            pass
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="a traced value is not known yet"):
+        call(3)
+
+
+def test_a_loop_that_is_left_early_is_refused():
+    """The compiled loop would go on to its end."""
+
+    @tracing.traced
+    def wrong(n):
+        for _ in control.each(n):
+            break
+
+    @njit
+    def call(n):
+        wrong(n)
+
+    with pytest.raises(Exception, match="wrong: a loop of compiled code cannot be left by `break`"):
+        call(3)

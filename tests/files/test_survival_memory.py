@@ -1,0 +1,165 @@
+"""Files made to take memory or time: they are refused before they are read."""
+
+import json
+import os
+import struct
+import time
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from good_files import NETWORK, X, array_of, npy_of
+
+from fastnn import Adam, ModelFileError, Network, load, train
+
+
+def refused(path):
+    """Refused, with hardly any memory, in hardly any time and few words."""
+    tracemalloc.start()
+    start = time.perf_counter()
+    try:
+        with pytest.raises(ModelFileError) as error:
+            load(path)
+        assert time.perf_counter() - start < 1
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+        assert len(str(error.value)) < 1000
+    finally:
+        tracemalloc.stop()
+
+
+def test_reading_takes_twice_the_file_at_most(tmp_path):
+    path = tmp_path / "model"
+    network = Network((300, 1000, 2))
+    train(network, X=np.ones((1, 300)), Y=np.ones((1, 2)), epochs=0, optimizer=Adam(), backend="numpy").save(path)
+    tracemalloc.start()
+    try:
+        load(path)
+        assert tracemalloc.get_traced_memory()[1] < 2 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
+
+
+HEADERS = {
+    "sizes of a long list": lambda header: header["network"] | {"sizes": [1] * 2_000_000},
+    "sizes of a list that is just not too long": lambda header: header["network"] | {"sizes": [1] * 25_000},
+    "an activation of a long name": lambda header: header["network"] | {"activation": "a" * 60_000},
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_networks_of_many_layers_are_refused_before_they_are_made(good, tmp_path, case):
+    _, members, _ = good
+    header = json.loads(array_of(members["header.npy"]).tobytes())
+    _refused_with(tmp_path / "model", members, header | {"network": HEADERS[case](header)})
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"unknown": [{}] * 500_000},
+        {"unknown": "x" * 50_000_000},
+        {"arrays": ["x"] * 1_000_000},
+        {"arrays": ["x"] * 10_000},
+        {"format_version": "9" * 50_000},
+        {"format_version": 3, "versions": {"fastnn": "9" * 50_000}},
+        {"format": "9" * 50_000},
+        {"stop_reason": "9" * 50_000},
+    ],
+    ids=["objects", "text", "arrays", "fewer arrays", "version", "writer", "format", "reason"],
+)
+def test_long_headers_are_refused_before_they_are_parsed(good, tmp_path, more):
+    """Those that are not too long to be parsed are refused without being quoted at length."""
+    _, members, _ = good
+    _refused_with(tmp_path / "model", members, json.loads(array_of(members["header.npy"]).tobytes()) | more)
+
+
+def test_a_deeply_nested_header_is_refused(good, tmp_path):
+    _, members, _ = good
+    _refused_with(tmp_path / "model", members, b"[" * 60_000)
+
+
+def _refused_with(path, members, header):
+    text = header if isinstance(header, bytes) else json.dumps(header, separators=(",", ":")).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, npy_of(np.frombuffer(text, np.uint8)) if name == "header.npy" else content)
+    del text
+    refused(path)
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["plain", "of a large archive"])
+def test_many_members_are_refused_before_they_are_listed(good, tmp_path, large):
+    """A zip directory of 300,000 entries, whether its size stands in the plain end or in that of large archives."""
+    content = good[0]
+    *_, size, start, _ = struct.unpack("<4s4H2LH", content[-22:])
+    members, entry = content[:start], content[start : start + 46 + content[start + 28]]
+    directory = entry * 300_000
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 9, 9, size if large else len(directory), start, 0)
+    if large:
+        counts = 300_000, 300_000, len(directory), start
+        end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, *counts)
+        end = end64 + struct.pack("<4sLQL", b"PK\6\7", 0, start + len(directory), 1) + end
+    (tmp_path / "model").write_bytes(members + directory + end)
+    del directory
+    refused(tmp_path / "model")
+
+
+@pytest.mark.parametrize("names", [["x" * 60_000], [f"{i}" * 5 for i in range(1000)]], ids=["a long one", "many"])
+def test_names_of_members_are_not_quoted_at_length(good, tmp_path, names):
+    _, members, _ = good
+    with zipfile.ZipFile(tmp_path / "model", "w") as archive:
+        for name in [*members, *names]:
+            archive.writestr(name, members.get(name, b""))
+    refused(tmp_path / "model")
+
+
+def test_zip_bombs_do_not_go_off(good, tmp_path):
+    """A member that would inflate to a gigabyte."""
+    _, members, _ = good
+    path = tmp_path / "model"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            with archive.open(name, "w") as file:
+                file.write(content)
+                for _ in range(128 if name == "loss.npy" else 0):
+                    file.write(bytes(1 << 20))
+    assert path.stat().st_size < 1_000_000
+    refused(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a sparse file the POSIX way")
+@pytest.mark.parametrize("begins", [b"", b"PK\x03\x04"])
+def test_files_of_a_terabyte_are_not_read(tmp_path, begins):
+    path = tmp_path / "model"
+    path.write_bytes(begins)
+    try:
+        os.truncate(path, 1 << 40)
+    except OSError:
+        pytest.skip("no sparse files of this size here")
+    refused(path)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device")
+def test_devices_are_neither_read_nor_replaced(tmp_path):
+    refused("/dev/zero")
+    result = train(NETWORK, X, X[:, :2], epochs=0, backend="numpy")
+    os.symlink("/dev/null", tmp_path / "link")
+    with pytest.raises(OSError, match="not a regular file"):
+        result.save(tmp_path / "link")
+    assert not os.path.isfile("/dev/null")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "model")
+    refused(tmp_path / "model")
+
+
+@pytest.mark.parametrize("path", [0, True, None, 1.5, [], object()])
+def test_what_is_no_path_is_a_type_error(path):
+    """0 would be the standard input, and wait for it."""
+    with pytest.raises(TypeError):
+        load(path)
+    with pytest.raises(TypeError):
+        train(NETWORK, X, X[:, :2], epochs=0, backend="numpy").save(path)

@@ -1,0 +1,274 @@
+"""Trainings with rules, drawn, and the plain loop that says what they must give."""
+
+import math
+from typing import Any, NamedTuple
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from bits import bits
+
+import fastnn
+from fastnn import SGD, Adam, Network, ReduceRate, Stop, train
+from fastnn.backends import Data, Steps, StepState, Task, get_backend
+
+N = 23
+NETWORKS = {  # and the monitors that go with each
+    "classes": (Network((3, 4, 3), "tanh", "softmax"), ("loss", "loss", "accuracy", "r2", "function")),
+    "labels": (Network((3, 4, 2), "tanh", "sigmoid", "log_loss"), ("loss", "loss", "accuracy", "function")),
+    "regression": (Network((3, 4, 2), "tanh", reduction="sum"), ("loss", "loss", "r2", "function")),
+}
+RATES = {
+    "number": 0.5,
+    "warm_up": fastnn.warm_up(0.5, steps=12, start=0.1),
+    "one_cycle": fastnn.one_cycle(0.5, steps=20, final=0.05),
+    "function": lambda step: 0.5 / (1 + 0.1 * step),
+}
+
+
+def closeness(Y, outputs):
+    """A score with many ties: to one digit."""
+    return -round(float(abs(Y - outputs).mean()), 1)
+
+
+def draw_data(kind, dtype, n, seed):
+    r = np.random.RandomState(seed)
+    X = r.uniform(-1, 1, (n, 3))
+    if kind == "classes":
+        Y = np.eye(3)[(X[:, 0] > 0).astype(int) + (X[:, 1] > 0.3)]
+    else:
+        Y = np.stack([X[:, 0] * X[:, 1], X[:, 2]], axis=1)
+        Y = (Y > 0).astype(float) if kind == "labels" else Y
+    weight = np.where(r.uniform(size=n) < 0.2, 0.0, r.uniform(0.5, 2, n))
+    weight[0] = 1.0
+    return Data(X.astype(dtype), Y.astype(dtype), weight.astype(dtype))
+
+
+class Case(NamedTuple):
+    """A training with rules."""
+
+    kind: str
+    monitor: Any
+    data: Data
+    optimizer: Any
+    batch_size: int | None
+    rules: dict[str, Any]
+    validation: Any
+    n_epochs: int
+    k: int
+
+    def __repr__(self):  # instead of arrays
+        skipped = int((self.data.sample_weight == 0).sum())
+        about = f"{self.kind}, {self.data.X.dtype}, {skipped} rows of weight 0, batches of {self.batch_size}"
+        return f"<{about}, {self.optimizer}, {self.stop}, {self.n_epochs} epochs, every {self.k}>"
+
+    @property
+    def network(self):
+        return NETWORKS[self.kind][0]
+
+    @property
+    def stop(self):
+        return Stop(monitor=self.monitor, validation=self.validation, on_divergence="stop", **self.rules)
+
+    def train(self, backend, data=None, **options):
+        X, Y, weight = data or self.data
+        kept = {"optimizer": self.optimizer, "batch_size": self.batch_size, "alpha": 0.01, "seed": 5}
+        if "resume" in options:
+            kept["seed"] = None
+        kept |= {"stop": self.stop, "sample_weight": weight, "backend": backend, "epochs": self.n_epochs}
+        return train(self.network, X, Y, **kept | options)
+
+
+@st.composite
+def cases(draw):
+    def pick(*options):
+        return draw(st.sampled_from(options))
+
+    kind = pick(*NETWORKS)
+    monitor = pick(*NETWORKS[kind][1])
+    seed, dtype = draw(st.integers(0, 99)), pick(np.float64, np.float32)
+    data = draw_data(kind, dtype, N, seed)
+    if pick(True, False):
+        data = data._replace(sample_weight=np.ones(N, dtype))
+    held_out = draw_data(kind, dtype, 9, seed + 1)
+    rate = RATES[pick(*RATES)]
+    return Case(
+        kind,
+        closeness if monitor == "function" else monitor,
+        data,
+        pick(SGD(rate, momentum=0.9), Adam(rate)),
+        pick(None, 5),
+        {
+            "tol": pick(None, 0.0, 0.1, 10.0),
+            "patience": pick(None, 1, 4, 9),
+            "restore_best": pick(True, False),
+            "reduce": pick(
+                None, ReduceRate(0.5, 1, 0.02), ReduceRate(0.1, 2), ReduceRate(0.3, 3, least=0.2)
+            ),  # above some schedules' rates
+        },
+        pick(None, None, None, 0.3, held_out[:2], tuple(held_out)),
+        draw(st.integers(0, 14)),
+        draw(st.integers(1, 4)),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- the plain loop
+
+
+def accuracy(kind, Y, outputs, weight):
+    right = []
+    for y, a in zip(Y.tolist(), outputs.tolist(), strict=True):
+        if kind == "classes":
+            right.append(a.index(max(a)) == y.index(max(y)))
+        else:
+            right.append(all((output > 0.5) == (label > 0.5) for label, output in zip(y, a, strict=True)))
+    weight = weight.astype(np.float64)
+    return (weight * right).sum() / weight.sum()
+
+
+def r2(Y, outputs, weight):
+    """The mean, summed up in NumPy's order, for its last bit."""
+    w, mean = weight[:, None], np.average(Y, axis=0, weights=weight)
+    rest, spread = ((w * (Y - a) ** 2).sum(axis=0, dtype=np.float64) for a in (outputs, mean))
+    return float(np.mean([1 - a / b if b else float(a == 0) for a, b in zip(rest, spread, strict=True)]))
+
+
+class Plain(NamedTuple):
+    """The results of the plain loop."""
+
+    n_epochs: int
+    reason: str
+    state: StepState
+    params: Any
+    loss: list[float]
+    validation_loss: list[float]
+    score: list[float]
+    rate: list[float]
+    best_epoch: int
+    called: list[int]
+
+
+def plain(case, backend):
+    """Train by steps, one at a time, and all rules after each epoch."""
+    network, optimizer, rules = case.network, case.optimizer, case.rules
+    X, Y, weight = case.data
+    dtype, backend = X.dtype, get_backend(backend)
+    random_state = np.random.RandomState(5)
+    state = StepState.create(network.init_params(random_state, dtype), optimizer.n_slots)
+    order, held_out = np.arange(N), None
+    if isinstance(case.validation, float):
+        drawn = random_state.permutation(N)
+        cut = math.ceil(case.validation * N)
+        order, held_out = drawn[cut:].copy(), Data(*(a[drawn[:cut]] for a in case.data))
+    elif case.validation is not None:
+        given = (*case.validation, np.ones(len(case.validation[0]), dtype))[:3]
+        held_out = Data(*given)
+    task = Task(network, optimizer, Data(*map(np.ascontiguousarray, case.data)), 0.01)
+    on_loss = case.monitor == "loss"
+    size = min(case.batch_size or N, len(order))
+    losses, validation_losses, scores, rates, called = [], [], [], [], []
+    factor, best, stale, best_score, best_params, best_epoch, reason = 1.0, math.inf, 0, math.inf, None, 0, "epochs"
+
+    for epoch in range(1, case.n_epochs + 1):
+        if size < len(order):
+            random_state.shuffle(order)
+        total = rows = 0.0
+        for start in range(0, len(order), size):
+            batch = order[start : start + size]
+            base = optimizer.learning_rate
+            base = base(state.t) if callable(base) else base
+            rate = base
+            if factor < 1:
+                rate = max(base * factor, min(base, rules["reduce"].least))
+            step = Steps(batch, np.array([0]), np.array([len(batch)]), np.array([rate]), np.zeros(1))
+            before = state.copy()
+            if backend.train_steps(task, state, step) == 0:
+                state, reason = before, "diverged"
+                break
+            n = 1 if network.reduction == "sum" or size == len(order) else len(batch)
+            if weight[batch].any():
+                total, rows = total + step.loss[0] * n, rows + n
+        if reason == "diverged":
+            break
+        losses.append(total if network.reduction == "sum" or size == len(order) else total / rows)
+        rates.append(rate)
+
+        # The score, less is better: it is what the rules compare, but for the plain training loss.
+        score = None
+        if held_out is not None:
+            validation_losses.append(
+                fastnn.loss_and_gradient(
+                    network, state.params, *held_out[:2], sample_weight=held_out[2], backend=backend
+                )[0]
+            )
+            score = validation_losses[-1]
+        elif on_loss and rules["restore_best"]:
+            score = fastnn.loss_and_gradient(
+                network, state.params, X, Y, sample_weight=weight, alpha=0.01, backend=backend
+            )[0]
+        if not on_loss:
+            rows = held_out if held_out is not None else Data(*(a[np.sort(order)] for a in case.data))
+            used = rows.sample_weight > 0
+            x, y, w = (a[used] for a in rows)
+            outputs = fastnn.predict(network, state.params, x, backend=backend)
+            if case.monitor == "accuracy":
+                value = accuracy(case.kind, y, outputs, w)
+            else:
+                value = r2(y, outputs, w) if case.monitor == "r2" else closeness(y, outputs)
+            score = -value
+        compared = losses[-1] if on_loss and held_out is None else score
+        scores.append(abs(score) if score == 0 else score if score is not None else losses[-1])
+
+        failed = not (math.isfinite(compared) and compared < best - (rules["tol"] or 0))
+        stale = stale + 1 if failed else 0
+        if math.isfinite(compared):
+            best = min(best, compared)
+        if rules["restore_best"] and score < best_score:
+            best_score, best_params = score, state.params.copy()
+        if scores[-1] < min(scores[:-1], default=math.inf):
+            best_epoch = epoch
+        patience = rules["patience"]
+        if patience is None and rules["tol"] is not None and rules["reduce"] is None:
+            patience = 10
+        if patience is not None and stale >= patience:
+            reason = "tolerance" if held_out is None else "validation"
+        elif rules["reduce"] is not None and stale and stale % rules["reduce"].patience == 0:
+            factor *= rules["reduce"].factor
+        if epoch % case.k == 0:
+            called.append(epoch)
+        if reason != "epochs":
+            break
+    sign = 1 if on_loss else -1
+    params = best_params if rules["restore_best"] and best_params is not None else state.params
+    return Plain(
+        len(losses),
+        reason,
+        state,
+        params,
+        losses,
+        validation_losses,
+        [sign * s for s in scores],
+        rates,
+        best_epoch,
+        called,
+    )
+
+
+def matches(result, expected, *earlier):
+    """Whether the last of some results, that went on one from the other, gives what the plain loop does."""
+    results = [*earlier, result]
+    assert sum(r.n_epochs for r in results) == expected.n_epochs
+    assert result.stop_reason == expected.reason
+    assert bits(result.params) == bits(expected.params)
+    assert bits(result.state.vectors) == bits(expected.state.vectors)
+    histories = [r.history for r in results]
+    for name, values in (
+        ("loss", expected.loss),
+        ("validation_loss", expected.validation_loss),
+        ("learning_rate", expected.rate),
+        ("score", expected.score),
+    ):
+        found = np.concatenate([getattr(h, name) for h in histories])
+        assert found.tolist() == pytest.approx(values, rel=0, abs=0), name
+    if not earlier:
+        assert result.history.best_epoch == expected.best_epoch

@@ -1,0 +1,119 @@
+"""Learning rates that change with the step."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fastnn import SGD, constant, cosine, exponential, one_cycle, step_decay, warm_up
+from fastnn.schedules import Schedule, describe, learning_rates
+
+SCHEDULES = {
+    "constant": (constant(0.3), lambda t: 0.3),
+    "step_decay": (step_decay(0.3, 4), lambda t: 0.3 * 0.5 ** (t // 4)),
+    "step_decay, factor": (step_decay(0.3, 3, 0.9), lambda t: 0.3 * 0.9 ** (t // 3)),
+    "exponential": (exponential(0.3, 0.95), lambda t: 0.3 * 0.95**t),
+    "cosine": (cosine(0.3, 10), lambda t: 0.15 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "cosine to 0.1": (cosine(0.3, 10, 0.1), lambda t: 0.1 + 0.1 * (1 + math.cos(math.pi * min(t, 10) / 10))),
+    "warm_up": (warm_up(0.3, 8), lambda t: 0.3 * min(t, 8) / 8),
+    "warm_up from 0.1": (warm_up(0.3, 8, 0.1), lambda t: 0.1 + 0.2 * min(t, 8) / 8),
+    "one_cycle": (one_cycle(0.3, 10), lambda t: 0.3 * min(t / 3, max(10 - t, 0) / 7)),
+    "one_cycle between steps": (
+        one_cycle(0.3, 9, 0.1, 0.2, rise=0.5),
+        lambda t: min(0.1 + 0.2 * t / 4.5, 0.2 + 0.1 * max(9 - t, 0) / 4.5),
+    ),
+    "a number": (0.3, lambda t: 0.3),
+    "a function": (lambda t: 0.3 / (1 + t), lambda t: 0.3 / (1 + t)),
+}
+
+
+@pytest.mark.parametrize("case", SCHEDULES)
+def test_rates(case):
+    rate, formula = SCHEDULES[case]
+    rates = learning_rates(rate, 0, 25)
+    assert (rates.dtype, rates.shape) == (np.float64, (25,))
+    np.testing.assert_allclose(rates, [formula(t) for t in range(25)], rtol=1e-14, atol=1e-17)
+    for first in (0, 7, 24):  # a chunk's rates are those of the absolute steps, to the bit
+        assert learning_rates(rate, first, 25 - first).tobytes() == rates[first:].tobytes()
+    if callable(rate):
+        assert [rate(t) for t in range(25)] == rates.tolist()
+        assert SGD(rate).learning_rate is rate
+
+
+def test_step_decay_is_exact():
+    assert learning_rates(step_decay(0.3, 1, 0.1), 0, 4).tolist() == [
+        0.3,
+        0.3 * 0.1,
+        0.3 * 0.1 * 0.1,
+        0.3 * 0.1 * 0.1 * 0.1,
+    ]
+    assert learning_rates(step_decay(1.0, 1, 0.5), 10**12, 2).tolist() == [0, 0]  # at once, not after so many products
+    assert math.isinf(step_decay(1.0, 1, 2.0)(10**9))
+    assert step_decay(0.3, 1, 1.0)(10**12) == 0.3
+    assert step_decay(1.0, 1, 0.9)(10**12) == np.nextafter(0, 1) * 5  # a subnormal that rounding gives back
+
+
+@pytest.mark.parametrize("first", [0.0, 0.1, 0.7])
+def test_straight_lines_have_their_ends_exactly(first):
+    """No rate lies beyond the ends: 0.1 + (0.3 - 0.1) is not 0.3."""
+    rising, cycle = warm_up(0.3, 7, first), one_cycle(0.3, 20, first, final=0.1, rise=0.5)
+    assert (rising(0), rising(7), rising(10**9)) == (first, 0.3, 0.3)
+    assert (cycle(0), cycle(10), cycle(20), cycle(10**9)) == (first, 0.3, 0.1, 0.1)
+    rates = learning_rates(cycle, 0, 25)
+    assert (rates >= min(first, 0.1)).all()
+    assert (rates <= max(first, 0.3)).all()
+
+
+class CountedFactor(float):
+    """A factor that counts its products."""
+
+    n_products = 0
+
+    def __rmul__(self, other):
+        CountedFactor.n_products += 1
+        return float(self) * other
+
+
+@pytest.mark.parametrize("first", [0, 250, 10**6])
+def test_rates_are_computed_ahead(first, monkeypatch):
+    """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
+    calls, rates = [], one_cycle.rates
+    monkeypatch.setattr(one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps))
+    schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
+    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
+    assert len(calls) <= 2
+    assert one_by_one == rates(schedule, np.arange(first, first + 100)).tolist()
+
+
+def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
+    class Table(Schedule):
+        def rates(self, steps):
+            return np.array([0.1, 0.2, 0.3])[steps]
+
+    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [[0.1], [0.2], [0.3]]
+
+
+def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
+    schedule = step_decay(0.3, 1, 0.999)
+    object.__setattr__(schedule, "factor", CountedFactor(0.999))
+    counts, rates = [], []
+    for first in (*range(0, 5000, 100), 2500):  # chunks of one training, and of another one that is resumed
+        before = CountedFactor.n_products
+        rates.append(learning_rates(schedule, first, 100))
+        counts.append(CountedFactor.n_products - before)
+    assert max(counts[:-1]) <= 2 * 100
+    whole = learning_rates(step_decay(0.3, 1, 0.999), 0, 5000)
+    assert np.concatenate(rates[:-1]).tobytes() == whole.tobytes()
+    assert rates[-1].tobytes() == whole[2500:2600].tobytes()
+    assert sum(counts) > 5000
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>")])
+def test_description_of_rates(rate, expected):
+    assert str(describe(rate)).endswith(str(expected))
+
+
+@pytest.mark.parametrize("bad", [math.nan, -1.0, math.inf])
+def test_a_function_must_return_a_rate(bad):
+    with pytest.raises(ValueError, match=r"learning_rate\(8\) must be"):
+        learning_rates(lambda t: bad if t == 8 else 0.1, 5, 10)
