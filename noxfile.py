@@ -68,6 +68,14 @@ def slow(session):
 
 
 @nox.session
+def distributed(session):
+    """Train on local clusters of loky, Dask and, where it can be installed, Ray: the same bits, killed workers ..."""
+    session.install("-e.[all]", *group("test"))
+    session.install(*group("distributed"), success_codes=range(256))
+    run_tests(session, "tests/many/test_clusters.py", "-m", "slow or not slow", "-v")
+
+
+@nox.session
 def nojit(session):
     """Run the kernel as plain Python, with the bits of the compiled one: gradients, hashes, coverage of ``fused/``."""
     session.install("-e.[all]", *group("test"))

@@ -1,0 +1,104 @@
+"""train_many on real local clusters: loky and Dask always, Dask with two threads a worker and Ray by the slow tests."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from survival import Child, environment
+
+from fastnn import Network, train_many
+from fastnn.many import engine
+
+SCRIPT = pathlib.Path(__file__).parents[1] / "support" / "clusters.py"
+NEEDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+ENGINES = [
+    pytest.param("loky", 1, id="loky"),
+    pytest.param("dask", 1, id="dask"),
+    pytest.param("dask", 2, id="dask with two threads", marks=pytest.mark.slow),
+    pytest.param("ray", 1, id="ray", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "n_threads"), ENGINES)
+def test_a_cluster_gives_the_same_bits(name, n_threads):
+    """In tasks of any size, with a worker that is killed, and without compiling anything."""
+    if importlib.util.find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed; the session `distributed` has it")
+    command = [sys.executable, "-P", str(SCRIPT), name, str(n_threads)]
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
+    facts = json.loads(run.stdout.splitlines()[-1])
+    assert facts["n_workers"] == 2 * n_threads
+    assert facts["different"] == facts["different in small tasks"] == []
+    assert facts["compiled"] == []
+    assert facts["kernels"]
+    was_killed, is_same, seconds = facts["killed"]
+    assert was_killed
+    assert is_same
+    assert seconds < 60
+    assert facts["callback"] == "of a callback"
+    assert facts["ten thousand"][0] == 10_000
+    assert facts["the same"]
+
+
+def test_what_goes_through_a_scheduler_is_small(monkeypatch):
+    """Of a member some 50 bytes on the way there, and little more than its arrays on the way back."""
+    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+    n, sent, back = 1000, [], []
+    pack, trained = engine.packed, engine.Engine._trained
+
+    def packed(units):
+        sent.append(pack(units))
+        return sent[-1]
+
+    def recorded(*args):
+        for answer in trained(*args):
+            back.append(answer[1])
+            yield answer
+
+    monkeypatch.setattr(engine, "packed", packed)
+    monkeypatch.setattr(engine.Engine, "_trained", recorded)
+    X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
+    with joblib.parallel_config("loky", n_jobs=2):
+        many = train_many(Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None)
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+    of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
+    assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
+    assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
+    own = many[0].state.storage.nbytes + 2 * many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
+    assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
+
+
+INTERRUPTED = """
+import joblib, warnings, numpy as np
+from fastnn import Adam, InterruptWarning, Network, train_many
+X, Y = np.random.RandomState(0).rand(1000, 3), np.random.RandomState(1).rand(1000, 1)
+warnings.simplefilter("error", InterruptWarning)
+with joblib.parallel_config("loky", n_jobs=2):
+    train_many(Network((3, 5, 1)), X, Y, seed=range(4), epochs=1)  # the workers are there
+    print("begun", flush=True)
+    try:
+        train_many(Network((3, 50, 50, 1)), X, Y, seed=range(200), epochs=100, batch_size=10)
+    except InterruptWarning as warning:
+        reasons = warning.result.stop_reason
+print(len(reasons), reasons.count("interrupted") > 100, set(reasons) <= {"interrupted", "epochs"})
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_ends_the_engines_tasks():
+    """What had not come back has not begun."""
+    with Child(INTERRUPTED) as child:
+        child.wait_for("begun")
+        time.sleep(1)
+        child.send(signal.SIGINT)
+        assert child.wait_for("200") == "200 True True"

@@ -1,0 +1,142 @@
+"""Many trainings on a real local cluster: ``python clusters.py ENGINE N_THREADS`` prints what came back, as JSON.
+
+Engines are loky, dask (a LocalCluster of two workers with so many threads each) and ray (two CPUs).
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+
+import joblib
+import numpy as np
+
+import fastnn
+from fastnn import SGD, Adam, Network, Stop, train_many
+from fastnn.compiler import loader
+from fastnn.many import engine as engines
+
+RANDOM = np.random.RandomState(1)
+X, Y = RANDOM.rand(2000, 3), RANDOM.rand(2000, 1)
+NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
+FEW = {"rows": np.arange(40)}
+
+CASES = {
+    "blocks": {"seed": range(60), "epochs": [3, 5] * 30, "batch_size": 10, "optimizer": Adam(0.01), **FEW},
+    "stop rules": {"seed": range(6), "epochs": 20, "stop": Stop(patience=2, validation=0.2, restore_best=True)},
+    "reference": {"seed": range(6), "epochs": 3, "batch_size": 500, "backend": "numpy"},
+    "one diverges": {"seed": range(4), "learning_rate": [0.1, 1e308, 0.1, 0.2], "optimizer": SGD(), "epochs": 3, **FEW},
+    "one": {"seed": [7], "epochs": 3, **FEW},
+}
+
+
+class KilledOnce:
+    """A back end, the reference, of which the first process that trains is killed in the midst of it."""
+
+    name = "killed"
+
+    def __init__(self, path):
+        self.path = path
+
+    def supports(self, network, optimizer):
+        return True
+
+    def predict(self, network, params, X):
+        return fastnn.get_backend("numpy").predict(network, params, X)
+
+    def loss_and_gradient(self, network, params, data, alpha):
+        return fastnn.get_backend("numpy").loss_and_gradient(network, params, data, alpha)
+
+    def train_steps(self, task, state, steps):
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL))
+            os.kill(os.getpid(), signal.SIGKILL)
+        assert not task.data.X.flags.writeable  # one copy serves all members of a worker
+        return fastnn.get_backend("numpy").train_steps(task, state, steps)
+
+
+def bits(many):
+    """A hash of all parameters, losses and stop reasons."""
+    parts = [part for result in many for part in (result.params, result.history.loss, result.state.vectors)]
+    whole = b"".join(part.tobytes() for part in parts) + repr(many.stop_reason).encode()
+    return hashlib.sha256(whole).hexdigest()
+
+
+def kernels(_):
+    """Whether each kernel of a worker was in the disk cache."""
+    time.sleep(0.05)  # so that each worker gets some of these
+    return dict(loader.found_in_cache)
+
+
+def fail(progress):
+    """A callback that raises."""
+    raise ZeroDivisionError("of a callback")
+
+
+@contextlib.contextmanager
+def cluster(name, n_threads):
+    """The engine's name and options for `joblib.parallel_config`, while its cluster runs."""
+    if name == "dask":
+        from dask.distributed import Client, LocalCluster
+
+        with (
+            LocalCluster(n_workers=2, threads_per_worker=n_threads, dashboard_address=None) as local,
+            Client(local),
+        ):
+            yield name, {}
+    elif name == "ray":
+        import ray
+        from ray.util.joblib import register_ray
+
+        register_ray()
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        yield name, {}
+        ray.shutdown()
+    else:
+        yield name, {"n_jobs": 2}
+        joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+
+
+def trained(n_jobs=None, **case):
+    return train_many(NETWORK, X, Y, n_jobs=n_jobs, **case)
+
+
+def main(name, n_threads):
+    """Print what came back."""
+    serial = {case: bits(trained(1, **options)) for case, options in CASES.items()}
+    serial["threads"] = bits(trained(3, **CASES["blocks"]))
+    assert serial["threads"] == serial["blocks"]
+    facts = {}
+    with cluster(name, n_threads) as (engine, options), tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "killed")
+        with joblib.parallel_config(engine, **options):
+            facts["n_workers"] = engines.chosen_engine(None).n_workers
+            facts["different"] = [case for case in CASES if bits(trained(**CASES[case])) != serial[case]]
+            engines.TASK_SECONDS = 1e-9
+            few = "blocks", "one diverges"
+            facts["different in small tasks"] = [case for case in few if bits(trained(**CASES[case])) != serial[case]]
+            engines.TASK_SECONDS = 0.5
+            found = joblib.Parallel(n_jobs=4, prefer="threads")(joblib.delayed(kernels)(i) for i in range(12))
+            facts["compiled"] = sorted({kernel for worker in found for kernel, cached in worker.items() if not cached})
+            facts["kernels"] = sorted({kernel for worker in found for kernel in worker})
+            began = time.perf_counter()
+            killed = trained(**CASES["reference"] | {"backend": KilledOnce(path)})
+            facts["killed"] = [os.path.exists(path), bits(killed) == serial["reference"], time.perf_counter() - began]
+            try:
+                trained(**CASES["blocks"], callbacks=[fail])
+            except ZeroDivisionError as error:
+                facts["callback"] = str(error)
+            began = time.perf_counter()
+            case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
+            many = trained(**case)
+            facts["ten thousand"] = [len(many), time.perf_counter() - began]
+        facts["the same"] = many.params.tobytes() == trained(2, **case).params.tobytes()
+    sys.stdout.write(json.dumps(facts) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
