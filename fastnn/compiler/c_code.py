@@ -163,7 +163,7 @@ class CFunction:
         writer.write(self._blocks[0])
         comma = ", " if len(parameters) < 4 else ",\n    "
         head = f"static void {self._name}({comma.join(parameters)})"
-        return "\n".join([f"/* {self._comment} */", head, "{", *writer.lines, "}", ""])
+        return "\n".join([f"/* {self._comment} */", head, "{", *writer.lines, "}"])
 
 
 def _take_names(frame, event, _):

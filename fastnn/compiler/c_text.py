@@ -16,8 +16,7 @@ LONGEST = 80  # characters of an expression, beyond which a part of it becomes a
 
 BITS = """/* The bits of a number, and the number that has these bits. */
 static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} both; both.x = x; return both.u; }}
-static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; both.u = u; return both.x; }}
-"""
+static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; both.u = u; return both.x; }}"""
 
 
 @dataclass(eq=False)
@@ -90,7 +89,7 @@ class Writer:
         for item in block:
             if isinstance(item, Statement):
                 self._write_statement(item)
-            elif item.name or (self._uses[item] > 1 and item.kind != types.intp):
+            elif self._uses[item] and (item.name or (self._uses[item] > 1 and item.kind != types.intp)):
                 self._declare(item)
             elif self._uses[item]:
                 self._waiting.append(item)
@@ -121,15 +120,22 @@ class Writer:
             self._waiting.remove(x)
         texts = [self.text(operand) for operand in x.operands]
         if sum(map(len, texts)) > LONGEST:
-            pairs = zip(x.operands, texts, strict=True)
-            texts = [self._declare(y, text) if len(text) > LONGEST / 3 else text for y, text in pairs]
-        texts = [f"({text})" if self._apart(x, k) else text for k, text in enumerate(texts)]
+            for k, y in enumerate(x.operands):
+                if self._stands_here(y) and len(texts[k]) > LONGEST / 3:
+                    texts[k] = self._declare(y, texts[k])
+        texts = [f"({text})" if self._apart(x, k, text) else text for k, text in enumerate(texts)]
         return x.template.format(*texts, f="f" if c_type(x.kind) == "float" else "")
 
-    def _apart(self, x, k):
-        """Return whether operand k of an expression is to stand in parentheses."""
+    def _stands_here(self, x):
+        """Return whether an operand is an expression, no constant and no variable."""
+        return isinstance(x, Expression) and x not in self._names
+
+    def _apart(self, x, k, text):
+        """Return whether operand k of an expression, with this text, is to stand in parentheses."""
         y = x.operands[k]
-        if x.rank is None or isinstance(y, str) or y in self._names or y.rank is None:
+        if x.template == "-{0}" and text.startswith("-"):
+            return True
+        if x.rank is None or not self._stands_here(y) or y.rank is None:
             return False
         return 0 in (x.rank, y.rank) or y.rank < x.rank or (y.rank == x.rank and k > 0)
 
@@ -152,7 +158,7 @@ class Writer:
 
     def _reads(self, x):
         """Return what an expression reads that may change, by what stands in it."""
-        if isinstance(x, str) or (x in self._names and x.operands):
+        if isinstance(x, str) or (x in self._names and x.operands):  # the second has been read
             return set()
         return x.reads.union(*map(self._reads, x.operands))
 

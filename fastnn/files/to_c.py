@@ -76,6 +76,7 @@ SOURCE = """\
 #endif
 
 {functions}
+
 {arrays}
 void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}])
 {{

@@ -36,4 +36,4 @@ def c_functions(network: Network, dtype: np.dtype) -> str:
     texts = [*map(str, functions)]
     if any("bits(" in text for text in texts):
         texts.insert(0, BITS.format(number=c_type(number), word=word))
-    return "\n".join(texts)
+    return "\n\n".join(texts)

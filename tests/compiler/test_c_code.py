@@ -36,8 +36,8 @@ def run_in_c(body, x, tmp_path):
     source = "#include <math.h>\n#include <stddef.h>\n#include <stdint.h>\n"
     text = text_of(body, x.dtype)
     if "bits(" in text:
-        source += BITS.format(number=kind, word={"double": "uint64_t", "float": "uint32_t"}[kind])
-    source += text.replace("static void body", "void body")
+        source += "\n" + BITS.format(number=kind, word={"double": "uint64_t", "float": "uint32_t"}[kind])
+    source += "\n" + text.replace("static void body", "void body") + "\n"
     (tmp_path / "body.c").write_text(source)
     subprocess.run(["cc", *FLAGS, "-o", tmp_path / "body.so", tmp_path / "body.c", "-lm"], check=True)
     y = np.full_like(x, 7)
@@ -62,9 +62,14 @@ def in_python(function, x):
     return y
 
 
+def minus(z):
+    return -z
+
+
 FUNCTIONS = {
     **{f.__name__: f for f in (exp, expm1, sigmoid, softplus, tanh, sqrt, absolute)},
     "operators": lambda z: (z - 1.0) / (z * z + 3.0) - (2.0 - z - (1.0 - z)) * -(z + 1.0),
+    "signs": lambda z: -minus(z) * -like(z, -2.0) - minus(z) - (minus(z) - minus(z * -3.0)),
     "choice": lambda z: where_gt(z, like(z, 0.5), where_gt(z, like(z, 2.0), z * 2.0, z), maximum(-z, like(z, -1.0))),
     "sign": lambda z: copysign(like(z, 2.5), -z) + fma(z, z, -z),
 }
