@@ -9,7 +9,7 @@ import typer
 
 from fastnn.cli.console import say
 from fastnn.files import export as files
-from fastnn.files.model import load
+from fastnn.files.model import kind_of, load
 
 
 def export(
@@ -24,15 +24,27 @@ def export(
 ) -> None:
     """Write a saved network for programs without fastnn.
 
-    MODEL is a file that `save` wrote. The format is that of the suffix of FILE.
+    MODEL is a file that `save` wrote, of a result or an estimator. The format is that of the suffix of FILE.
     """
-    result, form = load(model), files.FORMATS.get(to)
+    saved, form = _saved(model), files.FORMATS.get(to)
     path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
     try:
-        written = result.export(path, name)
+        written = files.export(saved, path, name)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from error
     for path in written:
         say(f"{path}  {path.stat().st_size:,} bytes")
-    if note := files.note(files.Model(result.network, result.params), written[0], name):
+    if note := files.note(saved, written[0], name):
         say(note)
+
+
+def _saved(path: str) -> files.Model:
+    """Read the network of a training result or an estimator."""
+    kind = kind_of(path)
+    if kind == "result":
+        result = load(path)
+        return files.Model(result.network, result.params)
+    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.estimators.saving import model_of
+
+    return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path))

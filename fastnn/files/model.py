@@ -156,6 +156,14 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     return read_archive(path, builders)
 
 
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Return what a file holds: "classifier", "regressor" or, where `load` reads it, "result"; errors as of `load`."""
+    if is_safetensors(path):
+        return "result"
+    forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
+    return read_archive(path, {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms})
+
+
 def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     name = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}.get(header["kind"], "an estimator")
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")

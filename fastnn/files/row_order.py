@@ -44,7 +44,7 @@ def unpack(packed: Array, n: int) -> NDArray[np.int64]:
         raise ModelFileError(f"damaged: its row order is not that of {n} rows")
     wide = np.zeros((n, 8), np.uint8)
     wide[:, : len(packed)] = packed.T
-    order: NDArray[np.int64] = wide.view("<i8")[:, 0].astype(np.int64)
+    order: NDArray[np.int64] = wide.view("<i8")[:, 0].astype(np.int64, copy=False)
     return order
 
 

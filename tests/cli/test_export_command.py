@@ -6,6 +6,8 @@ import pathlib
 import pytest
 from exported import NETWORKS, trained
 
+import fastnn
+
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
@@ -24,6 +26,16 @@ def test_it_writes_what_the_method_does(run, result, to, file):
     assert (code, out, err) == (0, f"{file}  {size:,} bytes\n", "")
     result.export("other.py")
     assert pathlib.Path(file).read_bytes() == pathlib.Path("other.py").read_bytes()
+
+
+def test_an_estimator_keeps_its_labels(run):
+    pytest.importorskip("sklearn")
+    mlp = fastnn.MLPClassifier((3,), solver="lbfgs", tol=1.0, random_state=0).fit([[0.0], [1.0]], ["no", "yes"])
+    mlp.save("model.npz")
+    mlp.export("other.py")
+    assert run("export", "model.npz", "--to", "numpy")[0] == 0
+    assert pathlib.Path("model.py").read_bytes() == pathlib.Path("other.py").read_bytes()
+    assert "CLASSES = np.array(['no', 'yes'])" in pathlib.Path("model.py").read_text()
 
 
 @pytest.mark.parametrize(
