@@ -18,7 +18,7 @@ from fastnn.many.history import ManyHistory
 from fastnn.many.members import Member, check_members
 from fastnn.many.results import ManyResult
 from fastnn.training import Stop
-from fastnn.training.callbacks import sorted_callbacks
+from fastnn.training.callbacks import every, sorted_callbacks
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.options import NOT_GIVEN
@@ -70,7 +70,8 @@ def train_many(
     learning_rate : float, schedule, or one for each, optional
         In place of the optimizer's.
     callbacks : iterable of callables
-        Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all.
+        Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all, with the
+        stop reason "callback". (Monitors and learning rates that are functions of your own are called in the threads.)
     n_jobs : int, optional
         Members that are trained at once, each by a thread of its own. None: all cores that the process may use.
     progress : bool
@@ -90,6 +91,9 @@ def train_many(
         anything is trained.
     MemoryError
         When the results would not fit the machine.
+    MonitorError, or what a callback or a learning rate of your own raises
+        It ends all trainings. Its `result` is the `ManyResult` up to there, which can be resumed, and `member` the
+        number of the member whose function raised it.
     TrainingInterrupted
         On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``: its `result` is the `ManyResult` so far.
 
@@ -138,6 +142,8 @@ def train_many(
         check_integer("n_jobs", n_jobs, low=1)
     called = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
     sorted_callbacks(called)
+    if any(isinstance(callback, every) for callback in called):
+        raise TypeError("every(k, ...) counts a training's epochs; train_many calls back after each block of members")
     members = check_members(spread(given, n))
     return train_members(members, n_jobs, called, check_flag("progress", progress))
 

@@ -19,6 +19,7 @@ from fastnn.many.engine import Engine, chosen_engine
 from fastnn.many.members import Member
 from fastnn.many.results import Entry, ManyResult, result_of
 from fastnn.many.units import Unit, train_unit, units_of
+from fastnn.training.exceptions import attach_result
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
@@ -104,12 +105,28 @@ class Driver:
     def train(self, interrupt: Interrupt) -> ManyResult:
         """Train all members, or end early where Ctrl-C or a callback asks for it; raise what a training raises."""
         flag = _Asked(interrupt)
-        if self.engine is not None:
-            self._on_engine(self.engine, flag)
-        elif self.n_threads > 1:
-            self._on_threads(flag)
-        else:
-            self._here(self.units, flag)
+        try:
+            if self.engine is not None:
+                self._on_engine(self.engine, flag)
+            elif self.n_threads > 1:
+                self._on_threads(flag)
+            else:
+                self._here(self.units, flag)
+        except Exception as error:
+            flag.end("interrupted")
+            own = getattr(error, "result", None)
+            if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
+                self._keep({error.member: own})
+                del error.result  # type: ignore[attr-defined]
+            attach_result(error, self._result(flag))
+            raise
+        return self._result(flag)
+
+    def _result(self, flag: _Asked) -> ManyResult:
+        """Return the results of all members, of which those that are left did not begin."""
+        for unit in self.units:
+            if self.entries[self.places[unit.members[0].number]] is None:
+                self._keep(train_unit(unit, flag))
         return ManyResult([entry for entry in self.entries if entry is not None])
 
     def _here(self, units: Sequence[Unit], flag: _Asked) -> None:
@@ -169,12 +186,18 @@ class Driver:
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
+            while not through.empty():  # after an error: what the others were at
+                if isinstance(found := through.get(), dict):
+                    self._keep(found)
 
-    def _take(self, found: dict[int, Entry], flag: _Asked) -> None:
-        """Keep the results of a unit, and tell callbacks of them."""
+    def _keep(self, found: dict[int, Entry]) -> None:
         for number, entry in found.items():
             self.entries[self.places[number]] = entry
         self.n_ended += len(found)
+
+    def _take(self, found: dict[int, Entry], flag: _Asked) -> None:
+        """Keep the results of a unit, and tell callbacks of them."""
+        self._keep(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began

@@ -46,7 +46,8 @@ class Member(NamedTuple):
         vectors = padded_size(settings.network.n_params, dtype) * (1 + settings.optimizer.n_slots) * dtype.itemsize
         in_order = not settings.shuffle or rows_a_step(settings.batch_size, n) == n
         rest = ALONE if settings.stop.decides else IN_ORDER if in_order else SHUFFLED
-        return vectors + 16 * settings.n_epochs + rest + (0 if rest == IN_ORDER else 8 * n)
+        epochs = 0 if settings.stop.decides else settings.n_epochs  # it may end long before
+        return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
 
 
 IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000

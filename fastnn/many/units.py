@@ -67,12 +67,17 @@ def _unbegun(member: Member, reason: StopReason) -> Entry:
 
 
 def train_alone(member: Member, flag: Flag) -> TrainingResult:
-    """Train a member as `train` does; divergence and the flag end it, and are no errors."""
+    """Train a member as `train` does; divergence and the flag end it, and are no errors.
+
+    An error of a function of the caller's own gets the member's number as its `member`.
+    """
     settings, data, rows = member.settings, member.data, member.rows
     run, random_state = start(settings, data, rows, member.seed, member.params, time.perf_counter())
     try:
         advance(run, flag, [], [])
     except Exception as error:
-        error.add_note(f"fastnn: this was member {member.number}")
+        with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
+            error.add_note(f"fastnn: this was member {member.number}")
+            error.member = member.number  # type: ignore[attr-defined]
         raise
     return end(run, random_state, member.seed)

@@ -61,7 +61,7 @@ class InterruptWarning(_WithResult, UserWarning):
     """
 
 
-def attach_result(error: Exception, result: TrainingResult) -> None:
+def attach_result(error: Exception, result: Any) -> None:
     """Attach the result of the training, as `result`, to an error of the caller's own, such as one of a callback."""
     if not hasattr(error, "result"):
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
