@@ -18,17 +18,22 @@ from fastnn.memory import address
 
 
 def pack(value):
-    """Return a value as ctypes takes it; the caller keeps its arrays alive, for an argument block holds addresses."""
-    if isinstance(value, tuple):
-        words = [address(word) if isinstance(word, np.ndarray) else word for word in value]
-        return _packer(type(value))(*words)  # bytes: ctypes passes their address
-    return address(value) if isinstance(value, np.ndarray) else value
+    """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
+    if isinstance(value, np.ndarray):
+        return address(value)
+    pack_words, arrays = _packer(type(value))
+    words = list(value)
+    for k in arrays:
+        words[k] = address(words[k])
+    return pack_words(*words)  # bytes: ctypes passes their address
 
 
 @functools.cache
 def _packer(kind):
-    """Return the function of `struct` that packs the words of a NamedTuple."""
-    return struct.Struct("".join("d" if hint is float else "q" for hint in typing.get_type_hints(kind).values())).pack
+    """Return the function of `struct` that packs the words of a NamedTuple, and which of them are arrays."""
+    hints = list(typing.get_type_hints(kind).values())
+    pack_words = struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack
+    return pack_words, [k for k, hint in enumerate(hints) if hint not in (int, float)]
 
 
 def symbol(name, kind):

@@ -50,18 +50,20 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
     key = (name, dtype, *map(digest, constants))
-
-    def make():
-        with _lock:  # once for all threads that ask for it
-            if key not in _kernels:
-                _kernels[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
-
     try:
         return _kernels[key]
     except KeyError:
-        _uninterrupted(make)
+        _uninterrupted(functools.partial(_make, key, constants))
         cache.warn_once()  # here, where the stack leads to the caller
         return _kernels[key]
+
+
+def _make(key, constants):
+    """Make the kernel of a key, once for all threads that ask for it."""
+    name, dtype, *_ = key
+    with _lock:
+        if key not in _kernels:
+            _kernels[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
 
 
 def _uninterrupted(work):

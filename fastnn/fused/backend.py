@@ -199,10 +199,10 @@ class _Training(_Prepared):
 
     def take(self, steps):
         """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
-        few = steps.rows.size + steps.start.size <= FEW
-        self._known = (steps, *(array.tobytes() for array in steps[:3])) if few else (None, b"", b"", b"")
-        self._steps = tuple(steps)
-        self.call = self._kernel.bound(self._state[1], len(steps.loss), *self._of_task, prepared(steps))
+        rows, start, stop, *_ = self._steps = tuple(steps)
+        few = rows.size + start.size <= FEW
+        self._known = (steps, rows.tobytes(), start.tobytes(), stop.tobytes()) if few else (None, b"", b"", b"")
+        self.call = self._kernel.bound(self._state[1], start.size, *self._of_task, prepared(steps))
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""

@@ -37,9 +37,9 @@ def update_spec(task, stride):
 
 def set_constants(constants, task):
     """Write what the kernel reads besides its arguments: constants of a task's formulas, in the working dtype."""
-    hyper = task.optimizer.constants
     constants[ALPHA] = task.alpha
-    constants[HYPER : HYPER + len(hyper)] = hyper
+    for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
+        constants[k] = number
 
 
 def member_arguments(tasks, which, storage, beta_products, steps, n_steps, workspace):
