@@ -204,8 +204,8 @@ class Reduction(NamedTuple):
     factor: float = 1.0
     least: float = 0.0
 
-    def of(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the reduced rates (n,)."""
+    def of(self, rates: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
+        """Return the reduced rates (n,), or the reduced rate."""
         return rates if self.factor == 1 else np.maximum(rates * self.factor, np.minimum(rates, self.least))
 
 

@@ -109,7 +109,7 @@ class Epochs:
         """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
         mlp, core = self.mlp, self.core
         n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
-        self._epochs_ended(core.losses.values[core.losses.n - n_ended :])
+        self._epochs_ended(core.epochs.losses[core.epochs.n - n_ended :])
         if core.stop_reason == "diverged":
             self._diverged()
         late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time

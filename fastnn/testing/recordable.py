@@ -108,5 +108,5 @@ def _plan(
     plan = RowPlan(state.index, batch_size, shuffle, random_state)
     if optimizer.full_batch:
         check_full_batch(optimizer.name, batch_size, plan.n_rows)
-    steps = plan.draw(learning_rates(optimizer.learning_rate, 0, n_steps))
+    steps = plan.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, alpha)

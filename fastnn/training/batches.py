@@ -78,13 +78,12 @@ class RowPlan:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
         return n_epochs * self.steps_per_epoch - self.batch
 
-    def draw(self, learning_rate: NDArray[np.float64]) -> Steps:
-        """Return the next steps, as many as there are learning rates; `commit` says how many of them were done.
+    def draw(self, n_steps: int, learning_rate: NDArray[np.float64] | float) -> Steps:
+        """Return the next steps, with these rates, or one for all; `commit` says how many of them were done.
 
         Arrays are used again by the next draw: those of rates and losses, and all of them where it has the same rows.
         """
-        n_steps, last = len(learning_rate), self._steps
-        place = self.batch, n_steps
+        last, place = self._steps, (self.batch, n_steps)
         if self.shuffle or last is None or place != self._place:
             order = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]

@@ -54,7 +54,7 @@ class Progress:
     epoch_in_all: int
     score: float
     learning_rate: float
-    _result: Callable[[], TrainingResult] = field(repr=False)
+    _result: Callable[[int], TrainingResult] = field(repr=False)
 
     def result(self) -> TrainingResult:
         """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
@@ -67,13 +67,13 @@ class Progress:
             When the training has gone on since the callback was called, and for a copy of this object: copies and
             pickles hold the numbers only.
         """
-        return self._result()
+        return self._result(self.step)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_result": _not_here}
 
 
-def _not_here() -> NoReturn:
+def _not_here(step: int) -> NoReturn:
     raise RuntimeError("this Progress is a copy, which has no training: call result() of the one the callback got")
 
 
@@ -135,11 +135,12 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
         raise TypeError("callbacks must be a list of functions; put this one into a list")
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks must be a list of functions, not {shown(callbacks)}")
-    callbacks = list(callbacks)
+    observers: list[Callback] = []
+    controllers: list[Callback] = []
     for callback in callbacks:
         check_callback(callback)
-    observers = [c for c in callbacks if getattr(c, "per_chunk", False)]
-    return observers, [c for c in callbacks if not getattr(c, "per_chunk", False)]
+        (observers if getattr(callback, "per_chunk", False) else controllers).append(callback)
+    return observers, controllers
 
 
 def check_callback(callback: Any) -> None:

@@ -70,35 +70,40 @@ def losses_of_epochs(loss: NDArray[np.float64], rows: NDArray[np.float64], reduc
         return sums / np.cumsum(weight)[-1] if reduction == "mean" else sums
 
 
-class GrowingArray:
-    """A growing array of numbers. Its memory is reserved ahead, which costs nothing until it is written."""
+class EpochLog:
+    """The loss and the learning rate of each epoch that ended. Memory is reserved ahead, which costs nothing."""
 
     FIRST = 1 << 20
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._room = np.empty(min(most, self.FIRST))
+        self._room = np.empty((2, min(most, self.FIRST)))
         self.n = 0
 
-    def add(self, values: NDArray[np.float64]) -> None:
-        """Append `values`."""
-        end = self.n + len(values)
-        if end > len(self._room):
-            longer = np.empty(min(self._most, 2 * end))
-            longer[: self.n] = self._room[: self.n]
+    def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64] | float) -> None:
+        """Append epochs: losses (n,), and the rates (n,) of their last steps."""
+        begin, end = self.n, self.n + len(losses)
+        if end > self._room.shape[1]:
+            longer = np.empty((2, min(self._most, 2 * end)))
+            longer[:, :begin] = self._room[:, :begin]
             self._room = longer
-        self._room[self.n : end] = values
+        self._room[0, begin:end], self._room[1, begin:end] = losses, rates
         self.n = end
 
     @property
-    def last(self) -> float:
-        """The number that was added last; NaN where there is none."""
-        return float(self._room[self.n - 1]) if self.n else math.nan
+    def last(self) -> tuple[float, float]:
+        """The last epoch's loss and learning rate; NaN before there is one."""
+        return (self._room.item(0, self.n - 1), self._room.item(1, self.n - 1)) if self.n else (math.nan, math.nan)
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        """All numbers that were added, as a view; they do not change."""
-        return self._room[: self.n]
+    def losses(self) -> NDArray[np.float64]:
+        """(n,): all losses, as a view; they do not change."""
+        return self._room[0, : self.n]
+
+    @property
+    def rates(self) -> NDArray[np.float64]:
+        """(n,): all learning rates, as a view; they do not change."""
+        return self._room[1, : self.n]
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Callable, Collection
@@ -18,7 +17,7 @@ from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
 from fastnn.training.callbacks import Progress
 from fastnn.training.exceptions import attach_result
-from fastnn.training.history import EpochLoss, GrowingArray
+from fastnn.training.history import EpochLog, EpochLoss
 from fastnn.training.monitors import name_of
 from fastnn.training.options import training_counters
 from fastnn.training.pace import Pace
@@ -67,13 +66,12 @@ class Run:
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
         self.epochs_ahead = math.inf
         """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
-        self.losses, self.rates = GrowingArray(n_epochs), GrowingArray(n_epochs)
+        self.epochs = EpochLog(n_epochs)
 
         # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
         self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
-        self.snapshot = StepState(state.storage.copy(), state.n_params)  # filled when a chunk begins
-        self._last_rates = np.zeros(0)
-        self._rates_of: tuple[object, ...] = ()
+        # Filled when a chunk begins.
+        self.snapshot = StepState(state.storage.copy(), state.n_params, 0, state.beta_products.copy())
         self.pace = Pace(state.n_params, plan.batch_size)
         partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
         self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
@@ -82,7 +80,7 @@ class Run:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
         before, plan, state = time.perf_counter(), self.plan, self.state
         n_steps = min(self.pace.n_steps, plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
-        steps = plan.draw(self._rates(n_steps))
+        steps = plan.draw(n_steps, self._rates(n_steps))
         self.snapshot.restore(state)
         n_good = self.backend.train_steps(self.task, state, steps)
 
@@ -104,8 +102,7 @@ class Run:
                 raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
         n_ended = len(losses)
         if n_ended:
-            self.losses.add(losses)
-            self.rates.add(steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
+            self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
             self.n_done += n_ended
         plan.commit(n_wanted)
         self.epoch_loss.partial = partial
@@ -115,7 +112,7 @@ class Run:
 
     def epochs_until(self, periods: Collection[int]) -> int:
         """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
-        epoch, n = self.n_epochs_in_all, self.n_epochs - self.n_done
+        epoch, n = self.epochs_before + self.n_done, self.n_epochs - self.n_done
         for period in periods:
             n = min(n, period - epoch % period)
         return n
@@ -141,7 +138,7 @@ class Run:
             Takes the task, the state, the step's rows and its learning rate; returns the loss.
         """
         self.stop_reason = "running"
-        steps = self.plan.draw(self._rates(1))
+        steps = self.plan.draw(1, self._rates(1))
         rows = steps.rows[steps.start[0] : steps.stop[0]]
         batch = Data(*(array[rows] for array in self.task.data))
         steps.loss[0] = step(self.task, self.state, batch, float(steps.learning_rate[0]))
@@ -158,7 +155,7 @@ class Run:
         return losses
 
     def _count(self, losses: Array) -> None:
-        self.losses.add(losses)
+        self.epochs.add(losses, math.nan)
         self.n_done += len(losses)
         if self.rule is not None:
             self.rule.count(losses)
@@ -177,19 +174,17 @@ class Run:
         elif self.stop.reduce is not None:
             self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
 
-    def _rates(self, n_steps: int) -> Array:
-        """Return the learning rates of the next steps; a constant one is the same array for as many steps."""
+    def _rates(self, n_steps: int) -> Array | float:
+        """Return the learning rates of the next steps, or the one of all."""
         rate = self.task.optimizer.learning_rate
-        needed = rate, self.reduction, n_steps
-        if callable(rate) or needed != self._rates_of:
-            self._rates_of = needed
-            try:
-                rates = learning_rates(rate, self.state.t, n_steps)
-            except Exception as error:  # of a function of the caller's own, before any of these steps
-                attach_result(error, self.result("running"))
-                raise
-            self._last_rates = self.reduction.of(rates)
-        return self._last_rates
+        if not callable(rate):
+            return self.reduction.of(rate)
+        try:
+            rates = learning_rates(rate, self.state.t, n_steps)
+        except Exception as error:  # of a function of the caller's own, before any of these steps
+            attach_result(error, self.result("running"))
+            raise
+        return self.reduction.of(rates)
 
     def check_end(self) -> None:
         """End when all epochs are done or the time is over, unless there is a reason to stop already."""
@@ -206,22 +201,23 @@ class Run:
 
     def progress(self) -> Progress:
         """Return what callbacks are called with."""
-        step = self.state.t
+        step, (loss, rate) = self.state.t, self.epochs.last
         validation_losses, measured = self.scores.validation_losses, self.scores.measured
+        now = {
+            "epoch": self.n_done,
+            "n_epochs": self.n_epochs,
+            "part": self.plan.batch / self.plan.steps_per_epoch,
+            "step": step,
+            "loss": loss,
+            "validation_loss": validation_losses[-1] if validation_losses else math.nan,
+            "seconds": time.perf_counter() - self.started,
+            "epoch_in_all": self.epochs_before + self.n_done,
+            "score": (measured or validation_losses or [loss])[-1],
+            "learning_rate": rate,
+            "_result": self._result_at,
+        }
         progress = Progress.__new__(Progress)  # `__init__` of a frozen class would take three times as long
-        vars(progress).update(
-            epoch=self.n_done,
-            n_epochs=self.n_epochs,
-            part=self.plan.batch / self.plan.steps_per_epoch,
-            step=step,
-            loss=(loss := self.losses.last),
-            validation_loss=validation_losses[-1] if validation_losses else math.nan,
-            seconds=time.perf_counter() - self.started,
-            epoch_in_all=self.n_epochs_in_all,
-            score=(measured or validation_losses or [loss])[-1],
-            learning_rate=self.rates.last,
-            _result=functools.partial(self._result_at, step),
-        )
+        object.__setattr__(progress, "__dict__", now)
         return progress
 
     def _result_at(self, step: int) -> TrainingResult:
@@ -255,13 +251,13 @@ class Run:
             best_params=best,
         )
         params = (best if self.stop.restore_best and best is not None else state.params).copy()
-        params.flags.writeable = False
-        losses, rates = self.losses.values, self.rates.values
+        params.setflags(write=False)
+        losses, rates = self.epochs.losses, self.epochs.rates
         if reason == "running":
             losses, rates = losses.copy(), rates.copy()
-        taken = (np.array(scores, np.float64) for scores in (self.scores.validation_losses, self.scores.measured))
+        validation_losses, measured = np.array(self.scores.validation_losses), np.array(self.scores.measured)
         seconds, monitor = time.perf_counter() - self.started, name_of(self.stop.monitor)
-        history = History(losses, next(taken), seconds, rates, next(taken), monitor)
+        history = History(losses, validation_losses, seconds, rates, measured, monitor)
         return TrainingResult(self.task.network, params, state, history, reason, self.backend)
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:

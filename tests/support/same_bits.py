@@ -152,7 +152,7 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     task, backend = Task(run.network, run.optimizer, Data(*rows), run.alpha), get_backend(backend)
     state = StepState.create(params, run.optimizer.n_slots)
     plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
-    steps = plan.draw(np.full(n_steps, run.optimizer.learning_rate))
+    steps = plan.draw(n_steps, run.optimizer.learning_rate)
     for first in range(0, n_steps, chunk or n_steps):
         part = slice(first, first + (chunk or n_steps))
         some = Steps(steps.rows, *(a[part] for a in steps[1:]))

@@ -116,10 +116,10 @@ def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
     rate = rate[: plan.steps_per_epoch]
     draws = []
     for _ in range(3):
-        draws.append(plan.draw(rate))
+        draws.append(plan.draw(len(rate), rate))
         plan.commit(len(rate))
     assert (draws[0] is draws[1] is draws[2]) == same
     assert draws[0].start is draws[2].start
-    with_other_rates = plan.draw(2 * rate)
+    with_other_rates = plan.draw(len(rate), 2 * rate)
     assert (with_other_rates is draws[2]) == same
     assert with_other_rates.learning_rate.tolist() == (2 * rate).tolist()
