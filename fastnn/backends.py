@@ -82,7 +82,7 @@ def is_supported(
     """Return what a back end's `supports` answers, asked about those of the options that it takes."""
     options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
     taken = options_taken(getattr(backend.supports, "__func__", backend.supports))
-    return bool(backend.supports(network, optimizer, **{name: options[name] for name in options if name in taken}))
+    return bool(backend.supports(network, optimizer, **{name: options[name] for name in taken}))
 
 
 @functools.lru_cache(maxsize=100)

@@ -58,8 +58,7 @@ class Optimizer:
 
     def to_dict(self) -> dict[str, Any]:
         """Return name and hyper-parameters in JSON's types; of a learning rate that is a function only its name."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {"name": self.name, **values, "learning_rate": describe(self.learning_rate)}
+        return {"name": self.name, **vars(self), "learning_rate": describe(self.learning_rate)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:

@@ -79,7 +79,7 @@ class StepState:
         """A state that begins at `params` (n_params,), with the optimizer's state zero."""
         n = params.size
         state = cls(aligned_zeros((1 + n_slots, padded_size(n, params.dtype)), params.dtype), n)
-        state.vectors[0] = params
+        state.storage[0, :n] = params
         return state
 
     @property

@@ -58,7 +58,7 @@ def _plain(name: str) -> str:
 
 def check_integer(name: str, value: Any, low: int | None = None) -> int:
     """Return `value`, an integer of Python or NumPy that is not below `low`, as an int."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise TypeError(f"{name} must be an integer, not {shown(value)} of type {type(value).__name__}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, not {value}")
@@ -96,7 +96,7 @@ def check_number(
     hint: str = "",
 ) -> float:
     """Return `value` as a finite float within [low, high], or the open interval."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, numbers.Real)):
         raise TypeError(f"{name} must be a number{' ' + hint if hint else ''}, not {shown(value)}")
     try:
         number = float(value)

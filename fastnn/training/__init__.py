@@ -49,6 +49,8 @@ __all__ = [
     "train",
 ]
 
+NO_BAR = contextlib.nullcontext()
+
 
 @explains_keywords
 def train(
@@ -198,7 +200,7 @@ def train(
     chosen = choose_rows(rows, validation_rows, len(data.X), settings.stop)
     run, random_state = start(settings, data, chosen, seed, params, started)
     interrupt = Interrupt(swallows=settings.stop.on_interrupt == "return")
-    with _bar(observers) if progress else contextlib.nullcontext():
+    with _bar(observers) if progress else NO_BAR:
         try:
             interrupt.begin()
             advance(run, interrupt, observers, controllers)

@@ -97,7 +97,8 @@ def check_data(
     n = len(X)
     Y = _check_targets(network, Y, n, X.dtype, assume_finite)
     if sample_weight is None:
-        weight = np.ones(n, X.dtype)
+        weight = np.empty(n, X.dtype)
+        weight.fill(1)  # `np.ones` takes three times as long
     else:
         weight = _as_float("sample_weight", sample_weight, X.dtype, 1)
         if len(weight) != n:

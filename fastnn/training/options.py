@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fastnn.checking.arguments import check_flag, check_integer, check_number
@@ -49,29 +50,27 @@ def choose_options(
     TypeError, ValueError
         For an option of the wrong type or outside its range, and for one that neither was given nor is in the state.
     """
-    named = {
-        "optimizer": NOT_GIVEN if optimizer is None else optimizer,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "alpha": alpha,
-    }
-    given = {name: value for name, value in named.items() if value is not NOT_GIVEN}
-    chosen: dict[str, Any] = {**(DEFAULTS if resume is None else resume.counters), **given}
-    lacking = [name for name in DEFAULTS if name not in chosen]
-    if lacking:
-        raise ValueError(
-            f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
-            f"give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
-        )
-    if resume is not None and "optimizer" not in given:
-        chosen["optimizer"] = _optimizer_of(chosen["optimizer"])
-    check_optimizer(chosen["optimizer"])
-    if chosen["optimizer"].full_batch and batch_size is NOT_GIVEN:
-        chosen["batch_size"] = None
-    if chosen["batch_size"] is not None:
-        chosen["batch_size"] = check_integer("batch_size", chosen["batch_size"], low=1)
-    shuffle, alpha = check_flag("shuffle", chosen["shuffle"]), check_number("alpha", chosen["alpha"], low=0)
-    return Options(chosen["optimizer"], chosen["batch_size"], shuffle, alpha)
+    kept: Mapping[str, Any] = DEFAULTS
+    if resume is not None:
+        kept = resume.counters
+        given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
+        asked = zip(DEFAULTS, given, strict=True)
+        lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
+        if lacking:
+            raise ValueError(
+                f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
+                f"give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+            )
+    if optimizer is None:
+        optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
+    check_optimizer(optimizer)
+    if batch_size is NOT_GIVEN:
+        batch_size = None if optimizer.full_batch else kept["batch_size"]
+    if batch_size is not None:
+        batch_size = check_integer("batch_size", batch_size, low=1)
+    shuffle = check_flag("shuffle", kept["shuffle"] if shuffle is NOT_GIVEN else shuffle)
+    alpha = check_number("alpha", kept["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
+    return Options(optimizer, batch_size, shuffle, alpha)
 
 
 def _optimizer_of(values: dict[str, Any]) -> Optimizer:

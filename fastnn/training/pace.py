@@ -17,7 +17,7 @@ class Pace:
 
     def __init__(self, n_params: int, batch_size: int) -> None:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
-        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // max(1, n_params * batch_size)))
+        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)))
 
     def is_representative(self, n_steps: int, seconds: float) -> bool:
         """Return whether a chunk is as long as was planned, not shorter because an epoch ended, or took too long."""
