@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import operator
 import struct
 import typing
 
@@ -21,19 +22,16 @@ def pack(value):
     """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
     if isinstance(value, np.ndarray):
         return address(value)
-    pack_words, arrays = _packer(type(value))
-    words = list(value)
-    for k in arrays:
-        words[k] = address(words[k])
-    return pack_words(*words)  # bytes: ctypes passes their address
+    pack_words, kinds = _packer(type(value))
+    return pack_words(*map(operator.call, kinds, value))  # bytes: ctypes passes their address
 
 
 @functools.cache
 def _packer(kind):
-    """Return the function of `struct` that packs the words of a NamedTuple, and which of them are arrays."""
-    hints = list(typing.get_type_hints(kind).values())
-    pack_words = struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack
-    return pack_words, [k for k, hint in enumerate(hints) if hint not in (int, float)]
+    """Return the function of `struct` that packs a NamedTuple, and what makes each word: int, float or `address`."""
+    hints = typing.get_type_hints(kind).values()
+    kinds = [hint if hint in (int, float) else address for hint in hints]
+    return struct.Struct("".join("d" if make is float else "q" for make in kinds)).pack, kinds
 
 
 def symbol(name, kind):

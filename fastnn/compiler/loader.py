@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import operator
 import os
 import sys
 import threading
@@ -181,7 +182,8 @@ def _callable(address_of_code, result_type, argument_types):
     pointer = ctypes.c_void_p
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
     of_converted = ctypes.CFUNCTYPE(ctypes.c_int32)(address_of_code)
-    byref, unused = ctypes.byref, ctypes.byref(pointer())  # kernels raise nothing, so no exception is ever written
+    rest, byref = argument_types[1:], ctypes.byref
+    unused = byref(pointer())  # kernels raise nothing, so no exception is ever written
 
     def call(*values):
         result = result_type()
@@ -197,8 +199,7 @@ def _callable(address_of_code, result_type, argument_types):
 
     def bound(*values):
         first, result = ctypes.py_object(), result_type()
-        rest = [kind(value) for kind, value in zip(argument_types[1:], values, strict=True)]
-        again = functools.partial(of_converted, byref(result), unused, first, *rest)
+        again = functools.partial(of_converted, byref(result), unused, first, *map(operator.call, rest, values))
 
         def call_again(array):
             first.value = array
