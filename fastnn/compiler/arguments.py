@@ -22,16 +22,16 @@ def pack(value):
     """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
     if isinstance(value, np.ndarray):
         return address(value)
-    pack_words, kinds = _packer(type(value))
-    return pack_words(*map(operator.call, kinds, value))  # bytes: ctypes passes their address
+    pack_words, word_of = _packer(type(value))
+    return pack_words(*map(operator.call, word_of, value))  # bytes: ctypes passes their address
 
 
 @functools.cache
 def _packer(kind):
-    """Return the function of `struct` that packs a NamedTuple, and what makes each word: int, float or `address`."""
-    hints = typing.get_type_hints(kind).values()
-    kinds = [hint if hint in (int, float) else address for hint in hints]
-    return struct.Struct("".join("d" if make is float else "q" for make in kinds)).pack, kinds
+    """Return the function of `struct` that packs a NamedTuple, and those that make its words: arrays to addresses."""
+    hints = list(typing.get_type_hints(kind).values())
+    word_of = [operator.pos if hint in (int, float) else address for hint in hints]  # +x is a number as it is
+    return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, word_of
 
 
 def symbol(name, kind):

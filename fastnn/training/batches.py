@@ -72,7 +72,7 @@ class RowPlan:
         # the same arrays twice. The last draw's steps, where they began, and start and stop of the most full batches.
         self._steps: Steps | None = None
         self._place = (0, 0)
-        self._full = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+        self._full = (index[:0], index[:0])
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
