@@ -1,6 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [hotspots] [real_work]
+python benchmarks/readme.py [demo] [bench] [estimators] [hotspots] [real_work] [exports]
 """
 
 import datetime
@@ -20,6 +20,7 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
     "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
     "real_work": ("README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
+    "exports": ("docs/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
 }
 

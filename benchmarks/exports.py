@@ -1,0 +1,136 @@
+"""How near exported networks come to ours, and how large their files are: ``python -m benchmarks.exports``.
+
+The first table has the largest difference of any output in 2,000 rows, in eps of the dtype, or of the output where that
+is larger than 1; 0 stands for equal bits. A difference above the tolerance of the tests ends the program. The second
+table has the sizes of one network's files.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pathlib
+import runpy
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+from fastnn import ACTIVATIONS, SGD, Network, TrainingResult, load, train
+from fastnn.testing.tolerances import assert_within, export_bound
+
+C = ["cc", "-O1", "-ffp-contract=off", "-march=native", "-shared", "-fPIC"]
+N_ROWS = 2000
+DTYPES = ("float32", "float64")
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def by_numpy(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    (path,) = result.export(folder / "net.py")
+    return runpy.run_path(str(path))["predict"]
+
+
+def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    import onnxruntime
+
+    (path,) = result.export(folder / "net.onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda X: session.run(["output"], {"X": X})[0]
+
+
+def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    source, _ = result.export(folder / "net.c")
+    library = folder / "net.so"
+    subprocess.run([*C, "-o", str(library), str(source), "-lm"], check=True)
+    call = ctypes.CDLL(str(library)).net_predict_batch
+
+    def predict(X):
+        out = np.empty((len(X), result.network.n_outputs), X.dtype)
+        call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(array.ctypes.data) for array in (X, out)))
+        return out
+
+    return predict
+
+
+def by_safetensors(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    (path,) = result.export(folder / "net.safetensors")
+    return load(path).predict
+
+
+def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    import torch
+
+    module = result.to_torch().requires_grad_(False)
+    return lambda X: module(torch.from_numpy(X)).numpy()
+
+
+WAYS = {
+    "NumPy": by_numpy,
+    "ONNX Runtime": by_onnx,
+    "C": by_c,
+    "safetensors": by_safetensors,
+    "PyTorch": by_torch,
+}
+
+
+def difference(way: str, network: Network, dtype: str) -> str:
+    """Return the largest difference of an exported network's outputs, in eps; a dash where there is none to export."""
+    random_state = np.random.RandomState(0)
+    X = random_state.standard_normal((N_ROWS, network.n_inputs)).astype(dtype)
+    Y = random_state.uniform(0.1, 0.9, (N_ROWS, network.n_outputs))
+    Y /= Y.sum(axis=1, keepdims=True)
+    result = train(network, X, Y, epochs=1, optimizer=SGD(0.01), seed=0)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            actual = WAYS[way](result, pathlib.Path(folder))(X)
+        except (ImportError, ValueError):  # not installed; PyTorch has no module for exp
+            return "-"
+    expected = result.predict(X)
+    eps = np.finfo(dtype).eps * np.maximum(1, abs(expected))
+    assert_within(actual, expected, export_bound(expected), f"{way}, {network}", "our own prediction")
+    return "0" if actual.tobytes() == expected.tobytes() else f"{(abs(actual - expected) / eps).max():.1f}"
+
+
+def network_of(activation: str) -> Network:
+    """Return a network with an activation in two hidden layers, or as its output where it is for that only."""
+    hidden = ACTIVATIONS[activation].hidden
+    return Network((8, 32, 16, 4), activation) if hidden else Network((8, 32, 4), "tanh", activation)
+
+
+def sizes() -> dict[str, int]:
+    """Return the bytes of each kind of file of the network 64-64-10 in float32, and of its weights."""
+    network = Network((64, 64, 10), "relu", "softmax")
+    X = np.random.RandomState(0).rand(1000, 64).astype(np.float32)
+    result = train(network, X, np.arange(1000) % 10, epochs=20, seed=0)
+    found = {"the weights alone, in memory": result.params.nbytes}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        result.save(folder / "a")
+        found["`save(path)`, trained on 1,000 rows for 20 epochs"] = (folder / "a").stat().st_size
+        result.save(folder / "b", state=False)
+        found["`save(path, state=False)`"] = (folder / "b").stat().st_size
+        for suffix in (".safetensors", ".onnx", ".py", ".c"):
+            written = result.export(folder / f"net{suffix}")
+            found[" and ".join(f"`{path.suffix}`" for path in written)] = sum(path.stat().st_size for path in written)
+    return found
+
+
+def main() -> int:
+    """Print both tables as Markdown."""
+    ways = [way for way in WAYS if way != "C" or shutil.which(C[0])]
+    print(f"| activation | {' | '.join(f'{way}, {dtype}' for way in ways for dtype in DTYPES)} |")
+    print("|---|" + "---|" * (len(ways) * len(DTYPES)))
+    for activation in ACTIVATIONS:
+        cells = (difference(way, network_of(activation), dtype) for way in ways for dtype in DTYPES)
+        print(f"| {activation} | {' | '.join(cells)} |")
+    print("\n| 64-64-10, float32 | bytes |\n|---|---|")
+    for what, size in sizes().items():
+        print(f"| {what} | {size:,} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
