@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import NoneType
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastnn.errors import ModelFileError
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
-from fastnn.files.archive import read_archive, write_archive
+from fastnn.files.archive import check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description
 from fastnn.files.export import Model, export, label_list
 from fastnn.files.model import ESTIMATOR
@@ -29,6 +30,12 @@ _SCALARS = (
 )
 _CURVES = {"loss_curve": "loss_curve_", "scores": "validation_scores_", "losses": "validation_loss_curve_"}
 """{array of the file: fitted attribute, a list of numbers or None}."""
+
+
+MULTILABEL = "multilabel-indicator"
+
+MOST_CHARACTERS = 1 << 22
+"""Of an array of texts, all of which take as much memory as the longest."""
 
 
 class Saving:
@@ -179,11 +186,13 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     mlp = cls(**{name: _value(value) for name, value in header["parameters"].items()}, backend=header["backend"])
     mlp._validate_params()
     for name, value in header["fitted"].items():
-        if not (value is None or (name in _SCALARS and isinstance(value, (int, float, str)))):
-            raise ModelFileError(f"damaged: {name!s:.50} is {value!r:.50} in its header")
+        legal = isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
+        if name not in (*_SCALARS, *_CURVES.values()) or not legal:
+            raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
     vars(mlp).update(header["fitted"])
     if network != network_of(network.sizes, mlp._activation(), mlp.out_activation_, mlp.loss):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
+    check_arrays(arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays})
     vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})
     mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
     params = arrays["params"]
@@ -199,13 +208,16 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
 
 def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
     if labels["kind"] not in ("i", "u", "f"):
-        classes = np.array(json.loads(classes.tobytes()), object if labels["kind"] == "O" else None)
-    n, n_outputs, kind = len(classes), mlp.n_outputs_, labels["type"]
-    fitting = {"binary": n_outputs == 1 and n in (1, 2), "multiclass": n == n_outputs > 1}
-    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not fitting.get(kind, n == n_outputs):
+        values = json.loads(classes.tobytes())
+        if len(values) * max(len(str(value)) for value in values) > MOST_CHARACTERS:
+            raise ModelFileError("damaged: its labels are too long")
+        classes = np.array(values, object if labels["kind"] == "O" else None)
+    n, n_outputs, kind = len(label_list(classes)), mlp.n_outputs_, labels["type"]
+    fits = {"binary": n_outputs == 1 and n in (1, 2), "multiclass": n == n_outputs > 1, MULTILABEL: n == n_outputs > 1}
+    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not fits.get(kind):
         raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
     mlp.classes_ = classes
-    mlp._label_binarizer = binarizer_with(classes, kind, labels["sparse"])
+    mlp._label_binarizer = binarizer_with(classes, kind, bool(labels["sparse"]))
 
 
 def _texts(array: Array) -> list[str]:

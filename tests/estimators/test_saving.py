@@ -1,14 +1,17 @@
 """Estimators in files: saved and loaded, or exported, they predict what they did."""
 
 import copy
+import json
 import os
 import runpy
 
+import hypothesis
 import numpy as np
 import pytest
 import sklearn.base
 from bits import bits
 from exported import assert_same, rows
+from hypothesis import strategies as st
 from model_files import parts_of, write
 from sklearn.exceptions import NotFittedError
 
@@ -220,12 +223,19 @@ CHANGES = {
     "unhashable": lambda header, arrays: header["parameters"].update(class_weight={"dict": [[[], 1]]}),
     "back end": lambda header, arrays: header.update(backend=3),
     "unknown attribute": lambda header, arrays: header["fitted"].update(predict=1),
+    "method": lambda header, arrays: header["fitted"].update(predict=None),
     "attribute": lambda header, arrays: header["fitted"].update(loss_=[]),
     "curve": lambda header, arrays: header["fitted"].update(loss_curve_=3),
     "output": lambda header, arrays: header["fitted"].update(out_activation_="softmin"),
     "labels": lambda header, arrays: header.pop("labels"),
     "kind of labels": lambda header, arrays: header["labels"].update(kind="O"),
     "type of labels": lambda header, arrays: header["labels"].update(type="binary"),
+    "unknown type of labels": lambda header, arrays: header["labels"].update(type="many"),
+    "long labels": lambda header, arrays: (
+        header["labels"].update(kind="U"),
+        arrays.update(classes=np.frombuffer(json.dumps(["x" * 5000, *map(str, range(5000))]).encode(), np.uint8)),
+    ),
+    "a curve of two dimensions": lambda header, arrays: arrays.update(loss_curve=np.zeros((2, 2))),
     "number of labels": lambda header, arrays: arrays.update(classes=np.arange(2)),
     "no labels": lambda header, arrays: arrays.pop("classes"),
     "text": lambda header, arrays: (header["labels"].update(kind="U"), arrays.update(classes=np.zeros(3, np.uint8))),
@@ -244,3 +254,35 @@ def test_damaged_files_are_refused(path, case):
     write(path, header, arrays)
     with pytest.raises(ModelFileError, match=r"model.npz: (damaged|it holds a)"):
         MLPClassifier.load(path)
+
+
+VALUES = st.sampled_from(
+    [None, True, 0, 1, -1, 3, 2**70, 0.5, float("nan"), float("inf"), "", "relu", "numpy", [], [3], {}, {"tuple": [4]}]
+)
+
+
+def test_forged_headers_are_refused_or_make_an_estimator_that_predicts(path):
+    fitted("text").save(path)
+    content = path.read_bytes()
+
+    @hypothesis.settings(max_examples=300)
+    @hypothesis.given(st.integers(0, 10**6), VALUES, st.booleans())
+    def forged(where, value, remove):
+        header, arrays = parts_of(content)
+        place, key = header, None
+        while isinstance(place, dict) and place and not (key and where % 3 == 0):
+            inner, key = place, sorted(place)[where % len(place)]
+            place, where = place[key], where // 7
+        if remove:
+            del inner[key]
+        else:
+            inner[key] = value
+        write(path, header, arrays)
+        try:
+            loaded = MLPClassifier.load(path)
+        except ModelFileError:
+            return
+        assert loaded.get_params().keys() == MLPClassifier().get_params().keys()
+        assert set(loaded.set_params(backend="numpy").predict(X)) <= {"a", "b", "longer"}
+
+    forged()
