@@ -121,7 +121,7 @@ class Block:
         backend: Any = self.settings.backend
         good = backend.train_members(self.tasks, self.which, self.storage, self.beta_products, steps, wanted)
         losses = losses_of_epochs(steps.loss, (stop - start)[:per_epoch].astype(np.float64), network.reduction)
-        rates = np.broadcast_to(steps.learning_rate[:, per_epoch - 1 :: per_epoch], losses.shape)
+        rates = steps.learning_rate[:, per_epoch - 1 :: per_epoch].copy()
         return good == wanted, self._stack(losses, rates, (time.perf_counter() - began) / m)
 
     def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:

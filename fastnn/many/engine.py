@@ -30,8 +30,11 @@ TASK_SECONDS = 0.5
 SECONDS_A_WORK = 1 / 1.6e9
 """The time of a unit of work, see `block.work`, until some have been measured."""
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 """How often what was lost, such as with a worker that was killed, is sent."""
+
+PAUSE_SECONDS = 0.5
+"""How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""
 
 
 class Engine:
@@ -63,7 +66,9 @@ class Engine:
         self._check(units)
         left = dict(enumerate(units))
         failure: Exception | None = None
-        for _ in range(ATTEMPTS):
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
                 for numbers, trained in self._trained(left, flag):
                     for number in numbers:

@@ -44,7 +44,7 @@ class Stack:
     epochs: list[int]  # in all, those of earlier calls included
     steps: list[int]  # in all
     losses: NDArray[np.float64]  # (m, most epochs)
-    rates: NDArray[np.float64]  # (m, most epochs)
+    rates: NDArray[np.float64]  # (m, most epochs), or (1, most epochs) where they are the same for all
     seconds: float
     """The time of a member."""
     digests: list[int | None]
@@ -98,4 +98,4 @@ class Stack:
     def history(self, k: int) -> History:
         """Return member k's history."""
         n = self.n_epochs[k]
-        return History(self.losses[k, :n], np.zeros(0), self.seconds, self.rates[k, :n])
+        return History(self.losses[k, :n], np.zeros(0), self.seconds, self.rates[k if len(self.rates) > 1 else 0, :n])

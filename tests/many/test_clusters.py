@@ -40,7 +40,7 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     assert facts["n_workers"] == 2 * n_threads
     assert facts["different"] == facts["different in small tasks"] == []
     assert facts["compiled"] == []
-    assert facts["kernels"]
+    assert facts["kernels"] or name == "ray"  # whose workers end with each call
     was_killed, is_same, seconds = facts["killed"]
     assert was_killed
     assert is_same
@@ -74,7 +74,7 @@ def test_what_goes_through_a_scheduler_is_small(monkeypatch):
     of_data = X.nbytes + Y.nbytes + 5000 * 8 + 20 * 8  # with the weights and the rows
     assert {sum(array.nbytes for array in arrays) for _, arrays in sent} == {of_data}
     assert sum(len(pickle.dumps(plan)) for plan, _ in sent) < 80 * n + 2000 * len(sent)
-    own = many[0].state.storage.nbytes + 2 * many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
+    own = many[0].state.storage.nbytes + many[0].history.loss.nbytes + many[0].state.beta_products.nbytes
     assert sum(len(pickle.dumps(answer)) for answer in back) < n * (own + 150) + 2000 * len(back)
 
 

@@ -120,7 +120,9 @@ def main(name, n_threads):
             few = "blocks", "one diverges"
             facts["different in small tasks"] = [case for case in few if bits(trained(**CASES[case])) != serial[case]]
             engines.TASK_SECONDS = 0.5
-            found = joblib.Parallel(n_jobs=4, prefer="threads")(joblib.delayed(kernels)(i) for i in range(12))
+            found = joblib.Parallel(n_jobs=facts["n_workers"], prefer="threads")(
+                joblib.delayed(kernels)(i) for i in range(12)
+            )
             facts["compiled"] = sorted({kernel for worker in found for kernel, cached in worker.items() if not cached})
             facts["kernels"] = sorted({kernel for worker in found for kernel in worker})
             began = time.perf_counter()
