@@ -68,8 +68,14 @@ def evaluate_arrays(x, n_inputs, out, n_outputs, network):
     choose(right, lambda: evaluate_row(x, out, network), refuse)
 
 
+@exported
+def evaluate_objects(x, out, network):
+    """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of the right lengths."""
+    sizes = unpack(network)
+    evaluate_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, network)
+
+
 @entry
 def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
-    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,)."""
-    x, out, sizes = unpack(x), unpack(out), unpack(network)
-    evaluate_arrays(x, sizes.n_inputs, out, sizes.n_outputs, network)
+    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,): what is compiled to have the functions above."""
+    evaluate_objects(x, out, network)
