@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import NoneType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
@@ -15,10 +15,10 @@ from fastnn.errors import ModelFileError
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
-from fastnn.files.archive import check_arrays, read_archive, write_archive
+from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description
 from fastnn.files.export import Model, export, label_list
-from fastnn.files.model import ESTIMATOR
+from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 
 _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
@@ -88,7 +88,8 @@ class Saving:
             When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
             fastnn. A ValueError too.
         """
-        return read_archive(path, {ESTIMATOR: lambda header, arrays: _estimator(cls, header, arrays)})
+        builders: dict[Format, Builder[Self]] = {ESTIMATOR: lambda header, arrays: _estimator(cls, header, arrays)}
+        return read_archive(path, builders | dict.fromkeys((CHECKPOINT, CHECKPOINT_1, MODEL), _no_estimator))
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the fitted network for programs without fastnn.
@@ -175,6 +176,10 @@ def _plain(name: str, value: Any) -> Any:
 
 
 # ---------------------------------------------------------------------------------------------------------------- load
+
+
+def _no_estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+    raise ModelFileError("it holds a training result, no estimator: fastnn.load reads it, from_result makes one of it")
 
 
 def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:

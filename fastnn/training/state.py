@@ -76,7 +76,11 @@ class TrainingState(StepState):
     """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
 
     def __repr__(self) -> str:
-        facts = {"optimizer": self.optimizer, "parameters": f"{self.n_params:,} {self.storage.dtype}", "steps": self.t}
+        facts = {
+            "optimizer": self.optimizer or "none",
+            "parameters": f"{self.n_params:,} {self.storage.dtype}",
+            "steps": self.t,
+        }
         return display.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
 
     def copy(self) -> TrainingState:

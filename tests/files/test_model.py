@@ -172,6 +172,7 @@ def test_a_model_alone_predicts(path, case, dtype):
     X, _ = data(dtype)
     assert bits(loaded.predict(X)) == bits(result.predict(X))
     assert repr(loaded) == "<TrainingResult: network 3-4-2, state none, back end numpy>"
+    assert repr(loaded.state) == f"<TrainingState: optimizer none, parameters 26 {np.dtype(dtype)}, steps 0>"
     assert (loaded.n_epochs, len(loaded.history.score), loaded.history.best_epoch) == (0, 0, 0)
 
 
