@@ -1,12 +1,16 @@
-"""The cores that a process may use: how many, and what says so."""
+"""The cores that a process may use: how many and what says so, helper threads, and how many threads pay."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 import multiprocessing
 import os
-from collections.abc import Iterator
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 VARIABLE = "FASTNN_NUM_THREADS"
 """The environment variable that limits fastnn alone."""
@@ -110,3 +114,122 @@ def _words(file: Path) -> list[str]:
         return file.read_text("utf-8").split()
     except OSError:
         return []
+
+
+# ------------------------------------------------------------------------------------------------------ helper threads
+
+Helper = queue.SimpleQueue[Callable[[], Any]]
+"""A thread that calls what is put here, one function after the other, until the process ends."""
+
+_idle: list[Helper] = []
+_at_work: set[Helper] = set()
+
+
+def borrow(n: int) -> list[Helper]:
+    """Return `n` helpers, idle or new ones; fewer where the system starts no more threads."""
+    helpers: list[Helper] = []
+    with contextlib.suppress(RuntimeError):
+        while len(helpers) < n:
+            helpers.append(_idle.pop() if _idle else _new_helper())
+    _at_work.update(helpers)
+    return helpers
+
+
+def give_back(helpers: list[Helper]) -> None:
+    """Let others have these helpers, each of which may still be at its last function."""
+    _at_work.difference_update(helpers)
+    _idle.extend(helpers)
+
+
+def idle_cores(cores: int) -> int:
+    """Return how many of the cores no helper is at work on, at least 1: that of the caller."""
+    return max(1, cores - len(_at_work))
+
+
+def _new_helper() -> Helper:
+    helper: Helper = queue.SimpleQueue()
+    threading.Thread(target=_serve, args=(helper,), name="fastnn helps", daemon=True).start()
+    return helper
+
+
+def _serve(helper: Helper) -> None:
+    while True:
+        work = helper.get()
+        with contextlib.suppress(Exception):  # whoever waits for it goes on without help
+            work()
+        del work  # nothing that it refers to stays alive
+
+
+def _forget() -> None:
+    _idle.clear()
+    _at_work.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)  # threads of the parent, which the child has not
+
+
+# ----------------------------------------------------------------------------------------------- how many threads pay
+
+TRIAL, LONG_TRIAL = 0.002, 0.03
+"""Seconds of the first stretch of steps with another number of threads, and of the one after which it is taken."""
+PAUSE, LONG_PAUSE = 0.05, 4.0
+"""Seconds before the first trial, and between later ones: each pause is twice the last one."""
+GAIN, LOSS = 0.97, 1.2
+"""A number is better where a step takes so many times as long, and trouble where it takes so many times as long."""
+SHORT_STEP = 50e-6
+"""Seconds of a step from which on it may be shared."""
+
+
+class BestNumber:
+    """The number of threads with which steps take least, by measurement, again and again: others may use the machine.
+
+    It begins with one. 2, 4 and so on up to `most` are tried against their neighbors, in stretches of steps that are
+    short at first: beside a busy process, threads that wait for one another may take many times as long as one.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._numbers = [*(1 << k for k in range(most.bit_length()) if 1 << k < most), most]
+        self._seconds = [math.inf] * len(self._numbers)  # of a step, as last measured
+        self._chosen, self._tried = 0, 0  # places in the lists
+        self._way = 1  # that of the next trial: to more threads, or -1 to fewer
+        self._stretch, self._pause, self._rest = math.inf, PAUSE, 0.0
+
+    def next(self) -> tuple[int, float]:
+        """Return a number of threads, and with how many steps to measure it."""
+        seconds = self._seconds[self._chosen]
+        return self._numbers[self._tried], math.inf if seconds == math.inf else self._stretch / seconds
+
+    def measured(self, n_steps: int, seconds: float) -> None:
+        """Take in the time of the steps."""
+        a_step, before = seconds / n_steps, self._seconds[self._chosen]
+        self._seconds[self._tried] = a_step
+        if self._tried != self._chosen:
+            if a_step > GAIN * before:  # a failure: the next trial goes the other way, after a longer pause
+                self._choose(self._chosen)
+                self._way = -self._way
+            elif self._stretch < LONG_TRIAL:
+                self._stretch *= 2
+            else:
+                self._choose(self._tried)
+                self._rest = 0.0 if self._is_open() else self._pause  # further at once
+        elif before == math.inf:
+            self._choose(0)
+            self._rest = 0.0 if a_step >= SHORT_STEP else math.inf
+        else:
+            self._rest -= seconds
+            if a_step > LOSS * before and self._chosen:
+                self._way, self._rest = -1, 0.0
+        if self._tried == self._chosen and self._rest <= 0:
+            self._way = self._way if self._is_open() else -self._way
+            self._tried, self._stretch = self._chosen + self._way, TRIAL
+
+    def _is_open(self) -> bool:
+        """Return whether there is another number on the way of trials."""
+        return 0 <= self._chosen + self._way < len(self._numbers)
+
+    def _choose(self, k: int) -> None:
+        """Choose a number; pauses grow with each choice, so that numbers that change places cost little."""
+        self._chosen = self._tried = k
+        self._stretch = self._rest = self._pause
+        self._pause = min(2 * self._pause, LONG_PAUSE)

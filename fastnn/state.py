@@ -33,6 +33,8 @@ class Task:
     """Strength of the L2 penalty in the gradient, and in the value of the loss unless `value_alpha` is given."""
     value_alpha: float | None = None
     """Strength of the L2 penalty in the *value* of the loss alone; see `penalty`."""
+    threads: int | None = 1
+    """How many threads share each step, as far as it has work for them; None is left to the back end."""
     kept: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
     """What back ends have prepared for the task, each under keys of its own, to find it again in the next call."""
 
@@ -73,6 +75,8 @@ class StepState:
     """Steps done, skipped ones included."""
     beta_products: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.array([1.0, 1.0]))
     """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not skipped."""
+    threads: int = dataclasses.field(default=1, init=False, repr=False)
+    """The most threads that have shared a step, if the back end has threads."""
 
     @classmethod
     def create(cls, params: Array, n_slots: int) -> Self:

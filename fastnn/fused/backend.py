@@ -24,6 +24,7 @@ from fastnn.fused.layout import (
     UpdateSpec,
 )
 from fastnn.fused.members import member_arguments, set_constants, train_each, update_spec
+from fastnn.fused.team import Threads
 from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.optimizers import OPTIMIZERS
@@ -94,7 +95,7 @@ class NumbaBackend:
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        good = training.call(state.storage)
+        good = training.train(state, steps)
         task.kept[key] = training
         state.t += good if good == len(steps.loss) else good + 1
         return good
@@ -183,8 +184,9 @@ class _Training(_Prepared):
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
         spec = update_spec(task, state.storage.shape[1])
         set_constants(self.workspace.buffers.update_constants, task)
-        self._kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
-        self._of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
+        self.kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        self.of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
+        self._threads = Threads.of(task, dtype, n_rows)
         self._data = tuple(task.data)  # an array that is referred to refuses to be resized
 
     def has(self, state):
@@ -202,7 +204,11 @@ class _Training(_Prepared):
         rows, start, stop, *_ = self._steps = tuple(steps)
         few = rows.size + start.size <= FEW
         self._known = (steps, rows.tobytes(), start.tobytes(), stop.tobytes()) if few else (None, b"", b"", b"")
-        self.call = self._kernel.bound(self._state[1], start.size, *self._of_task, prepared(steps))
+        self._call = self.kernel.bound(self._state[1], start.size, *self.of_task, prepared(steps))
+
+    def train(self, state, steps):
+        """Do the steps that were taken over, and return the number of good ones."""
+        return self._threads.train(self, state, steps) if self._threads else self._call(state.storage)
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""

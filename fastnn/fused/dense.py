@@ -12,6 +12,7 @@ from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, 
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
+from fastnn.fused.layout import columns_of
 from fastnn.fused.matmul import Strided, backward_product, forward_product
 from fastnn.fused.single_row import row_delta, row_product
 from fastnn.memory import ceil_div
@@ -21,7 +22,8 @@ BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 def _operands(layer, scratch, params, width):
     """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
-    Z, A = offset(scratch.activations, layer.output * width), offset(scratch.activations, layer.input * width)
+    step, _ = columns_of(width)
+    Z, A = offset(scratch.activations, layer.output * step), offset(scratch.activations, layer.input * step)
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
     return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
@@ -32,7 +34,14 @@ def forward_layer(layer, scratch, params, width):
     """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
-    activate(Z, offset(scratch.slopes, layer.output * width), scratch.weight, fan_out, width, layer.activation)
+    activate(
+        Z,
+        offset(scratch.slopes, layer.output * columns_of(width).step),
+        scratch.weight,
+        fan_out,
+        width,
+        layer.activation,
+    )
 
 
 @outlined
@@ -47,7 +56,7 @@ def row_forward_layer(layer, scratch, params):
 @outlined
 def backward_layer(layer, scratch, params, delta, below, width):
     """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of (fan_out, width)."""
-    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
+    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * columns_of(width).step
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
     A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
     activation_delta(below, A, slopes, fan_in, width, layer.activation_below)

@@ -17,7 +17,7 @@ bit. A block of one row is no panel: its features lie side by side, in the same 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,11 @@ SUM_BLOCK = 512  # vectors of room for packing in `Scratch.packed`, so few that 
 # in the bits of those whose gradient is a product elsewhere, see `matmul.weight_gradient`.
 SMALL = 256
 
+TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
+
 # {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is
 _FIELDS = ("fan_in", "fan_out", "weight", "bias", "n_bias", "bias_step", "end", "gather_indices", "inside")
-_FIELDS += ("activation", "activation_below", "input", "output")
+_FIELDS += ("activation", "activation_below", "input", "output", "transposes")
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
 
 
@@ -111,6 +113,21 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
+class Columns(NamedTuple):
+    """Some columns of a panel: the step from one of its rows to the next, and how many they are, whole vectors.
+
+    Functions that take the width of a panel take this too, with pointers to the first of the columns.
+    """
+
+    step: Any
+    width: Any
+
+
+def columns_of(width):
+    """Return the columns of a panel that are given by the panel's width, or as `Columns`."""
+    return width if isinstance(width, Columns) else Columns(width, width)
+
+
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
     """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows."""
     lanes = ALIGNMENT // dtype.itemsize
@@ -136,6 +153,8 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
             "activation_below": below,
             "input": panel,  # row of `Scratch.activations`, and of `slopes`, at which the panel of the inputs begins
             "output": output,  # and that of the outputs
+            # whether the weight gradient is a product with delta transposed, see `matmul.weight_gradient`
+            "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:

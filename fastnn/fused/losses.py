@@ -14,15 +14,15 @@ from fastnn.compiler.memory_ops import lanes_of, load, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
-from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON
+from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON, columns_of
 from fastnn.memory import ceil_div
 
 
 def _loss(value, derivative):
-    """Make the two functions of a loss, for panels and for a single row, of l(a, y) and dl/da on single vectors.
+    """Make the functions of a loss, for panels, columns and a single row, of l(a, y) and dl/da on single vectors.
 
-    Both add up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row of weight 0 adds
-    nothing and gets a derivative of 0, whatever it holds.
+    The first and the last add up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row
+    of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
     """
 
     def loss_of(scratch, A, i, w):
@@ -42,6 +42,14 @@ def _loss(value, derivative):
         put(scratch.sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
 
     @traced
+    def columns(scratch, A, n, width):
+        L, (step, width) = lanes_of(A), columns_of(width)
+        for o in each(n):
+            for b in each(width // L, step=L):
+                i = o * step + b
+                store(scratch.delta_below, i, loss_of(scratch, A, i, load(scratch.weight, b)))
+
+    @traced
     def single(scratch, a, n):
         L, w = lanes_of(a), load(scratch.weight, 0)
         # Its outputs lie side by side: each l is written to memory before they are added up one by one.
@@ -54,7 +62,7 @@ def _loss(value, derivative):
         # The one row in the first lane, and 0 in those of a panel's padding: the same tree, the same bits.
         put(scratch.sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], zero(a))))
 
-    return panel, single
+    return panel, columns, single
 
 
 difference = operator.sub  # a - y: the derivative of the squared error, and delta where loss and output are matched
@@ -109,10 +117,26 @@ _LOSSES = {
 @outlined
 def output_loss(loss, scratch, A, n, width):
     """Write a block's loss to `scratch.sum_of_l`, and dL/da, delta if matched, to `scratch.delta`; of A (n, width)."""
-    switch(loss, {code: partial(panel, scratch, A, n, width) for code, (panel, _) in _LOSSES.items()})
+    switch(loss, {code: partial(panel, scratch, A, n, width) for code, (panel, *_) in _LOSSES.items()})
+
+
+@outlined
+def output_terms(loss, scratch, A, n, width):
+    """Write each l of some columns to `scratch.delta_below`, and dL/da, or delta if matched, to `scratch.delta`."""
+    switch(loss, {code: partial(columns, scratch, A, n, width) for code, (_, columns, _) in _LOSSES.items()})
+
+
+@traced
+def sum_terms(scratch, n, width):
+    """Write a block's loss to `scratch.sum_of_l`, from the l of all its columns, in the order of `output_loss`."""
+    L, s = lanes_of(scratch.weight), [zero(scratch.weight)]
+    for o in each(n, s):
+        for b in each(width // L, s, step=L):
+            s[0] = fma(load(scratch.weight, b), load(scratch.delta_below, o * width + b), s[0])
+    put(scratch.sum_of_l, 0, horizontal_sum(s[0]))
 
 
 @outlined
 def row_loss(loss, scratch, a, n):
     """Compute the same for a single row, the outputs a (n to the end of its vector,)."""
-    switch(loss, {code: partial(single, scratch, a, n) for code, (_, single) in _LOSSES.items()})
+    switch(loss, {code: partial(single, scratch, a, n) for code, (*_, single) in _LOSSES.items()})

@@ -18,7 +18,7 @@ from fastnn.compiler.lanes import store_horizontal_sums, transposed
 from fastnn.compiler.memory_ops import lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma
-from fastnn.fused.layout import SUM_BLOCK
+from fastnn.fused.layout import SUM_BLOCK, Columns, columns_of
 from fastnn.memory import ceil_div
 
 # {vectors: rows of the tiles}, widest and tallest first. Their sums, and the vectors that they take in, must fit the
@@ -27,7 +27,6 @@ PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 INNER_TILES = (4, 2, 1) if cpu_has("avx512f") else (2, 1)  # rows and columns, whose products must fit the registers
 ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache holds them
-TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 # Without AVX-512 a tile is one vector wide and needs the next vector of the panel after 6 cycles. In a large panel
 # these lie a power of two apart and evict one another from the first cache. So they are copied side by side.
@@ -84,14 +83,14 @@ def product_tile(rows, vectors, Z, W, A, bias, K, begun):
             store(results[m], n * L, acc[m * vectors + n])
 
 
-def _product(Z, W, A, bias, M, K, begun, packed):
+def _product(Z, width, W, A, bias, M, K, begun, packed):
     """Compute the same, tile by tile: Z (M, width), W (M, K), A (K, width). `packed` has room for K vectors."""
-    L, width = lanes_of(Z.pointer), Z.step
+    L = lanes_of(Z.pointer)
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
         for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
-            columns = Strided(offset(A.pointer, n * L), width)
+            columns = Strided(offset(A.pointer, n * L), A.step)
             columns = Strided(*choose(packs, lambda: _pack(packed, *columns, K), lambda: columns))
             for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
                 m = first + m
@@ -115,37 +114,38 @@ def _pack(target, source, step, K):
 @outlined
 def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     """`forward_product` on a panel of several vectors."""
-    L = lanes_of(Z)
+    L, (step, width) = lanes_of(Z), columns_of(width)
     # A column's numbers lie fan_out apart: where a cache cannot hold them, a vector's width of columns is packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
     n_strips = pick(packs, ceil_div(fan_out, L), 1)
     for k, K, begun in _in_parts(fan_in):
-        W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * width), width)
+        W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * step), step)
         for o in each(n_strips, step=L):
-            pointer, step, M = choose(
+            pointer, column_step, M = choose(
                 packs,
                 lambda: [*_pack(strip_of_W, offset(W_k, o), fan_out, K), smaller(fan_out - o, L)],
                 lambda: [W_k, fan_out, fan_out],
             )
-            Z_o = Strided(offset(Z, o * width), width)
-            _product(Z_o, Matrix(pointer, 1, step), A_k, bias.skip(o), M, K, begun, packed)
+            Z_o, W_o = Strided(offset(Z, o * step), step), Matrix(pointer, 1, column_step)
+            _product(Z_o, width, W_o, A_k, bias.skip(o), M, K, begun, packed)
 
 
 @outlined
 def _wide_backward(Z, W, A, zeros, packed, M, K, width):
     """Compute ``Z[m, :] = sum_k W[m, k] * A[k, :]``: Z (M, width), W (M, K), A (K, width), all row-major."""
+    step, width = columns_of(width)
     for k, K_here, begun in _in_parts(K):
-        A_k = Strided(offset(A, k * width), width)
-        _product(Strided(Z, width), Matrix(offset(W, k), K, 1), A_k, Strided(zeros, 0), M, K_here, begun, packed)
+        W_k, A_k = Matrix(offset(W, k), K, 1), Strided(offset(A, k * step), step)
+        _product(Strided(Z, step), width, W_k, A_k, Strided(zeros, 0), M, K_here, begun, packed)
 
 
 @traced
-def _narrow_product(Z, W, A, bias, M, K):
-    """Compute `_product` on panels of one vector: Z (M, L) and A (K, L)."""
-    L = lanes_of(Z)
+def _narrow_product(Z, W, A, bias, M, K, width):
+    """Compute `_product` on panels of one vector, Z (M, L) and A (K, L), or on columns that are one."""
+    step = width.step if isinstance(width, Columns) else lanes_of(Z)
     for m, rows in sweep(M, NARROW_TILES):
-        product_tile(rows, 1, Strided(Z, L).skip(m), W.skip(m), Strided(A, L), bias.skip(m), K, 0)
+        product_tile(rows, 1, Strided(Z, step).skip(m), W.skip(m), Strided(A, step), bias.skip(m), K, 0)
 
 
 @traced
@@ -156,9 +156,9 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
     transposed in memory, but strips of it and of large panels may go to `packed` (SUM_BLOCK, one vector).
     """
     choose(
-        width > lanes_of(Z),
+        columns_of(width).width > lanes_of(Z),
         lambda: _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed),
-        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in),
+        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in, width),
     )
 
 
@@ -166,9 +166,9 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
 def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     """Compute ``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
     choose(
-        width > lanes_of(Z),
+        columns_of(width).width > lanes_of(Z),
         lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
-        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out),
+        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out, width),
     )
 
 
@@ -197,7 +197,7 @@ def transpose(T, D, n, width, rows):
 
 
 @traced
-def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
+def weight_gradient(layer, scratch, G, A, D, width):
     """Compute ``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width).
 
     Where a row of G is whole vectors and there are enough rows to repay the transposing of D into T (width, fan_out),
@@ -205,10 +205,11 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
     by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in the bits. (The second
     is that of `updates.small_layer_update` too, which takes this function's place where a layer is small: see `SMALL`.)
     """
+    T, fan_in, fan_out = scratch.transposed, layer.fan_in, layer.fan_out
 
     def product():
         transpose(T, D, fan_out, width, width)
-        _wide_backward(G, A, T, zeros, packed, fan_in, width, fan_out)
+        _wide_backward(G, A, T, scratch.zeros, scratch.packed, fan_in, width, fan_out)
 
     def inner_products():
         for i, rows in sweep(fan_in, INNER_TILES):
@@ -216,5 +217,4 @@ def weight_gradient(G, A, D, T, zeros, packed, fan_in, fan_out, width):
                 G_here = offset(G, i * fan_out + o)
                 inner_tile(rows, cols, G_here, offset(A, i * width), offset(D, o * width), fan_out, width)
 
-    whole_vectors = fan_out // lanes_of(G) * lanes_of(G) >= fan_out
-    choose((fan_in >= TRANSPOSE_FROM) & whole_vectors, product, inner_products)
+    choose(layer.transposes, product, inner_products)

@@ -8,14 +8,15 @@ that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpe
 from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.memory_ops import lanes_of, offset, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, offset, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
-from fastnn.fused.gather import copy, scatter_panel
+from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
-from fastnn.fused.losses import output_loss, row_loss
+from fastnn.fused.layout import Columns
+from fastnn.fused.losses import output_loss, output_terms, row_loss
 from fastnn.fused.matmul import weight_gradient
 from fastnn.fused.single_row import outer_product
 from fastnn.fused.updates import State, add, row_update, small_layer_update, update
@@ -116,19 +117,31 @@ def _finish_layer(spec, updating, update_layer, has_layer_below, carry):
 
 
 def _panel_backward(scratch, model, spec, state, width, first_block, updating):
-    """Go back on panels. A small layer's gradient is made within its update, if nothing has to be added to it."""
+    """Go back on panels."""
+    make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
+    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+        update_layer = make_gradient(layer, delta)
+        carry = partial(dense.backward_layer, layer, scratch, state.vectors, delta, below, width)
+        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
+
+
+def _maker_of_gradients(scratch, model, spec, state, width, first_block, updating):
+    """Return a function that makes a layer's gradient on panels, from its delta, and returns one that updates it.
+
+    A small layer's gradient is made within its update, if nothing has to be added to it.
+    """
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
     fits_vector = updating & first_block & (width <= lanes_of(params))
-    for layer, delta, below, has_layer_below in _from_output(model, scratch):
+
+    def of_layer(layer, delta):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
         when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
 
         def make_gradient():
-            dW, buffers = offset(gradient, layer.weight), (scratch.transposed, scratch.zeros, scratch.packed)
-            weight_gradient(dW, A, delta, *buffers, layer.fan_in, layer.fan_out, width)
+            weight_gradient(layer, scratch, offset(gradient, layer.weight), A, delta, width)
             dense.bias_gradient(layer, gradient, params, delta, width, model.times_bias)
 
         def update_small():
@@ -142,9 +155,9 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
         # which way the gradient is made depends on shapes alone, never on the CPU: it may show in the bits
         when(not_(in_update), make_gradient)
         when(not_(first_block), lambda: add(scratch.gradient, layer, gradient))
-        update_layer = partial(choose, in_update, update_small, update_any)
-        carry = partial(dense.backward_layer, layer, scratch, params, delta, below, width)
-        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
+        return partial(choose, in_update, update_small, update_any)
+
+    return of_layer
 
 
 def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
@@ -167,6 +180,53 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
 
         carry = partial(dense.row_backward_layer, layer, scratch, params, delta, below)
         _finish_layer(spec, updating, update_layer, has_layer_below, carry)
+
+
+# A step that threads share has two phases, each divided so that every number is made by one thread, in the order above:
+# the columns of the batch, forward and back, and the parameters, their gradient and update.
+
+
+@traced
+def share_columns(scratch, model, data, params, step, first, width, gathering):
+    """Do some columns of a block: gather them, go forward, and carry delta back through all layers, by old weights.
+
+    They are `width` columns, from the column `first` on, of panels with `step` of them. The terms of the loss and the
+    deltas of all layers stay in `scratch.delta_below` and `scratch.delta`.
+    """
+    panels = ("activations", "slopes", "targets", "weight", "delta", "delta_below", "rows_of_X", "rows_of_Y")
+    scratch = scratch._replace(**{name: offset(getattr(scratch, name), first) for name in panels})
+    columns = Columns(step, width)
+
+    def gather():
+        n_inputs = layer_at(model, 0).fan_in
+        when(step <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, step))
+        gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, columns)
+        gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, columns)
+
+    when(gathering, gather)
+    for _, layer in each_layer(model):
+        dense.forward_layer(layer, scratch, params, columns)
+    layer = layer_at(model, model.n_layers - 1)
+    A, slopes, D = (offset(x, layer.output * step) for x in (scratch.activations, scratch.slopes, scratch.delta))
+    output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, columns)
+    when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, columns, layer.activation))
+    for k in each(model.n_layers - 1):
+        layer = layer_at(model, model.n_layers - 1 - k)
+        delta, below = offset(scratch.delta, layer.output * step), offset(scratch.delta, layer.input * step)
+        dense.backward_layer(layer, scratch, params, delta, below, columns)
+
+
+@traced
+def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating):
+    """Make the gradient of the parameters of thread `t` from all columns of a block, and update them."""
+    first, stop = get(share.first_part, t), get(share.first_part, t + 1)
+    # parts of layers are as good as layers here
+    model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=stop - first)
+    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
+    for k in each(model.n_layers):
+        layer = layer_at(model, model.n_layers - 1 - k)
+        when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width)))
 
 
 @traced

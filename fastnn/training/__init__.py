@@ -76,6 +76,7 @@ def train(
     dtype: DTypeLike | None = None,
     assume_finite: bool = False,
     progress: bool = False,
+    threads: int | None = None,
 ) -> TrainingResult:
     """Train a network.
 
@@ -152,6 +153,11 @@ def train(
         Skip the search of X and Y for NaN and infinity.
     progress : bool
         Whether to show a progress bar (needs the package rich).
+    threads : int, optional
+        How many threads share each step, on the back end "numba"; it shows in no bit of the result. A number is exactly
+        that many, but no more than there are pairs of vectors of rows in a batch (16 rows of float64, 32 of float32),
+        and one for a sequential optimizer. Where it is not given, steps that take longer than some 50 us are shared by
+        as many threads as it pays to, by measurement while they go on, up to the number of cores (`fastnn info`).
 
     Returns
     -------
@@ -193,7 +199,7 @@ def train(
     options = optimizer, batch_size, shuffle, alpha
     weighted = sample_weight is not None
     settings = check_settings(
-        network, backend, epochs, stop, options, resume, new_rows, assume_finite, weighted=weighted
+        network, backend, epochs, stop, options, resume, new_rows, assume_finite, weighted=weighted, threads=threads
     )
     observers, controllers = sorted_callbacks(callbacks)
     data = check_data(network, X, Y, sample_weight, assume_finite, working_dtype(dtype, resume))

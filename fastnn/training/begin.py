@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn.backends import Backend, check_supported, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, shown
+from fastnn.memory import ROW_BLOCK
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, Task
@@ -40,6 +41,7 @@ class Settings(NamedTuple):
     resume: TrainingState | None
     new_rows: bool
     assume_finite: bool
+    threads: int | None
 
     @property
     def n_vectors(self) -> int:
@@ -58,6 +60,7 @@ def check_settings(
     assume_finite: Any,
     *,
     weighted: bool,
+    threads: Any = 1,
 ) -> Settings:
     """Check what `train` was given; `options` are those of `choose_options`, `weighted` says whether rows have weights.
 
@@ -75,7 +78,8 @@ def check_settings(
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     weighted = weighted or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
-    return Settings(network, backend, *chosen, n_epochs, stop, resume, new_rows, assume_finite)
+    threads = None if threads is None else check_integer("threads", threads, low=1)
+    return Settings(network, backend, *chosen, n_epochs, stop, resume, new_rows, assume_finite, threads)
 
 
 def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:
@@ -92,18 +96,20 @@ def start(
     started: float,
 ) -> tuple[Run, np.random.RandomState]:
     """Return a run that can begin, and its generator; `rows` are those of `choose_rows`, `started` is the time."""
-    network, backend, optimizer, batch_size, shuffle, alpha, n_epochs, stop, resume, new_rows, assume_finite = settings
+    network, backend, optimizer, batch_size, shuffle, alpha, n_epochs, stop, resume, new_rows, *_ = settings
     chosen, held_out = rows
     n, dtype = len(data.X if chosen is None else chosen), data.X.dtype
-    check_memory(network, settings.n_vectors, rows_a_step(batch_size, n), dtype, backend, optimizer.sequential)
+    rows_at_once = rows_a_step(batch_size, n)
+    block = rows_at_once if optimizer.sequential else ROW_BLOCK
+    check_memory(network, settings.n_vectors, rows_at_once, dtype, backend, block, settings.threads or 1)
     if resume is None:
         state, random_state = fresh(network, optimizer, dtype, n, params, seed, stop)
     else:
         state, random_state = resumed(network, optimizer, dtype, n, resume, new_rows, stop, chosen)
     if held_out is not None:
         stop = dataclasses.replace(stop, validation=rows_of(data, held_out))
-    validation = validation_data(network, data, chosen, state, stop, assume_finite)
-    task = Task(network, optimizer, data, alpha)
+    validation = validation_data(network, data, chosen, state, stop, settings.assume_finite)
+    task = Task(network, optimizer, data, alpha, threads=settings.threads)
     plan = row_plan(backend, optimizer, state, random_state, batch_size, shuffle, chosen)
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
     if run.scores.each_epoch:

@@ -142,17 +142,16 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
 
 
 def check_memory(
-    network: Network, n_vectors: int, rows: int, dtype: DTypeLike, backend: Backend, sequential: bool = False
+    network: Network, n_vectors: int, rows: int, dtype: Any, backend: Backend, block: int = ROW_BLOCK, threads: int = 1
 ) -> None:
     """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
-    Counted are `n_vectors` vectors of parameters, and four numbers for each neuron and row of a block. A block is
-    `ROW_BLOCK` of the `rows` at most, or all of them where `sequential`. A back end with ``whole_batches`` also holds z
-    and a of the other rows.
+    Counted are `n_vectors` vectors of parameters, and for each neuron and row, `block` of the `rows` at most, three
+    numbers and one for each thread. A back end with ``whole_batches`` also holds z and a of the other rows.
     """
-    block = rows if sequential else min(rows, ROW_BLOCK)
+    block = min(rows, block)
     others = rows - block if getattr(backend, "whole_batches", False) else 0
-    of_rows = 4 * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
+    of_rows = (3 + threads) * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
     needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(

@@ -258,7 +258,7 @@ class Run:
         validation_losses, measured = np.array(self.scores.validation_losses), np.array(self.scores.measured)
         seconds, monitor = time.perf_counter() - self.started, name_of(self.stop.monitor)
         history = History(losses, validation_losses, seconds, rates, measured, monitor)
-        return TrainingResult(self.task.network, params, state, history, reason, self.backend)
+        return TrainingResult(self.task.network, params, state, history, reason, self.backend, self.state.threads)
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
         epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)

@@ -121,6 +121,8 @@ class TrainingResult:
         "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
     backend : str or Backend
         What it was trained with; `predict` uses it unless told otherwise.
+    threads : int
+        The most threads that have shared a step.
     """
 
     network: Network
@@ -129,6 +131,7 @@ class TrainingResult:
     history: History
     stop_reason: StopReason
     backend: str | Backend = "numba"
+    threads: int = 1
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())

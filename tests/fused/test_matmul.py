@@ -1,6 +1,7 @@
 """The matrix products and every register tile: what they mean in Python equals their bits when compiled."""
 
 import functools
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from traced_code import assert_same_bits, in_machine_code
 
 from fastnn.compiler.lanes import horizontal_sum, store_horizontal_sums
-from fastnn.compiler.memory_ops import lanes_of, load, offset
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import Lanes, fma
 from fastnn.fused import matmul
+from fastnn.fused.layout import TRANSPOSE_FROM
 
 compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="there is nothing to compare with")
 
@@ -109,8 +111,25 @@ def test_products(M, K, vectors, dtype):
     assert_same_bits(Z, np.stack([chain(W[:, m], A, np.zeros(width, dtype)) for m in range(M)]))
 
 
+class Layer(NamedTuple):
+    fan_in: Any
+    fan_out: Any
+    transposes: Any
+
+
+class Buffers(NamedTuple):
+    transposed: Any
+    zeros: Any
+    packed: Any
+
+
+@traced
+def weight_gradient(G, A, D, T, zeros, packed, layer, width):
+    matmul.weight_gradient(Layer(*(get(layer, k) for k in range(3))), Buffers(T, zeros, packed), G, A, D, width)
+
+
 @compiled
-@pytest.mark.parametrize("fan_in", [1, 7, matmul.TRANSPOSE_FROM - 1, matmul.TRANSPOSE_FROM, 21])
+@pytest.mark.parametrize("fan_in", [1, 7, TRANSPOSE_FROM - 1, TRANSPOSE_FROM, 21])
 @pytest.mark.parametrize("fan_out", [5, 16])
 def test_weight_gradient(fan_in, fan_out, dtype):
     """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`."""
@@ -118,8 +137,9 @@ def test_weight_gradient(fan_in, fan_out, dtype):
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
     arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype)))
-    in_machine_code(matmul.weight_gradient)(*arrays, fan_in, fan_out, 3 * L)
-    if fan_in >= matmul.TRANSPOSE_FROM and fan_out % L == 0:
+    transposes = fan_in >= TRANSPOSE_FROM and fan_out % L == 0
+    in_machine_code(weight_gradient)(*arrays, np.array([fan_in, fan_out, transposes]), 3 * L)
+    if transposes:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
         assert_same_bits(T, D.T.copy())
     else:

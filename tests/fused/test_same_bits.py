@@ -138,7 +138,8 @@ def test_first_steps_give_the_hashes():
 @pytest.mark.nojit
 def test_members_give_the_hashes_of_first_steps():
     found = same_bits.hashes_of_members(few=True)
-    assert {name.split()[0] for name in found} == {"seed", "iris", "deep", "RPROP"}  # whose steps are whole epochs
+    whole_epochs = {"seed", "iris", "deep", "one", "three", "RPROP"}  # the runs whose steps are that
+    assert {name.split()[0] for name in found} == whole_epochs
     assert same_bits.other_members(found, few=True) == {}
 
 
@@ -179,6 +180,7 @@ def test_an_interrupted_and_resumed_training_gives_the_hashes(name, monkeypatch,
     n_epochs, rest = divmod(run.n_steps, per_epoch)
     assert rest == 0
     options = {"sample_weight": weight, "optimizer": run.optimizer, "batch_size": run.batch_size, "alpha": run.alpha}
+    options["threads"] = run.threads
     with pytest.warns(fastnn.InterruptWarning):
         first = fastnn.train(
             run.network, X, Y, **options, epochs=n_epochs, params=params, seed=0, callbacks=[Interrupting()]
@@ -200,6 +202,12 @@ def test_hashes_stand_under_the_kernels_revision():
     assert revision == program.KERNEL_REVISION, "changed on purpose? python tests/support/same_bits.py --write"
     assert f"KERNEL_REVISION {revision}" in ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
     assert same_bits.expected().keys() == same_bits.expected(few=True).keys() == RUNS.keys()
+
+
+def test_the_number_of_threads_shows_in_no_hash():
+    for hashes in (same_bits.expected(), same_bits.expected(few=True)):
+        for dtype in ("float64", "float32"):
+            assert hashes[f"three threads {dtype}"] == hashes[f"one thread {dtype}"]
 
 
 def test_runs_meet_every_line_of_the_registries():

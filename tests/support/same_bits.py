@@ -48,6 +48,7 @@ class Run(NamedTuple):
     batch_size: int | None = None
     n_rows: int | None = None
     alpha: float = 0.0
+    threads: int = 1
 
 
 DEEP = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "softplus", "silu", "gelu")
@@ -84,6 +85,9 @@ def _runs():
         yield run(
             "deep", "drawn", Network(sizes, DEEP, "softmax", "squared_error"), SGD(0.125, 0.5), 20, 0.5, **options
         )
+        network = Network((6, 20, 16, 3), ("silu", "tanh"), "softmax", "cross_entropy")
+        for name, threads in (("one thread", 1), ("three threads", 3)):  # which divide the layers between them
+            yield run(name, "drawn", network, Adam(0.003), 20, 0.5, **options, threads=threads)
         for activation in [name for name, line in ACTIVATIONS.items() if line.hidden and name not in DEEP]:
             network = Network((6, 9, 3), activation, "softmax", "squared_error")
             yield run(f"hidden {activation}", "drawn", network, SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
@@ -149,7 +153,8 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     params, *rows = (a.astype(run.dtype) for a in start_of(run))
     for array in rows:
         array.flags.writeable = False
-    task, backend = Task(run.network, run.optimizer, Data(*rows), run.alpha), get_backend(backend)
+    task = Task(run.network, run.optimizer, Data(*rows), run.alpha, threads=run.threads)
+    backend = get_backend(backend)
     state = StepState.create(params, run.optimizer.n_slots)
     plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
     steps = plan.draw(n_steps, run.optimizer.learning_rate)

@@ -1,0 +1,103 @@
+"""What an entry point does for a block or a step besides the passes: rows are gathered, constants of the update set.
+
+Ordinary Numba code, like the entry points themselves, see `kernels.py`.
+"""
+
+import math
+
+from fastnn.compiler.jit import inlined
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.vectors import like
+from fastnn.fused import layout, propagation
+from fastnn.fused.gather import clear, copy, gather_panel
+from fastnn.fused.layout import DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES
+from fastnn.fused.updates import square_weights
+
+FAN_IN = LAYER_FIELDS["fan_in"]
+ADAM, ADAMW = UPDATE_CODES["Adam"], UPDATE_CODES["AdamW"]
+
+padded = inlined(layout.padded)
+
+
+@inlined
+def gather_row(scratch, data, row, n_inputs, n_outputs):
+    """Gather a single row's inputs and targets, zeros if its weight is 0, and its weight in every lane; return it."""
+    w = get(data.sample_weight, row)
+    store(scratch.weight, 0, like(zero(data.X), w))
+    if w > 0:  # what a row of weight 0 holds must not show in any bit, not even as NaN
+        copy(scratch.activations, offset(data.X, row * n_inputs), n_inputs)
+        copy(scratch.targets, offset(data.Y, row * n_outputs), n_outputs)
+    else:
+        clear(scratch.activations, n_inputs)
+        clear(scratch.targets, n_outputs)
+    return float(w)
+
+
+@inlined
+def look_up(scratch, data, rows, n, width, n_inputs, n_outputs):
+    """Write where the `n` rows of a block lie, and what they weigh; return the sum of their weights."""
+    # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
+    sum_of_weights = 0.0  # added in ascending order, in float64
+    for b in range(width):
+        row = get(rows, min(b, n - 1))
+        put(scratch.rows_of_X, b, row * n_inputs)
+        put(scratch.rows_of_Y, b, row * n_outputs)
+        w = get(data.sample_weight, row) if b < n else get(scratch.zeros, 0)
+        put(scratch.weight, b, w)
+        sum_of_weights += float(w)
+    return sum_of_weights
+
+
+@inlined
+def gather_block(scratch, model, data, rows, n):
+    """Gather a block of `n` rows; return its width and the sum of its weights."""
+    n_inputs, n_outputs = get(model.layers, FAN_IN), model.n_outputs
+    width = padded(n, lanes_of(data.X))
+    if n == 1 and model.single_row_path == 1:
+        return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
+    # First where the rows lie and what they weigh, then their numbers, a vector of rows at a time.
+    sum_of_weights = look_up(scratch, data, rows, n, width, n_inputs, n_outputs)
+    if width == lanes_of(data.X):  # a small layer's gradient may be made within its update, which reads these
+        propagation.add_rows_of_ones(scratch, model, width)
+    gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+    gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
+    return width, sum_of_weights
+
+
+@inlined
+def gather_inputs(scratch, X, begin, n, n_inputs, width):
+    """Gather the inputs of `n` rows from row `begin` on, all of weight 1."""
+    for b in range(width):
+        put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
+        put(scratch.weight, b, 1 if b < n or n == 1 else 0)
+    if n > 1:
+        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+    else:
+        copy(scratch.activations, offset(X, begin * n_inputs), n_inputs)
+
+
+@inlined
+def set_constants(constants, spec, beta_products, learning_rate, divisor):
+    """Write what this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
+    # beta ** t as running products, in the training state: pow() differs between C libraries.
+    put(beta_products, 0, get(beta_products, 0) * spec.beta_1)
+    put(beta_products, 1, get(beta_products, 1) * spec.beta_2)
+    rate = learning_rate
+    # Adam's corrections of both moments are one factor, epsilon outside of it, as in scikit-learn.
+    if spec.code == ADAM or spec.code == ADAMW:
+        rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
+    put(constants, RATE, rate)
+    put(constants, DECAY, learning_rate * spec.weight_decay)
+    put(constants, SCALE, 1 / divisor)
+
+
+@inlined
+def penalty(scratch, model, params, alpha):
+    """Return ``alpha / 2`` times the sum of the squared weights."""
+    if alpha == 0:
+        return 0.0
+    # Layer by layer onto one vector, lane by lane: the order of the sum is that of the parameters.
+    store(scratch.squares, 0, zero(params))
+    square_weights(scratch, model, params)
+    return alpha / 2 * float(horizontal_sum(load(scratch.squares, 0)))

@@ -1,0 +1,185 @@
+"""Teams of threads that share each step of a training: their buffers, their parts of the parameters, their calls."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import sys
+import time
+from itertools import chain, pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
+from fastnn.cores import BestNumber, available_cores, borrow, give_back
+from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
+from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
+from fastnn.network import Layer, Network
+from fastnn.state import Steps
+
+VECTORS = 2  # of rows, for each thread: with fewer of them, waiting for one another takes as long as it saves
+WORK = 500_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 50 us
+
+LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
+AWAY = 1 << 62  # in place of how often the first thread has met the others: no training begins
+ALONE = -1  # what a call returns then, in place of the number of good steps
+
+
+class Share(NamedTuple):
+    """What a call of `train_together` does of each step: compiled, the part of one thread; in Python, all parts."""
+
+    n: int  # threads
+    first: int  # those of the call, first to stop - 1
+    stop: int
+    numbers: NDArray[np.int64]  # (2 n, LINE): how often each has met the others; behind them, whether a step was good
+    parts: NDArray[np.int64]  # (any,): the records of the parts of layers that threads update
+    first_part: NDArray[np.int64]  # (n + 1,): at which of them those of each thread begin
+    sleeper: int  # see `_sleeper`
+
+
+class Team:
+    """The calling thread and helpers, `n` in all, for the steps of a training of the back end."""
+
+    def __init__(self, n, training):
+        workspace, n_rows = training.workspace, training.n_rows
+        network, dtype, block, *_ = workspace.key
+        self._kernel = load_kernel("train_together", dtype)
+        self._scratches = make_scratches(network, dtype, n_rows, block, n)
+        for scratch in self._scratches:
+            scratch.update_constants[...] = workspace.buffers.update_constants
+        self._prepared = [prepared(scratch) for scratch in self._scratches]
+        parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n)
+        calls = [(0, n)] if IN_PYTHON else [(t, t + 1) for t in range(n)]
+        self._shares = [Share(n, *call, np.zeros(0, np.int64), parts, first_part, _sleeper()) for call in calls]
+
+    def train(self, storage, beta_products, n_steps, *rest):
+        """Do steps, and return the number of good ones; ALONE where the helpers do not come: then nothing is done."""
+        numbers = aligned_zeros(2 * self._shares[0].n * LINE, np.int64)  # new: a helper may look at the last ones yet
+        helpers = borrow(len(self._shares) - 1)
+        try:
+            if len(helpers) < len(self._shares) - 1:
+                return ALONE
+            for t, helper in enumerate(helpers, 1):
+                helper.put(functools.partial(self._call, t, numbers, storage, beta_products.copy(), n_steps, *rest))
+            return self._call(0, numbers, storage, beta_products, n_steps, *rest)
+        except BaseException:  # a signal's handler raised it, before this thread came
+            numbers[0] = AWAY
+            raise
+        finally:
+            give_back(helpers)
+
+    def _call(self, t, numbers, storage, beta_products, n_steps, *rest):
+        share = self._shares[t]._replace(numbers=numbers)
+        return self._kernel(storage, beta_products, n_steps, self._prepared[t], *rest, prepared(share))
+
+
+@functools.cache
+def _sleeper():
+    """Return the address of the system's function by which a thread sleeps some microseconds, or gives way."""
+    function = ctypes.windll.kernel32.SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).usleep
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+class Threads:
+    """The threads of a training: as many as were asked for, or as many as pay by measurement."""
+
+    def __init__(self, most, asked):
+        self._number = None if asked else BestNumber(most)
+        self._most, self._teams = most, {}
+
+    @classmethod
+    def of(cls, task, dtype, rows):
+        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
+        vectors = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize)
+        most = 1 if task.optimizer.sequential else vectors // VECTORS
+        asked = task.threads is not None
+        if most > 1 and (asked or rows * task.network.n_params >= WORK):
+            most = min(most, task.threads if asked else available_cores().number)
+            return cls(most, asked) if most > 1 else None
+        return None
+
+    def train(self, training, state, steps):
+        """Do steps, and return the number of good ones; `training` is the back end's."""
+        n_steps, done = len(steps.loss), 0
+        while done < n_steps:
+            number, n = self._number.next() if self._number else (self._most, n_steps)
+            stop = int(min(n_steps, done + max(1, n)))
+            started = time.perf_counter()
+            good = self._part(training, state, number, Steps(steps.rows, *(a[done:stop] for a in steps[1:])))
+            if self._number:
+                self._number.measured(stop - done, time.perf_counter() - started)
+            if good < stop - done:
+                return done + good
+            done = stop
+        return done
+
+    def _part(self, training, state, number, steps):
+        """Do steps with so many threads, or with one where the others do not come."""
+        arguments = state.storage, state.beta_products, len(steps.loss)
+        scratch, *rest = *training.of_task, prepared(steps)
+        if number > 1:
+            if number not in self._teams:
+                self._teams[number] = Team(number, training)
+            good = self._teams[number].train(*arguments, *rest)
+            if good != ALONE:
+                state.threads = max(state.threads, number)
+                return good
+        return training.kernel(*arguments, scratch, *rest)
+
+
+OWN = ("weight", "packed", "transposed", "update_constants", "sum_of_l", "nan_flag", "rows_of_X", "rows_of_Y")
+"""The buffers that each thread of a team has for itself; panels and gradients are the same in all workspaces."""
+
+
+def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: int) -> list[Scratch]:
+    """Make the workspaces of `n` threads that share steps on batches of up to `rows` rows."""
+    scratch = make_scratch(network, dtype, rows, block)
+    width = scratch.weight.size
+    scratch = scratch._replace(
+        delta=aligned_zeros((sum(network.sizes) + network.n_layers + 1) * width, dtype),  # one for each layer
+        delta_below=aligned_zeros(network.n_outputs * width, dtype),  # the terms of the loss
+    )
+    own = {name: getattr(scratch, name) for name in OWN}
+    others = ({name: aligned_zeros(a.size, a.dtype) for name, a in own.items()} for _ in range(n - 1))
+    return [scratch, *(scratch._replace(**buffers) for buffers in others)]
+
+
+def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide the parameters among `n` threads; return the records of parts of layers, and where each thread's begin.
+
+    Each thread has a stretch of the parameter vector. It ends where an update's vector does, and within W at the end of
+    a row: elsewhere the vector would write back numbers that another thread has updated. Small layers stay whole.
+    """
+    inside, behind = [], []  # the places where a stretch may end: within W, behind a layer
+    for layer in network.layers:
+        start, size, step = layer.weight.start, layer.bias.stop - layer.weight.start, math.lcm(lanes, layer.fan_out)
+        inside += [places] if size > SMALL and (places := range(start + step, layer.weight.stop, step)) else []
+        behind += [layer.bias.stop] if size % lanes == 0 else []
+    cuts = [0]
+    for t in range(1, n):
+        ideal = network.n_params * t // n
+        near = (
+            k for places in inside for k in places[max((ideal - places.start) // places.step, 0) :][:2] or places[-1:]
+        )
+        cuts.append(min(chain(near, behind), key=lambda cut: abs(cut - ideal), default=0))
+    cuts.append(network.n_params)
+    shares, n_shares = [], [0]
+    for low, high in pairwise(cuts):
+        for layer, record in zip(network.layers, model.layers.reshape(network.n_layers, -1), strict=True):
+            first, stop = (min(max(cut, layer.weight.start), layer.bias.stop) for cut in (low, high))
+            if first < stop:
+                shares.append(_part(layer, dict(zip(LAYER_FIELDS, record, strict=True)), first, stop))
+        n_shares.append(len(shares))
+    return np.array(shares, np.int64).reshape(-1), np.array(n_shares, np.int64)
+
+
+def _part(layer: Layer, record: dict[str, int], first: int, stop: int) -> list[int]:
+    """Return the record of the part of a layer that has the parameters from `first` to `stop`."""
+    row = (first - layer.weight.start) // layer.fan_out
+    part = record | {"weight": first, "fan_in": layer.fan_in - row, "input": record["input"] + row}
+    if stop < layer.bias.stop:  # without the biases
+        part |= {"fan_in": (stop - first) // layer.fan_out, "bias": stop, "n_bias": 0, "end": stop}
+    return list(part.values())

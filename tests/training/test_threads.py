@@ -1,0 +1,94 @@
+"""train(..., threads=): what may be asked for, what was used, and that it shows in nothing else."""
+
+import drawn
+import numpy as np
+import pytest
+from bits import history_bits, result_bits, state_bits
+from hypothesis import given, settings
+from small_training import SignalAt
+
+import fastnn
+from fastnn import Adam, DivergenceError, InterruptWarning, Network, Stop, train
+from fastnn.training import inputs, pace
+
+NETWORK = Network((23, 37, 3), "tanh")
+X = np.random.RandomState(0).standard_normal((300, 23))
+Y = np.sin(X[:, :3])
+OPTIONS = {"epochs": 20, "batch_size": 100, "optimizer": Adam(), "seed": 0, "alpha": 0.01}
+
+
+def trained(threads, **changed):
+    return train(NETWORK, X, Y, threads=threads, **OPTIONS | changed)
+
+
+def test_the_result_says_how_many_there_were():
+    assert [trained(threads).threads for threads in (1, 2, 3, 99)] == [1, 2, 3, 6]
+    assert "threads" in fastnn.TrainingResult.__doc__
+
+
+def test_other_back_ends_have_one():
+    assert trained(4, backend="numpy", epochs=1).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("threads", "error", "words"),
+    [
+        (0, ValueError, "threads must be at least 1, not 0"),
+        (1.5, TypeError, "threads must be an integer, not 1.5"),
+        (True, TypeError, "threads must be an integer, not True"),
+        ("all", TypeError, "threads must be an integer, not 'all'"),
+    ],
+)
+def test_what_is_no_number_of_threads_is_refused(threads, error, words):
+    with pytest.raises(error, match=words):
+        trained(threads)
+
+
+@settings(max_examples=30)
+@given(drawn.trainings(rows=(33, 70, 300, 600), batches=(None, 32, 100, 270)))
+def test_any_training_has_the_same_bits(drawn):
+    alone = result_bits(drawn.train("numba", threads=1, seed=0))
+    for threads in (2, 3, 5, 8):
+        assert result_bits(drawn.train("numba", threads=threads, seed=0)) == alone
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_stop_rules_count_as_ever(threads, monkeypatch):
+    """Chunks are repeated, scores are taken, the best parameters are kept."""
+    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
+    for stop in (Stop(patience=2, tol=1e-3), Stop(validation=0.2, patience=2, restore_best=True)):
+        alone, together = (trained(n, stop=stop, epochs=100) for n in (1, threads))
+        assert result_bits(together) == result_bits(alone)
+        assert (alone.stop_reason, together.threads) == (
+            ["tolerance", "validation"][stop.validation is not None],
+            threads,
+        )
+
+
+def test_a_training_diverges_at_the_same_step():
+    errors = []
+    for threads in (1, 2, 3):
+        with pytest.raises(DivergenceError) as error:
+            trained(threads, optimizer=fastnn.SGD(10.0), epochs=1000)
+        errors.append((str(error.value), state_bits(error.value.result.state)))
+    assert errors[1:] == errors[:1] * 2
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatch):
+    monkeypatch.setattr(pace, "FIRST_CHUNK_STEPS", 5)
+    with pytest.warns(InterruptWarning):
+        first = trained(threads, callbacks=[SignalAt(2)])
+    assert (first.stop_reason, first.threads) == ("interrupted", threads)
+    rest = trained(threads + 2, resume=first.state, seed=None, epochs=OPTIONS["epochs"] - first.n_epochs)
+    alone = trained(1)
+    assert state_bits(rest.state)["vectors"] == state_bits(alone.state)["vectors"]
+    assert history_bits(first, rest) == history_bits(alone)
+
+
+def test_each_thread_takes_memory(monkeypatch):
+    network, rows = Network((1, 2000, 1)), np.ones((256, 1))
+    monkeypatch.setattr(inputs, "memory", lambda: 60_000_000)
+    train(network, rows, rows, batch_size=None, epochs=1, threads=2)
+    with pytest.raises(MemoryError, match="256 rows at a time it takes"):
+        train(network, rows, rows, batch_size=None, epochs=1, threads=50)
