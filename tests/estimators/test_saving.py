@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import pathlib
 import runpy
 
 import hypothesis
@@ -165,6 +166,13 @@ def test_names_of_features_are_kept(path):
     assert_equal(loaded.predict(frame), mlp.predict(frame))
     with pytest.raises(ValueError, match="feature names should match"):
         loaded.predict(frame[["ünï", "a", "", "d" * 1000, "e"]])
+
+
+def test_a_file_that_was_once_written_is_read():
+    loaded = MLPClassifier.load(pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2" / "estimator.npz")
+    assert loaded.classes_.tolist() == ["no", "perhaps", "yes"]
+    assert (loaded.hidden_layer_sizes, loaded.n_iter_, len(loaded.loss_curve_)) == ((4,), 5, 5)
+    assert set(loaded.predict(X[:, :3])) <= {"no", "perhaps", "yes"}
 
 
 class Mine(MLPClassifier):

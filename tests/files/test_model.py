@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 import subprocess
 import sys
 
@@ -145,6 +146,24 @@ def test_a_file_of_format_1_is_read(path, content):
     result = load(path)
     write(path, *as_format_1(*parts_of(content)))
     assert result_bits(load(path)) == result_bits(result)
+
+
+OLD = pathlib.Path(__file__).parents[1] / "support" / "data" / "format_2"
+"""Files of the day when format 2 began; what is read there must go on being read."""
+
+
+def test_files_that_were_once_written_are_read():
+    """Row orders and the split are those of the seed; the parameters those that NumPy finds in the file."""
+    result = load(OLD / "checkpoint.npz")
+    with np.load(OLD / "checkpoint.npz") as file:
+        assert bits(result.params) == bits(file["params"])
+    options = {"stop": Stop(tol=0.0, validation=0.3, restore_best=True)}
+    now = trained(**options)
+    assert bits(result.state.index) == bits(now.state.index)
+    assert bits(result.state.validation_rows) == bits(now.state.validation_rows)
+    assert trained(**options, resume=result.state, seed=None, epochs=2).n_epochs == 2
+    for name in ("model.npz", "net.safetensors"):
+        assert bits(load(OLD / name).params) == bits(result.params)
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
