@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.keywords import explains_keywords
-from fastnn.errors import warn
 from fastnn.many.arguments import spread
-from fastnn.many.driver import Driver, ManyProgress
+from fastnn.many.call import Callbacks, Caller, tell_interrupted
+from fastnn.many.driver import ManyProgress
 from fastnn.many.history import ManyHistory
-from fastnn.many.members import Member, check_members
+from fastnn.many.members import check_members
 from fastnn.many.results import ManyResult
 from fastnn.training import Stop
-from fastnn.training.callbacks import every, sorted_callbacks
-from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
-from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.options import NOT_GIVEN
 
 __all__ = ["ManyHistory", "ManyProgress", "ManyResult", "train_many"]
@@ -47,7 +41,7 @@ def train_many(
     resume: Any = None,
     new_rows: bool = False,
     stop: Stop | list[Stop] | None = None,
-    callbacks: Iterable[Callable[[ManyProgress], Any]] = (),
+    callbacks: Callbacks = (),
     backend: str | Backend = "numba",
     dtype: DTypeLike | None = None,
     assume_finite: bool = False,
@@ -138,41 +132,9 @@ def train_many(
         "dtype": dtype,
         "assume_finite": assume_finite,
     }
-    if n_jobs is not None:
-        check_integer("n_jobs", n_jobs, low=1)
-    called = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
-    sorted_callbacks(called)
-    if any(isinstance(callback, every) for callback in called):
-        raise TypeError("every(k, ...) counts a training's epochs; train_many calls back after each block of members")
+    caller = Caller(n_jobs, callbacks, progress)
     members = check_members(spread(given, n))
-    return train_members(members, n_jobs, called, check_flag("progress", progress))
-
-
-def train_members(members: list[Member], n_jobs: int | None, callbacks: list[Any], progress: bool) -> ManyResult:
-    """Train checked members; handle Ctrl-C, and show a bar."""
-    raises = any(member.settings.stop.on_interrupt == "raise" for member in members)
-    interrupt = Interrupt(swallows=not raises)
-    with _bar(callbacks) if progress else contextlib.nullcontext():
-        driver = Driver(members, n_jobs, callbacks)
-        try:
-            interrupt.begin()
-            result = driver.train(interrupt)
-        finally:
-            interrupt.over = True
-            interrupt.end()
-    if interrupt.requested:
-        ended = sum(reason != "interrupted" for reason in result.stop_reason)
-        how_far = f"training was interrupted when {ended} of {len(members)} members were through"
-        if raises:
-            raise TrainingInterrupted(f"{how_far}; `.result` of this error is what was trained up to there", result)
-        again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
-        warn(InterruptWarning(f"{how_far}, which is what train_many returns; {again}", result))
+    result, interrupted = caller.train(members)
+    if interrupted:
+        tell_interrupted(members, result, result, "what train_many returns")
     return result
-
-
-def _bar(callbacks: list[Any]) -> contextlib.AbstractContextManager[Any]:
-    from fastnn.many.progress import MembersBar
-
-    bar = MembersBar()
-    callbacks.append(bar)
-    return bar

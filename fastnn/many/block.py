@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.many.members import Member
-from fastnn.many.stack import Seeded, Stack
+from fastnn.many.stack import Kept, Seeded, Stack, start_of
 from fastnn.memory import aligned_zeros, ceil_div, padded_size
 from fastnn.schedules import SCHEDULES, learning_rates
 from fastnn.state import Steps, Task
@@ -49,7 +49,7 @@ def work(member: Member) -> int:
 def block_key(member: Member) -> Hashable | None:
     """Return what the members of one block have in common; None for a training that no block can do."""
     settings, data = member.settings, member.data
-    optimizer, stop, resume = settings.optimizer, settings.stop, settings.resume
+    optimizer, stop = settings.optimizer, settings.stop
     n, rate = member.n_rows, optimizer.learning_rate
     has_batches = rows_a_step(settings.batch_size, n) < n
     if (
@@ -59,7 +59,7 @@ def block_key(member: Member) -> Hashable | None:
         or stop.decides
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
         or (has_batches and not data.sample_weight.all())
-        or (resume is not None and not _is_plain(resume, settings.new_rows))
+        or (isinstance(member.state, TrainingState) and not _is_plain(member.state, settings.new_rows))
         or not settings.n_epochs
         or work(member) > MOST_WORK
     ):
@@ -69,11 +69,11 @@ def block_key(member: Member) -> Hashable | None:
     return id(network), id(backend), data.X.dtype, *kind, n, settings.batch_size, settings.shuffle
 
 
-def _is_plain(resume: TrainingState, new_rows: bool) -> bool:
+def _is_plain(state: TrainingState, new_rows: bool) -> bool:
     """Return whether a state is between two epochs, with no score and no reduced rate to go on with."""
-    counters = resume.counters
-    scored = counters.get("best_score") is not None or "best_on" in counters or resume.best_params is not None
-    return not (new_rows or resume.batch or scored or "rate_factor" in counters or resume.validation_rows is not None)
+    counters = state.counters
+    scored = counters.get("best_score") is not None or "best_on" in counters or state.best_params is not None
+    return not (new_rows or state.batch or scored or "rate_factor" in counters or state.validation_rows is not None)
 
 
 class Block:
@@ -81,6 +81,7 @@ class Block:
 
     def __init__(self, members: list[Member]) -> None:
         self.members = members
+        self.starts = [None if member.state is None else start_of(member.state) for member in members]
         first = members[0]
         self.settings = settings = first.settings
         network, dtype = settings.network, first.data.X.dtype
@@ -92,7 +93,7 @@ class Block:
         m, slots = len(members), settings.optimizer.n_slots
         self.storage = aligned_zeros((m, 1 + slots, padded_size(network.n_params, dtype)), dtype)
         self.beta_products = np.ones((m, 2))
-        self.generators: list[Seeded | tuple[dict[str, Any], NDArray[np.int64]]] = []
+        self.generators: list[Kept] = []
         self.tasks: list[Task] = []
         self.which = np.zeros(m, np.int64)
 
@@ -112,7 +113,7 @@ class Block:
             for k, member in enumerate(self.members):
                 self._begin(k, member, generator)
                 if self.shuffle:
-                    self._shuffle(member, generator, orders[k, : self.n_epochs[k]])
+                    self._shuffle(k, generator, orders[k, : self.n_epochs[k]])
         give_back(generator, None)
         self._choose_tasks()
         start, stop = batches(self.n, self.batch_size, self.shuffle, 0, n_steps)
@@ -126,15 +127,16 @@ class Block:
 
     def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:
         """Set member k's first state, and the generator to where it stands then."""
-        network, storage, resume = self.settings.network, self.storage[k], member.settings.resume
-        if resume is not None:
-            storage[:, : network.n_params] = resume.vectors
-            self.beta_products[k] = resume.beta_products
-            assert resume.random_state is not None
-            if self.shuffle:
-                generator.set_state(resume.random_state)
+        network, storage, start = self.settings.network, self.storage[k], self.starts[k]
+        if start is not None:
+            storage[:, : network.n_params] = start.vectors
+            self.beta_products[k] = start.beta_products
+            if not self.shuffle:
+                self.generators.append(start.generator)
+            elif isinstance(start.generator, Seeded):
+                start.generator.draw(generator, network, storage.dtype)
             else:
-                self.generators.append((resume.random_state, np.asarray(resume.index)))
+                generator.set_state(start.generator[0])
             return
         seed: Any = system_words() if member.seed is None else member.seed
         generator.seed(seed)
@@ -143,10 +145,10 @@ class Block:
         if not self.shuffle:
             self.generators.append(Seeded(seed, drew, self.n))
 
-    def _shuffle(self, member: Member, generator: np.random.RandomState, orders: NDArray[np.int64]) -> None:
-        """Write the order of the rows of each epoch (n_epochs, n), positions in the member's rows."""
-        resume, compiled = member.settings.resume, getattr(self.settings.backend, "shuffle_rows", None)
-        index = np.arange(self.n) if resume is None or resume.index is None else resume.index
+    def _shuffle(self, k: int, generator: np.random.RandomState, orders: NDArray[np.int64]) -> None:
+        """Write the order of the rows of each epoch (n_epochs, n), positions in member k's rows."""
+        start, compiled = self.starts[k], getattr(self.settings.backend, "shuffle_rows", None)
+        index = np.arange(self.n) if start is None or isinstance(start.generator, Seeded) else start.generator[1]
         shuffle_rows(generator, orders, index, compiled)
         self.generators.append((generator.get_state(legacy=False), orders[-1].copy()))
 
@@ -177,24 +179,19 @@ class Block:
 
     def _learning_rates(self, n_steps: int) -> NDArray[np.float64]:
         """Return the learning rates of the steps (m, n_steps), or (1, n_steps) where they are the same for all."""
-        kinds = [(member.settings.optimizer.learning_rate, self._steps_before(member)) for member in self.members]
+        rates = (member.settings.optimizer.learning_rate for member in self.members)
+        kinds = [(rate, start.steps if start else 0) for rate, start in zip(rates, self.starts, strict=True)]
         if all(kind == kinds[0] for kind in kinds):
             kinds = kinds[:1]
         if all(isinstance(rate, float) for rate, _ in kinds):
             return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
         return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
 
-    @staticmethod
-    def _steps_before(member: Member) -> int:
-        resume = member.settings.resume
-        return 0 if resume is None else resume.t
-
     def _stack(self, losses: NDArray[np.float64], rates: NDArray[np.float64], seconds: float) -> Stack:
         """Return what is left of the trainings: nothing of their data."""
         settings, members, counts = self.settings, self.members, self.n_epochs.tolist()
         chosen = {id(rows): digest(rows) for member in members if (rows := member.rows[0]) is not None}
-        resumed = (member.settings.resume for member in members)
-        before = [0 if resume is None else resume.counters.get("epoch", 0) for resume in resumed]
+        before = [(start.epochs, start.steps) if start else (0, 0) for start in self.starts]
         return Stack(
             settings.network,
             settings.backend,
@@ -205,8 +202,8 @@ class Block:
             self.storage,
             self.beta_products,
             self.n_epochs,
-            [done + n for done, n in zip(before, counts, strict=True)],
-            [self._steps_before(member) + n * self.steps_per_epoch for member, n in zip(members, counts, strict=True)],
+            [epochs + n for (epochs, _), n in zip(before, counts, strict=True)],
+            [steps + n * self.steps_per_epoch for (_, steps), n in zip(before, counts, strict=True)],
             losses,
             rates,
             seconds,

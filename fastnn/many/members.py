@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.checking.arguments import check_integer
 from fastnn.many.arguments import Spread
+from fastnn.many.stack import Stacked
 from fastnn.memory import Array, padded_size
 from fastnn.state import Data
 from fastnn.training.batches import rows_a_step
@@ -19,6 +20,8 @@ from fastnn.training.begin import Settings, check_settings, start, working_dtype
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import check_resume
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_params, memory
+from fastnn.training.loop import Run
+from fastnn.training.state import TrainingState
 from fastnn.training.subsets import Rows, choose_rows
 
 
@@ -32,6 +35,8 @@ class Member(NamedTuple):
     """Those to train on (None: all), and those to validate on (None: what the stop rules say)."""
     seed: Seed
     params: Array | None
+    state: TrainingState | Stacked | None
+    """To go on from, in place of seed and parameters."""
 
     @property
     def n_rows(self) -> int:
@@ -108,7 +113,7 @@ class _Check:
                 raise kind(f"member {number}: {error}") from None
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
-        return Member(number, known.settings, known.data, known.rows, seed, known.params)
+        return Member(number, known.settings, known.data, known.rows, seed, known.params, known.state)
 
     def _checked(self, given: dict[str, Any]) -> Member:
         """Check the arguments of a member; return it, with any number and seed."""
@@ -143,10 +148,10 @@ class _Check:
             params = self._once(
                 ("params", id(network), id(params), data.X.dtype), lambda: check_params(network, params, data.X.dtype)
             )
-        member = Member(0, settings, data, rows, None, params)
+        member = Member(0, settings._replace(resume=None), data, rows, None, params, resume)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
         size = len(data.X), data.X.dtype, id(given["sample_weight"])
-        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: self._start(member))
+        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: check_start(member))
         return member
 
     def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:
@@ -187,13 +192,14 @@ class _Check:
             )
         return seed
 
-    def _start(self, member: Member) -> None:
-        """Begin the training and leave it: this finds what does not fit, such as rows of a state's."""
-        start(
-            member.settings,
-            member.data,
-            member.rows,
-            None if member.settings.resume else 0,
-            member.params,
-            time.perf_counter(),
-        )
+
+def begin(member: Member, seed: Seed) -> tuple[Run, np.random.RandomState]:
+    """Return a run that can begin, and its generator."""
+    state = member.state.result().state if isinstance(member.state, Stacked) else member.state
+    settings = member.settings._replace(resume=state)
+    return start(settings, member.data, member.rows, None if state else seed, member.params, time.perf_counter())
+
+
+def check_start(member: Member) -> None:
+    """Begin a training and leave it: this finds what does not fit, such as rows of a state's."""
+    begin(member, 0)

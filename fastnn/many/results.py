@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag
 from fastnn.many.history import ManyHistory
-from fastnn.many.stack import Stack
+from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import display
@@ -22,47 +21,6 @@ from fastnn.training.inputs import check_inputs
 from fastnn.training.monitors import name_of
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import StopReason
-
-
-class Stacked(NamedTuple):
-    """The result of a member of a block, as far as the block's arrays have it; `result` makes the rest."""
-
-    stack: Stack
-    place: int
-
-    @property
-    def network(self) -> Network:
-        """The network."""
-        return self.stack.network
-
-    @property
-    def backend(self) -> Backend:
-        """What it was trained with."""
-        return self.stack.backend
-
-    @property
-    def params(self) -> Array:
-        """(n_params,)."""
-        return self.stack.params(self.place)
-
-    @property
-    def history(self) -> History:
-        """The losses and learning rates."""
-        return self.stack.history(self.place)
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs that ended."""
-        return int(self.stack.n_epochs[self.place])
-
-    @property
-    def stop_reason(self) -> StopReason:
-        """A block's members come to their ends."""
-        return "epochs"
-
-    def result(self) -> TrainingResult:
-        """The whole result."""
-        return self.stack.result(self.place)
 
 
 class Unbegun:
@@ -186,7 +144,7 @@ class ManyResult(Sequence[TrainingResult]):
 
         For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
         """
-        return np.array([_score(entry) for entry in self._entries])
+        return np.array([score_of(entry) for entry in self._entries])
 
     def best(self) -> int:
         """Return the number of the member with the best score: the lowest loss, or the greatest of another monitor.
@@ -196,12 +154,7 @@ class ManyResult(Sequence[TrainingResult]):
         ValueError
             Where no score is finite, and for members with different monitors, whose scores cannot be compared.
         """
-        monitors = {entry.history.monitor for entry in self._entries}
-        if len(monitors) > 1:
-            raise ValueError(
-                f"the members were scored differently, by {', '.join(sorted(monitors))}: compare them by hand"
-            )
-        scores = self.scores if monitors == {"loss"} else -self.scores
+        scores = self.scores * sign_of({entry.history.monitor for entry in self._entries})
         if not np.isfinite(scores).any():
             raise ValueError("no member has a finite score")
         return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
@@ -284,7 +237,14 @@ class ManyResult(Sequence[TrainingResult]):
         }
 
 
-def _score(entry: Entry) -> float:
+def sign_of(monitors: set[str]) -> int:
+    """Return 1 for scores of which the lowest is the best, -1 for others; ValueError where they cannot be compared."""
+    if len(monitors) > 1:
+        raise ValueError(f"the members were scored differently, by {', '.join(sorted(monitors))}: compare them by hand")
+    return 1 if monitors == {"loss"} else -1
+
+
+def score_of(entry: Entry) -> float:
     """Return the score of the parameters that a member has."""
     scores = entry.history.score
     if not len(scores):

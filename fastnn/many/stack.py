@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from fastnn.training.generator import give_back, new_random_state
 from fastnn.training.options import training_counters
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.state import Counters, TrainingState
+from fastnn.training.stopping import StopReason
 
 
 class Seeded(NamedTuple):
@@ -24,6 +25,16 @@ class Seeded(NamedTuple):
     seed: Any
     drew: bool
     n_rows: int
+
+    def draw(self, generator: np.random.RandomState, network: Network, dtype: Any) -> None:
+        """Put a generator there."""
+        generator.seed(self.seed)
+        if self.drew:
+            network.init_params(generator, dtype)
+
+
+Kept = Seeded | tuple[dict[str, Any], NDArray[np.int64]]
+"""A generator's state, with the order of the rows."""
 
 
 @dataclass(eq=False, repr=False)
@@ -49,8 +60,7 @@ class Stack:
     """The time of a member."""
     digests: list[int | None]
     """What tells the rows that each member was trained on; None for all of them."""
-    generators: list[Seeded | tuple[dict[str, Any], NDArray[np.int64]]]
-    """The state of each member's generator, with the order of its rows."""
+    generators: list[Kept]
 
     def result(self, k: int) -> TrainingResult:
         """Return member k's result, as `train` alone would."""
@@ -79,9 +89,7 @@ class Stack:
         kept = self.generators[k]
         if isinstance(kept, Seeded):
             generator = new_random_state()
-            generator.seed(kept.seed)
-            if kept.drew:
-                self.network.init_params(generator, self.storage.dtype)
+            kept.draw(generator, self.network, self.storage.dtype)
             random_state, index = generator.get_state(legacy=False), np.arange(kept.n_rows)
             give_back(generator, None)
             return random_state, index
@@ -99,3 +107,74 @@ class Stack:
         """Return member k's history."""
         n = self.n_epochs[k]
         return History(self.losses[k, :n], np.zeros(0), self.seconds, self.rates[k if len(self.rates) > 1 else 0, :n])
+
+    def states(self, places: list[int]) -> Stack:
+        """Return copies of some of the rows, without their histories."""
+        arrays = {name: getattr(self, name)[places] for name in ("which", "storage", "beta_products")}
+        lists = ("epochs", "steps", "digests", "generators")
+        rows: Any = {name: [values[k] for k in places] for name, values in vars(self).items() if name in lists}
+        m, nothing = len(places), np.zeros((len(places), 0))
+        return replace(self, **arrays, **rows, n_epochs=np.zeros(m, np.int64), losses=nothing, rates=nothing)
+
+
+class Stacked(NamedTuple):
+    """The result of a member of a block, as far as the block's arrays have it; `result` makes the rest."""
+
+    stack: Stack
+    place: int
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.stack.network
+
+    @property
+    def backend(self) -> Backend:
+        """What it was trained with."""
+        return self.stack.backend
+
+    @property
+    def params(self) -> Array:
+        """(n_params,)."""
+        return self.stack.params(self.place)
+
+    @property
+    def history(self) -> History:
+        """The losses and learning rates."""
+        return self.stack.history(self.place)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended."""
+        return int(self.stack.n_epochs[self.place])
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """A block's members come to their ends."""
+        return "epochs"
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self.stack.result(self.place)
+
+
+class Start(NamedTuple):
+    """Where a training goes on in a block."""
+
+    vectors: Array  # (1 + n_slots, n_params)
+    beta_products: NDArray[np.float64]  # (2,)
+    epochs: int
+    steps: int
+    generator: Kept
+
+
+def start_of(state: TrainingState | Stacked) -> Start:
+    """Return where a training goes on whose state is whole, or a row of a stack."""
+    if isinstance(state, Stacked):
+        stack, k = state
+        vectors = stack.storage[k, :, : stack.network.n_params]
+        return Start(vectors, stack.beta_products[k], stack.epochs[k], stack.steps[k], stack.generators[k])
+    assert state.random_state is not None
+    assert state.index is not None
+    kept = state.random_state, state.index
+    return Start(state.vectors, state.beta_products, state.counters.get("epoch", 0), state.t, kept)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn.many.block import Block, blocks_of
-from fastnn.many.members import Member
-from fastnn.many.results import Entry, Stacked, Unbegun
+from fastnn.many.members import Member, begin
+from fastnn.many.results import Entry, Unbegun
+from fastnn.many.stack import Stacked
 from fastnn.training import Flag, advance, end
-from fastnn.training.begin import start
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -53,7 +52,7 @@ def train_unit(
     }
 
 
-class _Ended(NamedTuple):
+class Ended(NamedTuple):
     """A flag that is raised."""
 
     reason: StopReason
@@ -62,8 +61,8 @@ class _Ended(NamedTuple):
 
 def _unbegun(member: Member, reason: StopReason) -> Entry:
     if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
-        return train_alone(member, _Ended(reason))
-    return Unbegun(member.settings, reason, functools.partial(train_alone, member, _Ended(reason)))
+        return train_alone(member, Ended(reason))
+    return Unbegun(member.settings, reason, functools.partial(train_alone, member, Ended(reason)))
 
 
 def train_alone(member: Member, flag: Flag) -> TrainingResult:
@@ -71,8 +70,7 @@ def train_alone(member: Member, flag: Flag) -> TrainingResult:
 
     An error of a function of the caller's own gets the member's number as its `member`.
     """
-    settings, data, rows = member.settings, member.data, member.rows
-    run, random_state = start(settings, data, rows, member.seed, member.params, time.perf_counter())
+    run, random_state = begin(member, member.seed)
     try:
         advance(run, flag, [], [])
     except Exception as error:

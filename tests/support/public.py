@@ -40,8 +40,11 @@ def objects():
     look = [lambda progress: seen.extend([progress, progress.result()])]
     result = train(Network((2, 3, 1), "tanh"), X, X[:, :1], backend="numpy", callbacks=look, **options)
     many = train_many(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(3), epochs=2, callbacks=[seen.append])
+    population = fastnn.Population(Network((2, 3, 1), "tanh"), X, X[:, :1], seed=range(3))
+    population.advance({0: 2, 1: 1})
     return [
         result,
+        population,
         many,
         many.history,
         seen.pop(),

@@ -78,6 +78,13 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     many: fastnn.ManyResult = fastnn.train_many(network, X, X[:, 0], seed=range(3), epochs=2, callbacks=[watch])
     history: fastnn.ManyHistory = many.history
     assert history.loss.shape == (3, 2)
+    population = fastnn.Population(network, X, X[:, 0], learning_rate=[0.1, 0.01, 0.001], seed=0)
+    population.advance(2)
+    population.advance({0: 1, 1: 2})
+    population.drop(population.ranking()[2:])
+    population.replace(population.members[0], by=population.members[1], learning_rate=0.05)
+    scores: dict[int, float] = population.scores()
+    assert sorted(scores) == population.members
     return many[many.best()]
 
 

@@ -1,0 +1,134 @@
+"""The course of a member of a population: where its training stands, and the history of all parts of it, joined."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from array import array
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+
+from fastnn.many.members import Member
+from fastnn.many.results import Entry, Unbegun, score_of
+from fastnn.many.stack import Stacked
+from fastnn.many.units import Ended, train_alone
+from fastnn.training.begin import Settings
+from fastnn.training.monitors import name_of
+from fastnn.training.results import History, TrainingResult
+from fastnn.training.stopping import StopReason
+
+COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
+"""The arrays of a `History`: each has a number for each epoch, or none at all."""
+
+ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged")
+"""The reasons after which a training does not go on of itself."""
+
+
+class Course:
+    """Where a member's training stands. Parts of it are trained elsewhere and added here."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        """What was asked for; its seed and parameters are for the first part, what comes next goes on from `last`."""
+        self.last: TrainingResult | Stacked | None = None
+        """The result of the last part."""
+        self.stop_reason: StopReason = "epochs"
+        self.n_epochs = 0
+        self.seconds = 0.0
+        self._columns = {name: array("d") for name in COLUMNS}
+
+    def part(self, n_epochs: int, known: dict[tuple[int, int], Settings]) -> Member:
+        """Return the next part, to be trained; `known` has settings that are the same for several members."""
+        own = self.member.settings
+        key = id(own), n_epochs
+        if key not in known:
+            known[key] = own._replace(n_epochs=n_epochs)
+        settings = known[key]
+        if (limit := own.stop.max_seconds) is not None:
+            left = max(limit - self.seconds, 1e-9)
+            settings = settings._replace(stop=dataclasses.replace(own.stop, max_seconds=left))
+        if self.last is None:
+            return self.member._replace(settings=settings)
+        state = self.last if isinstance(self.last, Stacked) else self.last.state
+        return self.member._replace(settings=settings, state=state)
+
+    def add(self, entry: Entry) -> None:
+        """Add a part that was trained."""
+        if isinstance(entry, Unbegun):
+            self.stop_reason = entry.stop_reason
+            return
+        history = entry.history
+        for name, column in self._columns.items():
+            del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
+            if len(values := getattr(history, name)):
+                column.frombytes(values.tobytes())
+        if self.last is None:
+            settings = self.member.settings
+            if settings.new_rows:
+                settings = settings._replace(new_rows=False)
+            self.member = self.member._replace(settings=settings, seed=None, params=None, state=None)
+        self.seconds += history.seconds
+        limit = self.member.settings.stop.max_seconds
+        in_time = limit is None or self.seconds < limit or entry.stop_reason != "epochs"
+        reason: StopReason = entry.stop_reason if in_time else "time"
+        self.last, self.stop_reason, self.n_epochs = entry, reason, self.n_epochs + entry.n_epochs
+
+    def begin(self) -> TrainingResult | Stacked:
+        """Return the result of the last part; of a training that has not begun, one that has only drawn its weights."""
+        if self.last is None:
+            self.add(train_alone(self.part(0, {}), Ended(self.stop_reason)))
+        assert self.last is not None
+        return self.last
+
+    def result(self) -> TrainingResult:
+        """Return the result of all parts, as of one training."""
+        last = self.begin()
+        whole = last.result() if isinstance(last, Stacked) else last
+        state = whole.state if isinstance(last, Stacked) else last.state.copy()
+        return TrainingResult(whole.network, whole.params, state, self._history(), self.stop_reason, whole.backend)
+
+    def _history(self) -> History:
+        loss, validation_loss, learning_rate, measured = (
+            np.array(column[: self.n_epochs]) for column in self._columns.values()
+        )
+        return History(loss, validation_loss, self.seconds, learning_rate, measured, self.monitor)
+
+    @property
+    def monitor(self) -> str:
+        """The name of the score."""
+        return name_of(self.member.settings.stop.monitor)
+
+    def score(self) -> float:
+        """Return the score of the parameters, NaN before the first epoch."""
+        if isinstance(self.last, TrainingResult):
+            return score_of(self.result())
+        return self._columns["loss"][self.n_epochs - 1] if self.n_epochs else math.nan
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a stop rule or divergence has ended the training."""
+        return self.stop_reason in ENDS
+
+    def copy(self, member: Member) -> Course:
+        """Return a course that goes on from here as another member."""
+        twin = copy.copy(self)
+        twin.member = member
+        twin._columns = {name: column[:] for name, column in self._columns.items()}
+        return twin
+
+
+def free(courses: Collection[Course]) -> None:
+    """Free the rows of stacks that no course goes on from, and histories that the courses have."""
+    found: dict[int, list[tuple[Course, int]]] = {}
+    for course in courses:
+        if isinstance(course.last, Stacked):
+            found.setdefault(id(course.last.stack), []).append((course, course.last.place))
+    for users in found.values():
+        last: Any = users[0][0].last
+        if len({place for _, place in users}) < len(last.stack.steps) or last.stack.losses.size:
+            states = last.stack.states([place for _, place in users])
+            for place, (course, _) in enumerate(users):
+                course.last = Stacked(states, place)

@@ -1,0 +1,295 @@
+"""Population: trainings that go on in parts; between two parts members are compared, dropped, replaced."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from fastnn.backends import Backend, check_supported
+from fastnn.checking.arguments import check_integer, counted
+from fastnn.checking.keywords import explains_keywords
+from fastnn.many.arguments import spread
+from fastnn.many.call import Callbacks, Caller, tell_interrupted
+from fastnn.many.course import Course, free
+from fastnn.many.members import check_members, check_start
+from fastnn.many.results import ManyResult, sign_of
+from fastnn.training import Stop
+from fastnn.training.begin import Settings
+from fastnn.training.options import NOT_GIVEN, choose_options
+from fastnn.training.results import TrainingResult
+
+
+@explains_keywords
+class Population(Mapping[int, TrainingResult]):
+    """Many networks that are trained in parts, and compared, dropped or replaced between two of them.
+
+    A mapping from the numbers of the members that are left, which never change, to their `TrainingResult`: each has the
+    same bits as `fastnn.train` alone gives it with as many epochs, in whatever parts they were trained.
+
+    Parameters
+    ----------
+    networks, X, Y, ...
+        The arguments of `fastnn.train_many`, all but `epochs`. A member with a `Stop` whose rule has fired, or that has
+        diverged, does not advance with the others; ``Stop(max_seconds=...)`` counts the seconds of all its parts.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        For what `fastnn.train_many` refuses.
+
+    Examples
+    --------
+    Successive halving: the better third goes on three times as long.
+
+    >>> import numpy as np
+    >>> from fastnn import Adam, Network, Population
+    >>> X = np.linspace(-1, 1, 20)[:, None]
+    >>> rates = np.logspace(-4, 0, 27)
+    >>> population = Population(Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(), learning_rate=rates, seed=0)
+    >>> for epochs in 10, 30, 90:
+    ...     population.advance(epochs)
+    ...     population.drop(population.ranking()[len(population) // 3 :])
+    >>> len(population), population.epochs_trained
+    (1, 810)
+    >>> bool(population[population.ranking()[0]].history.loss[-1] < 1e-3)
+    True
+    """
+
+    def __init__(
+        self,
+        networks: Any,
+        X: Any,
+        Y: Any,
+        *,
+        n: int | None = None,
+        sample_weight: Any = None,
+        rows: Any = None,
+        validation_rows: Any = None,
+        optimizer: Any = None,
+        learning_rate: Any = None,
+        batch_size: Any = NOT_GIVEN,
+        shuffle: Any = NOT_GIVEN,
+        seed: Any = None,
+        alpha: Any = NOT_GIVEN,
+        params: Any = None,
+        resume: Any = None,
+        new_rows: bool = False,
+        stop: Stop | list[Stop] | None = None,
+        callbacks: Callbacks = (),
+        backend: str | Backend = "numba",
+        dtype: DTypeLike | None = None,
+        assume_finite: bool = False,
+        n_jobs: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        given = {
+            "networks": networks,
+            "X": X,
+            "Y": Y,
+            "sample_weight": sample_weight,
+            "rows": rows,
+            "validation_rows": validation_rows,
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "epochs": 0,
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "seed": seed,
+            "alpha": alpha,
+            "params": params,
+            "resume": resume,
+            "new_rows": new_rows,
+            "stop": stop,
+            "backend": backend,
+            "dtype": dtype,
+            "assume_finite": assume_finite,
+        }
+        self._caller = Caller(n_jobs, callbacks, progress)
+        self._courses = {member.number: Course(member) for member in check_members(spread(given, n))}
+        self._n = len(self._courses)
+        self._epochs_trained = 0
+
+    # ------------------------------------------------------------------------------------------------------ a mapping
+
+    def __getitem__(self, member: int) -> TrainingResult:
+        return self._course(member).result()
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._courses)
+
+    def __len__(self) -> int:
+        return len(self._courses)
+
+    def __repr__(self) -> str:
+        dropped = f", {self._n - len(self)} dropped" if len(self) < self._n else ""
+        trained = counted(self._epochs_trained, "epoch")
+        return f"<Population: {counted(len(self), 'member')}{dropped}, {trained} trained>"
+
+    @property
+    def members(self) -> list[int]:
+        """The numbers of the members that are left."""
+        return list(self._courses)
+
+    @property
+    def epochs_trained(self) -> int:
+        """The epochs that all members have trained, those that were dropped or replaced included."""
+        return self._epochs_trained
+
+    def results(self) -> ManyResult:
+        """Return the results of the members that are left, in the order of `members`."""
+        return ManyResult([course.result() for course in self._courses.values()])
+
+    def scores(self) -> dict[int, float]:
+        """Return the score of each member that is left, as `ManyResult.scores` has them; NaN before its first epoch."""
+        return {number: course.score() for number, course in self._courses.items()}
+
+    def ranking(self) -> list[int]:
+        """Return the numbers of the members that are left, the best first: the lowest loss, or greatest score.
+
+        Members that diverged or have no finite score are last; those with equal scores are in the order of `members`.
+
+        Raises
+        ------
+        ValueError
+            For members with different monitors, whose scores cannot be compared.
+        """
+        courses = self._courses.values()
+        sign = sign_of({course.monitor for course in courses})
+        losses = (math.inf if course.stop_reason == "diverged" else sign * course.score() for course in courses)
+        ranked = sorted(zip((loss if math.isfinite(loss) else math.inf for loss in losses), self._courses, strict=True))
+        return [number for _, number in ranked]
+
+    # --------------------------------------------------------------------------------------------------------- changes
+
+    def advance(self, epochs: int | Mapping[int, int]) -> None:
+        """Train the members on.
+
+        Parameters
+        ----------
+        epochs : int or {member: int}
+            How many more epochs, for all members that are left and whose training has not ended by a stop rule or by
+            divergence; or how many for each of some members, which then go on even so.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            For a number that is no member's, or not any more, and for epochs that are none; nothing is trained then.
+        TrainingInterrupted
+            On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``; its `result` is that of `results`.
+
+        Notes
+        -----
+        On Ctrl-C what was trained is kept: members under way stop, those that had not begun stay as they were, and an
+        `InterruptWarning` says so. They go on with the next call; an epoch that was begun is then ended first, and
+        counted. When an error is raised, as by a monitor of your own, all members stay as they were.
+        """
+        wanted = self._wanted(epochs)
+        settings: dict[tuple[int, int], Settings] = {}
+        members = [self._courses[number].part(n, settings) for number, n in wanted.items() if n]
+        if not members:
+            return
+        trained, interrupted = self._caller.train(members)
+        for member, entry in zip(members, trained._entries, strict=True):
+            self._courses[member.number].add(entry)
+            self._epochs_trained += entry.n_epochs
+        free(self._courses.values())
+        if interrupted:
+            tell_interrupted(members, trained, self.results(), "what the population keeps")
+
+    def _wanted(self, epochs: int | Mapping[int, int]) -> dict[int, int]:
+        """Return {member: epochs}."""
+        if isinstance(epochs, Mapping):
+            for number in epochs:
+                self._course(number)
+            return {int(i): check_integer(f"epochs of member {i}", n, low=0) for i, n in epochs.items()}
+        n = check_integer("epochs", epochs, low=0)
+        return {number: n for number, course in self._courses.items() if not course.is_over}
+
+    def drop(self, members: int | Iterable[int]) -> None:
+        """Drop members and free their memory; the others keep their numbers.
+
+        Parameters
+        ----------
+        members : int or iterable of int
+
+        Raises
+        ------
+        KeyError, TypeError
+            For a number that is no member's, or not any more; none is dropped then.
+        """
+        numbers = set(members) if isinstance(members, Iterable) else {members}
+        for number in numbers:
+            self._course(number)
+        for number in numbers:
+            del self._courses[int(number)]
+        free(self._courses.values())
+
+    def replace(
+        self,
+        member: int,
+        by: int | None = None,
+        *,
+        optimizer: Any = None,
+        learning_rate: Any = None,
+        batch_size: Any = NOT_GIVEN,
+        alpha: Any = NOT_GIVEN,
+    ) -> None:
+        """Let a member go on as a copy of another one, with other settings; or as itself with other settings.
+
+        The copy has all that the other one has: network, data, parameters, the optimizer's state, generator, order of
+        the rows, stop rules and history. It goes on as ``train(..., resume=state)`` would with these settings.
+
+        Parameters
+        ----------
+        member : int
+            The one to be replaced; it keeps its number.
+        by : int, optional
+            The one to copy. None: the member itself.
+        optimizer : Optimizer, optional
+            Of the same class, once training has begun.
+        learning_rate : float or schedule, optional
+            In place of the optimizer's.
+        batch_size : int or None, optional
+        alpha : float, optional
+
+        Raises
+        ------
+        KeyError
+            For a number that is no member's, or not any more.
+        TypeError, ValueError
+            For settings that `fastnn.train` refuses to go on with.
+        """
+        course = self._course(member if by is None else by)
+        if by is not None:
+            self._course(member)
+            course.begin()
+        before = course.member.settings
+        optimizer, batch_size, _, alpha = choose_options(
+            before.optimizer if optimizer is None else optimizer,
+            before.batch_size if batch_size is NOT_GIVEN else batch_size,
+            before.shuffle,
+            before.alpha if alpha is NOT_GIVEN else alpha,
+        )
+        if learning_rate is not None:
+            optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
+        check_supported(before.backend, before.network, optimizer, alpha=alpha)
+        after = before._replace(optimizer=optimizer, batch_size=batch_size, alpha=alpha)
+        copy = course.copy(course.member._replace(number=int(member), settings=after))
+        check_start(copy.part(0, {}))
+        self._courses[int(member)] = copy
+
+    def _course(self, member: Any) -> Course:
+        """Return the course of a member that is left."""
+        course = self._courses.get(member) if isinstance(member, int) else None
+        if course is not None:
+            return course
+        number = check_integer("member", member)
+        if number in self._courses:
+            return self._courses[number]
+        if 0 <= number < self._n:
+            raise KeyError(f"member {number} was dropped")
+        raise KeyError(f"there is no member {number}: they are 0 to {self._n - 1}")
