@@ -95,7 +95,7 @@ def fail():
 def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
     """Members under way stop, those that had not begun stay as they were, and the next call goes on exactly."""
     handler = signal.getsignal(signal.SIGINT)
-    stop = Stop(monitor=Pressing(6 * M + 9, ctrl_c))
+    stop = Stop(monitor=Pressing(6 * M + 7, ctrl_c))
     population = small(stop=stop, n_jobs=n_jobs, backend=backend)
     population.advance(6)
     with pytest.warns(
