@@ -1,6 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [hotspots] [real_work] [exports]
+python benchmarks/readme.py [demo] [bench] [estimators] [engines] [ensembles] [hotspots] [real_work] [exports]
 """
 
 import datetime
@@ -21,6 +21,8 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
     "real_work": ("README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
     "exports": ("docs/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
+    "engines": ("docs/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
+    "ensembles": ("docs/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
 }
 

@@ -111,7 +111,7 @@ def test_each_equation_stands_beside_a_line_of_the_reference():
     assert [line for line in quoted if line not in lines] == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "docs/performance-tracking.md"])
+@pytest.mark.parametrize("page", [*PAGES, "benchmarks/README.md", "docs/engines.md", "docs/performance-tracking.md"])
 def test_links_lead_somewhere(page):
     assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []
 
