@@ -46,8 +46,8 @@ def forward(network, params, X):
     return z, a, weights
 
 
-def loss_and_gradient(network, params, batch, alpha):
-    """The loss of a batch (X, Y, weight) of tensors, and its gradient by `params`."""
+def loss_and_gradient(network, params, batch, alpha, penalty):
+    """The loss of a batch (X, Y, weight) of tensors, and its gradient by `params`, which has the penalty `alpha`."""
     X, Y, weight = batch
     params = params.detach().requires_grad_()
     z, a, weights = forward(network, params, X)
@@ -56,7 +56,8 @@ def loss_and_gradient(network, params, batch, alpha):
     total = (weight * LOSSES[network.loss](p, Y)).sum()
     if network.matched:  # delta = a - y, also where the loss clips a probability
         total = total.detach() + (weight * (a - Y).detach() * (z - z.detach())).sum()
-    total = total + alpha / 2 * sum((W * W).sum() for W in weights)
+    squares = sum((W * W).sum() for W in weights)
+    total = total + alpha / 2 * squares + (penalty - alpha) / 2 * squares.detach()
     loss = total / weight.sum() if network.reduction == "mean" else total
     return loss.item(), torch.autograd.grad(loss, params)[0]
 
@@ -79,7 +80,7 @@ class TorchBackend:
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
         batch = [torch.from_numpy(array[data.sample_weight > 0]) for array in data]
-        loss, gradient = loss_and_gradient(network, torch.tensor(params), batch, alpha)
+        loss, gradient = loss_and_gradient(network, torch.tensor(params), batch, alpha, alpha)
         return loss, gradient.numpy()
 
     def train_steps(self, task, state, steps):
@@ -95,7 +96,7 @@ class TorchBackend:
                 continue
             state.beta_products *= optimizer.betas
             batch = [torch.from_numpy(array[rows]) for array in data]
-            steps.loss[s], gradient = loss_and_gradient(network, vectors[0], batch, task.alpha)
+            steps.loss[s], gradient = loss_and_gradient(network, vectors[0], batch, task.alpha, task.penalty)
             update(optimizer, vectors, gradient, float(steps.learning_rate[s]), state.beta_products)
             if not (math.isfinite(steps.loss[s]) and vectors[0].isfinite().all()):
                 return s

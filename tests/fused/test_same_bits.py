@@ -49,7 +49,8 @@ def cpu(name):
 HOST = llvm.get_host_cpu_features()
 AVX512 = ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 NO_FMA = "glibc.cpu.hwcaps=-FMA,-FMA4,-AVX2,-AVX2_Usable"  # glibc's own functions: those of a CPU without FMA
-# This machine as it is, with the widest vectors that it has: the tests below, in this process, all runs.
+# This machine as it is, with the widest vectors that it has: the tests below, in this process, all runs. That the
+# kernels need nothing of glibc's mathematics is in test_kernel_code.py.
 MACHINES = {
     "skylake-avx512": Machine(cpu("skylake-avx512"), AVX512, uses="zmm"),
     "haswell": Machine(cpu("haswell"), ("avx2", "fma", "bmi2"), dtype="float32", uses="ymm", lacks=("zmm",)),
@@ -62,9 +63,7 @@ MACHINES = {
         lacks=("ymm", "zmm"),
         libm=("fma", "fmaf"),
     ),
-    "glibc without FMA": Machine(
-        {"GLIBC_TUNABLES": NO_FMA}, dtype="float64", uses="zmm" if HOST.get("avx512f") else ""
-    ),
+    "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
     "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32"),
 }
 
@@ -120,6 +119,7 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
 C_LIBRARY = "import math; print([math.exp(i / 997).hex() for i in range(5000)])"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 @pytest.mark.skipif(not HOST.get("fma"), reason="no FMA to switch off")
 def test_the_c_library_without_fma_differs(tmp_path):
