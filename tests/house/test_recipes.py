@@ -28,6 +28,9 @@ QUICK = [
         "house/test_names.py",
         "house/test_types.py",
         "testing",
+        "files/test_to_numpy.py",
+        "files/test_to_onnx.py",
+        "files/test_pytorch.py",
         "test_refused_specifications.py",
     )
 ]
