@@ -56,7 +56,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
     >>> from sklearn.datasets import load_iris
     >>> from fastnn import MLPClassifier, MLPEnsembleClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> member = MLPClassifier((16,), max_iter=300, tol=0)
+    >>> member = MLPClassifier((16,), max_iter=2000)
     >>> ensemble = MLPEnsembleClassifier(member, 5, sampling="folds", oob_score=True, random_state=0).fit(X, y)
     >>> ensemble.oob_score_ > 0.9
     True

@@ -51,7 +51,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     >>> from sklearn.datasets import make_regression
     >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
     >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
-    >>> member = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", max_iter=1000)
+    >>> member = MLPRegressor(hidden_layer_sizes=(16,), learning_rate_init=0.01, early_stopping=True, max_iter=1000)
     >>> ensemble = MLPEnsembleRegressor(member, 5, random_state=0).fit(X, y)
     >>> mean, deviation = ensemble.predict(X, return_std=True)
     >>> mean.shape, deviation.shape
