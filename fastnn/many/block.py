@@ -34,8 +34,8 @@ STEP_WORK = 300
 MEMBER_WORK = 20_000
 """What a member costs besides its steps: most of it is to seed the generator and to draw."""
 
-LEAST_WORK = 1 << 22
-"""The work of a block for which to wake another thread pays."""
+LEAST_WORK = 6_000_000
+"""The work of a block for which to wake another thread pays: some 2 ms."""
 
 
 def work(member: Member) -> int:
@@ -230,7 +230,8 @@ def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], l
     total = sum(works[member.number] for group in groups.values() for member in group)
     # One thread draws at a time, which is MEMBER_WORK of the work: more threads than this would wait for their turn.
     pay = min(n_jobs, total // (MEMBER_WORK * max(len(members) - len(alone), 1)))
-    most = MOST_WORK if pay <= 1 else min(MOST_WORK, max(total // (4 * pay), LEAST_WORK))
+    n_blocks = min(4 * pay, total // LEAST_WORK) if pay > 1 else 0
+    most = min(MOST_WORK, ceil_div(total, n_blocks)) if n_blocks else MOST_WORK
     blocks: list[list[Member]] = []
     for group in groups.values():
         group.sort(key=lambda member: member.settings.n_epochs)

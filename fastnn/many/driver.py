@@ -94,7 +94,7 @@ class Driver:
         if self.engine is not None:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
-            n_jobs = available_cores().number
+            n_jobs = available_cores().number if len(members) > 1 else 1
         self.units, self.n_threads = units_of(members, n_jobs)
         self.callbacks = callbacks
         self.places = {member.number: place for place, member in enumerate(members)}

@@ -17,7 +17,7 @@ from fastnn.memory import Array, padded_size
 from fastnn.state import Data
 from fastnn.training.batches import rows_a_step
 from fastnn.training.begin import Settings, check_settings, start, working_dtype
-from fastnn.training.generator import Seed, make_random_state
+from fastnn.training.generator import Seed, give_back, make_random_state
 from fastnn.training.initial import check_resume
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_params, memory
 from fastnn.training.loop import Run
@@ -202,4 +202,5 @@ def begin(member: Member, seed: Seed) -> tuple[Run, np.random.RandomState]:
 
 def check_start(member: Member) -> None:
     """Begin a training and leave it: this finds what does not fit, such as rows of a state's."""
-    begin(member, 0)
+    _, generator = begin(member, 0)
+    give_back(generator, None)
