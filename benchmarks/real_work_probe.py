@@ -64,6 +64,12 @@ def call(name):
     return again(lambda: seconds(run, 1, "numba"))
 
 
+def thousand(name):
+    """Seconds of a thousand members."""
+    run = load(name).run
+    return again(lambda: seconds(run, 1_000, "numba"))
+
+
 def kernel(name):
     """Seconds of a hundred epochs of a long training, where next to nothing else runs."""
     return 100 * epoch(name)
@@ -90,6 +96,7 @@ LINES = {
     "an epoch with an empty callback takes longer by": (longer, "seed, callback"),
     "one call of `train`, seed network, 100 iterations": (call, "seed, one call"),
     "of which the kernel": (kernel, "seed, plain"),
+    "1,000 seeds of it, by `train_many`; in version 0.1 by a loop over `train`": (thousand, "seed, many"),
     "iris 4-16-3, batches of 32, 50 epochs with validation, times the plain training": (
         *(times_plain, "iris b32, validation"),
     ),

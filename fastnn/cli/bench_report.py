@@ -54,7 +54,7 @@ class Training:
     """The number of units in one sample."""
     seconds: tuple[float, ...]
     unit: str = "iteration"
-    """The unit that is counted, of real work an "epoch", "call" or "fit"."""
+    """The unit that is counted, of real work an "epoch", "call", "member" or "fit"."""
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -21,7 +21,7 @@ class Work:
     name: str
     dtype: str
     unit: str
-    """The unit that is counted: "iteration", "epoch", "call" or "fit"."""
+    """The unit that is counted: "iteration", "epoch", "call", "member" or "fit"."""
     units: int
     """The number of them in one n: the steps of an epoch, else 1."""
     most: int

@@ -26,7 +26,7 @@ class RealWork(NamedTuple):
     """The work that is done n times in a run."""
 
     unit: str
-    """The unit of n: "epoch", "call" or "fit"."""
+    """The unit of n: "epoch", "call", "member" or "fit"."""
     usual: int
     """The n of a usual run, which takes some milliseconds."""
     most: int
@@ -109,6 +109,21 @@ def _one_call(name: str, dtype: np.dtype[Any]) -> RealWork:
     return RealWork("call", 20, 10**5, lambda n, backend: [training.run(epochs, backend) for _ in range(n)][-1])
 
 
+def _many(name: str, dtype: np.dtype[Any]) -> RealWork:
+    workload = fastnn.workloads.load("seed", dtype)
+    data, options = (workload.network, workload.X, workload.Y), workload.train_options
+
+    def run(n: int, backend: str) -> NDArray[Any]:
+        if hasattr(fastnn, "train_many"):
+            many = fastnn.train_many(*data, **options, seed=range(n), backend=backend)
+            return np.concatenate([np.ravel(many.params), many.history.loss[:, -1]]).astype(dtype)
+        results = [fastnn.train(*data, **options, seed=i, backend=backend) for i in range(n)]  # version 0.1
+        losses = [result.history.loss[-1:] for result in results]
+        return np.concatenate([*(result.params for result in results), *losses]).astype(dtype)
+
+    return RealWork("member", 100, 10**5, run)
+
+
 # ----------------------------------------------------------------------------------------------------------------- fits
 
 _FITS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -147,6 +162,7 @@ def _fitting(name: str, dtype: np.dtype[Any]) -> RealWork:
 _MAKERS: dict[str, Callable[[str, np.dtype[Any]], RealWork]] = {
     **{f"{data}, {how}": _training for data in _TRAININGS for how in _EACH_EPOCH},
     "seed, one call": _one_call,
+    "seed, many": _many,
     **dict.fromkeys(FIT_NAMES, _fitting),
 }
 ALL_NAMES = tuple(_MAKERS)
