@@ -7,6 +7,7 @@ import json
 import pathlib
 import time
 
+from benchmarks.peers.aims import aims
 from benchmarks.peers.lanes import ROOT, quiet
 from benchmarks.peers.measure import FULL, SECTIONS, TINY, Measurement
 from benchmarks.readme import replace
@@ -39,6 +40,8 @@ def measure(sections: list[str], tiny: bool, say=print) -> dict:
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the pictures, and put the tables between the markers of the README files; what was written."""
     from benchmarks.peers import charts, tables
+    from benchmarks.peers.many import chart
+    from benchmarks.peers.many import tables as many_tables
 
     written = []
     pages = {"README.md": [tables.about(found)], "benchmarks/README.md": [tables.about(found)]}
@@ -68,7 +71,13 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         add(tables.other(found))
     if found.get("crossover"):
         picture("crossover.png", charts.crossover(found), "Speed of fastnn by that of the best peer, over layer width")
-    add(tables.aims_table(found), "benchmarks/README.md")
+    if many := found.get("many"):
+        add(many_tables.about(many))
+        add(many_tables.table(many, many_tables.SHOWN), "README.md")
+        add(many_tables.table(many), "benchmarks/README.md")
+        add(many_tables.NOTES)
+        picture("many.png", chart.members_by_time(many), "Time of many networks by their number, fastnn and its peers")
+    add(tables.aims_table([*aims(found), *many_tables.aims(found.get("many", {}))]), "benchmarks/README.md")
     add(tables.limits(found), "benchmarks/README.md")
     if missing := tables.skipped(found):
         add(missing)
@@ -95,7 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         found = measure(options.only or list(SECTIONS), options.tiny)
         if options.only and options.json.exists():
-            found = json.loads(options.json.read_text("utf-8")) | found
+            before = json.loads(options.json.read_text("utf-8"))
+            about = before["about"] if options.only == ["many"] else found["about"]  # many says itself where it was
+            found = before | found | {"about": about}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         print(options.json)

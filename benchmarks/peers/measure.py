@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from benchmarks.peers import hardware, processes
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
+from benchmarks.peers.many import measure as many
+from benchmarks.peers.many.jobs import NETWORKS
 from benchmarks.peers.workloads import VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
@@ -59,10 +61,16 @@ class Plan:
     batches: tuple[int, ...] = (1, 8, 32, 128, 1024)
     grid_rounds: int = 7
     grid_seconds: float = 0.03
+    many_networks: tuple[str, ...] = NETWORKS
+    members: tuple[int, ...] = (1, 8, 64, 1024, 10_000)
+    many_rounds: int = 5
+    many_seconds: float = 2.0  # of a peer's rounds, after which it has no more
+    many_most_seconds: float = 10.0  # of a run; a peer that would take longer is left out
+    many_shorter: int = 1  # what iterations are divided by
 
 
 FULL = Plan()
-TINY = Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001)
+TINY = Plan(("seed", "digits"), 2, 0.002, 1.0, 1, 1, (4, 8), (1, 8), 1, 0.001, ("seed",), (1, 4), 2, 0.1, 1.0, 50)
 
 
 class Measurement:
@@ -244,5 +252,11 @@ class Measurement:
                 self.found["crossover"][name] = {title: result["seconds"] for title, result in found.items()}
             self.say(f"crossover: {width} wide")
 
+    def many(self) -> None:
+        """Seconds of many networks at once."""
+        self.found["many"] = many.measure(self)
 
-SECTIONS = ("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover")
+
+SECTIONS = (
+    *("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover", "many"),
+)

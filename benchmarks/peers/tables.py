@@ -7,7 +7,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.peers import workloads as peer_workloads
-from benchmarks.peers.aims import COUNTED, aims, digits, own_kernels, rate, ratio
+from benchmarks.peers.aims import COUNTED, Aim, digits, own_kernels, rate, ratio
 from benchmarks.peers.measure import OWN, OWN_PEERS, PEERS, US
 from benchmarks.peers.workloads import VALIDATION
 from fastnn import workloads
@@ -31,8 +31,8 @@ def about(found: dict) -> str:
 def training(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
     titles = [t for t in PEERS if t != US and any(t in lanes for lanes in trainings.values())]
-    lines = [_row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
-    lines.append(_separator(len(titles) + 2))
+    lines = [row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
+    lines.append(separator(len(titles) + 2))
     for name, lanes in trainings.items():
         ours = lanes[US]["seconds"]
         low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
@@ -41,7 +41,7 @@ def training(trainings: dict) -> str:
             theirs = lanes.get(title)
             mark = "*" if theirs and theirs["own_rules"] else ""
             cells.append(f"{ratio(theirs['seconds'], ours)}{mark}" if theirs else "")
-        lines.append(_row(cells))
+        lines.append(row(cells))
     return "\n".join(lines)
 
 
@@ -60,8 +60,8 @@ VALIDATED_NOTES = (
 
 def own(found: dict) -> str:
     """Kernels of their own beside the generic one and the peers."""
-    lines = [_row(["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"])]
-    lines.append(_separator(len(OWN_PEERS) + 4))
+    lines = [row(["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"])]
+    lines.append(separator(len(OWN_PEERS) + 4))
     for name, lanes in found["own kernels"].items():
         if OWN not in lanes or US not in lanes:
             continue
@@ -69,7 +69,7 @@ def own(found: dict) -> str:
         theirs = [ratio(lanes[t]["seconds"], ours) if t in lanes else "" for t in OWN_PEERS]
         saved = median(generic) - median(lanes[OWN]["seconds"])
         repaid = f"after {_round(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
-        lines.append(_row([describe(name), _round(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
+        lines.append(row([describe(name), _round(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
     return "\n".join([*lines, "", OWN_NOTES])
 
 
@@ -106,11 +106,11 @@ def other(found: dict) -> str:
         known = [size for size in process.get("bytes", ()) if size]
         cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
         if any(cells[1:]):
-            rows.append(_row(cells))
+            rows.append(row(cells))
     notes = OTHER_NOTES
     if "cold" in found:
         notes += f" The first `train` ever on a machine, with an empty cache: {seconds(found['cold'])}."
-    return "\n".join([_row(heads), _separator(len(heads)), *rows, "", notes])
+    return "\n".join([row(heads), separator(len(heads)), *rows, "", notes])
 
 
 OTHER_NOTES = (
@@ -120,15 +120,15 @@ OTHER_NOTES = (
 )
 
 
-def aims_table(found: dict) -> str:
-    """Each ratio that the kernel is meant to reach."""
-    lines = [_row(["what", "against", "at least", "measured", ""]), _separator(5)]
-    for aim in aims(found):
+def aims_table(aims: list[Aim]) -> str:
+    """Each ratio that is meant to be reached."""
+    lines = [row(["what", "against", "at least", "measured", ""]), separator(5)]
+    for aim in aims:
         verdict = "not measured" if aim.found is None else "" if aim.met else "missed"
         measured = "" if aim.found is None else str(aim.found)
         if aim.found and aim.found.low == aim.found.high:
             measured = digits(aim.found.median)
-        lines.append(_row([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict]))
+        lines.append(row([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict]))
     return "\n".join(lines)
 
 
@@ -137,15 +137,15 @@ def limits(found: dict) -> str:
     levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
     if not levels:
         return "The core's peak was not measured: no C compiler."
-    lines = [_row(["float32, one core, GF/s", *levels]), _separator(1 + len(levels))]
-    lines.append(_row(["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]))
+    lines = [row(["float32, one core, GF/s", *levels]), separator(1 + len(levels))]
+    lines.append(row(["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]))
     for width in next(iter(levels.values()))["products"]:
         for kind in ("forward", "forward and back"):
             cells = [f"{width} wide, {kind}"]
             for l in levels.values():
                 found_rate = rate(l["products"][width], lambda products, kind=kind: products[kind])
                 cells.append(f"{found_rate:.0f} ({found_rate / max(l['peak']):.0%})")
-            lines.append(_row(cells))
+            lines.append(row(cells))
     return "\n".join(lines)
 
 
@@ -170,9 +170,11 @@ def _round(number: float) -> str:
     return f"{float(f'{number:.3g}'):,.0f}"
 
 
-def _row(cells: list[str]) -> str:
+def row(cells: list[str]) -> str:
+    """A line of a table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _separator(n: int) -> str:
+def separator(n: int) -> str:
+    """The line below the heads."""
     return f"|{'---|' * n}"

@@ -15,11 +15,13 @@ import time
 
 import numpy as np
 
+from benchmarks.peers.many.jobs import Job
 from benchmarks.peers.workloads import GRID, VALIDATION, load
 from fastnn import workloads
 from fastnn.testing.correctness import check_same_answer
 
 CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
+CHECKED_MEMBERS, CHECKED_ITERATIONS = 3, 100
 TARGET_ACCURACY = 0.96
 MOST_EPOCHS = 60
 
@@ -69,6 +71,28 @@ class Worker:
         start = time.perf_counter()
         self.trainer.train(epochs)
         return time.perf_counter() - start
+
+    def check_many(self, name: str, mixed: bool) -> None:
+        """Compare some short trainings of `many` with the reference's."""
+        job = Job(name, CHECKED_MEMBERS, CHECKED_ITERATIONS, mixed)
+        trainer = self.peer.Trainer(job)
+        found = trainer.train_from(job.params)
+        if not trainer.own_rules:
+            check_same_answer(f"many, {name}", found.astype(job.workload.X.dtype), job.expected())
+
+    def prepare_many(self, name: str, members: int, iterations: int, mixed: bool) -> float:
+        """Prepare so many members; seconds of the first call."""
+        self.trainer = self.peer.Trainer(Job(name, members, iterations, mixed))
+        return self.time_many()
+
+    def time_many(self) -> float:
+        """Seconds of all members, the drawing of weights counted."""
+        start = time.perf_counter()
+        params = self.trainer.train()
+        seconds = time.perf_counter() - start
+        if not np.isfinite(params).all():
+            raise ValueError("weights that are not finite")
+        return seconds
 
     def release(self) -> None:
         """Forget the workload."""
