@@ -265,10 +265,8 @@ class Network:
         params.fill(0.0 if isinstance(self.bias_init, str) else self.bias_init)
         uniform = self.init == "glorot_uniform"
         for place, n, scale in self._draws:
-            if uniform:
-                params[place] = random_state.uniform(-scale, scale, n)
-            else:
-                params[place] = random_state.standard_normal(n) * scale
+            numbers = random_state.uniform(-scale, scale, n) if uniform else random_state.standard_normal(n) * scale
+            params[place] = numbers
         return params.astype(dtype, copy=False)
 
     @cached_property
@@ -277,13 +275,9 @@ class Network:
         draws = []
         for layer in self.layers:
             fans, place = layer.fan_in + layer.fan_out, layer.all if self.bias_init == "same" else layer.weight
-            scale = {
-                "glorot_uniform": math.sqrt((2 if layer.activation == "sigmoid" else 6) / fans),
-                "glorot_normal": math.sqrt(2 / fans),
-                "he": math.sqrt(2 / layer.fan_in),
-                "normal": 1.0,
-            }[self.init]
-            draws.append((place, place.stop - place.start, scale))
+            six = 2 if layer.activation == "sigmoid" else 6
+            squares = {"glorot_uniform": six / fans, "glorot_normal": 2 / fans, "he": 2 / layer.fan_in, "normal": 1}
+            draws.append((place, place.stop - place.start, math.sqrt(squares[self.init])))
         return tuple(draws)
 
     def to_dict(self) -> dict[str, Any]:
