@@ -1,0 +1,34 @@
+"""Population-based training: the worst members go on as copies of the best, with settings near theirs.
+
+Jaderberg et al., Population based training of neural networks, 2017: exploit by truncation, explore by perturbation.
+"""
+
+import numpy as np
+from successive_halving import digits
+
+
+def population_based_training(population, rates, rounds, epochs, random_state, part=0.25, factor=1.5):
+    """Train the members; `rates` {member: learning rate} are those that they have, and are changed with them."""
+    n = max(int(part * len(population)), 1)
+    for _ in range(rounds - 1):
+        population.advance(epochs)
+        ranking = population.ranking()
+        for worse in ranking[-n:]:
+            better = ranking[random_state.randint(n)]
+            rates[worse] = float(rates[better] * random_state.choice([1 / factor, factor]))
+            population.replace(worse, by=better, learning_rate=rates[worse])
+    population.advance(epochs)
+    return population.ranking()[0]
+
+
+def main():
+    """Train twelve members, whose learning rates are searched while they are trained."""
+    rates = np.logspace(-4, -1, 12)
+    population, rates = digits(rates, 1e-4), dict(enumerate(rates))
+    best = population_based_training(population, rates, 8, 3, np.random.RandomState(0))
+    score = population.scores()[best]
+    print(f"{population.epochs_trained} epochs; learning rate in the end {rates[best]:.2g}: {score:.3f}")
+
+
+if __name__ == "__main__":
+    main()
