@@ -20,6 +20,7 @@ PAGES = (
     "docs/testing.md",
     "docs/scikit-learn.md",
     "docs/export.md",
+    "docs/many.md",
 )
 REFERENCE = "fastnn/reference.py"
 

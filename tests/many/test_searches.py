@@ -1,6 +1,7 @@
 """The examples of searches: each trains what its definition says, exactly, and finds what is good."""
 
 import importlib
+import inspect
 import pathlib
 
 import numpy as np
@@ -43,6 +44,12 @@ def test_successive_halving(example):
     first = {i: alone(rate, 2).history.loss[-1] for i, rate in enumerate(RATES)}
     second = {i: alone(RATES[i], 6).history.loss[-1] for i in sorted(first, key=first.get)[:3]}
     assert best == min(second, key=second.get)
+
+
+def test_the_page_quotes_the_example(example):
+    """To the letter."""
+    source = inspect.getsource(example("successive_halving").successive_halving)
+    assert source in (EXAMPLES.parent / "docs" / "many.md").read_text("utf-8")
 
 
 def test_hyperband(example):
