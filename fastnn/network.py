@@ -263,10 +263,9 @@ class Network:
         """
         params = np.empty(self.n_params)
         params.fill(0.0 if isinstance(self.bias_init, str) else self.bias_init)
-        uniform = self.init == "glorot_uniform"
+        uniform, normal = random_state.uniform, random_state.standard_normal
         for place, n, scale in self._draws:
-            numbers = random_state.uniform(-scale, scale, n) if uniform else random_state.standard_normal(n) * scale
-            params[place] = numbers
+            params[place] = uniform(-scale, scale, n) if self.init == "glorot_uniform" else normal(n) * scale
         return params.astype(dtype, copy=False)
 
     @cached_property
