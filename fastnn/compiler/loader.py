@@ -5,6 +5,7 @@ Numba is imported only to compile: a process that finds its kernels is at work b
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import json
@@ -34,6 +35,7 @@ C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w"
 WORKER = "fastnn compiles"  # the name of the thread that makes kernels
 
 _kernels: dict[tuple, Callable] = {}
+_under_way: set[tuple] = set()  # what threads compile that nobody waits for
 _lock = threading.RLock()
 """Held by the thread that makes a kernel; reentrant, for a finalizer may need one in the midst of it."""
 
@@ -65,6 +67,20 @@ def _make(key, constants):
     with _lock:
         if key not in _kernels:
             _kernels[key] = _in_python(name) if IN_PYTHON else _machine_code(name, dtype, constants)
+
+
+def is_at_hand(name: str, dtype: np.dtype) -> bool:
+    """Return whether an entry point need not be compiled; if it need, another thread begins to, meanwhile."""
+    key = name, dtype
+    if key in _kernels:
+        return True
+    if key not in _under_way:
+        if IN_PYTHON or cache.load(f"{name}.{dtype.name}") is not None:
+            return True
+        _under_way.add(key)
+        with contextlib.suppress(RuntimeError):  # no more threads can be had, or the interpreter is about to end
+            threading.Thread(target=load_kernel, args=key, name="fastnn compiles ahead").start()
+    return False
 
 
 def _uninterrupted(work):

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
-from fastnn.cores import BestNumber, available_cores, borrow, give_back
+from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
+from fastnn.cores import BestNumber, available_cores, borrow, give_back, idle_cores
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
@@ -86,47 +86,55 @@ def _sleeper():
 class Threads:
     """The threads of a training: as many as were asked for, or as many as pay by measurement."""
 
-    def __init__(self, most, asked):
-        self._number = None if asked else BestNumber(most)
-        self._most, self._teams = most, {}
+    def __init__(self, most, cores, asked):
+        self._most, self._cores, self._teams = most, cores, {}
+        self._best = None if asked else BestNumber(most)
 
     @classmethod
     def of(cls, task, dtype, rows):
         """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
-        vectors = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize)
-        most = 1 if task.optimizer.sequential else vectors // VECTORS
+        most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
+        if most < 2 or task.optimizer.sequential:
+            return None
         asked = task.threads is not None
-        if most > 1 and (asked or rows * task.network.n_params >= WORK):
-            most = min(most, task.threads if asked else available_cores().number)
-            return cls(most, asked) if most > 1 else None
-        return None
+        if not asked and rows * task.network.n_params < WORK:
+            return None
+        cores = task.threads if asked else available_cores().number
+        return cls(min(most, cores), cores, asked) if cores > 1 else None
 
     def train(self, training, state, steps):
         """Do steps, and return the number of good ones; `training` is the back end's."""
+        if self._best is None:
+            return self._part(self._most, training, state, steps)
         n_steps, done = len(steps.loss), 0
         while done < n_steps:
-            number, n = self._number.next() if self._number else (self._most, n_steps)
-            stop = int(min(n_steps, done + max(1, n)))
+            number, n = self._best.next()
+            # Nobody who has not asked for threads waits for their kernel: one thread goes on while it is compiled.
+            if at_hand := number == 1 or is_at_hand("train_together", state.storage.dtype):
+                self._team(number, training)  # made before the clock is read
+            stop = int(min(n_steps, done + max(1, n))) if at_hand else n_steps
+            part = Steps(steps.rows, *(array[done:stop] for array in steps[1:]))
             started = time.perf_counter()
-            good = self._part(training, state, number, Steps(steps.rows, *(a[done:stop] for a in steps[1:])))
-            if self._number:
-                self._number.measured(stop - done, time.perf_counter() - started)
+            good = self._part(number if at_hand and number <= idle_cores(self._cores) else 1, training, state, part)
+            if at_hand:
+                self._best.measured(stop - done, time.perf_counter() - started)
             if good < stop - done:
                 return done + good
             done = stop
         return done
 
-    def _part(self, training, state, number, steps):
+    def _team(self, number, training):
+        if number > 1 and number not in self._teams:
+            self._teams[number] = Team(number, training)
+        return self._teams.get(number)
+
+    def _part(self, number, training, state, steps):
         """Do steps with so many threads, or with one where the others do not come."""
         arguments = state.storage, state.beta_products, len(steps.loss)
         scratch, *rest = *training.of_task, prepared(steps)
-        if number > 1:
-            if number not in self._teams:
-                self._teams[number] = Team(number, training)
-            good = self._teams[number].train(*arguments, *rest)
-            if good != ALONE:
-                state.threads = max(state.threads, number)
-                return good
+        if number > 1 and (good := self._team(number, training).train(*arguments, *rest)) != ALONE:
+            state.threads = max(state.threads, number)
+            return good
         return training.kernel(*arguments, scratch, *rest)
 
 

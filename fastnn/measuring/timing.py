@@ -120,6 +120,14 @@ def first_calls(dtype: DTypeLike, backend: str = "numba") -> Iterator[tuple[str,
         yield entry, time.perf_counter() - start
 
 
+def first_shared_step(dtype: DTypeLike) -> float:
+    """Have two threads share a step of a tiny network; return the seconds that it took."""
+    network, X = Network((1, 1)), np.ones((64, 1), dtype)
+    start = time.perf_counter()
+    train(network, X, X, optimizer=SGD(), epochs=1, threads=2)
+    return time.perf_counter() - start
+
+
 def first_shuffle() -> float:
     """Shuffle one row in compiled code, which serves all later ones; return the seconds that it took."""
     numba: Any = get_backend("numba")

@@ -225,6 +225,31 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
     assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
 
 
+@compiled
+def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
+    asked, go_on, dtype = [], threading.Event(), np.dtype(np.float32)
+
+    def load(*key):
+        asked.append(key)
+        go_on.wait(60)
+        loader._kernels[key] = len
+
+    for name, empty in (("_kernels", {}), ("_under_way", set())):
+        monkeypatch.setattr(loader, name, empty)
+    monkeypatch.setattr(loader, "load_kernel", load)
+    monkeypatch.setattr(loader.cache, "load", lambda title: None)
+    assert not loader.is_at_hand("predict", dtype)
+    assert not loader.is_at_hand("predict", dtype)
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "fastnn compiles ahead":
+            thread.join(60)
+    assert loader.is_at_hand("predict", dtype)
+    assert asked == [("predict", dtype)]
+    monkeypatch.setattr(loader.cache, "load", lambda title: b"")
+    assert loader.is_at_hand("train_steps", dtype), "loading one from the disk cache takes no time to speak of"
+
+
 @pytest.mark.nojit
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal of another kind")
 @pytest.mark.parametrize("announced", [True, False])

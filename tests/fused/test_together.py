@@ -8,7 +8,9 @@ import pytest
 from bits import all_bits
 from survival import python
 
-from fastnn import RPROP, SGD, Adam, Network, RMSprop, get_backend
+from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
+from fastnn.cores import Cores
+from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
 from fastnn.fused.team import Threads, divide
 from fastnn.memory import ALIGNMENT
@@ -168,6 +170,62 @@ def test_little_work_is_for_one_thread(monkeypatch):
     monkeypatch.setattr("fastnn.fused.team.available_cores", lambda: pytest.fail("asked for the cores"))
     task = Task(Network((4, 16, 3)), SGD(), None, threads=None)
     assert Threads.of(task, np.dtype(np.float64), 150) is None
+
+
+class Scripted:
+    """Numbers of threads in turn, a few steps each."""
+
+    def __init__(self, most):
+        self.most, self.number, self.n_steps = most, 0, 0
+
+    def next(self):
+        self.number = self.number % self.most + 1
+        return self.number, self.number + 0.5
+
+    def measured(self, n_steps, seconds):
+        assert seconds > 0 < n_steps
+        self.n_steps += n_steps
+
+
+@pytest.fixture
+def three_cores(monkeypatch):
+    """A machine with so many, where any step is worth a trial."""
+    monkeypatch.setattr(team, "available_cores", lambda: Cores(3, "told"))
+    monkeypatch.setattr(team, "BestNumber", Scripted)
+    monkeypatch.setattr(team, "WORK", 0)
+    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)  # it is compiled where it is not
+
+
+def test_the_number_may_change_within_a_call(three_cores, dtype):
+    network = NETWORKS["odd"]
+    problem, steps = draw_training(network, 300, dtype), steps_of(300, 150, 20)
+    alone, _ = trained(network, Adam(), problem, steps, 1)
+    assert trained(network, Adam(), problem, steps, None) == (alone, 3)
+
+
+def test_a_call_of_changing_numbers_ends_where_training_diverges(three_cores):
+    network = NETWORKS["odd"]
+    problem, steps = draw_training(network, 200, np.float64), steps_of(200, 100, 20)
+    steps = steps._replace(learning_rate=np.where(np.arange(40) < 11, 0.01, 1e300))
+    good, *_ = trained(network, SGD(), problem, steps, 1)[0]
+    assert 11 <= trained(network, SGD(), problem, steps, None)[0][0] == good < 40
+
+
+def test_one_thread_goes_on_while_the_kernel_is_compiled(three_cores, monkeypatch):
+    network, answers = NETWORKS["odd"], [False, False, True]
+    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 2)
+    alone, _ = trained(network, Adam(), problem, steps, 1)
+    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop(0) if answers else True)
+    assert trained(network, Adam(), problem, steps, None) == (alone, 1)
+    assert trained(network, Adam(), problem, steps, None) == (alone, 1)
+    assert trained(network, Adam(), problem, steps, None) == (alone, 3)
+
+
+def test_helpers_at_work_elsewhere_leave_their_cores(three_cores, monkeypatch):
+    network = NETWORKS["odd"]
+    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 20)
+    monkeypatch.setattr(cores, "_at_work", {"one", "another"})
+    assert trained(network, Adam(), problem, steps, None)[1] == 1
 
 
 # --------------------------------------------------------------------------------------------------- stretched phases
