@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from typing import Any
 
@@ -21,7 +22,7 @@ from fastnn.training.stopping import StopReason
 def description(network: Network, params: Array, backend: str | Backend) -> dict[str, Any]:
     """Return the part of the header that all formats share."""
     return {
-        "network": network.to_dict(),
+        "network": _described(network),
         "dtype": params.dtype.name,
         "n_params": network.n_params,
         "backend": backend if isinstance(backend, str) else backend.name,
@@ -29,11 +30,15 @@ def description(network: Network, params: Array, backend: str | Backend) -> dict
     }
 
 
+_described = functools.lru_cache(maxsize=100)(Network.to_dict)
+"""What describes a network, only to be read: thousands of results may have the same one."""
+
+
 def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network:
     """Return the network that a header describes; raise ModelFileError unless the parameters are its own."""
-    if len(header["network"]["sizes"]) > 1 + arrays["params"].size:  # before a layer is made of each
-        raise ModelFileError("damaged: its header has more layers than it has parameters")
-    network = Network.from_dict(header["network"])
+    network = header["network"]
+    if not isinstance(network, Network):  # which many results have in common
+        network = network_of(network, arrays["params"].size)
     legal = {
         "dtype": header["dtype"] in ("float32", "float64"),
         "n_params": header["n_params"] == network.n_params,
@@ -44,6 +49,13 @@ def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network
     if not np.isfinite(arrays["params"]).all():
         raise ModelFileError("damaged: params must be finite")
     return network
+
+
+def network_of(values: dict[str, Any], n_params: int) -> Network:
+    """Return the network that `Network.to_dict` described, which has at most so many parameters."""
+    if len(values["sizes"]) > 1 + n_params:  # before a layer is made of each
+        raise ModelFileError("damaged: its header has more layers than it has parameters")
+    return Network.from_dict(values)
 
 
 def check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:

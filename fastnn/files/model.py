@@ -21,10 +21,11 @@ import os
 from typing import Any, NoReturn, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import check_legal, checked_network, description, without_state
 from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
@@ -42,6 +43,8 @@ CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
 MODEL = Format("fastnn model", 1, ("params",))
 ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
 """What `fastnn.estimators.saving` writes."""
+MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))
+"""What `fastnn.files.many` writes."""
 
 # ---------------------------------------------------------------------------------------------------------------- save
 
@@ -73,24 +76,35 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     """
     if not isinstance(result, TrainingResult):
         raise TypeError(f"save takes a training result, not {type(result).__name__}")
-    said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
-    if check_flag("state", state):
-        arrays = _arrays(result)
-        write_archive(path, CHECKPOINT, said | _of_state(result), arrays)
+    said, arrays = content_of(result, check_flag("state", state))
+    if state:
+        write_archive(path, CHECKPOINT, said, arrays | {"order": pack(rows_of(result.state))})
     else:
-        write_archive(path, MODEL, said, {"params": result.params})
+        write_archive(path, MODEL, said, arrays)
+
+
+def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what is said of a result in a file's header, and its arrays, all but the order of the rows."""
+    said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
+    if not state:
+        return said, {"params": result.params}
+    if result.state.random_state is None or result.state.index is None:
+        raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
+    return said | _of_state(result), _arrays(result)
+
+
+def rows_of(state: TrainingState) -> NDArray[np.int64]:
+    """Return the rows that were split off for validation, if any, and then those to train on."""
+    index = cast(NDArray[np.int64], state.index)
+    return index if state.validation_rows is None else np.concatenate([state.validation_rows, index])
 
 
 def _arrays(result: TrainingResult) -> dict[str, Array]:
     state, history = result.state, result.history
-    if state.random_state is None or state.index is None:
-        raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
-    split = state.validation_rows
     found = {
         "params": result.params,
         "vectors": state.vectors,
-        "order": pack(state.index if split is None else np.concatenate([split, state.index])),
-        "random_state": state.random_state["state"]["key"],
+        "random_state": cast(dict[str, Any], state.random_state)["state"]["key"],
         "loss": history.loss,
         "validation_loss": history.validation_loss,
         "best_params": state.best_params,
@@ -126,8 +140,10 @@ def _of_state(result: TrainingResult) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------- load
 
 
-def load(path: str | os.PathLike[str]) -> TrainingResult:
+def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     """Read a training result that `TrainingResult.save` wrote, or a network that was exported to safetensors.
+
+    A file that `ManyResult.save` wrote gives a `ManyResult`.
 
     Nothing in the file is executed, and nothing is allocated that is much larger than the file: only the order of rows
     is compressed, and that of 16 MB at most.
@@ -152,8 +168,8 @@ def load(path: str | os.PathLike[str]) -> TrainingResult:
     """
     if is_safetensors(path):
         return read_safetensors(path)
-    builders = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _model, ESTIMATOR: _estimator}
-    return read_archive(path, builders)
+    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: model_of}
+    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator})
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -161,7 +177,18 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     if is_safetensors(path):
         return "result"
     forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
-    return read_archive(path, {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms})
+    builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
+    return read_archive(path, builders | {MANY: _one_of_many})
+
+
+def _one_of_many(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
+    raise ModelFileError(f"it holds {header['members']!s:.20} results: take one, fastnn.load(path)[i]")
+
+
+def _many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    from fastnn.files.many import many_of
+
+    return many_of(header, arrays)
 
 
 def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
@@ -169,7 +196,8 @@ def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
 
 
-def _model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def model_of(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Build the result of a file that holds a network alone."""
     network, params = checked_network(header, arrays), arrays["params"]
     check_legal({"stop_reason": header["stop_reason"] in STOP_REASONS}, header)
     return without_state(network, params, header["backend"], header["stop_reason"])
@@ -185,8 +213,13 @@ def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResul
 def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Unpack the order of rows, and build the result."""
     _check_header(header)
-    n, n_validation = header["n_rows"], header["n_validation"]
-    rows = unpack(arrays.pop("order"), n + (n_validation or 0))
+    return result_of_rows(header, arrays, unpack(arrays.pop("order"), header["n_rows"] + (header["n_validation"] or 0)))
+
+
+def result_of_rows(header: dict[str, Any], arrays: dict[str, Array], rows: NDArray[np.int64]) -> TrainingResult:
+    """Build a result of the parts that `content_of` makes of it, and of the rows of `rows_of`."""
+    _check_header(header)
+    n_validation = header["n_validation"]
     arrays["index"] = rows[n_validation or 0 :]
     if n_validation is not None:
         arrays["validation_rows"] = rows[:n_validation]

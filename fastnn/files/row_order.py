@@ -23,13 +23,18 @@ def pack(order: NDArray[np.int64]) -> NDArray[np.uint8]:
     A million rows in order take 23 kB, shuffled ones 2.6 MB, hardly more than the log2(n!) bits that say which of all
     orders it is; without them, all shuffles so far would have to be done again.
     """
-    n = order.size
-    planes = np.ascontiguousarray(order.astype("<i8").view(np.uint8).reshape(n, 8)[:, : _n_bytes(n)].T)
-    if planes.size <= MOST_DEFLATED:
-        deflated = zlib.compress(planes.tobytes(), LEVEL)
-        if len(deflated) < 0.9 * planes.size:
+    plain = planes(order)
+    if plain.size <= MOST_DEFLATED:
+        deflated = zlib.compress(plain.tobytes(), LEVEL)
+        if len(deflated) < 0.9 * plain.size:
             return np.frombuffer(deflated, np.uint8)
-    return planes
+    return plain
+
+
+def planes(order: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return a permutation of 0, 1, ... n - 1 as bytes (n_bytes, n), the low ones first."""
+    n = order.size
+    return np.ascontiguousarray(order.astype("<i8").view(np.uint8).reshape(n, 8)[:, : _n_bytes(n)].T)
 
 
 def unpack(packed: Array, n: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
@@ -16,9 +17,8 @@ from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import display
-from fastnn.training.begin import Settings
 from fastnn.training.inputs import check_inputs
-from fastnn.training.monitors import name_of
+from fastnn.training.monitors import Monitor, name_of
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -28,9 +28,16 @@ class Unbegun:
 
     n_epochs = 0
 
-    def __init__(self, settings: Settings, stop_reason: StopReason, begin: Callable[[], TrainingResult]) -> None:
-        self.network, self.backend, self.stop_reason = settings.network, settings.backend, stop_reason
-        self._monitor, self._begin = settings.stop.monitor, begin
+    def __init__(
+        self,
+        network: Network,
+        backend: Backend,
+        monitor: Monitor,
+        stop_reason: StopReason,
+        begin: Callable[[], TrainingResult],
+    ) -> None:
+        self.network, self.backend, self.stop_reason = network, backend, stop_reason
+        self._monitor, self._begin = monitor, begin
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
@@ -215,6 +222,15 @@ class ManyResult(Sequence[TrainingResult]):
             mean = mean + change / k
             squares = squares + change * (outputs - mean)
         return mean, np.sqrt(squares / len(self))
+
+    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
+        """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
+
+        See `fastnn.files.many.save`.
+        """
+        from fastnn.files import many
+
+        many.save(path, self, state=state)
 
     def to_dict(self) -> dict[str, Any]:
         """Return columns, a member a row, such as ``pandas.DataFrame(many.to_dict())`` takes.

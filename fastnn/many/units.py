@@ -62,7 +62,8 @@ class Ended(NamedTuple):
 def _unbegun(member: Member, reason: StopReason) -> Entry:
     if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
         return train_alone(member, Ended(reason))
-    return Unbegun(member.settings, reason, functools.partial(train_alone, member, Ended(reason)))
+    settings, begin = member.settings, functools.partial(train_alone, member, Ended(reason))
+    return Unbegun(settings.network, settings.backend, settings.stop.monitor, reason, begin)
 
 
 def train_alone(member: Member, flag: Flag) -> TrainingResult:

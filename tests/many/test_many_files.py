@@ -1,0 +1,260 @@
+"""Many results in one file: they come back to the bit, go on from there, and damaged files are refused."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from model_files import parts_of, write
+from same_results import assert_same_result
+
+import fastnn
+from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
+from fastnn.files.model import kind_of
+
+RANDOM = np.random.RandomState(2)
+X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
+NETWORK = Network((3, 4, 1), "tanh")
+WIDE = Network((3, 7, 2, 1), ("relu", "tanh"), bias="scalar")
+
+CASES = {
+    "a block": {"seed": range(5), "epochs": [3, 4, 1, 3, 0]},
+    "mini-batches": {"seed": range(5), "epochs": 3, "batch_size": 5, "optimizer": Adam(0.01)},
+    "one": {"n": 1, "epochs": 1},
+    "alike": {"seed": [1, 1, 1], "epochs": 2},
+    "mixed": {
+        "networks": [NETWORK, WIDE, NETWORK, WIDE],
+        "optimizer": [SGD(0.1), Adam(), SGD(0.1, momentum=0.9), Adam(sequential=True)],
+        "stop": [
+            Stop(),
+            Stop(validation=0.3, patience=1, restore_best=True),
+            Stop(monitor="r2", restore_best=True),
+            None,
+        ],
+        "rows": [None, None, np.arange(9), np.array([1, 1, 2])],
+        "alpha": [0.0, 0.1, 0.2, 0.0],
+        "learning_rate": [0.1, fastnn.cosine(0.1, 9), lambda step: 0.1, 1e308],
+        "epochs": [3, 9, 2, 4],
+        "seed": 3,
+        "X": [X, X.astype(np.float32), X, X],
+    },
+    "reduced": {"seed": range(3), "epochs": 9, "stop": Stop(patience=9, tol=1.0, reduce=ReduceRate(0.5, patience=1))},
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "many.npz"
+
+
+def go(case, backend="numpy"):
+    return train_many(**{"networks": NETWORK, "X": X, "Y": Y} | CASES[case], backend=backend)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    """The bytes of a good file."""
+    path = tmp_path_factory.mktemp("good") / "many.npz"
+    go("mixed").save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_saved_comes_back(path, case, backend):
+    many = go(case, backend)
+    many.save(path)
+    again = fastnn.load(path)
+    assert isinstance(again, ManyResult)
+    assert len(again) == len(many)
+    for one, other in zip(again, many, strict=True):
+        assert_same_result(one, other)
+        assert one.backend == other.backend.name
+        assert one.params.dtype == other.params.dtype
+    assert again.history.seconds.tolist() == many.history.seconds.tolist()
+    again.save(path)
+    assert_same_result(fastnn.load(path)[-1], many[-1])
+
+
+def test_trainings_go_on_from_a_file_bit_for_bit(path, backend):
+    options = {"networks": NETWORK, "X": X, "Y": Y, "backend": backend}
+    many = go("mini-batches", backend)
+    many.save(path)
+    states = [result.state for result in fastnn.load(path)]
+    more = train_many(**options, epochs=2, resume=states)
+    whole = train_many(**options, **CASES["mini-batches"] | {"epochs": 5})
+    assert more.params.tobytes() == whole.params.tobytes()
+
+
+@pytest.mark.parametrize("case", ["a block", "mixed"])
+def test_networks_alone_predict(path, case):
+    many = go(case)
+    many.save(path, state=False)
+    again = fastnn.load(path)
+    assert np.array_equal(again.predict(X), many.predict(X))
+    assert again.stop_reason == many.stop_reason
+    with pytest.raises(ValueError, match="no row order and no generator"):
+        train_many(NETWORK, X, Y, resume=[result.state for result in again], epochs=1)
+    with pytest.raises(ValueError, match=r"say save\(path, state=False\)"):
+        again.save(path)
+    again.save(path, state=False)
+    assert fastnn.load(path)[1].params.tobytes() == many[1].params.tobytes()
+
+
+def test_those_that_have_not_begun_are_saved_too(path):
+    many = train_many(NETWORK, X, Y, n=9, epochs=9, stop=Stop(patience=3), callbacks=[lambda progress: True], n_jobs=1)
+    many.save(path)
+    for one, other in zip(fastnn.load(path), many, strict=True):
+        assert_same_result(one, other)
+
+
+def test_what_takes_one_result_says_that_there_are_several(path, content):
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"):
+        kind_of(path)
+
+
+def test_numpy_reads_the_file(content):
+    header, arrays = parts_of(content)
+    assert (header["format"], header["members"]) == ("fastnn many", 4)
+    values = json.loads(arrays["values"].tobytes())
+    assert {"network", "counters.alpha", "random_state.pos", "t"} <= values["facts"].keys()
+    assert arrays["which"].shape == (len(header["differ"]), 4)
+
+
+def test_ten_thousand_are_saved_and_loaded_in_little_time_and_space(path):
+    """Per member: no entry of the archive, and nothing that members have in common."""
+    m = 10_000
+    many = train_many(NETWORK, X, Y, seed=range(m), epochs=50, optimizer=Adam(), batch_size=8)
+    began = time.process_time()
+    many.save(path)
+    saved = time.process_time()
+    again = fastnn.load(path)
+    assert saved - began < 4
+    assert time.process_time() - saved < 4
+    last = many[-1]
+    arrays = last.state.vectors, last.history.loss, last.history.learning_rate, last.state.random_state["state"]["key"]
+    assert path.stat().st_size < 1.1 * m * (sum(array.nbytes for array in arrays) + len(X))
+    assert again[m - 1].params.tobytes() == last.params.tobytes()
+    again = again[-1:]  # lets go of the others
+    many.save(path, state=False)
+    assert path.stat().st_size < 1.05 * many.params.nbytes
+
+
+# ------------------------------------------------------------------------------------------------------- damaged files
+
+
+def refused(path, match):
+    with pytest.raises(ModelFileError, match=match) as error:
+        fastnn.load(path)
+    assert str(path) in str(error.value)
+
+
+def test_truncated_files_are_refused(path, content):
+    for n in (0, 4, 100, len(content) // 2, len(content) - 30, len(content) - 1):
+        path.write_bytes(content[:n])
+        refused(path, "damaged|not a fastnn file")
+
+
+def test_a_flipped_bit_is_found_or_meant_nothing(path, content):
+    path.write_bytes(content)
+    good = fastnn.load(path)
+    found = harmless = 0
+    for i in range(0, len(content), 101):
+        path.write_bytes(content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :])
+        try:
+            many = fastnn.load(path)
+        except ModelFileError:
+            found += 1
+        else:
+            harmless += 1
+            for one, other in zip(many, good, strict=True):
+                assert_same_result(one, other)
+    assert found > 5 * harmless
+
+
+HEADERS = {
+    "members": [0, -1, 3, 5, 10**9, 4.0, "4", None, True],
+    "differ": [[], ["t"], ["nothing"] * 30, None, 3],
+    "format_version": [2],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in HEADERS.items() for value in values])
+def test_headers_that_do_not_fit_are_refused(path, content, name, value):
+    header, arrays = parts_of(content)
+    write(path, header, arrays)
+    fastnn.load(path)
+    write(path, header | {name: value}, arrays)
+    refused(path, "damaged|which reads format 1")
+
+
+ARRAYS = {
+    "one member less": ("which", lambda a: a[:, 1:], "its table is"),
+    "one column less": ("which", lambda a: a[1:], "its table is"),
+    "a value that is not there": ("which", lambda a: a + 1, "a member has value"),
+    "signed": ("which", lambda a: a.astype(np.int64), "its table is"),
+    "no values": ("values", lambda a: a[:0], "damaged"),
+    "values of another kind": ("values", lambda a: np.frombuffer(b"[1, 2]", np.uint8), "damaged"),
+    "less numbers": ("vectors", lambda a: a[1:], "vectors has .* numbers, not those of its sizes"),
+    "two dimensions": ("loss", lambda a: a[None], "loss has .* numbers"),
+    "NaN": ("vectors", lambda a: a * np.nan, "member 0: damaged: params must be finite"),
+    "integers": ("vectors", lambda a: a.astype(np.int64), "member 0: damaged: dtype is"),
+    "other rows": ("order", lambda a: a * 0, "member 0: damaged: its row order is not a permutation"),
+    "rows of another kind": ("order", lambda a: a.astype(np.int64), "member 0: damaged: its row order is not stored"),
+    "a generator of another kind": ("random_state", lambda a: a.astype(np.int64), "member 0: damaged: random_state is"),
+    "no generator": ("random_state", lambda a: None, r"lacks \['random_state'\]"),
+    "objects": ("loss", lambda a: a.astype(object), "loss.npy holds object"),
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_arrays_that_do_not_fit_are_refused(path, content, case):
+    header, arrays = parts_of(content)
+    name, change, match = ARRAYS[case]
+    changed = arrays | {name: change(arrays[name])}
+    write(path, header, {key: value for key, value in changed.items() if value is not None})
+    refused(path, match)
+
+
+FACTS = {
+    "network": [None, {}, {"sizes": [3] * 10**5}],
+    "dtype": ["object", "complex128", 3],
+    "n_params": [22, -1, "21"],
+    "n_vectors": [0, "1", 2.0],
+    "n_rows": [0, -23, 16.0, 2**70, True],
+    "t": [-1, 2**70, 1.0],
+    "batch": [-1],
+    "beta_products": [[0.5], [0.5, 2.0], 1],
+    "random_state.pos": [625, None],
+    "random_state.has_gauss": [2],
+    "counters.alpha": [-1.0, "0"],
+    "counters.shuffle": [1],
+    "counters.optimizer.learning_rate.more": [0.1],
+    "stop_reason": ["tired"],
+    "backend": [3],
+    "monitor": [1],
+    "seconds": ["long"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in FACTS.items() for value in values])
+def test_facts_that_do_not_fit_are_refused(path, content, name, value):
+    header, arrays = parts_of(content)
+    table = json.loads(arrays["values"].tobytes())
+    had = table["facts"].get(name, [0])
+    table["facts"][name] = [value] * len(had)
+    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    refused(path, "damaged|member")
+    del table["facts"][name]
+    if name in ("network", "t", "dtype"):
+        write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+        refused(path, "damaged|member")
+
+
+def test_sizes_that_do_not_fit_are_refused(path, content):
+    header, arrays = parts_of(content)
+    table = json.loads(arrays["values"].tobytes())
+    for sizes in ([-1], [10**18], ["3"], [True], None, 3, []):
+        changed = table | {"sizes": table["sizes"] | {"loss": sizes}}
+        write(path, header, arrays | {"values": np.frombuffer(json.dumps(changed).encode(), np.uint8)})
+        refused(path, "damaged")
