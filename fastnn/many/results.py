@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag
 from fastnn.many.history import ManyHistory
 from fastnn.many.stack import Stacked

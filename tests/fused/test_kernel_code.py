@@ -11,6 +11,7 @@ import struct
 import tracemalloc
 
 import llvmlite.binding as llvm
+import machine_code
 import numba
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def violations(ir, assembly):
     """{rule: the lines of a function's code that break it}, for libm the functions that it calls."""
     lines = ir.splitlines()
     found = {rule: [line for line in lines if re.search(pattern, line)] for rule, pattern in RULES.items()}
-    return {**found, "libm": same_bits.libm_symbols(assembly)}
+    return {**found, "libm": machine_code.libm_symbols(assembly)}
 
 
 def code_of(dispatcher, signature):
@@ -93,7 +94,7 @@ def test_kernel_works_on_whole_vectors(kernel):
     called = {name for _, body in bodies for name in re.findall(r"\bcall\b[^@\n]*@([\w.]+)", body)}
     others = {name for name in called if not name.startswith(("llvm.", "_ZN6fastnn"))}
     assert others <= {"sqrt"}  # an instruction in the assembly
-    assert sum(same_bits.vector_registers(assembly).values()) > 1000
+    assert sum(machine_code.vector_registers(assembly).values()) > 1000
 
 
 ENTRIES = ("train_steps", "train_members", "loss_and_gradient", "predict", "shuffle_rows", "evaluate")

@@ -17,6 +17,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+from machine_code import compiled_code
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 if __name__ == "__main__":
@@ -215,46 +216,6 @@ def other_members(found, few=False):
     """The runs that have other bits as members of train_many: {name: "as a member"}."""
     right = expected(few)
     return {name: ["as a member"] for name, state in found.items() if state != right[name]["state"]}
-
-
-# --------------------------------------------------------------------------------------------------- the code that ran
-
-LIBM = set(
-    re.findall(
-        r"\w+",
-        """
-        acos acosh asin asinh atan atan2 atanh cbrt cos cosh erf erfc exp exp10 exp2 expm1 fma fmod hypot ldexp lgamma
-        log log10 log1p log2 pow remainder round sin sinh sqrt tan tanh tgamma
-        """,
-    )
-)
-LIBM |= {name + "f" for name in LIBM}
-
-
-def libm_symbols(assembly):
-    """The functions of C's mathematical library that some assembly refers to."""
-    return sorted(LIBM & set(re.findall(r"[\w.]+", re.sub(r"[#;].*|//.*", "", assembly))))
-
-
-def vector_registers(assembly):
-    """Count each kind of vector register: {"zmm": 512 bits, "ymm": 256, "xmm": 128; arm64's is "v"}"""
-    counts = {kind: len(re.findall(rf"%{kind}\d", assembly)) for kind in ("xmm", "ymm", "zmm")}
-    return {**counts, "v": len(re.findall(r"\bv\d+\.[248]", assembly))}
-
-
-def compiled_code(dtypes):
-    """Describe the code that this process' Numba makes of the kernel, whether or not it ran from the disk cache."""
-    from fastnn.compiler import codegen, jit
-
-    _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
-    overloads = [codegen.compiled_entry("train_steps", np.dtype(dtype))[0] for dtype in dtypes]
-    assembly = "\n".join(overload.library.get_asm_str() for overload in overloads)
-    return {
-        "cpu": cpu,
-        "features": len(features.split(",")) if features else 0,
-        "registers": vector_registers(assembly),
-        "libm": libm_symbols(assembly),
-    }
 
 
 # --------------------------------------------------------------------------------------------------------- the command
