@@ -70,7 +70,7 @@ def content(theirs):
     """A measurement in which JAX takes so many times as long."""
     counts = {str(m): lanes(1e-4 * m, 1e-4 * m * theirs) for m in (1, 64, 1024)}
     jobs = {f"{USUAL}, {kind}": counts for kind in KINDS}
-    about = {"date": "2026-11-26", "cpu": "a CPU", "cores": 2, "versions": {"jax": "1"}}
+    about = {"date": "2026-11-26", "cpu": "a CPU", "cores": 2, "load": 0.5, "versions": {"jax": "1"}}
     return {"about": about, "networks": {"seed": jobs, "2-8-1": jobs}}
 
 
@@ -134,3 +134,4 @@ def test_tables_go_between_the_markers(tmp_path):
     assert short.count("1,000, mixed, 64 |") == 0
     assert long.count("1,000, mixed, 64 |") == 2
     assert "| 3.00 (3.00–3.00) |" in short
+    assert "a CPU, 2 cores (jax 1). Load before: 0.5." in short

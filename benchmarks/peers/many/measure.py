@@ -36,7 +36,8 @@ def measure(measurement: Measurement) -> dict:
     versions = machine.versions()
     for lane in lanes:
         versions |= lane.ask("about")["versions"]
-    about = {"date": datetime.date.today().isoformat(), "cpu": machine.cpu_model(), "cores": os.cpu_count()}
+    about: dict = {"date": datetime.date.today().isoformat(), "cpu": machine.cpu_model(), "cores": os.cpu_count()}
+    about["load"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
     about["versions"] = {name: version for name, version in versions.items() if version != "not installed"}
     for name in plan.many_networks:
         found[name] = {}

@@ -19,7 +19,8 @@ def about(many: dict) -> str:
     """Where, when and with what."""
     a = many["about"]
     versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
-    return f"Many networks at once, measured on {a['date']} on one {a['cpu']}, {a['cores']} cores ({versions})."
+    load = "" if a["load"] is None else f" Load before: {a['load']}."
+    return f"Many networks at once, measured on {a['date']} on one {a['cpu']}, {a['cores']} cores ({versions}).{load}"
 
 
 def table(many: dict, members: int | None = None) -> str:
