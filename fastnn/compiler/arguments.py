@@ -23,7 +23,7 @@ def pack(value):
     if isinstance(value, np.ndarray):
         return address(value)
     pack_words, word_of = _packer(type(value))
-    # By way of a list: of an iterator Python makes a tuple of ten and cuts it, and would keep up to 2000 of the cut ones.
+    # By way of a list: of an iterator Python makes a tuple of ten and cuts it, and keeps 2000 of those that were cut.
     return pack_words(*list(map(operator.call, word_of, value)))  # bytes: ctypes passes their address
 
 
