@@ -75,8 +75,12 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     ------
     OSError
         When the file cannot be written.
+    ValueError
+        For no member, and for one that has no state to write.
     """
     check_flag("state", state)
+    if not len(many):
+        raise ValueError("there is no member to save")
     m, dtype = len(many), np.result_type(*{entry.params.dtype for entry in many._entries})
     facts: dict[str, _Column] = {}
     arrays: dict[str, _Column] = {}

@@ -43,6 +43,18 @@ class ManyProgress:
         Wall time since the call.
     ended : list of int
         The members that ended since the last call.
+
+    Examples
+    --------
+    End when a member is good enough:
+
+    >>> from fastnn import Adam, Network, train_many
+    >>> def good_enough(progress):
+    ...     return any(progress.result(i).history.loss[-1] < 0.01 for i in progress.ended)
+    >>> options = {"optimizer": Adam(0.1), "epochs": 500, "callbacks": [good_enough]}
+    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(9), n_jobs=1, **options)
+    >>> bool(many[0].history.loss[-1] < 0.01)
+    True
     """
 
     n_members: int

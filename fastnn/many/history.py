@@ -14,7 +14,17 @@ from fastnn.training.results import History
 
 
 class ManyHistory:
-    """The histories of many trainings, stacked: a row for each member, NaN behind its end."""
+    """The histories of many trainings, stacked: a row for each member, NaN behind its end.
+
+    Examples
+    --------
+    >>> from fastnn import Network, train_many
+    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=[2, 4, 3])
+    >>> many.history.loss.shape
+    (3, 4)
+    >>> many.history.loss[0, 2:]
+    array([nan, nan])
+    """
 
     def __init__(self, histories: Sequence[History]) -> None:
         self._histories = histories
@@ -62,7 +72,8 @@ class ManyHistory:
         """
         tables = [history.to_dict() for history in self._histories]
         member = np.repeat(np.arange(len(tables)), [len(table["epoch"]) for table in tables])
-        return {"member": member, **{name: np.concatenate([table[name] for table in tables]) for name in tables[0]}}
+        names = tables[0] if tables else ()
+        return {"member": member, **{name: np.concatenate([table[name] for table in tables]) for name in names}}
 
     def _stacked(self, name: str) -> NDArray[np.float64]:
         rows = [getattr(history, name) for history in self._histories]

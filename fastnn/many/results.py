@@ -94,6 +94,23 @@ class ManyResult(Sequence[TrainingResult]):
     -----
     Short trainings leave arrays only; what else belongs to a `TrainingResult` (the state, with the generator) is made
     each time that one is indexed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, Stop, train_many
+    >>> X = np.linspace(-1, 1, 40)[:, None]
+    >>> stop = Stop(validation=0.25, restore_best=True)
+    >>> many = train_many(Network((1, 8, 1), "tanh"), X, X**2, seed=range(5), epochs=30, stop=stop)
+    >>> many
+    <ManyResult: members 5, ended by 5 'epochs'>
+    >>> best = many[many.best()]
+    >>> bool(best.history.validation_loss.min() == many.scores.min())
+    True
+    >>> mean, deviation = many[1:4].predict(X, spread=True)
+    >>> mean.shape, deviation.shape
+    ((40, 1), (40, 1))
+    >>> many.save("many.npz")  # fastnn.load("many.npz") reads it
     """
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -112,9 +129,19 @@ class ManyResult(Sequence[TrainingResult]):
         return result_of(self._entries[i])
 
     def __repr__(self) -> str:
+        return display.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        known = self.scores[np.isfinite(self.scores)]
+        networks = sorted({"-".join(map(str, network.sizes)) for network in self.networks})
+        shown = networks if len(networks) < 6 else [*networks[:5], "..."]
+        scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
+        return display.card(self, {**self._facts(), "networks": ", ".join(shown), "scores": scores})
+
+    def _facts(self) -> dict[str, object]:
         reasons = self.stop_reason
         ended = ", ".join(f"{reasons.count(reason)} {reason!r}" for reason in dict.fromkeys(reasons))
-        return display.line(self, {"members": len(self), "ended by": ended})
+        return {"members": len(self), "ended by": ended}
 
     @property
     def networks(self) -> list[Network]:
@@ -187,8 +214,10 @@ class ManyResult(Sequence[TrainingResult]):
         Raises
         ------
         ValueError
-            For networks of different numbers of outputs, and for an X that does not fit.
+            For networks of different numbers of outputs, for no member, and for an X that does not fit.
         """
+        if not self._entries:
+            raise ValueError("there is no member to predict with")
         if len({network.n_outputs for network in self.networks}) > 1:
             raise ValueError(
                 "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"

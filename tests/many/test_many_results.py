@@ -1,0 +1,172 @@
+"""The results of train_many: stacked arrays, slices, scores, predictions, columns, pickles, what a notebook shows."""
+
+import copy
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+from same_results import assert_same_result
+
+from fastnn import SGD, ManyResult, Network, Stop, train, train_many
+
+RANDOM = np.random.RandomState(4)
+X, Y = RANDOM.rand(24, 3), RANDOM.rand(24, 1)
+NETWORK, WIDE = Network((3, 5, 1)), Network((3, 8, 1))
+EPOCHS = [3, 7, 0, 5, 1]
+
+
+@pytest.fixture
+def many(backend):
+    """Members of blocks, whose epochs differ."""
+    return train_many(NETWORK, X, Y, seed=range(5), epochs=EPOCHS, batch_size=None, backend=backend)
+
+
+@pytest.fixture
+def validated(backend):
+    """Members that are trained alone."""
+    stop = Stop(validation=0.25, restore_best=True)
+    rates = [0.1, 0.3, 1.0]
+    return train_many(NETWORK, X, Y, seed=0, learning_rate=rates, optimizer=SGD(), epochs=8, stop=stop, backend=backend)
+
+
+def test_arrays_are_stacked(many):
+    assert many.params.shape == (5, NETWORK.n_params)
+    assert not many.params.flags.writeable
+    assert many.n_epochs.tolist() == EPOCHS
+    assert many.stop_reason == ["epochs"] * 5
+    assert many.networks == [NETWORK] * 5
+    for name in ("loss", "learning_rate", "score"):
+        stacked = getattr(many.history, name)
+        assert stacked.shape == (5, 7)
+        for row, result, n in zip(stacked, many, EPOCHS, strict=True):
+            assert row[:n].tobytes() == getattr(result.history, name).tobytes()
+            assert np.isnan(row[n:]).all()
+    assert np.isnan(many.history.validation_loss).all()
+    for row, result in zip(many.params, many, strict=True):
+        assert row.tobytes() == result.params.tobytes()
+
+
+def test_networks_of_several_sizes_give_lists(backend):
+    many = train_many([NETWORK, WIDE], X, Y, seed=0, epochs=1, backend=backend)
+    assert [params.shape for params in many.params] == [(26,), (41,)]
+    assert many.predict(X).shape == (2, 24, 1)
+    with pytest.raises(ValueError, match="have different numbers of outputs"):
+        ManyResult([*many, train(Network((3, 2)), X, X[:, :2], epochs=1, backend=backend)]).predict(X)
+
+
+def test_indices_and_slices(many):
+    assert_same_result(many[-1], many[4])
+    assert_same_result(many[np.int64(1)], many[1])
+    assert [len(many[part]) for part in (slice(1, 3), slice(None, None, -1), slice(5, 9))] == [2, 5, 0]
+    assert many[::-2].params.tobytes() == many.params[::-2].tobytes()
+    for i in (5, -6):
+        with pytest.raises(IndexError):
+            many[i]
+    with pytest.raises(TypeError):
+        many["loss"]
+
+
+def test_a_result_is_the_callers_own(many):
+    """What is written to one that was indexed changes no other."""
+    first, again = many[0], many[0]
+    first.state.vectors[...] = 0
+    first.state.index[...] = 0
+    first.state.random_state["state"]["key"][...] = 0
+    assert_same_result(many[0], again)
+
+
+def test_no_member(many):
+    none = many[:0]
+    assert none.params.size == none.scores.size == none.history.loss.size == 0
+    assert len(none.to_dict()["member"]) == len(none.history.to_dict()["member"]) == 0
+    for call in (none.best, lambda: none.predict(X), lambda: none.predict(X, spread=True), lambda: none.save("a.npz")):
+        with pytest.raises(ValueError, match=r"no member"):
+            call()
+
+
+def test_scores_are_the_last_ones_or_those_that_were_restored(many, validated):
+    losses = many.history.loss
+    assert np.array_equal(
+        many.scores, [losses[i, n - 1] if n else np.nan for i, n in enumerate(EPOCHS)], equal_nan=True
+    )
+    assert many.best() == np.nanargmin(many.scores)
+    assert validated.scores.tolist() == validated.history.validation_loss.min(axis=1).tolist()
+    assert validated.history.best_epoch.tolist() == (validated.history.validation_loss.argmin(axis=1) + 1).tolist()
+    assert validated.best() == validated.scores.argmin()
+
+
+def test_the_best_of_another_monitor_is_the_greatest(backend):
+    options = {"seed": 0, "learning_rate": [0.01, 0.5], "optimizer": SGD(), "epochs": 20, "backend": backend}
+    many = train_many(NETWORK, X, Y, stop=Stop(monitor="r2"), **options)
+    assert many.best() == many.scores.argmax()
+    mixed = train_many(NETWORK, X, Y, stop=[Stop(monitor="r2"), Stop()], **options)
+    with pytest.raises(ValueError, match="scored differently, by loss, r2: compare them by hand"):
+        mixed.best()
+    with pytest.raises(ValueError, match="no member has a finite score"):
+        train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
+
+
+@pytest.mark.parametrize("rows", [1, 24])
+def test_predictions_are_those_of_each(many, validated, rows, dtype):
+    given = X[:rows].astype(dtype)
+    for results in (many, validated):
+        outputs = results.predict(given)
+        assert outputs.shape == (len(results), rows, 1)
+        for own, result in zip(outputs, results, strict=True):
+            assert own.tobytes() == result.predict(given).tobytes()
+        mean, deviation = results.predict(given, spread=True)
+        assert np.allclose(mean, outputs.mean(axis=0), rtol=1e-14, atol=0)
+        assert np.allclose(deviation, outputs.std(axis=0), rtol=1e-10, atol=1e-14)
+    with pytest.raises(ValueError, match="X has 2 columns, the network has 3 inputs"):
+        many.predict(X[:, :2])
+
+
+def test_the_spread_takes_the_memory_of_few_outputs():
+    m, n = 60, 20_000
+    many = train_many(NETWORK, X, Y, n=m, epochs=0)
+    given = RANDOM.rand(n, 3)
+    many.predict(given[:9], spread=True)
+    tracemalloc.start()
+    try:
+        many.predict(given, spread=True)
+        assert tracemalloc.get_traced_memory()[1] < 10 * n * 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_columns_go_into_a_data_frame(many, validated):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(many.to_dict())
+    assert frame.shape == (5, 7)
+    assert frame["member"].tolist() == list(range(5))
+    assert frame["n_epochs"].tolist() == EPOCHS
+    assert frame["loss"].isna().tolist() == [n == 0 for n in EPOCHS]
+    assert frame.loc[frame["score"].idxmin(), "member"] == many.best()
+    epochs = pandas.DataFrame(validated.history.to_dict())
+    assert epochs.groupby("member").size().tolist() == [8] * 3
+    assert epochs.groupby("member")["validation_loss"].min().tolist() == validated.scores.tolist()
+    assert epochs["epoch"].tolist() == [*range(1, 9)] * 3
+
+
+@pytest.mark.parametrize("batch_size", [None, 600])
+def test_pickles_hold_no_data(backend, batch_size):
+    data = RANDOM.rand(2000, 3)
+    options = {"seed": range(3), "epochs": 2, "batch_size": batch_size, "backend": backend}
+    many = train_many(NETWORK, data, data[:, :1], **options)
+    text = pickle.dumps(many)
+    orders = 3 * 2000 * 8 if batch_size or backend == "numpy" else 0
+    assert len(text) < orders + 3 * 6000
+    for other in (pickle.loads(text), copy.copy(many), copy.deepcopy(many)):
+        for one, result in zip(other, many, strict=True):
+            assert_same_result(one, result)
+        assert other.history.loss.tobytes() == many.history.loss.tobytes()
+
+
+def test_what_is_shown(many, validated):
+    assert repr(many) == "<ManyResult: members 5, ended by 5 'epochs'>"
+    assert repr(many.history) == "<ManyHistory: members 5, most epochs 7>"
+    card = validated._repr_html_()
+    assert "3-5-1" in card
+    assert f"{validated.scores.min():.4g} to {validated.scores.max():.4g}" in card
+    assert "<th>scores</th><td>none</td>" in many[2:3]._repr_html_()
