@@ -1,6 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [ensembles] [hotspots] [real_work] [exports]
+    [searches]
 """
 
 import datetime
@@ -23,6 +24,7 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "exports": ("docs/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
     "engines": ("docs/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
     "ensembles": ("docs/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
+    "searches": ("docs/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
 }
 

@@ -1,0 +1,169 @@
+"""Searches for settings of a digit classifier, by a Population and by scikit-learn: ``python -m benchmarks.searches``.
+
+All look for the learning rate and the penalty of a 64-32-10 network, in batches of 32, by its accuracy on the same
+fifth of the rows. `HalvingGridSearchCV` searches the 27 settings that successive halving does, with as many epochs a
+candidate in each round, which it trains anew. One thread serves each. Searches take turns; seconds are medians of the
+rounds. Before anything is timed, the winners are compared: those of a Population with `train` alone, to the bit (where
+it was replaced, its score is taken again), and those of scikit-learn's search with a fit of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "examples"))
+
+import sklearn.neural_network as theirs
+from hyperband import hyperband
+from population_based_training import population_based_training
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import HalvingGridSearchCV
+from successive_halving import digits, successive_halving
+from threadpoolctl import threadpool_limits
+
+import fastnn
+
+ROUNDS = 5
+RATES, ALPHAS = np.logspace(-4, -1, 9), [1e-5, 1e-3, 1e-1]
+LEAST, RUNGS, FACTOR = 2, 4, 3
+DATA = fastnn.workloads.load("digits")
+HELD_OUT = np.arange(0, len(DATA.X), 5)
+
+
+class Found(NamedTuple):
+    """What a search found."""
+
+    epochs_trained: int
+    score: float
+    winner: Any  # a TrainingResult, or the settings of an estimator
+
+
+def by_halving() -> Found:
+    """Successive halving of the grid."""
+    rates, alphas = (grid.ravel() for grid in np.meshgrid(RATES, ALPHAS))
+    population = digits(rates, alphas, n_jobs=1)
+    best = successive_halving(population, LEAST, RUNGS, FACTOR)
+    return Found(population.epochs_trained, population.scores()[best], population[best])
+
+
+def by_hyperband() -> Found:
+    """Hyperband on settings that are drawn."""
+    r = np.random.RandomState(0)
+    found, epochs_trained = hyperband(
+        lambda n: digits(10 ** r.uniform(-4, -1, n), 10 ** r.uniform(-5, -1, n), n_jobs=1), most_epochs=27
+    )
+    return Found(epochs_trained, *max(found, key=lambda pair: pair[0]))
+
+
+def by_population() -> Found:
+    """Population-based training of the learning rate."""
+    rates = np.logspace(-4, -1, 12)
+    population = digits(rates, 1e-4, n_jobs=1)
+    best = population_based_training(population, dict(enumerate(rates)), 8, 3, np.random.RandomState(0))
+    return Found(population.epochs_trained, population.scores()[best], population[best])
+
+
+def estimator(module: Any, **settings: Any) -> Any:
+    """An estimator that trains as many epochs as it is told."""
+    return module.MLPClassifier((32,), batch_size=32, n_iter_no_change=10**6, random_state=0, **settings)
+
+
+def split() -> tuple[Any, Any]:
+    """The rows to train on, and those to score by."""
+    return np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT), HELD_OUT
+
+
+def by_grid(module: Any) -> Found:
+    """scikit-learn's search on a library's estimators."""
+    search = HalvingGridSearchCV(
+        estimator(module),
+        {"learning_rate_init": RATES, "alpha": ALPHAS},
+        resource="max_iter",
+        min_resources=LEAST,
+        max_resources=LEAST * FACTOR ** (RUNGS - 1),
+        factor=FACTOR,
+        cv=[split()],
+        refit=False,
+    )
+    search.fit(DATA.X, DATA.Y.argmax(axis=1))
+    epochs_trained = sum(n * r for n, r in zip(search.n_candidates_, search.n_resources_, strict=True))
+    return Found(epochs_trained, search.best_score_, search.best_params_)
+
+
+SEARCHES: dict[str, Callable[[], Found]] = {
+    "`HalvingGridSearchCV`, scikit-learn's `MLPClassifier`": lambda: by_grid(theirs),
+    "`HalvingGridSearchCV`, fastnn's `MLPClassifier`": lambda: by_grid(fastnn),
+    "successive halving of a `Population`": by_halving,
+    "Hyperband": by_hyperband,
+    "population-based training": by_population,
+}
+
+
+def wrong(found: dict[str, Found]) -> list[str]:
+    """The searches whose winner is not what it is when it is trained alone, or is no good classifier."""
+    names = list(found)
+    told = [name for name in names if found[name].score < 0.95]
+    for name, module in zip(names[:2], (theirs, fastnn), strict=True):
+        rows, held_out = split()
+        labels = DATA.Y.argmax(axis=1)
+        fitted = estimator(module, **found[name].winner).fit(DATA.X[rows], labels[rows])
+        if fitted.score(DATA.X[held_out], labels[held_out]) != found[name].score:
+            told.append(name)
+    for name in names[2:4]:
+        result = found[name].winner
+        settings = result.state.counters
+        alone = fastnn.train(
+            result.network,
+            DATA.X,
+            DATA.Y,
+            validation_rows=HELD_OUT,
+            optimizer=fastnn.Adam(settings["optimizer"]["learning_rate"]),
+            alpha=settings["alpha"],
+            batch_size=32,
+            seed=0,
+            epochs=result.n_epochs,
+            stop=fastnn.Stop(monitor="accuracy"),
+        )
+        same = np.array_equal(alone.params, result.params)
+        if not (same and alone.history.score.tobytes() == result.history.score.tobytes()):
+            told.append(name)
+    outputs = found[names[4]].winner.predict(DATA.X[HELD_OUT])
+    if (outputs.argmax(axis=1) == DATA.Y[HELD_OUT].argmax(axis=1)).mean() != found[names[4]].score:
+        told.append(names[4])
+    return told
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.searches", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each searches ({ROUNDS})")
+    rounds = parser.parse_args(arguments).rounds
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    with threadpool_limits(1):
+        found = {name: search() for name, search in SEARCHES.items()}
+        if told := wrong(found):
+            print(f"Other answers than alone, so nothing was timed: {'; '.join(told)}")
+            return 1
+        seconds: dict[str, list[float]] = {name: [] for name in SEARCHES}
+        for _ in range(rounds):
+            for name, search in SEARCHES.items():
+                began = time.perf_counter()
+                search()
+                seconds[name].append(time.perf_counter() - began)
+    print("| search | epochs trained | seconds | best accuracy |\n|---|---|---|---|")
+    for name, (epochs_trained, score, _) in found.items():
+        print(f"| {name} | {epochs_trained} | {statistics.median(seconds[name]):.3g} | {score:.4f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
