@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.many.entries import Entry, Unbegun, score_of
 from fastnn.many.members import Member
-from fastnn.many.results import Entry, Unbegun, score_of
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
 from fastnn.training.begin import Settings

@@ -16,8 +16,9 @@ import numpy as np
 
 from fastnn.cores import available_cores
 from fastnn.many.engine import Engine, chosen_engine
+from fastnn.many.entries import Entry, result_of
 from fastnn.many.members import Member
-from fastnn.many.results import Entry, ManyResult, result_of
+from fastnn.many.results import ManyResult
 from fastnn.many.units import Unit, train_unit, units_of
 from fastnn.training.exceptions import attach_result
 from fastnn.training.interrupts import Interrupt

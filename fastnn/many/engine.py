@@ -17,8 +17,8 @@ import numpy as np
 from fastnn import __version__
 from fastnn.errors import EngineError
 from fastnn.many.block import work
+from fastnn.many.entries import Entry
 from fastnn.many.members import Member
-from fastnn.many.results import Entry
 from fastnn.many.units import Unit, train_unit
 from fastnn.memory import Array
 from fastnn.state import Data

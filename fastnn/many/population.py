@@ -15,8 +15,9 @@ from fastnn.checking.keywords import explains_keywords
 from fastnn.many.arguments import spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
 from fastnn.many.course import Course, free
+from fastnn.many.entries import sign_of
 from fastnn.many.members import check_members, check_start
-from fastnn.many.results import ManyResult, sign_of
+from fastnn.many.results import ManyResult
 from fastnn.training import Stop
 from fastnn.training.begin import Settings
 from fastnn.training.options import NOT_GIVEN, choose_options

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.many.block import Block, blocks_of
+from fastnn.many.entries import Entry, Unbegun
 from fastnn.many.members import Member, begin
-from fastnn.many.results import Entry, Unbegun
 from fastnn.many.stack import Stacked
 from fastnn.training import Flag, advance, end
 from fastnn.training.results import TrainingResult
