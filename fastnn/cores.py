@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 import multiprocessing
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -144,6 +145,37 @@ def give_back(helpers: list[Helper]) -> None:
 def idle_cores(cores: int) -> int:
     """Return how many of the cores no helper is at work on, at least 1: that of the caller."""
     return max(1, cores - len(_at_work))
+
+
+def share(work: Callable[[Any], object], parts: Iterable[Any]) -> None:
+    """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers on idle cores.
+
+    All by this thread where it is not the main one, which is then one of several at once.
+    """
+    left, done = collections.deque(parts), queue.SimpleQueue[Any]()
+    n_parts, main = len(left), threading.current_thread() is threading.main_thread()
+
+    def take_parts() -> None:
+        with contextlib.suppress(IndexError):  # none is left
+            while True:
+                part = left.popleft()
+                try:
+                    work(part)
+                except BaseException:
+                    done.put([part])
+                    raise
+                done.put([])
+
+    helpers = borrow(min(idle_cores(available_cores().number), n_parts) - 1 if main else 0)
+    try:
+        for helper in helpers:
+            helper.put(take_parts)
+        take_parts()
+        for _ in range(n_parts):
+            for part in done.get():  # that a helper has failed at: the error is raised here, if there is one
+                work(part)
+    finally:
+        give_back(helpers)
 
 
 def _new_helper() -> Helper:

@@ -4,6 +4,8 @@ import concurrent.futures
 import multiprocessing
 import os
 import re
+import threading
+import time
 
 import pytest
 
@@ -178,3 +180,44 @@ def test_load_that_comes_and_goes():
 def test_short_steps_are_never_shared():
     spent, _ = run(BestNumber(2), lambda number, now: 0.9 * cores.SHORT_STEP / number, 10)
     assert spent.keys() == {1}
+
+
+# ----------------------------------------------------------------------------------------------- work that is shared
+
+
+@pytest.mark.parametrize("n_cores", [1, 3])
+def test_each_part_is_done_once(monkeypatch, n_cores):
+    monkeypatch.setattr(cores, "available_cores", lambda: cores.Cores(n_cores, "told"))
+    done, threads = [], set()
+
+    def work(part):
+        time.sleep(0.002)
+        threads.add(threading.get_ident())
+        done.append(part)
+
+    cores.share(work, range(50))
+    assert sorted(done) == list(range(50))
+    assert len(threads) in range(1, n_cores + 1)
+    assert not cores._at_work
+
+
+def test_what_a_helper_fails_at_is_done_again_or_raises(monkeypatch):
+    monkeypatch.setattr(cores, "available_cores", lambda: cores.Cores(2, "told"))
+    main, done = threading.get_ident(), []
+
+    def work(part):
+        time.sleep(0.002)
+        if threading.get_ident() != main or part == "bad":
+            raise ZeroDivisionError(part)
+        done.append(part)
+
+    cores.share(work, range(50))
+    assert sorted(done) == list(range(50))
+    with pytest.raises(ZeroDivisionError, match="bad"):
+        cores.share(work, ["bad", *range(50)])
+
+
+def test_other_threads_do_all_themselves(monkeypatch):
+    monkeypatch.setattr(cores, "borrow", lambda n: [pytest.fail("asked for helpers")] if n else [])
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(cores.share, lambda part: None, range(9)).result()

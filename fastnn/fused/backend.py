@@ -7,6 +7,7 @@ import numpy as np
 from fastnn.compiler.folder import cache_state
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel, prepared
 from fastnn.compiler.program import KERNEL_REVISION
+from fastnn.cores import share
 from fastnn.fused.guard import (
     FLOATS,
     check,
@@ -60,9 +61,18 @@ class NumbaBackend:
     def predict(self, network, params, X):
         """Outputs (n, n_outputs)."""
         check_inputs(network, params, X)
+        n = len(X)
+        out = np.empty((n, network.sizes[-1]), X.dtype)
+        if n * network.n_params < MANY or IN_PYTHON:
+            self._predict(network, params, X, out)
+        else:
+            parts = (slice(first, first + PART) for first in range(0, n, PART))
+            share(lambda rows: self._predict(network, params, X[rows], out[rows]), parts)
+        return out
+
+    def _predict(self, network, params, X, out):
         n, dtype = len(X), X.dtype
-        out = np.empty((n, network.sizes[-1]), dtype)
-        workspace = self._kept.take(network, dtype, n, ROW_BLOCK)
+        workspace = self._kept.take(network, dtype, n, ROW_BLOCK)  # of the thread that calls
         try:
             kernel = workspace.predict
             if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
@@ -70,7 +80,6 @@ class NumbaBackend:
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
             self._kept.put_back(workspace)
-        return out
 
     def loss_and_gradient(self, network, params, data, alpha):
         """The loss and its gradient (n_params,)."""
@@ -153,6 +162,13 @@ class NumbaBackend:
         training.take(steps)
         return training
 
+
+MANY = 300_000_000
+"""Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter one, waiting for a
+helper whose CPU has other work may take longer than all of it."""
+
+PART = 4 * ROW_BLOCK
+"""Rows that a thread predicts at a time: whole blocks, so that a row is in the same block whoever predicts it."""
 
 SPECIAL = 10_000
 """Parameters up to which a network may have a specialized kernel: larger ones gain nothing by it."""

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from small_training import NETWORK, N
 
+from fastnn import Network
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
+from fastnn.cores import Cores
 
 
 def test_predict_and_loss_and_gradient(data, backend, dtype):
@@ -42,3 +44,18 @@ def test_predict_and_loss_check_their_input(function, data, backend):
         function(NETWORK, params, X=X * math.inf, backend=backend)
     with pytest.raises(ValueError, match="unknown backend"):
         function(NETWORK, params, X=X, backend="nunba")
+
+
+@pytest.mark.parametrize("n", [1024, 1025, 10_000])
+def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype):
+    """Those of one thread, and of each row by itself."""
+    network = Network((5, 17, 3), "tanh", "softmax", "cross_entropy")
+    random_state = np.random.RandomState(0)
+    params = network.init_params(random_state, dtype)
+    X = random_state.standard_normal((n, 5)).astype(dtype)
+    alone = public_predict(network, params, X)
+    monkeypatch.setattr("fastnn.fused.backend.MANY", 0)
+    monkeypatch.setattr("fastnn.cores.available_cores", lambda: Cores(3, "told"))
+    assert public_predict(network, params, X).tobytes() == alone.tobytes()
+    rows = [0, n // 2, n - 1]
+    assert np.concatenate([public_predict(network, params, X[[k]]) for k in rows]).tobytes() == alone[rows].tobytes()
