@@ -9,7 +9,7 @@ from benchmarks.peers.many.jobs import KINDS, MIXED, network
 from benchmarks.peers.many.measure import JAX, PEERS, US, US_1, USUAL
 from benchmarks.peers.tables import row, seconds, separator
 
-SHOWN = 1024
+SHOWN = 64
 """Members of the rows in README.md."""
 
 RIVALS = tuple(title for title in PEERS if title != US)
