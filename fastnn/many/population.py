@@ -186,7 +186,8 @@ class Population(Mapping[int, TrainingResult]):
         -----
         On Ctrl-C what was trained is kept: members under way stop, those that had not begun stay as they were, and an
         `InterruptWarning` says so. They go on with the next call; an epoch that was begun is then ended first, and
-        counted. When an error is raised, as by a monitor of your own, all members stay as they were.
+        counted. When an error is raised, as by a monitor of your own, all members stay as they were;
+        its `result`, if it has one, is a ManyResult of this part alone.
         """
         wanted = self._wanted(epochs)
         settings: dict[tuple[int, int], Settings] = {}
@@ -229,6 +230,7 @@ class Population(Mapping[int, TrainingResult]):
             del self._courses[int(number)]
         free(self._courses.values())
 
+    @explains_keywords
     def replace(
         self,
         member: int,

@@ -40,6 +40,7 @@ REFUSED = {
     "rate": (lambda p: p.replace(1, learning_rate="fast"), TypeError, "learning_rate must be"),
     "alpha": (lambda p: p.replace(1, alpha=-1), ValueError, "alpha must be at least 0"),
     "misspelt": (lambda p: Population(NETWORK, X, Y, epochs=3), TypeError, "Population has no argument 'epochs'"),
+    "lr": (lambda p: p.replace(1, lr=0.1), TypeError, "replace has no argument 'lr': say learning_rate="),
     "bad member": (lambda p: small(learning_rate=[0.1, 0.2, -1, 0.1]), ValueError, "member 2: learning_rate"),
     "lengths": (lambda p: small(alpha=[0.1]), ValueError, "seed has 4 values, alpha has 1 value"),
 }
