@@ -142,18 +142,20 @@ def give_back(helpers: list[Helper]) -> None:
     _idle.extend(helpers)
 
 
+def cores_of_thread() -> int:
+    """Return how many cores the calling thread may use unasked: 1 unless it is the main one, for others do the same."""
+    return available_cores().number if threading.current_thread() is threading.main_thread() else 1
+
+
 def idle_cores(cores: int) -> int:
     """Return how many of the cores no helper is at work on, at least 1: that of the caller."""
     return max(1, cores - len(_at_work))
 
 
 def share(work: Callable[[Any], object], parts: Iterable[Any]) -> None:
-    """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers on idle cores.
-
-    All by this thread where it is not the main one, which is then one of several at once.
-    """
+    """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers on idle cores."""
     left, done = collections.deque(parts), queue.SimpleQueue[Any]()
-    n_parts, main = len(left), threading.current_thread() is threading.main_thread()
+    n_parts = len(left)
 
     def take_parts() -> None:
         with contextlib.suppress(IndexError):  # none is left
@@ -166,7 +168,7 @@ def share(work: Callable[[Any], object], parts: Iterable[Any]) -> None:
                     raise
                 done.put([])
 
-    helpers = borrow(min(idle_cores(available_cores().number), n_parts) - 1 if main else 0)
+    helpers = borrow(min(idle_cores(cores_of_thread()), n_parts) - 1)
     try:
         for helper in helpers:
             helper.put(take_parts)

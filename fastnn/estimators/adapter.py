@@ -76,9 +76,10 @@ class Adapter:
         total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
         return total + self._penalty(network, params, data, alpha)
 
-    def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float) -> Task:
+    def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float, threads: int | None = 1) -> Task:
         """Make the task of a training; with `mean_over_outputs`, its losses are divided by n_outputs later."""
-        return Task(network, optimizer, data, alpha, alpha * network.n_outputs if self.mean_over_outputs else None)
+        value_alpha = alpha * network.n_outputs if self.mean_over_outputs else None
+        return Task(network, optimizer, data, alpha, value_alpha, threads)
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""

@@ -109,6 +109,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         intercepts_init: Sequence[Any] | None = None,
         expose_decision_function: bool = False,
         fix_defects: bool = False,
+        n_threads: int | None = None,
     ) -> None:
         store_parameters(self, locals())
 

@@ -51,6 +51,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "coefs_init": ["array-like", None],
     "intercepts_init": ["array-like", None],
     "fix_defects": ["boolean"],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
 }
 
 

@@ -68,7 +68,7 @@ class Epochs:
         state = mlp._optimizer.begin(inputs.network, inputs.params)
         self.rate = mlp._optimizer.rate(self.record.t, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)
-        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha))
+        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha), mlp.n_threads)
         rule = None
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)

@@ -87,6 +87,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         coefs_init: Sequence[Any] | None = None,
         intercepts_init: Sequence[Any] | None = None,
         fix_defects: bool = False,
+        n_threads: int | None = None,
     ) -> None:
         store_parameters(self, locals())
 

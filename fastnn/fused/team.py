@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
-from fastnn.cores import BestNumber, available_cores, borrow, give_back, idle_cores
+from fastnn.cores import BestNumber, borrow, cores_of_thread, give_back, idle_cores
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
@@ -99,7 +99,7 @@ class Threads:
         asked = task.threads is not None
         if not asked and rows * task.network.n_params < WORK:
             return None
-        cores = task.threads if asked else available_cores().number
+        cores = task.threads if asked else cores_of_thread()
         return cls(min(most, cores), cores, asked) if cores > 1 else None
 
     def train(self, training, state, steps):

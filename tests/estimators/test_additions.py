@@ -203,3 +203,18 @@ def test_ctrl_c():
         mlp.fit(X_IRIS, Y_IRIS)
     assert mlp.stop_reason_ == "interrupted"
     assert mlp.predict(X_IRIS).shape == (150,)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_threads_show_in_no_bit_of_a_fit(solver):
+    X, y = np.tile(X_IRIS, (3, 1)), np.tile(Y_IRIS, 3)
+    options = {"hidden_layer_sizes": (40,), "solver": solver, "random_state": 0, "max_iter": 5, "batch_size": 128}
+    fits = [MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, 2, 3, None)]
+    for fit in fits[1:]:
+        assert fit.loss_curve_ == fits[0].loss_curve_
+        assert all(np.array_equal(a, b) for a, b in zip(fit.coefs_, fits[0].coefs_, strict=True))
+
+
+def test_what_is_no_number_of_threads_is_refused():
+    with pytest.raises(ValueError, match="The 'n_threads' parameter of MLPClassifier must be an int in the range"):
+        MLPClassifier(**SMALL, n_threads=0).fit(X_IRIS, Y_IRIS)

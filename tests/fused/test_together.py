@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_a_sequential_optimizer_takes_one_thread():
 
 def test_little_work_is_for_one_thread(monkeypatch):
     """Without a look at the machine."""
-    monkeypatch.setattr("fastnn.fused.team.available_cores", lambda: pytest.fail("asked for the cores"))
+    monkeypatch.setattr(cores, "available_cores", lambda: pytest.fail("asked for the cores"))
     task = Task(Network((4, 16, 3)), SGD(), None, threads=None)
     assert Threads.of(task, np.dtype(np.float64), 150) is None
 
@@ -190,7 +191,7 @@ class Scripted:
 @pytest.fixture
 def three_cores(monkeypatch):
     """A machine with so many, where any step is worth a trial."""
-    monkeypatch.setattr(team, "available_cores", lambda: Cores(3, "told"))
+    monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
     monkeypatch.setattr(team, "BestNumber", Scripted)
     monkeypatch.setattr(team, "WORK", 0)
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)  # it is compiled where it is not
@@ -219,6 +220,14 @@ def test_one_thread_goes_on_while_the_kernel_is_compiled(three_cores, monkeypatc
     assert trained(network, Adam(), problem, steps, None) == (alone, 1)
     assert trained(network, Adam(), problem, steps, None) == (alone, 1)
     assert trained(network, Adam(), problem, steps, None) == (alone, 3)
+
+
+def test_other_threads_than_the_main_one_take_no_helpers_unasked(three_cores):
+    network = NETWORKS["odd"]
+    problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 20)
+    with ThreadPoolExecutor(1) as pool:
+        used = [pool.submit(trained, network, Adam(), problem, steps, n).result()[1] for n in (None, 2)]
+    assert used == [1, 2]
 
 
 def test_helpers_at_work_elsewhere_leave_their_cores(three_cores, monkeypatch):
