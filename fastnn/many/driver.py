@@ -62,7 +62,7 @@ class ManyProgress:
     n_ended: int
     seconds: float
     ended: list[int]
-    _entries: list[Entry | None] = field(repr=False)
+    _entry: Callable[[int], Entry | None] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
         """The result of a member that has ended.
@@ -72,7 +72,7 @@ class ManyProgress:
         ValueError
             For a member that is not through.
         """
-        entry = self._entries[i]
+        entry = self._entry(i)
         if entry is None:
             raise ValueError(f"member {i} has not ended yet")
         return result_of(entry)
@@ -208,13 +208,18 @@ class Driver:
             self.entries[self.places[number]] = entry
         self.n_ended += len(found)
 
+    def _entry(self, number: int) -> Entry | None:
+        """Return the result of a member by its number; None where it has not ended."""
+        place = self.places.get(number)
+        return None if place is None else self.entries[place]
+
     def _take(self, found: dict[int, Entry], flag: _Asked) -> None:
         """Keep the results of a unit, and tell callbacks of them."""
         self._keep(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(len(self.entries), self.n_ended, seconds, sorted(found), self.entries)
+        progress = ManyProgress(len(self.entries), self.n_ended, seconds, sorted(found), self._entry)
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")

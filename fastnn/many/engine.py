@@ -19,6 +19,7 @@ from fastnn.errors import EngineError
 from fastnn.many.block import work
 from fastnn.many.entries import Entry
 from fastnn.many.members import Member
+from fastnn.many.stack import Stacked
 from fastnn.many.units import Unit, train_unit
 from fastnn.memory import Array
 from fastnn.state import Data
@@ -203,12 +204,27 @@ def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
             arrays.append(array)
         return places[id(array)]
 
+    own = _own_rows([member for unit in units for member in unit.members])
+
     def without_arrays(member: Member) -> Member:
         data: Any = tuple(map(place, member.data))
         rows: Any = tuple(map(place, member.rows))
-        return member._replace(data=data, rows=rows)
+        return member._replace(data=data, rows=rows, state=own.get(member.number, member.state))
 
     return Plan([Unit([without_arrays(member) for member in unit.members], unit.is_block) for unit in units]), arrays
+
+
+def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
+    """Return {member: its row of a stack} of those that go on from one, in stacks of these members' rows alone."""
+    found: dict[int, list[tuple[int, Stacked]]] = {}
+    for member in members:
+        if isinstance(member.state, Stacked):
+            found.setdefault(id(member.state.stack), []).append((member.number, member.state))
+    rows: dict[int, Stacked] = {}
+    for users in found.values():
+        stack = users[0][1].stack.states([state.place for _, state in users])
+        rows |= {number: Stacked(stack, place) for place, (number, _) in enumerate(users)}
+    return rows
 
 
 def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:

@@ -204,3 +204,26 @@ def test_units_of_one_block_go_to_the_engine_too(monkeypatch):
     with joblib.parallel_config("loky", n_jobs=2):
         go(SHORT, seed=[1], epochs=3)
     assert seen == [1]
+
+
+def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
+    """And goes on with the same bits."""
+    sent = []
+    right = engine.packed
+    monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
+
+    def advanced():
+        population = fastnn.Population(NETWORK, X, Y, seed=range(40), batch_size=None)
+        population.advance(2)
+        population.advance(dict.fromkeys(range(0, 40, 2), 3))
+        return population
+
+    here = advanced()
+    with joblib.parallel_config("loky", n_jobs=2):
+        monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
+        there = advanced()
+    states = [m.state for plan, _ in sent for unit in plan.units for m in unit.members if m.state is not None]
+    assert len(states) == 20
+    assert sum({id(state.stack): len(state.stack.steps) for state in states}.values()) == 20
+    for member in here:
+        assert_same_result(here[member], there[member])
