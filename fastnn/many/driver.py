@@ -62,7 +62,7 @@ class ManyProgress:
     n_ended: int
     seconds: float
     ended: list[int]
-    _entry: Callable[[int], Entry | None] = field(repr=False)
+    _entries: dict[int, Entry] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
         """The result of a member that has ended.
@@ -72,7 +72,7 @@ class ManyProgress:
         ValueError
             For a member that is not through.
         """
-        entry = self._entry(i)
+        entry = self._entries.get(i)
         if entry is None:
             raise ValueError(f"member {i} has not ended yet")
         return result_of(entry)
@@ -110,9 +110,9 @@ class Driver:
             n_jobs = available_cores().number if len(members) > 1 else 1
         self.units, self.n_threads = units_of(members, n_jobs)
         self.callbacks = callbacks
-        self.places = {member.number: place for place, member in enumerate(members)}
-        self.entries: list[Entry | None] = [None] * len(members)
-        self.n_ended = 0
+        self.numbers = [member.number for member in members]
+        self.entries: dict[int, Entry] = {}
+        """The results of those that have ended, by their numbers."""
         self.began = time.perf_counter()
 
     def train(self, interrupt: Interrupt) -> ManyResult:
@@ -129,7 +129,7 @@ class Driver:
             flag.end("interrupted")
             own = getattr(error, "result", None)
             if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-                self._keep({error.member: own})
+                self.entries[error.member] = own
                 del error.result  # type: ignore[attr-defined]
             attach_result(error, self._result(flag))
             raise
@@ -138,9 +138,10 @@ class Driver:
     def _result(self, flag: _Asked) -> ManyResult:
         """Return the results of all members, of which those that are left did not begin."""
         for unit in self.units:
-            if self.entries[self.places[unit.members[0].number]] is None:
-                self._keep(train_unit(unit, flag))
-        return ManyResult([entry for entry in self.entries if entry is not None])
+            if any(member.number not in self.entries for member in unit.members):
+                for number, entry in train_unit(unit, flag).items():
+                    self.entries.setdefault(number, entry)
+        return ManyResult([self.entries[number] for number in self.numbers if number in self.entries])
 
     def _here(self, units: Sequence[Unit], flag: _Asked) -> None:
         for unit in units:
@@ -152,7 +153,7 @@ class Driver:
         for entries in engine.train([unit for unit in self.units if id(unit) not in own], flag):
             self._take(entries, flag)
         # Those, and after Ctrl-C the members that had not ended, none of which begins.
-        self._here([u for u in self.units if self.entries[self.places[u.members[0].number]] is None], flag)
+        self._here([unit for unit in self.units if unit.members[0].number not in self.entries], flag)
 
     def _on_threads(self, flag: _Asked) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
@@ -201,25 +202,15 @@ class Driver:
                     thread.join()
             while not through.empty():  # after an error: what the others were at
                 if isinstance(found := through.get(), dict):
-                    self._keep(found)
-
-    def _keep(self, found: dict[int, Entry]) -> None:
-        for number, entry in found.items():
-            self.entries[self.places[number]] = entry
-        self.n_ended += len(found)
-
-    def _entry(self, number: int) -> Entry | None:
-        """Return the result of a member by its number; None where it has not ended."""
-        place = self.places.get(number)
-        return None if place is None else self.entries[place]
+                    self.entries.update(found)
 
     def _take(self, found: dict[int, Entry], flag: _Asked) -> None:
         """Keep the results of a unit, and tell callbacks of them."""
-        self._keep(found)
+        self.entries.update(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(len(self.entries), self.n_ended, seconds, sorted(found), self._entry)
+        progress = ManyProgress(len(self.numbers), len(self.entries), seconds, sorted(found), self.entries)
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")
