@@ -205,9 +205,9 @@ if hasattr(os, "register_at_fork"):
 
 # ----------------------------------------------------------------------------------------------- how many threads pay
 
-TRIAL, LONG_TRIAL = 0.002, 0.03
+TRIAL, LONG_TRIAL = 0.0005, 0.03
 """Seconds of the first stretch of steps with another number of threads, and of the one after which it is taken."""
-PAUSE, LONG_PAUSE = 0.05, 4.0
+PAUSE, LONG_PAUSE = 0.2, 4.0
 """Seconds before the first trial, and between later ones: each pause is twice the last one."""
 GAIN, LOSS = 0.97, 1.2
 """A number is better where a step takes so many times as long, and trouble where it takes so many times as long."""
