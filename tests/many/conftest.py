@@ -23,7 +23,7 @@ def nothing_left():
     handler = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is handler
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fastnn")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fastnn many")]
 
 
 @pytest.fixture(params=[1, 2])
