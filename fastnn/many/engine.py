@@ -229,9 +229,10 @@ def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
 
 def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
     """Return the units of a plan with their arrays: what `packed` was given."""
-    own = [
-        np.require(np.asarray(array), None, ["C", "A"]) for array in arrays
-    ]  # of memory maps, and of messages as they lie
+    # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
+    own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
+    for array in own:
+        array.flags.writeable = False
     known: dict[Hashable, Any] = {}
 
     def with_arrays(member: Member) -> Member:
