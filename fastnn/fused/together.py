@@ -21,7 +21,7 @@ from fastnn.fused.losses import sum_terms
 from fastnn.fused.team import AWAY, LINE, Share
 from fastnn.state import Data, Steps
 
-SPINS = 500  # looks, each some 10 to 50 ns after the last one, before a thread that waits goes to sleep in between
+SPINS = 20_000  # looks, each some 10 to 50 ns after the last one, before a thread that waits goes to sleep in between
 PATIENCE = SPINS + 500  # looks for a thread that has not come yet: some 50 ms
 
 
