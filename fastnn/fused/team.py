@@ -21,7 +21,7 @@ from fastnn.network import Layer, Network
 from fastnn.state import Steps
 
 VECTORS = 2  # of rows, for each thread: with fewer of them, waiting for one another takes as long as it saves
-WORK = 500_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 50 us
+WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
 
 LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
 AWAY = 1 << 62  # in place of how often the first thread has met the others: no training begins
