@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import validate_data
 
+from fastnn.estimators.base import store_parameters
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.sklearn_warnings import raveled
@@ -79,13 +80,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.estimator = estimator
-        self.n_members = n_members
-        self.sampling = sampling
-        self.voting = voting
-        self.oob_score = oob_score
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:

@@ -9,9 +9,11 @@ from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import validate_data
 
+from fastnn.estimators.base import store_parameters
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.many.results import mean_and_deviation
 from fastnn.memory import Array
 
 
@@ -70,12 +72,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         n_jobs: int | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
-        self.estimator = estimator
-        self.n_members = n_members
-        self.sampling = sampling
-        self.oob_score = oob_score
-        self.n_jobs = n_jobs
-        self.random_state = random_state
+        store_parameters(self, locals())
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
@@ -111,13 +108,8 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
             With `return_std`.
         """
         X = self._checked(X)
-        mean = squares = np.zeros(())
-        for k, member in enumerate(self.estimators_, 1):  # Welford, Technometrics 4, 1962
-            outputs = member.predict(X).astype(np.float64)
-            change = outputs - mean
-            mean = mean + change / k
-            squares = squares + change * (outputs - mean)
-        return (mean, np.sqrt(squares / len(self.estimators_))) if return_std else mean
+        mean, deviation = mean_and_deviation(member.predict(X) for member in self.estimators_)
+        return (mean, deviation) if return_std else mean
 
     def _score_oob(self, X: Any, y: Array) -> None:
         total, count = np.zeros(y.shape), np.zeros((len(y), *[1] * (y.ndim - 1)))

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from joblib import Parallel, delayed, parallel
+from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils import check_random_state
@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
+from fastnn.many.engine import chosen_engine
 from fastnn.memory import Array
 from fastnn.training.interrupts import Flag, heeding
 
@@ -71,12 +72,10 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     def _n_workers(self) -> int:
         """Return how many members are fitted at once: all that the process may use, or all workers of an engine."""
-        if self.n_jobs is not None:
-            return int(self.n_jobs)
-        backend, configured = parallel.get_active_backend(prefer="threads")
-        if getattr(backend, "supports_sharedmem", False):
-            return available_cores().number
-        return -1 if configured is None else int(configured)
+        engine = chosen_engine(self.n_jobs)
+        if engine is not None:
+            return engine.n_workers
+        return available_cores().number if self.n_jobs is None else int(self.n_jobs)
 
     def _rows(self, n: int, labels: Array | None, random_state: np.random.RandomState) -> list[Array]:
         """Return the rows that each member is fitted on; some may be there several times."""

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
-from fastnn.many.arguments import spread
+from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
 from fastnn.many.driver import ManyProgress
 from fastnn.many.history import ManyHistory
@@ -110,28 +110,7 @@ def train_many(
     >>> rates.predict(X).shape
     (3, 20, 1)
     """
-    given = {
-        "networks": networks,
-        "X": X,
-        "Y": Y,
-        "sample_weight": sample_weight,
-        "rows": rows,
-        "validation_rows": validation_rows,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "seed": seed,
-        "alpha": alpha,
-        "params": params,
-        "resume": resume,
-        "new_rows": new_rows,
-        "stop": stop,
-        "backend": backend,
-        "dtype": dtype,
-        "assume_finite": assume_finite,
-    }
+    given = arguments_of(locals())
     caller = Caller(n_jobs, callbacks, progress)
     members = check_members(spread(given, n))
     result, interrupted = caller.train(members)

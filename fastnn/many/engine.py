@@ -38,6 +38,14 @@ PAUSE_SECONDS = 0.5
 """How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""
 
 
+class _OfMember(Exception):
+    """An error of a member's own training, as a worker gave it back: no failure of the engine."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class Engine:
     """The workers that the user has chosen by ``joblib.parallel_config``.
 
@@ -75,9 +83,9 @@ class Engine:
                     for number in numbers:
                         del left[number]
                     yield trained.entries
+            except _OfMember as error:  # no other attempt would do better
+                raise error.error from None
             except Exception as error:
-                if getattr(error, "is_members", False):
-                    raise
                 failure = error
             if not left or flag.requested:
                 return
@@ -116,8 +124,7 @@ class Engine:
         try:
             for numbers, trained in answers:
                 if trained.error is not None:
-                    vars(trained.error)["is_members"] = True
-                    raise trained.error
+                    raise _OfMember(trained.error)
                 amount = sum(_work(left[number]) for number in numbers)
                 self.seconds_a_work = trained.seconds / max(amount, 1)
                 yield numbers, trained

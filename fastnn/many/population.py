@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 from fastnn.backends import Backend, check_supported
 from fastnn.checking.arguments import check_integer, counted
 from fastnn.checking.keywords import explains_keywords
-from fastnn.many.arguments import spread
+from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
 from fastnn.many.course import Course, free
 from fastnn.many.entries import sign_of
@@ -87,28 +87,7 @@ class Population(Mapping[int, TrainingResult]):
         n_jobs: int | None = None,
         progress: bool = False,
     ) -> None:
-        given = {
-            "networks": networks,
-            "X": X,
-            "Y": Y,
-            "sample_weight": sample_weight,
-            "rows": rows,
-            "validation_rows": validation_rows,
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "epochs": 0,
-            "batch_size": batch_size,
-            "shuffle": shuffle,
-            "seed": seed,
-            "alpha": alpha,
-            "params": params,
-            "resume": resume,
-            "new_rows": new_rows,
-            "stop": stop,
-            "backend": backend,
-            "dtype": dtype,
-            "assume_finite": assume_finite,
-        }
+        given = arguments_of({**locals(), "epochs": 0})
         self._caller = Caller(n_jobs, callbacks, progress)
         self._courses = {member.number: Course(member) for member in check_members(spread(given, n))}
         self._n = len(self._courses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -169,7 +169,7 @@ class ManyResult(Sequence[TrainingResult]):
                 "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"
             )
         if check_flag("spread", spread):
-            return self._mean_and_deviation(X, assume_finite)
+            return mean_and_deviation(self._outputs(X, assume_finite))
         outputs = self._outputs(X, assume_finite)
         first = next(outputs)
         dtype = np.result_type(*{entry.params.dtype for entry in self._entries})
@@ -189,15 +189,6 @@ class ManyResult(Sequence[TrainingResult]):
                 yield entry.predict(checked[kind], assume_finite=True)
             else:
                 yield entry.backend.predict(entry.network, entry.params, checked[kind])
-
-    def _mean_and_deviation(self, X: Any, assume_finite: bool) -> tuple[Array, Array]:
-        """Update mean and sum of squares member by member (Welford, Technometrics 4, 1962)."""
-        mean = squares = np.zeros(())
-        for k, outputs in enumerate(self._outputs(X, assume_finite), 1):
-            change = outputs.astype(np.float64) - mean
-            mean = mean + change / k
-            squares = squares + change * (outputs - mean)
-        return mean, np.sqrt(squares / len(self))
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
@@ -227,3 +218,14 @@ class ManyResult(Sequence[TrainingResult]):
             "stop_reason": self.stop_reason,
             "seconds": self.history.seconds,
         }
+
+
+def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the members' outputs, one by one (Welford, Technometrics 4, 1962)."""
+    mean = squares = np.zeros(())
+    k = 0
+    for k, output in enumerate(outputs, 1):
+        change = output.astype(np.float64) - mean
+        mean = mean + change / k
+        squares = squares + change * (output - mean)
+    return mean, np.sqrt(squares / k)

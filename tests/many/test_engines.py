@@ -15,6 +15,7 @@ from fastnn.many import engine
 from fastnn.many.driver import Driver
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+from clusters import KilledOnce  # noqa: E402
 
 RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(40, 3), RANDOM.rand(40, 1)
@@ -82,35 +83,6 @@ def test_arrays_are_sent_once(monkeypatch):
         for m in unit.members
         for part in (*m.data, *m.rows)
     )
-
-
-class KilledOnce:
-    """A back end, the reference, whose first worker is killed in the midst of a training."""
-
-    name = "killed"
-
-    def __init__(self, path):
-        self.path = path
-
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(fastnn.get_backend("numpy"), name)
-
-    def supports(self, network, optimizer):
-        return True
-
-    def predict(self, network, params, X):
-        return fastnn.get_backend("numpy").predict(network, params, X)
-
-    def loss_and_gradient(self, network, params, data, alpha):
-        return fastnn.get_backend("numpy").loss_and_gradient(network, params, data, alpha)
-
-    def train_steps(self, task, state, steps):
-        if not os.path.exists(self.path):
-            open(self.path, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return fastnn.get_backend("numpy").train_steps(task, state, steps)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows kills otherwise")
