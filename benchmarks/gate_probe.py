@@ -10,6 +10,7 @@ where that is missing. Only what fastnn has always had is used, so that old comm
 import functools
 import importlib.util
 import json
+import os
 import pathlib
 import resource
 import runpy
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+os.environ["FASTNN_NUM_THREADS"] = "1"  # for a version that shares steps among threads: the gate is of one thread
 modules_before = set(sys.modules)
 import fastnn  # noqa: E402
 

@@ -52,7 +52,7 @@ def child(workload_name: str) -> None:
     tracing.OUTLINED_ATTRIBUTES.append("noinline")
     workload = workloads.load(workload_name)
     data = (workload.network, workload.X, workload.Y)
-    options = workload.train_options | {"epochs": 1, "seed": 0}
+    options = workload.train_options | {"epochs": 1, "seed": 0, "threads": 1}
     train(*data, **options)
     header, _, code = cache.load(f"train_steps.{workload.dtype.name}").partition(b"\n")
     symbol = json.loads(header)[0]

@@ -17,6 +17,7 @@ except ImportError:  # version 0.1, which this is compared with
 EPOCHS = {"seed": 50_000, "iris": 1_000, "digits": 10, "online": 3, "tab": 2}
 PREDICTIONS = 500
 
+os.environ["FASTNN_NUM_THREADS"] = "1"  # for a version that shares steps among threads, which callgrind counts apart
 mark = os.getppid  # a function of the C library that nobody else calls: callgrind begins a new count at each call
 
 

@@ -43,7 +43,7 @@ def test_train(benchmark: Any, name: str, backend: str, dtype: str) -> None:
     rows = slice(None if benchmark.enabled else UNTIMED_ITERATIONS * (workload.batch_size or len(workload.X)))
     epochs = EPOCHS[name] if benchmark.enabled else 1
     data = (workload.network, workload.X[rows], workload.Y[rows])
-    options = workload.train_options | {"seed": 0, "epochs": epochs, "backend": backend}
+    options = workload.train_options | {"seed": 0, "epochs": epochs, "backend": backend, "threads": 1}
     measure(
         benchmark,
         lambda: train(*data, **options),

@@ -18,7 +18,7 @@ class Trainer:
 
     def __init__(self, workload: PeerWorkload) -> None:
         self.data = (workload.network, workload.X, workload.Y)
-        self.options = {"optimizer": workload.optimizer, "batch_size": workload.batch}
+        self.options = {"optimizer": workload.optimizer, "batch_size": workload.batch, "threads": 1}
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params

@@ -1,8 +1,12 @@
 """What the benchmarks share: workloads, and the check that is made before anything is timed."""
 
+import os
+
 import numpy as np
 
 from fastnn import train, workloads
+
+os.environ["FASTNN_NUM_THREADS"] = "1"  # for commits that share steps among threads: their history is of one thread
 
 BACKENDS = ("numpy", "numba")
 WORKLOADS = ("seed", "iris", "digits", "online", "tab", "mnist", "big")

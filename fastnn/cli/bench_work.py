@@ -58,7 +58,7 @@ def load(name: str, dtype: str | None) -> Work:
 
 def _workload(name: str, dtype: str | None) -> Work:
     workload = workloads.load(name, dtype)
-    options = workload.train_options | {"seed": 0}
+    options = workload.train_options | {"seed": 0, "threads": 1}
     return Work(
         name=name,
         dtype=workload.dtype.name,
