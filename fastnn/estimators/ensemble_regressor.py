@@ -31,8 +31,8 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     oob_score : bool, default=False
         Whether to score each row by the members that have not seen it.
     n_jobs : int, default=None
-        Members that are fitted at once. None: all cores that the process may use, or all workers of the engine that
-        ``joblib.parallel_config`` names: loky, Dask, Ray.
+        Members that are fitted at once. None or -1: all cores that the process may use, or all workers of the engine
+        that ``joblib.parallel_config`` names: loky, Dask, Ray.
     random_state : int, RandomState or None, default=None
         Draws the members' seeds, and then their rows.
 

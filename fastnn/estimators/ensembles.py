@@ -11,9 +11,10 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastnn.checking.arguments import shown
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
 from fastnn.many.engine import chosen_engine
@@ -27,12 +28,12 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
     """The base of both ensembles: how the rows of each member are drawn, and how members are fitted."""
 
     _kind: ClassVar[type[BaseMLP]]
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "estimator": [BaseMLP, None],
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "estimator": "no_validation",
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "sampling": [StrOptions(set(SAMPLINGS))],
         "oob_score": ["boolean"],
-        "n_jobs": [Interval(Integral, 1, None, closed="left"), None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None],
         "random_state": ["random_state"],
     }
 
@@ -47,7 +48,11 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         """Fit the members; where one of them fails, or at Ctrl-C, the ensemble stays as it was."""
         model = self._kind() if self.estimator is None else self.estimator
         if not isinstance(model, self._kind):
-            raise TypeError(f"estimator must be an {self._kind.__name__}, not {type(model).__name__}")
+            kind = self._kind.__name__
+            raise TypeError(
+                f"estimator must be an {kind} of fastnn, such as {kind}(), not {shown(model)}; what comes before it, "
+                "such as a scaler, goes into a Pipeline with the ensemble"
+            )
         if self.oob_score and self.sampling == "seeds":
             raise ValueError("with sampling='seeds' each member sees all rows, so that there is no out-of-bag score")
         if sample_weight is not None:
@@ -72,10 +77,11 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     def _n_workers(self) -> int:
         """Return how many members are fitted at once: all that the process may use, or all workers of an engine."""
-        engine = chosen_engine(self.n_jobs)
+        n_jobs = None if self.n_jobs == -1 else self.n_jobs
+        engine = chosen_engine(n_jobs)
         if engine is not None:
             return engine.n_workers
-        return available_cores().number if self.n_jobs is None else int(self.n_jobs)
+        return available_cores().number if n_jobs is None else int(n_jobs)
 
     def _rows(self, n: int, labels: Array | None, random_state: np.random.RandomState) -> list[Array]:
         """Return the rows that each member is fitted on; some may be there several times."""

@@ -67,7 +67,9 @@ def train_many(
         Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all, with the
         stop reason "callback". (Monitors and learning rates that are functions of your own are called in the threads.)
     n_jobs : int, optional
-        Members that are trained at once, each by a thread of its own. None: all cores that the process may use.
+        Members that are trained at once, each by a thread of its own. None, or -1 as for scikit-learn: all cores that
+        the process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray" all workers of that engine, see
+        docs/engines.md.
     progress : bool
         Whether to show a progress bar (needs the package rich).
 
@@ -88,6 +90,8 @@ def train_many(
     MonitorError, or what a callback or a learning rate of your own raises
         It ends all trainings. Its `result` is the `ManyResult` up to there, which can be resumed, and `member` the
         number of the member whose function raised it.
+    EngineError
+        When the workers of an engine cannot train, or the engine fails several times.
     TrainingInterrupted
         On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``: its `result` is the `ManyResult` so far.
 

@@ -22,7 +22,7 @@ class Caller:
     """Calls of the driver: how many threads, which callbacks, and whether with a progress bar."""
 
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
-        self.n_jobs = None if n_jobs is None else check_integer("n_jobs", n_jobs, low=1)
+        self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)
         self.callbacks: Any = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
         sorted_callbacks(self.callbacks)
         if any(isinstance(callback, every) for callback in self.callbacks):

@@ -105,8 +105,9 @@ class Engine:
             versions = set(self._parallel("list")(tasks))
         except Exception as error:
             raise EngineError(
-                f"the workers of {self.name} cannot train: fastnn, or a back end, a learning rate or a monitor of your "
-                f"own, does not get there: {type(error).__name__}: {error}"
+                f"the workers of {self.name} cannot train: either fastnn is not installed there, or a back end, a "
+                "learning rate or a monitor of your own cannot be pickled (it must hold no lock, file or connection): "
+                f"{type(error).__name__}: {error}"
             ) from error
         if others := versions - {__version__}:
             raise EngineError(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,11 +69,14 @@ class ManyResult(Sequence[TrainingResult]):
     @overload
     def __getitem__(self, i: int) -> TrainingResult: ...
     @overload
-    def __getitem__(self, i: slice) -> ManyResult: ...
-    def __getitem__(self, i: int | slice) -> TrainingResult | ManyResult:
+    def __getitem__(self, i: slice | Sequence[int] | NDArray[Any]) -> ManyResult: ...
+    def __getitem__(self, i: int | slice | Sequence[int] | NDArray[Any]) -> TrainingResult | ManyResult:
+        """The result of a member; or those of several, chosen as from an array: ``many[many.n_epochs > 0]``."""
         if isinstance(i, slice):
             return ManyResult(self._entries[i])
-        return result_of(self._entries[i])
+        if isinstance(i, (list, np.ndarray)):
+            return ManyResult([self._entries[k] for k in np.arange(len(self))[i]])
+        return result_of(self._entries[operator.index(cast(int, i))])
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())

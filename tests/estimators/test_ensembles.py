@@ -147,8 +147,8 @@ def test_a_member_may_lack_a_class():
 
 
 BAD = [
-    ({"estimator": MLPRegressor()}, TypeError, "estimator must be an MLPClassifier, not MLPRegressor"),
-    ({"estimator": 5}, ValueError, "'estimator' parameter of MLPEnsembleClassifier"),
+    ({"estimator": MLPRegressor()}, TypeError, "estimator must be an MLPClassifier of fastnn, such as MLPClassifier"),
+    ({"estimator": 5}, TypeError, "not 5; what comes before it, such as a scaler"),
     ({"n_members": 0}, ValueError, "'n_members' parameter"),
     ({"sampling": "boot"}, ValueError, "'sampling' parameter"),
     ({"voting": "loud"}, ValueError, "'voting' parameter"),
@@ -187,3 +187,10 @@ def test_ctrl_c_leaves_the_ensemble_as_it_was(n_jobs):
     time.sleep(0.5)
     assert time.process_time() - used < 0.25  # no thread goes on
     assert time.perf_counter() - began < 60
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_minus_one_is_all_cores():
+    """As None is, for people who come from scikit-learn."""
+    alone, everywhere = (regressor(n_jobs=n_jobs).fit(*DIABETES).predict(DIABETES[0]) for n_jobs in (1, -1))
+    assert alone.tobytes() == everywhere.tobytes()

@@ -170,3 +170,15 @@ def test_what_is_shown(many, validated):
     assert "3-5-1" in card
     assert f"{validated.scores.min():.4g} to {validated.scores.max():.4g}" in card
     assert "<th>scores</th><td>none</td>" in many[2:3]._repr_html_()
+
+
+@pytest.mark.parametrize("chosen", [[3, 0], np.array([3, 0]), [True, False, False, True]])
+def test_several_members_are_chosen_as_from_an_array(chosen):
+    """By their numbers or by a mask, such as those that have trained."""
+    many = train_many(Network((1, 2, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(4), epochs=[1, 0, 0, 2], n_jobs=-1)
+    found, expected = many[chosen], np.arange(4)[chosen]
+    assert isinstance(found, ManyResult)
+    assert [result.n_epochs for result in found] == [many[int(i)].n_epochs for i in expected]
+    assert many[many.n_epochs > 0].params.tobytes() == many.params[[0, 3]].tobytes()
+    with pytest.raises(IndexError, match="index 4"):
+        many[[4]]
