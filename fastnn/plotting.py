@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#9ecae1", "linewidth": 7, "solid_capstyle": "round"},
     {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
     {"color": "#d94801", "linewidth": 2, "linestyle": ":"},
 )
-
 
 _FORMATS: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
@@ -35,12 +33,13 @@ _FORMATS: dict[str, dict[str, Any]] = {
 }
 """The formats that `save` writes, and what each must leave out for the same bytes at each time."""
 
-
 Curve = ArrayLike | History | TrainingResult
 """A curve to draw: numbers (n,), or a training's losses."""
 
 
-def error_curve(curves: Curve | Mapping[str, Curve], title: str = "Artificial Neural Networks Training") -> Figure:
+def error_curve(
+    curves: Curve | Mapping[str, Curve], title: str = "Artificial Neural Networks Training", *, axes: Axes | None = None
+) -> Figure:
     """Draw errors against the iteration, as the tutorial does.
 
     Parameters
@@ -49,20 +48,22 @@ def error_curve(curves: Curve | Mapping[str, Curve], title: str = "Artificial Ne
         The errors of a training, or of several with their labels. A history's validation losses are drawn beside them.
     title : str
         Above the picture.
+    axes : matplotlib.axes.Axes, optional
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
 
     Returns
     -------
     matplotlib.figure.Figure
-        10 by 8 inches; `save` writes it.
+        A new one is 10 by 8 inches; `save` writes it.
     """
     named = _named(curves)
-    figure, axes = _figure(title, "iteration", "error")
+    figure, axes = _figure(title, "iteration", "error", axes)
     _draw(axes, named, first=0)
     axes.set_ylim(bottom=0)
     return figure
 
 
-def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss") -> Figure:
+def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axes: Axes | None = None) -> Figure:
     """Draw losses against the epoch, with a logarithmic loss axis.
 
     Parameters
@@ -72,14 +73,16 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss") -> Fig
         losses are drawn beside its training losses.
     title : str
         Above the picture.
+    axes : matplotlib.axes.Axes, optional
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
 
     Returns
     -------
     matplotlib.figure.Figure
-        10 by 8 inches; `save` writes it.
+        A new one is 10 by 8 inches; `save` writes it.
     """
     named = _named(curves)
-    figure, axes = _figure(title, "epoch", "loss")
+    figure, axes = _figure(title, "epoch", "loss", axes)
     from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_yscale("log")
@@ -228,14 +231,20 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _figure(title: str, xlabel: str, ylabel: str) -> tuple[Figure, Axes]:
-    """Return an empty figure and its axes; no window is opened, whatever back end matplotlib is set to."""
+def _figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None) -> tuple[Figure, Axes]:
+    """Return an empty figure and its axes, or those given; no window is opened, whatever matplotlib's back end."""
     try:
+        from matplotlib.axes import Axes
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise missing_package("matplotlib", "a picture needs") from error
 
+    if axes is not None:
+        if not isinstance(axes, Axes):
+            raise TypeError(f"axes must be matplotlib's, as plt.subplots() makes them, not {shown(axes)}")
+        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        return cast("Figure", axes.get_figure(root=True)), axes
     figure = Figure(figsize=(10, 8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -285,4 +294,4 @@ def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:
     for i, (label, y) in enumerate(curves.items()):
         axes.plot(np.arange(first, first + len(y)), y, label=label, **_STYLES[i % len(_STYLES)])
     axes.margins(x=0.02)
-    axes.legend(frameon=False, fontsize=13)
+    axes.legend(frameon=False, fontsize=axes.xaxis.label.get_fontproperties().get_size_in_points() - 1)

@@ -79,6 +79,23 @@ def test_a_picture_is_saved_under_any_kind_of_path(kind, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("draw", DRAW)
+def test_curves_are_drawn_in_axes_of_ones_own(draw):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3, 2))
+    left, right = figure.subfigures(1, 2)[0].subplots(1, 2)
+    assert draw([3.0, 2.0], "mine", axes=right) is figure
+    assert (right.get_title(), len(right.lines), len(left.lines)) == ("mine", 1, 0)
+    assert tuple(figure.get_size_inches()) == (3, 2)
+
+
+@pytest.mark.parametrize("draw", DRAW)
+def test_what_are_no_axes_is_refused(draw):
+    with pytest.raises(TypeError, match=r"axes must be matplotlib's, as plt.subplots\(\) makes them, not 3"):
+        draw([3.0, 2.0], axes=3)
+
+
 def test_what_is_no_figure_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
         plotting.save("loss.png", plotting.loss_curves([1.0]))
