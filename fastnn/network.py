@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes, fill_layers
+from fastnn.checking.docstrings import Filled, summaries, table
 from fastnn.checking.keywords import explains_keywords
 from fastnn.memory import Array
 
 
 class Activation(NamedTuple):
-    """A line of `ACTIVATIONS`: where it may be used, and what its derivative needs."""
+    """A line of `ACTIVATIONS`: its formula, where it may be used, and what its derivative needs."""
 
+    formula: str  # of a pre-activation z
     hidden: bool = True
     needs_z: bool = False  # its derivative is a function of z, not of the activation itself
     default_loss: str = "squared_error"  # of a network with this output that names none
@@ -40,26 +42,26 @@ class Loss(NamedTuple):
     high: float = math.inf
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(),
-    "sigmoid": Activation(),
-    "tanh": Activation(),
-    "relu": Activation(),
-    "leaky_relu": Activation(),
-    "elu": Activation(),
-    "selu": Activation(),
-    "softplus": Activation(),
-    "silu": Activation(needs_z=True),
-    "gelu": Activation(needs_z=True),
-    "softmax": Activation(hidden=False, default_loss="cross_entropy"),
-    "exp": Activation(hidden=False),
-}
-
-HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
-
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
+
+ACTIVATIONS: dict[str, Activation] = {
+    "identity": Activation("z"),
+    "sigmoid": Activation("1 / (1 + exp(-z))"),
+    "tanh": Activation("tanh z"),
+    "relu": Activation("z where z > 0 else 0"),
+    "leaky_relu": Activation(f"z where z > 0 else {LEAKY_SLOPE} z"),
+    "elu": Activation("z where z > 0 else exp(z) - 1"),
+    "selu": Activation(f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))"),
+    "softplus": Activation("log(1 + exp(z))"),
+    "silu": Activation("z sigmoid(z)", needs_z=True),
+    "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True),
+    "softmax": Activation("exp(z) / sum(exp(z)) over the outputs of a row", hidden=False, default_loss="cross_entropy"),
+    "exp": Activation("exp(z)", hidden=False),
+}
+
+HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
 
 LOSSES: dict[str, Loss] = {
     "squared_error": Loss("(a-y)^2 / 2", tuple(ACTIVATIONS), "identity"),
@@ -105,16 +107,11 @@ class Network:
     sizes : sequence of int
         Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
     activation : str or sequence of str
-        Of the hidden layers: one name for all of them, or one each, of
-        %(hidden)s.
+        Of the hidden layers: one name for all of them, or one each, of the table of activations below.
     output : str
-        Activation of the last layer: one of these, %(outputs)s.
+        Activation of the last layer, of the same table.
     loss : str
-        One of %(losses)s;
-        "auto" is cross_entropy where the output is softmax, else squared_error. A loss goes with any output, but
-        %(pairs)s.
-        Per row, summed over the outputs, with a the output and y the target:
-        %(formulas)s.
+        Of the table of losses below; "auto" is cross_entropy where the output is softmax, else squared_error.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
@@ -132,6 +129,30 @@ class Network:
     ValueError, TypeError
         For an unknown name, a size below one, a loss that does not go with the output, or a softmax of one neuron.
 
+    See Also
+    --------
+    fastnn.train : Train a network.
+    fastnn.predict : Compute a network's outputs.
+
+    Notes
+    -----
+    A layer computes pre-activations ``z = x W + b`` of its inputs x, and hands on activations of them:
+
+    %(activations)s
+
+    The loss of a row is the sum over its outputs, with a the output and y the target:
+
+    %(losses)s
+
+    `fastnn.train` changes the weights by one of these optimizers, where g is the gradient, p the parameters, and lr the
+    learning rate:
+
+    %(optimizers)s
+
+    The learning rate is a number or a function of the step, such as one of these schedules:
+
+    %(schedules)s
+
     References
     ----------
     .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
@@ -140,8 +161,15 @@ class Network:
 
     Examples
     --------
-    >>> Network((3, 5, 1), activation="tanh").n_params
-    26
+    >>> from fastnn import Network
+    >>> network = Network((4, 16, 3), activation="tanh", output="softmax")
+    >>> network.loss, network.n_params
+    ('cross_entropy', 131)
+
+    Layers of different activations:
+
+    >>> Network((4, 16, 8, 1), activation=("tanh", "relu")).n_layers
+    3
     """
 
     sizes: tuple[int, ...]
@@ -209,15 +237,68 @@ class Network:
         return tuple(layers)
 
     def weights(self, params: Array) -> list[Array]:
-        """Views W (fan_in, fan_out) of the layers in a flat vector (n_params,)."""
+        """Take the weights out of a flat vector.
+
+        Parameters
+        ----------
+        params : ndarray (n_params,)
+            The parameters.
+
+        Returns
+        -------
+        list of ndarray (fan_in, fan_out)
+            The W of each layer, views of `params`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> [W.shape for W in Network((3, 5, 1)).weights(np.arange(26.0))]
+        [(3, 5), (5, 1)]
+        """
         return [params[layer.weight].reshape(layer.fan_in, layer.fan_out) for layer in self.layers]
 
     def biases(self, params: Array) -> list[Array]:
-        """Views b (fan_out,), (1,) or (0,) of the layers in a flat vector (n_params,)."""
+        """Take the biases out of a flat vector.
+
+        Parameters
+        ----------
+        params : ndarray (n_params,)
+            The parameters.
+
+        Returns
+        -------
+        list of ndarray (fan_out,), (1,) or (0,)
+            The b of each layer, views of `params`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> Network((3, 5, 1)).biases(np.arange(26.0))
+        [array([15., 16., 17., 18., 19.]), array([25.])]
+        """
         return [params[layer.bias] for layer in self.layers]
 
     def is_weight(self, dtype: DTypeLike = np.float64) -> Array:
-        """Return (n_params,): 1 for each weight, 0 for each bias."""
+        """Tell weights from biases in a flat vector.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            That of the result.
+
+        Returns
+        -------
+        ndarray (n_params,)
+            1 for each weight, 0 for each bias.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network((2, 1)).is_weight()
+        array([1., 1., 0.])
+        """
         flags = np.zeros(self.n_params, dtype)
         for layer in self.layers:
             flags[layer.weight] = 1
@@ -228,8 +309,8 @@ class Network:
 
         Parameters
         ----------
-        weights, biases : sequences of array-like
-            An array for each layer: W (fan_in, fan_out), and b (fan_out,), (1,) or (0,).
+        weights, biases : sequence of array-like, (fan_in, fan_out) and (fan_out,), (1,) or (0,)
+            An array for each layer: W, and b.
 
         Returns
         -------
@@ -240,6 +321,12 @@ class Network:
         ------
         ValueError, TypeError
             For arrays of another number or shape, and for what is not real numbers.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network((2, 1)).pack([[[1.0], [2.0]]], [[3.0]])
+        array([1., 2., 3.])
         """
         single = all(getattr(array, "dtype", None) == np.float32 for array in (*weights, *biases))
         params = np.empty(self.n_params, np.float32 if single else np.float64)
@@ -259,7 +346,15 @@ class Network:
 
         Returns
         -------
-        params : ndarray (n_params,)
+        ndarray (n_params,)
+            The parameters.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network
+        >>> Network((1, 1), init="normal", bias_init=0.5).init_params(np.random.RandomState(0)).round(3)
+        array([1.764, 0.5  ])
         """
         params = np.empty(self.n_params)
         params.fill(0.0 if isinstance(self.bias_init, str) else self.bias_init)
@@ -280,21 +375,74 @@ class Network:
         return tuple(draws)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the arguments that make the network, in JSON's types."""
+        """Describe the network in JSON's types.
+
+        Returns
+        -------
+        dict
+            The arguments that make the network.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> Network((3, 5, 1)).to_dict()["sizes"]
+        [3, 5, 1]
+        """
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Network:
-        """Make the network that `to_dict` described."""
+        """Make the network that `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping
+            The arguments that make the network.
+
+        Returns
+        -------
+        Network
+            The network.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what `Network` refuses.
+
+        Examples
+        --------
+        >>> from fastnn import Network
+        >>> network = Network((3, 5, 1), "tanh")
+        >>> Network.from_dict(network.to_dict()) == network
+        True
+        """
         return cls(**values)
 
 
-_RESTRICTED = {name: line.outputs for name, line in LOSSES.items() if line.outputs != tuple(ACTIVATIONS)}
+def _tables() -> dict[str, str]:
+    """Return the tables of the docstring, of what the registries have."""
+    from fastnn.optimizers import OPTIMIZERS
+    from fastnn.schedules import SCHEDULES
 
-Network.__doc__ = (Network.__doc__ or "") % {
-    "hidden": ", ".join(HIDDEN),
-    "outputs": ", ".join(name for name in ACTIVATIONS if name not in HIDDEN),
-    "losses": ", ".join(LOSSES),
-    "formulas": ",\n        ".join(f"{name} ``{line.formula}``" for name, line in LOSSES.items()),
-    "pairs": ", ".join(f"{name} with {' or '.join(outputs)}" for name, outputs in _RESTRICTED.items()),
-}
+    activations = (
+        (name, f"``{line.formula}``", "hidden layers, output" if line.hidden else "output")
+        for name, line in ACTIVATIONS.items()
+    )
+    losses = (
+        (
+            name,
+            f"``{line.formula}``",
+            "any" if line.outputs == tuple(ACTIVATIONS) else ", ".join(line.outputs),
+            line.targets,
+        )
+        for name, line in LOSSES.items()
+    )
+    return {
+        "activations": table(("activation", "formula", "where"), activations),
+        "losses": table(("loss", "formula", "output", "targets"), losses),
+        "optimizers": table(("optimizer", "rule"), summaries(OPTIMIZERS)),
+        "schedules": table(("schedule", "learning rate"), summaries(SCHEDULES)),
+    }
+
+
+type.__setattr__(Network, "__doc__", Filled(Network.__doc__, _tables))

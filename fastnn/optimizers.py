@@ -57,12 +57,34 @@ class Optimizer:
         return getattr(self, "beta_1", 1.0), getattr(self, "beta_2", 1.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name and hyper-parameters in JSON's types; of a learning rate that is a function only its name."""
+        """Describe the optimizer in JSON's types.
+
+        Returns
+        -------
+        dict
+            Name and hyper-parameters; of a learning rate that is a function only its name.
+
+        Examples
+        --------
+        >>> from fastnn import SGD
+        >>> SGD(0.1).to_dict()
+        {'name': 'SGD', 'learning_rate': 0.1, 'sequential': False, 'momentum': 0.0, 'nesterov': False}
+        """
         return {"name": self.name, **vars(self), "learning_rate": describe(self.learning_rate)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
         """Make the optimizer that `to_dict` described.
+
+        Parameters
+        ----------
+        values : mapping
+            Name and hyper-parameters.
+
+        Returns
+        -------
+        Optimizer
+            The optimizer, of the class of that name.
 
         Raises
         ------
@@ -70,6 +92,12 @@ class Optimizer:
             When its learning rate is a function.
         ValueError, TypeError
             For what `to_dict` does not make.
+
+        Examples
+        --------
+        >>> from fastnn import SGD
+        >>> SGD.from_dict({"name": "Adam", "learning_rate": 0.1}).learning_rate
+        0.1
         """
         given = dict(values)
         name, rate = given.pop("name", None), given.pop("learning_rate", None)
@@ -83,6 +111,30 @@ class SGD(Optimizer):
 
     Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013, equations 1-4, as
     scikit-learn writes them. State: v, unless momentum is 0.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
+    momentum : float
+        How much of the last change is kept, from 0 to 1.
+    nesterov : bool
+        Whether the change is that of Nesterov's form.
+    sequential : bool
+        Whether each layer is updated before the delta of the layer below is computed: for teaching.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import SGD, Network, train
+    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 100, "backend": "numpy"}
+    >>> result = train(network, [[1.0]], [[2.0]], optimizer=SGD(0.1, momentum=0.5), **options)
+    >>> result.params.round(3)
+    array([2.])
     """
 
     learning_rate: LearningRate = 0.01
@@ -107,10 +159,33 @@ class SGD(Optimizer):
 @explains_keywords
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
+    """Adam: ``m = beta_1 m + (1-beta_1) g; v = beta_2 v + (1-beta_2) g^2; p -= lr_t m / (sqrt v + epsilon)``.
 
     With ``lr_t = lr sqrt(1-beta_2^t) / (1-beta_1^t)``: Kingma and Ba, ICLR 2015, section 2, the order of computation
     that its last paragraph gives; epsilon stands outside the corrected root, as in scikit-learn. State: m, v.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
+    beta_1, beta_2 : float
+        Decay rates of the two moments, at least 0 and less than 1.
+    epsilon : float
+        Greater than 0: what is added to the root.
+    sequential : bool
+        Whether each layer is updated before the delta of the layer below is computed: for teaching.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network, train
+    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 300, "backend": "numpy"}
+    >>> train(network, [[1.0]], [[2.0]], optimizer=Adam(0.1), **options).params.round(3)
+    array([2.])
     """
 
     n_slots: ClassVar[int] = 2
@@ -129,7 +204,33 @@ class Adam(Optimizer):
 @explains_keywords
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2."""
+    """Adam, and ``p -= lr weight_decay p`` for weights, not biases: Loshchilov and Hutter, ICLR 2019, algorithm 2.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
+    beta_1, beta_2 : float
+        Decay rates of the two moments, at least 0 and less than 1.
+    epsilon : float
+        Greater than 0: what is added to the root.
+    weight_decay : float
+        What part of a weight is taken away in each step, times the learning rate; not negative.
+    sequential : bool
+        Whether each layer is updated before the delta of the layer below is computed: for teaching.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import AdamW, Network, train
+    >>> network, options = Network((1, 1), bias="none"), {"params": [1.0], "epochs": 1, "backend": "numpy"}
+    >>> train(network, [[0.0]], [[0.0]], optimizer=AdamW(0.1, weight_decay=0.5), **options).params
+    array([0.95])
+    """
 
     weight_decay: float = 0.01
 
@@ -137,9 +238,30 @@ class AdamW(Adam):
 @explains_keywords
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
+    """Gradients by their size: ``v = rho v + (1-rho) g^2; p -= lr g / (sqrt v + epsilon)`` with rho = 0.99.
 
     Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning, 2012. State: v.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
+    epsilon : float
+        Greater than 0: what is added to the root.
+    sequential : bool
+        Whether each layer is updated before the delta of the layer below is computed: for teaching.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import Network, RMSprop, train
+    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 1, "backend": "numpy"}
+    >>> train(network, [[1.0]], [[2.0]], optimizer=RMSprop(0.01), **options).params.round(6)
+    array([0.1])
     """
 
     n_slots: ClassVar[int] = 1
@@ -157,12 +279,31 @@ class RMSprop(Optimizer):
 @explains_keywords
 @dataclass(frozen=True)
 class RPROP(Optimizer):
-    """iRprop-: each parameter has a step of its own, which grows while its gradient keeps its sign; full batch only.
+    """Resilient propagation (iRprop-): each parameter has its own step size, by the signs of its gradient; full batch.
 
     With s the sign of ``g`` times the last ``g``: the step is multiplied by 1.2 (s > 0) or 0.5 (s < 0), kept within
     [1e-6, 50]; where s < 0 the gradient counts as 0; then ``p -= sign(g) step``. The learning rate is the first step.
     Igel and Huesken, Empirical evaluation of the improved Rprop learning algorithms, Neurocomputing 50, 2003,
     algorithm 4. State: last gradient, step.
+
+    Parameters
+    ----------
+    learning_rate : float or callable
+        A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
+    sequential : bool
+        Whether each layer is updated before the delta of the layer below is computed: for teaching.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import RPROP, Network, train
+    >>> network, options = Network((1, 1), bias="none"), {"params": [0.0], "epochs": 2, "backend": "numpy"}
+    >>> train(network, [[1.0]], [[2.0]], optimizer=RPROP(0.1), **options).params.round(6)  # 0.1, and then 1.2 times 0.1
+    array([0.22])
     """
 
     n_slots: ClassVar[int] = 2

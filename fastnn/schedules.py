@@ -35,7 +35,25 @@ class Schedule:
         object.__setattr__(self, "learning_rate", check_number("learning_rate", self.learning_rate, low=0))
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The rates (n,) of the steps (n,)."""
+        """Compute the rates of some steps.
+
+        Parameters
+        ----------
+        steps : ndarray (n,)
+            The absolute steps, int64, 0-based.
+
+        Returns
+        -------
+        ndarray (n,)
+            Their learning rates, float64.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import step_decay
+        >>> step_decay(0.4, every=2).rates(np.arange(5))
+        array([0.4, 0.4, 0.2, 0.2, 0.1])
+        """
         raise NotImplementedError
 
     def __call__(self, step: int) -> float:
@@ -45,7 +63,24 @@ class Schedule:
 
 @dataclass(frozen=True)
 class constant(Schedule):
-    """A constant learning rate."""
+    """A constant learning rate.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import constant
+    >>> constant(0.1)(1000)
+    0.1
+    """
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -54,7 +89,28 @@ class constant(Schedule):
 
 @dataclass(frozen=True)
 class step_decay(Schedule):
-    """``learning_rate * factor ** (step // every)``: by exact multiplication, the same bits on every machine."""
+    """Stairs: ``learning_rate * factor ** (step // every)``, by multiplication, with the same bits on every machine.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+    every : int
+        Steps (not epochs) after which the rate changes, at least 1.
+    factor : float
+        What it is multiplied with, greater than 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import step_decay
+    >>> [step_decay(0.4, every=2)(step) for step in range(6)]
+    [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
+    """
 
     every: int
     factor: float = 0.5
@@ -88,7 +144,28 @@ class step_decay(Schedule):
 
 @dataclass(frozen=True)
 class exponential(Schedule):
-    """``learning_rate * decay ** step``. The power is the C library's: its last bit may differ between machines."""
+    """Exponential decay: ``learning_rate * decay ** step``.
+
+    The power is the C library's: its last bit may differ between machines.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+    decay : float
+        What the rate is multiplied with in each step (not epoch), greater than 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import exponential
+    >>> [exponential(0.4, decay=0.5)(step) for step in range(4)]
+    [0.4, 0.2, 0.1, 0.05]
+    """
 
     decay: float = 0.999
 
@@ -107,6 +184,26 @@ class cosine(Schedule):
 
     Loshchilov and Hutter, SGDR, ICLR 2017, equation 5. The cosine is the C library's: its last bit may differ between
     machines.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+    steps : int
+        Steps (not epochs), at least 1.
+    final : float
+        The rate from then on, not negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    Examples
+    --------
+    >>> from fastnn import cosine
+    >>> [round(cosine(0.4, steps=4)(step), 3) for step in range(6)]
+    [0.4, 0.341, 0.2, 0.059, 0.0, 0.0]
     """
 
     steps: int
@@ -130,8 +227,23 @@ class warm_up(Schedule):
 
     Goyal et al., Accurate, large minibatch SGD, 2017, section 2.2. The same bits on every machine.
 
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+    steps : int
+        Steps (not epochs), at least 1.
+    start : float
+        The first rate, not negative.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
     Examples
     --------
+    >>> from fastnn import warm_up
     >>> [warm_up(0.5, steps=4)(step) for step in range(6)]
     [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
     """
@@ -153,11 +265,27 @@ class warm_up(Schedule):
 class one_cycle(Schedule):
     """Two straight lines over `steps` steps: from `start` up to `learning_rate`, then down to `final`, which stays.
 
-    The first line takes the part `rise` of the steps. Smith and Topin, Super-convergence, 2018, section 3. The same
-    bits on every machine.
+    Smith and Topin, Super-convergence, 2018, section 3. The same bits on every machine.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Not negative.
+    steps : int
+        Steps (not epochs) of both lines, at least 1.
+    start, final : float
+        The first rate and the last one, not negative.
+    rise : float
+        The part of the steps that the first line takes, between 0 and 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
 
     Examples
     --------
+    >>> from fastnn import one_cycle
     >>> [one_cycle(0.5, steps=8, rise=0.5)(step) for step in range(0, 10, 2)]
     [0.0, 0.25, 0.5, 0.25, 0.0]
     """

@@ -8,6 +8,7 @@ from survival import python
 
 import fastnn
 from fastnn import ACTIVATIONS, LOSSES, OPTIMIZERS
+from fastnn.schedules import SCHEDULES
 from fastnn.training.stopping import STOP_REASONS
 
 
@@ -85,8 +86,24 @@ def test_each_name_has_one_home():
 @pytest.mark.parametrize("topic", [fastnn.Network, fastnn.train])
 def test_help_lists_what_there_is(topic):
     told = pydoc.plain(pydoc.render_doc(topic))
-    names = [*ACTIVATIONS, *LOSSES] if topic is fastnn.Network else OPTIMIZERS
+    names = [*ACTIVATIONS, *LOSSES, *OPTIMIZERS, *SCHEDULES] if topic is fastnn.Network else OPTIMIZERS
     assert [name for name in names if name not in told] == []
+    assert "%(" not in told
+
+
+def test_help_has_the_formula_of_each_activation_and_loss():
+    told = pydoc.plain(pydoc.render_doc(fastnn.Network))
+    assert [line for table in (ACTIVATIONS, LOSSES) for line in table.values() if line.formula not in told] == []
+
+
+def test_the_tables_in_help_are_made_when_they_are_read():
+    code = """
+import fastnn, sys
+fastnn.Network((3, 1))
+print("fastnn.optimizers" in sys.modules)
+print("iRprop-" in fastnn.Network.__doc__, "fastnn.optimizers" in sys.modules)
+"""
+    assert python(code) == ["False", "True True"]
 
 
 @pytest.mark.parametrize("name", ["TrainingResult", "MLPClassifier", "MLPRegressor"])
