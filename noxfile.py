@@ -117,6 +117,24 @@ def types(session):
     session.run("python", "-m", "pytest", "tests/house/test_types.py")
 
 
+SITE = pathlib.Path("docs", "_build")
+MATHJAX = "mathjax@3.2.2"  # one file of it is a part of the site
+
+
+@nox.session
+def docs(session):
+    """Build the site into docs/_build/html, its examples executed: each warning is an error. Wants npm, for MathJax."""
+    session.install("-e.[all]", *group("docs"))
+    if not (script := SITE / "mathjax" / "tex-svg-full.js").exists():
+        tmp = pathlib.Path(session.create_tmp())
+        session.run("npm", "pack", "--silent", f"--pack-destination={tmp}", MATHJAX, external=True)
+        shutil.unpack_archive(next(tmp.glob("mathjax-*.tgz")), tmp, filter="data")
+        script.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tmp / "package" / "es5" / script.name, script)
+    options = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--show-traceback")
+    session.run("python", "-m", "sphinx", *options, *session.posargs, "docs", str(SITE / "html"))
+
+
 @nox.session(reuse_venv=False)
 def build(session):
     """Build the sdist and from it the wheel, check both, and run the command from the installed wheel."""

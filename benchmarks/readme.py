@@ -21,10 +21,10 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
     "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
     "real_work": ("README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
-    "exports": ("docs/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
-    "engines": ("docs/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
-    "ensembles": ("docs/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
-    "searches": ("docs/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
+    "exports": ("docs/howto/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
+    "engines": ("docs/howto/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
+    "ensembles": ("docs/howto/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
+    "searches": ("docs/howto/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
 }
 

@@ -2,7 +2,7 @@
 
     fastnn gate --base "python before/my_kernel_bench.py" --head "python my_kernel_bench.py"
 
-docs/performance-tracking.md says what the numbers mean and how to run this in continuous integration.
+docs/howto/performance-tracking.md says what the numbers mean and how to run this in continuous integration.
 """
 
 import functools

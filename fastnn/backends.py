@@ -211,7 +211,7 @@ def _checked(backend: object) -> Backend:
         except TypeError as error:
             raise TypeError(
                 f"{shown(backend)} has a train_steps that does not take (task, state, steps): {error}. Version 0.1 "
-                "called it with (network, optimizer, state, data, steps, alpha); docs/backends.md shows the interface"
+                "called it with (network, optimizer, state, data, steps, alpha); docs/howto/backends.md shows how"
             ) from None
         _known_types.add(type(backend))
     return cast(Backend, backend)

@@ -185,8 +185,8 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         X_val : array-like or sparse matrix of shape (n_val, n_features), default=None
             Rows that are not trained on: `validation_loss_curve_` holds their loss after each epoch, and early stopping
             goes by them in place of a part of X. ``Pipeline(..., transform_input=["X_val"])`` transforms them like X,
-            with metadata routing: see docs/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as they are:
-            behind a scaler, scores would be those of rows that were not scaled.
+            with metadata routing: see docs/howto/scikit-learn.md. Without routing, ``mlp__X_val=`` hands them on as
+            they are: behind a scaler, scores would be those of rows that were not scaled.
         y_val : array-like of shape (n_val,) or (n_val, n_classes), default=None
             What belongs to X_val.
         sample_weight_val : array-like of shape (n_val,), default=None

@@ -74,7 +74,7 @@ coefs_init, intercepts_init : list of arrays, default=None
 
 _FIX_DEFECTS = """\
 fix_defects : bool, default=False
-    Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/scikit-learn.md.
+    Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/howto/scikit-learn.md.
 n_threads : int or None, default=None
     Threads that share each step of a stochastic solver, the `threads` of `fastnn.train`. They show in no bit."""
 

@@ -99,7 +99,7 @@ class Saving:
         path : str or path
             An existing file is replaced.
         format : str, optional
-            One of `fastnn.files.export.FORMATS`; otherwise the path's suffix says which. See docs/export.md.
+            One of `fastnn.files.export.FORMATS`; otherwise the path's suffix says which. See docs/howto/export.md.
 
         Returns
         -------

@@ -69,7 +69,7 @@ def train_many(
     n_jobs : int, optional
         Members that are trained at once, each by a thread of its own. None, or -1 as for scikit-learn: all cores that
         the process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray" all workers of that engine, see
-        docs/engines.md.
+        docs/howto/engines.md.
     progress : bool
         Whether to show a progress bar (needs the package rich).
 

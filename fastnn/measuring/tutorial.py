@@ -2,7 +2,7 @@
 
 The module needs NumPy only and knows nothing of the rest of the package. Its data, its network and its three oddities
 (one scalar bias a layer; a bias gradient multiplied by the bias itself; layer 1 trained through the already updated
-layer 2) are explained in ``docs/tutorial.md``.
+layer 2) are explained in ``docs/tutorials/seed.md``.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ class TrainingResult:
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the network for programs without fastnn, in the format of the path's suffix, or of that name.
 
-        See `fastnn.files.export.export`, and docs/export.md on the formats.
+        See `fastnn.files.export.export`, and docs/howto/export.md on the formats.
         """
         from fastnn.files import export
 
@@ -258,10 +258,10 @@ class TrainingResult:
         return pytorch.to_torch(self)
 
     def function(self) -> Any:
-        """The network as a function of one row, ``f(x, out)``, for other people's compiled code; see docs/export.md.
+        """The network as a function of one row, ``f(x, out)``, for other people's compiled code.
 
-        Numba's code calls it by its address, without compiling anything of fastnn, C by `f.c_function` and
-        `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has the bits of the
+        See docs/howto/export.md. Numba's code calls it by its address, without compiling anything of fastnn, C by
+        `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has the bits of the
         "numba" back end's `predict`. Later changes of the parameters do not change it.
 
         Returns

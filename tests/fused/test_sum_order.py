@@ -1,4 +1,4 @@
-"""The order in which a weight's gradient is summed over the rows of a batch, which docs/kernel.md promises."""
+"""The order in which a weight's gradient is summed over a batch's rows, which docs/explanation/kernel.md promises."""
 
 import numpy as np
 import pytest

@@ -11,8 +11,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 TEXTS = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "examples").glob("*.py")),
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
+    *sorted((ROOT / "examples").rglob("*.py")),
     *sorted((ROOT / "fastnn").rglob("*.py")),
 ]
 IMPORT = re.compile(r"\bfrom (fastnn(?:\.\w+)*) import (?:\(([^)]*)\)|([\w, ]+))")

@@ -1,4 +1,4 @@
-"""docs/trust.md keeps its word: each promise names a test, and each test that is named exists."""
+"""docs/explanation/trust.md keeps its word: each promise names a test, and each test that is named exists."""
 
 import ast
 import pathlib
@@ -36,14 +36,18 @@ def missing(text):
 
 
 def test_each_promise_names_a_test_that_exists():
-    text = (ROOT / "docs" / "trust.md").read_text("utf-8")
+    text = (ROOT / "docs" / "explanation" / "trust.md").read_text("utf-8")
     assert len(list(promises(text))) > 30
     assert list(missing(text)) == []
 
 
 def test_each_survival_test_stands_behind_a_promise():
     """Every survival test is named, but for those that test the tests."""
-    named = {name for _, tests in promises((ROOT / "docs" / "trust.md").read_text("utf-8")) for _, name in tests}
+    named = {
+        name
+        for _, tests in promises((ROOT / "docs" / "explanation" / "trust.md").read_text("utf-8"))
+        for _, name in tests
+    }
     files = sorted(ROOT.glob("tests/*/test_survival_*.py"))
     assert len(files) >= 7
     assert {name for file in files for name in names_in(file)} - named <= SMALLER

@@ -49,7 +49,7 @@ def test_successive_halving(example):
 def test_the_page_quotes_the_example(example):
     """To the letter."""
     source = inspect.getsource(example("successive_halving").successive_halving)
-    assert source in (EXAMPLES.parent / "docs" / "many.md").read_text("utf-8")
+    assert source in (EXAMPLES.parent / "docs" / "howto" / "many.md").read_text("utf-8")
 
 
 def test_hyperband(example):

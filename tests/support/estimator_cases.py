@@ -151,7 +151,9 @@ def compare(case, **more):
         assert (type(mine), str(mine)) == (type(reference), str(reference))
         return None
     if case.target == "counts" and np.isnan(getattr(reference, "loss_curve_", 0.0)).any():
-        return None  # exp underflowed to 0: scikit-learn's loss is 0/0 there, fastnn's is not (docs/scikit-learn.md)
+        return (
+            None  # exp underflowed to 0: scikit-learn's loss is 0/0 there, fastnn's is not (docs/howto/scikit-learn.md)
+        )
     apart = deviation(mine.coefs_ + mine.intercepts_, reference.coefs_ + reference.intercepts_)
     assert apart < TOLERANCE or apart < 10 * rounding(case, reference)
     if apart >= TOLERANCE:

@@ -136,7 +136,7 @@ def test_a_back_end_of_version_0_1_is_told_what_has_changed():
         def train_steps(self, network, optimizer, state, data, steps, alpha): ...
 
     for ask in (find_backend, get_backend):
-        with pytest.raises(TypeError, match=r"does not take \(task, state, steps\).*docs/backends\.md"):
+        with pytest.raises(TypeError, match=r"does not take \(task, state, steps\).*docs/howto/backends\.md"):
             ask(Old())
 
 

@@ -1,0 +1,100 @@
+"""Sphinx's configuration of the site; ``nox -s docs`` builds it into ``docs/_build/html``."""
+
+import pathlib
+import sys
+import warnings
+
+HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE / "extensions"))
+
+import fastnn  # noqa: E402
+
+project = "fastnn"
+author = "the fastnn developers"
+project_copyright = author
+version = release = fastnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "links_out_of_docs",
+    "names",
+]
+exclude_patterns = ["_build", "**/README.md"]
+templates_path = ["_templates"]
+nitpicky = True
+suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds a class, which cannot be pickled; nothing is lost
+
+# ------------------------------------------------------------------------------------------------------------ reference
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say types, with shapes and units
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False  # the template of a class lists them
+default_role = "name"  # of `names`: a link where the name is one of the reference, code elsewhere
+
+# --------------------------------------------------------------------------------------------------- other sites' names
+
+intersphinx_mapping = {
+    name: (address, str(HERE / "inventories" / f"{name}.inv"))
+    for name, address in {
+        "joblib": "https://joblib.readthedocs.io/en/latest/",
+        "matplotlib": "https://matplotlib.org/stable/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "python": "https://docs.python.org/3/",
+        "sklearn": "https://scikit-learn.org/stable/",
+    }.items()
+}
+
+# ------------------------------------------------------------------------------------------------------------- Markdown
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+# -------------------------------------------------------------------------------------------------------------- gallery
+
+sphinx_gallery_conf = {
+    "examples_dirs": [str(HERE.parent / "examples" / "gallery")],
+    "gallery_dirs": ["gallery"],
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "matplotlib_animations": (True, "jshtml"),
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "reference/examples",
+    "doc_module": ("fastnn",),
+    "reference_url": {"fastnn": None},
+    "plot_gallery": "True",
+    "image_scrapers": ("matplotlib",),
+    "show_signature": False,
+    "download_all_examples": False,
+}
+warnings.filterwarnings("ignore", message=r".*FigureCanvasAgg is non-interactive")
+
+# ----------------------------------------------------------------------------------------------------------------- HTML
+
+html_theme = "pydata_sphinx_theme"
+html_title = "fastnn"
+html_static_path = ["_static", *(["_build/mathjax"] if (HERE / "_build" / "mathjax").is_dir() else [])]
+html_css_files = ["site.css"]
+mathjax_path = "tex-svg-full.js"  # one file, fetched by `nox -s docs`; the fonts are in it
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "fastnn"},
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "navbar_end": ["theme-switcher"],
+}
+html_sidebars = {"index": []}
