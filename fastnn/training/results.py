@@ -261,8 +261,8 @@ class TrainingResult:
         """The network as a function of one row, ``f(x, out)``, for other people's compiled code.
 
         See docs/howto/export.md. Numba's code calls it by its address, without compiling anything of fastnn, C by
-        `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has the bits of the
-        "numba" back end's `predict`. Later changes of the parameters do not change it.
+        `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has
+        the bits of the "numba" back end's `predict`. Later changes of the parameters do not change it.
 
         Returns
         -------
