@@ -1,7 +1,6 @@
 """Engines: units on the workers of loky, Dask or Ray, where the user's `joblib.parallel_config` names one of them.
 
-Nothing here knows which engines there are: joblib does. A task is a call of `train_plan` with a plan, which is small,
-and with the arrays that its members use, which the engines send once. A worker trains unit by unit, in one thread.
+Nothing here knows which engines there are: joblib does.
 """
 
 from __future__ import annotations
@@ -9,24 +8,23 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fastnn import __version__
 from fastnn.errors import EngineError
 from fastnn.many.block import work
 from fastnn.many.entries import Entry
-from fastnn.many.members import Member
-from fastnn.many.stack import Stacked
-from fastnn.many.units import Unit, train_unit
-from fastnn.memory import Array
-from fastnn.state import Data
+from fastnn.many.shared_files import folder_for_workers
+from fastnn.many.tasks import Trained, packed, train_plan, version
+from fastnn.many.units import Unit
 from fastnn.training import Flag
 
 TASK_SECONDS = 0.5
-"""How long a task should take: long against what it costs to send one, some milliseconds."""
+"""How long a task should take at most: long against what it costs to send one, some milliseconds."""
+
+LAST_SECONDS = 0.05
+"""How long the last tasks should take: so long do workers wait for the last one."""
 
 SECONDS_A_WORK = 1 / 1.6e9
 """The time of a unit of work, see `block.work`, until some have been measured."""
@@ -62,6 +60,7 @@ class Engine:
         self.name = type(backend).__name__.removesuffix("Backend").lower()
         self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
         self.seconds_a_work = SECONDS_A_WORK
+        self._folder: str | None = None
 
     def train(self, units: Sequence[Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as they come.
@@ -73,16 +72,22 @@ class Engine:
             trained), and when the engine fails several times.
         """
         self._check(units)
-        left = dict(enumerate(units))
+        with folder_for_workers() as folder:
+            self._folder = folder
+            yield from self._train(dict(enumerate(units)), flag)
+
+    def _train(self, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+        """Send what is left until nothing is."""
         failure: Exception | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
                 for numbers, trained in self._trained(left, flag):
+                    entries = trained.entries()
                     for number in numbers:
                         del left[number]
-                    yield trained.entries
+                    yield entries
             except _OfMember as error:  # no other attempt would do better
                 raise error.error from None
             except Exception as error:
@@ -141,24 +146,29 @@ class Engine:
                     close()
 
     def _tasks(self, units: dict[int, Unit], flag: Flag) -> Iterator[Any]:
-        """Iterate over tasks of about `TASK_SECONDS`, and some for each worker, as the engine asks for them."""
-        total = sum(_work(unit) for unit in units.values())
-        most = total / (2 * self.n_workers)
+        """Iterate over tasks, as the engine asks for them.
+
+        They take `TASK_SECONDS`, and towards the end half a worker's share of what is left: all end at about one time.
+        """
+        works = {number: _work(unit) for number, unit in units.items()}
+        left = sum(works.values())
         numbers: list[int] = []
         amount = 0
-        for number, unit in units.items():
-            if numbers and amount + _work(unit) > min(most, TASK_SECONDS / self.seconds_a_work):
+        for number, unit_work in works.items():
+            most = min(TASK_SECONDS, max(LAST_SECONDS, left / (2 * self.n_workers) * self.seconds_a_work))
+            if numbers and (amount + unit_work) * self.seconds_a_work > most:
                 yield self._task(numbers, units)
+                left -= amount
                 numbers, amount = [], 0
             if flag.requested:
                 return
             numbers.append(number)
-            amount += _work(unit)
+            amount += unit_work
         yield self._task(numbers, units)
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
         plan, arrays = packed([units[number] for number in numbers])
-        return self._joblib.delayed(train_plan)(numbers, plan, *arrays)
+        return self._joblib.delayed(train_plan)(numbers, plan._replace(folder=self._folder), *arrays)
 
 
 def chosen_engine(n_jobs: int | None) -> Engine | None:
@@ -174,99 +184,3 @@ def chosen_engine(n_jobs: int | None) -> Engine | None:
 
 def _work(unit: Unit) -> int:
     return sum(work(member) for member in unit.members)
-
-
-# ------------------------------------------------------------------------------------------------- plans and workers
-
-
-class Plan(NamedTuple):
-    """The units of a task, whose members have numbers of arrays in the place of arrays."""
-
-    units: list[Unit]
-
-
-class Trained(NamedTuple):
-    """What a task gives."""
-
-    entries: dict[int, Entry]
-    """{member: its result}."""
-    seconds: float
-    error: Exception | None = None
-
-
-def version(own: list[Any]) -> str:
-    """Return the version of fastnn of a worker, to which objects of the caller's own were sent."""
-    return __version__
-
-
-def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
-    """Return the plan of a task, and the arrays that it refers to, each once."""
-    arrays: list[Array] = []
-    places: dict[int, int] = {}
-
-    def place(array: Array | None) -> int | None:
-        if array is None:
-            return None
-        if id(array) not in places:
-            places[id(array)] = len(arrays)
-            arrays.append(array)
-        return places[id(array)]
-
-    own = _own_rows([member for unit in units for member in unit.members])
-
-    def without_arrays(member: Member) -> Member:
-        data: Any = tuple(map(place, member.data))
-        rows: Any = tuple(map(place, member.rows))
-        return member._replace(data=data, rows=rows, state=own.get(member.number, member.state))
-
-    return Plan([Unit([without_arrays(member) for member in unit.members], unit.is_block) for unit in units]), arrays
-
-
-def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
-    """Return {member: its row of a stack} of those that go on from one, in stacks of these members' rows alone."""
-    found: dict[int, list[tuple[int, Stacked]]] = {}
-    for member in members:
-        if isinstance(member.state, Stacked):
-            found.setdefault(id(member.state.stack), []).append((member.number, member.state))
-    rows: dict[int, Stacked] = {}
-    for users in found.values():
-        stack = users[0][1].stack.states([state.place for _, state in users])
-        rows |= {number: Stacked(stack, place) for place, (number, _) in enumerate(users)}
-    return rows
-
-
-def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
-    """Return the units of a plan with their arrays: what `packed` was given."""
-    # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
-    own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
-    for array in own:
-        array.flags.writeable = False
-    known: dict[Hashable, Any] = {}
-
-    def with_arrays(member: Member) -> Member:
-        for numbers in (member.data, member.rows):
-            if numbers not in known:
-                known[numbers] = tuple(None if k is None else own[k] for k in numbers)
-        data = known.setdefault(("data", member.data), Data(*known[member.data]))
-        return member._replace(data=data, rows=known[member.rows])
-
-    return [Unit([with_arrays(member) for member in unit.members], unit.is_block) for unit in plan.units]
-
-
-class _Never:
-    """The flag of a worker: nobody asks it to end; the engine ends the process."""
-
-    requested = False
-    reason: Any = "interrupted"
-
-
-def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int], Trained]:
-    """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
-    began = time.perf_counter()
-    entries: dict[int, Entry] = {}
-    try:
-        for unit in unpacked(plan, arrays):
-            entries |= train_unit(unit, _Never())
-    except Exception as error:
-        return numbers, Trained({}, 0.0, error)
-    return numbers, Trained(entries, time.perf_counter() - began)

@@ -117,6 +117,10 @@ class Stack:
         return replace(self, **arrays, **rows, n_epochs=np.zeros(m, np.int64), losses=nothing, rates=nothing)
 
 
+ARRAYS = "which", "storage", "beta_products", "n_epochs", "losses", "rates"
+"""The arrays of a stack, by their names."""
+
+
 class Stacked(NamedTuple):
     """The result of a member of a block, as far as the block's arrays have it; `result` makes the rest."""
 

@@ -1,0 +1,153 @@
+"""The tasks of an engine: what goes to a worker, what it does there, and what comes back.
+
+A task is a call of `train_plan` with a plan, which is small, and with the arrays that its members use, which engines
+send once. A worker trains unit by unit, in one thread.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import __version__
+from fastnn.many.entries import Entry
+from fastnn.many.members import Member
+from fastnn.many.shared_files import Laid, lay_down, take_up
+from fastnn.many.stack import ARRAYS, Stack, Stacked
+from fastnn.many.units import Unit, train_unit
+from fastnn.memory import Array
+from fastnn.state import Data
+
+
+class Plan(NamedTuple):
+    """The units of a task, whose members have numbers of arrays in the place of arrays."""
+
+    units: list[Unit]
+    folder: str | None = None
+    """Where arrays may be laid for the caller, see `fastnn.many.shared_files`."""
+
+
+class Trained(NamedTuple):
+    """What a task gives."""
+
+    seconds: float
+    alone: dict[int, Entry] = {}  # noqa: RUF012
+    """{member: its result}, of those that were trained alone."""
+    blocks: list[tuple[Array, Array, Stack]] = []  # noqa: RUF012
+    """The members' numbers, their places in a stack, and that stack without its arrays."""
+    laid: Laid | None = None
+    """The arrays of all stacks, one after the other."""
+    error: Exception | None = None
+
+    def entries(self) -> dict[int, Entry]:
+        """Return {member: its result}, in the caller, once."""
+        entries = dict(self.alone)
+        arrays = iter(take_up(self.laid) if self.laid is not None else [])
+        for numbers, places, stack in self.blocks:
+            own: Any = dict(zip(ARRAYS, arrays, strict=False))
+            whole = replace(stack, **own)
+            entries |= zip(numbers.tolist(), map(Stacked, itertools.repeat(whole), places.tolist()), strict=False)
+        return entries
+
+
+def version(own: list[Any]) -> str:
+    """Return the version of fastnn of a worker, to which objects of the caller's own were sent."""
+    return __version__
+
+
+def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
+    """Return the plan of a task, and the arrays that it refers to, each once."""
+    arrays: list[Array] = []
+    places: dict[int, int] = {}
+
+    def place(array: Array | None) -> int | None:
+        if array is None:
+            return None
+        if id(array) not in places:
+            places[id(array)] = len(arrays)
+            arrays.append(array)
+        return places[id(array)]
+
+    own = _own_rows([member for unit in units for member in unit.members])
+
+    def without_arrays(member: Member) -> Member:
+        data: Any = tuple(map(place, member.data))
+        rows: Any = tuple(map(place, member.rows))
+        return member._replace(data=data, rows=rows, state=own.get(member.number, member.state))
+
+    sent = [Unit([without_arrays(member) for member in unit.members], unit.is_block) for unit in units]
+    return Plan(sent), arrays
+
+
+def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
+    """Return {member: its row of a stack} of those that go on from one, in stacks of these members' rows alone."""
+    found: dict[int, list[tuple[int, Stacked]]] = {}
+    for member in members:
+        if isinstance(member.state, Stacked):
+            found.setdefault(id(member.state.stack), []).append((member.number, member.state))
+    rows: dict[int, Stacked] = {}
+    for users in found.values():
+        stack = users[0][1].stack.states([state.place for _, state in users])
+        rows |= {number: Stacked(stack, place) for place, (number, _) in enumerate(users)}
+    return rows
+
+
+def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
+    """Return the units of a plan with their arrays: what `packed` was given."""
+    # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
+    own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
+    for array in own:
+        array.flags.writeable = False
+    known: dict[Hashable, Any] = {}
+
+    def with_arrays(member: Member) -> Member:
+        for numbers in (member.data, member.rows):
+            if numbers not in known:
+                known[numbers] = tuple(None if k is None else own[k] for k in numbers)
+        data = known.setdefault(("data", member.data), Data(*known[member.data]))
+        return member._replace(data=data, rows=known[member.rows])
+
+    return [Unit([with_arrays(member) for member in unit.members], unit.is_block) for unit in plan.units]
+
+
+class _Never:
+    """The flag of a worker: nobody asks it to end; the engine ends the process."""
+
+    requested = False
+    reason: Any = "interrupted"
+
+
+def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int], Trained]:
+    """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
+    began = time.perf_counter()
+    entries: dict[int, Entry] = {}
+    try:
+        for unit in unpacked(plan, arrays):
+            entries |= train_unit(unit, _Never())
+    except Exception as error:
+        return numbers, Trained(0.0, error=error)
+    return numbers, _trained(entries, plan.folder, time.perf_counter() - began)
+
+
+def _trained(entries: dict[int, Entry], folder: str | None, seconds: float) -> Trained:
+    """Return results as they travel: no object for each member of a block, and arrays that are laid down at once."""
+    stacks: dict[int, tuple[Stack, list[int], list[int]]] = {}
+    alone: dict[int, Entry] = {}
+    for number, entry in entries.items():
+        if isinstance(entry, Stacked):
+            _, numbers, places = stacks.setdefault(id(entry.stack), (entry.stack, [], []))
+            numbers.append(number)
+            places.append(entry.place)
+        else:
+            alone[number] = entry
+    arrays = [getattr(stack, name) for stack, _, _ in stacks.values() for name in ARRAYS]
+    nothing: Any = dict.fromkeys(ARRAYS)
+    blocks = [
+        (np.array(numbers), np.array(places), replace(stack, **nothing)) for stack, numbers, places in stacks.values()
+    ]
+    return Trained(seconds, alone, blocks, lay_down(arrays, folder))

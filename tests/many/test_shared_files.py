@@ -1,0 +1,102 @@
+"""Results of workers by files in memory: the same arrays, nothing left behind, a message where a file cannot be."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from same_results import assert_same_result
+
+from fastnn import Network, train_many
+from fastnn.many import shared_files, tasks
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
+ARRAYS = [
+    np.arange(50_000.0),
+    np.zeros((3, 0)),
+    np.float32([[1.5, -0.0], [np.nan, 2]]),
+    np.arange(6).reshape(2, 3).T,
+    np.array(7, np.int64),
+]
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    """A folder in the place of the file system in memory."""
+    monkeypatch.setattr(shared_files, "MEMORY", tmp_path)
+    return tmp_path
+
+
+def assert_same(arrays, others):
+    for one, other in zip(arrays, others, strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_file_holds_the_arrays(tmp_path):
+    """It is gone when they are taken up, where arrays of the kernel may begin; they are the caller's own to write."""
+    laid = shared_files.lay_down(ARRAYS, str(tmp_path))
+    assert laid.path is not None
+    assert not laid.arrays
+    taken = shared_files.take_up(laid)
+    assert_same(taken, ARRAYS)
+    assert os.listdir(tmp_path) == []
+    assert all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
+
+
+@pytest.mark.parametrize("why", ["no folder", "another machine", "few bytes", "full"])
+def test_else_they_are_in_the_message(why, tmp_path, monkeypatch):
+    """And no part of a file is left."""
+    if why == "few bytes":
+        monkeypatch.setattr(shared_files, "LEAST_BYTES", 1 << 30)
+    if why == "full":
+        monkeypatch.setattr(np, "ascontiguousarray", lambda array: (_ for _ in ()).throw(OSError(28, "full")))
+    folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(why, str(tmp_path))
+    laid = shared_files.lay_down(ARRAYS, folder)
+    assert laid.path is None
+    assert_same(shared_files.take_up(laid), ARRAYS)
+    assert os.listdir(tmp_path) == []
+
+
+@linux
+def test_the_folder_is_there_for_the_time_of_a_call(memory):
+    """Those of processes that were killed are removed, those in use are not."""
+    (memory / "fastnn-many-left").mkdir()
+    (memory / "fastnn-many-left" / "results").touch()
+    with shared_files.folder_for_workers() as one, shared_files.folder_for_workers() as other:
+        assert sorted(memory.iterdir()) == sorted(map(type(memory), (one, other)))
+        (memory / os.path.basename(one) / "results").touch()  # of a worker that was killed
+    assert os.listdir(memory) == []
+
+
+@linux
+def test_there_may_be_none(memory, monkeypatch):
+    """Such as in a container."""
+    monkeypatch.setattr(shared_files, "MEMORY", memory / "missing")
+    with shared_files.folder_for_workers() as folder:
+        assert folder is None
+
+
+@linux
+def test_both_ways_give_the_same_results(memory, monkeypatch):
+    """Through files, whose folder is gone at the end, and in messages."""
+    joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+    random = np.random.RandomState(0)
+    X, Y = random.rand(30, 3), random.rand(30, 2)
+    taken = []
+    take_up = shared_files.take_up
+    monkeypatch.setattr(tasks, "take_up", lambda laid: taken.append(laid) or take_up(laid))
+    found = []
+    for memory_ in (memory, memory / "missing"):
+        monkeypatch.setattr(shared_files, "MEMORY", memory_)
+        taken.clear()
+        with joblib.parallel_config("loky", n_jobs=2):
+            options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
+            found.append(train_many(Network((3, 4, 2)), X, Y, **options))
+        assert any(laid.path for laid in taken) is (memory_ is memory)
+    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
+    assert os.listdir(memory) == []
+    for one, other in zip(*found, strict=True):
+        assert_same_result(one, other)
