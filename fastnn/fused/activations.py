@@ -13,7 +13,7 @@ from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma, like, maximum, where_gt
-from fastnn.fused.layout import ACTIVATION_CODES, Columns, columns_of
+from fastnn.fused.layout import ACTIVATION_CODES
 from fastnn.memory import ceil_div
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
@@ -25,10 +25,10 @@ def _forward(function, slope=None):
 
     @traced
     def activate(Z, slopes, weight, n, width):
-        L, (step, width) = lanes_of(Z), columns_of(width)
+        L = lanes_of(Z)
         for o in each(n):  # row by row of the panel: the weights are those of its columns
             for b in each(width // L, step=L):
-                i = o * step + b
+                i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
                 if slope is not None:  # Python's `if`: decided while tracing, for good
                     store(slopes, i, slope(z))
@@ -45,12 +45,9 @@ def _backward(function, by_slope=False):
     @traced
     def derive(D, A, slopes, n, width):
         L = lanes_of(D)
-        # One loop over a whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
-        rows, (step, n_numbers) = (n, width) if isinstance(width, Columns) else (1, (0, n * width))
-        for o in each(rows):
-            for b in each(n_numbers // L, step=L):
-                i = o * step + b
-                store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
+        # One loop over the whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
+        for i in each(n * width // L, step=L):
+            store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
 
     return derive
 
@@ -103,17 +100,17 @@ def gelu_slope(z):
 @traced
 def _softmax(Z, slopes, weight, n, width):
     """Overwrite each column of Z (n, width) by exp(z - max z) over its sum, which is added up in ascending order."""
-    L, (step, width) = lanes_of(Z), columns_of(width)
+    L = lanes_of(Z)
     for b in each(width // L, step=L):
         top, sum_of_e = [load(Z, b)], [zero(Z)]
         for o in each(n, top):  # the largest z is subtracted, so that no exponential overflows
-            top[0] = maximum(load(Z, o * step + b), top[0])
+            top[0] = maximum(load(Z, o * width + b), top[0])
         for o in each(n, sum_of_e):
-            e = exp(load(Z, o * step + b) - top[0])
-            store(Z, o * step + b, e)
+            e = exp(load(Z, o * width + b) - top[0])
+            store(Z, o * width + b, e)
             sum_of_e[0] = sum_of_e[0] + e
         for o in each(n):
-            store(Z, o * step + b, load(Z, o * step + b) / sum_of_e[0])
+            store(Z, o * width + b, load(Z, o * width + b) / sum_of_e[0])
 
 
 @outlined
@@ -135,13 +132,13 @@ def _row_softmax(z, n):
 @traced
 def _softmax_delta(D, A, slopes, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
-    L, (step, width) = lanes_of(D), columns_of(width)
+    L = lanes_of(D)
     for b in each(width // L, step=L):
         inner = [zero(D)]
         for o in each(n, inner):
-            inner[0] = fma(load(D, o * step + b), load(A, o * step + b), inner[0])
+            inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
         for o in each(n):
-            i = o * step + b
+            i = o * width + b
             store(D, i, load(A, i) * (load(D, i) - inner[0]))
 
 

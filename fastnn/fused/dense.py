@@ -8,11 +8,10 @@ from functools import partial
 
 from fastnn.compiler.control import choose, each, pick, sweep, when
 from fastnn.compiler.lanes import store_horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import blend_prefix
+from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
-from fastnn.fused.layout import columns_of
 from fastnn.fused.matmul import Strided, backward_product, forward_product
 from fastnn.fused.single_row import row_delta, row_product
 from fastnn.memory import ceil_div
@@ -22,8 +21,7 @@ BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 def _operands(layer, scratch, params, width):
     """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
-    step, _ = columns_of(width)
-    Z, A = offset(scratch.activations, layer.output * step), offset(scratch.activations, layer.input * step)
+    Z, A = offset(scratch.activations, layer.output * width), offset(scratch.activations, layer.input * width)
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
     return Z, offset(params, layer.weight), A, Strided(bias, layer.bias_step), layer.fan_in, layer.fan_out
@@ -34,14 +32,7 @@ def forward_layer(layer, scratch, params, width):
     """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
-    activate(
-        Z,
-        offset(scratch.slopes, layer.output * columns_of(width).step),
-        scratch.weight,
-        fan_out,
-        width,
-        layer.activation,
-    )
+    activate(Z, offset(scratch.slopes, layer.output * width), scratch.weight, fan_out, width, layer.activation)
 
 
 @outlined
@@ -56,7 +47,7 @@ def row_forward_layer(layer, scratch, params):
 @outlined
 def backward_layer(layer, scratch, params, delta, below, width):
     """Compute ``below = (W @ delta) * f'(z_below)``, delta of the layer below, (fan_in, width) of (fan_out, width)."""
-    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * columns_of(width).step
+    W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
     A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
     activation_delta(below, A, slopes, fan_in, width, layer.activation_below)
@@ -72,20 +63,23 @@ def row_backward_layer(layer, scratch, params, delta, below):
 
 
 @traced
-def bias_gradient(layer, gradient, params, D, width, times_bias):
-    """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width) for a scalar bias.
+def bias_gradient(layer, gradient, params, panels, times_bias):
+    """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width), row by row, for a scalar bias.
 
-    db (n_bias,) is the layer's part of `gradient`. The tutorial's rule multiplies it by the bias itself.
+    db (n_bias,) is the layer's part of `gradient`, `panels` has D, see `matmul.weight_gradient`. The tutorial's rule
+    multiplies db by the bias itself.
     """
-    L, n_bias, fan_out = lanes_of(D), layer.n_bias, layer.fan_out
+    L, n_bias, fan_out = lanes_of(gradient), layer.n_bias, layer.fan_out
     db, b = offset(gradient, layer.bias), offset(params, layer.bias)
-    n = pick(n_bias == fan_out, width, fan_out * width)  # a scalar bias: D as one long row
+    n_rows = pick(n_bias == fan_out, 1, fan_out)  # of D that go into a sum
     for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
-        rows = [offset(D, (o + j) * n) for j in range(tile)]
-        target, rest, acc = offset(db, o), n // L - 1, [load(row, 0) for row in rows]
-        for k in each(rest, acc):
-            acc[:] = [s + load(row, (k + 1) * L) for s, row in zip(acc, rows, strict=True)]
-        store_horizontal_sums([target], acc)
+        acc = [like(zero(gradient), -0.0)] * tile  # whatever is added first, its bits stay
+        for r in each(n_rows, acc):
+            for _, D, _, width, _ in panels(acc):
+                rows = [offset(D, (o + j + r) * width) for j in range(tile)]
+                for k in each(width // L, acc):
+                    acc[:] = [s + load(row, k * L) for s, row in zip(acc, rows, strict=True)]
+        store_horizontal_sums([offset(db, o)], acc)
 
     def scale():
         for o in each(n_bias):

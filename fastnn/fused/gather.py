@@ -5,7 +5,6 @@ from fastnn.compiler.lanes import transposed
 from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, prefetch, put, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import where_gt
-from fastnn.fused.layout import columns_of
 from fastnn.fused.matmul import transpose
 from fastnn.memory import ceil_div
 
@@ -38,7 +37,7 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
 
     panel (n_features, width), offsets (width,) and weight (width,) are the workspace's, `source` is the user's X or Y.
     """
-    L, (step, width) = lanes_of(panel), columns_of(width)
+    L = lanes_of(panel)
     for b in each(width // L, step=L):
         used, nothing, start = load(weight, b), zero(panel), offset(offsets, b)
         rows = [get(start, j) for j in range(L)]  # read once, for all features
@@ -47,11 +46,11 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(transposed([load(source, row + f) for row in rows])):
-                store(panel, (f + j) * step + b, where_gt(used, nothing, x, nothing))
+                store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
         # What is left, feature by feature: reading whole vectors might reach beyond the end of the user's array.
         for k in each(n_features - n_features // L * L):
             f = n_features // L * L + k
-            store(panel, f * step + b, where_gt(used, nothing, gather(source, start, f), nothing))
+            store(panel, f * width + b, where_gt(used, nothing, gather(source, start, f), nothing))
 
 
 @traced

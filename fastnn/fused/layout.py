@@ -17,7 +17,7 @@ bit. A block of one row is no panel: its features lie side by side, in the same 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,21 +111,6 @@ class Scratch(NamedTuple):
     zeros: NDArray  # (one vector,)
     rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
-
-
-class Columns(NamedTuple):
-    """Some columns of a panel: the step from one of its rows to the next, and how many they are, whole vectors.
-
-    Functions that take the width of a panel take this too, with pointers to the first of the columns.
-    """
-
-    step: Any
-    width: Any
-
-
-def columns_of(width):
-    """Return the columns of a panel that are given by the panel's width, or as `Columns`."""
-    return width if isinstance(width, Columns) else Columns(width, width)
 
 
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:

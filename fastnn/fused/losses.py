@@ -10,16 +10,16 @@ from functools import partial
 from fastnn.compiler.control import each, switch
 from fastnn.compiler.elementary import log
 from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import lanes_of, load, put, splat, store, zero
+from fastnn.compiler.memory_ops import lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
-from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON, columns_of
+from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON
 from fastnn.memory import ceil_div
 
 
 def _loss(value, derivative):
-    """Make the functions of a loss, for panels, columns and a single row, of l(a, y) and dl/da on single vectors.
+    """Make the functions of a loss, of l(a, y) and dl/da on single vectors: for panels, those of threads, and a row.
 
     The first and the last add up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row
     of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
@@ -42,11 +42,11 @@ def _loss(value, derivative):
         put(scratch.sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
 
     @traced
-    def columns(scratch, A, n, width):
-        L, (step, width) = lanes_of(A), columns_of(width)
+    def terms(scratch, A, n, width):
+        L = lanes_of(A)
         for o in each(n):
             for b in each(width // L, step=L):
-                i = o * step + b
+                i = o * width + b
                 store(scratch.delta_below, i, loss_of(scratch, A, i, load(scratch.weight, b)))
 
     @traced
@@ -62,7 +62,7 @@ def _loss(value, derivative):
         # The one row in the first lane, and 0 in those of a panel's padding: the same tree, the same bits.
         put(scratch.sum_of_l, 0, horizontal_sum(blend_prefix(1, s[0], zero(a))))
 
-    return panel, columns, single
+    return panel, terms, single
 
 
 difference = operator.sub  # a - y: the derivative of the squared error, and delta where loss and output are matched
@@ -122,17 +122,22 @@ def output_loss(loss, scratch, A, n, width):
 
 @outlined
 def output_terms(loss, scratch, A, n, width):
-    """Write each l of some columns to `scratch.delta_below`, and dL/da, or delta if matched, to `scratch.delta`."""
-    switch(loss, {code: partial(columns, scratch, A, n, width) for code, (_, columns, _) in _LOSSES.items()})
+    """Write each l of a thread's columns to `scratch.delta_below`, and dL/da, delta if matched, to `scratch.delta`."""
+    switch(loss, {code: partial(terms, scratch, A, n, width) for code, (_, terms, _) in _LOSSES.items()})
 
 
 @traced
-def sum_terms(scratch, n, width):
-    """Write a block's loss to `scratch.sum_of_l`, from the l of all its columns, in the order of `output_loss`."""
+def sum_terms(scratch, n, columns):
+    """Write a block's loss to `scratch.sum_of_l`, from the l of all its columns, in the order of `output_loss`.
+
+    `columns(*kept)` iterates over those of the threads: (the first of them, how many).
+    """
     L, s = lanes_of(scratch.weight), [zero(scratch.weight)]
     for o in each(n, s):
-        for b in each(width // L, s, step=L):
-            s[0] = fma(load(scratch.weight, b), load(scratch.delta_below, o * width + b), s[0])
+        for first, width in columns(s):
+            weight, terms = offset(scratch.weight, first), offset(scratch.delta_below, first * n + o * width)
+            for b in each(width // L, s, step=L):
+                s[0] = fma(load(weight, b), load(terms, b), s[0])
     put(scratch.sum_of_l, 0, horizontal_sum(s[0]))
 
 

@@ -12,13 +12,13 @@ In `fastnn/reference.py`, whose matrices have a row of the batch in each row, no
 
 from typing import Any, NamedTuple
 
-from fastnn.compiler.control import choose, each, pick, smaller, sweep
+from fastnn.compiler.control import choose, each, pick, smaller, sweep, when
 from fastnn.compiler.jit import cpu_has
 from fastnn.compiler.lanes import store_horizontal_sums, transposed
 from fastnn.compiler.memory_ops import lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma
-from fastnn.fused.layout import SUM_BLOCK, Columns, columns_of
+from fastnn.fused.layout import SUM_BLOCK
 from fastnn.memory import ceil_div
 
 # {vectors: rows of the tiles}, widest and tallest first. Their sums, and the vectors that they take in, must fit the
@@ -83,14 +83,14 @@ def product_tile(rows, vectors, Z, W, A, bias, K, begun):
             store(results[m], n * L, acc[m * vectors + n])
 
 
-def _product(Z, width, W, A, bias, M, K, begun, packed):
+def _product(Z, W, A, bias, M, K, begun, packed):
     """Compute the same, tile by tile: Z (M, width), W (M, K), A (K, width). `packed` has room for K vectors."""
-    L = lanes_of(Z.pointer)
+    L, width = lanes_of(Z.pointer), Z.step
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
         for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
-            columns = Strided(offset(A.pointer, n * L), A.step)
+            columns = Strided(offset(A.pointer, n * L), width)
             columns = Strided(*choose(packs, lambda: _pack(packed, *columns, K), lambda: columns))
             for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
                 m = first + m
@@ -114,38 +114,39 @@ def _pack(target, source, step, K):
 @outlined
 def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     """`forward_product` on a panel of several vectors."""
-    L, (step, width) = lanes_of(Z), columns_of(width)
+    L = lanes_of(Z)
     # A column's numbers lie fan_out apart: where a cache cannot hold them, a vector's width of columns is packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
     n_strips = pick(packs, ceil_div(fan_out, L), 1)
     for k, K, begun in _in_parts(fan_in):
-        W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * step), step)
+        W_k, A_k = offset(W, k * fan_out), Strided(offset(A, k * width), width)
         for o in each(n_strips, step=L):
-            pointer, column_step, M = choose(
+            pointer, step, M = choose(
                 packs,
                 lambda: [*_pack(strip_of_W, offset(W_k, o), fan_out, K), smaller(fan_out - o, L)],
                 lambda: [W_k, fan_out, fan_out],
             )
-            Z_o, W_o = Strided(offset(Z, o * step), step), Matrix(pointer, 1, column_step)
-            _product(Z_o, width, W_o, A_k, bias.skip(o), M, K, begun, packed)
+            Z_o = Strided(offset(Z, o * width), width)
+            _product(Z_o, Matrix(pointer, 1, step), A_k, bias.skip(o), M, K, begun, packed)
 
 
 @outlined
-def _wide_backward(Z, W, A, zeros, packed, M, K, width):
+def _wide_backward(Z, W, A, zeros, packed, M, K, width, begun=0):
     """Compute ``Z[m, :] = sum_k W[m, k] * A[k, :]``: Z (M, width), W (M, K), A (K, width), all row-major."""
-    step, width = columns_of(width)
-    for k, K_here, begun in _in_parts(K):
-        W_k, A_k = Matrix(offset(W, k), K, 1), Strided(offset(A, k * step), step)
-        _product(Strided(Z, step), width, W_k, A_k, Strided(zeros, 0), M, K_here, begun, packed)
+    for k, K_here, later in _in_parts(K):
+        A_k = Strided(offset(A, k * width), width)
+        _product(
+            Strided(Z, width), Matrix(offset(W, k), K, 1), A_k, Strided(zeros, 0), M, K_here, begun | later, packed
+        )
 
 
 @traced
-def _narrow_product(Z, W, A, bias, M, K, width):
-    """Compute `_product` on panels of one vector, Z (M, L) and A (K, L), or on columns that are one."""
-    step = width.step if isinstance(width, Columns) else lanes_of(Z)
+def _narrow_product(Z, W, A, bias, M, K):
+    """Compute `_product` on panels of one vector: Z (M, L) and A (K, L)."""
+    L = lanes_of(Z)
     for m, rows in sweep(M, NARROW_TILES):
-        product_tile(rows, 1, Strided(Z, step).skip(m), W.skip(m), Strided(A, step), bias.skip(m), K, 0)
+        product_tile(rows, 1, Strided(Z, L).skip(m), W.skip(m), Strided(A, L), bias.skip(m), K, 0)
 
 
 @traced
@@ -156,9 +157,9 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
     transposed in memory, but strips of it and of large panels may go to `packed` (SUM_BLOCK, one vector).
     """
     choose(
-        columns_of(width).width > lanes_of(Z),
+        width > lanes_of(Z),
         lambda: _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed),
-        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in, width),
+        lambda: _narrow_product(Z, Matrix(W, 1, fan_out), A, bias, fan_out, fan_in),
     )
 
 
@@ -166,24 +167,27 @@ def forward_product(Z, W, A, bias, fan_in, fan_out, width, packed):
 def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     """Compute ``Z[i, :] = sum_o W[i, o] * D[o, :]``: Z (fan_in, width), W (fan_in, fan_out), D (fan_out, width)."""
     choose(
-        columns_of(width).width > lanes_of(Z),
+        width > lanes_of(Z),
         lambda: _wide_backward(Z, W, D, zeros, packed, fan_in, fan_out, width),
-        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out, width),
+        lambda: _narrow_product(Z, Matrix(W, fan_out, 1), D, Strided(zeros, 0), fan_in, fan_out),
     )
 
 
-def inner_tile(rows, cols, G, A, D, fan_out, width):
-    """Compute `rows` x `cols` numbers of ``G[i, o] = sum_b A[i, b] * D[o, b]``.
+def inner_tile(rows, cols, G, panels, i, o, fan_out):
+    """Compute `rows` x `cols` numbers, from number (i, o) on, of ``G[i, o] = sum_b A[i, b] * D[o, b]``.
 
-    G (rows, fan_out), A (rows, width), D (cols, width). The sums run along the lanes: one horizontal sum a number.
+    G (rows, fan_out) begins at that number; `panels` has A and D, see `weight_gradient`. The sums run along the lanes:
+    one horizontal sum a number.
     """
-    L = lanes_of(G)
-    A_rows, D_rows = [offset(A, i * width) for i in range(rows)], [offset(D, o * width) for o in range(cols)]
-    acc = [zero(G)] * (rows * cols)
-    for k in each(width // L, acc):
-        a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
-        acc[:] = [fma(a[i], d[o], acc[i * cols + o]) for i in range(rows) for o in range(cols)]
-    store_horizontal_sums([offset(G, i * fan_out) for i in range(rows)], acc)
+    L, acc = lanes_of(G), [zero(G)] * (rows * cols)
+    for A, D, _, width, _ in panels(acc):
+        A_rows, D_rows = (
+            [offset(x, (first + r) * width) for r in range(n)] for x, first, n in ((A, i, rows), (D, o, cols))
+        )
+        for k in each(width // L, acc):
+            a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
+            acc[:] = [fma(a[r], d[c], acc[r * cols + c]) for r in range(rows) for c in range(cols)]
+    store_horizontal_sums([offset(G, r * fan_out) for r in range(rows)], acc)
 
 
 @traced
@@ -197,24 +201,33 @@ def transpose(T, D, n, width, rows):
 
 
 @traced
-def weight_gradient(layer, scratch, G, A, D, width):
+def transpose_delta(layer, T, D, width):
+    """Transpose a layer's delta, as far as its weight gradient takes it transposed."""
+    when(layer.transposes, lambda: transpose(T, D, layer.fan_out, width, width))
+
+
+@traced
+def weight_gradient(layer, scratch, G, panels):
     """Compute ``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width).
 
+    `panels(*kept)` iterates over panels of some columns each that A and D consist of, with the lists that an `each`
+    keeps: (A, D, T, width, whether other columns stand before these).
+
     Where a row of G is whole vectors and there are enough rows to repay the transposing of D into T (width, fan_out),
-    this is the product A T, summed over b in ascending order; elsewhere an inner product, summed lane by lane and then
-    by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in the bits. (The second
-    is that of `updates.small_layer_update` too, which takes this function's place where a layer is small: see `SMALL`.)
+    see `transpose_delta`, this is the product A T, summed over b in ascending order; elsewhere an inner product, summed
+    lane by lane and then by `horizontal_sum`. Which one it is depends on the shape alone, never on the CPU: it shows in
+    the bits. (The second is that of `updates.small_layer_update` too, which takes this function's place where a layer
+    is small: see `SMALL`.)
     """
-    T, fan_in, fan_out = scratch.transposed, layer.fan_in, layer.fan_out
+    fan_in, fan_out = layer.fan_in, layer.fan_out
 
     def product():
-        transpose(T, D, fan_out, width, width)
-        _wide_backward(G, A, T, scratch.zeros, scratch.packed, fan_in, width, fan_out)
+        for A, _, T, width, begun in panels():
+            _wide_backward(G, A, T, scratch.zeros, scratch.packed, fan_in, width, fan_out, begun)
 
     def inner_products():
         for i, rows in sweep(fan_in, INNER_TILES):
             for o, cols in sweep(fan_out, INNER_TILES):
-                G_here = offset(G, i * fan_out + o)
-                inner_tile(rows, cols, G_here, offset(A, i * width), offset(D, o * width), fan_out, width)
+                inner_tile(rows, cols, offset(G, i * fan_out + o), panels, i, o, fan_out)
 
     choose(layer.transposes, product, inner_products)

@@ -8,18 +8,19 @@ that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpe
 from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.memory_ops import get, lanes_of, offset, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, offset, prefetch, store, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
 from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
-from fastnn.fused.layout import Columns
-from fastnn.fused.losses import output_loss, output_terms, row_loss
-from fastnn.fused.matmul import weight_gradient
+from fastnn.fused.losses import output_loss, output_terms, row_loss, sum_terms
+from fastnn.fused.matmul import transpose_delta, weight_gradient
 from fastnn.fused.single_row import outer_product
 from fastnn.fused.updates import State, add, row_update, small_layer_update, update
+
+FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more
 
 
 def panel_width(model, width, lanes):
@@ -134,15 +135,18 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
     # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
     fits_vector = updating & first_block & (width <= lanes_of(params))
 
-    def of_layer(layer, delta):
+    def of_layer(layer, delta, panels=None):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
         when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
 
         def make_gradient():
-            weight_gradient(layer, scratch, offset(gradient, layer.weight), A, delta, width)
-            dense.bias_gradient(layer, gradient, params, delta, width, model.times_bias)
+            if panels is None:  # of one thread
+                transpose_delta(layer, scratch.transposed, delta, width)
+            parts = panels or (lambda *kept: [(A, delta, scratch.transposed, width, 0)])
+            weight_gradient(layer, scratch, offset(gradient, layer.weight), parts)
+            dense.bias_gradient(layer, gradient, params, parts, model.times_bias)
 
         def update_small():
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
@@ -183,50 +187,87 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
 
 
 # A step that threads share has two phases, each divided so that every number is made by one thread, in the order above:
-# the columns of the batch, forward and back, and the parameters, their gradient and update.
+# the columns of the batch, forward and back, and the parameters, their gradient and update. The columns of a thread are
+# panels of its own, one behind the other in the buffers: in lines of memory between which others' lie, processors fetch
+# what others write to.
+
+
+def _n_rows(model):
+    """Return the rows of the panels of all layers: from one thread's panels to the next's it is so many per column."""
+    return layer_at(model, model.n_layers - 1).output + model.n_outputs
+
+
+def _columns(share, *kept):
+    """Iterate over the columns of the threads: (the first of them, how many)."""
+    for t in each(share.n, *kept):
+        first = get(share.first_column, t)
+        yield first, get(share.first_column, t + 1) - first
+
+
+def _fetch_weights(layer, params):
+    """Have a layer's weights brought to this thread's cache, in order: others have updated some of them."""
+    L, n = lanes_of(params), layer.fan_in * layer.fan_out
+    for i in each(pick(n > FETCHED, 0, n // L), step=L):
+        prefetch(params, layer.weight + i)
 
 
 @traced
-def share_columns(scratch, model, data, params, step, first, width, gathering):
+def share_columns(scratch, model, data, params, first, width, gathering):
     """Do some columns of a block: gather them, go forward, and carry delta back through all layers, by old weights.
 
-    They are `width` columns, from the column `first` on, of panels with `step` of them. The terms of the loss and the
-    deltas of all layers stay in `scratch.delta_below` and `scratch.delta`.
+    They are `width` columns, from the column `first` on. The terms of the loss and the deltas of all layers stay in
+    `scratch.delta_below` and `scratch.delta`.
     """
-    panels = ("activations", "slopes", "targets", "weight", "delta", "delta_below", "rows_of_X", "rows_of_Y")
-    scratch = scratch._replace(**{name: offset(getattr(scratch, name), first) for name in panels})
-    columns = Columns(step, width)
+    rows = dict.fromkeys(("activations", "slopes", "delta", "transposed"), _n_rows(model))
+    rows |= dict.fromkeys(("targets", "delta_below"), model.n_outputs)
+    rows |= dict.fromkeys(("weight", "rows_of_X", "rows_of_Y"), 1)
+    scratch = scratch._replace(**{name: offset(getattr(scratch, name), first * n) for name, n in rows.items()})
 
     def gather():
         n_inputs = layer_at(model, 0).fan_in
-        when(step <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, step))
-        gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, columns)
-        gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, columns)
+        when(first + width <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, width))
+        gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+        gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
 
     when(gathering, gather)
     for _, layer in each_layer(model):
-        dense.forward_layer(layer, scratch, params, columns)
+        _fetch_weights(layer, params)
+        dense.forward_layer(layer, scratch, params, width)
     layer = layer_at(model, model.n_layers - 1)
-    A, slopes, D = (offset(x, layer.output * step) for x in (scratch.activations, scratch.slopes, scratch.delta))
-    output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, columns)
-    when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, columns, layer.activation))
-    for k in each(model.n_layers - 1):
+    A, slopes, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.slopes, scratch.delta))
+    output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
+    when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, width, layer.activation))
+    for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
-        delta, below = offset(scratch.delta, layer.output * step), offset(scratch.delta, layer.input * step)
-        dense.backward_layer(layer, scratch, params, delta, below, columns)
+        delta, below = offset(scratch.delta, layer.output * width), offset(scratch.delta, layer.input * width)
+        transpose_delta(layer, offset(scratch.transposed, layer.output * width), delta, width)
+        when(model.n_layers - 1 > k, lambda: dense.backward_layer(layer, scratch, params, delta, below, width))
+
+
+@traced
+def share_loss(scratch, model, share):
+    """Write a block's loss to `scratch.sum_of_l`."""
+    sum_terms(scratch, model.n_outputs, partial(_columns, share))
 
 
 @traced
 def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating):
     """Make the gradient of the parameters of thread `t` from all columns of a block, and update them."""
-    first, stop = get(share.first_part, t), get(share.first_part, t + 1)
+    first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
     # parts of layers are as good as layers here
     model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=stop - first)
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
     for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
-        when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width)))
+
+        def panels(*kept, layer=layer):
+            for begin, columns in _columns(share, *kept):
+                A = offset(scratch.activations, begin * rows + layer.input * columns)
+                D, T = (offset(x, begin * rows + layer.output * columns) for x in (scratch.delta, scratch.transposed))
+                yield A, D, T, columns, begin > 0
+
+        when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
 
 
 @traced

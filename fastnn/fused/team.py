@@ -23,6 +23,8 @@ from fastnn.state import Steps
 VECTORS = 2  # of rows, for each thread: with fewer of them, waiting for one another takes as long as it saves
 WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
 
+INNER = 3  # how many times as long a number takes of a gradient that is made of inner products
+
 LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
 AWAY = 1 << 62  # in place of how often the first thread has met the others: no training begins
 ALONE = -1  # what a call returns then, in place of the number of good steps
@@ -37,6 +39,7 @@ class Share(NamedTuple):
     numbers: NDArray[np.int64]  # (2 n, LINE): how often each has met the others; behind them, whether a step was good
     parts: NDArray[np.int64]  # (any,): the records of the parts of layers that threads update
     first_part: NDArray[np.int64]  # (n + 1,): at which of them those of each thread begin
+    first_column: NDArray[np.int64]  # (n + 1,), written: at which column of a block those of each thread begin
     sleeper: int  # see `_sleeper`
 
 
@@ -53,7 +56,10 @@ class Team:
         self._prepared = [prepared(scratch) for scratch in self._scratches]
         parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n)
         calls = [(0, n)] if IN_PYTHON else [(t, t + 1) for t in range(n)]
-        self._shares = [Share(n, *call, np.zeros(0, np.int64), parts, first_part, _sleeper()) for call in calls]
+        self._shares = [
+            Share(n, *call, np.zeros(0, np.int64), parts, first_part, np.zeros(n + 1, np.int64), _sleeper())
+            for call in calls
+        ]
 
     def train(self, storage, beta_products, n_steps, *rest):
         """Do steps, and return the number of good ones; ALONE where the helpers do not come: then nothing is done."""
@@ -138,7 +144,7 @@ class Threads:
         return training.kernel(*arguments, scratch, *rest)
 
 
-OWN = ("weight", "packed", "transposed", "update_constants", "sum_of_l", "nan_flag", "rows_of_X", "rows_of_Y")
+OWN = ("weight", "packed", "update_constants", "sum_of_l", "nan_flag", "rows_of_X", "rows_of_Y")
 """The buffers that each thread of a team has for itself; panels and gradients are the same in all workspaces."""
 
 
@@ -146,8 +152,10 @@ def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: 
     """Make the workspaces of `n` threads that share steps on batches of up to `rows` rows."""
     scratch = make_scratch(network, dtype, rows, block)
     width = scratch.weight.size
+    panels = (sum(network.sizes) + network.n_layers + 1) * width
     scratch = scratch._replace(
-        delta=aligned_zeros((sum(network.sizes) + network.n_layers + 1) * width, dtype),  # one for each layer
+        delta=aligned_zeros(panels, dtype),  # one for each layer
+        transposed=aligned_zeros(panels, dtype),  # all of these transposed
         delta_below=aligned_zeros(network.n_outputs * width, dtype),  # the terms of the loss
     )
     own = {name: getattr(scratch, name) for name in OWN}
@@ -166,9 +174,12 @@ def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[
         start, size, step = layer.weight.start, layer.bias.stop - layer.weight.start, math.lcm(lanes, layer.fan_out)
         inside += [places] if size > SMALL and (places := range(start + step, layer.weight.stop, step)) else []
         behind += [layer.bias.stop] if size % lanes == 0 else []
+    stops = [0, *(layer.bias.stop for layer in network.layers)]
+    transposes = model.layers[LAYER_FIELDS["transposes"] :: len(LAYER_FIELDS)]
+    costs = np.cumsum([0, *np.where(transposes, 1, INNER) * np.diff(stops)])
     cuts = [0]
     for t in range(1, n):
-        ideal = network.n_params * t // n
+        ideal = int(np.interp(costs[-1] * t / n, costs, stops))
         near = (
             k for places in inside for k in places[max((ideal - places.start) // places.step, 0) :][:2] or places[-1:]
         )

@@ -17,7 +17,6 @@ from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, 
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_constants
 from fastnn.fused.layout import Model, Scratch, UpdateSpec
-from fastnn.fused.losses import sum_terms
 from fastnn.fused.team import AWAY, LINE, Share
 from fastnn.state import Data, Steps
 
@@ -68,10 +67,10 @@ def all_have_come(share):
 
 
 @inlined
-def columns_of(t, n, width, lanes):
-    """Return the first column of thread `t` of `n`, and how many it has, whole vectors; the first thread has fewest."""
-    first, stop = width // lanes * t // n * lanes, width // lanes * (t + 1) // n * lanes
-    return first, stop - first
+def divide_columns(share, width, lanes):
+    """Write the first column of each thread, and behind them the last one's end; each has whole vectors of them."""
+    for t in range(share.n + 1):
+        put(share.first_column, t, width // lanes * t // share.n * lanes)
 
 
 @inlined
@@ -116,6 +115,7 @@ def train_together(
             gathering = gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered)
             if gathering:
                 width = padded(n, L)
+                divide_columns(share, width, L)
                 block_weight = look_up(scratch, data, offset(steps.rows, begin), n, width, n_inputs, model.n_outputs)
                 gathered = s if n == stop - first else -1
             divisor += block_weight
@@ -124,12 +124,13 @@ def train_together(
                 divisor = divisor if model.mean else 1.0
                 set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
             for t in range(share.first, share.stop):
-                column, n_columns = columns_of(t, share.n, width, L)
+                column = get(share.first_column, t)
+                n_columns = get(share.first_column, t + 1) - column
                 if n_columns > 0:
-                    propagation.share_columns(scratch, model, data, vectors, width, column, n_columns, gathering)
+                    propagation.share_columns(scratch, model, data, vectors, column, n_columns, gathering)
             meet(share, met + 1, 1)
             if share.first == 0:
-                sum_terms(scratch, model.n_outputs, width)
+                propagation.share_loss(scratch, model, share)
                 sum_of_losses += float(get(scratch.sum_of_l, 0))
             for t in range(share.first, share.stop):
                 propagation.share_parameters(scratch, model, spec, vectors, share, t, width, begin == first, learning)

@@ -22,6 +22,18 @@ INNERS = [(rows, cols) for rows in matmul.INNER_TILES for cols in matmul.INNER_T
 K = 13  # length of the sums
 
 
+def in_panels(A, D, T, fan_in, fan_out, widths):
+    """What iterates over the panels of A (fan_in, any), D (fan_out, any) and T that lie one behind the other."""
+
+    def panels(*kept):
+        first = 0
+        for width in widths:
+            yield offset(A, first * fan_in), *(offset(x, first * fan_out) for x in (D, T)), width, first > 0
+            first += width
+
+    return panels
+
+
 @traced
 def all_products(out, W, A, begun):
     """Each tile on its own stretch of `out`, in a panel of four vectors: what lies beside the tile must stay."""
@@ -35,7 +47,8 @@ def all_products(out, W, A, begun):
 def all_inners(out, A, D, nothing):
     width = 4 * lanes_of(out)
     for k, (rows, cols) in enumerate(INNERS):
-        matmul.inner_tile(rows, cols, offset(out, k * 8 * width), A, D, 5, width)
+        panels = in_panels(A, D, D, 9, 9, (width // 4, width - width // 4))
+        matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, 1, 2, 5)
 
 
 @functools.cache
@@ -118,27 +131,37 @@ class Layer(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    transposed: Any
     zeros: Any
     packed: Any
 
 
 @traced
-def weight_gradient(G, A, D, T, zeros, packed, layer, width):
-    matmul.weight_gradient(Layer(*(get(layer, k) for k in range(3))), Buffers(T, zeros, packed), G, A, D, width)
+def weight_gradient(G, A, D, T, zeros, packed, layer, n_first):
+    layer, width = Layer(*(get(layer, k) for k in range(3))), 3 * lanes_of(G)
+    panels = in_panels(A, D, T, layer.fan_in, layer.fan_out, (n_first, width - n_first))
+    for _, D_here, T_here, width_here, _ in panels():
+        matmul.transpose_delta(layer, T_here, D_here, width_here)
+    matmul.weight_gradient(layer, Buffers(zeros, packed), G, panels)
 
 
 @compiled
 @pytest.mark.parametrize("fan_in", [1, 7, TRANSPOSE_FROM - 1, TRANSPOSE_FROM, 21])
 @pytest.mark.parametrize("fan_out", [5, 16])
-def test_weight_gradient(fan_in, fan_out, dtype):
-    """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`."""
+@pytest.mark.parametrize("n_first", [0, 2])
+def test_weight_gradient(fan_in, fan_out, n_first, dtype):
+    """A chain along the batch where deltas are transposed, else a chain a lane and the tree of `horizontal_sum`.
+
+    The first vectors of columns, and the rest of them, are panels of their own.
+    """
     L = lanes_of(np.empty(0, dtype))
     A, D = drawn(dtype, (fan_in, 3 * L), (fan_out, 3 * L))
     G, T = np.zeros((fan_in, fan_out), dtype), np.zeros((3 * L, fan_out), dtype)
-    arrays = (x.reshape(-1) for x in (G, A, D, T, np.zeros(L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype)))
+    A_panels, D_panels = (np.concatenate([part.ravel() for part in np.split(x, [n_first * L], 1)]) for x in (A, D))
+    arrays = (
+        x.reshape(-1) for x in (G, A_panels, D_panels, T, np.zeros(L, dtype), np.zeros(matmul.SUM_BLOCK * L, dtype))
+    )
     transposes = fan_in >= TRANSPOSE_FROM and fan_out % L == 0
-    in_machine_code(weight_gradient)(*arrays, np.array([fan_in, fan_out, transposes]), 3 * L)
+    in_machine_code(weight_gradient)(*arrays, np.array([fan_in, fan_out, transposes]), n_first * L)
     if transposes:
         right = np.stack([chain(a, D.T.copy(), np.zeros(fan_out, dtype)) for a in A])
         assert_same_bits(T, D.T.copy())
