@@ -1,4 +1,4 @@
-"""Put what the demo and the benchmarks print and draw into the README files: no number is typed by hand.
+"""Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [ensembles] [hotspots] [real_work] [exports]
     [searches]
@@ -17,10 +17,10 @@ ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
 WIDTH = "100"
 COMMANDS = {  # name of the place -> page, the command's name, Python's arguments
-    "demo": ("README.md", "fastnn demo", ("-m", "fastnn", "demo", "--output", IMAGES)),
+    "demo": ("benchmarks/README.md", "fastnn demo", ("-m", "fastnn", "demo", "--output", IMAGES)),
     "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
-    "estimators": ("README.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
-    "real_work": ("README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
+    "estimators": ("docs/howto/scikit-learn.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
+    "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
     "exports": ("docs/howto/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
     "engines": ("docs/howto/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
     "ensembles": ("docs/howto/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),

@@ -38,52 +38,48 @@ def measure(sections: list[str], tiny: bool, say=print) -> dict:
 
 
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
-    """Draw the pictures, and put the tables between the markers of the README files; what was written."""
+    """Draw the pictures, and put the tables between the markers of the pages; what was written."""
     from benchmarks.peers import charts, tables
     from benchmarks.peers.many import chart
     from benchmarks.peers.many import tables as many_tables
 
     written = []
-    pages = {"README.md": [tables.about(found)], "benchmarks/README.md": [tables.about(found)]}
+    long, pages = [tables.about(found)], {}
     images = folder / IMAGES
     images.mkdir(parents=True, exist_ok=True)
 
     def picture(name: str, figure, text: str) -> None:
         figure.savefig(images / name, metadata={"Software": None})
         written.append(images / name)
-        for page, parts in pages.items():
-            parts.append(f"![{text}]({'../' if '/' in page else ''}{(IMAGES / name).as_posix()})")
-
-    def add(text: str, *only: str) -> None:
-        for page in only or pages:
-            pages[page].append(text)
+        long.append(f"![{text}](../{(IMAGES / name).as_posix()})")
 
     if found.get("training"):
-        add(tables.training(found["training"]))
-        add(tables.TRAINING_NOTES)
+        pages["README.md"] = tables.short(found)
+        long.append(tables.training(found["training"]))
+        long.append(tables.TRAINING_NOTES)
         picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
     if found.get("validated"):
-        add(tables.training(found["validated"]))
-        add(tables.VALIDATED_NOTES)
+        long.append(tables.training(found["validated"]))
+        long.append(tables.VALIDATED_NOTES)
     if found.get("own kernels"):
-        add(tables.own(found))
+        long.append(tables.own(found))
     if "prediction" in found:
-        add(tables.other(found))
+        long.append(tables.other(found))
     if found.get("crossover"):
         picture("crossover.png", charts.crossover(found), "Speed of fastnn by that of the best peer, over layer width")
     if many := found.get("many"):
-        add(many_tables.about(many))
-        add(many_tables.table(many, many_tables.SHOWN), "README.md")
-        add(many_tables.table(many), "benchmarks/README.md")
-        add(many_tables.NOTES)
+        long.append(many_tables.about(many))
+        long.append(many_tables.table(many))
+        long.append(many_tables.NOTES)
         picture("many.png", chart.members_by_time(many), "Time of many networks by their number, fastnn and its peers")
-    add(tables.aims_table([*aims(found), *many_tables.aims(found.get("many", {}))]), "benchmarks/README.md")
-    add(tables.limits(found), "benchmarks/README.md")
+    long.append(tables.aims_table([*aims(found), *many_tables.aims(found.get("many", {}))]))
+    long.append(tables.limits(found))
     if missing := tables.skipped(found):
-        add(missing)
-    for page, parts in pages.items():
+        long.append(missing)
+    pages["benchmarks/README.md"] = "\n\n".join(long)
+    for page, content in pages.items():
         path = folder / page
-        path.write_text(replace(path.read_text("utf-8"), "peers", "\n\n".join(parts)), "utf-8")
+        path.write_text(replace(path.read_text("utf-8"), "peers", content), "utf-8")
         written.append(path)
     return written
 
@@ -95,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--from", dest="source", type=pathlib.Path, help="measure nothing, write what this file holds")
     parser.add_argument("--json", type=pathlib.Path, default=ROOT / RESULTS, help=f"all samples ({RESULTS})")
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT, help="where README.md is; the project's")
-    parser.add_argument("--no-write", action="store_true", help="leave README files and pictures alone")
+    parser.add_argument("--no-write", action="store_true", help="leave pages and pictures alone")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait, in all, while others keep it busy")
     options = parser.parse_args(arguments)
     quiet.patience = options.patience

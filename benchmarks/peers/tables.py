@@ -1,4 +1,4 @@
-"""The measurement as Markdown: what stands between the markers of the two README files."""
+"""The measurement as Markdown: what stands between the markers of benchmarks/README.md, and in short in README.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.peers import workloads as peer_workloads
 from benchmarks.peers.aims import COUNTED, Aim, digits, own_kernels, rate, ratio
-from benchmarks.peers.measure import OWN, OWN_PEERS, PEERS, US
+from benchmarks.peers.measure import JAX, OWN, OWN_PEERS, PEERS, SKLEARN, TORCH, TORCH_1, US
 from benchmarks.peers.workloads import VALIDATION
 from fastnn import workloads
 
@@ -43,6 +43,29 @@ def training(trainings: dict) -> str:
             cells.append(f"{ratio(theirs['seconds'], ours)}{mark}" if theirs else "")
         lines.append(row(cells))
     return "\n".join(lines)
+
+
+def short(found: dict) -> str:
+    """The table of README.md, of four columns, and where it comes from."""
+    rivals = [title for title in (TORCH_1, TORCH, JAX) if any(title in lanes for lanes in found["training"].values())]
+    lines = [row(["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]), separator(4)]
+    for name, lanes in found["training"].items():
+        ours = lanes[US]["seconds"]
+        best = min(
+            (title for title in rivals if title in lanes), key=lambda t: median(lanes[t]["seconds"]), default=None
+        )
+        times = [digits(ratio(lanes[t]["seconds"], ours).median) if t in lanes else "" for t in (SKLEARN, best)]
+        lines.append(row([describe(name), _round(1 / median(ours)), *times]))
+    a = found["about"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores: fastnn on one thread, "
+            "PyTorch, JAX and the BLAS of scikit-learn on all cores. "
+            "Answers are compared before anything is timed; figures are medians.",
+        ]
+    )
 
 
 TRAINING_NOTES = (

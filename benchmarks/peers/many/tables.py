@@ -9,9 +9,6 @@ from benchmarks.peers.many.jobs import KINDS, MIXED, network
 from benchmarks.peers.many.measure import JAX, PEERS, US, US_1, USUAL
 from benchmarks.peers.tables import row, seconds, separator
 
-SHOWN = 64
-"""Members of the rows in README.md."""
-
 RIVALS = tuple(title for title in PEERS if title != US)
 
 
@@ -23,15 +20,15 @@ def about(many: dict) -> str:
     return f"Many networks at once, measured on {a['date']} on one {a['cpu']}, {a['cores']} cores ({versions}).{load}"
 
 
-def table(many: dict, members: int | None = None) -> str:
-    """A line for each number of members, or for one of them: our time, and how many times as long others take."""
+def table(many: dict) -> str:
+    """A line for each number of members: our time, and how many times as long others take."""
     heads = ["iterations a member, members", "`train_many`", *(f"× {title}" for title in RIVALS), "× JAX, compiling"]
     lines = [row(heads), separator(len(heads))]
     for name, jobs in many["networks"].items():
         for job, counts in jobs.items():
             iterations, kind = job.split(", ")
             for count, lanes in counts.items():
-                if US not in lanes or (members and (int(count) != members or int(iterations) != USUAL)):
+                if US not in lanes:
                     continue
                 cells = [
                     f"{describe(name)}; {int(iterations):,}, {kind}, {int(count):,}",
