@@ -18,6 +18,9 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 LOWEST_PYTHON = PROJECT["project"]["requires-python"].removeprefix(">=")
 
+PYTHONS = [f"python{line.split()[-1]}" for line in PROJECT["project"]["classifiers"] if ":: Python :: 3." in line]
+"""The commands of all versions of Python that fastnn is for."""
+
 # An older wheel rather than a compiler: Numba's newest version has no wheel for Intel Macs.
 os.environ.setdefault("PIP_PREFER_BINARY", "1")
 
@@ -101,12 +104,13 @@ def sklearn_suite(session):
 
 @nox.session
 def lint(session):
-    """Check style, formatting, imports between modules, and spelling."""
+    """Check style, formatting, imports between modules, spelling, and GitHub's workflows."""
     session.install(*group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("lint-imports")
     session.run("codespell")
+    session.run("zizmor", "--offline", ".github")
 
 
 @nox.session
@@ -151,6 +155,35 @@ def build(session):
     owners = "importlib.metadata.packages_distributions()['fastnn']"
     owned = f"assert {owners} == ['{PROJECT['project']['name']}'], {owners}"
     session.run("python", "-c", f"import importlib.metadata, fastnn; fastnn.train; {owned}")
+
+
+@nox.session(default=False, reuse_venv=False)
+def release(session):
+    """Do all of a release that needs no account: build and check dist/, install and try it, build the docs."""
+    dist = pathlib.Path("dist")
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("build", "twine", "nox")
+    session.run("python", "-m", "build")
+    session.run("python", "-m", "nox", "-s", "wheel", "docs")
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
+    session.run("python", "tests/support/release.py", str(dist))
+    version = session.run("python", "tests/support/release.py", "--version", silent=True).strip()
+    for python in filter(None, map(shutil.which, PYTHONS)):
+        with tempfile.TemporaryDirectory() as folder:
+            session.run(python, "-m", "venv", folder, external=True)
+            own = f"{folder}/bin/python"
+            pip = (own, "-m", "pip", "install", "--quiet", "--find-links", dist.resolve().as_uri())
+            session.run(*pip, f"{PROJECT['project']['name']}[all]=={version}", external=True)
+            session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True)
+            session.run("env", "-C", folder, own, "-m", "fastnn", "demo", external=True)
+
+
+@nox.session(default=False)
+def conda(session):
+    """Build the package for conda into dist/conda from the sdist; it takes Python and NumPy from conda-forge."""
+    session.install("build", "py-rattler-build")
+    session.run("python", "-m", "build", "--sdist")
+    session.run("python", "tests/support/conda_package.py", "dist/conda", *session.posargs)
 
 
 @nox.session(default=False)

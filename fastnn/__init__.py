@@ -10,7 +10,7 @@ import functools
 import importlib
 import os
 
-__version__ = "0.1.0"  # written here only; pyproject.toml reads it from here
+__version__ = "0.2.0"  # written here only; pyproject.toml reads it from here
 
 
 @functools.cache
