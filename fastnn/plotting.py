@@ -13,11 +13,14 @@ from numpy.typing import ArrayLike
 from fastnn.checking.arguments import shown
 from fastnn.installed import missing_package
 from fastnn.memory import Array
+from fastnn.training import chart
 from fastnn.training.results import History, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from fastnn.many.results import ManyResult
 
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (
@@ -83,14 +86,56 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
     """
     named = _named(curves)
     figure, axes = _figure(title, "epoch", "loss", axes)
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
-
-    axes.set_yscale("log")
     _draw(axes, named, first=1)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    _scale_as_losses(axes)
+    return figure
+
+
+def member_curves(many: ManyResult, title: str = "Losses of the members", *, axes: Axes | None = None) -> Figure:
+    """Draw the losses of many trainings against the epoch, those of the best one in another color.
+
+    Parameters
+    ----------
+    many : ManyResult
+        What `fastnn.train_many` returns. Where all members have validation losses, these are drawn. Of more than 40
+        members 40 are, evenly spread, and the best one.
+    title : str
+        Above the picture.
+    axes : matplotlib.axes.Axes, optional
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A new one is 10 by 8 inches; `save` writes it.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        Where no member has a loss, or they cannot be compared.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plotting, train_many
+    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=5)
+    >>> figure = plotting.member_curves(many)
+    >>> len(figure.axes[0].lines)
+    4
+    """
+    best = many.best()
+    validated = not np.isnan(many.history.validation_loss).all(axis=1).any()
+    losses = many.history.validation_loss if validated else many.history.loss
+    figure, axes = _figure(title, "epoch", "validation loss" if validated else "loss", axes)
+    epochs, chosen = np.arange(1, losses.shape[1] + 1), chart.some_of(len(many))
+    label = f"{len(chosen)} of {len(many):,} members" if len(chosen) < len(many) else f"{len(many)} members"
+    for k, i in enumerate(chosen):
+        axes.plot(epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label)
+    axes.plot(epochs, losses[best], color="#d9730d", linewidth=2.5, label=f"member {best}, the best")
+    axes.margins(x=0.02)
+    axes.legend(frameon=False, fontsize=13)
+    _scale_as_losses(axes)
     return figure
 
 
@@ -285,9 +330,30 @@ def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -
                 f"{where} must be a TrainingResult, a History or numbers, not {shown(curve)}{hint}"
             ) from None
     shape = values[label].shape
+    if shape == (0,) and isinstance(history, History):
+        what = "the training" if where == "curves" else where
+        raise ValueError(f"{what} has no losses to draw: {_why_empty(curve)}")
     if len(shape) != 1 or shape == (0,):
         raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")
     return values
+
+
+def _scale_as_losses(axes: Axes) -> None:
+    """Let the axes be logarithmic in the loss, and have whole epochs."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _why_empty(curve: Curve) -> str:
+    """Return why a training has no losses."""
+    if isinstance(curve, TrainingResult) and curve.state.index is None:
+        return "it holds a network alone, without its history, as save(path, state=False) and export write it"
+    return "no epoch of the training ended"
 
 
 def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:

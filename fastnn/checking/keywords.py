@@ -56,6 +56,15 @@ REMEDIES = {
 }
 """{a keyword of another library, or of another function of fastnn: the code to write, or why there is none}."""
 
+AT_ONCE = {
+    "threads": "threads=..., which share each step (train_many trains several networks at once: n_jobs=...)",
+    "n_jobs": "n_jobs=..., the members that are trained at once, each by a thread of its own",
+}
+"""{the keyword of a function that says how much is done at once: what it means}"""
+
+OF_AT_ONCE = ("threads", "n_threads", "num_threads", "n_jobs", "n_workers", "num_workers", "workers", "processes")
+"""The names that this has in other functions and libraries."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -86,6 +95,8 @@ def explains_keywords(function: F) -> F:
 
 def _remedy(unknown: str, legal: Collection[str]) -> str:
     """Return the remedy of `REMEDIES`; its inner part where that is an argument here, as in ``stop=Stop(tol=...)``."""
+    if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
+        return f": say {AT_ONCE[own[0]]}"
     remedy = REMEDIES.get(unknown.lower())
     if remedy is None:
         near = difflib.get_close_matches(unknown, legal, 1)

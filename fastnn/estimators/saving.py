@@ -17,7 +17,7 @@ from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description
-from fastnn.files.export import Model, export, label_list
+from fastnn.files.export import Model, check_not_exported, export, label_list
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 
@@ -59,10 +59,12 @@ class Saving:
         NotFittedError
             For an estimator that is not fitted.
         ValueError, TypeError
-            For weights that are not finite, and for labels or parameters that are not numbers or texts.
+            For weights that are not finite, for labels or parameters that are not numbers or texts, and for a suffix of
+            a format of `export`, such as ".onnx".
         OSError
             When the file cannot be written.
         """
+        check_not_exported(path, "estimator.export({})")
         model = model_of(self)
         header, arrays = _content(self, model)
         write_archive(path, ESTIMATOR, header, arrays)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
@@ -54,6 +55,10 @@ FORMATS: dict[str, Format] = {
 }
 
 
+WRITTEN_BY = "written by fastnn"
+"""Words at the beginning of a file that has comments."""
+
+
 def export(model: Model, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
     """Write a network for programs without fastnn.
 
@@ -63,7 +68,8 @@ def export(model: Model, path: str | os.PathLike[str], format: str | None = None
     path : str or path
         An existing file is replaced.
     format : str, optional
-        A name in `FORMATS`; otherwise the path's suffix says which.
+        A name in `FORMATS`; otherwise the path's suffix says which. The format "c" writes a header besides, in place of
+        one that fastnn wrote, but of no other file.
 
     Returns
     -------
@@ -84,8 +90,24 @@ def export(model: Model, path: str | os.PathLike[str], format: str | None = None
     files = {path if suffix == form.suffix else path.with_suffix(suffix): data for suffix, data in contents.items()}
     if len(files) < len(contents):
         raise ValueError(f"two files would be called {shown(str(path))}: give it the suffix {form.suffix}")
+    for beside in files.keys() - {path}:
+        _check_own(beside, path)
     write_whole({path: functools.partial(_write, data) for path, data in files.items()})
     return list(files)
+
+
+def check_not_exported(path: Any, remedy: str) -> None:
+    """Raise ValueError where the name of a file that is to be saved has the suffix of a format of `export`.
+
+    `remedy` is what to write in place of it, with ``{}`` for the file's name.
+    """
+    name = os.fsdecode(name_of(path))
+    found = [form for form, line in FORMATS.items() if line.suffix == os.path.splitext(name)[1].lower()]
+    if found:
+        raise ValueError(
+            f"save writes fastnn's own format, such as 'model.npz', which no program for {found[0]} reads: say "
+            f"{remedy.format(shown(name))} for a file in the format {found[0]}, or save under another suffix"
+        )
 
 
 def note(model: Model, path: str | os.PathLike[str], format: str | None = None) -> str:
@@ -100,8 +122,18 @@ def _format_of(path: Path, format: str | None) -> str:
     found = [name for name, form in FORMATS.items() if form.suffix == path.suffix.lower()]
     if not found:
         known = ", ".join(f"{form.suffix} ({name})" for name, form in FORMATS.items())
-        raise ValueError(f"the suffix of {shown(str(path))} says no format: one of {known}, or name it by format=")
+        names = ", ".join(FORMATS)
+        raise ValueError(f"the suffix of {shown(str(path))} says no format: write {known}; or name a format, {names}")
     return found[0]
+
+
+def _check_own(beside: Path, path: Path) -> None:
+    """Raise FileExistsError where a file that was not named, but would be written too, is not one of `export`'s."""
+    if beside.is_file():
+        with open(beside, "rb") as file:
+            if WRITTEN_BY.encode() not in file.read(1000):
+                said = f"is written beside {path.name}, and is another file, not written by fastnn: take another name"
+                raise FileExistsError(errno.EEXIST, said, str(beside))
 
 
 def _write(data: bytes, file: BinaryIO) -> None:

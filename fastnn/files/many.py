@@ -25,6 +25,7 @@ from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import write_archive
 from fastnn.files.description import network_of
+from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, content_of, model_of, result_of_rows, rows_of
 from fastnn.files.row_order import planes, unpack
 from fastnn.many.results import ManyResult
@@ -76,9 +77,10 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     OSError
         When the file cannot be written.
     ValueError
-        For no member, and for one that has no state to write.
+        For no member, for one that has no state to write, and for a suffix of a format of `export`.
     """
     check_flag("state", state)
+    check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
     m, dtype = len(many), np.result_type(*{entry.params.dtype for entry in many._entries})

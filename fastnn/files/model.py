@@ -27,6 +27,7 @@ from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import check_legal, checked_network, description, without_state
+from fastnn.files.export import check_not_exported
 from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
@@ -72,10 +73,11 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     OSError
         When the file cannot be written.
     ValueError
-        When the result has no state to write.
+        When the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
     """
     if not isinstance(result, TrainingResult):
         raise TypeError(f"save takes a training result, not {type(result).__name__}")
+    check_not_exported(path, "result.export({})")
     said, arrays = content_of(result, check_flag("state", state))
     if state:
         write_archive(path, CHECKPOINT, said, arrays | {"order": pack(rows_of(result.state))})

@@ -7,11 +7,11 @@ import re
 import numpy as np
 
 from fastnn import __version__
-from fastnn.files.export import Model, label_list
+from fastnn.files.export import WRITTEN_BY, Model, label_list
 from fastnn.memory import Array
 
 HEADER = """\
-/* A network {summary}, written by fastnn {version}.{labels}
+/* A network {summary}, {written_by} {version}.{labels}
 
    {note} */
 
@@ -41,7 +41,7 @@ void {name}_predict_batch(size_t n, const {number} *x, {number} *out);
 """
 
 SOURCE = """\
-/* A network {summary}, written by fastnn {version}.
+/* A network {summary}, {written_by} {version}.
 
    Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
 
@@ -98,7 +98,8 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     check_name(name)
     network, dtype = model.network, model.params.dtype
     number, mantissa = ("double", "DBL_MANT_DIG") if dtype == np.float64 else ("float", "FLT_MANT_DIG")
-    texts = {"name": name, "upper": name.upper(), "summary": model.summary, "version": __version__, "number": number}
+    texts = {"name": name, "upper": name.upper(), "summary": model.summary, "number": number}
+    texts |= {"version": __version__, "written_by": WRITTEN_BY}
     sizes = {"n_inputs": network.n_inputs, "n_outputs": network.n_outputs, "note": note(model)}
     header = HEADER.format(labels=_labels(model), **texts, **sizes)
     source = SOURCE.format(

@@ -73,7 +73,11 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         For arguments of unequal lengths, both of which are named, for no member, and for members that would all be
         trained alike.
     """
-    networks, seed = given["networks"], given["seed"]
+    networks, seed, resume = given["networks"], given["seed"], given["resume"]
+    if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
+        raise TypeError(
+            "resume is a list of states, one for each member, not of results: say resume=[one.state for one in many]"
+        )
     if isinstance(networks, (list, tuple)) and networks and all(isinstance(size, int) for size in networks):
         check_network(networks)  # one network's sizes: its error says what to write
     for name in FOR_ALL:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.many.entries import Entry, Unbegun, score_of
+from fastnn.many.entries import Entry, Scored, Unbegun, score_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
@@ -88,9 +88,10 @@ class Course:
         last = self.begin()
         whole = last.result() if isinstance(last, Stacked) else last
         state = whole.state if isinstance(last, Stacked) else last.state.copy()
-        return TrainingResult(whole.network, whole.params, state, self._history(), self.stop_reason, whole.backend)
+        return TrainingResult(whole.network, whole.params, state, self.history(), self.stop_reason, whole.backend)
 
-    def _history(self) -> History:
+    def history(self) -> History:
+        """Return the history of all parts, as of one training."""
         loss, validation_loss, learning_rate, measured = (
             np.array(column[: self.n_epochs]) for column in self._columns.values()
         )
@@ -100,6 +101,11 @@ class Course:
     def monitor(self) -> str:
         """The name of the score."""
         return name_of(self.member.settings.stop.monitor)
+
+    @property
+    def scored(self) -> Scored | None:
+        """How the member is scored; None before its first epoch."""
+        return (self.monitor, bool(self._columns["validation_loss"])) if self.n_epochs else None
 
     def score(self) -> float:
         """Return the score of the parameters, NaN before the first epoch."""

@@ -111,6 +111,7 @@ class Driver:
         self.units, self.n_threads = units_of(members, n_jobs)
         self.callbacks = callbacks
         self.numbers = [member.number for member in members]
+        self.seeds = {member.number: member.known_seed for member in members}
         self.entries: dict[int, Entry] = {}
         """The results of those that have ended, by their numbers."""
         self.began = time.perf_counter()
@@ -141,7 +142,8 @@ class Driver:
             if any(member.number not in self.entries for member in unit.members):
                 for number, entry in train_unit(unit, flag).items():
                     self.entries.setdefault(number, entry)
-        return ManyResult([self.entries[number] for number in self.numbers if number in self.entries])
+        there = [number for number in self.numbers if number in self.entries]
+        return ManyResult([self.entries[number] for number in there], [self.seeds[number] for number in there])
 
     def _here(self, units: Sequence[Unit], flag: _Asked) -> None:
         for unit in units:

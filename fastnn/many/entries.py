@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import counted
 from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.schedules import describe
 from fastnn.training.monitors import Monitor, name_of
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import History, TrainingResult, scored_by
 from fastnn.training.stopping import StopReason
 
 
@@ -68,11 +71,35 @@ def result_of(entry: Entry) -> TrainingResult:
     return entry if isinstance(entry, TrainingResult) else entry.result()
 
 
-def sign_of(monitors: set[str]) -> int:
+Scored = tuple[str, bool]
+"""The name of the monitor by which a member is scored, and whether on validation data."""
+
+
+def scored(entry: Entry) -> Scored | None:
+    """Return how a member was scored; None before its first epoch."""
+    history = entry.history
+    return (history.monitor, bool(len(history.validation_loss))) if len(history.loss) else None
+
+
+def sign_of(kinds: Iterable[Scored | None]) -> int:
     """Return 1 for scores of which the lowest is the best, -1 for others; ValueError where they cannot be compared."""
-    if len(monitors) > 1:
-        raise ValueError(f"the members were scored differently, by {', '.join(sorted(monitors))}: compare them by hand")
-    return 1 if monitors == {"loss"} else -1
+    numbers = Counter(kind for kind in kinds if kind is not None)
+    if len(numbers) > 1:
+        named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
+        said = ", ".join(f"{counted(n, 'member')} by {name}" for name, n in sorted(named))
+        raise ValueError(f"the scores cannot be compared ({said}): compare members of one kind, or by predictions")
+    return 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
+
+
+def rate_of(entry: Entry) -> float:
+    """Return the learning rate that a member's optimizer was given, of a schedule its `learning_rate`; else NaN."""
+    if isinstance(entry, Stacked):
+        optimizer, _ = entry.stack.optimizers[entry.stack.which[entry.place]]
+        rate: Any = describe(optimizer.learning_rate)
+    else:
+        rate = {} if isinstance(entry, Unbegun) else entry.state.counters.get("optimizer", {}).get("learning_rate")
+    rate = rate.get("learning_rate") if isinstance(rate, dict) else rate
+    return float(rate) if isinstance(rate, (int, float)) else np.nan
 
 
 def score_of(entry: Entry) -> float:

@@ -9,8 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import Array
-from fastnn.training import display
+from fastnn.training import chart, display
 from fastnn.training.results import History
+
+
+def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:
+    """Return a picture of the losses of some members, those of the best one in another color."""
+    validated = bool(histories) and all(len(history.validation_loss) for history in histories)
+    name, attribute = ("validation loss", "validation_loss") if validated else ("loss", "loss")
+    blue, orange = chart.COLORS
+    curves = [chart.Curve(getattr(history, attribute), name, blue, 0.35) for history in histories]
+    if best is not None:
+        curves.append(chart.Curve(getattr(best, attribute), f"{name_of_best}, the best", orange))
+    return chart.chart([curve for curve in curves if len(curve.values)])
 
 
 class ManyHistory:
@@ -30,7 +41,15 @@ class ManyHistory:
         self._histories = histories
 
     def __repr__(self) -> str:
-        return display.line(self, {"members": len(self._histories), "most epochs": self.loss.shape[1]})
+        return display.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.card(
+            self, self._facts(), picture([self._histories[i] for i in chart.some_of(len(self._histories))], None, "")
+        )
+
+    def _facts(self) -> dict[str, object]:
+        return {"members": len(self._histories), "most epochs": self.loss.shape[1]}
 
     @functools.cached_property
     def loss(self) -> NDArray[np.float64]:

@@ -45,6 +45,11 @@ class Member(NamedTuple):
         return len(self.data.X if chosen is None else chosen)
 
     @property
+    def known_seed(self) -> int | None:
+        """The seed, where it is a number."""
+        return int(self.seed) if isinstance(self.seed, (int, np.integer)) else None
+
+    @property
     def nbytes(self) -> int:
         """About how many bytes its result takes: parameters, the optimizer's state, two numbers an epoch, the rest."""
         settings, dtype, n = self.settings, self.data.X.dtype, self.n_rows

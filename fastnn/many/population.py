@@ -16,9 +16,10 @@ from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
 from fastnn.many.course import Course, free
 from fastnn.many.entries import sign_of
+from fastnn.many.history import picture
 from fastnn.many.members import check_members, check_start
 from fastnn.many.results import ManyResult
-from fastnn.training import Stop
+from fastnn.training import Stop, chart, display
 from fastnn.training.begin import Settings
 from fastnn.training.options import NOT_GIVEN, choose_options
 from fastnn.training.results import TrainingResult
@@ -90,6 +91,7 @@ class Population(Mapping[int, TrainingResult]):
         given = arguments_of({**locals(), "epochs": 0})
         self._caller = Caller(n_jobs, callbacks, progress)
         self._courses = {member.number: Course(member) for member in check_members(spread(given, n))}
+        self._seeds = {number: course.member.known_seed for number, course in self._courses.items()}
         self._n = len(self._courses)
         self._epochs_trained = 0
 
@@ -109,6 +111,18 @@ class Population(Mapping[int, TrainingResult]):
         trained = counted(self._epochs_trained, "epoch")
         return f"<Population: {counted(len(self), 'member')}{dropped}, {trained} trained>"
 
+    def _repr_html_(self) -> str:
+        facts: dict[str, object] = {"members": len(self), "dropped": self._n - len(self)}
+        facts["epochs trained"] = f"{self._epochs_trained:,}"
+        shown = [self.members[i] for i in chart.some_of(len(self))]
+        histories = [self._courses[number].history() for number in shown]
+        try:
+            best = self.ranking()[0]
+        except (ValueError, IndexError):  # none is known
+            return display.card(self, facts, picture(histories, None, ""))
+        facts |= {"best": f"member {best}", "its score": f"{self._courses[best].score():.4g}"}
+        return display.card(self, facts, picture(histories, self._courses[best].history(), f"member {best}"))
+
     @property
     def members(self) -> list[int]:
         """The numbers of the members that are left."""
@@ -121,7 +135,8 @@ class Population(Mapping[int, TrainingResult]):
 
     def results(self) -> ManyResult:
         """Return the results of the members that are left, in the order of `members`."""
-        return ManyResult([course.result() for course in self._courses.values()])
+        results = [course.result() for course in self._courses.values()]
+        return ManyResult(results, [self._seeds[number] for number in self._courses])
 
     def scores(self) -> dict[int, float]:
         """Return the score of each member that is left, as `ManyResult.scores` has them; NaN before its first epoch."""
@@ -135,10 +150,15 @@ class Population(Mapping[int, TrainingResult]):
         Raises
         ------
         ValueError
-            For members with different monitors, whose scores cannot be compared.
+            Before the first epoch of any member, and for members with different scores, such as another monitor, or
+            losses of validation data and of the rows trained on, which cannot be compared.
         """
         courses = self._courses.values()
-        sign = sign_of({course.monitor for course in courses})
+        if courses and not any(course.n_epochs for course in courses):
+            raise ValueError(
+                "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
+            )
+        sign = sign_of(course.scored for course in courses)
         losses = (math.inf if course.stop_reason == "diverged" else sign * course.score() for course in courses)
         ranked = sorted(zip((loss if math.isfinite(loss) else math.inf for loss in losses), self._courses, strict=True))
         return [number for _, number in ranked]
@@ -263,6 +283,7 @@ class Population(Mapping[int, TrainingResult]):
         copy = course.copy(course.member._replace(number=int(member), settings=after))
         check_start(copy.part(0, {}))
         self._courses[int(member)] = copy
+        self._seeds[int(member)] = self._seeds[int(member if by is None else by)]
 
     def _course(self, member: Any) -> Course:
         """Return the course of a member that is left."""

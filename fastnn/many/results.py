@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
-from fastnn.many.entries import Entry, result_of, score_of, sign_of
-from fastnn.many.history import ManyHistory
+from fastnn.many.entries import Entry, rate_of, result_of, score_of, scored, sign_of
+from fastnn.many.history import ManyHistory, picture
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import display
+from fastnn.training import chart, display
 from fastnn.training.inputs import check_inputs
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import StopReason
 
 
@@ -60,8 +60,9 @@ class ManyResult(Sequence[TrainingResult]):
     ((40, 1), (40, 1))
     """
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], seeds: Sequence[int | None] | None = None) -> None:
         self._entries = list(entries)
+        self._seeds = [None] * len(self._entries) if seeds is None else list(seeds)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,10 +73,9 @@ class ManyResult(Sequence[TrainingResult]):
     def __getitem__(self, i: slice | Sequence[int] | NDArray[Any]) -> ManyResult: ...
     def __getitem__(self, i: int | slice | Sequence[int] | NDArray[Any]) -> TrainingResult | ManyResult:
         """The result of a member; or those of several, chosen as from an array: ``many[many.n_epochs > 0]``."""
-        if isinstance(i, slice):
-            return ManyResult(self._entries[i])
-        if isinstance(i, (list, np.ndarray)):
-            return ManyResult([self._entries[k] for k in np.arange(len(self))[i]])
+        if isinstance(i, (slice, list, np.ndarray)):
+            chosen = np.arange(len(self))[i]
+            return ManyResult([self._entries[k] for k in chosen], [self._seeds[k] for k in chosen])
         return result_of(self._entries[operator.index(cast(int, i))])
 
     def __repr__(self) -> str:
@@ -86,12 +86,28 @@ class ManyResult(Sequence[TrainingResult]):
         networks = sorted({"-".join(map(str, network.sizes)) for network in self.networks})
         shown = networks if len(networks) < 6 else [*networks[:5], "..."]
         scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
-        return display.card(self, {**self._facts(), "networks": ", ".join(shown), "scores": scores})
+        facts: dict[str, object] = {**self._facts(), "networks": ", ".join(shown), "scores": scores}
+        histories: list[History] = [self._entries[i].history for i in chart.some_of(len(self))]
+        try:
+            best = self.best()
+        except ValueError:  # none is known
+            return display.card(self, facts, picture(histories, None, ""))
+        facts["best"] = f"member {best}"
+        return display.card(self, facts, picture(histories, self._entries[best].history, f"member {best}"))
 
     def _facts(self) -> dict[str, object]:
+        if self._has_no_states:
+            return {"members": len(self), "state": "none"}
         reasons = self.stop_reason
         ended = ", ".join(f"{reasons.count(reason)} {reason!r}" for reason in dict.fromkeys(reasons))
         return {"members": len(self), "ended by": ended}
+
+    @property
+    def _has_no_states(self) -> bool:
+        """Whether the members are networks alone, without losses, as from a file of ``save(path, state=False)``."""
+        return bool(self._entries) and all(
+            isinstance(entry, TrainingResult) and entry.state.index is None for entry in self._entries
+        )
 
     @property
     def networks(self) -> list[Network]:
@@ -137,9 +153,15 @@ class ManyResult(Sequence[TrainingResult]):
         Raises
         ------
         ValueError
-            Where no score is finite, and for members with different monitors, whose scores cannot be compared.
+            Where no score is finite or known, and for members with different scores, such as another monitor, or
+            losses of validation data and of the rows trained on, which cannot be compared.
         """
-        scores = self.scores * sign_of({entry.history.monitor for entry in self._entries})
+        if self._has_no_states:
+            raise ValueError(
+                "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
+                "compare their predictions"
+            )
+        scores = self.scores * sign_of(map(scored, self._entries))
         if not np.isfinite(scores).any():
             raise ValueError("no member has a finite score")
         return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
@@ -194,6 +216,38 @@ class ManyResult(Sequence[TrainingResult]):
             else:
                 yield entry.backend.predict(entry.network, entry.params, checked[kind])
 
+    def plot(self, title: str = "Losses of the members", *, axes: Any = None) -> Any:
+        """Draw the losses of the members, by matplotlib.
+
+        Parameters
+        ----------
+        title : str
+            Above the picture.
+        axes : matplotlib.axes.Axes, optional
+            The axes to draw in; a new figure where it is not given.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            What `fastnn.plotting.member_curves` draws; `fastnn.plotting.save` writes it.
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed.
+        ValueError
+            Where no member has a loss, or they cannot be compared.
+
+        Examples
+        --------
+        >>> from fastnn import Network, plotting, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=5)
+        >>> path = plotting.save(many.plot(), "losses.png")
+        """
+        from fastnn import plotting
+
+        return plotting.member_curves(self, title, axes=axes)
+
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
 
@@ -209,12 +263,15 @@ class ManyResult(Sequence[TrainingResult]):
         Returns
         -------
         dict
-            "member", "score", "loss" (the last epoch's training loss), "n_epochs", "best_epoch", "stop_reason" and
-            "seconds".
+            "member", "seed" (None where it was none or a generator, and from a file), "learning_rate" (that of the
+            optimizer, of a schedule its `learning_rate`; NaN for a function of your own), "score", "loss" (the last
+            epoch's training loss), "n_epochs", "best_epoch", "stop_reason" and "seconds" (wall time).
         """
         losses = [entry.history.loss for entry in self._entries]
         return {
             "member": np.arange(len(self)),
+            "seed": list(self._seeds),
+            "learning_rate": np.array([rate_of(entry) for entry in self._entries]),
             "score": self.scores,
             "loss": np.array([loss[-1] if len(loss) else np.nan for loss in losses]),
             "n_epochs": self.n_epochs,

@@ -14,6 +14,7 @@ from fastnn.many.entries import Entry, Unbegun
 from fastnn.many.members import Member, begin
 from fastnn.many.stack import Stacked
 from fastnn.training import Flag, advance, end
+from fastnn.training.exceptions import MonitorError
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -69,14 +70,17 @@ def _unbegun(member: Member, reason: StopReason) -> Entry:
 def train_alone(member: Member, flag: Flag) -> TrainingResult:
     """Train a member as `train` does; divergence and the flag end it, and are no errors.
 
-    An error of a function of the caller's own gets the member's number as its `member`.
+    An error of a function of the caller's own gets the member's number as its `member`, and it is in the text.
     """
     run, random_state = begin(member, member.seed)
     try:
         advance(run, flag, [], [])
     except Exception as error:
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
-            error.add_note(f"fastnn: this was member {member.number}")
+            if isinstance(error, MonitorError):
+                error.args = (f"member {member.number}: {error}",)
+            else:
+                error.add_note(f"fastnn: this was member {member.number}")
             error.member = member.number  # type: ignore[attr-defined]
         raise
     return end(run, random_state, member.seed)

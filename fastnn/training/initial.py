@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -60,6 +61,8 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
     check_flag("new_rows", new_rows)
     if not isinstance(resume, TrainingState):
         hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
+        if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
+            hint = "; pass the state of one of its members, such as resume=many[0].state"
         if isinstance(resume, (str, os.PathLike)):
             hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
         raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")

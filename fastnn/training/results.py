@@ -14,10 +14,17 @@ from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import display
+from fastnn.training import chart, display
 from fastnn.training.inputs import check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
+
+
+def scored_by(monitor: str, *, validated: bool) -> str:
+    """Return what a score is, in words: of which rows, and by which monitor."""
+    if monitor == "loss":
+        return "validation loss" if validated else "training loss"
+    return f"{monitor} on {'validation data' if validated else 'the rows trained on'}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,17 @@ class History:
     def __repr__(self) -> str:
         return display.line(self, self._facts())
 
+    def _repr_html_(self) -> str:
+        return display.card(self, self._facts(), self._chart())
+
+    def _chart(self) -> str:
+        """Return a picture of the losses, in which the best epoch of the validation loss is marked."""
+        blue, orange = chart.COLORS
+        curves = [chart.Curve(self.loss, "loss", blue), chart.Curve(self.validation_loss, "validation loss", orange)]
+        best = self.best_epoch if self.score is self.validation_loss else 0
+        mark = (best, self.validation_loss[best - 1], f"best, epoch {best}") if best else None
+        return chart.chart([curve for curve in curves if len(curve.values)], mark)
+
     def _facts(self) -> dict[str, object]:
         """Return what `repr` shows: the last losses, and the best score with its epoch, from 1."""
         facts: dict[str, object] = {"epochs": len(self.loss)}
@@ -80,6 +98,11 @@ class History:
         epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
         """
         return next((scores for scores in (self.measured, self.validation_loss) if len(scores)), self.loss)
+
+    @property
+    def scored_by(self) -> str:
+        """What the scores are: "training loss", "validation loss", or the monitor's name and on which rows."""
+        return scored_by(self.monitor, validated=bool(len(self.validation_loss)))
 
     @property
     def best_epoch(self) -> int:
@@ -139,7 +162,8 @@ class TrainingResult:
     def _repr_html_(self) -> str:
         network = self.network
         about = {"activation": network.activation, "output": network.output, "loss function": network.loss}
-        return display.card(self, {**self._facts(), **about, "parameters": f"{network.n_params:,} {self.params.dtype}"})
+        facts = {**self._facts(), **about, "parameters": f"{network.n_params:,} {self.params.dtype}"}
+        return display.card(self, facts, self.history._chart())
 
     def _facts(self) -> dict[str, object]:
         sizes: list[object] = list(self.network.sizes)
@@ -223,6 +247,38 @@ class TrainingResult:
         from fastnn.training import train
 
         return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
+
+    def plot(self, title: str = "Loss", *, axes: Any = None) -> Any:
+        """Draw the losses of the epochs, by matplotlib.
+
+        Parameters
+        ----------
+        title : str
+            Above the picture.
+        axes : matplotlib.axes.Axes, optional
+            The axes to draw in; a new figure where it is not given.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            What `fastnn.plotting.loss_curves` draws; `fastnn.plotting.save` writes it.
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed.
+        ValueError
+            Where no epoch ended, and for a result from a file that has no history.
+
+        Examples
+        --------
+        >>> from fastnn import Network, plotting, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=5, seed=0)
+        >>> path = plotting.save(result.plot(), "loss.png")
+        """
+        from fastnn import plotting
+
+        return plotting.loss_curves(self, title, axes=axes)
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`, or the network alone with ``state=False``.

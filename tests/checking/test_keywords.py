@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import RPROP, SGD, Adam, AdamW, Network, ReduceRate, Stop, every, train
+from fastnn import RPROP, SGD, Adam, AdamW, Network, ReduceRate, Stop, every, train, train_many
 from fastnn.checking.keywords import REMEDIES
 from fastnn.optimizers import OPTIMIZERS
 
@@ -15,6 +15,10 @@ NETWORK = Network((2, 3, 1))
 
 def fit(**options):
     return train(NETWORK, X, X[:, 0], **options)
+
+
+def fit_many(**options):
+    return train_many(NETWORK, X, X[:, 0], seed=range(2), **options)
 
 
 def result_resume(**options):
@@ -37,6 +41,10 @@ CASES = [
     (fit, {"epochs": 1, "qqq": 3}, "train has no argument 'qqq'; it has network, X, Y, sample_weight"),
     (result_resume, {"random_state": 0}, "train has no argument 'random_state': say seed=..."),
     (fit, {"epochs": 1, "metrics": ["acc"]}, "say stop=Stop(monitor=...)"),
+    (fit, {"epochs": 1, "n_jobs": 2}, "train has no argument 'n_jobs': say threads=..., which share each step"),
+    (fit, {"epochs": 1, "workers": 2}, "train has no argument 'workers': say threads=..., which share each step"),
+    (fit_many, {"epochs": 1, "threads": 2}, "train_many has no argument 'threads': say n_jobs=..., the members that"),
+    (Stop, {"threads": 2}, "Stop has no argument 'threads'; it has tol, patience"),
     (Stop, {"scheduler": 0.1}, "Stop has no argument 'scheduler': say reduce=ReduceRate()"),
     (ReduceRate, {"min_lr": 0.1}, "ReduceRate has no argument 'min_lr': say least=..."),
     (every, {"epochs": 3}, "every has no argument 'epochs'; it has k, callback"),

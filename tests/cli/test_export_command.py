@@ -42,6 +42,10 @@ def test_an_estimator_keeps_its_labels(run):
     ("arguments", "message"),
     [
         (("model.npz", "--to", "net.pb"), "Invalid value for --to: the suffix of 'net.pb' says no format"),
+        (
+            ("model.npz", "--to", "net.pb"),
+            ".safetensors (safetensors); or name a format, numpy, c, onnx",
+        ),
         (("nothing.npz", "--to", "numpy"), "No such file or directory: 'nothing.npz'"),
         (("model.npz", "--to", "nowhere/net.py"), "No such file or directory: 'nowhere/net.py'"),
         (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from exported import NETWORKS, trained
 
+import fastnn
 from fastnn import Network
 from fastnn.files import export, to_numpy
 
@@ -29,7 +30,7 @@ def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp
     (tmp_path / "net.py").mkdir()
     with pytest.raises(OSError, match="not a regular file"):
         result.export(tmp_path / "net.py")
-    with pytest.raises(ValueError, match=r"the suffix of '.*net.pb' says no format: one of \.py \(numpy\)"):
+    with pytest.raises(ValueError, match=r"the suffix of '.*net.pb' says no format: write \.py \(numpy\)"):
         result.export(tmp_path / "net.pb")
     with pytest.raises(ValueError, match=r"unknown format 'nunpy' \(did you mean 'numpy'\?\)"):
         result.export(tmp_path / "net", "nunpy")
@@ -38,11 +39,35 @@ def test_what_cannot_be_written_is_refused_before_there_is_anything_to_write(tmp
     assert os.listdir(tmp_path) == ["net.py"]
 
 
+def test_a_file_that_was_not_named_is_replaced_if_it_is_our_own(tmp_path, result):
+    (tmp_path / "keep.h").write_text("#define MINE 1\n")
+    with pytest.raises(FileExistsError, match=r"written beside keep\.c, and is another file, .*: take another name"):
+        result.export(tmp_path / "keep.c")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("keep.h", "#define MINE 1\n")]
+    for _ in range(2):
+        assert len(result.export(tmp_path / "net.c")) == 2
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".c", ".py", ".safetensors", ".ONNX"])
+def test_save_refuses_the_suffixes_of_export(tmp_path, result, suffix):
+    """`save` would write an .npz archive under that name."""
+    path = tmp_path / f"net{suffix}"
+    many = fastnn.ManyResult([result])
+    for save, remedy in ((result.save, r"say result\.export\("), (many.save, r"say many\[i\]\.export\(")):
+        with pytest.raises(ValueError, match=remedy):
+            save(path)
+        with pytest.raises(ValueError, match=remedy):
+            save(str(path), state=False)
+    assert os.listdir(tmp_path) == []
+
+
 def test_all_files_are_written_or_none(tmp_path, result, monkeypatch):
-    (tmp_path / "net.txt").write_text("old")
-    monkeypatch.setattr(to_numpy, "contents", lambda model, name: {".py": name.encode(), ".txt": b"new"})
+    (tmp_path / "net.txt").write_text("old, written by fastnn")
+    monkeypatch.setattr(
+        to_numpy, "contents", lambda model, name: {".py": name.encode(), ".txt": b"new, written by fastnn"}
+    )
     assert result.export(tmp_path / "net.py") == [tmp_path / "net.py", tmp_path / "net.txt"]
-    assert (tmp_path / "net.txt").read_text() == "new"
+    assert (tmp_path / "net.txt").read_text() == "new, written by fastnn"
     monkeypatch.setattr(to_numpy, "contents", lambda model, name: {".py": b"newer", ".txt": "no bytes"})
     with pytest.raises(TypeError):
         result.export(tmp_path / "net.py")

@@ -68,8 +68,43 @@ def test_what_is_no_curve_is_refused(draw, curves, error, text):
 
 
 def test_a_training_without_epochs_is_refused():
-    with pytest.raises(ValueError, match=r"curves\['mine'\] must be a curve of at least one number"):
+    with pytest.raises(ValueError, match=r"curves\['mine'\] has no losses to draw: no epoch of the training ended"):
         plotting.loss_curves({"mine": trained(epochs=0)})
+    with pytest.raises(ValueError, match="no epoch of the training ended"):
+        trained(epochs=0).plot()
+    with pytest.raises(ValueError, match=r"curves\['mine'\] must be a curve of at least one number"):
+        plotting.loss_curves({"mine": []})
+
+
+def test_a_result_without_its_history_is_refused(tmp_path):
+    trained().save(tmp_path / "alone.npz", state=False)
+    with pytest.raises(ValueError, match=r"holds a network alone, without its history, as save\(path, state=False\)"):
+        fastnn.load(tmp_path / "alone.npz").plot()
+
+
+@pytest.mark.parametrize(("m", "drawn_of_them"), [(3, 3), (100, 40)])
+def test_many_results_draw_themselves(m, drawn_of_them):
+    many = fastnn.train_many(Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend="numpy")
+    (axes,) = many.plot().axes
+    assert len(axes.lines) == drawn_of_them + 1
+    assert axes.lines[-1].get_label() == f"member {many.best()}, the best"
+    np.testing.assert_array_equal(axes.lines[-1].get_ydata(), many[many.best()].history.loss)
+    assert axes.get_ylabel() == "loss"
+
+
+def test_many_validation_losses_are_drawn_where_all_have_them():
+    stop = Stop(validation=0.3)
+    many = fastnn.train_many(Network((2, 1)), X, X[:, :1], seed=range(2), epochs=4, stop=stop, backend="numpy")
+    (axes,) = many.plot().axes
+    assert axes.get_ylabel() == "validation loss"
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), many[0].history.validation_loss)
+
+
+def test_a_result_draws_itself():
+    result = trained(stop=Stop(validation=0.3))
+    curves = drawn(result.plot())
+    assert list(curves) == ["training", "validation"]
+    np.testing.assert_array_equal(curves["validation"], result.history.validation_loss)
 
 
 @pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])

@@ -117,7 +117,11 @@ REFUSED = {
     "an alpha": ({"alpha": [0, -1]}, ValueError, "^member 1: alpha must be at least 0, not -1"),
     "params": ({"params": np.zeros((2, 25))}, ValueError, "^member 0: params has 25 numbers, .* 26 parameters"),
     "stop rules": ({"stop": [Stop(), 5]}, TypeError, "^member 1: stop must be a fastnn Stop, not 5"),
-    "a result": ({"resume": train_many(NETWORK, X, Y, n=2, epochs=0, backend="numpy")}, TypeError, r"pass its \.state"),
+    "results": (
+        {"resume": train_many(NETWORK, X, Y, n=2, epochs=0, backend="numpy")},
+        TypeError,
+        "not of results: say",
+    ),
     "a state of another": ({"networks": Network((3, 6, 1)), "resume": [STATE]}, ValueError, "^member 0: resume does"),
     "two back ends": ({"backend": ["numpy", "numba"], "n": 2}, TypeError, "^backend is one for all members, not"),
     "two dtypes": ({"dtype": ["float32", "float64"], "n": 2}, TypeError, "^dtype is one for all members, not"),

@@ -258,3 +258,15 @@ def test_sizes_that_do_not_fit_are_refused(path, content):
         changed = table | {"sizes": table["sizes"] | {"loss": sizes}}
         write(path, header, arrays | {"values": np.frombuffer(json.dumps(changed).encode(), np.uint8)})
         refused(path, "damaged")
+
+
+def test_networks_alone_say_that_their_losses_are_not_known(path):
+    """`repr` and `best` do not pretend that nothing was trained."""
+    go("a block").save(path, state=False)
+    many = fastnn.load(path)
+    assert repr(many) == "<ManyResult: members 5, state none>"
+    assert "state" in many._repr_html_()
+    with pytest.raises(ValueError, match=r"networks alone, as from a file of save\(path, state=False\)"):
+        many.best()
+    with pytest.raises(ValueError, match="networks alone"):
+        many.plot()

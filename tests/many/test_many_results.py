@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 from same_results import assert_same_result
 
+import fastnn
 from fastnn import SGD, ManyResult, Network, Stop, train, train_many
 
 RANDOM = np.random.RandomState(4)
@@ -101,8 +103,11 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
     many = train_many(NETWORK, X, Y, stop=Stop(monitor="r2"), **options)
     assert many.best() == many.scores.argmax()
     mixed = train_many(NETWORK, X, Y, stop=[Stop(monitor="r2"), Stop()], **options)
-    with pytest.raises(ValueError, match="scored differently, by loss, r2: compare them by hand"):
+    with pytest.raises(ValueError, match="1 member by r2 on the rows trained on, 1 member by training loss"):
         mixed.best()
+    validated = train_many(NETWORK, X, Y, stop=[Stop(validation=0.25), Stop()], **options)
+    with pytest.raises(ValueError, match=r"compared \(1 member by training loss, 1 member by validation loss\)"):
+        validated.best()
     with pytest.raises(ValueError, match="no member has a finite score"):
         train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
 
@@ -138,7 +143,11 @@ def test_the_spread_takes_the_memory_of_few_outputs():
 def test_columns_go_into_a_data_frame(many, validated):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(many.to_dict())
-    assert frame.shape == (5, 7)
+    assert frame.shape == (5, 9)
+    assert frame["seed"].tolist() == list(range(5))
+    assert frame["learning_rate"].tolist() == [0.001] * 5
+    assert validated.to_dict()["learning_rate"].tolist() == [0.1, 0.3, 1.0]
+    assert many[[3, 1]].to_dict()["seed"] == [3, 1]
     assert frame["member"].tolist() == list(range(5))
     assert frame["n_epochs"].tolist() == EPOCHS
     assert frame["loss"].isna().tolist() == [n == 0 for n in EPOCHS]
@@ -169,7 +178,24 @@ def test_what_is_shown(many, validated):
     card = validated._repr_html_()
     assert "3-5-1" in card
     assert f"{validated.scores.min():.4g} to {validated.scores.max():.4g}" in card
-    assert "<th>scores</th><td>none</td>" in many[2:3]._repr_html_()
+    assert "<svg" in card
+    assert f"member {validated.best()}, the best" in card
+    assert "scores none" in " ".join(re.sub("<[^>]*>", " ", many[2:3]._repr_html_()).split())
+    assert "<svg" in many.history._repr_html_()
+    assert len(train_many(NETWORK, X, Y, n=500, epochs=300, backend="numpy")._repr_html_()) < 30_000
+
+
+def test_seeds_that_are_not_known_are_none(many):
+    """Of a generator of the caller's own, and where each member draws a seed."""
+    assert train_many(NETWORK, X, Y, n=2, epochs=1).to_dict()["seed"] == [None, None]
+    own = [np.random.RandomState(0), 5]
+    assert train_many(NETWORK, X, Y, seed=own, epochs=1).to_dict()["seed"] == [None, 5]
+
+
+def test_learning_rates_that_are_functions(backend):
+    rates = [0.5, fastnn.cosine(0.1, steps=9), lambda step: 0.1]
+    many = train_many(NETWORK, X, Y, n=3, learning_rate=rates, optimizer=SGD(), epochs=1, backend=backend)
+    np.testing.assert_array_equal(many.to_dict()["learning_rate"], [0.5, 0.1, np.nan])
 
 
 @pytest.mark.parametrize("chosen", [[3, 0], np.array([3, 0]), [True, False, False, True]])

@@ -120,7 +120,9 @@ def test_numbers_stay_after_drops(backend):
 def test_ranking():
     """The best first, by the sign that the monitor asks for; last who diverged, or has no score."""
     population = small(networks=WIDE, learning_rate=[0.1, 1e9, 0.05, 0.01])
-    assert population.ranking() == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"):
+        population.ranking()
+    assert "<svg" not in population._repr_html_()
     assert np.isnan(list(population.scores().values())).all()
     population.advance(5)
     assert population[1].stop_reason == "diverged"
@@ -132,9 +134,27 @@ def test_ranking():
     best = {i: result.history.score.max() for i, result in population.items()}
     assert population.scores() == best
     assert population.ranking() == sorted(best, key=best.get, reverse=True)
-    mixed = small(stop=[Stop(), Stop(monitor="r2"), Stop(), Stop()])
-    with pytest.raises(ValueError, match="scored differently, by loss, r2"):
+    mixed = small(stop=[Stop(), Stop(monitor="r2"), Stop(), Stop(validation=0.5)])
+    mixed.advance(1)
+    with pytest.raises(ValueError, match="2 members by training loss, 1 member by validation loss"):
         mixed.ranking()
+
+
+def test_what_a_notebook_shows():
+    population = small(networks=WIDE, learning_rate=[0.1, 0.2, 0.05, 0.01])
+    population.advance(5)
+    population.drop(1)
+    card = population._repr_html_()
+    assert "<svg" in card
+    assert f"member {population.ranking()[0]}, the best" in card
+
+
+def test_results_know_their_seeds():
+    population = small(seed=[7, 8, 9, 10])
+    population.advance(1)
+    population.replace(0, by=2)
+    population.drop(1)
+    assert population.results().to_dict()["seed"] == [9, 9, 10]
 
 
 def test_nothing_is_trained_twice(monkeypatch):

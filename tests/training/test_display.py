@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from public import OBJECTS, X
 
-from fastnn import Network, Stop, get_backend, train
+from fastnn import History, Network, Stop, get_backend, train
 from fastnn.state import Data, Steps, Task
+from fastnn.training import chart
 
 
 def trained(backend, **options):
@@ -74,32 +75,76 @@ def test_back_ends_are_shown_as_they_are_made():
 
 
 class Cells(html.parser.HTMLParser):
-    """The texts of a table, and the tags that are open."""
+    """The texts of a card's table and of its picture, and the tags that are open."""
 
     def __init__(self):
         super().__init__()
-        self.texts, self.open = [], []
+        self.texts, self.open, self.labels, self.points = [], [], [], []
 
     def handle_starttag(self, tag, attrs):
         self.open.append(tag)
+        self.points += [value.split() for name, value in attrs if name == "points"]
+
+    def handle_startendtag(self, tag, attrs):  # else both of the others are called, in turn
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.texts.append(data)
+        (self.labels if "svg" in self.open else self.texts).append(data)
+
+
+def card(thing):
+    """The parts of an object's card, which is well-formed."""
+    cells = Cells()
+    cells.feed(thing._repr_html_())
+    assert cells.open == []
+    return cells
 
 
 def test_a_notebook_shows_a_card_with_the_same_facts(backend):
-    result, cells = trained(backend), Cells()
-    cells.feed(result._repr_html_())
-    assert cells.open == []
+    result = trained(backend)
+    cells = card(result)
     assert cells.texts[:3] == ["TrainingResult", "network", "2-3-1"]
     pairs = dict(zip(cells.texts[1::2], cells.texts[2::2], strict=True))
     assert pairs["ended by"] == "'epochs'"
     assert pairs["loss"] == f"{result.history.loss[-1]:.4g}"
     assert pairs["parameters"] == "13 float64"
     assert len(pairs) < 15
+
+
+def test_the_card_has_a_picture_of_the_losses(backend):
+    """A point for each epoch, from left to right; the greatest loss is the highest point."""
+    result = trained(backend, epochs=9, stop=Stop(validation=0.5))
+    cells = card(result)
+    loss, validation = [np.array([point.split(",") for point in curve], float) for curve in cells.points]
+    assert [label.strip() for label in cells.labels if "loss" in label] == ["loss", "validation loss"]
+    for points, values in ((loss, result.history.loss), (validation, result.history.validation_loss)):
+        assert points.shape == (9, 2)
+        assert (np.diff(points[:, 0]) > 0).all()
+        assert points[:, 1].argmin() == values.argmax()
+    assert f"best, epoch {result.history.best_epoch}" in cells.labels
+    assert {"1", "9", "epoch"} <= set(cells.labels)
+    assert card(result.history).points == cells.points
+
+
+def test_a_long_history_has_a_small_card():
+    history = History(1 + np.random.RandomState(0).rand(100_000), np.zeros(0), 1.0)
+    assert len(history._repr_html_()) < 8000
+
+
+@pytest.mark.parametrize("losses", [[], [0.5], [np.nan, np.inf]])
+def test_there_is_no_picture_of_what_makes_no_curve(losses):
+    assert card(History(np.array(losses), np.zeros(0), 1.0)).points == []
+
+
+@pytest.mark.parametrize("losses", [[1.0, 1.0], [-1.0, 5.0], [0.0, 1e-300], [1.0, np.nan, 1e300]])
+def test_odd_losses_lie_within_the_picture(losses):
+    ((*points,),) = card(History(np.array(losses), np.zeros(0), 1.0)).points
+    places = np.array([point.split(",") for point in points], float)
+    assert ((places >= 0) & (places <= [chart.WIDTH, chart.HEIGHT])).all()
 
 
 def test_a_card_escapes_what_could_be_read_as_html(backend):
