@@ -123,6 +123,7 @@ def types(session):
 
 SITE = pathlib.Path("docs", "_build")
 MATHJAX = "mathjax@3.2.2"  # one file of it is a part of the site
+STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--show-traceback")
 
 
 @nox.session
@@ -135,8 +136,29 @@ def docs(session):
         shutil.unpack_archive(next(tmp.glob("mathjax-*.tgz")), tmp, filter="data")
         script.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(tmp / "package" / "es5" / script.name, script)
-    options = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--show-traceback")
-    session.run("python", "-m", "sphinx", *options, *session.posargs, "docs", str(SITE / "html"))
+    for old in (SITE / "html", pathlib.Path("docs", "reference", "generated")):
+        shutil.rmtree(old, ignore_errors=True)  # pages of names that are gone
+    session.run("python", "-m", "sphinx", *STRICT, *session.posargs, "docs", str(SITE / "html"))
+    pages = [page for page in (SITE / "html").rglob("*.html") if "_modules" not in page.parts]
+    session.log(f"{len(pages)} pages, besides the source code of the modules")
+
+
+@nox.session(default=False)
+def browser(session):
+    """Open the built site in Chromium, and see that what must fail its build does; pictures in docs/_build/screenshots.
+
+    Wants `nox -s docs` before it, and a browser with its driver (Debian: apt-get install chromium chromium-driver).
+    """
+    session.install("-e.[all]", *group("docs"), "pytest", *group("browser"))
+    session.run("python", "-m", "pytest", "tests/site", "-v", *session.posargs)
+
+
+@nox.session(default=False)
+def links(session):
+    """Ask for each address outside of the site that a page names: once a week in CI."""
+    session.install("-e.[all]", *group("docs"))
+    options = ("--builder", "linkcheck", "--keep-going", "-D", "plot_gallery=0")
+    session.run("python", "-m", "sphinx", *options, *session.posargs, "docs", str(SITE / "linkcheck"))
 
 
 @nox.session(reuse_venv=False)

@@ -1,8 +1,8 @@
 """Measure commits with asv, publish its page and check it: ``python -m benchmarks.history [RANGE]``.
 
-RANGE is git's, by default ``HEAD^!``, the last commit alone. What has been measured on such a machine is not measured
-again. The results are kept in ``.asv/results``, the page in ``.asv/html``: it needs no other host and opens through any
-web server.
+RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what there is.
+What has been measured on such a machine is not measured again. The results are kept in ``.asv/results``, the page in
+``.asv/html``: it needs no other host and opens through any web server.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     wanted = commits(options.revisions)
     start = time.perf_counter()
-    failed = measure(options.revisions)
+    failed = measure(options.revisions) if wanted else 0
     print(f"{len(wanted)} commit{'s' * (len(wanted) != 1)}, {time.perf_counter() - start:.0f} s")
     if failed or asv("publish"):
         return failed or 1

@@ -1,5 +1,6 @@
 """Sphinx's configuration of the site; ``nox -s docs`` builds it into ``docs/_build/html``."""
 
+import os
 import pathlib
 import sys
 import warnings
@@ -8,6 +9,8 @@ HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
 import fastnn  # noqa: E402
+import fastnn.gate  # noqa: E402, its pages look for it as `fastnn.gate.measure`
+import fastnn.state  # noqa: E402
 
 project = "fastnn"
 author = "the fastnn developers"
@@ -25,6 +28,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.programoutput",
     "links_out_of_docs",
     "names",
 ]
@@ -39,6 +43,20 @@ autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say types, with shapes and units
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the template of a class lists them
+numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {
+    **{name: f"fastnn.{name}" for name in fastnn.__all__},
+    "array-like": ":term:`array-like <numpy:array_like>`",
+    "callable": ":py:func:`callable`",
+    "data frame": "pandas.DataFrame",
+    "dtype": ":py:class:`numpy.dtype`",
+    "Estimator": "sklearn.base.BaseEstimator",
+    "iterable": ":term:`python:iterable`",
+    "ndarray": "numpy.ndarray",
+    "RandomState": "numpy.random.RandomState",
+    "sequence": ":term:`python:sequence`",
+}
+numpydoc_xref_ignore = "all"  # words of prose are no names
 default_role = "name"  # of `names`: a link where the name is one of the reference, code elsewhere
 
 # --------------------------------------------------------------------------------------------------- other sites' names
@@ -54,9 +72,14 @@ intersphinx_mapping = {
     }.items()
 }
 
+# -------------------------------------------------------------------------------------------------------------- command
+
+programoutput_prompt_template = "$ {command}\n{output}"
+os.environ["COLUMNS"] = "96"
+
 # ------------------------------------------------------------------------------------------------------------- Markdown
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_enable_extensions = ["attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 
 # -------------------------------------------------------------------------------------------------------------- gallery
@@ -88,13 +111,16 @@ html_static_path = ["_static", *(["_build/mathjax"] if (HERE / "_build" / "mathj
 html_css_files = ["site.css"]
 mathjax_path = "tex-svg-full.js"  # one file, fetched by `nox -s docs`; the fonts are in it
 html_show_sourcelink = False
+html_favicon = html_logo = "_static/logo.svg"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_theme_options = {
-    "logo": {"text": "fastnn"},
+    "logo": {"text": "fastnn", "alt_text": "fastnn"},
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
+    "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
 }
 html_sidebars = {"index": []}

@@ -3,6 +3,7 @@
 import contextlib
 import doctest
 import importlib
+import inspect
 import io
 import itertools
 import pathlib
@@ -11,6 +12,8 @@ import tomllib
 
 import pytest
 import tree
+
+import fastnn
 
 ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -115,6 +118,24 @@ def test_each_equation_stands_beside_a_line_of_the_reference():
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md"])
 def test_links_lead_somewhere(page):
     assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def public_names():
+    """The public names as a user writes them, without ``fastnn.``; those of modules with the module's name."""
+    for name in fastnn.__all__:
+        thing = getattr(fastnn, name)
+        if not inspect.ismodule(thing):
+            yield name
+            continue
+        here = (one for one, value in vars(thing).items() if getattr(value, "__module__", "") == thing.__name__)
+        yield from (f"{name}.{one}" for one in getattr(thing, "__all__", here) if not one.startswith("_"))
+
+
+def test_each_public_name_has_a_page_of_reference():
+    pages = "".join(page.read_text("utf-8") for page in (DOCS / "reference").glob("*.rst"))
+    listed = re.findall(r"^   (?:\w+\.)*\w+$", pages, re.MULTILINE)
+    beside = {"gate.measure", "state.Data", "state.Steps", "state.Task"}
+    assert sorted(name.strip() for name in listed) == sorted({*public_names(), *beside})
 
 
 def test_contributing_shows_the_tree_of_the_package():
