@@ -261,10 +261,13 @@ class BestNumber:
         if self._rest <= 0:
             self._way = self._way if self._is_open() else -self._way
             self._tried = self._turn = self._chosen + self._way
-            self._stretch, self._sums = TRIAL, [0.0, 0.0]
+            self._stretch, self._sums = 0.0, [0.0, 0.0]
 
     def _take_turn(self, a_step: float, lost: float) -> None:
         """Take in a turn of a trial, the tried number's or, after it, the chosen one's, which ends a round."""
+        if self._stretch == 0.0:  # a step that does not count: its buffers are new
+            self._stretch = TRIAL
+            return
         ends_round = self._turn == self._chosen
         self._sums[ends_round] += a_step * self._stretch
         if not ends_round:

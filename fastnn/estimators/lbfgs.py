@@ -22,7 +22,7 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of the fit."""
     network = inputs.network
-    task = Task(network, SGD(), inputs.data, float(mlp.alpha))
+    task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=mlp.n_threads)
     started = time.perf_counter()
     n_done = 0
     curve = list(getattr(mlp, "validation_loss_curve_", ()))

@@ -21,6 +21,7 @@ from fastnn.fused.guard import (
 )
 from fastnn.fused.layout import (
     ALPHA,
+    NO_UPDATE,
     UPDATE_CODES,
     UpdateSpec,
 )
@@ -29,6 +30,7 @@ from fastnn.fused.team import Threads
 from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.optimizers import OPTIMIZERS
+from fastnn.state import Steps, StepState
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
 
@@ -90,7 +92,10 @@ class NumbaBackend:
         """The loss of all rows of the task as one batch, as by `loss_and_gradient`; writes `gradient` (n_params,)."""
         with_gradient = gradient is not None
         key = self, "loss", with_gradient
-        batch = task.kept.pop(key, None) or _WholeBatch(self, task.network, task.data, task.penalty, with_gradient)
+        batch = task.kept.pop(key, None)
+        if batch is None:
+            batch = _WholeBatch(self, task.network, task.data, task.penalty, with_gradient)
+            batch.divide(task)
         loss = batch.loss(params)
         if with_gradient:
             gradient[...] = batch.gradient
@@ -251,11 +256,31 @@ class _WholeBatch(_Prepared):
         spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
-        self._data = tuple(data)
+        self._data, self._with_gradient, self._threads = tuple(data), with_gradient, None
         self._call = kernel.bound(n, int(with_gradient), *of_network, spec, prepared(data), rows)
+
+    def divide(self, task):
+        """Have the threads of the task share the gradient: that of a step that updates nothing."""
+        (n, *_), alpha = self._data[0].shape, task.penalty
+        if self._with_gradient and self._data[2].any():
+            self._threads = Threads.of(task, self._params[-1], n)
+        if self._threads is not None:
+            params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._alone
+            self._state = StepState(params.reshape(1, -1), task.network.n_params)
+            self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
+            spec = prepared(UpdateSpec(NO_UPDATE, params.size, 0, alpha, 1.0, 1.0, 0.0))
+            self.of_task = self.workspace.scratch, self.workspace.model, spec, prepared(task.data)
 
     def loss(self, params):
         """Return the loss; leave its gradient, if wanted, in `gradient`."""
         name, shape, dtype = self._params
         check(name, params, shape, dtype)
-        return self._call(params)
+        if self._threads is None:
+            return self._call(params)
+        self._state.params[...] = params
+        self._threads.train(self, self._state, self._steps)
+        return float(self._steps.loss[0])
+
+    def _alone(self, storage, *_):
+        self._steps.loss[0] = self._call(storage[0])
+        return 1

@@ -15,10 +15,11 @@ from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
 from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
+from fastnn.fused.layout import NO_UPDATE
 from fastnn.fused.losses import output_loss, output_terms, row_loss, sum_terms
 from fastnn.fused.matmul import transpose_delta, weight_gradient
 from fastnn.fused.single_row import outer_product
-from fastnn.fused.updates import State, add, row_update, small_layer_update, update
+from fastnn.fused.updates import State, add, finish_gradients, row_update, small_layer_update, update
 
 FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more
 
@@ -268,6 +269,7 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
                 yield A, D, T, columns, begin > 0
 
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
+    when(updating & (spec.code == NO_UPDATE), lambda: finish_gradients(scratch, model, vectors))
 
 
 @traced

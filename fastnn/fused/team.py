@@ -53,6 +53,7 @@ class Team:
         self._scratches = make_scratches(network, dtype, n_rows, block, n)
         for scratch in self._scratches:
             scratch.update_constants[...] = workspace.buffers.update_constants
+        self._scratches = [x._replace(gradient=workspace.buffers.gradient) for x in self._scratches]
         self._prepared = [prepared(scratch) for scratch in self._scratches]
         parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n)
         calls = [(0, n)] if IN_PYTHON else [(t, t + 1) for t in range(n)]

@@ -116,6 +116,21 @@ def test_every_optimizer(optimizer, dtype):
     assert (together, used) == (alone, 2)
 
 
+@pytest.mark.parametrize("n", [70, 300, 700])
+@pytest.mark.parametrize("name", ["odd", "whole vectors", "small", "scalar bias"])
+def test_a_loss_and_its_gradient(name, n, dtype):
+    """Of one block and of several, with row weights and penalty."""
+    network, found = NETWORKS[name], []
+    problem = draw_training(network, n, dtype)
+    for threads in (1, *NUMBERS):
+        task, gradient = Task(network, SGD(), Data(*problem[1:]), 0.01, threads=threads), np.empty_like(problem.params)
+        for _ in range(2):
+            loss = get_backend("numba").loss(task, problem.params, gradient)
+        found.append([loss, *all_bits(gradient)])
+    assert found == [found[0]] * len(found)
+    assert gradient.any()
+
+
 def test_the_number_may_change_from_call_to_call(dtype):
     network = NETWORKS["odd"]
     problem, steps = draw_training(network, 300, dtype), steps_of(300, 150, 8)
