@@ -138,5 +138,11 @@ def test_each_public_name_has_a_page_of_reference():
     assert sorted(name.strip() for name in listed) == sorted({*public_names(), *beside})
 
 
+def test_each_of_twenty_questions_has_a_page():
+    questions = re.findall(r"^\d+\. .*?(?=^\d+\. |^$)", text("docs/questions.md"), re.MULTILINE | re.DOTALL)
+    assert len(questions) >= 20
+    assert [question for question in questions if not LINK.search(question)] == []
+
+
 def test_contributing_shows_the_tree_of_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"

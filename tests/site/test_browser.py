@@ -25,6 +25,7 @@ SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
 PAGES = {
     "front": "index.html",
     "tutorial": "tutorials/seed.html",
+    "table": "tutorials/table.html",
     "howto": "howto/scikit-learn.html",
     "reference": "reference/index.html",
     "train": "reference/generated/fastnn.train.html",
@@ -32,6 +33,8 @@ PAGES = {
     "explanation": "explanation/trust.html",
     "benchmarks": "explanation/benchmarks.html",
     "gallery": "gallery/index.html",
+    "example": "gallery/plot_error_curve.html",
+    "moving": "gallery/plot_decision_boundaries.html",
     "questions": "questions.html",
 }
 
