@@ -38,6 +38,13 @@ def lowest():
     return [f"{r.name}=={bound.version}" for r in declared for bound in r.specifier if bound.operator == ">="]
 
 
+def but_for(*names, extras=("sklearn", "many", "cli")):
+    """The requirements of the package and of these extras, without those of these names."""
+    project = PROJECT["project"]
+    lines = itertools.chain(project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras))
+    return [line for line in lines if Requirement(line).name not in names]
+
+
 ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
 """A worker for each core, idle ones take tests from busy ones; the slowest tests are printed."""
 
@@ -206,6 +213,38 @@ def conda(session):
     session.install("build", "py-rattler-build")
     session.run("python", "-m", "build", "--sdist")
     session.run("python", "tests/support/conda_package.py", "dist/conda", *session.posargs)
+
+
+@nox.session(default=False)
+def wheel(session):
+    """Build the wheels that bring kernels along, for Linux, into dist/; test them as installed, without Numba."""
+    dist, work = pathlib.Path("dist"), pathlib.Path(session.create_tmp()).resolve()
+    for old in dist.glob("*-manylinux*.whl"):
+        old.unlink()
+    session.install("-e.", "build", "twine", "ziglang")
+    for machine in ("x86_64", "aarch64"):
+        kernels = str(work / machine)
+        session.run("python", "-m", "fastnn.compiler.ship", machine, kernels)
+        command = ("python", "-m", "build", "--wheel", "--outdir", str(dist))
+        session.run(*command, env={"FASTNN_WHEEL_KERNELS": kernels}, silent=True)
+    x86_64, aarch64 = (str(next(dist.glob(f"*_{machine}.whl")).resolve()) for machine in ("x86_64", "aarch64"))
+    session.run("twine", "check", "--strict", x86_64, aarch64)
+    for path in (x86_64, aarch64):
+        session.log(f"{pathlib.Path(path).name}: {os.path.getsize(path):,} bytes")
+        assert os.path.getsize(path) < 3e6
+    # Without Numba, and with it, for what is damaged is compiled.
+    python = str(work / "environment/bin/python")
+    session.run("python", "-m", "venv", "--clear", str(work / "environment"))
+    session.run(python, "-m", "pip", "install", "--quiet", *but_for("numba", "llvmlite", "onnx"), external=True)
+    session.run(python, "-m", "pip", "install", "--quiet", "--no-deps", x86_64, external=True)
+    session.run(python, "tests/support/installed.py", "without-numba", str(work / "tested"), external=True)
+    session.install("--force-reinstall", "--no-deps", x86_64)
+    session.run("python", "tests/support/installed.py", "with-numba", str(work / "tested"))
+    if os.geteuid() == 0 and shutil.which("debootstrap") and shutil.which("qemu-aarch64-static"):
+        script = ("python", "tests/support/arm64.py", str(work / "arm64"), *but_for("numba", "llvmlite", extras=()))
+        session.log(session.run(*script, f"--wheel={aarch64}", silent=True).splitlines()[-1])
+    else:
+        session.log("the wheel for arm64 was not run: that takes root, debootstrap and qemu-user-static")
 
 
 @nox.session(default=False)

@@ -63,19 +63,31 @@ def info() -> None:
         _fact("  shared with", shared, "red")
     cpu = machine.cpu()
     _fact("processor", cpu.model)
-    _fact("  as LLVM calls it", cpu.llvm_name)
-    _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
+    if cpu.llvm_name is not None:
+        _fact("  as LLVM calls it", cpu.llvm_name)
+        _fact("  vector extensions", ", ".join(cpu.features) or "none that LLVM names")
     if cpu.override:
         _fact("  Numba was told", " ".join(cpu.override))
     register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
     cores = available_cores()
     _fact("cores", f"{cores.number}: {cores.reason}")
     _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
+    _kernels()
     cache = machine.cache()
     _fact("kernel cache", str(cache.folder or "none"))
     read_only = "no, but kernels that are there are used"
     _fact("  can be written", f"no: {cache.error}" if cache.error else "yes" if cache.writable else read_only)
     _fact("flush to zero", "ON: equal bits are not promised in this process" if machine.flush_to_zero() else "off")
+
+
+def _kernels() -> None:
+    """Say of each kernel where its machine code comes from."""
+    kernels = machine.kernels()
+    words = {"from the wheel": f"from the wheel, for {kernels.level}", "compiled": "compiled when first used"}
+    found = {words.get(origin, origin): titles for origin, titles in kernels.origins.items() if titles}
+    _fact("kernels", "; ".join(f"{o}: {'all' if len(found) == 1 else ', '.join(t)}" for o, t in found.items()))
+    if kernels.problem:
+        _fact("  of the wheel", f"not used: {kernels.problem}", "red")
 
 
 def _fact(name: str, text: str, style: str | None = None) -> None:
@@ -91,8 +103,8 @@ FACT_NAMES = 21
 def warmup() -> None:
     """Compile all kernels into the disk cache.
 
-    It compiles for both dtypes, for one thread and for several, and what shuffles rows, so that later processes start
-    at once, and ends with 1 if a kernel could not be kept.
+    Those that came with the wheel are there already. It compiles for both dtypes, for one thread and for several, and
+    what shuffles rows, so that later processes start at once, and ends with 1 if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
@@ -105,10 +117,10 @@ def warmup() -> None:
             table.add_row(dtype.name, *map(with_unit, (*seconds, sum(seconds))))
             table.add_row("  threads", "", "", "", with_unit(first_shared_step(dtype)))
         table.add_row("row orders", "", "", "", with_unit(first_shuffle()))
-    show("First calls, compiled or loaded from the disk cache", table)
+    show("First calls, compiled or loaded", table)
     cache = machine.cache()
     if machine.kernels_are_kept():
-        say(f"Kept in {cache.folder}")
+        say(f"Kept in {cache.folder}" if machine.cache_is_used() else "Nothing to keep: the wheel brought the kernels")
         return
     say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)

@@ -71,7 +71,7 @@ def _print_digits(report: work.DigitsReport, seed: int) -> None:
 def _say_what_both_find(report: work.Report) -> None:
     dtype, took = report.workload.dtype, with_unit(report.first_call)
     say(f"Largest difference of a weight between the back ends: {report.weight_difference:.1e} ({dtype}).")
-    say(f"First call of the {dtype} kernel, compiled or loaded from the disk cache: {took}.")
+    say(f"First call of the {dtype} kernel, compiled or loaded: {took}.")
 
 
 def _say_saved(what: str, path: Path) -> None:

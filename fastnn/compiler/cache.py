@@ -17,26 +17,14 @@ import pathlib
 import re
 import sys
 
-import llvmlite
-import llvmlite.binding as llvm
 import numpy as np
 
 from fastnn import __version__
 from fastnn.compiler.folder import opened
-from fastnn.compiler.program import sources
+from fastnn.compiler.program import sources_digest
+from fastnn.compiler.settings import numba_settings
 from fastnn.errors import warn
 from fastnn.memory import DATA
-
-NUMBAS_DEFAULTS = {
-    "DISABLE_JIT": 0,
-    "CPU_NAME": None,
-    "CPU_FEATURES": None,
-    "OPT": 3,
-    "DEBUGINFO_DEFAULT": 0,
-    "SLP_VECTORIZE": 0,
-    "LOOP_VECTORIZE": 1,
-}
-"""Settings of `numba.config` by which Numba compiles other code, or none."""
 
 KEPT_DAYS = 90  # without use, after which a file is deleted
 
@@ -100,6 +88,8 @@ def warn_once() -> None:
 
 def _key(name: str) -> bytes:
     """Return the key of a kernel's code: processes with the same one may share the code."""
+    import llvmlite.binding as llvm  # here and below: a process that has the kernels of the wheel does without
+
     settings = numba_settings()
     # A processor that the settings name replaces the one at hand: its code serves any host.
     host = {setting: value for setting, value in _processor() if setting not in settings}
@@ -113,6 +103,8 @@ def _file_name(name: str, key: bytes) -> str:
 @functools.cache
 def _processor():
     """Return the host's processor and its features, under the names of Numba's settings that replace them."""
+    import llvmlite.binding as llvm
+
     try:
         features = llvm.get_host_cpu_features().flatten()
     except RuntimeError:  # LLVM has no list of features for some processors
@@ -120,28 +112,12 @@ def _processor():
     return ("CPU_NAME", llvm.get_host_cpu_name()), ("CPU_FEATURES", features)
 
 
-def numba_settings() -> dict[str, object]:
-    """Return the settings of Numba that change code and are not its defaults.
-
-    Numba itself is asked, for it reads variables and a file, and programs change its settings. But its import takes a
-    while: where it is not imported yet and there is nothing for it to read, it will have its defaults.
-    """
-    variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
-    if not ("numba" in sys.modules or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables)):
-        return {}
-    from numba import config
-
-    return {name: value for name, default in NUMBAS_DEFAULTS.items() if (value := getattr(config, name)) != default}
-
-
 @functools.cache
 def source_stamp() -> str:
     """Return the hash of the versions and source files that machine code depends on."""
+    import llvmlite
+
     versions = (__version__, llvmlite.__version__, np.__version__, sys.version, os.environ.get("NUMBA_ENABLE_AVX"))
-    digest = hashlib.sha256(repr((*versions, DATA)).encode())
-    files = sources()
-    if numba := importlib.util.find_spec("numba"):
-        files.append(pathlib.Path(numba.origin).with_name("_version.py"))  # read as text: an import takes a while
-    for file in files:
-        digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    numba = importlib.util.find_spec("numba")  # its version is read as text: an import takes a while
+    numbas_version = numba and pathlib.Path(numba.origin).with_name("_version.py").read_bytes()
+    return hashlib.sha256(repr((*versions, DATA, numbas_version, sources_digest())).encode()).hexdigest()

@@ -26,10 +26,14 @@ def compile_entry(name: str, dtype: np.dtype, constants: tuple = ()) -> bytes:
         # Interrupted here, the overload would be taken for a compiled one ever after.
         del entry_point(name).overloads[signature.args]
         raise
+    return json.dumps([overload.fndesc.llvm_func_name, *letters(signature)]).encode() + b"\n" + code
+
+
+def letters(signature) -> list[str]:
+    """Return the letters of a result and of arguments, as `loader.C_TYPES` has them."""
     numbers = {types.int64: "q", types.float64: "d", types.none: "-"}
     kinds = signature.return_type, *signature.args
-    letters = [numbers.get(kind, "w" if isinstance(kind, ArgumentBlock) else "a") for kind in kinds]
-    return json.dumps([overload.fndesc.llvm_func_name, *letters]).encode() + b"\n" + code
+    return [numbers.get(kind, "w" if isinstance(kind, ArgumentBlock) else "a") for kind in kinds]
 
 
 def compiled_entry(name, dtype, constants=()):

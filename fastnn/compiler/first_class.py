@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import itertools
 
-from llvmlite import ir
-from numba import from_dtype, types
-from numba.core.registry import cpu_target
-from numba.experimental import function_type  # noqa: F401  so that Numba takes such an object for a function
-
-from fastnn.compiler.instructions import const
 from fastnn.compiler.loader import address_in_module
 
-FirstClass = types.WrapperAddressProtocol
-"""The base of objects that compiled code may call: with the methods `__wrapper_address__` and `signature`."""
+try:
+    from numba import types
+    from numba.experimental import function_type  # noqa: F401  so that Numba takes such an object for a function
 
+    FirstClass = types.WrapperAddressProtocol
+    """The base of objects that compiled code may call: with the methods `__wrapper_address__` and `signature`."""
+except ImportError:  # then there is no code of Numba's to call them
+    FirstClass = object
 
 _number = itertools.count()
 
 
 def of_arrays(dtype):
     """Return Numba's signature of a function that reads one array and writes another, both (n,) and in C order."""
+    from numba import from_dtype
+
     number = from_dtype(dtype)
     return types.void(types.Array(number, 1, "C", readonly=True), types.Array(number, 1, "C"))
 
@@ -30,6 +31,11 @@ def bound(target, data, signature):
 
     That of `target` and `data` are numbers in its machine code, some instructions, which stays as long as the process.
     """
+    from llvmlite import ir
+    from numba.core.registry import cpu_target
+
+    from fastnn.compiler.instructions import const
+
     context, module, name = cpu_target.target_context, ir.Module(), f"fastnn_bound_{next(_number)}"
     kinds = [context.get_value_type(kind) for kind in (signature.return_type, *signature.args)]
     function = ir.Function(module, ir.FunctionType(kinds[0], kinds[1:]), name)

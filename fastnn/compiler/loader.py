@@ -1,6 +1,7 @@
-"""The kernels as Python calls them: machine code from the disk cache, compiled where it is not there.
+"""The kernels as Python calls them: machine code from the wheel, else from the disk cache, else compiled.
 
-Numba is imported only to compile: a process that finds its kernels is at work before Numba would have been imported.
+Numba is imported only to compile, and LLVM only to load what was compiled: a process that finds its kernels is at work
+before Numba would have been imported.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ import sys
 import threading
 from collections.abc import Callable
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from fastnn.compiler import cache
+from fastnn.compiler import cache, shipped
 from fastnn.compiler.arguments import digest, flatten, pack, symbol
 from fastnn.compiler.program import entry_point
+from fastnn.compiler.settings import numba_settings
 from fastnn.memory import address
 
-IN_PYTHON = "DISABLE_JIT" in cache.numba_settings()
+IN_PYTHON = "DISABLE_JIT" in numba_settings()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
 
-found_in_cache: dict[str, bool] = {}
-"""{kernel that this process has looked for: whether it was in the disk cache}, for tests and benchmarks."""
+ORIGINS = WHEEL, CACHE, COMPILED = "from the wheel", "from the disk cache", "compiled"
+origins: dict[str, str] = {}
+"""{kernel that this process has made: where its machine code came from}: one of the three above."""
 
 C_TYPES = {"q": ctypes.c_int64, "d": ctypes.c_double, "a": ctypes.py_object, "w": ctypes.c_char_p, "-": None}
 """{letter of a kernel's header: its type in C}: integer, float, array, argument block; "-" is no result."""
@@ -48,7 +50,8 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
 
     Its attribute `bound` takes all parameters but the first, an array, and returns a function of that one, which takes
     less time: one thread at a time may call it.
-    Its attribute `code` is the address of the machine code (not there where kernels run as plain Python).
+    Its attribute `code` is the address of the machine code, and `address_of` finds those of the functions for C that
+    were compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python).
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
@@ -57,7 +60,8 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
         return _kernels[key]
     except KeyError:
         _uninterrupted(functools.partial(_make, key, constants))
-        cache.warn_once()  # here, where the stack leads to the caller
+        shipped.warn_once()  # here, where the stack leads to the caller
+        cache.warn_once()
         return _kernels[key]
 
 
@@ -75,7 +79,7 @@ def is_at_hand(name: str, dtype: np.dtype) -> bool:
     if key in _kernels:
         return True
     if key not in _under_way:
-        if IN_PYTHON or cache.load(f"{name}.{dtype.name}") is not None:
+        if IN_PYTHON or origin(f"{name}.{dtype.name}") != COMPILED:
             return True
         _under_way.add(key)
         with contextlib.suppress(RuntimeError):  # no more threads can be had, or the interpreter is about to end
@@ -135,11 +139,25 @@ def prepared(arguments):
     return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
+def origin(title: str) -> str:
+    """Return where a general kernel, such as "predict.float64", would come from now."""
+    return WHEEL if shipped.has(title) else COMPILED if cache.load(title) is None else CACHE
+
+
 def _machine_code(name, dtype, constants):
-    """Load a kernel from the cache, or compile and cache it; return it as a Python function."""
-    title, variant = f"{name}.{dtype.name}", "".join(map(digest, constants))
+    """Load a kernel from the wheel or the cache, or compile and cache it; return it as a Python function."""
+    probe = np.empty(1)
+    if address(probe) != probe.ctypes.data:
+        raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")
+    title = f"{name}.{dtype.name}"
+    if not constants and shipped.has(title):
+        origins[title], library = WHEEL, shipped.library()
+        return _callable(library.address_of, symbol(name, dtype.name), library.signatures[title])
+    from fastnn.compiler import engine  # imports LLVM
+
+    variant = "".join(map(digest, constants))
     content = cache.load(title, variant)
-    found_in_cache[title] = content is not None
+    origins[title] = COMPILED if content is None else CACHE
     if content is None:
         _announce()
         from fastnn.compiler.codegen import compile_entry  # imports Numba
@@ -147,29 +165,23 @@ def _machine_code(name, dtype, constants):
         content = compile_entry(name, dtype, constants)
         cache.save(title, content, variant)
     header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
-    symbol, result, *arguments = json.loads(header)
-    engine = _engine()
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))  # the engine keeps it, until the process ends
-    engine.finalize_object()
-    return _callable(engine.get_function_address(symbol), C_TYPES[result], [C_TYPES[letter] for letter in arguments])
-
-
-def exported_address(name: str, dtype: np.dtype) -> int:
-    """Return the address of a function for C, of an entry point that is loaded: see `tracing.exported`."""
-    return _engine().get_function_address(symbol(name, dtype.name))
+    function, *signature = json.loads(header)
+    engine.load_object(code)
+    return _callable(engine.address_of, function, signature)
 
 
 def address_in_module(name: str, module: str) -> int:
     """Compile a module in LLVM's language, which stays as long as the process; return a function's address in it."""
+    from fastnn.compiler import engine
+
     with _lock:
-        _engine().add_module(llvm.parse_assembly(module))
-        _engine().finalize_object()
-        return _engine().get_function_address(name)
+        engine.load_module(module)
+        return engine.address_of(name)
 
 
 def kernels_are_kept() -> bool:
-    """Return whether the general kernels that this process has looked for, at least one, are in the disk cache now."""
-    return bool(found_in_cache) and all(cache.load(title) is not None for title in list(found_in_cache))
+    """Return whether the general kernels that this process has made, at least one, are in the wheel or the cache."""
+    return bool(origins) and all(origin(title) != COMPILED for title in list(origins))
 
 
 _announced: list[bool] = []
@@ -188,14 +200,15 @@ def _say(what):
         sys.stderr.flush()
 
 
-def _callable(address_of_code, result_type, argument_types):
-    """Make a Python function of a compiled one.
+def _callable(address_of, function_name, signature):
+    """Make a Python function of a compiled one; `address_of` finds its machine code and that of its other functions.
 
     Numba's calling convention: pointers for the result and for an exception come first; the return value is a status,
     here always 0. The call lets other threads run. It is as short as can be: a prediction of one row takes longer to
     call than to compute.
     """
-    pointer = ctypes.c_void_p
+    address_of_code, pointer = address_of(function_name), ctypes.c_void_p
+    result_type, *argument_types = map(C_TYPES.get, signature)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
     of_converted = ctypes.CFUNCTYPE(ctypes.c_int32)(address_of_code)
     rest, byref = argument_types[1:], ctypes.byref
@@ -226,27 +239,10 @@ def _callable(address_of_code, result_type, argument_types):
 
         return call_again
 
-    call.bound, call.code = bound, address_of_code
-    return call if result_type else call_without_result
+    chosen = call if result_type else call_without_result
+    chosen.bound, chosen.code, chosen.address_of = bound, address_of_code, address_of
+    return chosen
 
 
 def _refuse(status):
     raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")
-
-
-@functools.cache
-def _engine():
-    """Return LLVM's loader of object files, one in a process. It compiles nothing, so no processor is named to it."""
-    if sys.platform == "win32":
-        from numba.core.registry import cpu_target
-
-        cpu_target.target_context.refresh()  # registers functions that Microsoft's C library lacks
-    probe = np.empty(1)
-    if address(probe) != probe.ctypes.data:
-        raise RuntimeError(f"NumPy {np.__version__} keeps an array's address where kernels do not look: use a NumPy 2")
-    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    # The code is complete, so neither the target machine's settings nor the empty module matter.
-    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)

@@ -6,6 +6,7 @@ imported when an entry point is asked for, and Numba with them.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pathlib
 
@@ -16,6 +17,17 @@ _PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = _PACKAGE / "compiler", _PACKAGE / "fused"
 SOURCES_BESIDES = tuple(_PACKAGE / name for name in ("memory.py", "network.py", "optimizers.py", "state.py"))
 """Files outside of the two folders whose constants end up in machine code."""
+
+ENTRIES = {
+    "train_steps": ("float64", "float32"),
+    "train_members": ("float64", "float32"),
+    "train_together": ("float64", "float32"),
+    "loss_and_gradient": ("float64", "float32"),
+    "predict": ("float64", "float32"),
+    "evaluate": ("float64", "float32"),
+    "shuffle_rows": ("float64",),  # the same for both
+}
+"""{entry point: the dtypes for which it is compiled}"""
 
 
 def entry_point(name: str):
@@ -29,3 +41,12 @@ def entry_point(name: str):
 def sources() -> list[pathlib.Path]:
     """Return all files that machine code depends on."""
     return [*(file for folder in FOLDERS for file in sorted(folder.glob("*.py"))), *SOURCES_BESIDES]
+
+
+def sources_digest() -> str:
+    """Return the hash of these files, by their names and bytes."""
+    digest = hashlib.sha256()
+    for file in sources():
+        content = file.read_bytes()
+        digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()

@@ -133,7 +133,7 @@ def outlined(function, linkage="internal"):
 
 
 def exported(function):
-    """Compile like `outlined`, as a function that C can call; `loader.exported_address` finds it by its name."""
+    """Compile like `outlined`, as a function that C can call; a kernel's `address_of` finds it by its `symbol`."""
     return outlined(function, "external")
 
 

@@ -17,18 +17,7 @@ from fastnn.compiler.vectors import like
 from fastnn.fused.dense import row_forward_layer
 from fastnn.fused.gather import copy
 from fastnn.fused.layer_records import each_layer
-
-
-class Weights(NamedTuple):
-    """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
-
-    layers: NDArray[np.int64]  # records as in `layout.Model`, whose inputs and outputs are places on the stack
-    params: NDArray  # (padded n_params,)
-    n_layers: int
-    n_inputs: int
-    n_outputs: int
-    output: int  # where the outputs are on the stack, in vectors
-    n_scratch: int  # numbers on the stack
+from fastnn.fused.layout import Weights
 
 
 class _Buffers(NamedTuple):

@@ -6,11 +6,11 @@ import ctypes
 
 import numpy as np
 
+from fastnn.compiler.arguments import symbol
 from fastnn.compiler.first_class import FirstClass, bound, of_arrays
-from fastnn.compiler.loader import IN_PYTHON, exported_address, load_kernel, prepared
-from fastnn.fused.evaluate import Weights
+from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.fused.guard import check
-from fastnn.fused.layout import LAYER_FIELDS, describe
+from fastnn.fused.layout import LAYER_FIELDS, Weights, describe
 from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, address, aligned_zeros, ceil_div, padded_size
 
 STACK = 2**16
@@ -63,7 +63,8 @@ class Function(FirstClass):
         sizes = network.n_layers, self.n_inputs, self.n_outputs, int(places[-1]), n_scratch
         self._weights = Weights(layers, padded_params, *sizes)  # kept: the block has the addresses of its arrays
         self._block = prepared(self._weights)
-        self._call, self._wrapper = load_kernel("evaluate", self.dtype), 0
+        self._kernel, self._wrapper = load_kernel("evaluate", self.dtype), 0
+        self._call = self._kernel
         if not IN_PYTHON:  # with three arguments, where an entry point takes two more, a call takes half of the time
             call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_char_p)
             self._call = call(self._address("evaluate_objects"))
@@ -122,7 +123,7 @@ class Function(FirstClass):
 
     def _address(self, name):
         _check_compiled()
-        return exported_address(name, self.dtype)
+        return self._kernel.address_of(symbol(name, self.dtype.name))
 
 
 def _check_compiled():

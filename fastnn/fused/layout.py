@@ -114,6 +114,18 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
+class Weights(NamedTuple):
+    """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
+
+    layers: NDArray[np.int64]  # records as in `Model`, whose inputs and outputs are places on the stack
+    params: NDArray  # (padded n_params,)
+    n_layers: int
+    n_inputs: int
+    n_outputs: int
+    output: int  # where the outputs are on the stack, in vectors
+    n_scratch: int  # numbers on the stack
+
+
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
     """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows."""
     lanes = ALIGNMENT // dtype.itemsize

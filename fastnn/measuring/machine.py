@@ -71,8 +71,8 @@ class Cpu:
 
     model: str
     """The operating system's name of it."""
-    llvm_name: str
-    """LLVM's name of it."""
+    llvm_name: str | None
+    """LLVM's name of it; None where llvmlite is not installed, then nothing of what follows is known."""
     features: tuple[str, ...]
     """Vector extensions that LLVM sees, as far as they matter here."""
     override: tuple[str, ...]
@@ -83,13 +83,16 @@ class Cpu:
 
 def cpu() -> Cpu:
     """Return the processor and its vector extensions by LLVM, and those that Numba was told to use instead."""
-    from llvmlite import binding
-    from numba import config
+    from fastnn.compiler.settings import numba_settings
 
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return Cpu(cpu_model(), None, (), (), None)
     features = {name for name, there in binding.get_host_cpu_features().items() if there}
     used = features
-    told: str | None = vars(config)["CPU_FEATURES"]
-    if told is not None:  # "" leaves the choice to LLVM, by the processor's name
+    told = numba_settings().get("CPU_FEATURES")
+    if isinstance(told, str):  # "" leaves the choice to LLVM, by the processor's name
         used = {word[1:] for word in told.split(",") if word.startswith("+")}
     return Cpu(
         model=cpu_model(),
@@ -122,7 +125,39 @@ def cache() -> Cache:
 
 
 def kernels_are_kept() -> bool:
-    """Return whether the kernels that this process has used, at least one, are in the cache folder."""
+    """Return whether the kernels that this process has used, at least one, are in the wheel or the cache folder."""
     from fastnn.fused.backend import kernels_are_kept
 
     return kernels_are_kept()
+
+
+def cache_is_used() -> bool:
+    """Return whether a kernel that this process has used did not come with the wheel."""
+    from fastnn.compiler.loader import WHEEL, origins
+
+    return any(origin != WHEEL for origin in origins.values())
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Where machine code comes from in this process."""
+
+    level: str
+    """The level of processors for which the kernels of the wheel that it uses were compiled, or ""."""
+    problem: str
+    """Why it does not use those that are there, or ""."""
+    origins: dict[str, list[str]]
+    """{origin: the kernels, as "predict.float64", that come from there when they are used}."""
+
+
+def kernels() -> Kernels:
+    """Return where each kernel comes from: from the wheel, from the disk cache, or compiled when it is first used."""
+    from fastnn.compiler import shipped
+    from fastnn.compiler.loader import ORIGINS, origin
+    from fastnn.compiler.program import ENTRIES
+
+    titles = [f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes]
+    found = {title: origin(title) for title in titles}
+    origins = {place: [title for title in titles if found[title] == place] for place in ORIGINS}
+    library = shipped.library()
+    return Kernels(library.level if library else "", shipped.problem(), origins)

@@ -3,6 +3,7 @@
 import ast
 import os
 
+import llvmlite
 import pytest
 from kernel_cache import KERNELS, PREDICT, copy_of_the_package, is_found
 from survival import UNOPTIMIZED, python
@@ -27,7 +28,7 @@ def test_the_stamp_depends_on_versions(monkeypatch):
     stamp = cache.source_stamp.__wrapped__
     right = stamp()
     assert stamp() == cache.source_stamp() == right
-    for module in (cache, cache.llvmlite, cache.np):
+    for module in (cache, llvmlite, cache.np):
         with monkeypatch.context() as other:
             other.setattr(module, "__version__", "999")
             assert stamp() != right

@@ -33,9 +33,9 @@ for dtype in sys.argv[1:]:
     result = fastnn.train(network, X, X[:, 0], epochs=3, **options)
     loss, gradient = fastnn.loss_and_gradient(result.network, result.params, X, X[:, 0])
     digest.update(result.params.tobytes() + gradient.tobytes() + result.predict(X).tobytes())
-from fastnn.compiler.loader import found_in_cache
+from fastnn.compiler.loader import CACHE, origins
 print(digest.hexdigest())
-print(json.dumps(found_in_cache))
+print(json.dumps({name: origin == CACHE for name, origin in origins.items()}))
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
@@ -166,8 +166,8 @@ def test_a_status_becomes_an_exception():
     for status in (0, 1, -1):
         kernel = returning(status, 40)  # must outlive the calls
         start = ctypes.cast(kernel, ctypes.c_void_p).value
-        for result_type, result in ((ctypes.c_int64, 42), (None, None)):
-            call = loader._callable(start, result_type, [ctypes.c_int64])
+        for letter, result in (("q", 42), ("-", None)):
+            call = loader._callable({"kernel": start}.get, "kernel", f"{letter}q")
             if status == 0:
                 assert call(2) == result
             else:
@@ -191,8 +191,9 @@ def test_what_is_not_as_annotated_is_refused():
 def test_a_numpy_whose_arrays_are_laid_out_otherwise_is_refused(monkeypatch):
     """Before any code is loaded that would read an address where there is none."""
     monkeypatch.setattr(loader, "address", lambda array: array.ctypes.data + 8)
+    monkeypatch.setattr(loader, "_kernels", {})
     with pytest.raises(RuntimeError, match=f"NumPy {np.__version__} keeps an array's address"):
-        loader._engine.__wrapped__()
+        load_kernel("predict", np.dtype(np.float64))
 
 
 # -------------------------------------------------------------------------------------------------------- first of all
@@ -214,7 +215,7 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
         raise NotImplementedError
 
     monkeypatch.setattr(loader, "_announced", [])
-    monkeypatch.setattr(loader, "found_in_cache", {})
+    monkeypatch.setattr(loader, "origins", {})
     monkeypatch.setattr("fastnn.compiler.codegen.compile_entry", compile_nothing)
     monkeypatch.setattr(loader.cache, "load", lambda *name: b"not JSON\n" if cached else None)
     monkeypatch.setattr(sys, "stderr", Stderr(is_terminal))

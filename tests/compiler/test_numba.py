@@ -8,7 +8,7 @@ import pytest
 from numba import njit, types
 from numba.core import callconv
 
-from fastnn.compiler import cache, control, jit, tracing
+from fastnn.compiler import control, jit, settings, tracing
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,9 @@ from fastnn.compiler import cache, control, jit, tracing
         ("numba.core.compiler", "CompileResult.library", "codegen.py"),
         ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "codegen.py"),
         ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
+        ("numba.core.codegen", "JITCodeLibrary.get_llvm_str", "ship.py"),
         ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
-        *(("numba.core.config", name, "cache.py, settings") for name in cache.NUMBAS_DEFAULTS),
+        *(("numba.core.config", name, "settings.py") for name in settings.NUMBAS_DEFAULTS),
         ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
         ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
         ("numba.core.typing", "BaseContext.resolve_value_type", "tracing.py"),

@@ -132,12 +132,12 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     found = []
     for network in (run.network, run.network, fastnn.Network((3, 4, 1))):
         monkeypatch.setattr(loader, "_kernels", {})
-        monkeypatch.setattr(loader, "found_in_cache", {})
+        monkeypatch.setattr(loader, "origins", {})
         X, Y = np.eye(3), np.ones((3, 1))
         fastnn.train(
             network, X, Y, optimizer=fastnn.SGD(), epochs=1, backend=fastnn.get_backend("numba", specialize=True)
         )
-        found.append(loader.found_in_cache["train_steps.float64"])
+        found.append(loader.origins["train_steps.float64"] == loader.CACHE)
     assert found == [False, True, False]
     assert len(list(tmp_path.glob("train_steps.float64.*.o"))) == 2
 

@@ -1,7 +1,9 @@
 """Train the stored trainings on an emulated arm64 and compare with hashes.json: `python tests/support/arm64.py FOLDER`.
 
-For Debian and its kin, as root, with the network and ``apt-get install debootstrap qemu-user-static``. FOLDER keeps a
-small arm64 Debian with its Python and the arm64 wheels of NumPy and Numba, some 600 MB, for the next time.
+With ``--wheel FILE`` by the kernels of that wheel, without Numba, on a processor of arm64's first version; else by
+those that Numba compiles there. For Debian and its kin, as root, with the network and ``apt-get install debootstrap
+qemu-user-static``. FOLDER keeps a small arm64 Debian with its Python and the arm64 wheels of NumPy and Numba, some
+600 MB, for the next time.
 """
 
 import argparse
@@ -57,23 +59,39 @@ def make_site(site, requirements):
         wheel.unlink()
 
 
+def copied(folder):
+    """A copy of what compares the hashes, beside which there is no source tree: it imports what is installed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    support = folder / "support"
+    shutil.copytree(HERE / "data", support / "data")
+    for name in ("same_bits.py", "machine_code.py", "hashes.json"):
+        shutil.copy(HERE / name, support)
+    return support
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("requirements", nargs="*", default=["numpy", "numba"])
+    parser.add_argument("--wheel", type=pathlib.Path)
     options = parser.parse_args()
     folder = options.folder.resolve()
-    root, site, cache = folder / "root", folder / "site", folder / "cache"
+    root, site, cache = folder / "root", folder / f"site{'-of-wheel' * bool(options.wheel)}", folder / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     emulator = tool("qemu-aarch64-static", "qemu-aarch64")
     make_root(root)
     make_site(site, options.requirements)
+    script = HERE / "same_bits.py"
+    if options.wheel:
+        zipfile.ZipFile(options.wheel).extractall(site)
+        script = copied(folder / "tests") / script.name
     shutil.rmtree(cache, ignore_errors=True)
     environment = {"PYTHONPATH": site, "PYTHONDONTWRITEBYTECODE": 1, "FASTNN_CACHE_DIR": cache}
     settings = [part for name, value in environment.items() for part in ("-E", f"{name}={value}")]
     started = time.perf_counter()
     python = root / f"usr/bin/python{PYTHON}"
-    run(emulator, "-L", root, *settings, python, HERE / "same_bits.py", "--compare")
+    oldest, strictly = (("-cpu", "cortex-a53"), ("-W", "error")) if options.wheel else ((), ())
+    run(emulator, *oldest, "-L", root, *settings, python, *strictly, script, "--compare")
     sys.stderr.write(f"arm64 gives the hashes of hashes.json, in {time.perf_counter() - started:.0f} s\n")
 
 

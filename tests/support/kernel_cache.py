@@ -60,8 +60,8 @@ with warnings.catch_warnings(record=True) as caught:
         expected = predict(network, params.astype(dtype), X, backend="numpy")
         np.testing.assert_allclose(out, expected, rtol=1e-5 if dtype == "float32" else 1e-13, atol=1e-6)
         print(dtype, hashlib.sha256(out.tobytes()).hexdigest())
-from fastnn.compiler.loader import found_in_cache
-print("hits", sum(found_in_cache.values()), "warnings", *(str(w.message) for w in caught))
+from fastnn.compiler.loader import CACHE, origins
+print("hits", sum(origin == CACHE for origin in origins.values()), "warnings", *(str(w.message) for w in caught))
 """
 
 

@@ -223,7 +223,7 @@ def other_members(found, few=False):
 
 def report(names, few):
     """Hashes, seconds to compile, and what was compiled."""
-    from fastnn.compiler.loader import IN_PYTHON
+    from fastnn.compiler.loader import IN_PYTHON, WHEEL, origins
 
     seconds = {}
     for dtype in dict.fromkeys(RUNS[name].dtype for name in names):
@@ -233,8 +233,9 @@ def report(names, few):
     found = {"first steps": hashes(names, FEW), "members": hashes_of_members(names, few)}
     if not few:
         found["all steps"] = hashes(names)
-    code = {} if IN_PYTHON else compiled_code(seconds)
-    return {**found, "seconds to compile": seconds, "code": code}
+    places = sorted(set(origins.values()))
+    code = {} if IN_PYTHON or places == [WHEEL] else compiled_code(seconds)
+    return {**found, "seconds to compile": seconds, "code": code, "kernels": places}
 
 
 def write(again):

@@ -1,0 +1,162 @@
+"""Compile the kernels that a wheel brings along: ``python -m fastnn.compiler.ship MACHINE FOLDER``; needs ziglang.
+
+For each level of processors one shared library with all entry points for both dtypes, and the manifest that `shipped`
+reads. A level is compiled in a process of its own, by Numba told to compile for that processor; for arm64, LLVM turns
+the same intermediate code into code for arm64, so an x86-64 machine makes both wheels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+import llvmlite
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+
+from fastnn import __version__
+from fastnn.compiler import shipped
+from fastnn.compiler.arguments import symbol
+from fastnn.compiler.codegen import compiled_entry, letters
+from fastnn.compiler.program import ENTRIES, sources_digest
+from fastnn.memory import DATA
+
+
+class Level(NamedTuple):
+    """A level of processors."""
+
+    name: str
+    cpu: str
+    """The processor that LLVM compiles for."""
+    features: str
+    """Its features in LLVM's words."""
+    flags: str
+    """What a CPU must have, in the words of Linux' /proc/cpuinfo."""
+
+
+def _x86_64_levels():
+    """Yield the levels v2, v3 and v4 of x86-64, as its psABI defines them."""
+    words = {"pni": "sse3", "lahf_lm": "sahf", "sse4_1": "sse4.1", "sse4_2": "sse4.2", "abm": "lzcnt", "bmi1": "bmi"}
+    flags = []
+    for name, more in (
+        ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
+        ("x86-64-v3", "abm avx avx2 bmi1 bmi2 f16c fma movbe"),
+        ("x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
+    ):
+        flags += more.split()
+        yield Level(name, name, ",".join(f"+{words.get(flag, flag)}" for flag in flags), " ".join(flags))
+
+
+LEVELS = {
+    "x86_64": [*_x86_64_levels()][::-1],
+    "aarch64": [Level("armv8-a", "cortex-a72", "+fp-armv8,+neon,-crc,-aes,-sha2", "fp asimd")],
+}
+"""{machine, as Python calls it: its levels, best first}"""
+
+TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
+GLIBC = "2.17"
+"""The oldest C library that the wheel runs on: what manylinux_2_17 promises."""
+PAUSE = {
+    "call void @llvm.x86.sse2.pause()": "call void @llvm.aarch64.hint(i32 1)",
+    "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.hint(i32)",
+}
+"""The one instruction that code for x86-64 names and arm64 has by another name, see `meeting.relax`."""
+
+
+def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
+    """Compile all entry points into object files, in a process whose Numba compiles for this level or for x86-64-v3."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    options = {"cpu": level.cpu, "features": level.features, "opt": 3, "reloc": "pic", "codemodel": "default"}
+    target = llvm.Target.from_triple(TRIPLES[machine]).create_target_machine(**options)
+    signatures = {}
+    for name, dtypes in ENTRIES.items():
+        for dtype in map(np.dtype, dtypes):
+            overload, signature = compiled_entry(name, dtype)
+            text = overload.library.get_llvm_str()
+            if machine == "aarch64":
+                for ours, theirs in PAUSE.items():
+                    text = text.replace(ours, theirs)
+            module = llvm.parse_assembly(text)
+            module.triple, module.data_layout = TRIPLES[machine], str(target.target_data)
+            module.get_function(overload.fndesc.llvm_func_name).name = symbol(name, dtype.name)
+            for thing in (*module.functions, *module.global_variables):
+                if not (thing.is_declaration or thing.name.startswith("fastnn_")):
+                    thing.linkage = "internal"  # each object has its own: names of Numba's may be the same in two
+            folder.joinpath(f"{name}.{dtype.name}.o").write_bytes(target.emit_object(module))
+            signatures[f"{name}.{dtype.name}"] = "".join(letters(signature))
+    folder.joinpath("signatures.json").write_text(json.dumps(signatures), "utf-8")
+
+
+def link(machine: str, objects: list[pathlib.Path], library: pathlib.Path) -> None:
+    """Make a shared library of object files, which needs nothing but the C library."""
+    target = f"{machine}-linux-gnu.{GLIBC}"
+    options = ("-shared", "-nostdlib", "-Wl,-s", "-Wl,--gc-sections", "-Wl,-z,noexecstack", "-lm", "-lc")
+    command = (sys.executable, "-m", "ziglang", "cc", "-target", target, "-o", library, *sorted(objects), *options)
+    with tempfile.TemporaryDirectory() as cache:
+        variables = {"ZIG_GLOBAL_CACHE_DIR": cache, "ZIG_LOCAL_CACHE_DIR": cache}
+        subprocess.run([str(part) for part in command], check=True, env={**os.environ, **variables})
+
+
+def ship(machine: str, folder: pathlib.Path) -> None:
+    """Compile and link all levels of a machine, and write the manifest."""
+    if platform.machine() != "x86_64":
+        sys.exit(f"the kernels of wheels are compiled on x86-64, and this is {platform.machine()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    digest, levels, signatures = sources_digest(), [], {}
+    for level in LEVELS[machine]:
+        ours = level if machine == "x86_64" else LEVELS["x86_64"][1]
+        variables = {"NUMBA_CPU_NAME": ours.cpu, "NUMBA_CPU_FEATURES": ours.features}
+        with tempfile.TemporaryDirectory() as objects:
+            command = (sys.executable, "-m", "fastnn.compiler.ship", machine, objects, "--level", level.name)
+            subprocess.run(command, check=True, env={**os.environ, **variables})
+            found = pathlib.Path(objects)
+            signatures = json.loads(found.joinpath("signatures.json").read_text("utf-8"))
+            library = folder / f"{level.name}.so"
+            link(machine, [*found.glob("*.o")], library)
+        code = library.read_bytes()
+        facts = {"file": library.name, "bytes": len(code), "sha256": hashlib.sha256(code).hexdigest()}
+        levels.append({**level._asdict(), "flags": level.flags.split(), **facts})
+    if digest != sources_digest():
+        sys.exit("the sources were edited while they were compiled")
+    versions = {"fastnn": __version__, "numba": numba.__version__, "llvmlite": llvmlite.__version__}
+    versions |= {"LLVM": ".".join(map(str, llvm.llvm_version_info)), "numpy": np.__version__}
+    contents = {
+        "versions": versions,
+        "system": "linux",
+        "machine": machine,
+        "glibc": GLIBC,
+        "array_data": DATA,
+        "sources": digest,
+        "signatures": signatures,
+        "levels": levels,
+    }
+    manifest = {"sha256": shipped.checksum(contents), "contents": contents}
+    folder.joinpath(shipped.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Compile the kernels of a machine; with ``--level`` the object files of one level."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("machine", choices=LEVELS)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--level", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.level is None:
+        ship(options.machine, options.folder)
+        return
+    (level,) = (level for level in LEVELS[options.machine] if level.name == options.level)
+    compile_level(options.machine, level, options.folder)
+
+
+if __name__ == "__main__":
+    main()

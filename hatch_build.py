@@ -1,0 +1,26 @@
+"""The build hook of hatchling: a wheel for one platform where FASTNN_WHEEL_KERNELS names its kernels, else a pure one.
+
+`python -m fastnn.compiler.ship` makes such a folder; `nox -s wheel` does both.
+"""
+
+import json
+import os
+import pathlib
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+VARIABLE = "FASTNN_WHEEL_KERNELS"
+
+
+class KernelsHook(BuildHookInterface):
+    def initialize(self, version, build_data):
+        """Add the folder of kernels, and the tag of the platform that they are for."""
+        if version != "standard" or not (named := os.environ.get(VARIABLE)):  # "editable" is the other version
+            return
+        folder = pathlib.Path(named)
+        manifest = json.loads(folder.joinpath("manifest.json").read_text("utf-8"))["contents"]
+        files = ["manifest.json", *(level["file"] for level in manifest["levels"])]
+        build_data["force_include"] |= {str(folder / name): f"fastnn/kernels/{name}" for name in files}
+        glibc = manifest["glibc"].replace(".", "_")
+        build_data["tag"] = f"py3-none-manylinux_{glibc}_{manifest['machine']}"
+        build_data["pure_python"] = False

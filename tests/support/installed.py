@@ -1,0 +1,220 @@
+"""Test a wheel with kernels as installed: `PYTHON tests/support/installed.py without-numba|with-numba FOLDER`.
+
+PYTHON is that of an environment with the wheel. Without Numba and llvmlite, all that a user calls works, from the first
+call on within half a second, and each level of processors that this one has gives the hashes of hashes.json. With
+Numba, a wheel that was damaged in whichever way costs one warning, and is compiled as if it had no kernels.
+"""
+
+import hashlib
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from arm64 import copied
+
+FIRST_CALL_SECONDS = 0.5
+
+FIRST_CALL = """
+import time
+started = time.perf_counter()
+import sys
+import numpy as np
+imported = time.perf_counter()
+import fastnn
+X = np.linspace(-1, 1, 12).reshape(4, 3)
+result = fastnn.train(fastnn.Network((3, 5, 1), "sigmoid"), X, X[:, :1], optimizer=fastnn.SGD(), epochs=3, seed=0)
+seconds = time.perf_counter() - imported
+peak = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+heavy = [name for name in ("numba", "llvmlite") if name in sys.modules]
+print(f"{seconds:.3f} s of import fastnn and a first train, numpy {imported - started:.3f} s, {peak:.0f} MB", *heavy)
+"""
+
+EVERYTHING = """
+import numpy as np
+import fastnn
+from fastnn.compiler import loader, program, shipped
+from fastnn.measuring.timing import first_shuffle
+
+random_state = np.random.RandomState(0)
+X = random_state.rand(600, 4)
+Y = np.sin(X[:, :2])
+network = fastnn.Network((4, 64, 2), "tanh")
+for dtype in ("float64", "float32"):
+    data = X.astype(dtype), Y.astype(dtype)
+    one, two, slow = (
+        fastnn.train(network, *data, optimizer=fastnn.Adam(), epochs=2, seed=0, **options)
+        for options in ({}, {"threads": 2}, {"backend": "numpy"})
+    )
+    assert one.params.tobytes() == two.params.tobytes()
+    np.testing.assert_allclose(one.params, slow.params, rtol=0, atol={"float64": 1e-12, "float32": 1e-4}[dtype])
+    tolerance = {"rtol": 0, "atol": {"float64": 1e-11, "float32": 1e-4}[dtype]}
+    np.testing.assert_allclose(one.predict(data[0]), slow.predict(data[0], backend="numpy"), **tolerance)
+    ours, theirs = (fastnn.loss_and_gradient(network, one.params, *data, backend=b) for b in ("numba", "numpy"))
+    np.testing.assert_allclose(ours[1], theirs[1], **tolerance)
+    out = np.empty(2, dtype)
+    one.function()(data[0][0], out)
+    assert out.tobytes() == one.predict(data[0][:1]).tobytes()
+    many = fastnn.train_many(network, *data, optimizer=fastnn.Adam(), epochs=2, seed=range(3))
+    assert many[0].params.tobytes() == one.params.tobytes()
+labels = X[:, 0] > 0.5
+assert fastnn.MLPClassifier((8,), max_iter=300, random_state=0).fit(X, labels).score(X, labels) > 0.9
+regressor = fastnn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=300, random_state=0)
+assert regressor.fit(X, Y[:, 0]).score(X, Y[:, 0]) > 0.9
+first_shuffle()
+everything = {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
+assert loader.origins == dict.fromkeys(everything, loader.WHEEL), loader.origins
+print(len(everything), "kernels, all from the wheel, for", shipped.library().level)
+"""
+
+PREDICT = """
+import json, warnings
+import numpy as np
+from fastnn import Network, predict
+network = Network((3, 20, 2), activation="leaky_relu")
+params, X = np.linspace(-1, 1, network.n_params), np.linspace(-2, 2, 30).reshape(10, 3)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    out = predict(network, params, X)
+    predict(network, params, X)
+np.testing.assert_allclose(out, predict(network, params, X, backend="numpy"), rtol=1e-12)
+from fastnn.compiler.loader import origins
+print(json.dumps([*origins.values(), *(f"{w.filename} {w.message}" for w in caught)]))
+"""
+
+
+def say(text):
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run(*command, **variables):
+    """Run Python in a process that has nothing of ours but what is installed; return what it prints."""
+    named = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "FASTNN_", "NUMBA_"))}
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        env={**named, **{name: str(value) for name, value in variables.items()}},
+        cwd=tempfile.gettempdir(),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))[-200:]}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def levels(package):
+    """The levels of the wheel that this CPU has, best first."""
+    return [level["name"] for level in manifest(package)["levels"] if cpu_flags().issuperset(level["flags"])]
+
+
+def manifest(package):
+    return json.loads((package / "kernels/manifest.json").read_text("utf-8"))["contents"]
+
+
+def cpu_flags():
+    text = pathlib.Path("/proc/cpuinfo").read_text("utf-8")
+    return set(next(line for line in text.splitlines() if line.startswith(("flags", "Features"))).split())
+
+
+def without_numba(package, folder):
+    """Everything that a user calls, timed, and the hashes of each level."""
+    assert not any(map(importlib.util.find_spec, ("numba", "llvmlite"))), "an environment without them was asked for"
+    cache = folder / "cache"
+    seconds = []
+    for _ in range(5):
+        text = run("-W", "error::RuntimeWarning", "-c", FIRST_CALL, FASTNN_CACHE_DIR=cache).strip()
+        assert text.endswith("MB"), f"a process imports what it does not need: {text}"
+        say(text)
+        seconds.append(float(text.split()[0]))
+    assert seconds[0] < FIRST_CALL_SECONDS, seconds
+    say(run("-W", "error::RuntimeWarning", "-c", EVERYTHING, FASTNN_CACHE_DIR=cache).strip())
+    support = copied(folder / "tests")
+    for level in levels(package):
+        script = ("-W", "error", support / "same_bits.py", "--compare")
+        report = json.loads(run(*script, FASTNN_KERNELS=level, FASTNN_CACHE_DIR=cache))
+        assert report["kernels"] == ["from the wheel"]
+        say(f"{level}: the {len(report['all steps'])} hashes of hashes.json, and as members of train_many")
+    for command in ("info", "warmup", "demo", "verify"):
+        text = run("-W", "error", "-m", "fastnn", command, FASTNN_CACHE_DIR=cache)
+        last = [line for line in text.splitlines() if line.startswith("kernels")] or text.strip().splitlines()[-1:]
+        say(f"fastnn {command}: {last[0]}")
+    assert not cache.exists() or not any(cache.iterdir()), "a kernel was compiled"
+
+
+# ------------------------------------------------------------------------------------------------------- what is wrong
+
+
+def flip(path):
+    """Flip a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def best(package):
+    return package / "kernels" / f"{levels(package)[0]}.so"
+
+
+def append(path, text):
+    path.write_text(path.read_text("utf-8") + text, "utf-8")
+
+
+def say_something_else(package, **changes):
+    """Have the manifest say something else, with the right checksum of it."""
+    contents = manifest(package) | changes
+    digest = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+    text = json.dumps({"sha256": digest, "contents": contents})
+    (package / "kernels/manifest.json").write_text(text, "utf-8")
+
+
+WRONG = {
+    "a damaged library": (lambda package: flip(best(package)), "is damaged: reinstall fastnn-numba"),
+    "a truncated library": (lambda package: os.truncate(best(package), 5000), "is damaged: reinstall fastnn-numba"),
+    "a missing library": (lambda package: best(package).unlink(), "No such file or directory"),
+    "a damaged manifest": (lambda package: flip(package / "kernels/manifest.json"), "manifest.json is damaged"),
+    "another platform": (lambda package: say_something_else(package, machine="s390x"), "they are for linux s390x"),
+    "a CPU that lacks something": (
+        lambda package: say_something_else(
+            package, levels=[{**level, "flags": [*level["flags"], "3dnow9"]} for level in manifest(package)["levels"]]
+        ),
+        "this one lacks 3dnow9",
+    ),
+    "edited sources": (lambda package: append(package / "fused/dense.py", "\n"), "its source files were edited"),
+}
+
+
+def with_numba(package, folder):
+    """What is wrong costs one warning, at the caller's line, and is compiled."""
+    cache = folder / "cache"
+    assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache)) == ["from the wheel"]
+    assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, FASTNN_KERNELS="none")) == ["compiled"]
+    assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, NUMBA_OPT="0")) == ["compiled"]
+    for what, (break_it, expected) in WRONG.items():
+        site = folder / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.copytree(package, site / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+        break_it(site / "fastnn")
+        origin, *warned = json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, PYTHONPATH=site))
+        assert origin == ("compiled" if what == "edited sources" else "from the disk cache"), (what, origin)
+        assert len(warned) == 1, (what, warned)
+        assert warned[0].startswith("<string> the kernels that came with fastnn are not used, it compiles its own: ")
+        assert expected in warned[0], warned
+        say(f"{what}: {warned[0].partition(': ')[2]}")
+
+
+def main():
+    how, folder = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    package = pathlib.Path(run("-c", "import fastnn; print(fastnn.__file__)").strip()).parent
+    assert package.joinpath("kernels").is_dir(), f"{package} is not from a wheel with kernels"
+    {"without-numba": without_numba, "with-numba": with_numba}[how](package, folder)
+
+
+if __name__ == "__main__":
+    main()
