@@ -138,6 +138,11 @@ class Stop:
                 raise ValueError(
                     f"validation must be (X, Y) or (X, Y, sample_weight), not {len(self.validation)} things"
                 )
+        elif isinstance(self.validation, int) and self.validation > 1:
+            raise ValueError(
+                f"validation is the part of the rows that is held out, greater than 0 and less than 1, not "
+                f"{self.validation}: for so many rows say {self.validation} / len(X), or train(validation_rows=...)"
+            )
         elif self.validation is not None:
             hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
             check_number("validation", self.validation, low=0, high=1, low_open=True, high_open=True, hint=hint)
