@@ -80,7 +80,27 @@ class StepState:
 
     @classmethod
     def create(cls, params: Array, n_slots: int) -> Self:
-        """A state that begins at `params` (n_params,), with the optimizer's state zero."""
+        """Make the state of a training that begins, with the optimizer's state zero.
+
+        Parameters
+        ----------
+        params : ndarray (n_params,)
+            The first parameters, float32 or float64, which are copied.
+        n_slots : int
+            The number of the optimizer's vectors of state.
+
+        Returns
+        -------
+        StepState
+            Of the class on which this was called.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TrainingState
+        >>> TrainingState.create(np.zeros(26), n_slots=2).vectors.shape
+        (3, 26)
+        """
         n = params.size
         state = cls(aligned_zeros((1 + n_slots, padded_size(n, params.dtype)), params.dtype), n)
         state.storage[0, :n] = params
@@ -97,7 +117,23 @@ class StepState:
         return self.storage[0, : self.n_params]
 
     def copy(self) -> StepState:
-        """An independent copy."""
+        """Copy the state.
+
+        Returns
+        -------
+        StepState
+            An independent copy, of the same class.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TrainingState
+        >>> state = TrainingState.create(np.zeros(3), n_slots=0)
+        >>> twin = state.copy()
+        >>> twin.params[:] = 1
+        >>> state.params
+        array([0., 0., 0.])
+        """
         width = padded_size(self.n_params, self.storage.dtype)
         twin = StepState(aligned_zeros((len(self.storage), width), self.storage.dtype), self.n_params)
         twin.vectors[...] = self.vectors
@@ -105,7 +141,22 @@ class StepState:
         return twin
 
     def restore(self, other: StepState) -> None:
-        """Take over the content of `other`, a state of the same shape; the arrays stay this state's own."""
+        """Take over the content of another state; the arrays stay this state's own.
+
+        Parameters
+        ----------
+        other : StepState
+            A state of the same shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TrainingState
+        >>> state = TrainingState.create(np.zeros(3), n_slots=0)
+        >>> state.restore(TrainingState.create(np.ones(3), n_slots=0))
+        >>> state.params
+        array([1., 1., 1.])
+        """
         self.storage[...] = other.storage
         self.beta_products[...] = other.beta_products
         self.t = other.t

@@ -87,22 +87,29 @@ def train(
     Parameters
     ----------
     network : Network
+        Sizes, activations and loss.
     X : array-like or data frame (n, n_inputs)
-        float32 is trained in float32, everything else in float64, unless `dtype` says otherwise. Copied only where its
-        dtype, byte order or memory layout asks for it. A frame's columns are taken by position; names are not compared.
+        The inputs, numbers. float32 is trained in float32, everything else in float64, unless `dtype` says otherwise.
+        Copied only where its dtype, byte order or memory layout asks for it. A frame's columns are taken by position;
+        names are not compared.
     Y : array-like (n, n_outputs)
-        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss cross_entropy.
+        The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss
+        cross_entropy.
     sample_weight : array-like (n,), optional
-        Not negative, nor too small for the dtype of X; a batch whose weights are all 0 is skipped.
+        The weights of the rows, all 1 where it is not given. Not negative, nor too small for the dtype of X; a batch
+        whose weights are all 0 is skipped.
     rows : array-like of int (n_rows,), optional
         The numbers of the rows to train on, such as a fold or a bootstrap sample: some may be there several times. X, Y
         and sample_weight are those of all rows, and are not copied (but where a stop rule without validation data
         scores what is trained on). The result has the same bits as that of ``X[rows]``, ``Y[rows]`` and
         ``sample_weight[rows]``. ``Stop(validation=0.1)`` splits a part off them, by position: of a row that is there
         twice, one may be on each side.
-    validation_rows : array-like of int, optional
+    validation_rows : array-like of int (n_validation,), optional
         The numbers of the rows to validate on, which are copied, in place of ``Stop(validation=...)``. Without `rows`
-        all others are trained on; with them, none may be on both sides.
+        all others are trained on; with them, none may be on both sides. Any generator may have drawn them, such as
+        ``np.random.default_rng(0).permutation(len(X))[:100]``: `seed` is not asked for them (the rows that
+        ``Stop(validation=0.1)`` splits off are drawn by ``RandomState(seed)``, after the weights;
+        ``result.state.validation_rows`` has their numbers).
     optimizer : Optimizer, optional
         One of %(optimizers)s.
         Its learning rate is a number or a function of the absolute step, 0-based. ``Adam()`` where it is not given, or
@@ -146,6 +153,7 @@ def train(
         returning True; with an attribute ``per_chunk = True`` it only observes, after each chunk. An error that it
         raises ends the training, and has the result up to there as its `result`.
     backend : {"numba", "numpy"}, name or Backend
+        What computes: the fused kernel, the reference, or a back end of your own.
     dtype : {"float32", "float64"}, optional
         What to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted straight to it, with
         no array of a third dtype in between: 100 MB of uint8, in memory or in a memory map, take 400 MB in float32.
@@ -165,8 +173,8 @@ def train(
     TrainingResult
         On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was, after an
         `InterruptWarning`. A second Ctrl-C raises KeyboardInterrupt at once, also in a later call of fastnn within two
-        seconds, so that a loop of trainings can be stopped. A SIGINT handler of your own is called as well. (In the
-        main thread only: elsewhere Python delivers no signals.)
+        seconds, so that a loop of trainings can be stopped. A SIGINT handler of your own is called as well (in the
+        main thread only, for elsewhere Python delivers no signals).
 
     Raises
     ------

@@ -42,6 +42,18 @@ class Progress:
         The last epoch's score, by which the best epoch is chosen: see `History.score`. NaN before the first has ended.
     learning_rate : float
         That of the last step; NaN before the first.
+
+    Examples
+    --------
+    >>> from fastnn import Network, train
+    >>> def look(progress):
+    ...     print(f"epoch {progress.epoch} of {progress.n_epochs}, step {progress.step}")
+    ...     return progress.epoch == 2  # True stops the training
+    >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=9, batch_size=1, callbacks=[look])
+    epoch 1 of 9, step 2
+    epoch 2 of 9, step 4
+    >>> result.stop_reason
+    'callback'
     """
 
     epoch: int
@@ -57,15 +69,27 @@ class Progress:
     _result: Callable[[int], TrainingResult] = field(repr=False)
 
     def result(self) -> TrainingResult:
-        """A copy of the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
+        """Copy the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
 
-        Its stop reason is "running".
+        Returns
+        -------
+        TrainingResult
+            With the stop reason "running".
 
         Raises
         ------
         RuntimeError
             When the training has gone on since the callback was called, and for a copy of this object: copies and
             pickles hold the numbers only.
+
+        Examples
+        --------
+        >>> from fastnn import Network, every, train
+        >>> save = every(2, lambda progress: progress.result().save(f"epoch-{progress.epoch}.npz"))
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=4, seed=0, callbacks=[save])
+        >>> import fastnn
+        >>> fastnn.load("epoch-2.npz").n_epochs
+        2
         """
         return self._result(self.step)
 
@@ -103,7 +127,7 @@ class every:
 
     Examples
     --------
-    >>> from fastnn import Network, train
+    >>> from fastnn import Network, every, train
     >>> seen = []
     >>> look = every(2, lambda progress: seen.append(progress.epoch))
     >>> result = train(Network((1, 1)), [[1.0]], [[2.0]], epochs=5, backend="numpy", callbacks=[look])

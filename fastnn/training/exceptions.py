@@ -28,6 +28,15 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     result : TrainingResult
         What was trained up to the last good step. Its parameters are finite, but may be large already: rather than
         resume it, train anew with a smaller learning rate.
+
+    Examples
+    --------
+    >>> from fastnn import SGD, DivergenceError, Network, train
+    >>> try:
+    ...     train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], optimizer=SGD(100.0), epochs=999, seed=0)
+    ... except DivergenceError as error:
+    ...     print(error.result.stop_reason)
+    diverged
     """
 
 
@@ -38,6 +47,17 @@ class MonitorError(_WithResult, FastnnError, RuntimeError):
     ----------
     result : TrainingResult
         What was trained up to the end of that epoch, whose score is NaN; it can be resumed.
+
+    Examples
+    --------
+    >>> from fastnn import MonitorError, Network, Stop, train
+    >>> def monitor(Y, outputs):
+    ...     return 1 / 0
+    >>> try:
+    ...     train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], epochs=9, seed=0, stop=Stop(monitor=monitor))
+    ... except MonitorError as error:
+    ...     print(error.result.n_epochs, type(error.__cause__).__name__)
+    1 ZeroDivisionError
     """
 
 
@@ -48,6 +68,19 @@ class TrainingInterrupted(_WithResult, KeyboardInterrupt):
     ----------
     result : TrainingResult, or of `train_many` a ManyResult
         What was trained so far; ``train(..., resume=error.result.state)`` goes on from there.
+
+    Examples
+    --------
+    >>> import signal
+    >>> from fastnn import Network, Stop, TrainingInterrupted, train
+    >>> def press_ctrl_c(progress):
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> options = {"stop": Stop(on_interrupt="raise"), "callbacks": [press_ctrl_c]}
+    >>> try:
+    ...     train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], epochs=9, seed=0, **options)
+    ... except TrainingInterrupted as error:
+    ...     print(error.result.n_epochs)
+    1
     """
 
 
@@ -58,6 +91,17 @@ class InterruptWarning(_WithResult, UserWarning):
     ----------
     result : TrainingResult, or of `train_many` a ManyResult
         The same result, for where this warning is turned into an error.
+
+    Examples
+    --------
+    >>> import signal, warnings
+    >>> from fastnn import InterruptWarning, Network, train
+    >>> def press_ctrl_c(progress):
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> with warnings.catch_warnings(category=InterruptWarning, action="ignore"):
+    ...     result = train(Network((1, 1)), [[1.0], [2.0]], [1.0, 2.0], epochs=9, seed=0, callbacks=[press_ctrl_c])
+    >>> result.stop_reason, result.n_epochs
+    ('interrupted', 1)
     """
 
 

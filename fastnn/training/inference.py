@@ -19,18 +19,20 @@ def predict(
     Parameters
     ----------
     network : Network
+        Sizes and activations.
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
     X : array-like or data frame (n, n_inputs)
         Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``. A
         frame's columns are taken by position, not by name: they must be in the order of the training's.
     backend : {"numba", "numpy"}, name or Backend
+        What computes.
     assume_finite : bool
         Skip the search of X for NaN and infinity.
 
     Returns
     -------
-    (n, n_outputs)
+    ndarray (n, n_outputs)
         In the dtype of `params`. It is (n, 1) for one output too: ``predict(...)[:, 0]`` is what to compare with
         targets (n,), for from an array (n, 1) NumPy subtracts one of (n,) as a table (n, n).
 
@@ -41,6 +43,13 @@ def predict(
     MemoryError
         Before anything is allocated, when the activations (of a block of rows at a time, all rows on "numpy") would not
         fit the machine.
+
+    Examples
+    --------
+    >>> from fastnn import Network, predict
+    >>> predict(Network((2, 1)), [1.0, 2.0, 0.5], [[1.0, 0.0], [0.0, 1.0]])  # W, and then b
+    array([[1.5],
+           [2.5]])
     """
     check_network(network)
     params = check_params(network, params)
@@ -68,22 +77,27 @@ def loss_and_gradient(
     Parameters
     ----------
     network : Network
+        Sizes, activations, loss and reduction.
     params : array-like (n_params,)
         Its dtype is the one computed in: float32, or float64 for everything else.
     X : array-like or data frame (n, n_inputs)
+        The inputs.
     Y : array-like (n, n_outputs)
-        Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for cross_entropy.
+        The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for cross_entropy.
     sample_weight : array-like (n,), optional
+        The weights of the rows, not negative; all 1 where it is not given.
     alpha : float
         Strength of the L2 penalty on the weights (not the biases).
     backend : {"numba", "numpy"}, name or Backend
+        What computes.
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity.
 
     Returns
     -------
     loss : float
-    gradient : (n_params,)
+        The loss L.
+    gradient : ndarray (n_params,)
         In the dtype of `params`. With ``bias_gradient="times_bias"`` it is the tutorial's, not the loss' derivative.
 
     Raises
@@ -93,6 +107,15 @@ def loss_and_gradient(
     MemoryError
         Before anything is allocated, when the activations (of a block of rows at a time, all rows on "numpy") would not
         fit the machine.
+
+    Examples
+    --------
+    >>> from fastnn import Network, loss_and_gradient
+    >>> loss, gradient = loss_and_gradient(Network((1, 1)), [1.0, 0.0], [[1.0], [2.0]], [0.0, 2.0])
+    >>> loss  # half the mean of 1 and 0
+    0.25
+    >>> gradient
+    array([0.5, 0.5])
     """
     check_network(network)
     params = check_params(network, params)

@@ -49,6 +49,17 @@ class History:
         The scores by which the best epoch is chosen.
     best_epoch : int
         The number, from 1, of the epoch with the best score.
+
+    Examples
+    --------
+    >>> from fastnn import Network, Stop, train
+    >>> X = [[0.0], [0.5], [1.0], [1.5]]
+    >>> network, stop = Network((1, 1)), Stop(validation=0.25)
+    >>> history = train(network, X, X, params=[0.0, 0.0], epochs=3, seed=0, stop=stop).history
+    >>> history.loss.shape, history.validation_loss.shape, history.scored_by
+    ((3,), (3,), 'validation loss')
+    >>> history.best_epoch
+    3
     """
 
     loss: NDArray[np.float64]
@@ -120,6 +131,13 @@ class History:
         -------
         dict of str to ndarray (n_epochs,)
             "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN where there are none, and "score".
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> list(result.history.to_dict())
+        ['epoch', 'loss', 'validation_loss', 'learning_rate', 'score']
         """
         n = len(self.loss)
         columns = {name: getattr(self, name) for name in ("loss", "validation_loss", "learning_rate", "score")}
@@ -134,11 +152,14 @@ class TrainingResult:
     Attributes
     ----------
     network : Network
-    params : (n_params,)
-        The parameters, read-only: those after the last step, or the best ones for ``Stop(restore_best=True)``.
+        The network that was trained.
+    params : ndarray (n_params,)
+        The parameters, read-only, float32 or float64: those after the last step, or the best ones for
+        ``Stop(restore_best=True)``.
     state : TrainingState
         Where training stopped: `resume`, or ``train(..., resume=result.state)``, goes on from here, bit for bit.
     history : History
+        The losses, scores and learning rates of the epochs.
     stop_reason : str
         "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
         "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
@@ -146,6 +167,17 @@ class TrainingResult:
         What it was trained with; `predict` uses it unless told otherwise.
     threads : int
         The most threads that have shared a step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Adam, Network, train
+    >>> X = np.linspace(-1, 1, 100)[:, None]
+    >>> result = train(Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(0.1), epochs=100, seed=0)
+    >>> bool(abs(result.predict(X) - X**2).mean() < 0.1)
+    True
+    >>> result.n_epochs, result.stop_reason, [W.shape for W in result.weights]
+    (100, 'epochs', [(1, 8), (8, 1)])
     """
 
     network: Network
@@ -190,10 +222,34 @@ class TrainingResult:
         return self.network.biases(self.params)
 
     def predict(self, X: Any, *, backend: str | Backend | None = None, assume_finite: bool = False) -> Array:
-        """The outputs (n, n_outputs) for inputs X (n, n_inputs), in the dtype of the training; see `fastnn.predict`.
+        """Compute the network's outputs.
 
-        They are (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,). A frame's columns are taken by
-        position, not by name: they must be in the order of the training's.
+        Parameters
+        ----------
+        X : array-like or data frame (n, n_inputs)
+            The inputs, in the training's order of columns: those of a frame are taken by position, not by name.
+        backend : {"numba", "numpy"}, name or Backend, optional
+            What computes them; where it is not given, what trained.
+        assume_finite : bool
+            Whether to skip the search of X for NaN and infinity.
+
+        Returns
+        -------
+        ndarray (n, n_outputs)
+            In the dtype of the training. It is (n, 1) for one output: ``predict(X)[:, 0]`` goes with targets (n,).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that does not fit; the text says what would.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, train
+        >>> result = train(Network((2, 3, 1)), np.zeros((4, 2)), np.zeros(4), epochs=1, seed=0)
+        >>> result.predict(np.ones((5, 2))).shape
+        (5, 1)
         """
         network, params, own = self._right
         if network is not self.network or params is not self.params or own is not self.backend:
@@ -229,7 +285,7 @@ class TrainingResult:
             The data that were trained on; other ones, of any length, with ``new_rows=True``.
         epochs : int
             How many more.
-        options
+        **options : dict
             Those of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end are as they were
             unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` are not kept.
 
@@ -243,6 +299,16 @@ class TrainingResult:
         ValueError, TypeError
             For what `fastnn.train` refuses, and for a learning rate that was a function of your own, which must be
             given again.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> X, y, network = [[0.0], [1.0]], [0.0, 1.0], Network((1, 1))
+        >>> result = train(network, X, y, epochs=3, seed=0).resume(X, y, epochs=2)
+        >>> result.n_epochs, result.state.t
+        (2, 5)
+        >>> bool((result.params == train(network, X, y, epochs=5, seed=0).params).all())
+        True
         """
         from fastnn.training import train
 
@@ -283,7 +349,31 @@ class TrainingResult:
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`, or the network alone with ``state=False``.
 
-        See `fastnn.files.model.save`.
+        The file is written whole or not at all. Data, callbacks and stop rules are not part of it, nor is a learning
+        rate that is a function of your own.
+
+        Parameters
+        ----------
+        path : str or path
+            Taken as it is: no ".npz" is added. An existing file is replaced.
+        state : bool
+            Whether to write what resuming needs, and the history. False writes the network alone, some 1 kB more than
+            its weights.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        ValueError
+            When the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> result = fastnn.train(fastnn.Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> result.save("model.npz")
+        >>> fastnn.load("model.npz").n_epochs
+        3
         """
         from fastnn.files import model
 
@@ -292,7 +382,36 @@ class TrainingResult:
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the network for programs without fastnn, in the format of the path's suffix, or of that name.
 
-        See `fastnn.files.export.export`, and docs/howto/export.md on the formats.
+        See docs/howto/export.md on the formats.
+
+        Parameters
+        ----------
+        path : str or path
+            An existing file is replaced.
+        format : {"numpy", "c", "onnx", "safetensors"}, optional
+            The format; otherwise the path's suffix says which: .py, .c, .onnx or .safetensors. "c" writes a header
+            besides, in place of one that fastnn wrote, but of no other file.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files that were written, all of them or none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For an unknown format, and for what the format cannot hold.
+        ImportError
+            For "onnx" where the package onnx is not installed.
+        OSError
+            When a file cannot be written.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> [path.name for path in result.export("model.c")]
+        ['model.c', 'model.h']
         """
         from fastnn.files import export
 
@@ -302,19 +421,32 @@ class TrainingResult:
     def to_torch(self) -> Any:
         """Make a `torch.nn.Sequential` of the network, of Linear layers and activations, with copies of the weights.
 
+        Returns
+        -------
+        torch.nn.Sequential
+            In the dtype of the training.
+
         Raises
         ------
         ImportError
             Where PyTorch is not installed.
         ValueError
             For the output exp, for which PyTorch has no module.
+
+        Examples
+        --------
+        >>> import importlib.util
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> len(result.to_torch()) if importlib.util.find_spec("torch") else 3  # Linear, ReLU, Linear
+        3
         """
         from fastnn.files import pytorch
 
         return pytorch.to_torch(self)
 
     def function(self) -> Any:
-        """The network as a function of one row, ``f(x, out)``, for other people's compiled code.
+        """Make a function of one row, ``f(x, out)``, for other people's compiled code.
 
         See docs/howto/export.md. Numba's code calls it by its address, without compiling anything of fastnn, C by
         `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has
@@ -322,14 +454,24 @@ class TrainingResult:
 
         Returns
         -------
-        callable (x, out) -> None
-            Writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are contiguous and of the training's dtype.
-            It cannot be pickled.
+        callable
+            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are
+            contiguous and of the training's dtype. It cannot be pickled.
 
         Raises
         ------
         ValueError
             When the layers are so wide that a call would take more than 64 kB of the stack.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, train
+        >>> result = train(Network((2, 3, 1)), np.zeros((4, 2)), np.zeros(4), epochs=1, seed=0)
+        >>> f, out = result.function(), np.empty(1)
+        >>> f(np.ones(2), out)
+        >>> bool(out == result.predict(np.ones((1, 2))))
+        True
         """
         check_network(self.network)
         return cast(Any, get_backend("numba")).function(self.network, check_params(self.network, self.params))

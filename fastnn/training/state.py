@@ -58,7 +58,47 @@ class Counters(TypedDict, total=False):
 
 @dataclass(repr=False)
 class TrainingState(StepState):
-    """All that resuming a training needs: ``train(..., resume=result.state)``."""
+    """All that resuming a training needs: ``train(..., resume=result.state)``.
+
+    Attributes
+    ----------
+    params : ndarray (n_params,)
+        The parameters after the last step, a view of `vectors`.
+    vectors : ndarray (1 + n_slots, n_params)
+        The parameters, and the optimizer's vectors; a view of `storage`.
+    t : int
+        Steps done, skipped ones included.
+    storage : ndarray (1 + n_slots, padded)
+        The memory of `vectors`; its rows begin where a vector of the kernel may.
+    n_params : int
+        The length of the parameter vector.
+    beta_products : ndarray (2,)
+        The running products of Adam's decay rates.
+    optimizer : str
+        Name of the optimizer's class.
+    random_state : dict or None
+        The state of the generator after the last draw.
+    index : ndarray (n_train,) or None
+        The order of the rows in this epoch, int64.
+    validation_rows : ndarray (n_validation,) or None
+        The rows that were split off for validation, int64.
+    batch : int
+        Steps done in the epoch that has begun.
+    counters : dict
+        Counts of epochs and stop rules, and the options that go on unless others are given.
+    best_params : ndarray (n_params,) or None
+        The parameters of the best epoch so far, where the stop rules ask for them.
+
+    Examples
+    --------
+    >>> from fastnn import Network, train
+    >>> X, y = [[0.0], [1.0]], [0.0, 1.0]
+    >>> state = train(Network((1, 1)), X, y, epochs=3, seed=0).state
+    >>> state
+    <TrainingState: optimizer Adam, parameters 2 float64, steps 3>
+    >>> train(Network((1, 1)), X, y, epochs=2, resume=state).state.t
+    5
+    """
 
     optimizer: str = ""
     """Name of the optimizer's class, to refuse another one on resuming."""
@@ -96,6 +136,11 @@ class TrainingState(StepState):
         ------
         ValueError
             That names the first field which does not hold what it should.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3).state.check()
         """
         for name, fits in _FIELDS.items():
             if not fits(self, getattr(self, name)):

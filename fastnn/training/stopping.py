@@ -46,7 +46,7 @@ class ReduceRate:
 
     Examples
     --------
-    >>> from fastnn import SGD, Network, Stop, train
+    >>> from fastnn import SGD, Network, ReduceRate, Stop, train
     >>> stop = Stop(patience=3, reduce=ReduceRate(0.5, patience=1))
     >>> result = train(Network((1, 1)), [[0.0]], [[1.0]], optimizer=SGD(0.0), epochs=9, backend="numpy", stop=stop)
     >>> result.n_epochs, result.state.counters["rate_factor"]  # the first epoch improves, the next two reduce
@@ -107,15 +107,25 @@ class Stop:
         reduction does not begin the count anew: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the
         rate after 5 and after 10 of them and stops after 15.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For a value of the wrong type or outside its range.
+
     Notes
     -----
     A resumed training goes on from the best score and the count of its state, if the monitor (a function: by its name)
     and the kind of data are the same as before; else both begin anew.
 
-    Raises
-    ------
-    TypeError, ValueError
-        For a value of the wrong type or outside its range.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Adam, Network, Stop, train
+    >>> X = np.random.RandomState(0).randn(200, 3)
+    >>> stop = Stop(validation=0.25, patience=10, restore_best=True)
+    >>> result = train(Network((3, 16, 1)), X, X[:, 0], optimizer=Adam(0.1), epochs=1000, seed=0, stop=stop)
+    >>> result.stop_reason, result.n_epochs == result.history.best_epoch + 10
+    ('validation', True)
     """
 
     tol: float | None = None
@@ -186,7 +196,19 @@ class Stop:
         return self.restore_best or self.monitor != "loss" or any(reason is not None for reason in reasons)
 
     def rule(self) -> Patience | None:
-        """Return a new rule for `tol`, `patience` and `reduce`; None where none is given."""
+        """Make the count of epochs without improvement.
+
+        Returns
+        -------
+        Patience or None
+            A new one for `tol`, `patience` and `reduce`; None where none is given.
+
+        Examples
+        --------
+        >>> from fastnn import Stop
+        >>> Stop(patience=3).rule().limit
+        3
+        """
         if self.tol is None and self.patience is None and self.reduce is None:
             return None
         patience = 10 if self.reduce is None else math.inf

@@ -67,9 +67,10 @@ def modules_with_examples():
 
 
 @pytest.mark.parametrize("name", modules_with_examples())
-def test_examples_in_docstrings_give_what_they_say(name):
-    pytest.importorskip("sklearn")
-    pytest.importorskip("rich")
+def test_examples_in_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
+    for package in ("sklearn", "rich", "matplotlib"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)  # some write files
     failed, attempted = doctest.testmod(importlib.import_module(name))
     assert attempted
     assert not failed
