@@ -35,6 +35,29 @@ class Backend(Protocol):
     A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
     ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
     with the same bits, has a method ``loss(task, params, gradient=None)``: see `loss_of`.
+
+    Attributes
+    ----------
+    name : str
+        The name by which messages and files know it.
+
+    Examples
+    --------
+    A back end that counts the steps of another one:
+
+    >>> import fastnn
+    >>> class Counting(type(fastnn.get_backend("numpy"))):
+    ...     name, n_steps = "counting", 0
+    ...     def train_steps(self, task, state, steps):
+    ...         self.n_steps += len(steps.loss)
+    ...         return super().train_steps(task, state, steps)
+    >>> backend = Counting()
+    >>> isinstance(backend, fastnn.Backend)
+    True
+    >>> X = [[0.0], [1.0]]
+    >>> result = fastnn.train(fastnn.Network((1, 1)), X, X, epochs=3, batch_size=1, shuffle=False, backend=backend)
+    >>> backend.n_steps >= 6
+    True
     """
 
     name: str
@@ -42,23 +65,123 @@ class Backend(Protocol):
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
         """Return whether this back end can train the network so; if not, `train` raises and conformance tests skip.
 
+        Parameters
+        ----------
+        network : Network
+            Sizes, activations, loss, bias and reduction.
+        optimizer : Optimizer
+            Its class and hyper-parameters.
+
+        Returns
+        -------
+        bool
+            Whether it can.
+
+        Notes
+        -----
         It may take options besides, each as a keyword with a default: ``alpha`` (float), the strength of the L2
         penalty, and ``sample_weight`` (bool), whether rows may have weights other than 1. A back end whose `supports`
         does not take an option must support all its values: see `is_supported`.
+
+        Examples
+        --------
+        >>> from fastnn import Adam, Network, get_backend
+        >>> get_backend("numpy").supports(Network((1, 1)), Adam())
+        True
         """
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:
-        """Return the outputs (n, n_outputs) for inputs (n, n_inputs)."""
+        """Compute outputs.
+
+        Parameters
+        ----------
+        network : Network
+            Sizes and activations.
+        params : ndarray (n_params,)
+            The parameters, float32 or float64, contiguous.
+        X : ndarray (n, n_inputs)
+            The inputs, of the dtype of `params`, in C order.
+
+        Returns
+        -------
+        ndarray (n, n_outputs)
+            The outputs, of the dtype of `params`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, get_backend
+        >>> get_backend("numpy").predict(Network((1, 1)), np.array([2.0, 1.0]), np.array([[3.0]]))
+        array([[7.]])
+        """
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
-        """Return the loss of all rows of `data` as one batch, and its gradient (n_params,)."""
+        """Compute the loss of all rows as one batch, and its gradient.
+
+        Parameters
+        ----------
+        network : Network
+            Sizes, activations, loss, bias and reduction.
+        params : ndarray (n_params,)
+            The parameters, float32 or float64, contiguous.
+        data : Data
+            X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,), of the dtype of `params`, in C order.
+        alpha : float
+            Strength of the L2 penalty.
+
+        Returns
+        -------
+        loss : float
+            The loss.
+        gradient : ndarray (n_params,)
+            Its gradient, of the dtype of `params`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, get_backend
+        >>> from fastnn.backends import Data
+        >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
+        >>> loss, gradient = get_backend("numpy").loss_and_gradient(Network((1, 1)), np.array([2.0, 1.0]), data, 0.0)
+        >>> float(loss), gradient.tolist()
+        (2.0, [6.0, 2.0])
+        """
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Do the steps of `task`, change `state` in place, write ``steps.loss``, and return the number of good steps.
 
+        Parameters
+        ----------
+        task : Task
+            Network, optimizer, data and penalty.
+        state : StepState
+            The state that is changed: parameters, the optimizer's vectors, counts.
+        steps : Steps
+            The rows and the learning rate of each step, and the losses that are written.
+
+        Returns
+        -------
+        int
+            The number of good steps.
+
+        Notes
+        -----
         A step is bad when its loss or any parameter after its update is not finite; nothing is done after it, and
         `state` is then of no use. A batch whose weights sum to 0 is skipped. The gradient's penalty has the strength
         ``task.alpha``, that of the loss ``task.penalty``; they are equal but in some of scikit-learn's losses.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import SGD, Network, get_backend
+        >>> from fastnn.backends import Data, Steps, StepState, Task
+        >>> data = Data(np.array([[3.0]]), np.array([[5.0]]), np.ones(1))
+        >>> state = StepState.create(np.array([2.0, 1.0]), n_slots=0)
+        >>> steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([0.1]), np.empty(1))
+        >>> get_backend("numpy").train_steps(Task(Network((1, 1)), SGD(), data), state, steps)
+        1
+        >>> state.params.round(3).tolist(), steps.loss.tolist()
+        ([1.4, 0.8], [2.0])
         """
 
 
@@ -144,6 +267,7 @@ def register_backend(name: str, factory: Callable[..., Backend]) -> None:
     Parameters
     ----------
     name : str
+        The name by which `train`, files and the command line find it.
     factory : callable
         Returns a `Backend`; called once, when the back end is first asked for, and each time that options come with it.
 
@@ -151,6 +275,13 @@ def register_backend(name: str, factory: Callable[..., Backend]) -> None:
     ------
     TypeError
         When `name` is not a str or `factory` cannot be called.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
+    >>> fastnn.get_backend("mine").name
+    'numpy'
     """
     if not isinstance(name, str) or not callable(factory):
         raise TypeError("register_backend takes a name and a function that makes the back end")
@@ -164,7 +295,8 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
     Parameters
     ----------
     backend : str or Backend
-    **options
+        The name, or a back end.
+    **options : dict
         Its options, for an instance of your own. "numba" has one: with ``specialize=True`` it compiles a kernel
         for each small network and optimizer that it trains in batches which fit one vector: up to 8 rows of float64,
         16 of float32. That takes a second or two, once on a machine, and saves up to half of the time of a step: it is
@@ -172,12 +304,25 @@ def get_backend(backend: str | Backend = "numba", **options: Any) -> Backend:
         keeps 3 to 6 MB in the process, loading it from the disk cache next to nothing. Larger networks and batches
         train as without it.
 
+    Returns
+    -------
+    Backend
+        One and the same for each call without options.
+
     Raises
     ------
     ValueError
         For an unknown name; the text lists the known ones.
     TypeError
         For an object that lacks one of the methods of `Backend`, and for options that the back end does not have.
+
+    Examples
+    --------
+    >>> from fastnn import get_backend
+    >>> get_backend("numpy")
+    NumpyBackend()
+    >>> get_backend("numba", specialize=True)
+    NumbaBackend(specialize=True)
     """
     if type(backend) in _known_types and not options:
         return cast(Backend, backend)

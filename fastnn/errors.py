@@ -8,15 +8,44 @@ from collections.abc import Collection
 
 
 class FastnnError(Exception):
-    """The base of fastnn's own exceptions."""
+    """The base of fastnn's own exceptions.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> issubclass(fastnn.DivergenceError, fastnn.FastnnError)
+    True
+    """
 
 
 class ModelFileError(FastnnError, ValueError):
-    """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new."""
+    """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import fastnn
+    >>> size = Path("junk.npz").write_bytes(b"junk")
+    >>> try:
+    ...     fastnn.load("junk.npz")
+    ... except fastnn.ModelFileError as error:
+    ...     print(error)
+    junk.npz: not a fastnn file (it is no .npz archive)
+    """
 
 
 class EngineError(FastnnError, RuntimeError):
-    """The workers of an engine, of joblib, Dask or Ray, cannot train, or the engine failed several times."""
+    """The workers of an engine, of joblib, Dask or Ray, cannot train, or the engine failed several times.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> try:
+    ...     raise fastnn.EngineError("the workers have version 0.1 of fastnn, this process 1.0")
+    ... except RuntimeError as error:
+    ...     print(error)
+    the workers have version 0.1 of fastnn, this process 1.0
+    """
 
 
 def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:

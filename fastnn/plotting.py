@@ -47,7 +47,7 @@ def error_curve(
 
     Parameters
     ----------
-    curves : TrainingResult, History, array_like (n_iterations,), or mapping of str to any of these
+    curves : TrainingResult, History, array-like (n_iterations,), or mapping of str to any of these
         The errors of a training, or of several with their labels. A history's validation losses are drawn beside them.
     title : str
         Above the picture.
@@ -58,6 +58,20 @@ def error_curve(
     -------
     matplotlib.figure.Figure
         A new one is 10 by 8 inches; `save` writes it.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError, TypeError
+        For what is no curve, and for a training without an epoch.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> figure = plotting.error_curve({"mine": [0.9, 0.5, 0.3], "yours": [0.8, 0.6, 0.4]})
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['mine', 'yours']
     """
     named = _named(curves)
     figure, axes = _figure(title, "iteration", "error", axes)
@@ -71,7 +85,7 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
 
     Parameters
     ----------
-    curves : TrainingResult, History, array_like (n_epochs,), or mapping of str to any of these
+    curves : TrainingResult, History, array-like (n_epochs,), or mapping of str to any of these
         The losses of a training, or of several with their labels; the first epoch is number 1. A history's validation
         losses are drawn beside its training losses.
     title : str
@@ -83,6 +97,20 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
     -------
     matplotlib.figure.Figure
         A new one is 10 by 8 inches; `save` writes it.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError, TypeError
+        For what is no curve, and for a training without an epoch.
+
+    Examples
+    --------
+    >>> from fastnn import Network, plotting, train
+    >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=5, seed=0)
+    >>> plotting.loss_curves(result, "My network").axes[0].get_title()
+    'My network'
     """
     named = _named(curves)
     figure, axes = _figure(title, "epoch", "loss", axes)
@@ -152,6 +180,7 @@ def speeds(
     rows : mapping of str to mapping of str to (low, median, high)
         By workload, by competitor: the median, and the quartiles, which are drawn as a bar through the dot.
     title, xlabel : str
+        Above and below the picture.
     notes : mapping of str to str, optional
         By workload: what to write between the two, their ratio for example.
 
@@ -159,6 +188,14 @@ def speeds(
     -------
     matplotlib.figure.Figure
         10 by 8 inches or less; `save` writes it.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> rows = {"iris": {"numpy": (90.0, 100.0, 110.0), "numba": (4800.0, 5000.0, 5200.0)}}
+    >>> figure = plotting.speeds(rows, "Training", notes={"iris": "50 times"})
+    >>> figure.axes[0].get_xscale()
+    'log'
     """
     figure, axes = _figure(title, xlabel, "")
     figure.set_figheight(min(8.0, 2.2 + 0.75 * len(rows)))
@@ -214,11 +251,20 @@ def ratios(
     limits : iterable of float
         Drawn as dashed lines.
     title, xlabel : str
+        Above and below the picture.
 
     Returns
     -------
     matplotlib.figure.Figure
         10 by 8 inches or less; `save` writes it.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> rows = {"iris": (0.98, 1.0, 1.02), "digits": (1.1, 1.15, 1.2)}
+    >>> figure = plotting.ratios(rows, ["digits"], [1.05], "Time by time", "ratio")
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['iris', 'digits']
     """
     figure, axes = _figure(title, xlabel, "")
     figure.set_figheight(min(8.0, 1.8 + 0.45 * len(rows)))
@@ -243,6 +289,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     figure : matplotlib.figure.Figure
+        Such as the functions of this module return.
     path : str or path
         Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no version is written, so
         the same curve gives the same bytes.
@@ -258,6 +305,12 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         When `figure` is none.
     ValueError
         For another ending.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> plotting.save(plotting.loss_curves([0.9, 0.5, 0.3]), "pictures/loss.png").stat().st_size > 1000
+    True
     """
     if not hasattr(figure, "savefig"):
         raise TypeError(

@@ -37,7 +37,7 @@ def _shows_decisions(mlp: Any) -> bool:
 
 @documented
 class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
-    """scikit-learn's MLPClassifier on fastnn's back ends: the same seed gives the same weights, sooner.
+    """A drop-in MLPClassifier: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.
 
@@ -56,7 +56,8 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
 
     Attributes
     ----------
-    classes_ : ndarray
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
     %(attributes)s
 
     Examples
@@ -138,6 +139,16 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         ------
         TypeError, ValueError
             For what is no result, for a network that the classifier does not have, and for other classes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier, Network, train
+        >>> X, y = load_iris(return_X_y=True)
+        >>> result = train(Network((4, 8, 3), output="softmax"), X, y, epochs=5, seed=0)
+        >>> mlp = MLPClassifier.from_result(result, classes=["setosa", "versicolor", "virginica"])
+        >>> bool((mlp.predict_proba(X) == result.predict(X)).all())
+        True
         """
         legal = {
             "softmax": {"cross_entropy": "log_loss", "squared_error": "squared_error"},
@@ -196,6 +207,15 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         -------
         self : object
             The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.score(X, y) > 0.95
+        True
         """
         return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
 
@@ -205,10 +225,21 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The predicted labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.predict(X[:2])
+        array([0, 0])
         """
         self._check_fitted()
         outputs = self._outputs(X)
@@ -220,11 +251,21 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.predict_proba(X).shape
+        (150, 3)
         """
         self._check_fitted()
         outputs = self._outputs(X)
@@ -241,11 +282,21 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         log_p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`; minus infinity where the probability is 0.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.predict_log_proba(X).shape
+        (150, 3)
         """
         p = self.predict_proba(X)
         return np.log(p, out=p)
@@ -257,11 +308,21 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         z : ndarray of shape (n_samples,) or (n_samples, n_classes)
             (n_samples,) with two classes.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", random_state=0, expose_decision_function=True).fit(X, y == 0)
+        >>> bool((mlp.predict(X) == (mlp.decision_function(X) > 0)).all())
+        True
         """
         self._check_fitted()
         outputs = self._outputs(X, "identity")
@@ -275,14 +336,29 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
         classes : array-like of shape (n_classes,), default=None
             All classes that there will be, needed at the first call.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), random_state=0)
+        >>> for _ in range(3):
+        ...     mlp = mlp.partial_fit(X, y, classes=[0, 1, 2])
+        >>> mlp.t_  # samples seen
+        450
         """
         if self.class_weight == "balanced":
             raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")

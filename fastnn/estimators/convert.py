@@ -45,11 +45,22 @@ class Conversion:
         Returns
         -------
         fastnn.MLPClassifier or fastnn.MLPRegressor
+            Of the class on which this was called.
 
         Raises
         ------
         TypeError, ValueError
             For an estimator of another kind, and for weights whose shapes make no network.
+
+        Examples
+        --------
+        >>> from sklearn import neural_network
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> theirs = neural_network.MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> bool((MLPClassifier.from_sklearn(theirs).predict(X) == theirs.predict(X)).all())
+        True
         """
         theirs = TheirClassifier if issubclass(cls, sklearn.base.ClassifierMixin) else TheirRegressor
         if not isinstance(estimator, theirs):
@@ -69,6 +80,15 @@ class Conversion:
         ------
         ValueError
             Where scikit-learn has no such network, so that it would predict something else.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> bool((mlp.to_sklearn().predict(X) == mlp.predict(X)).all())
+        True
         """
         theirs = TheirClassifier if is_classifier(self) else TheirRegressor
         mine: dict[str, Any] = self.get_params(deep=False)  # type: ignore[attr-defined]
@@ -93,6 +113,16 @@ class Conversion:
         ------
         NotFittedError
             For an estimator that is not fitted.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> result = mlp.to_result()
+        >>> result.network.sizes, result.network.output
+        ((4, 8, 3), 'softmax')
         """
         model = model_of(self)
         of_fit: dict[str, Any] = vars(self)

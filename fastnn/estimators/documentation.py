@@ -69,7 +69,7 @@ backend : {{"numba", "numpy"}}, name or Backend, default="numba"
 _OWN_PARAMETERS = """\
 max_time : float or None, default=None
     Seconds after which training stops, to about 0.05 s.
-coefs_init, intercepts_init : list of arrays, default=None
+coefs_init, intercepts_init : list of arrays of shapes (fan_in, fan_out) and (fan_out,), default=None
     Initial weights, one array a layer. Weights are drawn all the same, so that the rows' orders do not change."""
 
 _FIX_DEFECTS = """\
@@ -79,11 +79,11 @@ n_threads : int or None, default=None
     Threads that share each step, and each gradient of L-BFGS: the `threads` of `fastnn.train`. They show in no bit."""
 
 _ATTRIBUTES = f"""\
-coefs_, intercepts_ : list of ndarray
+coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)
     Weights (fan_in, fan_out) and biases (fan_out,) of the layers.
 n_features_in_, n_layers_, n_outputs_ : int
     Widths; layers are counted with the inputs.
-feature_names_in_ : ndarray of str
+feature_names_in_ : ndarray of shape (n_features_in_,)
     Names of the columns of X, if it had any.
 out_activation_ : str
     Activation of the last layer.

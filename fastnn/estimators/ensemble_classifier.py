@@ -26,6 +26,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
     estimator : MLPClassifier, default=None
         The member, with all its parameters: early stopping, solver ... Each one is a copy with a seed of its own.
     n_members : int, default=10
+        The number of members.
     sampling : {"seeds", "bootstrap", "folds"}, default="seeds"
         The rows of a member: all of them, so that members differ by their seeds only; as many, drawn with replacement;
         all but one of `n_members` folds, stratified by the labels.
@@ -42,15 +43,19 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
     Attributes
     ----------
     estimators_ : list of MLPClassifier
-    rows_ : list of ndarray
+        The fitted members.
+    rows_ : list of ndarray of shape (n_rows,)
         The rows that each member was fitted on.
-    classes_ : ndarray
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
     oob_score_ : float
         Accuracy on the rows that some member has not seen.
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
         Their probabilities; NaN for rows that all members have seen.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had any.
 
     Examples
     --------
@@ -89,13 +94,25 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
         y : array-like of shape (n_samples,)
             Class labels.
         sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier, MLPEnsembleClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> ensemble = MLPEnsembleClassifier(MLPClassifier((8,), solver="lbfgs"), 3, random_state=0).fit(X, y)
+        >>> len(ensemble.estimators_)
+        3
         """
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32))
         check_classification_targets(y)
@@ -108,11 +125,21 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         p : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier, MLPEnsembleClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> ensemble = MLPEnsembleClassifier(MLPClassifier((8,), solver="lbfgs"), 3, random_state=0).fit(X, y)
+        >>> ensemble.predict_proba(X).shape
+        (150, 3)
         """
         X = self._checked(X)
         total = np.zeros((X.shape[0], len(self.classes_)))
@@ -137,10 +164,21 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         y : ndarray of shape (n_samples,)
+            The predicted labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier, MLPEnsembleClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> ensemble = MLPEnsembleClassifier(MLPClassifier((8,), solver="lbfgs"), 3, random_state=0).fit(X, y)
+        >>> ensemble.predict(X[:2])
+        array([0, 0])
         """
         p = self.predict_proba(X)
         return self.classes_[p.argmax(axis=1)]

@@ -25,6 +25,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     estimator : MLPRegressor, default=None
         The member, with all its parameters: early stopping, solver ... Each one is a copy with a seed of its own.
     n_members : int, default=10
+        The number of members.
     sampling : {"seeds", "bootstrap", "folds"}, default="seeds"
         The rows of a member: all of them, so that members differ by their seeds only; as many, drawn with replacement;
         all but one of `n_members` folds.
@@ -39,14 +40,17 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     Attributes
     ----------
     estimators_ : list of MLPRegressor
-    rows_ : list of ndarray
+        The fitted members.
+    rows_ : list of ndarray of shape (n_rows,)
         The rows that each member was fitted on.
     oob_score_ : float
         R^2 on the rows that some member has not seen.
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Their predictions; NaN for rows that all members have seen.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had any.
 
     Examples
     --------
@@ -81,12 +85,26 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers.
         sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
+        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=5000)
+        >>> ensemble = MLPEnsembleRegressor(member, 3, random_state=0).fit(X, y)
+        >>> len(ensemble.estimators_)
+        3
         """
         dtypes = np.float64, np.float32
         X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True, dtype=dtypes)
@@ -98,14 +116,27 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
         return_std : bool, default=False
             Whether to return the standard deviation over the members too.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted numbers.
         deviation : the same
             With `return_std`.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
+        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=5000)
+        >>> ensemble = MLPEnsembleRegressor(member, 3, random_state=0).fit(X, y)
+        >>> mean, deviation = ensemble.predict(X, return_std=True)
+        >>> mean.shape, deviation.shape
+        ((200,), (200,))
         """
         X = self._checked(X)
         mean, deviation = mean_and_deviation(member.predict(X) for member in self.estimators_)

@@ -24,6 +24,20 @@ def register_onnx_converters() -> None:
     ------
     ImportError
         Where skl2onnx is not installed.
+
+    Examples
+    --------
+    >>> import importlib.util
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fastnn import MLPClassifier, register_onnx_converters
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), MLPClassifier((8,), solver="lbfgs", random_state=0)).fit(X, y)
+    >>> if importlib.util.find_spec("skl2onnx"):
+    ...     from skl2onnx import to_onnx
+    ...     register_onnx_converters()
+    ...     graph = to_onnx(model, X[:1])
     """
     try:
         from skl2onnx import update_registered_converter

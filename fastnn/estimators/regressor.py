@@ -24,7 +24,7 @@ from fastnn.training.results import TrainingResult
 
 @documented
 class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
-    """scikit-learn's MLPRegressor on fastnn's back ends: the same seed gives the same weights, sooner.
+    """A drop-in MLPRegressor: scikit-learn's on fastnn's back ends, with the same weights for the same seed, sooner.
 
     Parameters and attributes are scikit-learn's, in the same order with the same defaults, and then fastnn's own.
 
@@ -112,6 +112,15 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         ------
         TypeError, ValueError
             For what is no result, and for a network that the regressor does not have.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import MLPRegressor, Network, train
+        >>> X = np.linspace(-1, 1, 20)[:, None]
+        >>> result = train(Network((1, 8, 1)), X, X**2, epochs=5, seed=0)
+        >>> bool((MLPRegressor.from_result(result).predict(X) == result.predict(X)[:, 0]).all())
+        True
         """
         of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")}
         legal = {"identity": of_identity, "exp": {"poisson": "poisson"}}
@@ -157,6 +166,15 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         -------
         self : object
             The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from fastnn import MLPRegressor
+        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+        >>> mlp = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", random_state=0, max_iter=1000).fit(X, y)
+        >>> mlp.score(X, y) > 0.99
+        True
         """
         return self._fit(X, y, sample_weight, validation_rows(validation_data, X_val, y_val, sample_weight_val))
 
@@ -166,10 +184,21 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted numbers.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from fastnn import MLPRegressor
+        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+        >>> mlp = MLPRegressor(hidden_layer_sizes=(16,), solver="lbfgs", random_state=0, max_iter=1000).fit(X, y)
+        >>> mlp.predict(X).shape
+        (200,)
         """
         self._check_fitted()
         outputs = self._outputs(X)
@@ -183,12 +212,24 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
+            The input data.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Numbers.
         sample_weight : array-like of shape (n_samples,), default=None
+            Not negative.
 
         Returns
         -------
         self : object
+            The fitted estimator.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import make_regression
+        >>> from fastnn import MLPRegressor
+        >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+        >>> MLPRegressor(hidden_layer_sizes=(8,), random_state=0).partial_fit(X, y).n_iter_
+        1
         """
         return self._fit(X, y, sample_weight, incremental=True)
 

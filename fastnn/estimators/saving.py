@@ -63,6 +63,16 @@ class Saving:
             a format of `export`, such as ".onnx".
         OSError
             When the file cannot be written.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> mlp.save("iris.npz")
+        >>> bool((MLPClassifier.load("iris.npz").predict(X) == mlp.predict(X)).all())
+        True
         """
         check_not_exported(path, "estimator.export({})")
         model = model_of(self)
@@ -76,6 +86,7 @@ class Saving:
         Parameters
         ----------
         path : str or path
+            The file.
 
         Returns
         -------
@@ -89,6 +100,15 @@ class Saving:
         ModelFileError
             When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
             fastnn. A ValueError too.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y).save("iris.npz")
+        >>> MLPClassifier.load("iris.npz").classes_
+        array([0, 1, 2])
         """
         builders: dict[Format, Builder[Self]] = {ESTIMATOR: lambda header, arrays: _estimator(cls, header, arrays)}
         return read_archive(path, builders | dict.fromkeys((CHECKPOINT, CHECKPOINT_1, MODEL), _no_estimator))
@@ -116,6 +136,15 @@ class Saving:
             For an unknown format, and for what the format cannot hold.
         OSError
             When a file cannot be written.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> mlp = MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y)
+        >>> [path.name for path in mlp.export("iris.py")]
+        ['iris.py']
         """
         return export(model_of(self), path, format)
 

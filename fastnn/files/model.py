@@ -153,6 +153,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     Parameters
     ----------
     path : str or path
+        The file.
 
     Returns
     -------
@@ -167,6 +168,14 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
         When there is no such file or it cannot be read.
     ModelFileError
         When it is not such a file, is damaged, or was written by a later version of fastnn. A ValueError too.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> X, y = [[0.0], [1.0]], [0.0, 1.0]
+    >>> fastnn.train(fastnn.Network((1, 1)), X, y, epochs=3, seed=0).save("model.npz")
+    >>> fastnn.load("model.npz").resume(X, y, epochs=2).state.t
+    5
     """
     if is_safetensors(path):
         return read_safetensors(path)

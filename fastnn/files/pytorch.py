@@ -71,6 +71,17 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     ------
     TypeError, ValueError
         For another module or activation, which is named, and where the layers do not fit.
+
+    Examples
+    --------
+    >>> import importlib.util
+    >>> from fastnn import from_torch
+    >>> if importlib.util.find_spec("torch"):
+    ...     from torch import nn
+    ...     print(from_torch(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))).network.sizes)
+    ... else:
+    ...     print((4, 8, 3))
+    (4, 8, 3)
     """
     if type(module).__name__ != "Sequential" or not hasattr(module, "state_dict"):
         raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")

@@ -54,18 +54,47 @@ def train_many(
 
     Parameters
     ----------
-    networks, X, Y, ...
-        The arguments of `fastnn.train`: one value for all members, or a list, tuple, range or array of numbers with one
-        for each. Arrays for each are a list of arrays, or an array with one dimension more: X (m, n, n_inputs), Y (m,
-        n, n_outputs), params (m, n_params), sample_weight (m, n). Nested lists of numbers are data for all members, as
-        is a Y of two dimensions. `new_rows`, `backend`, `dtype` and `assume_finite` are one for all.
+    networks : Network, or a sequence of them
+        The network of all members, or one for each.
+    X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
+        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
+        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
+        Nested lists of numbers are data for all members.
+    Y : array-like (n, n_outputs), or (m, n, n_outputs)
+        The targets; one array of two dimensions is that of all members.
     n : int, optional
         The number of members, where there is no list: ``train_many(network, X, Y, n=100, epochs=10)`` draws 100 seeds.
+    sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
+        The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
+    optimizer : Optimizer, or one for each, optional
+        ``Adam()`` where it is not given.
     learning_rate : float, schedule, or one for each, optional
         In place of the optimizer's.
+    epochs : int, or one for each
+        How many epochs to end in this call.
+    batch_size, shuffle : int or None, and bool, or one for each, optional
+        Rows a step, and whether they are put in a new order each epoch, as for `fastnn.train`.
+    seed : int, RandomState, None, or a sequence with one for each
+        None: other numbers at each call. A RandomState may be that of one member.
+    alpha : float, or one for each, optional
+        Strength of the L2 penalty.
+    params : array-like (n_params,), or (m, n_params), optional
+        Initial parameters.
+    resume : TrainingState, or one for each, optional
+        The states to go on from, such as ``[result.state for result in many]``.
+    new_rows : bool
+        Whether X and Y are other rows than those of `resume`; one for all.
+    stop : Stop, or one for each, optional
+        When to stop early or to reduce the learning rate, by which score, and what to keep.
     callbacks : iterable of callables
         Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all, with the
-        stop reason "callback". (Monitors and learning rates that are functions of your own are called in the threads.)
+        stop reason "callback". Monitors and learning rates that are functions of your own are called in the threads.
+    backend : {"numba", "numpy"}, name or Backend
+        What computes; one for all.
+    dtype : {"float32", "float64"}, optional
+        What to compute in; one for all.
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity; one for all.
     n_jobs : int, optional
         Members that are trained at once, each by a thread of its own. None, or -1 as for scikit-learn: all cores that
         the process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray" all workers of that engine, see

@@ -38,6 +38,7 @@ class ManyProgress:
     Attributes
     ----------
     n_members : int
+        Members in all.
     n_ended : int
         Members whose trainings have ended.
     seconds : float
@@ -65,12 +66,33 @@ class ManyProgress:
     _entries: dict[int, Entry] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
-        """The result of a member that has ended.
+        """Look at the result of a member that has ended.
+
+        Parameters
+        ----------
+        i : int
+            The member's number.
+
+        Returns
+        -------
+        TrainingResult
+            As the ManyResult will have it.
 
         Raises
         ------
         ValueError
             For a member that is not through.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> def look(progress):
+        ...     for i in progress.ended:
+        ...         print(i, progress.result(i).stop_reason)
+        >>> options = {"seed": range(2), "epochs": 3, "n_jobs": 1, "callbacks": [look]}
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], **options)
+        0 epochs
+        1 epochs
         """
         entry = self._entries.get(i)
         if entry is None:

@@ -27,6 +27,11 @@ def picture(histories: Sequence[History], best: History | None, name_of_best: st
 class ManyHistory:
     """The histories of many trainings, stacked: a row for each member, NaN behind its end.
 
+    Parameters
+    ----------
+    histories : sequence of History
+        Those of the members.
+
     Examples
     --------
     >>> from fastnn import Network, train_many
@@ -88,6 +93,13 @@ class ManyHistory:
         -------
         dict of str to ndarray (epochs of all members,)
             "member", and the columns of `History.to_dict`.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(2), epochs=[1, 2])
+        >>> many.history.to_dict()["member"]
+        array([0, 1, 1])
         """
         tables = [history.to_dict() for history in self._histories]
         member = np.repeat(np.arange(len(tables)), [len(table["epoch"]) for table in tables])

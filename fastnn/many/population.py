@@ -34,9 +34,49 @@ class Population(Mapping[int, TrainingResult]):
 
     Parameters
     ----------
-    networks, X, Y, ...
-        The arguments of `fastnn.train_many`, all but `epochs`. A member with a `Stop` whose rule has fired, or that has
-        diverged, does not advance with the others; ``Stop(max_seconds=...)`` counts the seconds of all its parts.
+    networks : Network, or a sequence of them
+        The network of all members, or one for each.
+    X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
+        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
+        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
+        Nested lists of numbers are data for all members.
+    Y : array-like (n, n_outputs), or (m, n, n_outputs)
+        The targets; one array of two dimensions is that of all members.
+    n : int, optional
+        The number of members, where there is no list: ``Population(network, X, Y, n=100)`` draws 100 seeds.
+    sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
+        The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
+    optimizer : Optimizer, or one for each, optional
+        ``Adam()`` where it is not given.
+    learning_rate : float, schedule, or one for each, optional
+        In place of the optimizer's.
+    batch_size, shuffle : int or None, and bool, or one for each, optional
+        Rows a step, and whether they are put in a new order each epoch, as for `fastnn.train`.
+    seed : int, RandomState, None, or a sequence with one for each
+        None: other numbers at each call. A RandomState may be that of one member.
+    alpha : float, or one for each, optional
+        Strength of the L2 penalty.
+    params : array-like (n_params,), or (m, n_params), optional
+        Initial parameters.
+    resume : TrainingState, or one for each, optional
+        The states to go on from, such as ``[result.state for result in many]``.
+    new_rows : bool
+        Whether X and Y are other rows than those of `resume`; one for all.
+    stop : Stop, or one for each, optional
+        A member whose rule has fired, or that has diverged, does not advance with the others;
+        ``Stop(max_seconds=...)`` counts the seconds of all its parts.
+    callbacks : iterable of callables
+        Each is called with a `ManyProgress` between blocks of members, as for `fastnn.train_many`.
+    backend : {"numba", "numpy"}, name or Backend
+        What computes; one for all.
+    dtype : {"float32", "float64"}, optional
+        What to compute in; one for all.
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity; one for all.
+    n_jobs : int, optional
+        Members that are trained at once. None or -1: all cores that the process may use, or all workers of an engine.
+    progress : bool
+        Whether to show a progress bar for each call of `advance` (needs the package rich).
 
     Raises
     ------
@@ -134,24 +174,65 @@ class Population(Mapping[int, TrainingResult]):
         return self._epochs_trained
 
     def results(self) -> ManyResult:
-        """Return the results of the members that are left, in the order of `members`."""
+        """Collect the results of the members that are left.
+
+        Returns
+        -------
+        ManyResult
+            In the order of `members`.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.drop(1)
+        >>> population.results().n_epochs
+        array([2, 2])
+        """
         results = [course.result() for course in self._courses.values()]
         return ManyResult(results, [self._seeds[number] for number in self._courses])
 
     def scores(self) -> dict[int, float]:
-        """Return the score of each member that is left, as `ManyResult.scores` has them; NaN before its first epoch."""
+        """Look up the scores of the members that are left.
+
+        Returns
+        -------
+        dict
+            {number of the member: its score}, as `ManyResult.scores` has them; NaN before its first epoch.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.scores()
+        {0: nan, 1: nan, 2: nan}
+        """
         return {number: course.score() for number, course in self._courses.items()}
 
     def ranking(self) -> list[int]:
-        """Return the numbers of the members that are left, the best first: the lowest loss, or greatest score.
+        """Sort the members that are left by their scores.
 
-        Members that diverged or have no finite score are last; those with equal scores are in the order of `members`.
+        Returns
+        -------
+        list of int
+            Their numbers, the best first: the lowest loss, or greatest score. Members that diverged or have no finite
+            score are last; those with equal scores are in the order of `members`.
 
         Raises
         ------
         ValueError
             Before the first epoch of any member, and for members with different scores, such as another monitor, or
             losses of validation data and of the rows trained on, which cannot be compared.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> best, *others = population.ranking()
+        >>> population.scores()[best] == min(population.scores().values())
+        True
         """
         courses = self._courses.values()
         if courses and not any(course.n_epochs for course in courses):
@@ -187,6 +268,15 @@ class Population(Mapping[int, TrainingResult]):
         `InterruptWarning` says so. They go on with the next call; an epoch that was begun is then ended first, and
         counted. When an error is raised, as by a monitor of your own, all members stay as they were;
         its `result`, if it has one, is a ManyResult of this part alone.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.advance({0: 3})
+        >>> population.results().n_epochs
+        array([5, 2, 2])
         """
         wanted = self._wanted(epochs)
         settings: dict[tuple[int, int], Settings] = {}
@@ -216,11 +306,20 @@ class Population(Mapping[int, TrainingResult]):
         Parameters
         ----------
         members : int or iterable of int
+            Their numbers.
 
         Raises
         ------
         KeyError, TypeError
             For a number that is no member's, or not any more; none is dropped then.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.drop([0, 2])
+        >>> population.members
+        [1]
         """
         numbers = set(members) if isinstance(members, Iterable) else {members}
         for number in numbers:
@@ -256,7 +355,9 @@ class Population(Mapping[int, TrainingResult]):
         learning_rate : float or schedule, optional
             In place of the optimizer's.
         batch_size : int or None, optional
+            Rows a step, between two epochs only.
         alpha : float, optional
+            Strength of the L2 penalty.
 
         Raises
         ------
@@ -264,6 +365,16 @@ class Population(Mapping[int, TrainingResult]):
             For a number that is no member's, or not any more.
         TypeError, ValueError
             For settings that `fastnn.train` refuses to go on with.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.replace(2, by=0, learning_rate=0.1)
+        >>> population.advance({2: 1})
+        >>> population[2].n_epochs, population[2].history.learning_rate.tolist()
+        (3, [0.001, 0.001, 0.1])
         """
         course = self._course(member if by is None else by)
         if by is not None:

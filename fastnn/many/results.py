@@ -26,6 +26,13 @@ from fastnn.training.stopping import StopReason
 class ManyResult(Sequence[TrainingResult]):
     """The results of `train_many`: ``many[i]`` is the `TrainingResult` of member i, as `train` alone would return it.
 
+    Parameters
+    ----------
+    entries : sequence of TrainingResult
+        The results, where they do not come from `train_many`.
+    seeds : sequence of int or None, optional
+        The seeds that they were trained with, for `to_dict`.
+
     Attributes
     ----------
     params : ndarray (m, n_params)
@@ -37,6 +44,7 @@ class ManyResult(Sequence[TrainingResult]):
     stop_reason : list of str
         Why each training ended: "epochs", "diverged", "interrupted" ..., see `TrainingResult`.
     networks : list of Network
+        The members' networks.
 
     Notes
     -----
@@ -148,13 +156,25 @@ class ManyResult(Sequence[TrainingResult]):
         return np.array([score_of(entry) for entry in self._entries])
 
     def best(self) -> int:
-        """Return the number of the member with the best score: the lowest loss, or the greatest of another monitor.
+        """Find the member with the best score.
+
+        Returns
+        -------
+        int
+            Its number: that of the lowest loss, or of the greatest score of another monitor.
 
         Raises
         ------
         ValueError
             Where no score is finite or known, and for members with different scores, such as another monitor, or
             losses of validation data and of the rows trained on, which cannot be compared.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> bool(many.scores[many.best()] == many.scores.min())
+        True
         """
         if self._has_no_states:
             raise ValueError(
@@ -171,7 +191,8 @@ class ManyResult(Sequence[TrainingResult]):
 
         Parameters
         ----------
-        X : array-like (n, n_inputs)
+        X : array-like or data frame (n, n_inputs)
+            The inputs, for all members.
         spread : bool
             Return the mean and the standard deviation over the members, without holding the outputs of all.
         assume_finite : bool
@@ -180,13 +201,24 @@ class ManyResult(Sequence[TrainingResult]):
         Returns
         -------
         outputs : ndarray (m, n, n_outputs)
+            Those of all members. With `spread` a pair is returned in place of it.
         mean, deviation : ndarray (n, n_outputs), ndarray (n, n_outputs), float64
-            With `spread`. The deviation divides by m, as NumPy's does.
+            The deviation divides by m, as NumPy's does.
 
         Raises
         ------
         ValueError
             For networks of different numbers of outputs, for no member, and for an X that does not fit.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> many.predict([[0.0], [0.5]]).shape
+        (3, 2, 1)
+        >>> mean, deviation = many.predict([[0.0], [0.5]], spread=True)
+        >>> mean.shape
+        (2, 1)
         """
         if not self._entries:
             raise ValueError("there is no member to predict with")
@@ -251,7 +283,28 @@ class ManyResult(Sequence[TrainingResult]):
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
         """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
 
-        See `fastnn.files.many.save`.
+        Parameters
+        ----------
+        path : str or path
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+        state : bool
+            Whether to write what resuming needs, and the histories. False writes the networks alone.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        ValueError
+            For no member, for one that has no state to write, and for a suffix of a format of `export`.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> many.save("many.npz")
+        >>> len(fastnn.load("many.npz"))
+        3
         """
         from fastnn.files import many
 
@@ -266,6 +319,14 @@ class ManyResult(Sequence[TrainingResult]):
             "member", "seed" (None where it was none or a generator, and from a file), "learning_rate" (that of the
             optimizer, of a schedule its `learning_rate`; NaN for a function of your own), "score", "loss" (the last
             epoch's training loss), "n_epochs", "best_epoch", "stop_reason" and "seconds" (wall time).
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> columns = many.to_dict()
+        >>> columns["seed"], columns["n_epochs"].tolist()
+        ([0, 1, 2], [4, 4, 4])
         """
         losses = [entry.history.loss for entry in self._entries]
         return {

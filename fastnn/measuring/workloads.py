@@ -41,7 +41,7 @@ class Workload:
         What is trained.
     optimizer : Optimizer
         How.
-    X, Y : ndarray, shapes (n_rows, n_inputs) and (n_rows, n_outputs)
+    X, Y : ndarray (n_rows, n_inputs) and (n_rows, n_outputs)
         Training data of one dtype, read-only.
     batch_size : int or None
         Rows a step; None means all of them.
@@ -51,11 +51,19 @@ class Workload:
         Whether the rows are put in a new order every epoch.
     alpha : float
         Strength of the L2 penalty.
-    X_test, Y_test : ndarray or None
+    X_test, Y_test : ndarray (n_test, n_inputs) and (n_test, n_outputs), or None
         Held-out data, where the workload has some.
     most_loss, least_accuracy : float or None
         What a usual training from seed 0 must reach, in its last epoch and on the held-out rows; None where there is
         nothing to learn. `fastnn.testing.correctness.check_workload` asks for it before anything is timed.
+
+    Examples
+    --------
+    >>> from fastnn import train, workloads
+    >>> seed = workloads.load("seed")
+    >>> result = train(seed.network, seed.X, seed.Y, **seed.train_options, seed=0)
+    >>> bool(result.history.loss[-1] <= seed.most_loss)
+    True
     """
 
     name: str
@@ -97,7 +105,19 @@ class Workload:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that `load` knows, smallest network first."""
+    """List the names that `load` knows.
+
+    Returns
+    -------
+    tuple of str
+        The smallest network first.
+
+    Examples
+    --------
+    >>> from fastnn import workloads
+    >>> workloads.names()
+    ('seed', 'iris', 'digits', 'online', 'tab', 'mnist', 'big')
+    """
     return tuple(DESCRIPTIONS)
 
 
@@ -122,6 +142,13 @@ def load(name: str, dtype: DTypeLike | None = None) -> Workload:
         If the name is not known (the text lists the known ones), or the dtype is neither float32 nor float64.
     ImportError
         If the data are part of scikit-learn (``iris``, ``digits``, ``online``) and it is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import workloads
+    >>> iris = workloads.load("iris", "float32")
+    >>> iris.X.shape, iris.X.dtype
+    ((150, 4), dtype('float32'))
     """
     check_choice("workload", name, names())
     if dtype is not None and np.dtype(dtype) not in (np.float32, np.float64):
