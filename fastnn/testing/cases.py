@@ -38,7 +38,21 @@ HIDDEN_SMOOTH_FIRST = list(dict.fromkeys(("tanh", "sigmoid", *HIDDEN)))
 
 
 class Declined(Exception):
-    """The back end does not support what a check is about, so that the check is skipped."""
+    """The back end does not support what a check is about, so that the check is skipped.
+
+    Examples
+    --------
+    >>> from fastnn import get_backend, testing
+    >>> class OnlySGD(type(get_backend("numpy"))):
+    ...     def supports(self, network, optimizer):
+    ...         return optimizer.name == "SGD"
+    >>> check = next(check for check in testing.conformance_checks() if check.optimizer == "RPROP")
+    >>> try:
+    ...     check.run(OnlySGD())
+    ... except testing.Declined:
+    ...     print("skipped")
+    skipped
+    """
 
 
 class Case(NamedTuple):

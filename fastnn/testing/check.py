@@ -14,7 +14,28 @@ DTYPES = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a back end, and the activation, loss or optimizer that it is about."""
+    """One check of a back end, and the activation, loss or optimizer that it is about.
+
+    Attributes
+    ----------
+    kind : {"property", "gradient", "derivative", "update", "training"}
+        The kind of the check.
+    what : str
+        The subject of the check, for people.
+    dtype : {"float32", "float64"}
+        The dtype of its data.
+    activation, loss, output, optimizer : str
+        The names that it is about; "" for those that do not matter.
+    run : callable
+        Takes a back end, returns its worst difference as a part of what is allowed.
+
+    Examples
+    --------
+    >>> from fastnn import get_backend, testing
+    >>> check = next(testing.conformance_checks())
+    >>> check.kind, 0 <= check.run(get_backend("numpy")) <= 1
+    ('property', True)
+    """
 
     kind: str
     """"property", "gradient", "derivative", "update" or "training"."""

@@ -33,6 +33,14 @@ class Comparison:
         The largest ULP between two recorded weights.
     names : pair of str
         Back ends of the two.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network, testing
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+    >>> print(testing.compare(a, a.again("numpy")))
+    a (numpy) and b (numpy) have the same bits
     """
 
     same_bits: bool
@@ -57,11 +65,29 @@ class Comparison:
 def compare(a: Trajectory, b: Trajectory) -> Comparison:
     """Find where two recordings of the same training differ first.
 
+    Parameters
+    ----------
+    a, b : Trajectory
+        The recordings.
+
+    Returns
+    -------
+    Comparison
+        Whether they have the same bits, and else the first step and the weight that differ.
+
     Raises
     ------
     ValueError
         When they are not of the same training: the text says what differs. ``b.again(...)`` records the very training
         of another recording.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network, testing
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+    >>> testing.compare(a, a.again("numba")).same_bits in (True, False)
+    True
     """
     _check_same_training(a, b)
     names = (a.backend, b.backend)
@@ -79,6 +105,11 @@ def assert_trajectories_match(actual: Trajectory, expected: Trajectory) -> float
 
     The bound is measured here and now, by trainings of the reference from what `expected` holds.
 
+    Parameters
+    ----------
+    actual, expected : Trajectory
+        The recordings.
+
     Returns
     -------
     float
@@ -90,6 +121,14 @@ def assert_trajectories_match(actual: Trajectory, expected: Trajectory) -> float
         That names the first recorded step and in it the layer nearest to the output that differ by more than allowed.
     ValueError
         When they are not of the same training.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network, testing
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+    >>> testing.assert_trajectories_match(a.again("numba"), a) <= 1
+    True
     """
     _check_same_training(actual, expected)
     course = expected.course

@@ -39,7 +39,29 @@ _IN_FULL = 2  # messages of each kind that a summary repeats
 
 
 class Outcome(NamedTuple):
-    """The result of a check."""
+    """The result of a check.
+
+    Attributes
+    ----------
+    check : Check
+        What was checked.
+    verdict : {"passed", "failed", "skipped"}
+        How it ended.
+    deviation : float or None
+        The worst difference as a part of what is allowed, where the check passed.
+    message : str
+        Why it failed or was skipped.
+
+    Examples
+    --------
+    >>> from fastnn import Network, get_backend, testing
+    >>> network, backend = Network((1, 1)), get_backend("numba")
+    >>> def loss_and_gradient(params, X, Y):
+    ...     return backend.loss_and_gradient(network, params, testing.check.Data(X, Y, X[:, 0] * 0 + 1), 0.0)
+    >>> report = testing.check_functions(network, loss_and_gradient=loss_and_gradient)
+    >>> report.outcomes[0].verdict, report.outcomes[0].deviation <= 1
+    ('passed', True)
+    """
 
     check: Check
     verdict: str
@@ -53,7 +75,26 @@ class Outcome(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The results of all checks of a back end."""
+    """The results of all checks of a back end.
+
+    Attributes
+    ----------
+    backend : str
+        Its name.
+    outcomes : list of Outcome
+        Those of the checks, in order.
+    hint : str
+        A hint at what the checks that failed have in common, where that is known.
+
+    Examples
+    --------
+    >>> from fastnn import Network, testing
+    >>> def wrong(params, X, Y):
+    ...     return 0.0, 0 * params
+    >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+    >>> report
+    <Report: back end mine, passed 3, failed 3, skipped 0>
+    """
 
     backend: str
     outcomes: list[Outcome]
@@ -70,11 +111,46 @@ class Report(NamedTuple):
         return [outcome for outcome in self.outcomes if outcome.verdict == "failed"]
 
     def count(self, verdict: str) -> int:
-        """Count the checks with this verdict."""
+        """Count the checks with a verdict.
+
+        Parameters
+        ----------
+        verdict : {"passed", "failed", "skipped"}
+            The verdict.
+
+        Returns
+        -------
+        int
+            How many checks have it.
+
+        Examples
+        --------
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.count("failed"), len(report.failed)
+        (3, 3)
+        """
         return sum(outcome.verdict == verdict for outcome in self.outcomes)
 
     def summary(self) -> str:
-        """Say how many checks passed and what failed: properties by name, the first messages of each kind in full."""
+        """Say how many checks passed and what failed.
+
+        Returns
+        -------
+        str
+            Lines for people: properties by name, the first messages of each kind in full.
+
+        Examples
+        --------
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.summary().splitlines()[0]
+        "back end 'mine' fails 3 of 6 checks"
+        """
         n_skipped = self.count("skipped")
         skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
         if not self.failed:
@@ -95,7 +171,29 @@ class Report(NamedTuple):
         return "\n".join([*lines, *(["", self.hint] if self.hint else [])])
 
     def save(self, path: Path) -> None:
-        """Write every check with its deviation, bound and verdict as JSON."""
+        """Write every check with its deviation, bound and verdict as JSON.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+
+        Examples
+        --------
+        >>> import json, pathlib
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.save(pathlib.Path("report.json"))
+        >>> json.loads(pathlib.Path("report.json").read_text())["failed"]
+        3
+        """
         cases = []
         for check, verdict, deviation, message in self.outcomes:
             names = {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.name != "run"}
@@ -107,7 +205,29 @@ class Report(NamedTuple):
 
 
 def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
-    """Yield all checks of the suite: properties first, for they say most about a bug, then comparisons of numbers."""
+    """Yield all checks of the suite: properties first, for they say most about a bug, then comparisons of numbers.
+
+    Parameters
+    ----------
+    dtypes : sequence of {"float32", "float64"}
+        In which dtypes.
+
+    Yields
+    ------
+    Check
+        One check after the other, the same for every back end.
+
+    Raises
+    ------
+    ValueError
+        For an unknown dtype.
+
+    Examples
+    --------
+    >>> from fastnn import testing
+    >>> {check.dtype for check in testing.conformance_checks(["float32"])}
+    {'float32'}
+    """
     for dtype in dtypes:
         check_choice("dtype", dtype, DTYPES)
     yield from property_checks(dtypes)
@@ -146,6 +266,7 @@ def check_backend(
     Returns
     -------
     Report
+        The outcomes of all checks.
 
     Raises
     ------
@@ -153,6 +274,20 @@ def check_backend(
         When a check fails, or none of a kind could run, with `Report.summary` as its text.
     ValueError, TypeError
         When there is no such back end or dtype; when the back end supports nothing at all.
+
+    Examples
+    --------
+    A back end that trains one kind of network only:
+
+    >>> import fastnn
+    >>> class Small(type(fastnn.get_backend("numpy"))):
+    ...     name = "small"
+    ...     def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+    ...         is_plain = not alpha and not sample_weight and optimizer.name == "SGD" and not optimizer.sequential
+    ...         return is_plain and network.activation == "tanh" and network.output == "identity"
+    >>> report = fastnn.testing.check_backend(Small(), dtypes=["float64"])
+    >>> report.count("failed"), report.count("skipped") > 0
+    (0, True)
     """
     backend = find_backend(backend)
     if not supports_anything(backend):
@@ -222,6 +357,11 @@ def find_backend(backend: str | Backend) -> Backend:
     backend : str or Backend
         ``"package.module:attribute"`` is a back end, or a class or function without arguments that makes one.
 
+    Returns
+    -------
+    Backend
+        The back end.
+
     Raises
     ------
     ValueError
@@ -229,6 +369,14 @@ def find_backend(backend: str | Backend) -> Backend:
         says which.
     TypeError
         For an object that lacks one of the methods of `Backend`.
+
+    Examples
+    --------
+    >>> from fastnn import testing
+    >>> testing.find_backend("numpy")
+    NumpyBackend()
+    >>> testing.find_backend("fastnn.reference:NumpyBackend")
+    NumpyBackend()
     """
     if not isinstance(backend, str) or ":" not in backend:
         return get_backend(backend)

@@ -16,7 +16,27 @@ _LISTED = 6  # tensors
 
 
 class Difference(NamedTuple):
-    """The first tensor that is beyond its bound, from the output to the input, and its worst number."""
+    """The first tensor that is beyond its bound, from the output to the input, and its worst number.
+
+    Attributes
+    ----------
+    where : str
+        Such as "W of layer 1 [3, 2]".
+    actual, expected : float
+        The two numbers.
+    ulp : float
+        How far they are apart, in units in the last place of the larger one.
+    allowed : float
+        By how much they may differ.
+    beyond : str
+        How many numbers are beyond their bounds, tensor by tensor.
+
+    Examples
+    --------
+    >>> from fastnn import testing
+    >>> testing.Difference("W of layer 0 [0, 0]", 1.0, 2.0, 4.5e15, 1e-15, "1 of 1 in W of layer 0").where
+    'W of layer 0 [0, 0]'
+    """
 
     where: str
     """Such as "W of layer 1 [3, 2]"."""
@@ -29,7 +49,25 @@ class Difference(NamedTuple):
     """How many numbers are beyond their bounds, tensor by tensor."""
 
     def between(self, actual: str, expected: str) -> str:
-        """Return the difference as a sentence; `actual` and `expected` are the names of the two sides."""
+        """Say the difference in a sentence.
+
+        Parameters
+        ----------
+        actual, expected : str
+            The names of the two sides.
+
+        Returns
+        -------
+        str
+            The sentence, and a line on the numbers beyond their bounds.
+
+        Examples
+        --------
+        >>> from fastnn import testing
+        >>> difference = testing.Difference("W of layer 0 [0, 0]", 1.0, 2.0, 4.5e15, 1e-15, "1 of 1 in W of layer 0")
+        >>> difference.between("mine", "numpy").splitlines()[0][:51]
+        'W of layer 0 [0, 0] is 1.0 on mine and 2.0 on numpy'
+        """
         return (
             f"{self.where} is {self.actual} on {actual} and {self.expected} on {expected}, {self.ulp:.3g} ULP apart: "
             f"the difference is {abs(self.actual - self.expected):.3g}, {self.allowed:.3g} is allowed\n"

@@ -57,6 +57,7 @@ def check_functions(
     Returns
     -------
     Report
+        The outcomes of all checks.
 
     Raises
     ------
@@ -64,6 +65,19 @@ def check_functions(
         When a check fails, with `Report.summary` as its text.
     ValueError, TypeError
         For an unknown dtype, and where there is no function to check.
+
+    Examples
+    --------
+    Linear regression, its loss and gradient:
+
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> def loss_and_gradient(params, X, Y):
+    ...     error = X @ params[:2, None] + params[2] - Y
+    ...     return (error**2).mean() / 2, np.append(X.T @ error, error.sum()) / len(X)
+    >>> report = testing.check_functions(Network((2, 1)), loss_and_gradient=loss_and_gradient)
+    >>> report.count("failed")
+    0
     """
     check_network(network)
     for dtype in dtypes:

@@ -30,15 +30,33 @@ _STEP = 1e-100  # of the complex step: nothing is subtracted, so it may be as sm
 
 
 def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
-    """Return for each row of X and Y, arrays in the dtype of `params`, whether its gradient can be compared.
+    """Find the rows whose gradients can be compared: those that rounding cannot carry across a kink.
 
     At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
     which side a row lies.
 
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations and loss.
+    params : ndarray (n_params,)
+        The parameters, float32 or float64.
+    X, Y : ndarray (n, n_inputs) and (n, n_outputs)
+        Inputs and targets, in the dtype of `params`.
+
     Returns
     -------
-    (n,) of bool
-        False for a row that rounding could carry across a kink. One that lies on a kink exactly counts as away.
+    ndarray (n,)
+        Booleans: False for a row that rounding could carry across a kink. One that lies on a kink exactly counts as
+        away.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> params = np.array([1.0, 1.0, 0.0, 1.0, 0.0])  # relu of x_1 + x_2
+    >>> testing.away_from_kinks(Network((2, 1, 1)), params, np.array([[1.0, 2.0], [1.0, -1 + 1e-15]]), np.zeros((2, 1)))
+    array([ True, False])
     """
     return _away_from_kinks(network, params, X, Y, GRADIENT_FACTOR)
 
@@ -59,6 +77,25 @@ def assert_gradients_match(
     Takes what `fastnn.loss_and_gradient` takes; rows should be `away_from_kinks`. The bound is ``GRADIENT_FACTOR * n *
     eps * S`` for each tensor; for the loss, S is the loss with its differences as sums.
 
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations, loss, bias and reduction.
+    params : ndarray (n_params,)
+        The parameters, float32 or float64.
+    X : array-like (n, n_inputs)
+        The inputs.
+    Y : array-like (n, n_outputs)
+        The targets.
+    sample_weight : array-like (n,), optional
+        The weights of the rows.
+    alpha : float
+        Strength of the L2 penalty.
+    backend : name or Backend
+        The one that is checked.
+    expected : name or Backend
+        The one that is right.
+
     Returns
     -------
     float
@@ -69,6 +106,15 @@ def assert_gradients_match(
     AssertionError
         That names the layer nearest to the output whose gradient is off, its worst number, both values, the ULP
         between them and the bound. The loss comes first: where it is off, the forward pass is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> testing.assert_gradients_match(network, params, X, Y, backend="numba") <= 1
+    True
     """
     options = {"sample_weight": sample_weight, "alpha": alpha}
     loss, gradient = loss_and_gradient(network, params, X, Y, **options, backend=expected)
@@ -108,8 +154,18 @@ def check_gradient(
 
     Parameters
     ----------
-    network, params, X, Y, sample_weight, alpha
-        What `fastnn.loss_and_gradient` takes.
+    network : Network
+        Sizes, activations, loss, bias and reduction.
+    params : ndarray (n_params,)
+        The parameters, float32 or float64.
+    X : array-like (n, n_inputs)
+        The inputs.
+    Y : array-like (n, n_outputs)
+        The targets.
+    sample_weight : array-like (n,), optional
+        The weights of the rows.
+    alpha : float
+        Strength of the L2 penalty.
     backend : name or Backend
         The one whose gradient is checked.
     loss : name or Backend, optional
@@ -131,6 +187,17 @@ def check_gradient(
         With ``bias_gradient="times_bias"``, which is not the loss' gradient; when a row lies near a kink, where there
         is none (see `away_from_kinks`); when a probability is so near 0 or 1 that the loss clips it, which its gradient
         ignores; when the back end computes in float32 what it was given in float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> testing.check_gradient(network, params, X, Y, backend="numba") <= 1  # by central differences
+    True
+    >>> testing.check_gradient(network, params, X, Y, backend="numba", loss="numpy") <= 1  # by a complex step
+    True
     """
     if network.bias_gradient != "exact":
         raise ValueError(f"bias_gradient={network.bias_gradient!r} is not the gradient of the loss: nothing to check")

@@ -26,7 +26,24 @@ from fastnn.testing.updates import update_range, update_terms, updated
 
 
 class Match(NamedTuple):
-    """The worst differences of back ends that match, as fractions of what is allowed."""
+    """The worst differences of back ends that match, as fractions of what is allowed.
+
+    Attributes
+    ----------
+    gradient : float
+        The first gradient.
+    update : float
+        Each step from the same state.
+    free : float
+        The steps that each back end did by itself.
+
+    Examples
+    --------
+    >>> from fastnn import testing, workloads
+    >>> match = testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "numba"), steps=5)
+    >>> match.gradient <= 1, match.update <= 1, match.free <= 1
+    (True, True, True)
+    """
 
     gradient: float
     """The gradient and the loss of the first batch."""
@@ -62,19 +79,21 @@ def assert_backends_match(
     ----------
     network : Network or Workload
         A workload, such as ``fastnn.workloads.load("iris")``, brings data and options along.
-    X, Y : array-like
-        float32 is trained in float32, everything else in float64.
+    X, Y : array-like (n, n_inputs) and (n, n_outputs)
+        Inputs and targets. float32 is trained in float32, everything else in float64.
     backends : sequence of names or Backends
+        At least two; the first one is right.
     steps : int
         How many steps: as many batches of `batch_size` rows, in the order that `fastnn.train` takes with this seed.
     seed : int or RandomState
         Draws the initial parameters, unless they are given, and the order of the rows.
-    options
+    **options : dict
         Those of `fastnn.train`: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``, ``shuffle``, ``alpha``.
 
     Returns
     -------
     Match
+        How near the back ends came to the bounds.
 
     Raises
     ------
@@ -84,6 +103,13 @@ def assert_backends_match(
     ValueError, TypeError
         For what `fastnn.train` refuses, fewer than two back ends, one that does not support this training, and a
         training in which the first back end diverges.
+
+    Examples
+    --------
+    >>> from fastnn import testing, workloads
+    >>> match = testing.assert_backends_match(workloads.load("iris"), backends=("numpy", "numba"), steps=5)
+    >>> max(match) <= 1
+    True
     """
     course = plan_course(network, X, Y, steps, seed, **options)
     first, *others = (get_backend(backend) for backend in backends)

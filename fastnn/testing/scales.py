@@ -15,7 +15,26 @@ _KINK = 1e-3  # a derivative that jumps by more than this is one
 
 
 def longest_sum(network: Network, n_rows: int) -> int:
-    """Return n of the bounds: the terms of the longest sum in a pass over `n_rows` rows, forward and backward."""
+    """Count the terms of the longest sum in a pass, forward and backward: n of the bounds.
+
+    Parameters
+    ----------
+    network : Network
+        Its sizes and bias.
+    n_rows : int
+        The rows of the pass.
+
+    Returns
+    -------
+    int
+        The number of terms.
+
+    Examples
+    --------
+    >>> from fastnn import Network, testing
+    >>> testing.longest_sum(Network((3, 5, 1)), n_rows=100)
+    100
+    """
     of_z = max(network.sizes) + (network.bias != "none")
     of_a_bias = n_rows * (max(network.sizes[1:]) if network.bias == "scalar" else 1)
     return max(of_z, of_a_bias)
@@ -24,16 +43,40 @@ def longest_sum(network: Network, n_rows: int) -> int:
 def gradient_scale(
     network: Network, params: Array, data: Data, alpha: float = 0.0, above: Array | None = None
 ) -> NDArray[np.float64]:
-    """Return S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
+    """Compute S of the bounds: the largest entry of each tensor's gradient, computed with absolute values.
 
     Forward as usual, then deltas, weights and activations by their magnitude, ``|a| + |y|`` for the difference ``a -
-    y``: so large are the terms of the sums that a gradient is, however much of them cancels. `above` are the parameters
-    through which delta is carried down where they are others: with ``sequential=True`` those after the update.
+    y``: so large are the terms of the sums that a gradient is, however much of them cancels.
+
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations, loss, bias and reduction.
+    params : ndarray (n_params,)
+        The parameters.
+    data : Data
+        X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,).
+    alpha : float
+        Strength of the L2 penalty.
+    above : ndarray (n_params,), optional
+        The parameters through which delta is carried down where they are others: with ``sequential=True`` those after
+        the update.
 
     Returns
     -------
-    (n_params,)
+    ndarray (n_params,)
         The same number for all entries of a W, and for all entries of a b.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> from fastnn.backends import Data
+    >>> S = testing.gradient_scale(network, params, Data(X, Y, np.ones(5)))
+    >>> S.shape, len(set(S.tolist()))  # two W, two b
+    ((26,), 4)
     """
     wide = Data(*(array.astype(np.float64) for array in data))
     v, batch = reference.views(network, np.asarray(params, np.float64)), reference.take(network, wide, slice(None))
@@ -85,7 +128,36 @@ def _magnitude(activation: reference.Activation, d: Array, a: Array, z: Array) -
 
 
 def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> float:
-    """Return S of the loss: the loss itself, plus the loss with the differences ``a - y`` as sums, ``|a| + |y|``."""
+    """Compute S of the loss: the loss itself, plus the loss with the differences ``a - y`` as sums, ``|a| + |y|``.
+
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations, loss, bias and reduction.
+    params : ndarray (n_params,)
+        The parameters.
+    data : Data
+        X (n, n_inputs), Y (n, n_outputs) and sample_weight (n,).
+    alpha : float
+        Strength of the L2 penalty.
+
+    Returns
+    -------
+    float
+        At least the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> from fastnn import loss_and_gradient
+    >>> from fastnn.backends import Data
+    >>> loss, _ = loss_and_gradient(network, params, X, Y)
+    >>> testing.loss_scale(network, params, Data(X, Y, np.ones(5)), 0.0) >= loss
+    True
+    """
     v, batch = reference.views(network, params), reference.take(network, data, slice(None))
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]

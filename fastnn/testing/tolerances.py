@@ -40,14 +40,27 @@ def ulp_difference(a: ArrayLike, b: ArrayLike, magnitude: ArrayLike = 0.0) -> Ar
 
     Parameters
     ----------
-    a, b : array-like of one float dtype
-    magnitude : array-like
+    a, b : array-like (any shape)
+        Numbers of one float dtype.
+    magnitude : array-like (any shape)
         The unit is taken at this number where it is larger still: of numbers that were added up, say.
 
     Returns
     -------
-    ndarray of float64
-        0 where both are equal or NaN; infinite where only one of them is finite.
+    ndarray (any shape)
+        In float64: 0 where both are equal or NaN; infinite where only one of them is finite.
+
+    Raises
+    ------
+    TypeError
+        For two dtypes, and for one that is no float.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import testing
+    >>> testing.ulp_difference(1.0, np.nextafter(np.nextafter(1.0, 2.0), 2.0))
+    array(2.)
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.dtype != b.dtype or a.dtype.kind != "f":

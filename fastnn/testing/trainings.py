@@ -43,15 +43,32 @@ def assert_updates_match(
     Parameters
     ----------
     optimizer : Optimizer
-    params : (n + 1,)
-        The last one is a bias.
-    gradients : (n_steps, n), of the same dtype
+        Its class and hyper-parameters.
+    params : ndarray (n + 1,)
+        The first parameters, float32 or float64; the last one is a bias.
+    gradients : ndarray (n_steps, n)
+        The gradient of each step, of the same dtype.
+    backend : name or Backend
+        The one that is checked.
 
     Returns
     -------
     float
         The worst difference of parameters and optimizer state as a part of its bound: `UPDATE_ULPS` units in the last
         place of the largest number that the update adds up.
+
+    Raises
+    ------
+    AssertionError
+        That names the first step and the parameter that differ by more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Adam, testing
+    >>> r = np.random.RandomState(0)
+    >>> testing.assert_updates_match(Adam(), r.randn(9), r.randn(20, 8), backend="numba") <= 1
+    True
     """
     network = Network((gradients.shape[1], 1), loss="absolute_error", reduction="sum")
     rates = learning_rates(optimizer.learning_rate, 0, len(gradients))
@@ -84,12 +101,33 @@ def assert_updates_match(
 
 
 class Growth(NamedTuple):
-    """The result of a training of the reference, and how far another back end's may be from it."""
+    """The result of a training of the reference, and how far another back end's may be from it.
 
-    params: Array  # (n_params,), or (n_times, n_params)
-    loss: Array  # (n_epochs,), or (n_steps,)
-    params_bound: Any  # a number, or (n_times, 1)
-    loss_bound: Array  # as loss
+    Attributes
+    ----------
+    params : ndarray (n_params,) or (n_times, n_params)
+        The parameters at the end, or at several times.
+    loss : ndarray (n_epochs,) or (n_steps,)
+        The losses.
+    params_bound : float, or ndarray (n_times, 1)
+        By how much each parameter may differ.
+    loss_bound : ndarray (n_epochs,) or (n_steps,)
+        By how much each loss may differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> testing.growth_bound(network, X, Y, params, epochs=5, seed=0).loss_bound.shape
+    (5,)
+    """
+
+    params: Array
+    loss: Array
+    params_bound: Any
+    loss_bound: Array
 
 
 def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any) -> Growth:
@@ -97,7 +135,34 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
 
     Rounding grows along a training as any small perturbation does, little or without limit: this measures how much.
     The bound is `GROWTH` times the largest drift of `GROWTH_RUNS` such trainings, plus ``GRADIENT_FACTOR * n * eps`` of
-    the largest parameter (of the loss). `options` go to `fastnn.train`; they need a seed if rows are shuffled.
+    the largest parameter (of the loss).
+
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations and loss.
+    X : array-like (n, n_inputs)
+        The inputs.
+    Y : array-like (n, n_outputs)
+        The targets.
+    params : ndarray (n_params,)
+        Initial parameters, float32 or float64.
+    **options : dict
+        Those of `fastnn.train`; they need a seed if rows are shuffled.
+
+    Returns
+    -------
+    Growth
+        The reference's result and the bounds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> bool(testing.growth_bound(network, X, Y, params, epochs=5, seed=0).params_bound < 1e-10)
+    True
     """
 
     def run(start: Array) -> tuple[Array, Array]:
@@ -133,10 +198,39 @@ def assert_trainings_match(
 ) -> float:
     """Assert that a training on a back end ends where the reference's does, within `growth_bound`.
 
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations and loss.
+    X : array-like (n, n_inputs)
+        The inputs.
+    Y : array-like (n, n_outputs)
+        The targets.
+    params : ndarray (n_params,)
+        Initial parameters, float32 or float64.
+    backend : name or Backend
+        The one that is checked.
+    **options : dict
+        Those of `fastnn.train`; they need a seed if rows are shuffled.
+
     Returns
     -------
     float
         The worst difference of final parameters and of the epochs' losses as a part of its bound.
+
+    Raises
+    ------
+    AssertionError
+        That names the first epoch's loss, or the layer nearest to the output, that differs by more.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    >>> params, X, Y = network.init_params(r), r.randn(5, 3), r.randn(5, 2)
+    >>> testing.assert_trainings_match(network, X, Y, params, backend="numba", epochs=5, seed=0) <= 1
+    True
     """
     bound = growth_bound(network, X, Y, params, **options)
     result = train(network, X, Y, params=params, backend=backend, **options)

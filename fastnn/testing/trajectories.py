@@ -43,16 +43,24 @@ class Trajectory:
     course : Course
         Network, optimizer, data, initial parameters, rows and learning rates of the steps. A schedule is not kept, only
         the rates.
-    at : (n_times,) int64
-        After how many steps the weights were recorded.
-    params : (n_times, n_params)
+    at : ndarray (n_times,)
+        After how many steps the weights were recorded, int64.
+    params : ndarray (n_times, n_params)
         These weights.
-    loss : (n_steps,) float64
-        Each batch's loss before its step.
+    loss : ndarray (n_steps,)
+        Each batch's loss before its step, float64.
     backend : str
         What trained.
     about : dict
         Versions, system and processor, for information.
+
+    Examples
+    --------
+    >>> from fastnn import Adam, Network, testing
+    >>> X = [[0.0], [0.5], [1.0]]
+    >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+    >>> a.at.tolist(), a.params.shape, a.loss.shape
+    ([1, 10], (2, 10), (10,))
     """
 
     course: Course
@@ -63,16 +71,54 @@ class Trajectory:
     about: dict[str, str]
 
     def again(self, backend: str | Backend) -> Trajectory:
-        """Repeat the training on a back end of this machine."""
+        """Repeat the training on a back end of this machine.
+
+        Parameters
+        ----------
+        backend : name or Backend
+            What trains.
+
+        Returns
+        -------
+        Trajectory
+            The same training, recorded after the same steps.
+
+        Raises
+        ------
+        ValueError
+            For a back end that does not support the training, or diverges.
+
+        Examples
+        --------
+        >>> from fastnn import Adam, Network, testing
+        >>> X = [[0.0], [0.5], [1.0]]
+        >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+        >>> a.again("numba").backend
+        'numba'
+        """
         return _recorded(self.course, self.at, get_backend(backend))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it to one .npz file, for `load`; the name is taken as it is, an existing file is replaced.
+        """Write all of it to one .npz file, for `load`.
+
+        Parameters
+        ----------
+        path : str or path
+            The name is taken as it is; an existing file is replaced.
 
         Raises
         ------
         OSError
             When the file cannot be written.
+
+        Examples
+        --------
+        >>> from fastnn import Adam, Network, testing
+        >>> X = [[0.0], [0.5], [1.0]]
+        >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+        >>> a.save("training.npz")
+        >>> testing.compare(a, testing.Trajectory.load("training.npz")).same_bits
+        True
         """
         course = self.course
         header = {
@@ -89,12 +135,31 @@ class Trajectory:
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
         """Read what `save` wrote.
 
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        Trajectory
+            As it was saved.
+
         Raises
         ------
         OSError
             When there is no such file or it cannot be read.
         ModelFileError
             When it is no such file, is damaged, or was written by a later version of fastnn. A ValueError too.
+
+        Examples
+        --------
+        >>> from fastnn import Adam, Network, testing
+        >>> X = [[0.0], [0.5], [1.0]]
+        >>> a = testing.record(Network((1, 3, 1), "tanh"), X, X, optimizer=Adam(0.1), at=[1, 10])
+        >>> a.save("training.npz")
+        >>> testing.Trajectory.load("training.npz").backend
+        'numpy'
         """
         return read_archive(path, {FORMAT: _loaded})
 
@@ -115,20 +180,32 @@ def record(
     ----------
     network : Network or Workload
         A workload, such as ``fastnn.workloads.load("iris")``, brings data and options along.
-    X, Y : array-like
-        float32 is trained in float32, everything else in float64.
+    X, Y : array-like (n, n_inputs) and (n, n_outputs)
+        Inputs and targets. float32 is trained in float32, everything else in float64.
     backend : name or Backend
+        What trains.
     at : sequence of int
         After how many steps: ascending, the last one ends the training.
     seed : int or RandomState
         Draws the initial parameters, unless they are given, and the order of the rows, as in `fastnn.train`.
-    options
+    **options : dict
         Those of `fastnn.train`: ``sample_weight``, ``params``, ``optimizer``, ``batch_size``, ``shuffle``, ``alpha``.
+
+    Returns
+    -------
+    Trajectory
+        The recorded training.
 
     Raises
     ------
     ValueError, TypeError
         For what `fastnn.train` refuses, for steps that do not ascend, and for a training that diverges.
+
+    Examples
+    --------
+    >>> from fastnn import testing, workloads
+    >>> testing.record(workloads.load("iris"), at=[1, 5]).params.shape
+    (2, 131)
     """
     times = np.array([check_integer(f"at[{i}]", step, low=1) for i, step in enumerate(at)], np.int64)
     if not len(times) or (np.diff(times) <= 0).any():
