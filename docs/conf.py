@@ -8,6 +8,8 @@ import warnings
 HERE = pathlib.Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 
+import gallery_pictures  # noqa: E402
+
 import fastnn  # noqa: E402
 import fastnn.gate  # noqa: E402, its pages look for it as `fastnn.gate.measure`
 import fastnn.state  # noqa: E402
@@ -84,6 +86,24 @@ myst_heading_anchors = 4
 
 # -------------------------------------------------------------------------------------------------------------- gallery
 
+EXAMPLES = (  # in the order of the page
+    "error_curve",
+    "decision_boundaries",
+    "digits",
+    "early_stopping",
+    "uncertainty",
+    "thousand_networks",
+    "seeds",
+    "learning_curves",
+    "schedules",
+    "optimizers",
+    "population_based_training",
+    "pendulum",
+    "export_to_c",
+    "wrong_kernel",
+    "crossover",
+)
+
 sphinx_gallery_conf = {
     "examples_dirs": [str(HERE.parent / "examples" / "gallery")],
     "gallery_dirs": ["gallery"],
@@ -91,13 +111,13 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "remove_config_comments": True,
     "show_memory": False,
-    "matplotlib_animations": (True, "jshtml"),
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": lambda file: [f"plot_{name}.py" for name in EXAMPLES].index(file),
     "backreferences_dir": "reference/examples",
     "doc_module": ("fastnn",),
     "reference_url": {"fastnn": None},
     "plot_gallery": "True",
-    "image_scrapers": ("matplotlib",),
+    "image_scrapers": (gallery_pictures.pictures,),
+    "reset_modules": (gallery_pictures.look,),
     "show_signature": False,
     "download_all_examples": False,
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.animation import Animation, PillowWriter
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.colors import to_hex, to_rgb, to_rgba
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#aa4499", "#e69f00", "#56b4e9", "#777777")
 """Colors that color-blind people tell apart: those of Okabe and Ito, Color universal design, 2008; purple is Tol's."""
@@ -50,9 +50,7 @@ DARK = {
     "#9ecae1": "#1f5f8b",  # the curves of `fastnn.plotting`
     "#08306b": "#cfe6fb",
     "#d94801": "#ff8a3d",
-    **dict(
-        zip(PALETTE, ("#4fa8e0", "#ff8a3d", "#35c79a", "#d98bc4", "#f2b84b", "#9ad4f5", "#a3a3a3"), strict=True)
-    ),
+    **dict(zip(PALETTE, ("#4fa8e0", "#ff8a3d", "#35c79a", "#d98bc4", "#f2b84b", "#9ad4f5", "#a3a3a3"), strict=True)),
 }
 """{color on light paper: color on dark paper}; other colors, such as those of a color map, stay as they are."""
 
@@ -71,9 +69,7 @@ def look(gallery_conf, fname):
 
 def pictures(block, block_vars, gallery_conf):
     """Save the open figures, twice each, and return reST that shows the one that goes with the page."""
-    animations = {
-        value._fig: value for value in block_vars["example_globals"].values() if isinstance(value, Animation)
-    }
+    animations = {value._fig: value for value in block_vars["example_globals"].values() if isinstance(value, Animation)}
     shown = []
     for number, path in zip(plt.get_fignums(), block_vars["image_path_iterator"], strict=False):
         figure, light = plt.figure(number), Path(path)
@@ -135,11 +131,12 @@ def darken(figure):
 
 def darken_property(artist, name):
     """Change a color of an artist, or its colors (n, 4) if it has many."""
-    color = getattr(artist, f"get_{name}")()
+    by_colormap = getattr(artist, "get_array", lambda: None)() is not None and getattr(artist, "colors", None) is None
+    color = None if by_colormap else getattr(artist, f"get_{name}")()
     if color is None or (isinstance(color, str) and color in ("none", "auto")):
         return
     many = isinstance(color, np.ndarray) and color.ndim == 2
-    colors = np.array(color if many else [plt.matplotlib.colors.to_rgba(color)])
+    colors = np.array(color if many else [to_rgba(color)])
     new = [DARK.get(to_hex(one[:3])) for one in colors]
     if any(new):
         colors = [(*to_rgb(there), one[3]) if there else one for there, one in zip(new, colors, strict=True)]

@@ -24,8 +24,8 @@ print(f"{classifier.score(X_test, y_test):.1%} of {len(y_test)} other digits are
 # What the first layer looks for
 # ------------------------------
 # Ink where a filter is red moves its neuron up, ink where it is blue moves it down. The neurons are in the order of the
-# size of their weights. Many look for a stroke in one place and for none beside it. The penalty `alpha` takes back weights
-# that are not needed: those of corners where no ink ever is, and all those of the last neurons.
+# size of their weights. Many look for a stroke in one place and for none beside it. The penalty `alpha` takes back
+# weights that are not needed: those of corners where no ink ever is, and all those of the last neurons.
 
 filters = classifier.coefs_[0].T
 filters = filters[np.argsort(-np.linalg.norm(filters, axis=1))]

@@ -26,7 +26,7 @@ y = truth(x) + random_state.normal(0, 0.3, x.shape)
 for_validation = np.arange(60) % 3 == 1
 
 # %%
-# Train until the validation loss has not improved for 1,500 epochs
+# Train until the validation loss has not improved for 6,000 epochs
 # -----------------------------------------------------------------
 # So much patience is not needed to find the best epoch; here it shows what would come after it.
 
@@ -37,11 +37,11 @@ result = train(
     y,
     rows=np.flatnonzero(~for_validation),
     validation_rows=np.flatnonzero(for_validation),
-    optimizer=Adam(0.003),
+    optimizer=Adam(0.001),
     batch_size=None,
     epochs=20_000,
     seed=0,
-    stop=Stop(patience=1500, restore_best=True),
+    stop=Stop(patience=6000, restore_best=True),
 )
 result
 

@@ -32,7 +32,7 @@ landscape = np.array([[loss_and_gradient(network, [w, b], X, Y)[0] for w in weig
 
 optimizers = {
     "SGD(0.3)": SGD(0.3),
-    "SGD(0.3), momentum 0.9": SGD(0.3, momentum=0.9),
+    "SGD(0.05), momentum 0.9": SGD(0.05, momentum=0.9),
     "RMSprop(0.1)": RMSprop(0.1),
     "Adam(0.2)": Adam(0.2),
     "RPROP(0.1)": RPROP(0.1),
@@ -58,7 +58,8 @@ for name, optimizer in optimizers.items():
 # -------------
 best = min(landscape.min(), *(values.min() for values in losses.values()))
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.2), width_ratios=(6, 5))
-left.contourf(weights, biases, landscape - best, np.geomspace(0.002, 3, 20), norm="log", cmap="Greys", extend="both")
+height = np.clip(landscape - best, 0.002, 3)
+left.contourf(weights, biases, height, np.geomspace(0.002, 3, 20), norm="log", cmap="Greys")
 for i, (name, way) in enumerate(ways.items()):
     left.plot(*way.T, "o-", color=f"C{i}", markersize=2.5, linewidth=1.5)
     right.plot(losses[name] - best, color=f"C{i}", label=name)

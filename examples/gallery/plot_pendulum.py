@@ -29,9 +29,7 @@ random_state = np.random.RandomState(0)
 states = random_state.uniform((-3.5, -8), (3.5, 8), (3000, 2))
 derivatives = np.column_stack(law(*states.T)) + random_state.normal(0, 0.02, (3000, 2))
 network = Network((2, 32, 2), activation="tanh")
-result = train(
-    network, states, derivatives, optimizer=Adam(cosine(0.01, 300 * 60)), epochs=300, batch_size=50, seed=0
-)
+result = train(network, states, derivatives, optimizer=Adam(cosine(0.01, 300 * 60)), epochs=300, batch_size=50, seed=0)
 error = np.sqrt(result.history.loss[-1])  # the loss is half the squared error, summed over the two outputs
 print(f"root of the mean squared error: {error:.3f}, and the noise was 0.02")
 

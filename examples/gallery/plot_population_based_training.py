@@ -2,9 +2,9 @@
 A search that changes its mind: population-based training
 =========================================================
 
-Twenty networks are trained side by side with twenty learning rates. After every second epoch the worst five are replaced
-by copies of the best five, and go on with rates near theirs: so the learning rate is searched while the networks learn,
-and may change on the way. (Jaderberg et al., Population based training of neural networks, 2017.)
+Twenty networks are trained side by side with twenty learning rates. After every second epoch the worst five are
+replaced by copies of the best five, and go on with rates near theirs: so the learning rate is searched while the
+networks learn, and may change on the way. (Jaderberg et al., Population based training of neural networks, 2017.)
 """
 
 import matplotlib.pyplot as plt
@@ -15,8 +15,8 @@ from fastnn import SGD, Network, Population, workloads
 # %%
 # The search
 # ----------
-# A `Population` trains its members in parts, and no epoch twice. `replace` lets a member go on as a copy of another one,
-# the optimizer's state and the place in the row order included.
+# A `Population` trains its members in parts, and no epoch twice. `replace` lets a member go on as a copy of another
+# one, the optimizer's state and the place in the row order included.
 
 digits = workloads.load("digits")
 rates = np.logspace(-4, 0.3, 20)
@@ -61,19 +61,20 @@ for member in range(20):
     replaced = {t for t, worse, _ in jumps if worse == member}
     for t in set(range(rounds - 1)) - replaced:
         left.plot(epochs[t : t + 2], rate_of[t : t + 2, member], color="#cccccc", linewidth=1)
-dots = left.scatter(
-    np.repeat(epochs, 20), rate_of.ravel(), c=np.clip(loss_of.ravel(), 0.08, 2.5), s=26, cmap="viridis_r", norm="log"
-)
+shades = {"c": np.clip(loss_of.ravel(), 0.04, 2.5), "cmap": "viridis_r", "norm": "log", "edgecolors": "#888888"}
+dots = left.scatter(np.repeat(epochs, 20), rate_of.ravel(), s=30, linewidths=0.6, **shades)
 left.set_yscale("log")
 left.set_xlabel("epoch")
 left.set_ylabel("learning rate")
 left.set_title("The rates that survive")
-figure.colorbar(dots, ax=left, label="validation loss", ticks=[0.1, 0.2, 0.5, 1, 2], format="%g").ax.minorticks_off()
+figure.colorbar(
+    dots, ax=left, label="validation loss", ticks=[0.05, 0.1, 0.2, 0.5, 1, 2], format="%g"
+).ax.minorticks_off()
 
 right.plot(epochs, np.nanmin(loss_of, axis=1), "o-", color="C2", label="best member")
 right.plot(epochs, np.nanmedian(loss_of, axis=1), "o-", color="C0", label="median")
 right.set_yscale("log")
-right.set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
+right.set_yticks([0.05, 0.1, 0.2, 0.5, 1, 2], ["0.05", "0.1", "0.2", "0.5", "1", "2"])
 right.minorticks_off()
 right.set_xlabel("epoch")
 right.set_ylabel("validation loss")

@@ -14,6 +14,9 @@ from sklearn.datasets import make_moons
 
 from fastnn import Adam, Network, train_many
 
+# %%
+# Two moons, a thousand seeds
+# ---------------------------
 X, y = make_moons(80, noise=0.3, random_state=0)
 X_test, y_test = make_moons(5000, noise=0.3, random_state=1)
 network = Network((2, 24, 1), activation="tanh", output="sigmoid", loss="log_loss")

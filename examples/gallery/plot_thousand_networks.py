@@ -60,10 +60,13 @@ axes.set_xlabel("learning rate")
 axes.set_ylabel("rows a step")
 axes.set_title("Ten times the rows want ten times the learning rate, up to a cliff")
 axes.grid(visible=False)
-bar = figure.colorbar(mesh, label="cross-entropy on other digits", ticks=[0.2, 0.5, 1, 2, 5], format="%g", extend="both")
+bar = figure.colorbar(
+    mesh, label="cross-entropy on other digits", ticks=[0.2, 0.5, 1, 2, 5], format="%g", extend="both"
+)
 bar.ax.minorticks_off()
 plt.show()
 
 # %%
-# On the left the lines run along the diagonal: a mean over ten times the rows is a tenth as many steps in ten epochs, so
-# each has to be ten times as long. On the right steps are too long for any batch. The star is the best of the thousand.
+# On the left the lines run along the diagonal: a mean over ten times the rows is a tenth as many steps in ten epochs,
+# so each has to be ten times as long. On the right steps are too long for any batch. The star is the best of the
+# thousand.

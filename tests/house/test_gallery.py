@@ -1,0 +1,134 @@
+"""The gallery's examples: each stands in the order of the page, has what its page needs, and runs."""
+
+import ast
+import pathlib
+import re
+import sys
+
+import pytest
+from survival import python
+
+ROOT = pathlib.Path(__file__).parents[2]
+GALLERY = ROOT / "examples" / "gallery"
+EXAMPLES = sorted(GALLERY.glob("plot_*.py"))
+CELL = re.compile(r"^# %%\n", re.MULTILINE)
+SOURCES = re.compile(r"\b(fetch_\w+|urlopen|urlretrieve|requests|https?://)")
+RANDOM = re.compile(r"\b(?:default_rng|RandomState|seed|random_state)\b")
+
+
+def of_the_page():
+    """The names of the examples in the order of the page, as docs/conf.py lists them."""
+    tree = ast.parse((ROOT / "docs" / "conf.py").read_text("utf-8"))
+    (found,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "EXAMPLES")
+    return ast.literal_eval(found)
+
+
+def test_the_page_has_each_example():
+    assert len(EXAMPLES) >= 10
+    assert sorted(f"plot_{name}" for name in of_the_page()) == [file.stem for file in EXAMPLES]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_has_a_title_prose_and_a_picture(file):
+    source = file.read_text("utf-8")
+    title, underline, empty, *prose = ast.get_docstring(ast.parse(source)).splitlines()
+    assert underline == "=" * len(title)
+    assert empty == ""
+    assert len(" ".join(prose)) > 100
+    cells = CELL.split(source)
+    assert len(cells) >= 3
+    assert all(cell.startswith("# ") for cell in cells[1:]), "each cell begins with prose"
+    assert sum("plt.show()" in cell for cell in cells) == source.count("plt.subplots(") >= 1
+    assert ".set_title(" in source
+    assert "set_xlabel(" in source or "set_axis_off()" in source
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_is_seeded_and_downloads_nothing(file):
+    source = file.read_text("utf-8")
+    assert not SOURCES.search(source)
+    if re.search(r"\btrain\w*\(|\.fit\(|Population\(", source):
+        assert RANDOM.search(source)
+    assert not re.search(r"RandomState\(\)|np\.random\.(?!RandomState)", source)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_runs(file):
+    for package in ("sklearn", "matplotlib", "PIL"):
+        pytest.importorskip(package)
+    code = (
+        f"import runpy, warnings; warnings.filterwarnings('ignore', '.*non-interactive'); runpy.run_path({str(file)!r})"
+    )
+    python(code, MPLBACKEND="agg")
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """The module that makes the gallery's pictures, and matplotlib as it was afterwards."""
+    matplotlib = pytest.importorskip("matplotlib")
+    pytest.importorskip("PIL")
+    monkeypatch.syspath_prepend(ROOT / "docs" / "extensions")
+    backend = matplotlib.get_backend()
+    matplotlib.use("agg")
+    with matplotlib.rc_context():
+        import gallery_pictures
+
+        gallery_pictures.look({}, "plot_a.py")
+        yield gallery_pictures
+    matplotlib.use(backend)
+    sys.modules.pop("gallery_pictures")
+
+
+def scraped(pictures, folder, **variables):
+    paths = (str(folder / "images" / f"plot_a_{i:03}.png") for i in range(1, 9))
+    (folder / "images").mkdir()
+    block_vars = {"example_globals": variables, "image_path_iterator": paths}
+    return pictures.pictures(("code", "", 1), block_vars, {"src_dir": str(folder)})
+
+
+def corner(path):
+    """The color of a picture's first pixel, of its last frame if it is a film, and how many frames there are."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        n = getattr(image, "n_frames", 1)
+        image.seek(n - 1)
+        return image.convert("RGB").getpixel((0, 0)), n
+
+
+def test_a_picture_is_saved_on_light_and_on_dark_paper(pictures, tmp_path):
+    from matplotlib import pyplot as plt
+    from matplotlib.colors import to_hex
+
+    _, axes = plt.subplots(figsize=(2, 1))
+    (line,) = axes.plot([1, 2], color="C0")
+    points = axes.scatter([1, 2], [1, 2], c=["#ffffff", "#123456"])
+    mesh = axes.pcolormesh([[1.0, 2.0]], cmap="gray")
+    axes.set_title("A title")
+    shown = scraped(pictures, tmp_path)
+    assert shown.count(":alt: A title\n") == shown.count(".. image:: /images/plot_a_001") == 2
+    assert shown.index("only-light") < shown.index("plot_a_001_dark.png") < shown.index("only-dark")
+    assert corner(tmp_path / "images" / "plot_a_001.png") == ((255, 255, 255), 1)
+    assert corner(tmp_path / "images" / "plot_a_001_dark.png") == ((0x14, 0x18, 0x1E), 1)
+    assert plt.get_fignums() == []
+    assert line.get_color() != to_hex("C0")
+    assert to_hex(axes.title.get_color()) == pictures.DARK[pictures.INK]
+    assert [to_hex(color) for color in points.get_facecolor()] == [pictures.DARK["#ffffff"], "#123456"]
+    assert [to_hex(color) for color in mesh.get_facecolor()] == ["#000000", "#ffffff"]
+
+
+def test_an_animation_is_a_film_in_both(pictures, tmp_path):
+    from matplotlib import pyplot as plt
+    from matplotlib.animation import FuncAnimation
+
+    figure, axes = plt.subplots(figsize=(2, 1))
+    film = FuncAnimation(figure, lambda frame: axes.set_title(str(frame)), frames=3, interval=100)
+    shown = scraped(pictures, tmp_path, film=film)
+    assert "plot_a_001.webp" in shown
+    assert "plot_a_001_dark.webp" in shown
+    for name, paper in (("plot_a_001.webp", (255, 255, 255)), ("plot_a_001_dark.webp", (0x14, 0x18, 0x1E))):
+        color, n = corner(tmp_path / "images" / name)
+        assert n == 3
+        assert max(abs(a - b) for a, b in zip(color, paper, strict=True)) < 4, "but for what compression does"
+    assert (tmp_path / "images" / "plot_a_001.png").exists(), "the thumbnail is made of it"
