@@ -19,7 +19,7 @@ RANDOM = re.compile(r"\b(?:default_rng|RandomState|seed|random_state)\b")
 def of_the_page():
     """The names of the examples in the order of the page, as docs/conf.py lists them."""
     tree = ast.parse((ROOT / "docs" / "conf.py").read_text("utf-8"))
-    (found,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "EXAMPLES")
+    (found,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "EXAMPLES")
     return ast.literal_eval(found)
 
 
