@@ -83,7 +83,7 @@ coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)
     Weights (fan_in, fan_out) and biases (fan_out,) of the layers.
 n_features_in_, n_layers_, n_outputs_ : int
     Widths; layers are counted with the inputs.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (n_features,)
     Names of the columns of X, if it had any.
 out_activation_ : str
     Activation of the last layer.

@@ -54,7 +54,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         Their probabilities; NaN for rows that all members have seen.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had any.
 
     Examples

@@ -49,7 +49,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         Their predictions; NaN for rows that all members have seen.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had any.
 
     Examples
