@@ -14,6 +14,7 @@ import operator
 import os
 import sys
 import threading
+import types
 from collections.abc import Callable
 
 import numpy as np
@@ -48,8 +49,8 @@ if hasattr(os, "register_at_fork"):  # else a child would wait for ever for a th
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     """Return an entry point for a dtype as a function of its parameters, with NamedTuples as `prepared` makes them.
 
-    Its attribute `bound` takes all parameters but the first, an array, and returns a function of that one, which takes
-    less time: one thread at a time may call it.
+    Its attribute `bound` takes all parameters and returns a function of none, which takes less time. Its `places` are
+    the parameters, each of which is set anew by its attribute `value`. One thread at a time may use it.
     Its attribute `code` is the address of the machine code, and `address_of` finds those of the functions for C that
     were compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python).
     It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
@@ -130,8 +131,19 @@ def _in_python(name):
     def call(*values):
         return function(*map(flatten, values))
 
-    call.bound = lambda *values: lambda array: call(array, *values)
+    call.bound = functools.partial(bound_in_python, call)
     return call
+
+
+def bound_in_python(call, *values):
+    """Return a function of no parameters that calls `call`: what `bound` of compiled kernels returns."""
+    places = [types.SimpleNamespace(value=value) for value in values]
+
+    def call_again():
+        return call(*(place.value for place in places))
+
+    call_again.places = places
+    return call_again
 
 
 def prepared(arguments):
@@ -211,7 +223,7 @@ def _callable(address_of, function_name, signature):
     result_type, *argument_types = map(C_TYPES.get, signature)
     function = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
     of_converted = ctypes.CFUNCTYPE(ctypes.c_int32)(address_of_code)
-    rest, byref = argument_types[1:], ctypes.byref
+    byref = ctypes.byref
     unused = byref(pointer())  # kernels raise nothing, so no exception is ever written
 
     def call(*values):
@@ -227,16 +239,16 @@ def _callable(address_of, function_name, signature):
             _refuse(status)
 
     def bound(*values):
-        first, result = ctypes.py_object(), result_type()
-        again = functools.partial(of_converted, byref(result), unused, first, *map(operator.call, rest, values))
+        places, result = list(map(operator.call, argument_types, values)), result_type()
+        again = functools.partial(of_converted, byref(result), unused, *places)
 
-        def call_again(array):
-            first.value = array
+        def call_again():
             status = again()
             if status != 0:
                 _refuse(status)
             return result.value
 
+        call_again.places = places
         return call_again
 
     chosen = call if result_type else call_without_result

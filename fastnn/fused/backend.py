@@ -25,7 +25,7 @@ from fastnn.fused.layout import (
     UPDATE_CODES,
     UpdateSpec,
 )
-from fastnn.fused.members import member_arguments, set_constants, train_each, update_spec
+from fastnn.fused.members import member_arguments, train_each, update_spec
 from fastnn.fused.team import Threads
 from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
@@ -134,6 +134,7 @@ class NumbaBackend:
         workspace = self._kept.take(tasks[0].network, dtype, n_rows, block)
         spec = update_spec(tasks[0], storage.shape[2])
         kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        workspace.steps = None  # each member has constants of its own
         good = np.zeros(len(which), np.int64)
         try:
             given = tasks, which, storage, beta_products, steps, n_steps, workspace
@@ -203,12 +204,19 @@ class _Training(_Prepared):
         special, n_rows, block = backend._blocks(task, n_rows, dtype)
         super().__init__(backend, backend._kept.take(network, dtype, n_rows, block))
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
-        spec = update_spec(task, state.storage.shape[1])
-        set_constants(self.workspace.buffers.update_constants, task)
-        self.kernel = self.workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
-        self.of_task = self.workspace.scratch, self.workspace.model, prepared(spec), prepared(task.data)
+        self._bound = self.workspace.steps_of(task, state.storage.shape[1], special)
+        data = prepared(task.data)
+        self._bound.begin(state, data)
         self._threads = Threads.of(task, dtype, n_rows)
+        self.kernel, self.of_task = self._bound.kernel, (*self._bound.prepared, data)
         self._data = tuple(task.data)  # an array that is referred to refuses to be resized
+
+    def __del__(self):
+        if self._bound is not None:
+            self._bound.end()
+        super().__del__()
+
+    _bound = None
 
     def has(self, state):
         """Return whether these are the arrays of the state that was checked, and may still be written."""
@@ -225,11 +233,11 @@ class _Training(_Prepared):
         rows, start, stop, *_ = self._steps = tuple(steps)
         few = rows.size + start.size <= FEW
         self._known = (steps, rows.tobytes(), start.tobytes(), stop.tobytes()) if few else (None, b"", b"", b"")
-        self._call = self.kernel.bound(self._state[1], start.size, *self.of_task, prepared(steps))
+        self._bound.take(start.size, prepared(steps))
 
     def train(self, state, steps):
         """Do the steps that were taken over, and return the number of good ones."""
-        return self._threads.train(self, state, steps) if self._threads else self._call(state.storage)
+        return self._threads.train(self, state, steps) if self._threads else self._bound.call()
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
@@ -251,13 +259,13 @@ class _WholeBatch(_Prepared):
         dtype, n = check_data(network, data), len(data.X)
         super().__init__(backend, backend._kept.take(network, dtype, n, ROW_BLOCK))
         self._params = "params", (network.n_params,), dtype
-        self.workspace.buffers.update_constants[ALPHA] = alpha
+        self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = alpha, None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
         spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
         self._data, self._with_gradient, self._threads = tuple(data), with_gradient, None
-        self._call = kernel.bound(n, int(with_gradient), *of_network, spec, prepared(data), rows)
+        self._call = kernel.bound(None, n, int(with_gradient), *of_network, spec, prepared(data), rows)
 
     def divide(self, task):
         """Have the threads of the task share the gradient: that of a step that updates nothing."""
@@ -265,7 +273,7 @@ class _WholeBatch(_Prepared):
         if self._with_gradient and self._data[2].any():
             self._threads = Threads.of(task, self._params[-1], n)
         if self._threads is not None:
-            params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._alone
+            params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), task.network.n_params)
             self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
             spec = prepared(UpdateSpec(NO_UPDATE, params.size, 0, alpha, 1.0, 1.0, 0.0))
@@ -276,11 +284,15 @@ class _WholeBatch(_Prepared):
         name, shape, dtype = self._params
         check(name, params, shape, dtype)
         if self._threads is None:
-            return self._call(params)
+            return self._alone(params)
         self._state.params[...] = params
         self._threads.train(self, self._state, self._steps)
         return float(self._steps.loss[0])
 
-    def _alone(self, storage, *_):
-        self._steps.loss[0] = self._call(storage[0])
+    def _alone(self, params):
+        self._call.places[0].value = params
+        return self._call()
+
+    def _step_alone(self, storage, *_):
+        self._steps.loss[0] = self._alone(storage[0])
         return 1

@@ -77,7 +77,9 @@ def check_state(network, optimizer, state, dtype):
     if state.n_params != network.n_params:
         raise ValueError(f"the state has {state.n_params!r:.50} parameters, the network {network.n_params}")
     # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole vectors.
-    width = max([padded_size(network.n_params, dtype), *getattr(state.storage, "shape", ())[1:2]])
+    width = padded_size(network.n_params, dtype)
+    if getattr(state.storage, "ndim", 0) == 2:
+        width = max(width, state.storage.shape[1])
     check("storage", state.storage, (1 + optimizer.n_slots, width), dtype, WRITEABLE)
     check("beta_products", state.beta_products, (2,), FLOATS[0], WRITEABLE)
 

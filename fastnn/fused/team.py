@@ -100,11 +100,11 @@ class Threads:
     @classmethod
     def of(cls, task, dtype, rows):
         """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
+        asked = task.threads is not None
+        if task.threads == 1 if asked else rows * task.network.n_params < WORK:
+            return None
         most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
         if most < 2 or task.optimizer.sequential:
-            return None
-        asked = task.threads is not None
-        if not asked and rows * task.network.n_params < WORK:
             return None
         cores = task.threads if asked else cores_of_thread()
         return cls(min(most, cores), cores, asked) if cores > 1 else None

@@ -6,6 +6,7 @@ import threading
 
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.layout import constants_of, describe, make_scratch
+from fastnn.fused.members import set_constants, update_spec
 
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
@@ -27,6 +28,16 @@ class Workspace:
         self.is_new = True
         self.predict = None  # the kernel of this name, from the first prediction on
         self.specialized = {}
+        self.steps = None
+
+    def steps_of(self, task, stride, special):
+        """Return the `Steps` of a task: the last ones, where its formulas and the `stride` of its state are the same."""
+        formulas = task.optimizer, task.alpha, task.penalty, stride, special
+        last = self.steps
+        # By identity first: the learning rate may be any function, and so the optimizers cannot be compared.
+        if last is None or last.formulas[0] is not task.optimizer or last.formulas != formulas:
+            last = self.steps = BoundSteps(self, task, formulas)
+        return last
 
     def specialized_kernel(self, spec):
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
@@ -35,6 +46,32 @@ class Workspace:
             constants = constants_of(self.description, spec, self.buffers)
             self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
         return self.specialized[kind]
+
+
+class BoundSteps:
+    """The kernel `train_steps`, bound to a workspace and a task's formulas; data, state and steps are set anew."""
+
+    def __init__(self, workspace, task, formulas):
+        *_, stride, special = self.formulas = formulas
+        spec = update_spec(task, stride)
+        set_constants(workspace.buffers.update_constants, task)
+        dtype = workspace.buffers.params.dtype
+        self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        self.prepared = workspace.scratch, workspace.model, prepared(spec)
+        self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None)
+        self._storage, self._beta_products, self._n_steps, *_, self._data, self._steps = self.call.places
+
+    def begin(self, state, data):
+        """Set the state and the data, which `prepared` made, of the steps that follow."""
+        self._storage.value, self._beta_products.value, self._data.value = state.storage, state.beta_products, data
+
+    def take(self, n_steps, steps):
+        """Set the steps, which `prepared` made."""
+        self._n_steps.value, self._steps.value = n_steps, steps
+
+    def end(self):
+        """Let go of the state."""
+        self._storage.value = self._beta_products.value = None
 
 
 class Workspaces(threading.local):

@@ -1,5 +1,6 @@
 """Arguments of kernels: addresses in place of arrays, and NamedTuples as words."""
 
+import functools
 import struct
 import typing
 
@@ -9,7 +10,7 @@ from kernel_runs import everything
 
 from fastnn import Network, get_backend
 from fastnn.compiler import arguments, loader
-from fastnn.compiler.loader import load_kernel
+from fastnn.compiler.loader import bound_in_python, load_kernel
 from fastnn.fused.layout import Model, Scratch, UpdateSpec, describe, make_scratch
 from fastnn.state import Data, Steps
 
@@ -77,7 +78,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
                 check(f"{name}({parameter})", hint, value)
             return load_kernel(name, working)(*(loader.prepared(v) if isinstance(v, tuple) else v for v in values))
 
-        call.bound = lambda *values: lambda array: call(array, *values)
+        call.bound = functools.partial(bound_in_python, call)
         return call
 
     for module in (backend, workspace):

@@ -1,5 +1,6 @@
 """The fused kernel's promises on bits and memory: the same result each time, nothing touched that is not its own."""
 
+import functools
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything
 
 from fastnn import Network, get_backend, loss_and_gradient, testing
 from fastnn.compiler import cache, program
+from fastnn.compiler.loader import bound_in_python
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import workspace
 from fastnn.optimizers import Adam
@@ -150,7 +152,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
                 write_back(value, copy)
             return result
 
-        call.bound = lambda *values: lambda array: call(array, *values)
+        call.bound = functools.partial(bound_in_python, call)
         return call
 
     def guarded_copy(value):
@@ -165,7 +167,8 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
             for field, copied in zip(value, copy, strict=True):
                 write_back(field, copied)
 
-    monkeypatch.setattr(fused_backend, "load_kernel", load_kernel)
+    for module in (fused_backend, workspace):
+        monkeypatch.setattr(module, "load_kernel", load_kernel)
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}
     assert len(guarded) > 1000
