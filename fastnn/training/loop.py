@@ -227,38 +227,54 @@ class Run:
 
     def result(self, reason: StopReason) -> TrainingResult:
         """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
-        steps = self.state.copy() if reason == "running" else self.state
-        best = self.scores.best_params
-        task, counted = self.task, (self.n_epochs_in_all, self.epoch_loss.partial)
-        counters = training_counters(task.network, task.optimizer, task.alpha, self.plan.asked, *counted)
-        counters |= self.scores.counters()
-        if self.reduction.factor < 1:
-            counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
-        if self.rule is not None:
-            lowest = finite(self.rule.best)
-            counters |= {"rule_on": self.stop.score_name, "rule_best": lowest, "rule_stale": self.rule.stale}
-        state = TrainingState(
-            steps.storage,
-            steps.n_params,
-            steps.t,
-            steps.beta_products,
-            optimizer=self.task.optimizer.name,
-            random_state=self.plan.random_state.get_state(legacy=False),
-            index=self.plan.index.copy() if reason == "running" else self.plan.index,
-            validation_rows=self.validation_rows,
-            batch=self.plan.batch,
-            counters=counters,
-            best_params=best,
-        )
-        params = (best if self.stop.restore_best and best is not None else state.params).copy()
+        goes_on, best = reason == "running", self.scores.best_params
+        steps = self.state.copy() if goes_on else self.state
+        params = (best if self.stop.restore_best and best is not None else steps.params).copy()
         params.setflags(write=False)
-        losses, rates = self.epochs.losses, self.epochs.rates
-        if reason == "running":
-            losses, rates = losses.copy(), rates.copy()
-        validation_losses, measured = np.array(self.scores.validation_losses), np.array(self.scores.measured)
-        seconds, monitor = time.perf_counter() - self.started, name_of(self.stop.monitor)
-        history = History(losses, validation_losses, seconds, rates, measured, monitor)
-        return TrainingResult(self.task.network, params, state, history, reason, self.backend, self.state.threads)
+        parts = {"state": self._state_maker(steps, goes_on), "history": self._history_maker(goes_on)}
+        return TrainingResult.in_parts(parts, self.task.network, params, reason, self.backend, self.state.threads)
+
+    def _state_maker(self, steps: StepState, goes_on: bool) -> Callable[[], TrainingState]:
+        """Return a function that makes the state of a result. It refers to no data: a result keeps none in memory."""
+        task, plan, rule, validation_rows = self.task, self.plan, self.rule, self.validation_rows
+        network, optimizer, alpha = task.network, task.optimizer, task.alpha
+        asked, epoch, partial, batch = plan.asked, self.n_epochs_in_all, self.epoch_loss.partial, plan.batch
+        random_state, index = plan.random_state.get_state(legacy=False), plan.index.copy() if goes_on else plan.index
+        told, best = self.scores.counters(), self.scores.best_params
+        if self.reduction.factor < 1:
+            told |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
+        if rule is not None:
+            told |= {"rule_on": self.stop.score_name, "rule_best": finite(rule.best), "rule_stale": rule.stale}
+
+        def make() -> TrainingState:
+            return TrainingState(
+                steps.storage,
+                steps.n_params,
+                steps.t,
+                steps.beta_products,
+                optimizer=optimizer.name,
+                random_state=random_state,
+                index=index,
+                validation_rows=validation_rows,
+                batch=batch,
+                counters=training_counters(network, optimizer, alpha, asked, epoch, partial) | told,
+                best_params=best,
+            )
+
+        return make
+
+    def _history_maker(self, goes_on: bool) -> Callable[[], History]:
+        """Return a function that makes the history of a result."""
+        scores, epochs, monitor = self.scores, self.epochs, self.stop.monitor
+        losses, rates, seconds = epochs.losses, epochs.rates, time.perf_counter() - self.started
+        validation_losses, measured = scores.validation_losses, scores.measured
+        if goes_on:
+            losses, rates, validation_losses, measured = losses.copy(), rates.copy(), validation_losses[:], measured[:]
+
+        def make() -> History:
+            return History(losses, np.array(validation_losses), seconds, rates, np.array(measured), name_of(monitor))
+
+        return make
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
         epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -187,6 +188,35 @@ class TrainingResult:
     stop_reason: StopReason
     backend: str | Backend = "numba"
     threads: int = 1
+
+    @classmethod
+    def in_parts(
+        cls,
+        parts: dict[str, Callable[[], Any]],
+        network: Network,
+        params: Array,
+        stop_reason: StopReason,
+        backend: str | Backend,
+        threads: int,
+    ) -> TrainingResult:
+        """Make a result of which some fields are made when somebody asks for them; `parts` has a function for each."""
+        result = cls.__new__(cls)
+        given = {"network": network, "params": params, "stop_reason": stop_reason, "backend": backend}
+        result.__dict__.update(given, threads=threads, _parts=parts)
+        return result
+
+    if not TYPE_CHECKING:  # for type checkers there are the fields only
+
+        def __getattr__(self, name):
+            """Make a field of `in_parts`: Python asks for what it has not found."""
+            parts = self.__dict__.get("_parts", {})
+            if name not in parts:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            return self.__dict__.setdefault(name, parts[name]())  # of two threads both get the first one's
+
+    def __getstate__(self) -> dict[str, Any]:
+        made = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in vars(self).items() if name != "_parts"} | made
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())

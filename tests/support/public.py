@@ -129,9 +129,10 @@ def same(a, b):
     if isinstance(a, np.random.RandomState):
         return same(a.get_state(legacy=False), b.get_state(legacy=False))
     if hasattr(a, "__dict__") and not inspect.isroutine(a) and not inspect.isclass(a):
-        return all(same(vars(a).get(name), vars(b).get(name)) for name in {**vars(a), **vars(b)} if name not in LOCAL)
+        names = {**vars(a), **vars(b)}.keys() - LOCAL
+        return all(same(getattr(a, name, None), getattr(b, name, None)) for name in names)
     return bool(a == b)
 
 
-LOCAL = {"_result", "_kept"}
-"""What a process, or a training under way, has for itself: of `Progress` and of the Numba back end."""
+LOCAL = {"_result", "_kept", "_parts"}
+"""What a process, or a training under way, has for itself: of `Progress`, the Numba back end and `TrainingResult`."""
