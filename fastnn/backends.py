@@ -203,9 +203,10 @@ def is_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> bool:
     """Return what a back end's `supports` answers, asked about those of the options that it takes."""
-    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
-    taken = options_taken(getattr(backend.supports, "__func__", backend.supports))
-    return bool(backend.supports(network, optimizer, **{name: options[name] for name in taken}))
+    supports = backend.supports
+    taken = options_taken(getattr(supports, "__func__", supports))
+    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight} if taken else {}
+    return bool(supports(network, optimizer, **{name: options[name] for name in taken}))
 
 
 @functools.lru_cache(maxsize=100)

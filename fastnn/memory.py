@@ -38,9 +38,8 @@ def address(array: Array) -> int:
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
     """Return zeros in C order whose first element lies at a multiple of `ALIGNMENT` bytes."""
-    shape = (shape,) if isinstance(shape, int) else shape
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    raw = np.zeros(size + ALIGNMENT, np.uint8)
+    n = shape if isinstance(shape, int) else math.prod(shape)
+    raw = np.zeros(n * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
     return np.ndarray(shape, dtype, raw, -address(raw) % ALIGNMENT)
 
 

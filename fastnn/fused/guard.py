@@ -87,11 +87,11 @@ def check_state(network, optimizer, state, dtype):
 def check_steps(steps, n_rows):
     """Check that all steps take their rows from the `n_rows` rows of the data; return the size of the largest batch."""
     rows, start, stop, learning_rate, loss = steps
-    n_steps = getattr(loss, "size", 0)
-    check("loss", loss, (n_steps,), FLOATS[0], WRITEABLE)
-    check("start", start, (n_steps,), INTEGERS)
-    check("stop", stop, (n_steps,), INTEGERS)
-    check("learning_rate", learning_rate, (n_steps,), FLOATS[0])
+    shape = (getattr(loss, "size", 0),)
+    check("loss", loss, shape, FLOATS[0], WRITEABLE)
+    check("start", start, shape, INTEGERS)
+    check("stop", stop, shape, INTEGERS)
+    check("learning_rate", learning_rate, shape, FLOATS[0])
     check("rows", rows, (getattr(rows, "size", 0),), INTEGERS)
     if rows.size and _greatest(rows) >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]

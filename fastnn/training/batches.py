@@ -72,7 +72,7 @@ class RowPlan:
         # the same arrays twice. The last draw's steps, where they began, and start and stop of the most full batches.
         self._steps: Steps | None = None
         self._place = (0, 0)
-        self._full = (index[:0], index[:0])
+        self._full: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
@@ -93,7 +93,10 @@ class RowPlan:
             else:
                 last = Steps(rows, *last[1:])
             self._steps, self._place = last, place
-        last.learning_rate[:] = learning_rate
+        if isinstance(learning_rate, float):
+            last.learning_rate.fill(learning_rate)  # in half the time
+        else:
+            last.learning_rate[:] = learning_rate
         last.loss.fill(0)
         return last
 
@@ -122,10 +125,11 @@ class RowPlan:
     def _batches(self, n_steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return where the batches of the next steps start and stop in the rows of their epochs."""
         if self.steps_per_epoch == 1:
-            if len(self._full[0]) < n_steps:
+            if self._full is None or len(self._full[0]) < n_steps:
                 self._full = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
                 self._full[1].fill(self.n_rows)
-            return self._full[0][:n_steps], self._full[1][:n_steps]
+            start, stop = self._full
+            return (start, stop) if len(start) == n_steps else (start[:n_steps], stop[:n_steps])
         return batches(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps)
 
 

@@ -33,17 +33,23 @@ _spare: list[np.random.RandomState] = []
 class MT19937(np.random.MT19937):
     """NumPy's bit generator, whose `state` takes 1 us; its name is part of the state."""
 
+    @functools.cached_property
+    def _own_words(self) -> NDArray[np.uint32]:
+        """Those of `_words`, for its own methods only: as a view of itself it must not keep itself alive."""
+        _check_layout()
+        return np.frombuffer(_Memory.from_address(self.ctypes.state_address), np.uint32)
+
     @property
     def state(self) -> Any:
         """The dictionary of NumPy's own `state`."""
         with self.lock:
-            words = _words(self).copy()
+            words = self._own_words.copy()
         return {"bit_generator": "MT19937", "state": {"key": words[:-1], "pos": int(words[-1])}}
 
     @state.setter
     def state(self, state: Any) -> None:
         with self.lock:
-            words = _words(self)
+            words = self._own_words
             words[:-1], words[-1] = state["state"]["key"], state["state"]["pos"]
 
 

@@ -68,8 +68,8 @@ class Run:
         """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
         self.epochs = EpochLog(n_epochs)
 
-        # In `state`, only what a back end changes is kept up to date; `result` adds the rest.
-        self.state = StepState(state.storage, state.n_params, state.t, state.beta_products)
+        self.state: StepState = state
+        """Only what a back end changes is kept up to date; `result` adds the rest."""
         # Filled when a chunk begins.
         self.snapshot = StepState(state.storage.copy(), state.n_params, 0, state.beta_products.copy())
         self.pace = Pace(state.n_params, plan.batch_size)
@@ -228,7 +228,7 @@ class Run:
     def result(self, reason: StopReason) -> TrainingResult:
         """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
         goes_on, best = reason == "running", self.scores.best_params
-        steps = self.state.copy() if goes_on else self.state
+        steps = StepState.copy(self.state) if goes_on else self.state
         params = (best if self.stop.restore_best and best is not None else steps.params).copy()
         params.setflags(write=False)
         parts = {"state": self._state_maker(steps, goes_on), "history": self._history_maker(goes_on)}

@@ -178,8 +178,8 @@ class Stop:
     @property
     def has_weights(self) -> bool:
         """Whether the validation data have weights."""
-        given = self.validation[2:] if isinstance(self.validation, (tuple, list)) else ()
-        return any(weight is not None for weight in given)
+        given = self.validation
+        return isinstance(given, (tuple, list)) and any(weight is not None for weight in given[2:])
 
     @property
     def score_name(self) -> str:
