@@ -77,33 +77,33 @@ class EpochLog:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._room = np.empty((2, min(most, self.FIRST)))
+        self._losses, self._rates = np.empty(min(most, self.FIRST)), np.empty(min(most, self.FIRST))
         self.n = 0
 
     def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64] | float) -> None:
         """Append epochs: losses (n,), and the rates (n,) of their last steps."""
         begin, end = self.n, self.n + len(losses)
-        if end > self._room.shape[1]:
+        if end > len(self._losses):
             longer = np.empty((2, min(self._most, 2 * end)))
-            longer[:, :begin] = self._room[:, :begin]
-            self._room = longer
-        self._room[0, begin:end], self._room[1, begin:end] = losses, rates
+            longer[:, :begin] = self.losses, self.rates
+            self._losses, self._rates = longer
+        self._losses[begin:end], self._rates[begin:end] = losses, rates
         self.n = end
 
     @property
     def last(self) -> tuple[float, float]:
         """The last epoch's loss and learning rate; NaN before there is one."""
-        return (self._room.item(0, self.n - 1), self._room.item(1, self.n - 1)) if self.n else (math.nan, math.nan)
+        return (self._losses.item(self.n - 1), self._rates.item(self.n - 1)) if self.n else (math.nan, math.nan)
 
     @property
     def losses(self) -> NDArray[np.float64]:
         """(n,): all losses, as a view; they do not change."""
-        return self._room[0, : self.n]
+        return self._losses[: self.n]
 
     @property
     def rates(self) -> NDArray[np.float64]:
         """(n,): all learning rates, as a view; they do not change."""
-        return self._room[1, : self.n]
+        return self._rates[: self.n]
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
