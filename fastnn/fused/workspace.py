@@ -31,7 +31,7 @@ class Workspace:
         self.steps = None
 
     def steps_of(self, task, stride, special):
-        """Return the `Steps` of a task: the last ones, where its formulas and the `stride` of its state are the same."""
+        """Return the bound steps of a task: the last ones where its formulas and the state's `stride` are the same."""
         formulas = task.optimizer, task.alpha, task.penalty, stride, special
         last = self.steps
         # By identity first: the learning rate may be any function, and so the optimizers cannot be compared.

@@ -37,7 +37,7 @@ class MT19937(np.random.MT19937):
     def _own_words(self) -> NDArray[np.uint32]:
         """Those of `_words`, for its own methods only: as a view of itself it must not keep itself alive."""
         _check_layout()
-        return np.frombuffer(_Memory.from_address(self.ctypes.state_address), np.uint32)
+        return np.frombuffer(memoryview(_Memory.from_address(self.ctypes.state_address)), np.uint32)
 
     @property
     def state(self) -> Any:

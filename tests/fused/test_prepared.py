@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 import pickle
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -168,3 +169,27 @@ def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
     assert [each.key[0].sizes[0] for each in kept] == [8, 5, 6, 7]  # the last one was used last
     backend.predict(Network((4, 2)), np.ones(10), np.ones((3, 4)))
     assert [each.key[0].sizes[0] for each in kept] == [7, 4]
+
+
+def test_the_formulas_of_one_task_are_not_those_of_the_next(made):
+    """One workspace serves all of them, in turn, a loss with a penalty of its own among them."""
+    optimizer, backend = Adam(), get_backend("numba")
+    cases = [(optimizer, 0.1), (optimizer, 0.1), (optimizer, 0.3), (Adam(beta_1=0.5), 0.3), (optimizer, 0.1)]
+    found = []
+    for repeated in range(2):
+        for each, alpha in cases:
+            found.append(trained(Task(NETWORK, each, data(), alpha), *problem()))
+            if repeated:
+                backend.loss_and_gradient(NETWORK, problem()[0].params, data(8), 0.7)
+    assert found[:5] == found[5:]
+    assert found[0] == found[1] == found[4]
+    assert len(set(map(tuple, found))) == 3
+    assert made["Workspace"] == 1
+
+
+def test_a_training_that_is_over_keeps_no_array_alive():
+    task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
+    trained(task, state, steps)
+    arrays = [weakref.ref(array) for array in (*task.data, state.storage, state.beta_products)]
+    del task, state, steps
+    assert [array() for array in arrays] == [None] * 5

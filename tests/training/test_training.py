@@ -2,13 +2,14 @@
 
 import math
 import pickle
+import weakref
 
 import numpy as np
 import pytest
 from bits import result_bits, state_bits
 from small_training import NETWORK, Recorder
 
-from fastnn import SGD, Adam, DivergenceError, train
+from fastnn import SGD, Adam, DivergenceError, Network, train
 from fastnn.optimizers import RPROP, RMSprop
 
 
@@ -82,3 +83,33 @@ def test_an_unsupported_network_is_refused(data):
     recorder.supports = lambda network, optimizer: False
     with pytest.raises(ValueError, match="'recorder' cannot train this network with RMSprop"):
         train(NETWORK, *data, optimizer=RMSprop(), epochs=1, backend=recorder)
+
+
+def test_a_result_makes_state_and_history_once_and_keeps_no_data_for_them():
+    X = np.random.RandomState(0).rand(9, 2)
+    data = weakref.ref(X)
+    result = train(Network((2, 3, 1)), X, X[:, :1].copy(), epochs=2, seed=0, backend="numpy")
+    del X
+    assert data() is None
+    assert result.state is result.state
+    assert result.history is result.history
+    assert result.state.counters["epoch"] == len(result.history.loss) == 2
+    assert not hasattr(result, "states")
+    with pytest.raises(AttributeError, match=r"'TrainingResult' object has no attribute 'parameters'"):
+        _ = result.parameters
+
+
+def test_a_result_that_nobody_has_looked_at_is_that_of_its_moment():
+    """The generator, the caller's own, goes on; so does the training after a callback's result."""
+    generator, seen = np.random.RandomState(3), []
+    X = np.random.RandomState(0).rand(9, 2)
+    options = {"epochs": 3, "batch_size": 2, "backend": "numpy"}
+    result = train(
+        Network((2, 3, 1)), X, X[:, :1], seed=generator, callbacks=[lambda p: seen.append(p.result())], **options
+    )
+    generator.rand(1000)
+    again = train(Network((2, 3, 1)), X, X[:, :1], seed=3, **options)
+    assert result_bits(result) == result_bits(again)
+    for epochs, snapshot in enumerate(seen, 1):
+        part = train(Network((2, 3, 1)), X, X[:, :1], seed=3, **options | {"epochs": epochs})
+        assert result_bits(snapshot) == result_bits(part) | {"stop_reason": "running"}
