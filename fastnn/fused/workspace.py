@@ -71,7 +71,7 @@ class BoundSteps:
 
     def end(self):
         """Let go of the state."""
-        self._storage.value = self._beta_products.value = None
+        self._storage.value = self._beta_products.value = ()  # with None, ctypes would hold on to what was there
 
 
 class Workspaces(threading.local):
