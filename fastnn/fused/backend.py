@@ -19,12 +19,7 @@ from fastnn.fused.guard import (
     check_steps,
     working_dtype,
 )
-from fastnn.fused.layout import (
-    ALPHA,
-    NO_UPDATE,
-    UPDATE_CODES,
-    UpdateSpec,
-)
+from fastnn.fused.layout import ALPHA, NO_UPDATE, UPDATE_CODES, UpdateSpec
 from fastnn.fused.members import member_arguments, train_each, update_spec
 from fastnn.fused.team import Threads
 from fastnn.fused.workspace import Workspaces
@@ -211,12 +206,12 @@ class _Training(_Prepared):
         self.kernel, self.of_task = self._bound.kernel, (*self._bound.prepared, data)
         self._data = tuple(task.data)  # an array that is referred to refuses to be resized
 
+    _bound = None
+
     def __del__(self):
         if self._bound is not None:
             self._bound.end()
         super().__del__()
-
-    _bound = None
 
     def has(self, state):
         """Return whether these are the arrays of the state that was checked, and may still be written."""
