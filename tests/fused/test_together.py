@@ -124,11 +124,9 @@ def test_a_loss_and_its_gradient(name, n, dtype):
     problem = draw_training(network, n, dtype)
     for threads in (1, *NUMBERS):
         task, gradient = Task(network, SGD(), Data(*problem[1:]), 0.01, threads=threads), np.empty_like(problem.params)
-        for _ in range(2):
-            loss = get_backend("numba").loss(task, problem.params, gradient)
-        found.append([loss, *all_bits(gradient)])
+        losses = [get_backend("numba").loss(task, problem.params, gradient) for _ in range(2)]
+        found.append([losses, *all_bits(gradient)])
     assert found == [found[0]] * len(found)
-    assert gradient.any()
 
 
 def test_the_number_may_change_from_call_to_call(dtype):
