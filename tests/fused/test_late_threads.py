@@ -1,0 +1,53 @@
+"""Threads that come late to where they meet, by a kernel in which they wait at random: they change no bit."""
+
+import pytest
+from survival import python
+
+STRETCHED = """
+import hashlib, os, sys
+import numpy as np
+from fastnn import Adam, Network, train
+from fastnn.compiler.jit import inlined
+from fastnn.compiler.meeting import relax
+from fastnn.fused import together
+
+meet = together.meet
+
+@inlined
+def delay(share, k):
+    n = (k * 1103515245 + share.first * 12345) // 65536 %% 512
+    for _ in range(n * (n %% 3 == 0)):
+        relax(share.numbers)
+
+@inlined
+def meet_late(share, count, good):
+    delay(share, 2 * count)
+    all_good = meet(share, count, good)
+    delay(share, 2 * count + 1)
+    return all_good
+
+together.meet = meet_late
+random_state = np.random.RandomState(0)
+X = random_state.standard_normal((192, 23))
+options = {"epochs": %d, "batch_size": 96, "optimizer": Adam(), "seed": 0, "alpha": 0.01}
+for threads in (1, 2, 3):
+    if threads > 1:  # one thread meets nobody: its kernel is the same, and need not be compiled again
+        os.environ["FASTNN_CACHE_DIR"] = sys.argv[1]
+    result = train(Network((23, 37, 3), "tanh"), X, np.sin(X[:, :3]), threads=threads, **options)
+    assert result.threads == threads
+    print(hashlib.sha256(result.state.storage.tobytes() + result.history.loss.tobytes()).hexdigest())
+"""
+
+
+def stretched(n_epochs, tmp_path):
+    """The hashes of a training with 1, 2 and 3 threads that come late to meetings at random, and leave them late."""
+    return python(STRETCHED % n_epochs, tmp_path / "cache")
+
+
+def test_threads_that_come_late_change_no_bit(tmp_path):
+    assert len(set(stretched(30, tmp_path))) == 1
+
+
+@pytest.mark.slow
+def test_threads_that_come_late_change_no_bit_in_ten_thousand_steps(tmp_path):
+    assert len(set(stretched(5000, tmp_path))) == 1
