@@ -114,7 +114,6 @@ sphinx_gallery_conf = {
     "within_subsection_order": lambda file: [f"plot_{name}.py" for name in EXAMPLES].index(file),
     "backreferences_dir": "reference/examples",
     "doc_module": ("fastnn",),
-    "reference_url": {"fastnn": None},
     "plot_gallery": "True",
     "image_scrapers": (gallery_pictures.pictures,),
     "reset_modules": (gallery_pictures.look,),

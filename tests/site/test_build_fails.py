@@ -41,7 +41,7 @@ def site(tmp_path):
     shutil.copytree(ROOT / "docs" / "_templates", docs / "_templates", dirs_exist_ok=True)
     gallery.mkdir(parents=True)
     gallery.joinpath("GALLERY_HEADER.rst").write_text("Gallery\n=======\n")
-    gallery.joinpath("plot_one.py").write_text(EXAMPLE)
+    gallery.joinpath("plot_error_curve.py").write_text(EXAMPLE)
     docs.joinpath("index.md").write_text(INDEX)
     docs.joinpath("page.md").write_text("# A page\n\n[the first page](index.md)\n")
     return tmp_path
@@ -59,7 +59,7 @@ def test_a_site_in_order_is_built(site):
 
 BREAKS = {
     "an example fails": (
-        "examples/gallery/plot_one.py",
+        "examples/gallery/plot_error_curve.py",
         "\nraise ArithmeticError('nothing to see')\n",
         "nothing to see",
     ),
