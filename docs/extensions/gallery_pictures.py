@@ -75,12 +75,13 @@ def pictures(block, block_vars, gallery_conf):
         figure, light = plt.figure(number), Path(path)
         dark = light.with_stem(f"{light.stem}_dark")
         options = {"dpi": DPI, "facecolor": "auto"}
-        figure.savefig(light, **options)  # of an animation, the thumbnail
         if figure in animations:
-            light, dark = light.with_suffix(".webp"), dark.with_suffix(".webp")
+            thumbnail, light, dark = light, light.with_suffix(".webp"), dark.with_suffix(".webp")
             animations[figure].save(light, writer=Frames(animations[figure]))
+            figure.savefig(thumbnail, **options)  # of the last frame
             animations[figure].save(dark, writer=Frames(animations[figure], darken))
         else:
+            figure.savefig(light, **options)
             darken(figure)
             figure.savefig(dark, **options)
         width = round(figure.get_size_inches()[0] * PIXELS_AN_INCH)

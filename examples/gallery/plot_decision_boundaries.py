@@ -86,5 +86,6 @@ def show(frame):
     axes.set_title(f"epoch {epoch}, loss {loss:.3f}")
 
 
+# sphinx_gallery_thumbnail_number = 2
 film = FuncAnimation(figure, show, frames=len(snapshots) + 10, interval=100)
 plt.show()
