@@ -156,7 +156,7 @@ def browser(session):
 
     Wants `nox -s docs` before it, and a browser with its driver (Debian: apt-get install chromium chromium-driver).
     """
-    session.install("-e.[all]", *group("docs"), "pytest", *group("browser"))
+    session.install("-e.[all]", *group("docs"), *group("test"), *group("browser"))
     session.run("python", "-m", "pytest", "tests/site", "-v", *session.posargs)
 
 
