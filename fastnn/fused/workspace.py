@@ -85,7 +85,7 @@ class Workspaces(threading.local):
 
         It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
         """
-        key, kept = (network, dtype, block, min(rows, block), rows > block), self.workspaces
+        key, kept = (network, dtype, block, rows if rows < block else block, rows > block), self.workspaces
         for _ in range(KEPT):
             try:
                 workspace = kept.pop()
