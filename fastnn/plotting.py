@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -345,6 +347,7 @@ def _figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None) -> t
         return cast("Figure", axes.get_figure(root=True)), axes
     figure = Figure(figsize=(10, 8), layout="constrained")
     FigureCanvasAgg(figure)
+    figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
     axes = figure.add_subplot()
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
@@ -354,6 +357,13 @@ def _figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None) -> t
     axes.set_ylabel(ylabel, fontsize=14)
     axes.tick_params(labelsize=12)
     return figure, axes
+
+
+def _png(figure: Figure) -> bytes:
+    """Return a figure as a notebook shows it, which knows matplotlib's figures only where pyplot was imported."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=72)
+    return file.getvalue()
 
 
 def _named(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""A progress bar for `train_many`, shown in the terminal (rich)."""
+"""A progress bar for `train_many`, in the terminal (rich) or in a notebook (IPython)."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ class MembersBar(ProgressBar):
     def __call__(self, progress: ManyProgress) -> None:  # type: ignore[override]
         """Move the bar to where the trainings are."""
         n, m = progress.n_ended, progress.n_members
-        self._bar.update(self._task, completed=n, total=m, n_done=f"{n:,}/{m:,}")
+        self._drawing.move(n, m, f"{n:,}/{m:,}", "")

@@ -1,0 +1,88 @@
+"""What a notebook shows: progress bars without widgets, cards, pictures; in a real kernel, where there is one."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+from survival import environment
+
+import fastnn
+from fastnn.training import progress
+
+CELLS = (
+    "import numpy as np, fastnn\nX = np.linspace(-1, 1, 60)[:, None]\nnetwork = fastnn.Network((1, 8, 1), 'tanh')",
+    "result = fastnn.train(network, X, X**2, epochs=50, seed=0, progress=True, backend='numpy')\nresult",
+    "result.plot()",
+    "fastnn.train_many(network, X, X**2, seed=range(9), epochs=50, progress=True, backend='numpy')",
+)
+
+
+class Handle:
+    """What IPython's `display` returns, which remembers what it was told."""
+
+    def __init__(self):
+        self.shown = []
+
+    def __call__(self, content, *, raw, display_id):
+        assert raw
+        assert display_id
+        self.shown.append(content)
+        return self
+
+    def update(self, content, *, raw):
+        assert raw
+        self.shown.append(content)
+
+
+@pytest.fixture
+def handle(monkeypatch):
+    """A notebook without a kernel."""
+    handle = Handle()
+    monkeypatch.setattr(progress, "notebook_display", lambda: handle)
+    monkeypatch.setattr(progress.InNotebook, "PAUSE", 0.0)
+    return handle
+
+
+def test_a_bar_is_updated_in_its_place(handle):
+    seen = []
+    result = fastnn.train(
+        fastnn.Network((1, 1)), [[1.0]], [[2.0]], epochs=3, progress=True, backend="numpy", callbacks=[seen.append]
+    )
+    assert len(handle.shown) > 2
+    first, last = handle.shown[0], handle.shown[-1]
+    assert '<progress value="0"' in first["text/html"]
+    assert '<progress value="3" max="3"' in last["text/html"]
+    assert f"epoch 3/3  loss {result.history.loss[-1]:.6g}" in last["text/plain"]
+
+
+def test_members_are_counted(handle):
+    options = {"seed": range(3), "epochs": 2, "backend": "numpy", "progress": True}
+    fastnn.train_many(fastnn.Network((1, 1)), [[1.0]], [[2.0]], **options)
+    assert "member 3/3" in handle.shown[-1]["text/plain"]
+
+
+def test_a_terminal_is_no_notebook():
+    assert progress.notebook_display() is None
+
+
+@pytest.mark.slow
+def test_a_real_kernel_shows_bars_cards_and_pictures(tmp_path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("matplotlib")
+    root = str(pathlib.Path(fastnn.__file__).parents[1])
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, *sys.path[1:]]))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    _, training, picture, many = ([output["data"] for output in cell.outputs] for cell in notebook.cells)
+    bar, card = training
+    assert '<progress value="50" max="50"' in bar["text/html"]
+    assert "epoch 50/50" in bar["text/plain"]
+    assert "<svg" in card["text/html"]
+    assert card["text/plain"].startswith("<TrainingResult: ")
+    assert "image/png" in picture[0]
+    assert "member 9/9" in many[0]["text/plain"]
+    assert "<svg" in many[1]["text/html"]
