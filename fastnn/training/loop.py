@@ -232,7 +232,7 @@ class Run:
         params = (best if self.stop.restore_best and best is not None else steps.params).copy()
         params.setflags(write=False)
         parts = {"state": self._state_maker(steps, goes_on), "history": self._history_maker(goes_on)}
-        return TrainingResult.in_parts(parts, self.task.network, params, reason, self.backend, self.state.threads)
+        return TrainingResult._in_parts(parts, self.task.network, params, reason, self.backend, self.state.threads)
 
     def _state_maker(self, steps: StepState, goes_on: bool) -> Callable[[], TrainingState]:
         """Return a function that makes the state of a result. It refers to no data: a result keeps none in memory."""

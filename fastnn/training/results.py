@@ -190,7 +190,7 @@ class TrainingResult:
     threads: int = 1
 
     @classmethod
-    def in_parts(
+    def _in_parts(
         cls,
         parts: dict[str, Callable[[], Any]],
         network: Network,
@@ -208,7 +208,7 @@ class TrainingResult:
     if not TYPE_CHECKING:  # for type checkers there are the fields only
 
         def __getattr__(self, name):
-            """Make a field of `in_parts`: Python asks for what it has not found."""
+            """Make a field of `_in_parts`: Python asks for what it has not found."""
             parts = self.__dict__.get("_parts", {})
             if name not in parts:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)

@@ -46,7 +46,8 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.partition(".")[0] for name in names}
-    by_others = {"scipy", "pytest", "skl2onnx", "torch"}  # comes with scikit-learn; loads the plugin; are converted to
+    # comes with scikit-learn; loads the plugin; are converted to; runs the cells of a notebook
+    by_others = {"scipy", "pytest", "skl2onnx", "torch", "IPython"}
     assert imported - set(sys.stdlib_module_names) - {"fastnn"} <= declared | by_others
 
 
