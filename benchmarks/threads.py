@@ -1,0 +1,285 @@
+"""Threads that share each step of a training, against one thread: ``python -m benchmarks.threads``.
+
+Before anything is timed, threads are compared with one thread, to the bit. Samples of some 25 ms are taken in turn; a
+ratio is that of samples side by side, in the tables stand the median and the quartiles. On Linux, samples of the first
+table in which a thread has waited for a CPU are left out. The samples are kept in benchmarks/results/threads.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import SGD, Network, get_backend, workloads
+from fastnn.cores import VARIABLE
+from fastnn.state import Data, Steps, StepState, Task
+
+RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"
+SECONDS = 6.0  # of a row of a table
+SAMPLE = 0.025  # seconds
+WAITING = 0.02  # part of a sample that a thread may wait for a CPU
+TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
+WANTED = {"mnist": 1.6, "big": 1.6, "tab": 1.35, "digits": 1.2, "predict": 1.7, "lbfgs": 1.5}
+BACKEND: Any = get_backend("numba")
+
+Run = Callable[[int], object]
+"""Does so many steps, or calls."""
+
+
+def training(name: str, threads: int | None) -> tuple[Run, StepState]:
+    """Return a training of a workload, and its state."""
+    workload = workloads.load(name)
+    n, dtype = len(workload.X), workload.dtype
+    size = TRAININGS[name] or workload.batch_size or n
+    data = Data(workload.X, workload.Y, np.ones(n, dtype))
+    task = Task(workload.network, workload.optimizer, data, workload.alpha, threads=threads)
+    random_state = np.random.RandomState(0)
+    params = random_state.standard_normal(workload.network.n_params) / 20
+    state = StepState.create(params.astype(dtype), workload.optimizer.n_slots)
+
+    def run(n_steps: int) -> None:
+        n_epochs, begins = -(-n_steps // (n // size)), np.arange(n // size) * size
+        rows = np.concatenate([random_state.permutation(n) for _ in range(n_epochs)])
+        start = (np.arange(n_epochs)[:, None] * n + begins).ravel()[:n_steps]
+        steps = Steps(rows, start, start + size, np.full(n_steps, 1e-4), np.zeros(n_steps))
+        if BACKEND.train_steps(task, state, steps) != n_steps:
+            raise RuntimeError(f"{name} diverged")
+
+    return run, state
+
+
+def gradient(threads: int | None) -> tuple[Run, np.ndarray]:
+    """Return what takes the gradients of L-BFGS, on 8192 rows, and the last of them."""
+    random_state, network = np.random.RandomState(0), Network((32, 128, 128, 1), "relu")
+    X, Y = random_state.standard_normal((8192, 32)), random_state.standard_normal((8192, 1))
+    task = Task(network, SGD(), Data(X, Y, np.ones(8192)), 1e-4, threads=threads)
+    params = random_state.standard_normal(network.n_params) / 10
+    found = np.empty_like(params)
+    return lambda n: [BACKEND.loss(task, params, found) for _ in range(n)], found
+
+
+def prediction(threads: int | None) -> tuple[Run, np.ndarray]:
+    """Return what predicts 10,000 rows, and the first outputs."""
+    random_state, network = np.random.RandomState(0), Network((784, 128, 10), "relu")
+    X = random_state.standard_normal((10_000, 784)).astype(np.float32)
+    params = (random_state.standard_normal(network.n_params) / 20).astype(np.float32)
+    outputs = np.empty(10, np.float32)
+
+    def run(n: int) -> None:
+        os.environ[VARIABLE] = str(threads or os.cpu_count())
+        for _ in range(n):
+            outputs[...] = BACKEND.predict(network, params, X)[-1]
+        os.environ.pop(VARIABLE, None)
+
+    return run, outputs
+
+
+def made(name: str, threads: int | None) -> tuple[Run, Any]:
+    """Return work by its name, and what its answer is in."""
+    if name in TRAININGS:
+        return training(name, threads)
+    return {"predict": prediction, "lbfgs": gradient}[name](threads)
+
+
+def bits(answer: Any) -> bytes:
+    return bytes(answer.storage.tobytes() if isinstance(answer, StepState) else answer.tobytes())
+
+
+def waited() -> float:
+    """Return the seconds that the threads of this process have waited for a CPU; 0 where the system does not say."""
+    nanoseconds = 0
+    for file in pathlib.Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            nanoseconds += int(file.read_text().split()[1])
+        except OSError:  # the thread has ended
+            continue
+    return nanoseconds / 1e9
+
+
+def timed(run: Run, n: int) -> tuple[float, float]:
+    """Return the seconds that it takes, and how many of them its threads waited for a CPU."""
+    before, began = waited(), time.perf_counter()
+    run(n)
+    seconds = time.perf_counter() - began
+    return seconds, waited() - before
+
+
+def at_once(runs: list[Run], n: int) -> None:
+    """Do independent work, each in a thread of its own."""
+    others = [threading.Thread(target=run, args=(n,)) for run in runs[1:]]
+    for other in others:
+        other.start()
+    runs[0](n)
+    for other in others:
+        other.join()
+
+
+def speed_ups(name: str, seconds: float, quiet: bool = True) -> dict[str, list[float]]:
+    """Return the samples: microseconds with one thread, and what two threads, and those chosen, gain over it."""
+    ways: dict[str, tuple[Run, Any]] = {way: made(name, n) for way, n in (("1", 1), ("2", 2), ("None", None))}
+    for run, _ in ways.values():
+        run(3)
+    if len({bits(answer) for _, answer in ways.values()}) > 1:
+        raise RuntimeError(f"{name}: threads show in the bits")
+    pair = [made(name, 1)[0] for _ in range(2)]
+    one = min(timed(ways["1"][0], 3)[0] for _ in range(5)) / 3
+    n = max(2, round(SAMPLE / one))
+    ways["None"][0](round(0.5 / one))  # its first trials are over
+    found: dict[str, list[float]] = {"one thread": [], "2": [], "None": [], "independent": []}
+    stop, tries = time.perf_counter() + seconds, 0
+    while time.perf_counter() < stop or (quiet and len(found["2"]) < 3 and tries < 1000):
+        tries += 1
+        taken = {way: timed(run, n) for way, (run, _) in ways.items()}
+        taken["independent"] = timed(lambda n: at_once(pair, n), n)
+        if quiet and any(lost > WAITING * passed for passed, lost in taken.values()):
+            continue
+        found["one thread"].append(taken["1"][0] / n * 1e6)
+        for way in ("2", "None"):
+            found[way].append(taken["1"][0] / taken[way][0])
+        found["independent"].append(2 * taken["1"][0] / taken["independent"][0])
+    return found
+
+
+def beside(name: str, n_busy: int, seconds: float) -> dict[str, list[float]]:
+    """Return the samples beside so many processes that compute."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n_busy)]
+    try:
+        return speed_ups(name, seconds, quiet=False)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+# -------------------------------------------------------------------------------------------------------- the profile
+
+PARTS = ("columns", "waiting", "parameters", "waiting again")
+
+
+def profile(name: str, n_steps: int) -> list[list[float]]:
+    """Return for each of two threads the microseconds of a step's `PARTS`: a kernel of its own reads the clock."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.threads", "--child", name, str(n_steps)]
+        environment = os.environ | {"FASTNN_CACHE_DIR": folder}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout)
+
+
+def child(name: str, n_steps: int) -> None:
+    """Print the profile of steps by two threads."""
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+
+    from fastnn.compiler.jit import inlined
+    from fastnn.compiler.memory_ops import get, put
+    from fastnn.compiler.tracing import primitive
+    from fastnn.fused import team, together
+
+    def clock_ir(a: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(64), [])
+        return a.builder.call(cgutils.get_or_insert_function(a.builder.module, kind, "llvm.readcyclecounter"), [])
+
+    @primitive(lambda a: types.int64, clock_ir)
+    def clock(a: Any) -> int:
+        return 0
+
+    meet, line, zeros, kept = together.meet, team.LINE, team.aligned_zeros, []
+
+    @inlined
+    def timed_meet(share, count, good):
+        here, came = (2 * share.n + share.first) * line, clock(share.numbers)
+        part = here + 1 + count % 2 * 2
+        answer = meet(share, count, good)
+        left = clock(share.numbers)
+        if count > 2:  # what was before the first meeting is not known
+            put(share.numbers, part, get(share.numbers, part) + came - get(share.numbers, here))
+            put(share.numbers, part + 1, get(share.numbers, part + 1) + left - came)
+        put(share.numbers, here, left)
+        return answer
+
+    def more_zeros(n: int, dtype: Any) -> np.ndarray:
+        kept.append(zeros(2 * n, dtype))
+        return kept[-1]
+
+    together.meet, team.aligned_zeros = timed_meet, more_zeros
+    run, _ = training(name, 2)
+    run(2)
+    rounds = []
+    for _ in range(15):
+        began = time.perf_counter()
+        run(n_steps)
+        rounds.append((time.perf_counter() - began, kept[-1].reshape(-1, line)[4:6, 1:5].tolist()))
+    seconds, ticks = min(rounds)
+    scale = seconds * 1e6 / n_steps / sum(ticks[0])
+    print(json.dumps([[x * scale for x in row] for row in ticks]))
+
+
+# ---------------------------------------------------------------------------------------------------------- the tables
+
+
+def cell(samples: list[float]) -> str:
+    if not samples:
+        return "never quiet"
+    low, middle, high = np.percentile(samples, [25, 50, 75])
+    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+
+
+def label(name: str) -> str:
+    size = TRAININGS.get(name)
+    others = {"predict": "predict 10,000 rows, 784-128-10", "lbfgs": "gradient of L-BFGS, 8192 rows, 32-128-128-1"}
+    return others.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
+
+
+def tables(found: dict[str, Any]) -> str:
+    """Return the tables in Markdown."""
+    lines = ["| work | one thread, us | 2 threads | wanted | `threads=None` | two at once |", "|---" * 6 + "|"]
+    for name, samples in found["quiet"].items():
+        one = statistics.median(samples["one thread"]) if samples["one thread"] else float("nan")
+        cells = (cell(samples[way]) for way in ("2", "None", "independent"))
+        two, chosen, independent = cells
+        lines.append(f"| {label(name)} | {one:,.0f} | {two} | {WANTED.get(name, '')} | {chosen} | {independent} |")
+    lines += ["", "| `threads=None` beside busy processes | 0 | 1 | 2 |", "|---" * 4 + "|"]
+    for name, by_load in found["loaded"].items():
+        lines.append(f"| {label(name)} | {' | '.join(cell(samples['None']) for samples in by_load)} |")
+    lines += ["", f"| a step, us | thread | {' | '.join(PARTS)} |", "|---" * 6 + "|"]
+    for name, rows in found["profile"].items():
+        for t, row in enumerate(rows):
+            lines.append(f"| {label(name) if t == 0 else ''} | {t} | {' | '.join(f'{x:,.1f}' for x in row)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, keep the samples and print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child:
+        child(options.child[0], int(options.child[1]))
+        return 0
+    shared = [name for name in TRAININGS if name != "iris"]
+    found = {
+        "quiet": {name: speed_ups(name, options.seconds) for name in [*TRAININGS, "predict", "lbfgs"]},
+        "loaded": {name: [beside(name, n, options.seconds / 2) for n in range(3)] for name in TRAININGS},
+        "profile": {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared},
+    }
+    RESULTS.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    print(tables(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
