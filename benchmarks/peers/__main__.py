@@ -10,6 +10,7 @@ import time
 from benchmarks.peers.aims import aims
 from benchmarks.peers.lanes import ROOT, quiet
 from benchmarks.peers.measure import FULL, SECTIONS, TINY, Measurement
+from benchmarks.peers.threads import ALL
 from benchmarks.readme import replace
 
 IMAGES = pathlib.Path("docs", "images")
@@ -54,7 +55,6 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         long.append(f"![{text}](../{(IMAGES / name).as_posix()})")
 
     if found.get("training"):
-        pages["README.md"] = tables.short(found)
         long.append(tables.training(found["training"]))
         long.append(tables.TRAINING_NOTES)
         picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
@@ -67,6 +67,12 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         long.append(tables.other(found))
     if found.get("crossover"):
         picture("crossover.png", charts.crossover(found), "Speed of fastnn by that of the best peer, over layer width")
+        if any(ALL in lanes for lanes in found["crossover"].values()):
+            text = "The same with all cores for fastnn too"
+            picture("crossover_all_cores.png", charts.crossover(found, ALL), text)
+    if found.get("threads"):
+        pages["README.md"] = tables.short(found["threads"])
+        long.append(tables.by_threads(found["threads"]))
     if many := found.get("many"):
         long.append(many_tables.about(many))
         long.append(many_tables.table(many))
@@ -101,7 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
         found = measure(options.only or list(SECTIONS), options.tiny)
         if options.only and options.json.exists():
             before = json.loads(options.json.read_text("utf-8"))
-            about = before["about"] if options.only == ["many"] else found["about"]  # many says itself where it was
+            itself = {"many", "threads", "crossover"}  # they say themselves where they were
+            about = before["about"] if itself.issuperset(options.only) else found["about"]
             found = before | found | {"about": about}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

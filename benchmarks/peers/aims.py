@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.peers.measure import FANN, JAX, LOOP, OWN, SKLEARN, TORCH, TORCH_1, US, C
+from benchmarks.peers.threads import ALL
 
 CHAIN_CYCLES = 270
 """The seed step's chain of operations that wait for one another."""
@@ -86,6 +87,11 @@ def aims(found: dict) -> Iterator[Aim]:
         ("online", everyone, 4),
     ):
         yield _aim(name, seconds.get(name, {}), titles, least)
+    by_threads = found.get("threads", {}).get("workloads", {})
+    for name, least in (("tab", 1.6), ("mnist", 1.35), ("big", 0.7)):
+        lanes = {title: result["seconds"] for title, result in by_threads.get(name, {}).items()}
+        shared = lanes | {US: lanes[ALL]} if ALL in lanes else {}
+        yield _aim(f"{name}, all cores", shared, (LOOP, SKLEARN, TORCH, JAX), least)
     own = own_kernels(found)
     for titles, least in (((C,), 1.3), ((LOOP,), 120), ((JAX,), 6)):
         yield _aim("seed, own kernel", own.get("seed", {}), titles, least)

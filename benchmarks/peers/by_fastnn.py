@@ -1,14 +1,17 @@
-"""fastnn itself, on one thread."""
+"""fastnn itself, on one thread, or with PEER_THREADS "all" on all cores where that is faster."""
 
 import os
 import time
+import timeit
 
 import numpy as np
 
 import fastnn
 from benchmarks.peers.workloads import PeerWorkload
+from fastnn.cores import available_cores
 
 VERSIONS = ("numba", "llvmlite")
+THREADS = (1, available_cores().number) if os.environ.get("PEER_THREADS") == "all" else (1,)
 
 
 class Trainer:
@@ -23,6 +26,13 @@ class Trainer:
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params
         self.stop = fastnn.Stop(validation=workload.held_out)
+        if len(THREADS) > 1:
+            self.options["threads"] = min(THREADS, key=lambda n: self._seconds(n, min(4, workload.most_epochs)))
+
+    def _seconds(self, threads: int, epochs: int) -> float:
+        """The least seconds of some short trainings."""
+        self.options["threads"] = threads
+        return min(timeit.repeat(lambda: self.train(epochs), number=1, repeat=4))
 
     def train(self, epochs: int) -> np.ndarray:
         options = self.options | {"shuffle": False, "params": self.params, "stop": self.stop}

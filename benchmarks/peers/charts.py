@@ -80,7 +80,7 @@ def _caption(found: dict) -> str:
     )
 
 
-def crossover(found: dict) -> Figure:
+def crossover(found: dict, ours: str = US) -> Figure:
     """How many times as fast as the best peer, over the width of the layers, a line a batch size."""
     figure = _figure((11, 7.5))
     axes = figure.add_subplot()
@@ -91,12 +91,12 @@ def crossover(found: dict) -> Figure:
     for i, batch in enumerate(batches):
         color = _shade(i / max(1, len(batches) - 1))
         widths = sorted(width for width, b in points if b == batch)
-        ratios = [_over_best(points[width, batch]) for width in widths]
+        ratios = [_over_best(points[width, batch], ours) for width in widths]
         axes.plot(widths, [r for r, _ in ratios], color=color, linewidth=2, zorder=2)
         for width, (r, rival) in zip(widths, ratios, strict=True):
             axes.plot(width, r, MARKERS[rival], color=color, markersize=8, markeredgecolor="white", zorder=3)
     every = sorted({width for width, _ in points})
-    low = min(0.25, min(_over_best(lanes)[0] for lanes in points.values()) / 1.3)
+    low = min(0.25, min(_over_best(lanes, ours)[0] for lanes in points.values()) / 1.3)
     axes.axhspan(low / 2, 1, color=THEIRS, alpha=0.08, linewidth=0)
     axes.axhline(1, color=THEIRS, linewidth=1.5)
     axes.set_ylim(bottom=low)
@@ -123,19 +123,20 @@ def crossover(found: dict) -> Figure:
     lines = [Line2D([], [], color=_shade(i / max(1, len(batches) - 1)), linewidth=3) for i in range(len(batches))]
     legend = axes.legend(lines, [f"{b:,}" for b in batches], title="rows a step", frameon=False, loc="upper right")
     axes.add_artist(legend)
-    rivals = {_over_best(lanes)[1] for lanes in points.values()}
+    rivals = {_over_best(lanes, ours)[1] for lanes in points.values()}
     shown = {title: marker for title, marker in MARKERS.items() if title in rivals}
     kinds = [Line2D([], [], color="0.4", marker=marker, linestyle="", markersize=8) for marker in shown.values()]
     axes.legend(kinds, list(shown), title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1))
-    a = found["about"]
-    note = f"relu, Adam, float32; fastnn on one thread, JAX and PyTorch on {a['cores']} cores; {a['cpu']}, {a['date']}"
+    a = found.get("crossover about", found["about"])
+    who = "fastnn on one thread, JAX and PyTorch" if ours == US else "fastnn, JAX and PyTorch"
+    note = f"relu, Adam, float32; {who} on {a['cores']} cores; {a['cpu']}, {a['date']}"
     figure.supxlabel(note, fontsize=10, color="0.35")
     return figure
 
 
-def _over_best(lanes: dict) -> tuple[float, str]:
+def _over_best(lanes: dict, ours: str) -> tuple[float, str]:
     rival = best(lanes, tuple(MARKERS))
-    return float(np.median(lanes[rival]) / np.median(lanes[US])), rival
+    return float(np.median(lanes[rival]) / np.median(lanes[ours])), rival
 
 
 def _shade(part: float):

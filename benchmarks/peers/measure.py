@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.peers import hardware, processes
+from benchmarks.peers import hardware, processes, threads
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
 from benchmarks.peers.many import measure as many
 from benchmarks.peers.many.jobs import NETWORKS
@@ -37,6 +37,7 @@ PEERS = {
     C: "by_c",
 }
 ONE_CORE = {"JAX, 1 core": "by_jax", "PyTorch, 1 core": "by_torch"}
+ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
 OWN_WORKLOADS = ("seed", "online")  # whose batches fit a vector
 OWN_PEERS = (US, LOOP, JAX, C)
@@ -244,13 +245,22 @@ class Measurement:
     def crossover(self) -> None:
         """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
         lanes = [self.lanes[title] for title in (US, TORCH, JAX) if title in self.lanes]
+        if shared := threads.all_cores(self):
+            lanes.append(shared)
         self.found["crossover"] = {}
+        self.found["crossover about"] = self.found["about"]
         for width in self.plan.widths:
             for batch in self.plan.batches:
                 name = f"{width} wide, batch {batch}"
                 found = self.workload(name, lanes, grid=True)
                 self.found["crossover"][name] = {title: result["seconds"] for title, result in found.items()}
             self.say(f"crossover: {width} wide")
+        if shared:
+            shared.close()
+
+    def threads(self) -> None:
+        """Seconds an iteration of each workload on one core, and on all."""
+        self.found["threads"] = threads.measure(self, ALL_CORES)
 
     def many(self) -> None:
         """Seconds of many networks at once."""
@@ -258,5 +268,16 @@ class Measurement:
 
 
 SECTIONS = (
-    *("training", "validated", "own_kernels", "prediction", "accuracy", "processes", "hardware", "crossover", "many"),
+    *(
+        "training",
+        "validated",
+        "own_kernels",
+        "prediction",
+        "accuracy",
+        "processes",
+        "hardware",
+        "crossover",
+        "threads",
+        "many",
+    ),
 )

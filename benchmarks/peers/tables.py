@@ -8,7 +8,8 @@ import numpy as np
 
 from benchmarks.peers import workloads as peer_workloads
 from benchmarks.peers.aims import COUNTED, Aim, digits, own_kernels, rate, ratio
-from benchmarks.peers.measure import JAX, OWN, OWN_PEERS, PEERS, SKLEARN, TORCH, TORCH_1, US
+from benchmarks.peers.measure import JAX, LOOP, OWN, OWN_PEERS, PEERS, SKLEARN, TORCH, US
+from benchmarks.peers.threads import ALL, ONE_CORE
 from benchmarks.peers.workloads import VALIDATION
 from fastnn import workloads
 
@@ -45,15 +46,49 @@ def training(trainings: dict) -> str:
     return "\n".join(lines)
 
 
+def by_threads(found: dict) -> str:
+    """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
+    titles = [*ONE_CORE, LOOP, SKLEARN, TORCH, JAX]
+    heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
+    lines = [row(heads), separator(len(heads))]
+    for name, lanes in found["workloads"].items():
+        ours = lanes[ALL]["seconds"]
+        cells = [describe(name), _round(1 / median(ours)), str(ratio(lanes[US]["seconds"], ours))]
+        for title in titles:
+            same = lanes[US]["seconds"] if title in ONE_CORE else ours
+            mark = "*" if title in lanes and lanes[title]["own_rules"] else ""
+            cells.append(f"{ratio(lanes[title]['seconds'], same)}{mark}" if title in lanes else "")
+        lines.append(row(cells))
+    a = found["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
+    return "\n".join(
+        [
+            f"With equal threads, measured on {a['date']} on one {a['cpu']}, {a['cores']} cores ({versions}). Load "
+            f"before: {a['load']}.",
+            "",
+            *lines,
+            "",
+            BY_THREADS_NOTES,
+        ]
+    )
+
+
+BY_THREADS_NOTES = (
+    'The columns "1 core" are fastnn on one thread beside a peer that is bound to one core, the others fastnn beside a '
+    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits. "
+    "Threads wait for one another in each step: where another process takes a core away, as it did here at times, "
+    "short steps such as those of `tab` suffer most."
+)
+
+
 def short(found: dict) -> str:
-    """The table of README.md, of four columns, and where it comes from."""
-    rivals = [title for title in (TORCH_1, TORCH, JAX) if any(title in lanes for lanes in found["training"].values())]
+    """The table of README.md, of four columns, and where it comes from: of the section "threads"."""
+    rivals = ("PyTorch, 1 core", "JAX, 1 core", TORCH, JAX)
     lines = [row(["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]), separator(4)]
-    for name, lanes in found["training"].items():
+    for name, lanes in found["workloads"].items():
         ours = lanes[US]["seconds"]
-        best = min(
-            (title for title in rivals if title in lanes), key=lambda t: median(lanes[t]["seconds"]), default=None
-        )
+        there = [title for title in rivals if title in lanes]
+        best = min(there, key=lambda t: median(lanes[t]["seconds"]), default=None)
         times = [digits(ratio(lanes[t]["seconds"], ours).median) if t in lanes else "" for t in (SKLEARN, best)]
         lines.append(row([describe(name), _round(1 / median(ours)), *times]))
     a = found["about"]
@@ -62,8 +97,8 @@ def short(found: dict) -> str:
             *lines,
             "",
             f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores: fastnn on one thread, "
-            "PyTorch, JAX and the BLAS of scikit-learn on all cores. "
-            "Answers are compared before anything is timed; figures are medians.",
+            "scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. Answers are "
+            "compared before anything is timed; figures are medians.",
         ]
     )
 

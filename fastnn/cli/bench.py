@@ -13,6 +13,7 @@ from fastnn.backends import BACKENDS
 from fastnn.cli import bench_report as measure
 from fastnn.cli import bench_work, rendering
 from fastnn.cli.console import check_output, chosen_dtypes, progress, say, show
+from fastnn.cores import available_cores
 from fastnn.measuring import real_work, workloads
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
 _REAL_WORK = "; ".join(real_work.NAMES)
+
+
+_THREADS = typer.Option(
+    metavar="N", help="How many threads share each step of a workload, on numba; or all, all cores."
+)
 
 
 def bench(
@@ -39,6 +45,7 @@ def bench(
     dtype: Annotated[
         str | None, typer.Option(metavar="DTYPE", help="float32, float64 or both, in place of each workload's own.")
     ] = None,
+    threads: Annotated[str, _THREADS] = "1",
     quick: Annotated[bool, typer.Option("--quick", help="Some seconds, the small workloads, a rough answer.")] = False,
     json: Annotated[
         Path | None,
@@ -69,8 +76,7 @@ def bench(
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
         raise typer.BadParameter("it cannot be combined with --plot or --compare", param_hint="--json -")
-    if not to_stdout:
-        check_output(json, "--json")
+    check_output(None if to_stdout else json, "--json")
     check_output(plot, "--plot")
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
@@ -78,7 +84,7 @@ def bench(
     plan = measure.QUICK if quick else measure.FULL
     what = (list(dict.fromkeys(workload or plan.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
     with progress("checking the answers", measure.n_steps(*what, plan)) as advance:
-        report = measure.run(*what, plan, advance)
+        report = measure.run(*what, plan, advance, _number_of_threads(threads))
     if to_stdout:
         typer.echo(report.text())
         return
@@ -98,11 +104,21 @@ def _check_names(option: str, names: Iterable[str] | None, legal: Iterable[str])
             raise typer.BadParameter(f"{name!r} is none of {', '.join(legal)}", param_hint=option)
 
 
+def _number_of_threads(text: str) -> int:
+    if text == "all":
+        return available_cores().number
+    if not text.isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is neither a number from 1 on nor all", param_hint="--threads")
+    return int(text)
+
+
 def _print(report: measure.Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
     say(f"{report.date}, {report.cpu} ({versions}){load}")
     show("Training: iterations a second", rendering.bench_trainings(report))
+    if (n := max((training.threads for training in report.trainings), default=1)) > 1:
+        say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
         "Answers checked first, back ends timed in turn. Medians, ± half the distance of the quartiles; ratios are "
         "medians of the rounds' ratios, with their middle half.",

@@ -55,6 +55,8 @@ class Training:
     seconds: tuple[float, ...]
     unit: str = "iteration"
     """The unit that is counted, of real work an "epoch", "call", "member" or "fit"."""
+    threads: int = 1
+    """The threads that share each step."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -151,6 +153,7 @@ def run(
     dtypes: Sequence[str | None],
     plan: BenchPlan,
     after_each: Callable[[str], object] = lambda what: None,
+    threads: int = 1,
 ) -> Report:
     """Check the answers, then time import, compilation and training, each apart.
 
@@ -165,6 +168,8 @@ def run(
     plan : BenchPlan
     after_each : callable
         Called with what comes next, as often as `n_steps` says; for a progress bar.
+    threads : int
+        How many share each step of a workload, on the back end "numba".
 
     Raises
     ------
@@ -174,7 +179,7 @@ def run(
         If a workload's data are part of scikit-learn and it is not installed.
     """
     load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    loaded = [bench_work.load(name, dtype) for name in names for dtype in dtypes]
+    loaded = [bench_work.load(name, dtype, threads) for name in names for dtype in dtypes]
     for work in loaded:
         for backend in backends:
             after_each(f"checking {work.name} on {backend}")
@@ -215,6 +220,7 @@ def _trainings(
             iterations=units[backend],
             seconds=timing.seconds,
             unit=work.unit,
+            threads=work.threads if backend == "numba" else 1,
         )
         for backend, timing in timings.items()
     ]

@@ -30,6 +30,8 @@ class Work:
     """``run(n, backend)``"""
     check: Callable[[str], None]
     """``check(backend)`` raises `DifferentAnswerError` if a back end has a wrong answer."""
+    threads: int = 1
+    """The threads that share each step, on the back end "numba"."""
     sizes: tuple[int, ...] = ()
     batch_size: int | None = None
 
@@ -45,20 +47,22 @@ class Work:
             n = min(self.most, 8 * n)
 
 
-def load(name: str, dtype: str | None) -> Work:
+def load(name: str, dtype: str | None, threads: int = 1) -> Work:
     """Return the work of one of `NAMES`, in a precision or, for None, in its own.
+
+    That many threads share each step of a workload; real work has too little of it, and takes what `train` does.
 
     Raises
     ------
     ImportError
         If scikit-learn, which it needs, is not installed.
     """
-    return _workload(name, dtype) if name in workloads.names() else _real_work(name, dtype)
+    return _workload(name, dtype, threads) if name in workloads.names() else _real_work(name, dtype)
 
 
-def _workload(name: str, dtype: str | None) -> Work:
+def _workload(name: str, dtype: str | None, threads: int) -> Work:
     workload = workloads.load(name, dtype)
-    options = workload.train_options | {"seed": 0, "threads": 1}
+    options = workload.train_options | {"seed": 0, "threads": threads}
     return Work(
         name=name,
         dtype=workload.dtype.name,
@@ -69,6 +73,7 @@ def _workload(name: str, dtype: str | None) -> Work:
             workload.network, workload.X, workload.Y, **options | {"epochs": n}, backend=backend
         ),
         check=lambda backend: check_workload(workload, backend),
+        threads=threads,
         sizes=workload.network.sizes,
         batch_size=min(workload.batch_size or len(workload.X), len(workload.X)),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from fastnn.memory import Array
 
 MOST_DEFLATED = 1 << 24
 """Bytes of an order up to which it is deflated: a small file must not become a large array."""
+
+MOST_CHECKED = 1 << 20
+"""Row numbers of several orders that are checked at once."""
 
 LEVEL = 1
 """Of zlib: 6 saves one per cent more of a shuffled order, and takes twice as long."""
@@ -51,6 +55,22 @@ def unpack(packed: Array, n: int) -> NDArray[np.int64]:
     wide[:, : len(packed)] = packed.T
     order: NDArray[np.int64] = wide.view("<i8")[:, 0].astype(np.int64, copy=False)
     return order
+
+
+def are_orders(packed: list[Array], n: Any) -> bool:
+    """Return whether all of these are what `planes` makes of permutations of 0, 1, ... n - 1."""
+    if type(n) is not int or not 0 < n <= packed[0].size:
+        return False
+    size, step = _n_bytes(n) * n, max(1, MOST_CHECKED // n)
+    if any(order.dtype != np.uint8 or order.size != size for order in packed):
+        return False
+    for begin in range(0, len(packed), step):
+        part = np.array(packed[begin : begin + step]).reshape(-1, _n_bytes(n), n)
+        wide = np.zeros((len(part), n, 8), np.uint8)
+        wide[:, :, : part.shape[1]] = part.transpose(0, 2, 1)
+        if (np.sort(wide.view("<i8")[..., 0], axis=1) != np.arange(n)).any():
+            return False
+    return True
 
 
 def _n_bytes(n: int) -> int:

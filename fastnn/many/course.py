@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.many.entries import Entry, Scored, Unbegun, score_of
+from fastnn.many.entries import Entry, Scored, Stored, Unbegun, score_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
@@ -60,6 +60,7 @@ class Course:
         if isinstance(entry, Unbegun):
             self.stop_reason = entry.stop_reason
             return
+        assert not isinstance(entry, Stored)  # which comes from a file, not from a training
         history = entry.history
         for name, column in self._columns.items():
             del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -63,7 +63,70 @@ def _itself(result: TrainingResult) -> TrainingResult:
     return result
 
 
-Entry = TrainingResult | Stacked | Unbegun
+class Source(Protocol):
+    """Where results lie that are made when they are asked for, such as a file that was read."""
+
+    def network(self, i: int) -> Network:
+        """Return member i's network."""
+
+    def backend(self, i: int) -> Backend:
+        """Return what it predicts with; ValueError for a name that is not known here."""
+
+    def params(self, i: int) -> Array:
+        """Return its parameters (n_params,), read-only."""
+
+    def history(self, i: int) -> History:
+        """Return its history."""
+
+    def stop_reason(self, i: int) -> StopReason:
+        """Return why its training ended."""
+
+    def result(self, i: int) -> TrainingResult:
+        """Return the whole result."""
+
+
+class Stored(NamedTuple):
+    """The result of a member in a source."""
+
+    source: Source
+    place: int
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.source.network(self.place)
+
+    @property
+    def backend(self) -> Backend:
+        """What predicts."""
+        return self.source.backend(self.place)
+
+    @property
+    def params(self) -> Array:
+        """(n_params,)."""
+        return self.source.params(self.place)
+
+    @property
+    def history(self) -> History:
+        """The losses and learning rates."""
+        return self.source.history(self.place)
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended."""
+        return len(self.history.loss)
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """Why the training ended."""
+        return self.source.stop_reason(self.place)
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self.source.result(self.place)
+
+
+Entry = TrainingResult | Stacked | Stored | Unbegun
 
 
 def result_of(entry: Entry) -> TrainingResult:
@@ -97,7 +160,8 @@ def rate_of(entry: Entry) -> float:
         optimizer, _ = entry.stack.optimizers[entry.stack.which[entry.place]]
         rate: Any = describe(optimizer.learning_rate)
     else:
-        rate = {} if isinstance(entry, Unbegun) else entry.state.counters.get("optimizer", {}).get("learning_rate")
+        counters = {} if isinstance(entry, Unbegun) else result_of(entry).state.counters
+        rate = counters.get("optimizer", {}).get("learning_rate")
     rate = rate.get("learning_rate") if isinstance(rate, dict) else rate
     return float(rate) if isinstance(rate, (int, float)) else np.nan
 

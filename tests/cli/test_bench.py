@@ -268,7 +268,7 @@ def test_bench_with_nothing_to_compare_is_wrong_usage(run, report, tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [("--workload", "sed"), ("--backend", "cuda"), ("--dtype", "float16"), ("--fail-below", "0.9")],
+    [("--workload", "sed"), ("--backend", "cuda"), ("--dtype", "float16"), ("--fail-below", "0.9"), ("--threads", "0")],
     ids=lambda options: options[0],
 )
 def test_bench_refuses_what_it_does_not_know(run, options):

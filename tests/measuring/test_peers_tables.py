@@ -1,5 +1,6 @@
 """The tables of the comparison with the peers."""
 
+import json
 import pathlib
 import sys
 
@@ -10,14 +11,73 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
 
-from benchmarks.peers import tables  # noqa: E402
-from benchmarks.peers.measure import US  # noqa: E402
+from benchmarks.peers import __main__ as script  # noqa: E402
+from benchmarks.peers import aims, by_fastnn, charts, tables, threads  # noqa: E402
+from benchmarks.peers.measure import SKLEARN, TINY, US, Measurement  # noqa: E402
+from benchmarks.peers.threads import ALL, ONE_CORE  # noqa: E402
 
 
 def test_the_short_table_has_the_faster_of_two_rivals():
     seconds = {US: [1.0, 1.0], "scikit-learn": [9.0, 9.0], "PyTorch": [3.0, 3.0], "JAX": [2.0, 8.0]}
     lanes = {title: {"seconds": times} for title, times in seconds.items()}
-    found = {"about": dict.fromkeys(("date", "cpu", "cores")), "training": {"iris": lanes, "seed": {US: lanes[US]}}}
+    found = {"about": dict.fromkeys(("date", "cpu", "cores")), "workloads": {"iris": lanes, "seed": {US: lanes[US]}}}
     table = [line.split("float64 | ")[-1] for line in tables.short(found).splitlines()]
     assert table[2:4] == ["1 | 9.00 | 3.00 |", "1 |  |  |"]
+
+
+def by_threads():
+    """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
+    seconds = {US: 4.0, ALL: 2.0, "JAX, 1 core": 6.0, "JAX": 3.0, SKLEARN: 20.0}
+    lanes = {title: {"seconds": [s] * 3, "own_rules": title == SKLEARN} for title, s in seconds.items()}
+    about = {"date": "today", "cpu": "a CPU", "cores": 2, "load": 0.1, "versions": {"jax": "1"}}
+    return {"about": about, "workloads": {"tab": lanes}}
+
+
+def test_a_core_is_compared_with_a_core_and_all_with_all():
+    heads, _, cells = (line.strip("| ").split(" | ") for line in tables.by_threads(by_threads()).splitlines()[2:5])
+    found = dict(zip(heads, cells, strict=True))
+    assert found["fastnn on all cores, iterations a second"] == "0"
+    assert found["× one thread"] == "2.00 (2.00–2.00)"
+    assert found["× JAX, 1 core"] == found["× JAX"] == "1.50 (1.50–1.50)"
+    assert found["× scikit-learn"] == "10.0 (10.0–10.0)*"
+    assert found["× PyTorch"] == ""
+
+
+def test_aims_of_all_cores():
+    """Beside the fastest peer on all cores; nothing where that was not measured."""
+    named = {aim.what: aim for aim in aims.aims({"threads": by_threads()})}
+    assert named["tab, all cores"].found.median == 1.5
+    assert not named["tab, all cores"].met
+    assert named["big, all cores"].found is None
+
+
+def test_threads_are_measured():
+    """Lanes on one core, and one of fastnn that takes what pays."""
+    measurement = Measurement(TINY, lambda _: None)
+    measurement.lanes = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threads, "ONE_CORE", {"NumPy loop, 1 core": ONE_CORE["NumPy loop, 1 core"]})
+        found = threads.measure(measurement, (US,))
+    assert found["workloads"].keys() == set(TINY.workloads)
+    assert all(lanes.keys() == {ALL, "NumPy loop, 1 core"} for lanes in found["workloads"].values())
+    assert measurement.found["failed"] == {}
+    assert by_fastnn.THREADS == (1,)  # of the other lanes
+
+
+def test_the_crossover_on_all_cores_is_a_picture_of_its_own(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "README.md").write_text("<!-- peers: begin -->\n<!-- peers: end -->\n")
+    lanes = {US: [1.0], ALL: [0.5], "JAX": [2.0]}
+    about = {"date": "", "cpu": "", "cores": 2, "load": None, "versions": {}, "compiler": None, "blas": []}
+    found = {"about": about, "skipped": {}, "failed": {}, "crossover": {"8 wide, batch 1": lanes}}
+    source = tmp_path / "found.json"
+    source.write_text(json.dumps(found | {"threads": by_threads()}))
+    (tmp_path / "README.md").write_text("<!-- peers: begin -->\n<!-- peers: end -->\n")
+    script.main(["--from", str(source), "--folder", str(tmp_path)])
+    text = (tmp_path / "benchmarks" / "README.md").read_text()
+    assert "(../docs/images/crossover_all_cores.png)" in text
+    assert "With equal threads, measured on today" in text
+    heights = [charts.crossover(found, ours).axes[0].lines[0].get_ydata()[0] for ours in (US, ALL)]
+    assert heights == [2, 4]
