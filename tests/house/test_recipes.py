@@ -36,7 +36,10 @@ QUICK = [
 ]
 """Tests that do not take long."""
 
-BLOCK = re.compile(r"^```python\n# (\S+), (in|above|with) (\w+|the imports)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^```(?:python|rst)\n(?:#|\.\.) (\S+), (in|above|with|below) (\w+|the imports)\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def statement(source, name):
@@ -50,6 +53,8 @@ def statement(source, name):
 
 def place(source, where, name):
     """Return the number of lines of the source that come before what is added."""
+    if where == "below":  # a line of a document
+        return [line.strip() for line in source.splitlines()].index(name) + 1
     if where == "with":
         return max(n.end_lineno for n in ast.parse(source).body if isinstance(n, ast.Import | ast.ImportFrom))
     first, last = statement(source, name)
