@@ -8,6 +8,7 @@ table in which a thread has waited for a CPU are left out. The samples are kept 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import pathlib
@@ -278,6 +279,7 @@ def main(arguments: list[str] | None = None) -> int:
         "loaded": {name: [beside(name, n, options.seconds / 2) for n in range(3)] for name in TRAININGS},
         "profile": {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared},
     }
+    found["date"] = str(datetime.date.today())
     RESULTS.write_text(json.dumps(found) + "\n", encoding="utf-8")
     print(tables(found))
     return 0
