@@ -5,6 +5,7 @@ import os
 import pathlib
 import shlex
 import shutil
+import subprocess
 import tempfile
 
 import nox
@@ -43,6 +44,14 @@ def but_for(*names, extras=("sklearn", "many", "cli")):
     project = PROJECT["project"]
     lines = itertools.chain(project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras))
     return [line for line in lines if Requirement(line).name not in names]
+
+
+def can_make_environments(python):
+    """Whether there is such a Python, not only a shim of pyenv, with the module venv."""
+    try:
+        return subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 ALL_CORES = ("-n", "auto", "--dist", "worksteal", "--durations", "20")
@@ -197,7 +206,7 @@ def release(session):
     session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
     session.run("python", "tests/support/release.py", str(dist))
     version = session.run("python", "tests/support/release.py", "--version", silent=True).strip()
-    for python in filter(None, map(shutil.which, PYTHONS)):
+    for python in filter(can_make_environments, PYTHONS):
         with tempfile.TemporaryDirectory() as folder:
             session.run(python, "-m", "venv", folder, external=True)
             own = f"{folder}/bin/python"
