@@ -107,7 +107,7 @@ def train(
     validation_rows : array-like of int (n_validation,), optional
         The numbers of the rows to validate on, which are copied, in place of ``Stop(validation=...)``. Without `rows`
         all others are trained on; with them, none may be on both sides. Any generator may have drawn them, such as
-        ``np.random.default_rng(0).permutation(len(X))[:100]``: `seed` is not asked for them (the rows that
+        ``np.random.RandomState(0).permutation(len(X))[:100]``: `seed` is not asked for them (the rows that
         ``Stop(validation=0.1)`` splits off are drawn by ``RandomState(seed)``, after the weights;
         ``result.state.validation_rows`` has their numbers).
     optimizer : Optimizer, optional
