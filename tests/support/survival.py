@@ -1,6 +1,5 @@
 """Fresh interpreters for the survival tests: scripts that are watched, signalled, killed and timed."""
 
-import contextlib
 import hashlib
 import os
 import pathlib
@@ -64,20 +63,21 @@ class Child:
         self._command, self._env = [sys.executable, "-P", "-c", code, *map(str, arguments)], environment(**variables)
 
     def __enter__(self):
-        self._stack = contextlib.ExitStack()
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": self._env}
-        self.process = self._stack.enter_context(subprocess.Popen(self._command, **options))
-        self._stack.callback(self.process.kill)
+        self.process = subprocess.Popen(self._command, **options)
         self._lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         return self
 
     def __exit__(self, *error):
-        self._stack.close()
+        self.process.kill()
+        self.process.wait()
 
     def _read(self):
-        for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
+        # Only this thread closes the pipe: whoever closed it elsewhere would close it under a read.
+        with self.process.stdout as lines:
+            for line in lines:
+                self._lines.put(line.rstrip("\n"))
         self._lines.put(None)
 
     def line(self):
