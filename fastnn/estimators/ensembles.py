@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Any, ClassVar
@@ -17,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn.checking.arguments import shown
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
+from fastnn.estimators.sklearn_warnings import Warned, kept_warnings, warn_of_members
 from fastnn.many.engine import chosen_engine
 from fastnn.memory import Array
 from fastnn.training.interrupts import Flag, heeding
@@ -61,27 +63,28 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members)
         rows = self._rows(X.shape[0], labels, random_state)
         flag = Flag()
-        tasks = (
-            delayed(fit_member)(clone(model).set_params(random_state=int(seed)), X, y, sample_weight, own, flag)
-            for seed, own in zip(seeds, rows, strict=True)
-        )
+        models = [clone(model).set_params(random_state=int(seed)) for seed in seeds]
+        calls = [(own, X, y, sample_weight, some, flag) for own, some in zip(models, rows, strict=True)]
         try:
-            members = Parallel(n_jobs=self._n_workers(), prefer="threads")(tasks)
+            fitted = self._fitted(calls)
         except BaseException:
             flag.requested = True  # threads go on else; an engine's workers do not, and have flags of their own
             raise
+        members, warned = zip(*fitted, strict=True)
+        warn_of_members(warned)
         self.estimators_, self.rows_ = list(members), rows
         if self.oob_score:
             self._score_oob(X, y)
         return self
 
-    def _n_workers(self) -> int:
-        """Return how many members are fitted at once: all that the process may use, or all workers of an engine."""
+    def _fitted(self, calls: list[Any]) -> list[tuple[Any, Warned]]:
+        """Call `fit_member` with all these arguments, on all cores that the process may use or on an engine."""
         n_jobs = None if self.n_jobs == -1 else self.n_jobs
         engine = chosen_engine(n_jobs)
         if engine is not None:
-            return engine.n_workers
-        return available_cores().number if n_jobs is None else int(n_jobs)
+            return engine.call(fit_member, calls)
+        n_threads = available_cores().number if n_jobs is None else int(n_jobs)
+        return list(Parallel(n_jobs=n_threads, prefer="threads")(itertools.starmap(delayed(fit_member), calls)))
 
     def _rows(self, n: int, labels: Array | None, random_state: np.random.RandomState) -> list[Array]:
         """Return the rows that each member is fitted on; some may be there several times."""
@@ -111,12 +114,14 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         return tags
 
 
-def fit_member(model: Any, X: Any, y: Array, sample_weight: Array | None, rows: Array, flag: Flag) -> Any:
-    """Fit a member on its rows, in whatever thread or process, unless the flag is raised."""
+def fit_member(
+    model: Any, X: Any, y: Array, sample_weight: Array | None, rows: Array, flag: Flag
+) -> tuple[Any, Warned]:
+    """Fit a member on its rows, in whatever thread or process, unless the flag is raised; return what it warned of."""
     weight = () if sample_weight is None else (sample_weight[rows],)
     whole = len(rows) == X.shape[0] and (rows[:-1] < rows[1:]).all()
-    with heeding(flag):
+    with heeding(flag), kept_warnings() as warned:
         model.fit(X if whole else X[rows], y if whole else y[rows], *weight)
     if model.stop_reason_ == "interrupted":  # by Ctrl-C, which a single fit would only warn of
         raise KeyboardInterrupt
-    return model
+    return model, warned

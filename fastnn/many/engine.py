@@ -8,17 +8,20 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from fastnn import __version__
 from fastnn.errors import EngineError
 from fastnn.many.block import work
 from fastnn.many.entries import Entry
 from fastnn.many.shared_files import folder_for_workers
-from fastnn.many.tasks import Trained, packed, train_plan, version
+from fastnn.many.tasks import Never, called, packed, train_plan, version
 from fastnn.many.units import Unit
 from fastnn.training import Flag
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 TASK_SECONDS = 0.5
 """How long a task should take at most: long against what it costs to send one, some milliseconds."""
@@ -71,40 +74,62 @@ class Engine:
             When workers have another version of fastnn, for members that cannot be sent (both before anything is
             trained), and when the engine fails several times.
         """
-        self._check(units)
+        chosen = [unit.members[0].settings for unit in units]
+        kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
+        self._check(list({tuple(map(id, kind)): kind for kind in kinds}.values()))
+        left = dict(enumerate(units))
         with folder_for_workers() as folder:
             self._folder = folder
-            yield from self._train(dict(enumerate(units)), flag)
+            yield from self._attempts(
+                lambda: self._trained(left, flag), lambda: sum(len(unit.members) for unit in left.values()), flag
+            )
 
-    def _train(self, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
-        """Send what is left until nothing is."""
+    def call(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> list[T]:
+        """Call a function of a module on the workers, for each member with arguments of its own; return the results.
+
+        Raises
+        ------
+        EngineError
+            As in `train`.
+        """
+        self._check([calls[0]])
+        results: dict[int, T] = {}
+
+        def once() -> Iterator[None]:
+            tasks = (
+                self._joblib.delayed(called)(k, function, *calls[k]) for k in range(len(calls)) if k not in results
+            )
+            for k, result, error in self._answers(tasks, Never()):
+                if error is not None:
+                    raise _OfMember(error)
+                results[k] = result
+                yield
+
+        for _ in self._attempts(once, lambda: len(calls) - len(results), Never()):
+            pass
+        return [results[k] for k in range(len(calls))]
+
+    def _attempts(self, once: Callable[[], Iterator[U]], n_left: Callable[[], int], flag: Flag) -> Iterator[U]:
+        """Iterate over what an attempt gives to do what is left, again until nothing is."""
         failure: Exception | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
-                for numbers, trained in self._trained(left, flag):
-                    entries = trained.entries()
-                    for number in numbers:
-                        del left[number]
-                    yield entries
+                yield from once()
             except _OfMember as error:  # no other attempt would do better
                 raise error.error from None
             except Exception as error:
                 failure = error
-            if not left or flag.requested:
+            if not n_left() or flag.requested:
                 return
-        n_left = sum(len(unit.members) for unit in left.values())
         raise EngineError(
-            f"the engine {self.name} failed {ATTEMPTS} times, {n_left} members are left: {type(failure).__name__}: "
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {type(failure).__name__}: "
             f"{failure}"
         ) from failure
 
-    def _check(self, units: Sequence[Unit]) -> None:
+    def _check(self, own: list[Any]) -> None:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
-        chosen = [unit.members[0].settings for unit in units]
-        kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
-        own = list({tuple(map(id, kind)): kind for kind in kinds}.values())
         try:
             tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
             versions = set(self._parallel("list")(tasks))
@@ -123,17 +148,25 @@ class Engine:
     def _parallel(self, return_as: str) -> Any:
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=return_as)
 
-    def _trained(self, left: dict[int, Unit], flag: Flag) -> Iterator[tuple[list[int], Trained]]:
-        """Send all units that are left; iterate over the numbers of those of a task, and what it gave."""
+    def _trained(self, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+        """Train all units that are left; iterate over the results of each task."""
+        for numbers, trained in self._answers(self._tasks(dict(left), flag), flag):
+            if trained.error is not None:
+                raise _OfMember(trained.error)
+            amount = sum(_work(left[number]) for number in numbers)
+            self.seconds_a_work = trained.seconds / max(amount, 1)
+            entries = trained.entries()
+            for number in numbers:
+                del left[number]
+            yield entries
+
+    def _answers(self, tasks: Iterator[Any], flag: Flag) -> Iterator[Any]:
+        """Send tasks; iterate over what they return, as it comes."""
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
-        answers = iter(self._parallel(as_they_come)(self._tasks(dict(left), flag)))
+        answers = iter(self._parallel(as_they_come)(tasks))
         try:
-            for numbers, trained in answers:
-                if trained.error is not None:
-                    raise _OfMember(trained.error)
-                amount = sum(_work(left[number]) for number in numbers)
-                self.seconds_a_work = trained.seconds / max(amount, 1)
-                yield numbers, trained
+            for answer in answers:
+                yield answer
                 if flag.requested:
                     return
         except BaseException:

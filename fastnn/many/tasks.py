@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from fastnn.many.stack import ARRAYS, Stack, Stacked
 from fastnn.many.units import Unit, train_unit
 from fastnn.memory import Array
 from fastnn.state import Data
+
+T = TypeVar("T")
 
 
 class Plan(NamedTuple):
@@ -115,8 +117,8 @@ def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
     return [Unit([with_arrays(member) for member in unit.members], unit.is_block) for unit in plan.units]
 
 
-class _Never:
-    """The flag of a worker: nobody asks it to end; the engine ends the process."""
+class Never:
+    """The flag of a worker, or of a caller: nobody raises it; the engine ends the process, or Ctrl-C the call."""
 
     requested = False
     reason: Any = "interrupted"
@@ -128,10 +130,18 @@ def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int
     entries: dict[int, Entry] = {}
     try:
         for unit in unpacked(plan, arrays):
-            entries |= train_unit(unit, _Never())
+            entries |= train_unit(unit, Never())
     except Exception as error:
         return numbers, Trained(0.0, error=error)
     return numbers, _trained(entries, plan.folder, time.perf_counter() - began)
+
+
+def called(number: int, function: Callable[..., T], *arguments: Any) -> tuple[int, T | None, Exception | None]:
+    """Return a function's result in a worker, or an error of its own, for what is raised is retried."""
+    try:
+        return number, function(*arguments), None
+    except Exception as error:
+        return number, None, error
 
 
 def _trained(entries: dict[int, Entry], folder: str | None, seconds: float) -> Trained:

@@ -54,19 +54,19 @@ def test_what_goes_through_a_scheduler_is_small(monkeypatch):
     """Of a member some 50 bytes on the way there, and little more than its arrays on the way back."""
     joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
     n, sent, back = 1000, [], []
-    pack, trained = engine.packed, engine.Engine._trained
+    pack, answers = engine.packed, engine.Engine._answers
 
     def packed(units):
         sent.append(pack(units))
         return sent[-1]
 
     def recorded(*args):
-        for answer in trained(*args):
+        for answer in answers(*args):
             back.append(answer[1])
             yield answer
 
     monkeypatch.setattr(engine, "packed", packed)
-    monkeypatch.setattr(engine.Engine, "_trained", recorded)
+    monkeypatch.setattr(engine.Engine, "_answers", recorded)
     X, Y = np.zeros((5000, 3)), np.zeros((5000, 1))
     with joblib.parallel_config("loky", n_jobs=2):
         many = train_many(Network((3, 5, 1)), X, Y, rows=np.arange(20), seed=range(n), epochs=2, batch_size=None)
