@@ -92,6 +92,7 @@ class Workspaces(threading.local):
             except IndexError:
                 break
             if workspace.key == key:
+                workspace.key = key  # the next call brings the same network, not an equal one: equality takes longer
                 return workspace
             kept.insert(0, workspace)
         return Workspace(key, rows)

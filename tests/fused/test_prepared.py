@@ -171,6 +171,15 @@ def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
     assert [each.key[0].sizes[0] for each in kept] == [7, 4]
 
 
+def test_a_workspace_serves_an_equal_network_and_knows_it_from_then_on(made):
+    backend = get_backend("numba")
+    first, twin = Network((3, 2)), Network((3, 2))
+    for network in first, twin:
+        backend.predict(network, np.ones(8), np.ones((3, 3)))
+    assert made["Workspace"] == 1
+    assert backend._kept.workspaces[-1].key[0] is twin  # by identity: to compare networks takes a fifth of a call
+
+
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):
     """One workspace serves all of them, in turn, a loss with a penalty of its own among them."""
     optimizer, backend = Adam(), get_backend("numba")
