@@ -140,11 +140,12 @@ def smaller(x, y):
 
 def switch(code, cases):
     """Call ``cases[code]``, which returns nothing; do nothing where there is no such case."""
-    if not is_dynamic(code):
+    if is_dynamic(code):
+        if cases:  # one after the other, not LLVM's switch: its jump through a table costs more than some comparisons
+            (key, case), *others = cases.items()
+            choose(code == key, case, lambda: switch(code, dict(others)))
+    else:
         cases.get(constant_of(code), lambda: None)()
-    elif cases:  # one after the other, not LLVM's switch: its jump through a table costs more than some comparisons
-        (key, case), *others = cases.items()
-        choose(code == key, case, lambda: switch(code, dict(others)))
 
 
 def _keep_rolled(module):

@@ -33,11 +33,17 @@ def horizontal_sum(a):
 
 def store_horizontal_sums(rows, vectors):
     """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
-    n, width = len(vectors) // len(rows), lanes_of(rows[0])
-    if not isinstance(rows[0], Traced):
-        for j, v in enumerate(vectors):
-            put(rows[j // n], j % n, horizontal_sum(v))
+    n = len(vectors) // len(rows)
+    if isinstance(rows[0], Traced):
+        store_horizontal_sums_ir(rows, vectors, n)
         return
+    for j, v in enumerate(vectors):
+        put(rows[j // n], j % n, horizontal_sum(v))
+
+
+def store_horizontal_sums_ir(rows, vectors, n):
+    """Emit the stores of n sums a row."""
+    width = lanes_of(rows[0])
     for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
         sums = horizontal_sums_ir(vectors[g : g + width])
         for j in range(0, sums.type.count, n):
@@ -75,8 +81,13 @@ def horizontal_sums_ir(vectors):
 
 def transposed(vectors):
     """Transpose a square block of numbers, one vector a row; in traced code."""
-    if not isinstance(vectors[0], Traced):
-        return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+    if isinstance(vectors[0], Traced):
+        return [v.of(v.type, row) for v, row in zip(vectors, transposed_ir(vectors), strict=True)]
+    return [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+
+
+def transposed_ir(vectors):
+    """Emit the rows of the transposed block."""
     builder, n = vectors[0].builder, len(vectors)
     rows = [v.value for v in vectors]
     # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
@@ -86,4 +97,4 @@ def transposed(vectors):
         for i in (i for i in range(n) if not i & s):
             a, b = rows[i], rows[i + s]
             rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
-    return [v.of(v.type, row) for v, row in zip(vectors, rows, strict=True)]
+    return rows
