@@ -25,7 +25,7 @@ def entry(function):
     """Compile an entry point, which takes addresses and numbers, not Python's objects."""
     if config.DISABLE_JIT:
         return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
-    return njit(function, **_FLAGS)
+    return njit(function, **_FLAGS)  # pragma: no cover - compiled
 
 
 def cpu_has(feature: str) -> bool:

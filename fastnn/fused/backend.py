@@ -135,7 +135,7 @@ class NumbaBackend:
             given = tasks, which, storage, beta_products, steps, n_steps, workspace
             if IN_PYTHON:
                 train_each(good, kernel, *given)
-            else:
+            else:  # pragma: no cover - compiled
                 members, arguments = load_kernel("train_members", dtype), member_arguments(*given)
                 members(good, len(good), kernel.code, arguments.rows, arguments.constants, workspace.scratch)
         finally:

@@ -19,6 +19,8 @@ from fastnn.compiler.loader import load_kernel
 compiled = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
 ENTRIES = ("train_steps", "loss_and_gradient", "predict")
+MAKE = "_in_python" if loader.IN_PYTHON else "_machine_code"
+"""The function of the loader that makes a kernel, of its name and, where it is compiled, its dtype and constants."""
 
 # --------------------------------------------------------------------------------------------------- without a compiler
 
@@ -77,17 +79,17 @@ def test_a_missing_numba_is_named_where_a_kernel_must_be_compiled(tmp_path):
 # -------------------------------------------------------------------------------------------------------------- threads
 
 
-@compiled
+@pytest.mark.nojit
 def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
     loads, barrier, found = [], threading.Barrier(8), []
-    right = loader._machine_code
+    right = getattr(loader, MAKE)
 
-    def machine_code(*key):
+    def make(*key):
         loads.append(key)
         return right(*key)
 
     monkeypatch.setattr(loader, "_kernels", {})
-    monkeypatch.setattr(loader, "_machine_code", machine_code)
+    monkeypatch.setattr(loader, MAKE, make)
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
 
     def work(k):
@@ -99,7 +101,8 @@ def test_each_kernel_is_loaded_once_whatever_the_number_of_threads(monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(loads, key=str) == sorted(((name, dtype, ()) for name in ENTRIES for dtype in dtypes), key=str)
+    keys = [(name,) if loader.IN_PYTHON else (name, dtype, ()) for name in ENTRIES for dtype in dtypes]
+    assert sorted(loads, key=str) == sorted(keys, key=str)
     assert len(found) == 8
     assert all(kernels == found[0] for kernels in found)
 
@@ -124,21 +127,21 @@ def test_what_was_compiled_half_is_compiled_again(monkeypatch, tmp_path):
     assert b"shuffle_rows" in compile_entry("shuffle_rows", np.dtype(np.float64)).partition(b"\n")[0]
 
 
-@compiled
+@pytest.mark.nojit
 def test_what_fails_while_a_kernel_is_made_is_raised_to_every_caller(monkeypatch):
     def fail(*key):
         raise OSError("no such luck")
 
     monkeypatch.setattr(loader, "_kernels", {})
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "_machine_code", fail)
+        patch.setattr(loader, MAKE, fail)
         for _ in range(2):
             with pytest.raises(OSError, match="no such luck"):
                 load_kernel("predict", np.dtype(np.float64))
     assert load_kernel("predict", np.dtype(np.float64))
 
 
-@compiled
+@pytest.mark.nojit
 def test_kernels_are_made_where_no_more_threads_can_be_had(monkeypatch):
     def fail(thread):
         raise RuntimeError("can't start new thread")
@@ -162,6 +165,7 @@ def returning(status, value=0):
     return kernel
 
 
+@pytest.mark.nojit
 def test_a_status_becomes_an_exception():
     for status in (0, 1, -1):
         kernel = returning(status, 40)  # must outlive the calls
@@ -226,7 +230,7 @@ def test_a_compilation_says_so_once_where_somebody_watches(monkeypatch, is_termi
     assert said == ["fastnn: compiling kernels, which takes some seconds, once on this machine ..."] * lines
 
 
-@compiled
+@pytest.mark.nojit
 def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
     asked, go_on, dtype = [], threading.Event(), np.dtype(np.float32)
 
@@ -235,8 +239,8 @@ def test_a_kernel_that_is_not_there_is_compiled_meanwhile_and_once(monkeypatch):
         go_on.wait(60)
         loader._kernels[key] = len
 
-    for name, empty in (("_kernels", {}), ("_under_way", set())):
-        monkeypatch.setattr(loader, name, empty)
+    for name, value in (("_kernels", {}), ("_under_way", set()), ("IN_PYTHON", False)):
+        monkeypatch.setattr(loader, name, value)
     monkeypatch.setattr(loader, "load_kernel", load)
     monkeypatch.setattr(loader.cache, "load", lambda title: None)
     assert not loader.is_at_hand("predict", dtype)

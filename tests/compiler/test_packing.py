@@ -25,6 +25,7 @@ def arrays(tmp_path):
     yield from (np.arange(3), np.zeros(3, np.uint8)[1:], np.frombuffer(b"12345678" * 2)[1:], rows.view(np.recarray))
 
 
+@pytest.mark.nojit
 def test_addresses_are_those_that_numpy_tells(tmp_path):
     kinds = list(arrays(tmp_path))
     assert len(kinds) == 18
@@ -39,6 +40,7 @@ class Words(typing.NamedTuple):
     real: float
 
 
+@pytest.mark.nojit
 def test_a_named_tuple_is_packed_by_its_annotations():
     """An int where a float is asked for becomes one, as its bits would mean another number."""
     array = np.arange(3.0)

@@ -150,6 +150,7 @@ def test_a_wrong_type_is_refused_when_it_is_compiled(x, out):
         numba.njit(lambda f, x, out: f(x, out))(f, x, out)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize(
     ("x", "out", "message"),
     [
@@ -168,12 +169,14 @@ def test_wrong_arrays_are_refused_in_python(x, out, message):
         f(x, out)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("params", [np.zeros(3), np.zeros(38, np.int64), [0.0] * 38, np.zeros(76)[::2]])
 def test_wrong_parameters_are_refused(params):
     with pytest.raises((TypeError, ValueError), match="params must be an array"):
         make(Network((3, 6, 2)), params)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_stack_is_not_overrun(dtype):
     """A network of which a call would take more than 64 kB is refused; one that takes almost as much has its bits."""
@@ -187,6 +190,7 @@ def test_the_stack_is_not_overrun(dtype):
         make(larger, drawn(larger, dtype, n_rows=1)[0])
 
 
+@pytest.mark.nojit
 def test_it_keeps_its_own_weights():
     network = Network((3, 6, 2), "tanh")
     params, X = drawn(network, "float64")
@@ -214,6 +218,7 @@ def test_threads_call_it_at_once():
     assert all(same(out, right) for out in outs)
 
 
+@pytest.mark.nojit
 @pytest.mark.parametrize("way", [pickle.dumps, copy.copy, copy.deepcopy])
 def test_it_is_not_picklable(way):
     f = make(network := Network((3, 6, 2)), drawn(network, "float64")[0])
@@ -221,6 +226,7 @@ def test_it_is_not_picklable(way):
         way(f)
 
 
+@pytest.mark.nojit
 def test_it_says_what_it_takes():
     f = make(network := Network((3, 6, 2)), drawn(network, "float32")[0])
     assert repr(f) == "<function of x (3,) and out (2,), float32>"

@@ -81,8 +81,10 @@ def estimators():
     ensembles = [
         getattr(fastnn, name) for name in ("MLPEnsembleClassifier", "MLPEnsembleRegressor") if name in dir(fastnn)
     ]
-    fitted = [kind(tol=1.0, random_state=0).fit(X, LABELS) for kind in kinds]
-    several = [kind(model, 2, random_state=0, n_jobs=1) for kind, model in zip(ensembles, fitted, strict=True)]
+    small = {"hidden_layer_sizes": 3, "tol": 1.0}  # quick where kernels run as plain Python, too
+    fitted = [kind(**small, random_state=0).fit(X, LABELS) for kind in kinds]
+    members = [kind(**small) for kind in kinds]
+    several = [kind(model, 2, random_state=0, n_jobs=1) for kind, model in zip(ensembles, members, strict=True)]
     return [*fitted, *(ensemble.fit(X, LABELS) for ensemble in several)]
 
 

@@ -68,6 +68,7 @@ def test_a_state_shows_where_it_stands(backend):
     assert repr(state).endswith(", of which in a new epoch 2>")
 
 
+@pytest.mark.nojit
 def test_back_ends_are_shown_as_they_are_made():
     assert repr(get_backend("numpy")) == "NumpyBackend()"
     assert repr(get_backend("numba")) == "NumbaBackend()"
