@@ -212,13 +212,16 @@ def release(session):
             own = f"{folder}/bin/python"
             pip = (own, "-m", "pip", "install", "--quiet", "--find-links", dist.resolve().as_uri())
             session.run(*pip, f"{PROJECT['project']['name']}[all]=={version}", external=True)
-            session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True)
+            info = session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True, silent=True)
+            session.log(info)
+            if "from the wheel" not in info:
+                session.error(f"{python}: the kernels that came with the wheel are not used")
             session.run("env", "-C", folder, own, "-m", "fastnn", "demo", external=True)
 
 
 @nox.session(default=False)
 def conda(session):
-    """Build the package for conda into dist/conda from the sdist; it takes Python and NumPy from conda-forge."""
+    """Build the package for conda into dist/conda from the sdist, and test it; ``-- CHANNEL`` replaces conda-forge."""
     session.install("build", "py-rattler-build")
     session.run("python", "-m", "build", "--sdist")
     session.run("python", "tests/support/conda_package.py", "dist/conda", *session.posargs)

@@ -1,4 +1,4 @@
-"""Build the package for conda of conda/recipe.yaml.
+"""Build the package for conda of conda/recipe.yaml, and run the recipe's tests on it as installed.
 
 python tests/support/conda_package.py FOLDER [CHANNEL ...]
 """
@@ -6,15 +6,21 @@ python tests/support/conda_package.py FOLDER [CHANNEL ...]
 import pathlib
 import sys
 
-from rattler_build import Stage0Recipe
+from rattler_build import Package, Stage0Recipe
 
 RECIPE = pathlib.Path(__file__).parents[2] / "conda" / "recipe.yaml"
 
 
 def main(folder: str, *channels: str) -> None:
+    named = list(channels) or ["conda-forge"]
     for variant in Stage0Recipe.from_file(RECIPE).render():
-        result = variant.run_build(output_dir=folder, channels=list(channels) or ["conda-forge"])
+        result = variant.run_build(output_dir=folder, channels=named)
         sys.stdout.write(f"{result}\n")
+        for path in result.packages:
+            results = Package.from_file(path).run_tests(channel=named)
+            if not all(result.success for result in results):
+                sys.exit("\n".join([f"{path}: a test failed", *results[-1].output]))
+            sys.stdout.write("\n".join([*results[-1].output[-3:], ""]))
 
 
 if __name__ == "__main__":
