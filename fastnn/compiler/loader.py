@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import importlib
 import json
 import operator
 import os
@@ -23,6 +24,7 @@ from fastnn.compiler import cache, shipped
 from fastnn.compiler.arguments import digest, flatten, pack, symbol
 from fastnn.compiler.program import entry_point
 from fastnn.compiler.settings import numba_settings
+from fastnn.installed import missing_package
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
@@ -57,13 +59,12 @@ def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
     key = (name, dtype, *map(digest, constants))
-    try:
-        return _kernels[key]
-    except KeyError:
-        _uninterrupted(functools.partial(_make, key, constants))
-        shipped.warn_once()  # here, where the stack leads to the caller
-        cache.warn_once()
-        return _kernels[key]
+    if (kernel := _kernels.get(key)) is not None:
+        return kernel
+    _uninterrupted(functools.partial(_make, key, constants))
+    shipped.warn_once()  # here, where the stack leads to the caller
+    cache.warn_once()
+    return _kernels[key]
 
 
 def _make(key, constants):
@@ -165,21 +166,31 @@ def _machine_code(name, dtype, constants):
     if not constants and shipped.has(title):
         origins[title], library = WHEEL, shipped.library()
         return _callable(library.address_of, symbol(name, dtype.name), library.signatures[title])
-    from fastnn.compiler import engine  # imports LLVM
-
+    engine = _imported("engine")  # imports LLVM
     variant = "".join(map(digest, constants))
     content = cache.load(title, variant)
     origins[title] = COMPILED if content is None else CACHE
     if content is None:
+        codegen = _imported("codegen")  # imports Numba
         _announce()
-        from fastnn.compiler.codegen import compile_entry  # imports Numba
-
-        content = compile_entry(name, dtype, constants)
+        content = codegen.compile_entry(name, dtype, constants)
         cache.save(title, content, variant)
     header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
     function, *signature = json.loads(header)
     engine.load_object(code)
     return _callable(engine.address_of, function, signature)
+
+
+def _imported(module):
+    """Import a module of the compiler, by which kernels are compiled or those of the disk cache are loaded."""
+    try:
+        return importlib.import_module(f"fastnn.compiler.{module}")
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
+            raise
+        problem = shipped.problem()
+        why = f"the kernels that came with fastnn are not used ({problem}), and " if problem else ""
+        raise missing_package("numba", f"{why}compiling a kernel needs") from None
 
 
 def address_in_module(name: str, module: str) -> int:

@@ -58,22 +58,29 @@ def test_a_warm_process_needs_no_numba(tmp_path, dtypes):
 
 WITHOUT_NUMBA = """
 import sys
-sys.modules["numba"] = None
+missing = sys.argv[1:]
+sys.modules.update(dict.fromkeys(missing))
 import importlib.util
 spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if name == "numba" else spec(name)
+importlib.util.find_spec = lambda name: None if name in missing else spec(name)
 import fastnn
-try:
-    fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])
-except ImportError as error:
-    print(error)
+from fastnn.compiler import shipped
+for problem in [], ["it is damaged"]:
+    shipped._errors[:] = problem
+    try:
+        fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])
+    except ImportError as error:
+        print(error)
+        assert error.name == "numba" and error.__suppress_context__
 """
 
 
 @compiled
-def test_a_missing_numba_is_named_where_a_kernel_must_be_compiled(tmp_path):
-    (said,) = python(WITHOUT_NUMBA, FASTNN_CACHE_DIR=tmp_path / "cache")
-    assert "numba" in said
+@pytest.mark.parametrize("missing", [["numba"], ["numba", "llvmlite"]])
+def test_a_missing_numba_is_named_where_a_kernel_must_be_compiled(tmp_path, missing):
+    plain, damaged = python(WITHOUT_NUMBA, *missing, FASTNN_CACHE_DIR=tmp_path / "cache", FASTNN_KERNELS="none")
+    assert plain == "compiling a kernel needs numba, which is not installed: python -m pip install numba"
+    assert damaged == f"the kernels that came with fastnn are not used (it is damaged), and {plain}"
 
 
 # -------------------------------------------------------------------------------------------------------------- threads

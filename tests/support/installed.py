@@ -86,6 +86,14 @@ from fastnn.compiler.loader import origins
 print(json.dumps([*origins.values(), *(f"{w.filename} {w.message}" for w in caught)]))
 """
 
+NEEDS_NUMBA = """
+import fastnn
+try:
+    fastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])
+except ImportError as error:
+    print(error)
+"""
+
 
 def say(text):
     sys.stdout.write(f"{text}\n")
@@ -143,10 +151,21 @@ def without_numba(package, folder):
         text = run("-W", "error", "-m", "fastnn", command, FASTNN_CACHE_DIR=cache)
         last = [line for line in text.splitlines() if line.startswith("kernels")] or text.strip().splitlines()[-1:]
         say(f"fastnn {command}: {last[0]}")
+    flip(best(copied_package(package, folder)))
+    said = run("-c", NEEDS_NUMBA, FASTNN_CACHE_DIR=cache, PYTHONPATH=folder / "site").strip()
+    assert "is damaged: reinstall fastnn-numba), and compiling a kernel needs numba, which is not" in said, said
+    say(f"a damaged library, and no Numba: {said}")
     assert not cache.exists() or not any(cache.iterdir()), "a kernel was compiled"
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
+
+
+def copied_package(package, folder):
+    """Return a new copy of the package in FOLDER/site."""
+    copy = folder / "site" / "fastnn"
+    shutil.rmtree(copy, ignore_errors=True)
+    return shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def flip(path):
@@ -195,11 +214,8 @@ def with_numba(package, folder):
     assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, FASTNN_KERNELS="none")) == ["compiled"]
     assert json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, NUMBA_OPT="0")) == ["compiled"]
     for what, (break_it, expected) in WRONG.items():
-        site = folder / "site"
-        shutil.rmtree(site, ignore_errors=True)
-        shutil.copytree(package, site / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-        break_it(site / "fastnn")
-        origin, *warned = json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, PYTHONPATH=site))
+        break_it(copied_package(package, folder))
+        origin, *warned = json.loads(run("-c", PREDICT, FASTNN_CACHE_DIR=cache, PYTHONPATH=folder / "site"))
         assert origin == ("compiled" if what == "edited sources" else "from the disk cache"), (what, origin)
         assert len(warned) == 1, (what, warned)
         assert warned[0].startswith("<string> the kernels that came with fastnn are not used, it compiles its own: ")
