@@ -19,6 +19,7 @@ __all__ = [
     "StepState",
     "Steps",
     "Task",
+    "call_with_threads",
     "check_supported",
     "get_backend",
     "is_supported",
@@ -34,7 +35,9 @@ class Backend(Protocol):
 
     A back end that holds the activations of a whole batch at once, rather than of a block of rows, has a true attribute
     ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
-    with the same bits, has a method ``loss(task, params, gradient=None)``: see `loss_of`.
+    with the same bits, has a method ``loss(task, params, gradient=None)``: see `loss_of`. One whose threads share a
+    prediction, or a loss and its gradient, has a keyword ``threads=None`` in `predict` and `loss_and_gradient`: how
+    many the caller wants.
 
     Attributes
     ----------
@@ -185,6 +188,13 @@ class Backend(Protocol):
         """
 
 
+def call_with_threads(method: Callable[..., Any], threads: int | None, *arguments: Any) -> Any:
+    """Call a back end's method with `threads`, where a number is given and the method takes it."""
+    if threads is not None and _takes_threads(getattr(method, "__func__", method)):
+        return method(*arguments, threads=threads)
+    return method(*arguments)
+
+
 def loss_of(backend: Backend, task: Task, params: Array, gradient: Array | None = None) -> float:
     """Return the loss of all rows of a task as one batch: by a back end's own `loss`, where it has one.
 
@@ -218,6 +228,12 @@ def options_taken(function: Callable[..., Any]) -> frozenset[str]:
         return frozenset()
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return frozenset(name for name in ("alpha", "sample_weight") if takes_all or name in parameters)
+
+
+@functools.lru_cache(maxsize=100)
+def _takes_threads(function: Callable[..., Any]) -> bool:
+    """Return whether a back end's method has the keyword `threads`."""
+    return "threads" in inspect.signature(function).parameters
 
 
 def check_supported(

@@ -152,8 +152,11 @@ def idle_cores(cores: int) -> int:
     return max(1, cores - len(_at_work))
 
 
-def share(work: Callable[[Any], object], parts: Iterable[Any]) -> None:
-    """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers on idle cores."""
+def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | None = None) -> None:
+    """Call ``work(part)`` for all parts, each by the first that is free of this thread and helpers.
+
+    They are so many threads as are asked for, or one on each idle core.
+    """
     left, done = collections.deque(parts), queue.SimpleQueue[Any]()
     n_parts = len(left)
 
@@ -168,7 +171,7 @@ def share(work: Callable[[Any], object], parts: Iterable[Any]) -> None:
                     raise
                 done.put([])
 
-    helpers = borrow(min(idle_cores(cores_of_thread()), n_parts) - 1)
+    helpers = borrow(min(threads or idle_cores(cores_of_thread()), n_parts) - 1)
     try:
         for helper in helpers:
             helper.put(take_parts)

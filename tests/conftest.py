@@ -58,3 +58,18 @@ def backend(request):
 def dtype(request):
     """A scalar type, ``np.float32`` or ``np.float64``."""
     return request.param
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """The numbers of threads of the calls of the back end that threads share, in order."""
+    from fastnn.fused import team
+
+    numbers, train = [], team.Team.train
+
+    def counted(self, *arguments):
+        numbers.append(len(self._scratches))
+        return train(self, *arguments)
+
+    monkeypatch.setattr(team.Team, "train", counted)
+    return numbers

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from fastnn.backends import Backend, is_supported, loss_of
+from fastnn.backends import Backend, call_with_threads, is_supported, loss_of
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Optimizer
@@ -39,13 +39,13 @@ class Adapter:
         """Return what the back end supports."""
         return is_supported(self.backend, network, optimizer, **options)
 
-    def predict(self, network: Network, params: Array, X: Any) -> Array:
+    def predict(self, network: Network, params: Array, X: Any, threads: int | None = None) -> Array:
         """Return the outputs (n, n_outputs); a sparse X is made dense block by block."""
         if isinstance(X, np.ndarray):
-            return self.backend.predict(network, params, X)
+            return self._outputs(network, params, X, threads)
         outputs = np.empty((X.shape[0], network.n_outputs), params.dtype)
         for block in _blocks(X.shape[0], _rows_at_once(X, params.dtype)):
-            outputs[block] = self.backend.predict(network, params, _dense(X[block], params.dtype))
+            outputs[block] = self._outputs(network, params, _dense(X[block], params.dtype), threads)
         return outputs
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
@@ -124,6 +124,9 @@ class Adapter:
             rates = Rates(rate, state.beta_products, network.is_weight(gradient.dtype))
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
+
+    def _outputs(self, network: Network, params: Array, X: Array, threads: int | None) -> Array:
+        return cast(Array, call_with_threads(self.backend.predict, threads, network, params, X))
 
     def _train(self, task: Task, state: StepState, steps: Steps) -> int:
         good = self.backend.train_steps(task, state, steps)

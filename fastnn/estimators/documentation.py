@@ -76,7 +76,8 @@ _FIX_DEFECTS = """\
 fix_defects : bool, default=False
     Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/howto/scikit-learn.md.
 n_threads : int or None, default=None
-    Threads that share each step, and each gradient of L-BFGS: the `threads` of `fastnn.train`. They show in no bit."""
+    Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the `threads` of
+    `fastnn.train`. They show in no bit."""
 
 _ATTRIBUTES = f"""\
 coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)

@@ -125,7 +125,8 @@ class Epochs:
             losses = np.full(len(losses), np.nan)
         self._append(losses.tolist())
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
-            loss = self.inputs.validation.loss(self.inputs.backend, self.inputs.network, core.state.params)
+            arguments = self.inputs.backend, self.inputs.network, core.state.params, mlp.n_threads
+            loss = self.inputs.validation.loss(*arguments)
             record.validation_loss_curve.append(loss)
         if self.scored:
             self._score(learned)
@@ -166,7 +167,8 @@ class Epochs:
         assert held_out is not None
         assert record.validation_scores is not None
         if learned:
-            outputs = held_out.outputs(self.inputs.backend, self.inputs.network, self.core.state.params)
+            arguments = self.inputs.backend, self.inputs.network, self.core.state.params, mlp.n_threads
+            outputs = held_out.outputs(*arguments)
         else:
             outputs = np.full(held_out.Y.shape, np.nan)
         score, best = held_out.score(outputs), record.best_validation_score

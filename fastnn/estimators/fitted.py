@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,7 +124,11 @@ class Fitted:
         single = np.result_type(X.dtype, weights.params.dtype) == np.float32
         params = weights.params.astype(np.float32 if single else np.float64, copy=False)
         network = network_of(weights.sizes, self._activation(), output, "squared_error")
-        return Adapter(get_backend(self.backend)).predict(network, params, contiguous(X, params.dtype))
+        X = contiguous(X, params.dtype)
+        threads: Any = getattr(self, "n_threads", None)  # an estimator pickled by version 0.1 has none
+        if not isinstance(threads, Integral) or int(threads) < 1:  # set since the fit, which would say what is wrong
+            threads = None
+        return Adapter(get_backend(self.backend)).predict(network, params, X, threads)
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
         """Return whether only the values of X need validation: fitted dtype and width, rows in C order, no names."""

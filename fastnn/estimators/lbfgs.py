@@ -38,7 +38,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
         if inputs.validation is not None:
-            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x))
+            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x, mlp.n_threads))
         asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
         late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
         if asked or late or interrupt.requested:

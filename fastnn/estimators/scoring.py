@@ -33,16 +33,16 @@ class HeldOut:
         self.X, self.Y, self.sample_weight, self.labels = X, Y, sample_weight, labels
         self._task: Task | None = None
 
-    def outputs(self, backend: Adapter, network: Network, params: Array) -> Array:
+    def outputs(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> Array:
         """Return the network's outputs (n, n_outputs)."""
-        return backend.predict(network, params, self.X)
+        return backend.predict(network, params, self.X, threads)
 
-    def loss(self, backend: Adapter, network: Network, params: Array) -> float:
+    def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
         """Return the mean loss, without the penalty of alpha."""
         if self._task is None:
             weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
             data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
-            self._task = Task(network, SGD(), data)
+            self._task = Task(network, SGD(), data, threads=threads)
         return float(backend.loss(self._task, params))
 
     def score(self, outputs: Array) -> float:

@@ -34,6 +34,7 @@ UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 MATCHED_POISSON = len(LOSSES)  # where delta = a - y: no other loss has two derivatives
 NO_UPDATE = -1  # where threads share a loss and its gradient, which is finished and stays in `Scratch.gradient`
+LOSS_ALONE = -2  # where they share a loss without its gradient
 MOMENTUM = len(OPTIMIZERS)  # SGD with momentum, which has one vector of state more than plain SGD
 
 SUM_BLOCK = 512  # vectors of room for packing in `Scratch.packed`, so few that they stay in the cache
@@ -72,7 +73,7 @@ class Model(NamedTuple):
 class UpdateSpec(NamedTuple):
     """The optimizer in numbers; its constants of the working dtype are in `Scratch.update_constants`."""
 
-    code: int  # of UPDATE_CODES, MOMENTUM or NO_UPDATE
+    code: int  # of UPDATE_CODES, MOMENTUM, NO_UPDATE or LOSS_ALONE
     stride: int  # from a vector of the state to the next
     sequential: int
     alpha: float

@@ -15,7 +15,7 @@ from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta, row_activation_delta
 from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
-from fastnn.fused.layout import NO_UPDATE
+from fastnn.fused.layout import LOSS_ALONE, NO_UPDATE
 from fastnn.fused.losses import output_loss, output_terms, row_loss, sum_terms
 from fastnn.fused.matmul import transpose_delta, weight_gradient
 from fastnn.fused.single_row import outer_product
@@ -213,7 +213,7 @@ def _fetch_weights(layer, params):
 
 
 @traced
-def share_columns(scratch, model, data, params, first, width, gathering):
+def share_columns(scratch, model, spec, data, params, first, width, gathering):
     """Do some columns of a block: gather them, go forward, and carry delta back through all layers, by old weights.
 
     They are `width` columns, from the column `first` on. The terms of the loss and the deltas of all layers stay in
@@ -237,12 +237,22 @@ def share_columns(scratch, model, data, params, first, width, gathering):
     layer = layer_at(model, model.n_layers - 1)
     A, slopes, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.slopes, scratch.delta))
     output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
-    when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, width, layer.activation))
-    for k in each(model.n_layers):
-        layer = layer_at(model, model.n_layers - 1 - k)
-        delta, below = offset(scratch.delta, layer.output * width), offset(scratch.delta, layer.input * width)
-        transpose_delta(layer, offset(scratch.transposed, layer.output * width), delta, width)
-        when(model.n_layers - 1 > k, lambda: dense.backward_layer(layer, scratch, params, delta, below, width))
+
+    def carry_back():
+        when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, width, layer.activation))
+        for k in each(model.n_layers):
+            layer_k = layer_at(model, model.n_layers - 1 - k)
+            delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)
+            transpose_delta(layer_k, offset(scratch.transposed, layer_k.output * width), delta, width)
+            carry = partial(dense.backward_layer, layer_k, scratch, params, delta, below, width)
+            when(model.n_layers - 1 > k, carry)
+
+    when(has_gradient(spec), carry_back)
+
+
+def has_gradient(spec):
+    """Return whether the gradient is wanted, and not the loss alone."""
+    return spec.code > LOSS_ALONE
 
 
 @traced
@@ -256,7 +266,8 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
     """Make the gradient of the parameters of thread `t` from all columns of a block, and update them."""
     first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
     # parts of layers are as good as layers here
-    model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=stop - first)
+    n_parts = pick(has_gradient(spec), stop - first, 0)
+    model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts)
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
     for k in each(model.n_layers):

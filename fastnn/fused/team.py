@@ -90,24 +90,41 @@ def _sleeper():
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
+def has_work(threads, network, rows):
+    """Return whether steps on so many rows may be for several threads: if so many are asked for, None: if they pay."""
+    return rows * network.n_params >= WORK if threads is None else threads > 1
+
+
+@functools.lru_cache(maxsize=64)
+def _best_of(network, dtype, rows, most):
+    """Return what has been measured on such steps: calls of a single step take it over from one another."""
+    return BestNumber(most)
+
+
 class Threads:
     """The threads of a training: as many as were asked for, or as many as pay by measurement."""
 
-    def __init__(self, most, cores, asked):
-        self._most, self._cores, self._teams = most, cores, {}
-        self._best = None if asked else BestNumber(most)
+    def __init__(self, most, cores, best):
+        self._most, self._cores, self._best, self._teams = most, cores, best, {}
 
     @classmethod
-    def of(cls, task, dtype, rows):
-        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
-        asked = task.threads is not None
-        if task.threads == 1 if asked else rows * task.network.n_params < WORK:
+    def of(cls, task, dtype, rows, remembered=False):
+        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all.
+
+        `remembered`: where as many as pay are wanted, it goes on from what earlier ones have measured on such steps.
+        """
+        if not has_work(task.threads, task.network, rows):
             return None
         most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
         if most < 2 or task.optimizer.sequential:
             return None
-        cores = task.threads if asked else cores_of_thread()
-        return cls(min(most, cores), cores, asked) if cores > 1 else None
+        cores = task.threads or cores_of_thread()
+        if cores < 2:
+            return None
+        most, best = min(most, cores), None
+        if task.threads is None:
+            best = _best_of(task.network, dtype, rows, most) if remembered else BestNumber(most)
+        return cls(most, cores, best)
 
     def train(self, training, state, steps):
         """Do steps, and return the number of good ones; `training` is the back end's."""
@@ -117,8 +134,7 @@ class Threads:
         while done < n_steps:
             number, n = self._best.next()
             # Nobody who has not asked for threads waits for their kernel: one thread goes on while it is compiled.
-            if at_hand := number == 1 or is_at_hand("train_together", state.storage.dtype):
-                self._team(number, training)  # made before the clock is read
+            at_hand = number == 1 or is_at_hand("train_together", state.storage.dtype)
             stop = int(min(n_steps, done + max(1, n))) if at_hand else n_steps
             part = Steps(steps.rows, *(array[done:stop] for array in steps[1:]))
             started = time.perf_counter()

@@ -127,7 +127,7 @@ def train_together(
                 column = get(share.first_column, t)
                 n_columns = get(share.first_column, t + 1) - column
                 if n_columns > 0:
-                    propagation.share_columns(scratch, model, data, vectors, column, n_columns, gathering)
+                    propagation.share_columns(scratch, model, spec, data, vectors, column, n_columns, gathering)
             meet(share, met + 1, 1)
             if share.first == 0:
                 propagation.share_loss(scratch, model, share)

@@ -162,11 +162,11 @@ def train(
     progress : bool
         Whether to show a progress bar (needs the package rich).
     threads : int, optional
-        How many threads share each step, on the back end "numba"; it shows in no bit of the result. A number is exactly
-        that many, but no more than there are pairs of vectors of rows in a batch (16 rows of float64, 32 of float32),
-        and one for a sequential optimizer. Where it is not given, steps that take longer than some 100 us are shared by
-        as many threads as it pays to, by measurement while they go on, up to the number of cores (`fastnn info`); in
-        other threads than Python's main one, and in the workers of joblib, Dask and Ray, by one.
+        How many threads share each step, and validation rows, on the back end "numba"; no bit shows it. A number is
+        exactly that many, but no more than there are pairs of vectors of rows in a batch (16 rows of float64, 32 of
+        float32), and one for a sequential optimizer. Where it is not given, steps that take longer than some 100 us are
+        shared by as many threads as it pays to, by measurement while they go on, up to the number of cores
+        (`fastnn info`); in other threads than Python's main one, and in the workers of joblib, Dask and Ray, by one.
 
     Returns
     -------

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
-from fastnn.backends import Backend, get_backend
-from fastnn.checking.arguments import check_flag, check_number
+from fastnn.backends import Backend, call_with_threads, get_backend
+from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
 
 
 def predict(
-    network: Network, params: Any, X: Any, *, backend: str | Backend = "numba", assume_finite: bool = False
+    network: Network,
+    params: Any,
+    X: Any,
+    *,
+    backend: str | Backend = "numba",
+    assume_finite: bool = False,
+    threads: int | None = None,
 ) -> Array:
     """Compute the network's outputs.
 
@@ -29,6 +35,10 @@ def predict(
         What computes.
     assume_finite : bool
         Skip the search of X for NaN and infinity.
+    threads : int, optional
+        How many threads share the rows, on the back end "numba", in blocks of 256; it shows in no bit of the result.
+        Where it is not given, predictions that take longer than some 5 ms are shared by as many as there are cores that
+        the process may use (`fastnn info`); in other threads than Python's main one they are not shared.
 
     Returns
     -------
@@ -55,8 +65,9 @@ def predict(
     params = check_params(network, params)
     X = check_inputs(network, X, params.dtype, check_flag("assume_finite", assume_finite))
     backend = get_backend(backend)
-    check_memory(network, 1, len(X), params.dtype, backend)
-    return backend.predict(network, params, X)
+    threads = None if threads is None else check_integer("threads", threads, low=1)
+    check_memory(network, 1, len(X), params.dtype, backend, threads=threads or 1)
+    return cast(Array, call_with_threads(backend.predict, threads, network, params, X))
 
 
 def loss_and_gradient(
@@ -69,6 +80,7 @@ def loss_and_gradient(
     alpha: float = 0.0,
     backend: str | Backend = "numba",
     assume_finite: bool = False,
+    threads: int | None = None,
 ) -> tuple[float, Array]:
     """Compute the loss of all rows as one batch, and its gradient by the parameters.
 
@@ -92,6 +104,10 @@ def loss_and_gradient(
         What computes.
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity.
+    threads : int, optional
+        How many threads share each block of rows, on the back end "numba"; it shows in no bit of the result. Where it
+        is not given, what takes longer than some 100 us is shared by as many as it pays to, by measurement from call to
+        call: `train` says more.
 
     Returns
     -------
@@ -123,5 +139,7 @@ def loss_and_gradient(
     X = check_inputs(network, X, params.dtype, assume_finite)
     data = check_data(network, X, Y, sample_weight, assume_finite)
     backend = get_backend(backend)
-    check_memory(network, 3, len(X), params.dtype, backend)
-    return backend.loss_and_gradient(network, params, data, check_number("alpha", alpha, low=0))
+    threads = None if threads is None else check_integer("threads", threads, low=1)
+    check_memory(network, 3, len(X), params.dtype, backend, threads=threads or 1)
+    arguments = network, params, data, check_number("alpha", alpha, low=0)
+    return cast("tuple[float, Array]", call_with_threads(backend.loss_and_gradient, threads, *arguments))

@@ -7,7 +7,7 @@ import math
 from array import array
 from collections.abc import Callable
 
-from fastnn.backends import Backend, loss_of
+from fastnn.backends import Backend, call_with_threads, loss_of
 from fastnn.memory import Array
 from fastnn.state import Data, Task
 from fastnn.training.exceptions import MonitorError
@@ -46,7 +46,9 @@ class Scores:
         rows: Rows | None = None,
     ) -> None:
         self.task, self.backend, self.stop = task, backend, stop
-        self.validation = None if validation is None else Task(task.network, task.optimizer, validation)
+        self.validation = None
+        if validation is not None:
+            self.validation = Task(task.network, task.optimizer, validation, threads=task.threads)
         self.validation_losses = array("d")
         self.measured = array("d")
         """The scores, where they are not the validation losses: of the monitor, or the loss of all rows."""
@@ -92,7 +94,8 @@ class Scores:
         return score
 
     def _monitored(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
-        outputs = self.backend.predict(self.task.network, params, self.inputs)
+        arguments = self.task.network, params, self.inputs
+        outputs = call_with_threads(self.backend.predict, self.task.threads, *arguments)
         try:
             return self._score(outputs)
         except Exception as error:

@@ -15,7 +15,7 @@ from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, asse
 
 import fastnn
 import fastnn.estimators.adapter
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor, cores
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
@@ -213,6 +213,20 @@ def test_threads_show_in_no_bit_of_a_fit(solver):
     for fit in fits[1:]:
         assert fit.loss_curve_ == fits[0].loss_curve_
         assert all(np.array_equal(a, b) for a, b in zip(fit.coefs_, fits[0].coefs_, strict=True))
+
+
+def test_threads_share_validation_rows_and_predictions(monkeypatch, shared):
+    X, y = np.tile(X_IRIS, (4, 1)), np.tile(Y_IRIS, 4)
+    options = {"hidden_layer_sizes": (40,), "random_state": 0, "max_iter": 3, "batch_size": 1}
+    helpers, borrow, found = [], cores.borrow, []
+    monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
+    for n in (1, 2, 3):
+        fit = MLPClassifier(**options, n_threads=n).fit(X, y, X_val=X, y_val=y)
+        del helpers[:]
+        found.append([fit.validation_loss_curve_, fit.predict_proba(X).tolist()])
+        assert helpers == [n - 1] * (n > 1)
+    assert found == [found[0]] * 3
+    assert shared == [2] * 3 + [3] * 3
 
 
 def test_what_is_no_number_of_threads_is_refused():

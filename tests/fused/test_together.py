@@ -14,6 +14,7 @@ from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
 from fastnn.fused.team import Threads, divide
 from fastnn.memory import ALIGNMENT
+from fastnn.network import LOSSES
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw_training
 
@@ -115,17 +116,33 @@ def test_every_optimizer(optimizer, dtype):
     assert (together, used) == (alone, 2)
 
 
-@pytest.mark.parametrize("n", [70, 300, 700])
-@pytest.mark.parametrize("name", ["odd", "whole vectors", "small", "scalar bias"])
-def test_a_loss_and_its_gradient(name, n, dtype):
-    """Of one block and of several, with row weights and penalty."""
-    network, found = NETWORKS[name], []
-    problem = draw_training(network, n, dtype)
-    for threads in (1, *NUMBERS):
-        task, gradient = Task(network, SGD(), Data(*problem[1:]), 0.01, threads=threads), np.empty_like(problem.params)
-        losses = [get_backend("numba").loss(task, problem.params, gradient) for _ in range(2)]
-        found.append([losses, *all_bits(gradient)])
-    assert found == [found[0]] * len(found)
+def losses_of(network, problem, threads):
+    """The bits of a loss, of one with its gradient, and of the gradient; the second calls go by what is prepared."""
+    task, gradient = Task(network, SGD(), Data(*problem[1:]), 0.01, threads=threads), np.empty_like(problem.params)
+    losses = [get_backend("numba").loss(task, problem.params, wanted) for wanted in (None, gradient) * 2]
+    assert len(set(losses)) == 1
+    return [losses[0], *all_bits(gradient)]
+
+
+@pytest.mark.parametrize("n", [70, 257, 300, 700])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_loss_and_its_gradient(name, n, dtype, shared):
+    """Of one block and of several, the last of them one row; with row weights and penalty."""
+    problem = draw_training(NETWORKS[name], n, dtype)
+    alone = losses_of(NETWORKS[name], problem, 1)
+    assert shared == []
+    for threads in NUMBERS:
+        assert losses_of(NETWORKS[name], problem, threads) == alone
+    most = -(-min(n, 256) // (ALIGNMENT // np.dtype(dtype).itemsize)) // 2
+    assert shared == [min(threads, most) for threads in NUMBERS for _ in range(4)]
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss(loss, dtype):
+    network = Network((3, 4, 2), loss=loss, output=LOSSES[loss].outputs[-1])
+    problem = draw_training(network, 40, dtype)
+    assert losses_of(network, problem, 2) == losses_of(network, problem, 1)
 
 
 def test_the_number_may_change_from_call_to_call(dtype):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_training import NETWORK, N
 
-from fastnn import Network
+from fastnn import Network, cores
 from fastnn import loss_and_gradient as public_loss
 from fastnn import predict as public_predict
 from fastnn.cores import Cores
@@ -57,5 +57,49 @@ def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype
     monkeypatch.setattr("fastnn.fused.backend.MANY", 0)
     monkeypatch.setattr("fastnn.cores.available_cores", lambda: Cores(3, "told"))
     assert public_predict(network, params, X).tobytes() == alone.tobytes()
+    monkeypatch.undo()
+    helpers, borrow = [], cores.borrow
+    monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
+    for threads in (1, 2, 3, 5, 8):
+        assert public_predict(network, params, X, threads=threads).tobytes() == alone.tobytes()
+    assert helpers == [min(threads, math.ceil(n / 256)) - 1 for threads in (2, 3, 5, 8)]
     rows = [0, n // 2, n - 1]
     assert np.concatenate([public_predict(network, params, X[[k]]) for k in rows]).tobytes() == alone[rows].tobytes()
+
+
+@pytest.mark.parametrize("n", [100, 257, 700])
+def test_gradients_that_threads_share_have_the_same_bits(monkeypatch, n, dtype, shared):
+    network = Network((23, 37, 3), "tanh")
+    random_state = np.random.RandomState(0)
+    params, X = network.init_params(random_state, dtype), random_state.standard_normal((n, 23))
+    options = {"X": X, "Y": np.sin(X[:, :3]), "sample_weight": random_state.rand(n), "alpha": 0.1}
+    alone, gradient = public_loss(network, params, **options, threads=1)
+    assert shared == []
+    for threads in (2, 3, 5, 8):
+        loss, found = public_loss(network, params, **options, threads=threads)
+        assert (loss, found.tobytes()) == (alone, gradient.tobytes())
+    most = -(-min(n, 256) // (64 // np.dtype(dtype).itemsize)) // 2
+    assert shared == [min(threads, most) for threads in (2, 3, 5, 8)]
+
+
+def test_calls_find_out_together_how_many_threads_pay(monkeypatch, shared):
+    """Each call is one step: what one has measured, the next goes on from."""
+    network, X = Network((23, 37, 3), "tanh"), np.random.RandomState(0).standard_normal((4000, 23))
+    params, Y = network.init_params(np.random.RandomState(0)), np.sin(X[:, :3])
+    alone, gradient = public_loss(network, params, X, Y, threads=2)  # now the kernel need not be compiled
+    monkeypatch.setattr("fastnn.cores.available_cores", lambda: Cores(2, "told"))
+    del shared[:]
+    for _ in range(1000):
+        loss, found = public_loss(network, params, X, Y)
+        assert (loss, found.tobytes()) == (alone, gradient.tobytes())
+        if shared:
+            break
+    assert shared == [2]
+
+
+@pytest.mark.parametrize("function", [public_predict, functools.partial(public_loss, Y=np.zeros((N, 2)))])
+def test_what_is_no_number_of_threads_is_refused(function, data, backend):
+    with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
+        function(NETWORK, np.zeros(NETWORK.n_params), X=data[0], backend=backend, threads=0)
+    with pytest.raises(TypeError, match=r"threads must be an integer, not 1\.5"):
+        function(NETWORK, np.zeros(NETWORK.n_params), X=data[0], backend=backend, threads=1.5)

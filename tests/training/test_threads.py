@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from small_training import SignalAt
 
 import fastnn
-from fastnn import Adam, DivergenceError, InterruptWarning, Network, Stop, train
+from fastnn import Adam, DivergenceError, InterruptWarning, Network, Stop, cores, train
 from fastnn.training import inputs, pace
 
 NETWORK = Network((23, 37, 3), "tanh")
@@ -63,6 +63,20 @@ def test_stop_rules_count_as_ever(threads, monkeypatch):
             ["tolerance", "validation"][stop.validation is not None],
             threads,
         )
+
+
+@pytest.mark.parametrize("monitor", ["loss", "r2"])
+def test_rows_that_are_not_trained_on_are_shared_too(monitor, monkeypatch, shared):
+    """Where a batch of one row takes one thread, and the scores of each epoch take those that were asked for."""
+    helpers, borrow = [], cores.borrow
+    monkeypatch.setattr(cores, "borrow", lambda n: helpers.append(n) or borrow(n))
+    rows = np.tile(X, (2, 1))
+    stop = Stop(validation=(rows, np.sin(rows[:, :3])), monitor=monitor, restore_best=True)
+    alone, *others = (trained(n, stop=stop, epochs=3, batch_size=1) for n in (1, 2, 3, 5))
+    assert [result_bits(result) for result in others] == [result_bits(alone)] * 3
+    assert [result.threads for result in (alone, *others)] == [1] * 4
+    assert shared == [2] * 3 + [3] * 3 + [5] * 3
+    assert helpers == ([1] * 3 + [2] * 6 if monitor == "r2" else []), "a prediction of 600 rows has three blocks"
 
 
 def test_a_training_diverges_at_the_same_step():

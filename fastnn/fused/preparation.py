@@ -1,0 +1,129 @@
+"""The preparations of the back end for calls on the same task or data: what was checked, arguments, a workspace."""
+
+import numpy as np
+
+from fastnn.compiler.loader import load_kernel, prepared
+from fastnn.fused.guard import check, check_data
+from fastnn.fused.layout import ALPHA, LOSS_ALONE, NO_UPDATE, UPDATE_CODES, UpdateSpec
+from fastnn.fused.team import Threads
+from fastnn.memory import ROW_BLOCK
+from fastnn.state import Steps, StepState
+
+FEW = 4096
+"""Steps and rows up to which to compare them with the last ones takes less time than to check them."""
+
+
+class Prepared:
+    """The preparations for calls on the same task or data, kept by its owner; at their end the workspace goes back."""
+
+    workspace = None
+
+    def __init__(self, backend, workspace):
+        self._backend, self.workspace = backend, workspace
+
+    def __del__(self):
+        if self.workspace is not None:  # else what was to be prepared was refused
+            self._backend.kept.put_back(self.workspace)
+
+
+class Training(Prepared):
+    """A task that is trained on: what was checked is known by its identity, what is packed stays so."""
+
+    def __init__(self, backend, task, state, n_rows):
+        network, dtype = task.network, state.storage.dtype
+        special, n_rows, block = backend.blocks(task, n_rows, dtype)
+        super().__init__(backend, backend.kept.take(network, dtype, n_rows, block))
+        self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
+        self._bound = self.workspace.steps_of(task, state.storage.shape[1], special)
+        data = prepared(task.data)
+        self._bound.begin(state, data)
+        self._threads = Threads.of(task, dtype, n_rows)
+        self.kernel, self.of_task = self._bound.kernel, (*self._bound.prepared, data)
+        self._data = tuple(task.data)  # an array that is referred to refuses to be resized
+
+    _bound = None
+
+    def __del__(self):
+        if self._bound is not None:
+            self._bound.end()
+        super().__del__()
+
+    def has(self, state):
+        """Return whether these are the arrays of the state that was checked, and may still be written."""
+        storage, beta_products = self._state
+        return (
+            state.storage is storage
+            and state.beta_products is beta_products
+            and storage.flags.writeable
+            and beta_products.flags.writeable
+        )
+
+    def take(self, steps):
+        """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
+        rows, start, stop, *_ = self._steps = tuple(steps)
+        few = rows.size + start.size <= FEW
+        self._known = (steps, rows.tobytes(), start.tobytes(), stop.tobytes()) if few else (None, b"", b"", b"")
+        self._bound.take(start.size, prepared(steps))
+
+    def train(self, state, steps):
+        """Do the steps that were taken over, and return the number of good ones."""
+        return self._threads.train(self, state, steps) if self._threads else self._bound.call()
+
+    def knows(self, state, steps):
+        """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
+        known, rows, start, stop = self._known
+        return (
+            steps is known
+            and self.has(state)
+            and known.loss.flags.writeable
+            and known.rows.tobytes() == rows
+            and known.start.tobytes() == start
+            and known.stop.tobytes() == stop
+        )
+
+
+class WholeBatch(Prepared):
+    """Rows whose loss is taken as one batch, with its gradient or without."""
+
+    def __init__(self, backend, network, data, alpha, with_gradient):
+        dtype, n = check_data(network, data), len(data.X)
+        super().__init__(backend, backend.kept.take(network, dtype, n, ROW_BLOCK))
+        self._params = "params", (network.n_params,), dtype
+        self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = alpha, None
+        self.gradient = self.workspace.buffers.gradient[: network.n_params]
+        spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
+        of_network = self.workspace.scratch, self.workspace.model
+        kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
+        self._data, self._with_gradient, self._threads = tuple(data), with_gradient, None
+        self._call = kernel.bound(None, n, int(with_gradient), *of_network, spec, prepared(data), rows)
+
+    def divide(self, task, remembered=False):
+        """Have the threads of the task share the loss, and its gradient: those of a step that updates nothing."""
+        (n, *_), alpha = self._data[0].shape, task.penalty
+        if self._data[2].any():
+            self._threads = Threads.of(task, self._params[-1], n, remembered)
+        if self._threads is not None:
+            params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
+            self._state = StepState(params.reshape(1, -1), task.network.n_params)
+            self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
+            code = NO_UPDATE if self._with_gradient else LOSS_ALONE
+            spec = prepared(UpdateSpec(code, params.size, 0, alpha, 1.0, 1.0, 0.0))
+            self.of_task = self.workspace.scratch, self.workspace.model, spec, prepared(task.data)
+
+    def loss(self, params):
+        """Return the loss; leave its gradient, if wanted, in `gradient`."""
+        name, shape, dtype = self._params
+        check(name, params, shape, dtype)
+        if self._threads is None:
+            return self._alone(params)
+        self._state.params[...] = params
+        self._threads.train(self, self._state, self._steps)
+        return float(self._steps.loss[0])
+
+    def _alone(self, params):
+        self._call.places[0].value = params
+        return self._call()
+
+    def _step_alone(self, storage, *_):
+        self._steps.loss[0] = self._alone(storage[0])
+        return 1
