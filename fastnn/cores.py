@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import math
-import multiprocessing
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -69,7 +69,8 @@ def _limits() -> Iterator[Cores]:
         first, *_ = os.environ.get(name, "").split(",")  # OpenMP has a number for each level of nesting
         if (number := _whole_number(first)) >= 1:
             yield Cores(number, f"{name}={number}")
-    if multiprocessing.parent_process() is not None:
+    multiprocessing = sys.modules.get("multiprocessing")  # which has started a worker is imported there
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
         yield Cores(1, "a worker process, beside others")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import numbers
 import re
@@ -48,6 +47,8 @@ def did_you_mean(value: str, legal: Iterable[str]) -> str:
     known = {_plain(alias): name for alias, name in ALIASES.items() if name in legal} | {_plain(n): n for n in legal}
     if value.lower() in ANSWERS:
         return f" ({ANSWERS[value.lower()]})"
+    import difflib  # here, where something is wrong: a process that begins need not read it
+
     near = known.get(_plain(value)) or next(iter(difflib.get_close_matches(value.lower(), legal, 1, 0.5)), None)
     return f" (did you mean {near!r}?)" if near else ""
 

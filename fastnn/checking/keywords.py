@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import re
@@ -99,6 +98,8 @@ def _remedy(unknown: str, legal: Collection[str]) -> str:
         return f": say {AT_ONCE[own[0]]}"
     remedy = REMEDIES.get(unknown.lower())
     if remedy is None:
+        import difflib
+
         near = difflib.get_close_matches(unknown, legal, 1)
         names = ", ".join(name for name in legal if name != "self")
         return f": did you mean {near[0]!r}?" if near else f"; it has {names}"
