@@ -23,15 +23,23 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import SGD, Network, get_backend, workloads
+from benchmarks.threads_chart import chart, first_lines
+from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, workloads
 from fastnn.cores import VARIABLE
 from fastnn.state import Data, Steps, StepState, Task
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"
+PICTURE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "threads.png"
 SECONDS = 6.0  # of a row of a table
 SAMPLE = 0.025  # seconds
 WAITING = 0.02  # part of a sample that a thread may wait for a CPU
 TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
+OTHERS = {
+    "predict": "predict 10,000 rows, 784-128-10",
+    "validation": "loss of 10,000 validation rows, 784-128-10",
+    "lbfgs": "gradient of L-BFGS, 8192 rows, 32-128-128-1",
+    "call": "`loss_and_gradient`, the same rows",
+}
 WANTED = {"mnist": 1.6, "big": 1.6, "tab": 1.35, "digits": 1.2, "predict": 1.7, "lbfgs": 1.5}
 BACKEND: Any = get_backend("numba")
 
@@ -71,6 +79,36 @@ def gradient(threads: int | None) -> tuple[Run, np.ndarray]:
     return lambda n: [BACKEND.loss(task, params, found) for _ in range(n)], found
 
 
+def validation(threads: int | None) -> tuple[Run, np.ndarray]:
+    """Return what takes the loss of 10,000 validation rows, and the last one."""
+    random_state, network = np.random.RandomState(0), Network((784, 128, 10), "relu")
+    arrays = (random_state.standard_normal((10_000, n)) for n in (784, 10))
+    data = Data(*(array.astype(np.float32) for array in arrays), np.ones(10_000, np.float32))
+    task = Task(network, SGD(), data, threads=threads)
+    params = (random_state.standard_normal(network.n_params) / 20).astype(np.float32)
+    found = np.empty(1)
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            found[0] = BACKEND.loss(task, params)
+
+    return run, found
+
+
+def call(threads: int | None) -> tuple[Run, np.ndarray]:
+    """Return what calls `loss_and_gradient` on 8192 rows, and the last gradient."""
+    random_state, network = np.random.RandomState(0), Network((32, 128, 128, 1), "relu")
+    X, Y = random_state.standard_normal((8192, 32)), random_state.standard_normal((8192, 1))
+    params = random_state.standard_normal(network.n_params) / 10
+    found = np.empty_like(params)
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            found[...] = loss_and_gradient(network, params, X, Y, alpha=1e-4, threads=threads)[1]
+
+    return run, found
+
+
 def prediction(threads: int | None) -> tuple[Run, np.ndarray]:
     """Return what predicts 10,000 rows, and the first outputs."""
     random_state, network = np.random.RandomState(0), Network((784, 128, 10), "relu")
@@ -91,7 +129,7 @@ def made(name: str, threads: int | None) -> tuple[Run, Any]:
     """Return work by its name, and what its answer is in."""
     if name in TRAININGS:
         return training(name, threads)
-    return {"predict": prediction, "lbfgs": gradient}[name](threads)
+    return {"predict": prediction, "validation": validation, "lbfgs": gradient, "call": call}[name](threads)
 
 
 def bits(answer: Any) -> bytes:
@@ -242,8 +280,7 @@ def cell(samples: list[float]) -> str:
 
 def label(name: str) -> str:
     size = TRAININGS.get(name)
-    others = {"predict": "predict 10,000 rows, 784-128-10", "lbfgs": "gradient of L-BFGS, 8192 rows, 32-128-128-1"}
-    return others.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
+    return OTHERS.get(name, f"`{name}`") + (f", batches of {size}" if size else "")
 
 
 def tables(found: dict[str, Any]) -> str:
@@ -261,26 +298,67 @@ def tables(found: dict[str, Any]) -> str:
     for name, rows in found["profile"].items():
         for t, row in enumerate(rows):
             lines.append(f"| {label(name) if t == 0 else ''} | {t} | {' | '.join(f'{x:,.1f}' for x in row)} |")
-    return "\n".join(lines)
+    return "\n".join(lines + (first_lines(found["first"]) if "first" in found else []))
+
+
+FIRST = """
+import sys, time
+import numpy as np
+from fastnn import Adam, Network, train
+X, began = np.random.RandomState(0).standard_normal((512, 784)).astype(np.float32), time.perf_counter()
+threads = int(sys.argv[1]) or None
+train(Network((784, 128, 10)), X, X[:, :10], optimizer=Adam(), epochs=200, batch_size=128, seed=0, threads=threads)
+print(time.perf_counter() - began)
+"""
+
+
+def first_trainings() -> dict[str, list[float]]:
+    """Return the seconds of 800 steps like those of `mnist` in a new process, by where its kernels come from."""
+    found: dict[str, list[float]] = {}
+    for threads in (1, 2, 0):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = os.environ | {"FASTNN_CACHE_DIR": folder}
+            command = [sys.executable, "-c", FIRST]
+            for kernels in ("compiled by it", "from the disk cache"):
+                rounds = []
+                for _ in range(1 if kernels == "compiled by it" else 5):
+                    done = [*command, str(threads)]
+                    rounds.append(float(subprocess.run(done, check=True, capture_output=True, env=environment).stdout))
+                found.setdefault(kernels, []).append(statistics.median(rounds))
+                # What a training that has not asked for threads compiles ahead, it need not have used.
+                subprocess.run([*command, "2"], check=True, capture_output=True, env=environment)
+    return found
+
+
+def measured(part: str, seconds: float) -> dict[str, Any]:
+    """Return the samples of a part of the results."""
+    if part == "quiet":
+        return {name: speed_ups(name, seconds) for name in [*TRAININGS, *OTHERS]}
+    if part == "loaded":
+        return {name: [beside(name, n, seconds / 2) for n in range(3)] for name in TRAININGS}
+    if part == "first":
+        return first_trainings()
+    shared = [name for name in TRAININGS if name != "iris"]
+    return {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, keep the samples and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__)
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of a row of a table ({SECONDS:g})")
+    parts = ["quiet", "loaded", "profile", "first"]
+    parser.add_argument("--only", nargs="*", choices=parts, default=parts, help="parts to measure; the others are kept")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
         child(options.child[0], int(options.child[1]))
         return 0
-    shared = [name for name in TRAININGS if name != "iris"]
-    found = {
-        "quiet": {name: speed_ups(name, options.seconds) for name in [*TRAININGS, "predict", "lbfgs"]},
-        "loaded": {name: [beside(name, n, options.seconds / 2) for n in range(3)] for name in TRAININGS},
-        "profile": {name: profile(name, max(4, 20 if name == "big" else 200)) for name in shared},
-    }
-    found["date"] = str(datetime.date.today())
-    RESULTS.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    found |= {part: measured(part, options.seconds) for part in options.only}
+    if options.only:
+        found["date"] = str(datetime.date.today())
+        RESULTS.write_text(json.dumps(found) + "\n", encoding="utf-8")
+    plotting.save(chart(found["loaded"], {name: label(name).replace("`", "") for name in TRAININGS}), PICTURE)
     print(tables(found))
     return 0
 

@@ -101,7 +101,7 @@ def start(
     n, dtype = len(data.X if chosen is None else chosen), data.X.dtype
     rows_at_once = rows_a_step(batch_size, n)
     block = rows_at_once if optimizer.sequential else ROW_BLOCK
-    check_memory(network, settings.n_vectors, rows_at_once, dtype, backend, block, settings.threads or 1)
+    check_memory(network, settings.n_vectors, rows_at_once, dtype, backend, block, settings.threads)
     if resume is None:
         state, random_state = fresh(network, optimizer, dtype, n, params, seed, stop)
     else:

@@ -140,6 +140,6 @@ def loss_and_gradient(
     data = check_data(network, X, Y, sample_weight, assume_finite)
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
-    check_memory(network, 3, len(X), params.dtype, backend, threads=threads or 1)
+    check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
     arguments = network, params, data, check_number("alpha", alpha, low=0)
     return cast("tuple[float, Array]", call_with_threads(backend.loss_and_gradient, threads, *arguments))

@@ -144,16 +144,25 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
 
 
 def check_memory(
-    network: Network, n_vectors: int, rows: int, dtype: Any, backend: Backend, block: int = ROW_BLOCK, threads: int = 1
+    network: Network,
+    n_vectors: int,
+    rows: int,
+    dtype: Any,
+    backend: Backend,
+    block: int = ROW_BLOCK,
+    threads: int | None = 1,
 ) -> None:
     """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
 
     Counted are `n_vectors` vectors of parameters, and for each neuron and row, `block` of the `rows` at most, three
-    numbers and one for each thread. A back end with ``whole_batches`` also holds z and a of the other rows.
+    numbers and one for each thread, and three more where threads share a step, who keep the deltas of all layers. A
+    back end with ``whole_batches`` also holds z and a of the other rows.
     """
     block = min(rows, block)
     others = rows - block if getattr(backend, "whole_batches", False) else 0
-    of_rows = (3 + threads) * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
+    n_threads = 2 if threads is None else threads
+    of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
+    of_rows = of_a_neuron * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
     needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(

@@ -10,8 +10,11 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
 
 from benchmarks import threads  # noqa: E402
+from benchmarks.threads_chart import first_lines  # noqa: E402
+from fastnn import plotting  # noqa: E402
 
 
 def test_it_measures_and_prints():
@@ -23,6 +26,21 @@ def test_it_measures_and_prints():
     assert lines.count(cell) == 4
     assert lines.endswith("|  | 1 | 5.0 | 6.0 | 7.0 | 8.0 |")
     assert len({line.count("|") for line in lines.split("\n\n")[0].splitlines()}) == 1
+
+
+def test_the_chart_shows_each_load(tmp_path):
+    samples = {"1": [1.0], "2": [1.5, 1.7, 1.6], "None": [1.2, 1.4, 1.3]}
+    figure = threads.chart({"iris": [samples] * 3, "tab": [samples] * 3}, {"iris": "iris", "tab": "tab, batches of 9"})
+    panels = figure.axes
+    assert [axes.get_title() for axes in panels] == ["alone", "beside one busy process", "beside two"]
+    assert all([bar.get_height() for bar in axes.patches] == [1.6, 1.6, 1.3, 1.3] for axes in panels)
+    assert panels[0].get_xticklabels()[1].get_text() == "tab\nbatches of 9"
+    assert plotting.save(figure, tmp_path / "threads.png").stat().st_size > 1000
+
+
+def test_first_trainings_have_a_table():
+    lines = first_lines({"compiled by it": [1.0, 2.0, 3.0]})
+    assert lines[-1] == "| compiled by it | 1.00 | 2.00 | 3.00 |"
 
 
 def test_another_answer_is_an_error_and_no_figure(monkeypatch):

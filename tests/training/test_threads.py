@@ -106,3 +106,8 @@ def test_each_thread_takes_memory(monkeypatch):
     train(network, rows, rows, batch_size=None, epochs=1, threads=2)
     with pytest.raises(MemoryError, match="256 rows at a time it takes"):
         train(network, rows, rows, batch_size=None, epochs=1, threads=50)
+    monkeypatch.setattr(inputs, "memory", lambda: 20_000_000)
+    train(network, rows, rows, batch_size=None, epochs=1, threads=1)
+    for threads in (2, None):  # who keep the deltas of all layers
+        with pytest.raises(MemoryError, match="256 rows at a time it takes"):
+            train(network, rows, rows, batch_size=None, epochs=1, threads=threads)
