@@ -91,8 +91,9 @@ def test_the_first_one_returns_what_there_is_after_a_warning_at_the_callers_line
     assert seen[0].message.result is result
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_warning_as_an_error_carries_the_result(go):
-    with pytest.raises(InterruptWarning) as raised:  # pytest turns warnings into errors
+    with pytest.raises(InterruptWarning) as raised:
         go(1)
     assert (raised.value.result.stop_reason, raised.value.result.n_epochs) == ("interrupted", 3)
 
