@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +38,18 @@ LEAST_WORK = 6_000_000
 """The work of a block for which to wake another thread pays: some 2 ms."""
 
 
-def work(member: Member) -> int:
-    """Return about how many operations a training takes."""
+def epoch_work(member: Member) -> int:
+    """Return about how many operations an epoch takes."""
     settings, n = member.settings, member.n_rows
     rows = rows_a_step(settings.batch_size, n)
-    step = rows * max(settings.network.n_params, 16) + STEP_WORK
-    return settings.n_epochs * ceil_div(n, rows) * step + MEMBER_WORK
+    return ceil_div(n, rows) * (rows * max(settings.network.n_params, 16) + STEP_WORK)
 
 
 def block_key(member: Member) -> Hashable | None:
-    """Return what the members of one block have in common; None for a training that no block can do."""
+    """Return what the members of one block have in common; None for a training that no block can do.
+
+    How long it takes is not looked at.
+    """
     settings, data = member.settings, member.data
     optimizer, stop = settings.optimizer, settings.stop
     n, rate = member.n_rows, optimizer.learning_rate
@@ -60,8 +62,6 @@ def block_key(member: Member) -> Hashable | None:
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
         or (has_batches and not data.sample_weight.all())
         or (isinstance(member.state, TrainingState) and not _is_plain(member.state, settings.new_rows))
-        or not settings.n_epochs
-        or work(member) > MOST_WORK
     ):
         return None
     network, backend = settings.network, settings.backend
@@ -89,7 +89,7 @@ class Block:
         self.batch_size = rows_a_step(settings.batch_size, self.n)
         self.steps_per_epoch = ceil_div(self.n, self.batch_size)
         self.shuffle = settings.shuffle and self.steps_per_epoch > 1
-        self.n_epochs = np.array([member.settings.n_epochs for member in members], np.int64)
+        self.n_epochs = np.array([member.n_epochs for member in members], np.int64)
         m, slots = len(members), settings.optimizer.n_slots
         self.storage = aligned_zeros((m, 1 + slots, padded_size(network.n_params, dtype)), dtype)
         self.beta_products = np.ones((m, 2))
@@ -212,34 +212,47 @@ class Block:
         )
 
 
-def blocks_of(members: list[Member], n_jobs: int) -> tuple[list[list[Member]], list[Member], int]:
-    """Return the members of each block, those that are trained alone, and how many threads of `n_jobs` pay."""
-    groups: dict[Hashable, list[Member]] = {}
-    alone: list[Member] = []
+class Blocks(NamedTuple):
+    """How members are trained: which together, which alone, and by how many threads."""
+
+    together: list[tuple[list[Member], int]]
+    """The members of each block, and their work."""
+    alone: list[tuple[Member, int]]
+    n_threads: int
+
+
+def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
+    """Return the blocks of some members, and how many threads of `n_jobs` pay.
+
+    With several threads blocks become smaller towards the end, so that all threads are at work to the end.
+    """
+    groups: dict[Hashable, list[tuple[Member, int]]] = {}
+    alone: list[tuple[Member, int]] = []
     found: dict[Hashable, tuple[Hashable | None, int]] = {}
-    works: dict[int, int] = {}
+    left = 0
     for member in members:
         kind = id(member.settings), id(member.data), id(member.rows), isinstance(member.seed, np.random.RandomState)
         if kind not in found:
-            found[kind] = block_key(member), work(member)
-        key, works[member.number] = found[kind]
-        if key is None:
-            alone.append(member)
+            found[kind] = block_key(member), epoch_work(member)
+        key, an_epoch = found[kind]
+        own = member.n_epochs * an_epoch + MEMBER_WORK
+        if key is None or not member.n_epochs or own > MOST_WORK:
+            alone.append((member, own))
         else:
-            groups.setdefault(key, []).append(member)
-    total = sum(works[member.number] for group in groups.values() for member in group)
+            groups.setdefault(key, []).append((member, own))
+            left += own
     # One thread draws at a time, which is MEMBER_WORK of the work: more threads than this would wait for their turn.
-    pay = min(n_jobs, total // (MEMBER_WORK * max(len(members) - len(alone), 1)))
-    n_blocks = min(4 * pay, total // LEAST_WORK) if pay > 1 else 0
-    most = min(MOST_WORK, ceil_div(total, n_blocks)) if n_blocks else MOST_WORK
-    blocks: list[list[Member]] = []
+    pay = min(n_jobs, left // (MEMBER_WORK * max(len(members) - len(alone), 1)))
+    blocks: list[tuple[list[Member], int]] = []
     for group in groups.values():
-        group.sort(key=lambda member: member.settings.n_epochs)
-        room = 0
-        for member in group:
-            if room <= 0:
-                blocks.append([])
-                room = most
-            blocks[-1].append(member)
-            room -= works[member.number]
-    return blocks, alone, min(n_jobs, pay + len(alone))
+        group.sort(key=lambda pair: -pair[0].n_epochs)
+        most = 0
+        for member, own in group:
+            if not most or blocks[-1][1] + own > most:
+                most = min(MOST_WORK, max(left // (2 * pay), LEAST_WORK)) if pay > 1 else MOST_WORK
+                blocks.append(([], 0))
+            together, amount = blocks[-1]
+            together.append(member)
+            blocks[-1] = together, amount + own
+            left -= own
+    return Blocks(blocks, alone, min(n_jobs, pay + len(alone)))

@@ -15,7 +15,6 @@ from fastnn.many.entries import Entry, Scored, Stored, Unbegun, score_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
-from fastnn.training.begin import Settings
 from fastnn.training.monitors import name_of
 from fastnn.training.results import History, TrainingResult
 from fastnn.training.stopping import StopReason
@@ -40,20 +39,15 @@ class Course:
         self.seconds = 0.0
         self._columns = {name: array("d") for name in COLUMNS}
 
-    def part(self, n_epochs: int, known: dict[tuple[int, int], Settings]) -> Member:
-        """Return the next part, to be trained; `known` has settings that are the same for several members."""
-        own = self.member.settings
-        key = id(own), n_epochs
-        if key not in known:
-            known[key] = own._replace(n_epochs=n_epochs)
-        settings = known[key]
-        if (limit := own.stop.max_seconds) is not None:
+    def part(self, n_epochs: int) -> Member:
+        """Return the next part, to be trained."""
+        number, settings, _, data, rows, seed, params, state = self.member
+        if (limit := settings.stop.max_seconds) is not None:
             left = max(limit - self.seconds, 1e-9)
-            settings = settings._replace(stop=dataclasses.replace(own.stop, max_seconds=left))
-        if self.last is None:
-            return self.member._replace(settings=settings)
-        state = self.last if isinstance(self.last, Stacked) else self.last.state
-        return self.member._replace(settings=settings, state=state)
+            settings = settings._replace(stop=dataclasses.replace(settings.stop, max_seconds=left))
+        if self.last is not None:
+            state = self.last if isinstance(self.last, Stacked) else self.last.state
+        return Member(number, settings, n_epochs, data, rows, seed, params, state)
 
     def add(self, entry: Entry) -> None:
         """Add a part that was trained."""
@@ -61,17 +55,17 @@ class Course:
             self.stop_reason = entry.stop_reason
             return
         assert not isinstance(entry, Stored)  # which comes from a file, not from a training
-        history = entry.history
+        found: Any = entry.stack.numbers(entry.place) if isinstance(entry, Stacked) else vars(entry.history)
         for name, column in self._columns.items():
             del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
-            if len(values := getattr(history, name)):
+            if len(values := found.get(name, ())):
                 column.frombytes(values.tobytes())
         if self.last is None:
             settings = self.member.settings
             if settings.new_rows:
                 settings = settings._replace(new_rows=False)
             self.member = self.member._replace(settings=settings, seed=None, params=None, state=None)
-        self.seconds += history.seconds
+        self.seconds += entry.stack.seconds if isinstance(entry, Stacked) else entry.history.seconds
         limit = self.member.settings.stop.max_seconds
         in_time = limit is None or self.seconds < limit or entry.stop_reason != "epochs"
         reason: StopReason = entry.stop_reason if in_time else "time"
@@ -80,7 +74,7 @@ class Course:
     def begin(self) -> TrainingResult | Stacked:
         """Return the result of the last part; of a training that has not begun, one that has only drawn its weights."""
         if self.last is None:
-            self.add(train_alone(self.part(0, {}), Ended(self.stop_reason)))
+            self.add(train_alone(self.part(0), Ended(self.stop_reason)))
         assert self.last is not None
         return self.last
 

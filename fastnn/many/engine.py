@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from fastnn import __version__
 from fastnn.errors import EngineError
-from fastnn.many.block import work
 from fastnn.many.entries import Entry
 from fastnn.many.shared_files import folder_for_workers
 from fastnn.many.tasks import Never, called, packed, train_plan, version
@@ -30,7 +29,7 @@ LAST_SECONDS = 0.05
 """How long the last tasks should take: so long do workers wait for the last one."""
 
 SECONDS_A_WORK = 1 / 1.6e9
-"""The time of a unit of work, see `block.work`, until some have been measured."""
+"""The time of a unit of work, see `Unit`, until some have been measured."""
 
 ATTEMPTS = 5
 """How often what was lost, such as with a worker that was killed, is sent."""
@@ -153,7 +152,7 @@ class Engine:
         for numbers, trained in self._answers(self._tasks(dict(left), flag), flag):
             if trained.error is not None:
                 raise _OfMember(trained.error)
-            amount = sum(_work(left[number]) for number in numbers)
+            amount = sum(left[number].work for number in numbers)
             self.seconds_a_work = trained.seconds / max(amount, 1)
             entries = trained.entries()
             for number in numbers:
@@ -183,7 +182,7 @@ class Engine:
 
         They take `TASK_SECONDS`, and towards the end half a worker's share of what is left: all end at about one time.
         """
-        works = {number: _work(unit) for number, unit in units.items()}
+        works = {number: unit.work for number, unit in units.items()}
         left = sum(works.values())
         numbers: list[int] = []
         amount = 0
@@ -213,7 +212,3 @@ def chosen_engine(n_jobs: int | None) -> Engine | None:
     if getattr(backend, "supports_sharedmem", False):
         return None
     return Engine(joblib, backend, configured if n_jobs is None else n_jobs)
-
-
-def _work(unit: Unit) -> int:
-    return sum(work(member) for member in unit.members)

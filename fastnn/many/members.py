@@ -30,6 +30,8 @@ class Member(NamedTuple):
 
     number: int
     settings: Settings
+    """Those of several members; how many epochs each of them has is not in there."""
+    n_epochs: int
     data: Data
     rows: tuple[Rows | None, Rows | None]
     """Those to train on (None: all), and those to validate on (None: what the stop rules say)."""
@@ -56,7 +58,7 @@ class Member(NamedTuple):
         vectors = padded_size(settings.network.n_params, dtype) * (1 + settings.optimizer.n_slots) * dtype.itemsize
         in_order = not settings.shuffle or rows_a_step(settings.batch_size, n) == n
         rest = ALONE if settings.stop.decides else IN_ORDER if in_order else SHUFFLED
-        epochs = 0 if settings.stop.decides else settings.n_epochs  # it may end long before
+        epochs = 0 if settings.stop.decides else self.n_epochs  # it may end long before
         return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
 
 
@@ -77,13 +79,15 @@ def check_members(given: Spread) -> list[Member]:
     MemoryError
         For results that would not fit the machine.
     """
-    own = {name: values for name, values in given.own.items() if name != "seed"}
-    seeds = given.own.get("seed") or itertools.repeat(given.shared["seed"], given.n_members)
+    own = {name: values for name, values in given.own.items() if name not in ("seed", "epochs")}
+    seeds, epochs = (
+        given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in ("seed", "epochs")
+    )
     check = _Check(given.shared, list(own))
     members: list[Member] = []
     needed, alike = 0, given.own.keys() <= ALIKE
-    for number, (seed, *values) in enumerate(zip(seeds, *own.values(), strict=True)):
-        members.append(check.member(number, seed, values))
+    for number, (seed, n_epochs, *values) in enumerate(zip(seeds, epochs, *own.values(), strict=True)):
+        members.append(check.member(number, seed, n_epochs, values))
         if number and alike:
             continue
         needed += members[-1].nbytes * (given.n_members if alike else 1)
@@ -103,8 +107,8 @@ class _Check:
         self._done: dict[Hashable, Any] = {}
         self._generators: dict[int, int] = {}
 
-    def member(self, number: int, seed: Any, values: list[Any]) -> Member:
-        """Return a member that fits, or raise what `train` would; `values` are its own arguments, by `names`."""
+    def member(self, number: int, seed: Any, n_epochs: Any, values: list[Any]) -> Member:
+        """Return a member that fits, or raise what `train` would; `values` are its other arguments, by `names`."""
         key = tuple(map(id, values))  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
@@ -118,7 +122,9 @@ class _Check:
                 raise kind(f"member {number}: {error}") from None
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
-        return Member(number, known.settings, known.data, known.rows, seed, known.params, known.state)
+        if type(n_epochs) is not int or n_epochs < 0:
+            n_epochs = self._epochs(number, n_epochs)
+        return Member(number, known.settings, n_epochs, known.data, known.rows, seed, known.params, known.state)
 
     def _checked(self, given: dict[str, Any]) -> Member:
         """Check the arguments of a member; return it, with any number and seed."""
@@ -131,12 +137,6 @@ class _Check:
         settings = self._once(
             ("settings", shared, given["sample_weight"] is None), lambda: self._settings(given, options)
         )
-        n_epochs = given["epochs"]
-        if type(n_epochs) is not int or n_epochs != settings.n_epochs:
-            settings = self._once(
-                ("epochs", id(settings), type(n_epochs), n_epochs),
-                lambda: settings._replace(n_epochs=check_integer("epochs", n_epochs, low=0)),
-            )
         arrays = given["X"], given["Y"], given["sample_weight"]
         key = id(network), *map(id, arrays), id(resume) if dtype is None else 0
         data = self._once(
@@ -153,7 +153,7 @@ class _Check:
             params = self._once(
                 ("params", id(network), id(params), data.X.dtype), lambda: check_params(network, params, data.X.dtype)
             )
-        member = Member(0, settings._replace(resume=None), data, rows, None, params, resume)
+        member = Member(0, settings._replace(resume=None), 0, data, rows, None, params, resume)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
         size = len(data.X), data.X.dtype, id(given["sample_weight"])
         self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: check_start(member))
@@ -168,7 +168,7 @@ class _Check:
         settings = check_settings(
             given["networks"],
             given["backend"],
-            given["epochs"],
+            0,  # epochs, which each member has of its own
             given["stop"],
             options,
             given["resume"],
@@ -180,6 +180,15 @@ class _Check:
         if rate is None:
             return settings
         return settings._replace(optimizer=dataclasses.replace(settings.optimizer, learning_rate=rate))
+
+    def _epochs(self, number: int, n_epochs: Any) -> int:
+        """Return a number of epochs that is no plain one."""
+        try:
+            return check_integer("epochs", n_epochs, low=0)
+        except (TypeError, ValueError) as error:
+            if "epochs" in self._shared:
+                raise
+            raise type(error)(f"member {number}: {error}") from None
 
     def _seed(self, number: int, seed: Any) -> Seed:
         """Return a seed that is no plain number; a RandomState may be that of one member."""
@@ -201,7 +210,7 @@ class _Check:
 def begin(member: Member, seed: Seed) -> tuple[Run, np.random.RandomState]:
     """Return a run that can begin, and its generator."""
     state = member.state.result().state if isinstance(member.state, Stacked) else member.state
-    settings = member.settings._replace(resume=state)
+    settings = member.settings._replace(resume=state, n_epochs=member.n_epochs)
     return start(settings, member.data, member.rows, None if state else seed, member.params, time.perf_counter())
 
 

@@ -20,7 +20,6 @@ from fastnn.many.history import picture
 from fastnn.many.members import check_members, check_start
 from fastnn.many.results import ManyResult
 from fastnn.training import Stop, chart, display
-from fastnn.training.begin import Settings
 from fastnn.training.options import NOT_GIVEN, choose_options
 from fastnn.training.results import TrainingResult
 
@@ -279,8 +278,7 @@ class Population(Mapping[int, TrainingResult]):
         array([5, 2, 2])
         """
         wanted = self._wanted(epochs)
-        settings: dict[tuple[int, int], Settings] = {}
-        members = [self._courses[number].part(n, settings) for number, n in wanted.items() if n]
+        members = [self._courses[number].part(n) for number, n in wanted.items() if n]
         if not members:
             return
         trained, interrupted = self._caller.train(members)
@@ -392,7 +390,7 @@ class Population(Mapping[int, TrainingResult]):
         check_supported(before.backend, before.network, optimizer, alpha=alpha)
         after = before._replace(optimizer=optimizer, batch_size=batch_size, alpha=alpha)
         copy = course.copy(course.member._replace(number=int(member), settings=after))
-        check_start(copy.part(0, {}))
+        check_start(copy.part(0))
         self._courses[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]
 

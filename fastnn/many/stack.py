@@ -105,8 +105,12 @@ class Stack:
 
     def history(self, k: int) -> History:
         """Return member k's history."""
+        return History(validation_loss=np.zeros(0), seconds=self.seconds, **self.numbers(k))
+
+    def numbers(self, k: int) -> dict[str, NDArray[np.float64]]:
+        """Return member k's losses and learning rates, by their names in a history."""
         n = self.n_epochs[k]
-        return History(self.losses[k, :n], np.zeros(0), self.seconds, self.rates[k if len(self.rates) > 1 else 0, :n])
+        return {"loss": self.losses[k, :n], "learning_rate": self.rates[k if len(self.rates) > 1 else 0, :n]}
 
     def states(self, places: list[int]) -> Stack:
         """Return copies of some of the rows, without their histories."""

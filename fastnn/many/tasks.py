@@ -82,7 +82,7 @@ def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
         rows: Any = tuple(map(place, member.rows))
         return member._replace(data=data, rows=rows, state=own.get(member.number, member.state))
 
-    sent = [Unit([without_arrays(member) for member in unit.members], unit.is_block) for unit in units]
+    sent = [unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units]
     return Plan(sent), arrays
 
 
@@ -114,7 +114,7 @@ def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
         data = known.setdefault(("data", member.data), Data(*known[member.data]))
         return member._replace(data=data, rows=known[member.rows])
 
-    return [Unit([with_arrays(member) for member in unit.members], unit.is_block) for unit in plan.units]
+    return [unit._replace(members=[with_arrays(member) for member in unit.members]) for unit in plan.units]
 
 
 class Never:

@@ -24,6 +24,8 @@ class Unit(NamedTuple):
 
     members: Sequence[Member]
     is_block: bool
+    work: int
+    """About how many operations it takes."""
 
 
 NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
@@ -31,10 +33,17 @@ NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
 
 
 def units_of(members: list[Member], n_jobs: int) -> tuple[list[Unit], int]:
-    """Return the units of some members, in the order of their first ones, and how many threads of `n_jobs` pay."""
+    """Return the units of some members, and how many threads of `n_jobs` pay.
+
+    For one thread they are in the order of their first members; for several ones the longest come first, so that the
+    threads end at about one time.
+    """
     blocks, alone, n_threads = blocks_of(members, n_jobs)
-    units = [Unit(block, True) for block in blocks] + [Unit([member], False) for member in alone]
-    return sorted(units, key=lambda unit: unit.members[0].number), min(n_threads, len(units))
+    units = [Unit(block, True, work) for block, work in blocks]
+    units += [Unit([member], False, work) for member, work in alone]
+    n_threads = min(n_threads, len(units))
+    units.sort(key=lambda unit: (-unit.work if n_threads > 1 else 0, unit.members[0].number))
+    return units, n_threads
 
 
 def train_unit(
