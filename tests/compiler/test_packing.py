@@ -53,7 +53,7 @@ def test_a_named_tuple_is_packed_by_its_annotations():
 
 def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     """Each value of each call: arrays of the annotated dtype, contiguous, and numbers of the annotated kind."""
-    from fastnn.fused import backend, kernels, workspace
+    from fastnn.fused import backend, kernels, preparation, workspace
 
     checked = set()
 
@@ -83,11 +83,12 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
         call.bound = functools.partial(bound_in_python, call)
         return call
 
-    for module in (backend, workspace):
+    for module in (backend, preparation, workspace):
         monkeypatch.setattr(module, "load_kernel", checking_load)
+    for module in (preparation, workspace):
         monkeypatch.setattr(module, "prepared", lambda arguments: arguments)
     monkeypatch.setattr(workspace, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
+    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
     everything(dtype)
     for kind in (Model, Scratch, UpdateSpec, Data, Steps):
         assert {f"{kind.__name__}.{name}" for name in kind._fields} <= checked

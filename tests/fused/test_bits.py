@@ -85,7 +85,7 @@ def replace_scratch(monkeypatch, change):
 
     monkeypatch.setattr(workspace, "make_scratch", make_scratch)
     monkeypatch.setattr(workspace, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
+    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
 
 
 def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):

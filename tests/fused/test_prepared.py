@@ -14,7 +14,7 @@ from kernel_runs import MIXED, SMALL
 
 from fastnn import SGD, Adam, Network, Stop, get_backend, train
 from fastnn.fused import backend as fused_backend
-from fastnn.fused import workspace
+from fastnn.fused import preparation, workspace
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
 
@@ -27,7 +27,7 @@ PARTS = ("Workspace", "check_data", "check_state", "check_steps", "prepared")
 
 @pytest.fixture
 def made(monkeypatch):
-    """Counts of the parts of calls that were made or checked, by their names in `backend.py` or `workspace.py`."""
+    """Counts of the parts of calls that were made or checked, by their names in the modules that make them."""
     counts = dict.fromkeys(PARTS, 0)
 
     def counted(name, right):
@@ -37,10 +37,10 @@ def made(monkeypatch):
 
         return call
 
-    for module, name in itertools.product((fused_backend, workspace), PARTS):
+    for module, name in itertools.product((fused_backend, preparation, workspace), PARTS):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
-    monkeypatch.setattr(get_backend("numba"), "_kept", workspace.Workspaces())
+    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
     return counts
 
 
@@ -159,10 +159,10 @@ def test_threads_may_share_a_task():
 
 def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
     backend = get_backend("numba")
-    monkeypatch.setattr(backend, "_kept", workspace.Workspaces())
+    monkeypatch.setattr(backend, "kept", workspace.Workspaces())
     for n in range(1, 9):
         backend.predict(Network((n, 2)), np.ones(2 * n + 2), np.ones((3, n)))
-    kept = backend._kept.workspaces
+    kept = backend.kept.workspaces
     assert [each.key[0].sizes[0] for each in kept] == [5, 6, 7, 8]
     monkeypatch.setattr(workspace, "KEEP", sum(each.nbytes for each in kept[2:]))
     backend.predict(Network((7, 2)), np.ones(16), np.ones((3, 7)))
@@ -177,7 +177,7 @@ def test_a_workspace_serves_an_equal_network_and_knows_it_from_then_on(made):
     for network in first, twin:
         backend.predict(network, np.ones(8), np.ones((3, 3)))
     assert made["Workspace"] == 1
-    assert backend._kept.workspaces[-1].key[0] is twin  # by identity: to compare networks takes a fifth of a call
+    assert backend.kept.workspaces[-1].key[0] is twin  # by identity: to compare networks takes a fifth of a call
 
 
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):

@@ -58,7 +58,7 @@ def forget():
     from fastnn.fused import kernels
 
     loader._kernels.clear()
-    get_backend("numba")._kept.workspaces.clear()  # they have their kernels
+    get_backend("numba").kept.workspaces.clear()  # they have their kernels
     for name in CALLS:
         getattr(kernels, {"train": "train_steps"}.get(name, name)).overloads.clear()
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(dir=FOLDER)
