@@ -82,7 +82,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         n_jobs = None if self.n_jobs == -1 else self.n_jobs
         engine = chosen_engine(n_jobs)
         if engine is not None:
-            return engine.call(fit_member, calls)
+            return engine.call(fit_member, calls, [self.estimator])
         n_threads = available_cores().number if n_jobs is None else int(n_jobs)
         return list(Parallel(n_jobs=n_threads, prefer="threads")(itertools.starmap(delayed(fit_member), calls)))
 

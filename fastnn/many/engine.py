@@ -6,12 +6,14 @@ Nothing here knows which engines there are: joblib does.
 from __future__ import annotations
 
 import contextlib
+import pickle
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from fastnn import __version__
+from fastnn.checking.arguments import shown
 from fastnn.errors import EngineError
 from fastnn.many.entries import Entry
 from fastnn.many.shared_files import folder_for_workers
@@ -75,7 +77,7 @@ class Engine:
         """
         chosen = [unit.members[0].settings for unit in units]
         kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
-        self._check(list({tuple(map(id, kind)): kind for kind in kinds}.values()))
+        self._check(list({id(part): part for kind in kinds for part in kind}.values()))
         left = dict(enumerate(units))
         with folder_for_workers() as folder:
             self._folder = folder
@@ -83,15 +85,17 @@ class Engine:
                 lambda: self._trained(left, flag), lambda: sum(len(unit.members) for unit in left.values()), flag
             )
 
-    def call(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]]) -> list[T]:
-        """Call a function of a module on the workers, for each member with arguments of its own; return the results.
+    def call(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], own: list[Any]) -> list[T]:
+        """Call a function on the workers, for each member with its arguments; return the results.
+
+        `own` are objects of the caller's own among the arguments, which are sent before anything else.
 
         Raises
         ------
         EngineError
             As in `train`.
         """
-        self._check([calls[0]])
+        self._check(own)
         results: dict[int, T] = {}
 
         def once() -> Iterator[None]:
@@ -133,16 +137,25 @@ class Engine:
             tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
             versions = set(self._parallel("list")(tasks))
         except Exception as error:
-            raise EngineError(
-                f"the workers of {self.name} cannot train: either fastnn is not installed there, or a back end, a "
-                "learning rate or a monitor of your own cannot be pickled (it must hold no lock, file or connection): "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            reason = self._what_cannot_be_sent(own) or f"is fastnn installed there? {type(error).__name__}: {error}"
+            raise EngineError(f"the workers of {self.name} cannot train: {reason}") from error
         if others := versions - {__version__}:
             raise EngineError(
                 f"workers of {self.name} have fastnn {', '.join(sorted(others))}, this process has {__version__}: "
                 "results would not be comparable; install the same version everywhere"
             )
+
+    def _what_cannot_be_sent(self, own: list[Any]) -> str:
+        """Return a sentence on the first object that cannot be pickled; an empty one if all can be."""
+        for thing in own:
+            try:
+                pickle.dumps(self._joblib.wrap_non_picklable_objects(thing))
+            except Exception as error:
+                return (
+                    f"{shown(thing)} cannot be pickled (it must hold no lock, file or connection): "
+                    f"{type(error).__name__}: {error}"
+                )
+        return ""
 
     def _parallel(self, return_as: str) -> Any:
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=return_as)

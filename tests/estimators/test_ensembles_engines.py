@@ -127,7 +127,10 @@ class Locked(KilledOnce):
 
 
 def test_what_cannot_be_sent_is_refused():
-    with place("loky"), pytest.raises(fastnn.EngineError, match=r"cannot train.*pickle"):
+    with (
+        place("loky"),
+        pytest.raises(fastnn.EngineError, match=r"cannot train: MLPClassifier\(.* cannot be pickled .*lock"),
+    ):
         ensemble(backend=Locked()).fit(X, Y)
 
 

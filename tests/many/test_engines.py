@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import numpy as np
 import pytest
 from same_results import assert_same_result
 
 import fastnn
-from fastnn import Adam, Network, Stop, train_many
+from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.many import engine
 from fastnn.many.driver import Driver
 
@@ -123,12 +124,66 @@ def test_an_error_of_a_member_arrives():
     assert str(error.value).startswith("member ")
 
 
-def test_what_cannot_be_sent_is_refused():
+class Locked(KilledOnce):
+    """A back end that cannot be pickled."""
+
+    def __init__(self):
+        super().__init__("")
+        self.lock = threading.Lock()
+
+
+def monitor_with_a_lock():
+    lock = threading.Lock()
+    return lambda Y, outputs: float(lock.locked())
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"stop": Stop(monitor=monitor_with_a_lock())}, "<function monitor_with_a_lock"),
+        ({"backend": Locked()}, "<.*Locked object"),
+        ({"optimizer": SGD(monitor_with_a_lock())}, r"SGD\(learning_rate=<function monitor_with_a_lock"),
+    ],
+    ids=["monitor", "back end", "learning rate"],
+)
+def test_what_cannot_be_sent_is_named(options, name):
     """Before anything is trained."""
-    lock = __import__("threading").Lock()
-    stop = Stop(monitor=lambda Y, outputs: float(lock.locked()))
-    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(fastnn.EngineError, match=r"cannot train.*pickle"):
-        go(STOPPED, stop=stop)
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.EngineError, match=f"cannot train: {name}.* cannot be pickled .*lock"),
+    ):
+        go(SHORT | options)
+
+
+def test_a_callback_need_not_be_pickled(monkeypatch):
+    """It is called in this process."""
+    seen, lock = [], threading.Lock()
+
+    def callback(progress):
+        with lock:
+            seen.extend(progress.ended)
+
+    with joblib.parallel_config("loky", n_jobs=2):
+        go(STOPPED, callbacks=[callback])
+    assert sorted(seen) == [0, 1, 2, 3]
+
+
+def test_memory_maps_give_the_same_bits():
+    """joblib maps arrays of more than 1 MB into its workers' memory, where nobody can write them."""
+    big = np.random.RandomState(2).rand(50_000, 3)
+    case = {"seed": range(6), "epochs": 2, "batch_size": 500}
+    here = train_many(NETWORK, big, big[:, :1], **case)
+    with joblib.parallel_config("loky", n_jobs=2):
+        kinds = joblib.Parallel(prefer="threads")(joblib.delayed(kind)(big) for _ in range(2))
+        there = train_many(NETWORK, big, big[:, :1], **case)
+    assert kinds == [("memmap", False)] * 2
+    for one, other in zip(here, there, strict=True):
+        assert_same_result(one, other)
+
+
+def kind(array):
+    """How an array came."""
+    return type(array).__name__, array.flags.writeable
 
 
 def test_workers_with_another_version_are_refused(monkeypatch):
