@@ -91,7 +91,7 @@ def distributed(session):
     """Train on local clusters of loky, Dask and, where it can be installed, Ray: the same bits, killed workers ..."""
     session.install("-e.[all]", *group("test"))
     session.install(*group("distributed"), success_codes=range(256))
-    run_tests(session, "tests/many/test_clusters.py", "-m", "slow or not slow", "-v")
+    run_tests(session, "tests/many/test_clusters.py", "-m", "slow or not slow", "-v", "-rP")
 
 
 @nox.session

@@ -1,6 +1,6 @@
-"""Time many trainings on engines, fit a model of what members and workers cost, and say what it predicts.
+"""Time many trainings on engines, fit a model of what members and workers cost, test it, and say what it predicts.
 
-python -m benchmarks.engines [loky] [dask]
+python -m benchmarks.engines [loky] [dask] [ray]
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import pickle
 import sys
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
+import joblib._parallel_backends
+import numpy as np
 
 from fastnn import SGD, ManyResult, train_many, workloads
 from fastnn.many import engine as engines
@@ -22,15 +24,23 @@ from fastnn.many import shared_files
 
 SEED = workloads.load("seed")
 ITERATIONS = 3000
-FEW, SOME, MANY = 500, 1500, 3000
-"""Members of the trainings that the model is fitted to, FEW and MANY, and of the one that it is tested by."""
-REPEATS = 7
+FEW, SOME, MANY, MOST = 400, 1000, 2000, 3000
+"""Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is tested by."""
+REPEATS = 5
 MEMORY = shared_files.MEMORY
 CORES = 2
 """Of this machine: the calling process and the workers share them."""
 WORKERS = (10, 100, 1000)
 NETWORKS = 1_000_000
-NEEDS = {"loky": "joblib", "dask": "distributed"}
+NEEDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+
+
+class Times(NamedTuple):
+    """Seconds of a call, of a processor in this process, and from the call to the first task."""
+
+    wall: float
+    own: float
+    before: float
 
 
 def trained(n: int, n_jobs: int | None = None) -> ManyResult:
@@ -39,32 +49,75 @@ def trained(n: int, n_jobs: int | None = None) -> ManyResult:
     return train_many(SEED.network, SEED.X, SEED.Y, seed=range(n), **given)
 
 
-def seconds(n: int, n_jobs: int | None = None) -> tuple[float, float]:
-    """Return the least time of training `n` members, and that of a processor which this process spends."""
+def seconds(n: int, n_jobs: int | None = None, repeats: int = REPEATS) -> Times:
+    """Return the least times of training `n` members."""
     times = []
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         began, own = time.perf_counter(), time.process_time()
-        trained(n, n_jobs)
-        times.append((time.perf_counter() - began, time.process_time() - own))
-    wall, own_times = zip(*times, strict=True)
-    return min(wall), min(own_times)  # what another process takes away is no cost of an engine's
+        with packings() as moments:
+            trained(n, n_jobs)
+        ended, used = time.perf_counter(), time.process_time() - own
+        times.append((ended - began, used, min(moments, default=ended) - began))
+    return Times(*map(min, zip(*times, strict=True)))  # what another process takes away is no cost of an engine's
+
+
+@contextlib.contextmanager
+def packings() -> Iterator[list[float]]:
+    """Note, for the time of a ``with``, when tasks are packed."""
+    moments: list[float] = []
+    pack = engines.packed
+
+    def packed(units: Any) -> Any:
+        moments.append(time.perf_counter())
+        return pack(units)
+
+    engines.packed = packed
+    try:
+        yield moments
+    finally:
+        engines.packed = pack
 
 
 @contextlib.contextmanager
 def workers(name: str, n: int) -> Iterator[None]:
-    """Let an engine of so many workers train; all of them have begun, and have their kernels."""
+    """Let an engine train on one worker or two; they have begun, and have their kernels.
+
+    joblib never uses a single worker: it trains in the calling process then. So it is told that there are two.
+    """
     with contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {}
         if name == "dask":
             from dask.distributed import Client, LocalCluster
 
-            local = stack.enter_context(LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None))
-            stack.enter_context(Client(local))
+            local = stack.enter_context(LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None))
+            client = stack.enter_context(Client(local))
+            options["workers"] = list(client.ncores())[:n]
+        elif name == "ray":
+            import ray
+            from ray.util.joblib import register_ray
+
+            register_ray()
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+            stack.callback(ray.shutdown)
         else:
+            options["n_jobs"] = 2
             stack.callback(lambda: joblib.externals.loky.get_reusable_executor().shutdown(wait=True))
-        stack.enter_context(joblib.parallel_config(name, **({} if name == "dask" else {"n_jobs": n})))
+            stack.enter_context(_one_of_loky() if n == 1 else contextlib.nullcontext())
+        stack.enter_context(joblib.parallel_config(name, **options))
         trained(4 * n)
         trained(FEW)
         yield
+
+
+@contextlib.contextmanager
+def _one_of_loky() -> Iterator[None]:
+    backends = joblib._parallel_backends
+    right = backends.get_memmapping_executor
+    backends.get_memmapping_executor = lambda n, **options: right(1, **options)
+    try:
+        yield
+    finally:
+        backends.get_memmapping_executor = right
 
 
 def sent() -> tuple[float, float, float]:
@@ -83,60 +136,94 @@ def sent() -> tuple[float, float, float]:
 
 
 class Model(NamedTuple):
-    """Seconds of a call, of a worker for each member, and of the calling process for each member."""
+    """Seconds of a call, and of a member: before the first task, in a worker, and in the calling process meanwhile."""
 
     call: float
+    before: float
     there: float
-    here: float
+    meanwhile: float
 
     def seconds(self, n: int, n_workers: int, cores: float = math.inf) -> float:
         """Return the time of `n` members: whoever has most to do, or the cores where workers and caller share them."""
-        return self.call + n * max(self.there / n_workers, self.here, (self.there + self.here) / cores)
+        at_once = max(self.there / n_workers, self.meanwhile, (self.there + self.meanwhile) / cores)
+        return self.call + n * (self.before + at_once)
+
+    def limit(self, n_workers: int) -> str:
+        """Return who has most to do."""
+        return "workers" if self.there / n_workers > self.before + self.meanwhile else "caller"
 
 
-def fitted(found: dict[tuple[int, int], tuple[float, float]]) -> Model:
-    """Return the model by the times (wall, own) of {(members, workers)}: FEW and MANY members on two workers."""
-    (few, few_own), (many, many_own) = found[FEW, 2], found[MANY, 2]
-    slope, here = (many - few) / (MANY - FEW), (many_own - few_own) / (MANY - FEW)
-    return Model(many - MANY * slope, CORES * slope - here, here)
+def fitted(found: dict[tuple[int, int], Times]) -> Model:
+    """Return the model by the times of {(members, workers)}, of FEW and MANY members on all numbers of workers."""
+
+    def slope(name: str) -> float:
+        return (getattr(found[MANY, 2], name) - getattr(found[FEW, 2], name)) / (MANY - FEW)
+
+    before = max(slope("before"), 0.0)
+    meanwhile = max(slope("own") - before, 0.0)
+    rows, left = [], []
+    for (n, w), times in found.items():
+        if n in (FEW, MANY):
+            rows.append((1.0, n / w))
+            shared = meanwhile / CORES if w == CORES else 0.0
+            left.append(times.wall - n * (before + shared))
+    call, there = np.linalg.lstsq(np.array(rows), np.array(left), rcond=None)[0]
+    return Model(float(call), before, float(there), meanwhile)
+
+
+def measured(label: str) -> dict[tuple[int, int], Times]:
+    """Return the times of {(members, workers)} of an engine."""
+    name, _, messages = label.partition(", ")
+    shared_files.MEMORY = MEMORY / "missing" if messages else MEMORY
+    found: dict[tuple[int, int], Times] = {}
+    plan = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}
+    if name == "ray":  # it has as many workers as joblib asks for, and starts them for each call, in seconds
+        plan = {2: (FEW, MANY, MOST)}
+    for n_workers, sizes in plan.items():
+        with workers(name, n_workers):
+            found |= {(n, n_workers): seconds(n, repeats=2 if name == "ray" else REPEATS) for n in sizes}
+    shared_files.MEMORY = MEMORY
+    return found
 
 
 def main(names: list[str]) -> None:
     """Print the tables."""
-    alone, threads = seconds(MANY, 1)[0], seconds(MANY, 2)[0]
-    rows = [("one thread", 1, MANY, alone, ""), ("threads", 2, MANY, threads, "")]
-    models = {}
+    labels = []
     for name in names or NEEDS:
         if importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name} is left out: {NEEDS[name]} is not installed", file=sys.stderr)
-            continue
-        for label, memory in ((name, MEMORY), (f"{name}, messages", MEMORY / "missing")):
-            shared_files.MEMORY = memory
-            found: dict[tuple[int, int], tuple[float, float]] = {}
-            for n_workers in (2,) if name == "loky" else (2, 1):  # joblib does not start one worker of loky
-                with workers(name, n_workers):
-                    found |= {(n, n_workers): seconds(n) for n in ((FEW, SOME, MANY) if n_workers == 2 else (MANY,))}
-            models[label] = model = fitted(found)
-            for (n, w), (wall, _) in found.items():
-                is_fitted = w == 2 and n != SOME
-                rows.append((label, w, n, wall, "fitted" if is_fitted else f"{model.seconds(n, w, CORES):.2f}"))
-    shared_files.MEMORY = MEMORY
-    print("| engine | workers | members | seconds | by the model | us a member | of two threads' speed |")
+        else:
+            labels += [name] if name == "ray" else [name, f"{name}, messages"]
+    threads = {(n, w): seconds(n, w) for w, sizes in ((1, (MANY,)), (2, (FEW, SOME, MANY, MOST))) for n in sizes}
+    found = {label: measured(label) for label in labels}
+    models = {label: fitted(times) for label, times in found.items()}
+    print(
+        "| engine | workers | members | seconds | by the model | more than threads, us a member | of threads' speed |"
+    )
     print("|---|---|---|---|---|---|---|")
-    for label, w, n, took, told in rows:
-        speed = threads / MANY * n / took
-        print(f"| {label} | {w} | {n:,} | {took:.2f} | {told} | {1e6 * took / n:.0f} | {speed:.2f} |")
+    for (n, w), times in threads.items():
+        print(f"| threads | {w} | {n:,} | {times.wall:.2f} | | | |")
+    for label, all_times in found.items():
+        for (n, w), times in all_times.items():
+            told = models[label].seconds(n, w, CORES)
+            by_model = "fitted" if n in (FEW, MANY) else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
+            by_threads = ("", "")
+            if (n, w) in threads:
+                alone = threads[n, w].wall
+                by_threads = f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"
+            print(f"| {label} | {w} | {n:,} | {times.wall:.2f} | {by_model} | {' | '.join(by_threads)} |")
     there, back, by_file = sent()
     print(
         f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
         "the message where both are on\none machine; data travel once a worker.\n"
     )
     columns = " | ".join(f"{w:,} workers, s" for w in WORKERS)
-    print(f"| engine | a call, s | a member there, us | here, us | {columns} |")
-    print("|---|---|---|---|" + "---|" * len(WORKERS))
+    print(f"| engine | a call, s | before, us | there, us | meanwhile, us | {columns} |")
+    print("|---|---|---|---|---|" + "---|" * len(WORKERS))
     for label, model in models.items():
-        predicted = " | ".join(f"{model.seconds(NETWORKS, w):.0f}" for w in WORKERS)
-        print(f"| {label} | {model.call:.2f} | {1e6 * model.there:.0f} | {1e6 * model.here:.0f} | {predicted} |")
+        costs = " | ".join(f"{1e6 * cost:.0f}" for cost in (model.before, model.there, model.meanwhile))
+        predicted = " | ".join(f"{model.seconds(NETWORKS, w):.0f} ({model.limit(w)})" for w in WORKERS)
+        print(f"| {label} | {model.call:.2f} | {costs} | {predicted} |")
 
 
 if __name__ == "__main__":

@@ -77,12 +77,15 @@ class Engine:
         """
         chosen = [unit.members[0].settings for unit in units]
         kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
-        self._check(list({id(part): part for kind in kinds for part in kind}.values()))
+        own = list({id(part): part for kind in kinds for part in kind}.values())
         left = dict(enumerate(units))
         with folder_for_workers() as folder:
             self._folder = folder
             yield from self._attempts(
-                lambda: self._trained(left, flag), lambda: sum(len(unit.members) for unit in left.values()), flag
+                own,
+                lambda parallel: self._trained(parallel, left, flag),
+                lambda: sum(len(unit.members) for unit in left.values()),
+                flag,
             )
 
     def call(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], own: list[Any]) -> list[T]:
@@ -95,31 +98,40 @@ class Engine:
         EngineError
             As in `train`.
         """
-        self._check(own)
         results: dict[int, T] = {}
 
-        def once() -> Iterator[None]:
+        def once(parallel: Any) -> Iterator[None]:
             tasks = (
                 self._joblib.delayed(called)(k, function, *calls[k]) for k in range(len(calls)) if k not in results
             )
-            for k, result, error in self._answers(tasks, Never()):
+            for k, result, error in self._answers(parallel, tasks, Never()):
                 if error is not None:
                     raise _OfMember(error)
                 results[k] = result
                 yield
 
-        for _ in self._attempts(once, lambda: len(calls) - len(results), Never()):
+        for _ in self._attempts(own, once, lambda: len(calls) - len(results), Never()):
             pass
         return [results[k] for k in range(len(calls))]
 
-    def _attempts(self, once: Callable[[], Iterator[U]], n_left: Callable[[], int], flag: Flag) -> Iterator[U]:
-        """Iterate over what an attempt gives to do what is left, again until nothing is."""
+    def _attempts(
+        self, own: list[Any], once: Callable[[Any], Iterator[U]], n_left: Callable[[], int], flag: Flag
+    ) -> Iterator[U]:
+        """Iterate over what attempts give until nothing is left, after a check of the workers.
+
+        Check and attempt are calls of one Parallel, for which an engine such as Ray starts its workers once.
+        """
         failure: Exception | None = None
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE_SECONDS * 2 ** (attempt - 1))
             try:
-                yield from once()
+                with self._parallel() as parallel:
+                    if not attempt:
+                        self._check(parallel, own)
+                    yield from once(parallel)
+            except EngineError:
+                raise
             except _OfMember as error:  # no other attempt would do better
                 raise error.error from None
             except Exception as error:
@@ -131,11 +143,11 @@ class Engine:
             f"{failure}"
         ) from failure
 
-    def _check(self, own: list[Any]) -> None:
+    def _check(self, parallel: Any, own: list[Any]) -> None:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
         try:
             tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
-            versions = set(self._parallel("list")(tasks))
+            versions = set(parallel(tasks))
         except Exception as error:
             reason = self._what_cannot_be_sent(own) or f"is fastnn installed there? {type(error).__name__}: {error}"
             raise EngineError(f"the workers of {self.name} cannot train: {reason}") from error
@@ -157,12 +169,13 @@ class Engine:
                 )
         return ""
 
-    def _parallel(self, return_as: str) -> Any:
-        return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=return_as)
+    def _parallel(self) -> Any:
+        as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
+        return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
 
-    def _trained(self, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
         """Train all units that are left; iterate over the results of each task."""
-        for numbers, trained in self._answers(self._tasks(dict(left), flag), flag):
+        for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
                 raise _OfMember(trained.error)
             amount = sum(left[number].work for number in numbers)
@@ -172,10 +185,9 @@ class Engine:
                 del left[number]
             yield entries
 
-    def _answers(self, tasks: Iterator[Any], flag: Flag) -> Iterator[Any]:
+    def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Flag) -> Iterator[Any]:
         """Send tasks; iterate over what they return, as it comes."""
-        as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
-        answers = iter(self._parallel(as_they_come)(tasks))
+        answers = iter(parallel(tasks))
         try:
             for answer in answers:
                 yield answer

@@ -37,6 +37,7 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-3000:]
     facts = json.loads(run.stdout.splitlines()[-1])
+    sys.stdout.write(f"{run.stderr}{json.dumps(facts, indent=1)}\n")  # shown by -rP
     assert facts["n_workers"] == 2 * n_threads
     assert facts["different"] == facts["different in small tasks"] == []
     assert facts["compiled"] == []
@@ -48,6 +49,8 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     assert facts["callback"] == "of a callback"
     assert facts["ten thousand"][0] == 10_000
     assert facts["the same"]
+    assert {number for number, _ in facts["cores"]} == {1}
+    assert (facts["bytes a member"] or 0) < 5000
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):

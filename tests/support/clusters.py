@@ -18,6 +18,7 @@ import numpy as np
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.compiler import loader
+from fastnn.cores import available_cores
 from fastnn.many import engine as engines
 
 RANDOM = np.random.RandomState(1)
@@ -52,8 +53,9 @@ class KilledOnce:
         return fastnn.get_backend("numpy").loss_and_gradient(network, params, data, alpha)
 
     def train_steps(self, task, state, steps):
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL))
+        with contextlib.suppress(FileExistsError), open(self.path, "x") as file:
+            file.write(f"{os.getpid()} {time.time()}")
+            file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
         assert not (self.read_only and task.data.X.flags.writeable)  # one copy serves all members of a worker
         return fastnn.get_backend("numpy").train_steps(task, state, steps)
@@ -70,6 +72,31 @@ def kernels(_):
     """Whether each kernel of a worker needed no compilation."""
     time.sleep(0.05)  # so that each worker gets some of these
     return {kernel: origin != loader.COMPILED for kernel, origin in loader.origins.items()}
+
+
+def cores(_):
+    """How many cores a worker uses, and why."""
+    time.sleep(0.05)
+    return available_cores()
+
+
+@contextlib.contextmanager
+def counted_bytes():
+    """Count what goes through this process' connections of Dask, of the caller and of the scheduler, for a ``with``."""
+    from distributed.comm.tcp import TCP
+
+    counts, right = {"written": 0}, TCP.write
+
+    async def write(self, *args, **kwargs):
+        n = await right(self, *args, **kwargs)
+        counts["written"] += n
+        return n
+
+    TCP.write = write
+    try:
+        yield counts
+    finally:
+        TCP.write = right
 
 
 def fail(progress):
@@ -105,6 +132,10 @@ def trained(n_jobs=None, **case):
     return train_many(NETWORK, X, Y, n_jobs=n_jobs, **case)
 
 
+def log(line):
+    sys.stderr.write(line + "\n")
+
+
 def main(name, n_threads):
     """Print what came back."""
     serial = {case: bits(trained(1, **options)) for case, options in CASES.items()}
@@ -125,17 +156,27 @@ def main(name, n_threads):
             )
             facts["compiled"] = sorted({kernel for worker in found for kernel, cached in worker.items() if not cached})
             facts["kernels"] = sorted({kernel for worker in found for kernel in worker})
-            began = time.perf_counter()
+            found = joblib.Parallel(n_jobs=facts["n_workers"], prefer="threads")(
+                joblib.delayed(cores)(i) for i in range(12)
+            )
+            facts["cores"] = sorted(set(found))
+            began, clock = time.perf_counter(), time.time()
             killed = trained(**CASES["reference"] | {"backend": KilledOnce(path)})
             facts["killed"] = [os.path.exists(path), bits(killed) == serial["reference"], time.perf_counter() - began]
+            with open(path) as file:
+                process, moment = file.read().split()
+            log(f"{name}: process {process} killed {float(moment) - clock:.2f} s after the call, in its first training")
+            log(f"{name}: all {len(killed)} members are back {facts['killed'][-1]:.2f} s after the call")
             try:
                 trained(**CASES["blocks"], callbacks=[fail])
             except ZeroDivisionError as error:
                 facts["callback"] = str(error)
             began = time.perf_counter()
             case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
-            many = trained(**case)
+            with counted_bytes() if name == "dask" else contextlib.nullcontext() as counts:
+                many = trained(**case)
             facts["ten thousand"] = [len(many), time.perf_counter() - began]
+            facts["bytes a member"] = counts["written"] / len(many) if counts else None
         facts["the same"] = many.params.tobytes() == trained(2, **case).params.tobytes()
     sys.stdout.write(json.dumps(facts) + "\n")
 
