@@ -20,3 +20,25 @@ def test_only_threads_that_pay_are_started(epochs, n_threads, monkeypatch):
     train_many(Network((3, 2, 1)), X, X[:, :1], seed=range(200), epochs=epochs, n_jobs=4)
     assert found[0][1] == n_threads
     assert len(found[0][0]) >= n_threads
+
+
+def test_several_threads_take_the_longest_units_first_and_end_with_small_ones(monkeypatch):
+    """So they end at about one time: the last unit is a small part of all, and results are in the members' order."""
+    for name, value in REAL.items():
+        monkeypatch.setattr(block, name, value)
+    found, right = [], units.units_of
+    monkeypatch.setattr("fastnn.many.driver.units_of", lambda *given: found.append(right(*given)) or found[-1])
+    X = np.random.RandomState(0).rand(20, 3)
+    epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
+    for n_jobs in 1, 2:
+        many = train_many(Network((3, 2, 1)), X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs)
+        assert many.n_epochs.tolist() == epochs
+    (in_order, _), (by_work, n_threads) = found
+    assert n_threads == 2
+    firsts = [unit.members[0].number for unit in in_order]
+    assert firsts == sorted(firsts)
+    works = [unit.work for unit in by_work]
+    assert works == sorted(works, reverse=True)
+    assert by_work[0].members[0].n_epochs == 100_000
+    assert works[-2] < sum(works[1:]) / 6
+    assert sorted(member.number for unit in by_work for member in unit.members) == list(range(len(epochs)))
