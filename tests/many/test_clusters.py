@@ -50,7 +50,8 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     assert facts["ten thousand"][0] == 10_000
     assert facts["the same"]
     assert {number for number, _ in facts["cores"]} == {1}
-    assert (facts["bytes a member"] or 0) < 5000
+    if name == "dask":  # through the caller and the scheduler; results come by a file in memory
+        assert 20 < facts["bytes a member"] < 500
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):

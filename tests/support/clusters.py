@@ -106,25 +106,25 @@ def fail(progress):
 
 @contextlib.contextmanager
 def cluster(name, n_threads):
-    """The engine's name and options for `joblib.parallel_config`, while its cluster runs."""
+    """The engine's name, options for `joblib.parallel_config` and a wait for its workers, while its cluster runs."""
     if name == "dask":
         from dask.distributed import Client, LocalCluster
 
         with (
             LocalCluster(n_workers=2, threads_per_worker=n_threads, dashboard_address=None) as local,
-            Client(local),
+            Client(local) as client,
         ):
-            yield name, {}
+            yield name, {}, lambda: client.wait_for_workers(2)
     elif name == "ray":
         import ray
         from ray.util.joblib import register_ray
 
         register_ray()
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield name, {}
+        yield name, {}, list
         ray.shutdown()
     else:
-        yield name, {"n_jobs": 2}
+        yield name, {"n_jobs": 2}, list
         joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
 
 
@@ -142,7 +142,7 @@ def main(name, n_threads):
     serial["threads"] = bits(trained(3, **CASES["blocks"]))
     assert serial["threads"] == serial["blocks"]
     facts = {}
-    with cluster(name, n_threads) as (engine, options), tempfile.TemporaryDirectory() as folder:
+    with cluster(name, n_threads) as (engine, options, wait), tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "killed")
         with joblib.parallel_config(engine, **options):
             facts["n_workers"] = engines.chosen_engine(None).n_workers
@@ -171,6 +171,7 @@ def main(name, n_threads):
                 trained(**CASES["blocks"], callbacks=[fail])
             except ZeroDivisionError as error:
                 facts["callback"] = str(error)
+            wait()  # else Dask may have a single worker left, and joblib uses none of one
             began = time.perf_counter()
             case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
             with counted_bytes() if name == "dask" else contextlib.nullcontext() as counts:
