@@ -129,7 +129,12 @@ def free(courses: Collection[Course]) -> None:
             found.setdefault(id(course.last.stack), []).append((course, course.last.place))
     for users in found.values():
         last: Any = users[0][0].last
-        if len({place for _, place in users}) < len(last.stack.steps) or last.stack.losses.size:
-            states = last.stack.states([place for _, place in users])
-            for place, (course, _) in enumerate(users):
-                course.last = Stacked(states, place)
+        places = [place for _, place in users]
+        if len(set(places)) < len(last.stack.steps):
+            states, places = last.stack.states(places), list(range(len(places)))
+        elif last.stack.losses.size:
+            states = last.stack.without_histories()
+        else:
+            continue
+        for place, (course, _) in zip(places, users, strict=True):
+            course.last = Stacked(states, place)

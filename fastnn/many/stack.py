@@ -117,8 +117,12 @@ class Stack:
         arrays = {name: getattr(self, name)[places] for name in ("which", "storage", "beta_products")}
         lists = ("epochs", "steps", "digests", "generators")
         rows: Any = {name: [values[k] for k in places] for name, values in vars(self).items() if name in lists}
-        m, nothing = len(places), np.zeros((len(places), 0))
-        return replace(self, **arrays, **rows, n_epochs=np.zeros(m, np.int64), losses=nothing, rates=nothing)
+        return replace(self, **arrays, **rows).without_histories()
+
+    def without_histories(self) -> Stack:
+        """Return the same rows without their histories."""
+        m, nothing = len(self.steps), np.zeros((len(self.steps), 0))
+        return replace(self, n_epochs=np.zeros(m, np.int64), losses=nothing, rates=nothing)
 
 
 ARRAYS = "which", "storage", "beta_products", "n_epochs", "losses", "rates"
