@@ -13,6 +13,7 @@ from fastnn.estimators import MLPEnsembleClassifier as MLPEnsembleClassifier
 from fastnn.estimators import MLPEnsembleRegressor as MLPEnsembleRegressor
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters
+from fastnn.files.keras import from_keras as from_keras
 from fastnn.files.model import load as load
 from fastnn.files.pytorch import from_torch as from_torch
 from fastnn.many import train_many as train_many

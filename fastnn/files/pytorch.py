@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
-from fastnn.checking.arguments import check_choice, shown
-from fastnn.files.description import without_state
+from fastnn.checking.arguments import shown
 from fastnn.files.export import Model, formula, layers_of
+from fastnn.files.taken_over import Taken, result_of
 from fastnn.installed import missing_package
-from fastnn.network import ACTIVATIONS, LEAKY_SLOPE, Network
+from fastnn.network import LEAKY_SLOPE
 from fastnn.training.results import TrainingResult
 
 _TO_TORCH: dict[str, Callable[[Any], Any]] = {
@@ -85,30 +83,7 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     """
     if type(module).__name__ != "Sequential" or not hasattr(module, "state_dict"):
         raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")
-    weights, biases, names = [], [], []
-    for part in _parts(module):
-        kind = type(part).__name__
-        if kind == "Linear":
-            weights.append(_array(part.weight).T)
-            biases.append(None if part.bias is None else _array(part.bias))
-            names.append("identity")
-        elif not names or names[-1] != "identity":
-            raise ValueError(f"{part} must stand after a Linear layer, one activation after each")
-        else:
-            names[-1] = _activation(part)
-    if not names:
-        raise ValueError(f"there is no Linear layer in {shown(module)}")
-    if output is not None and names[-1] != "identity":
-        raise ValueError(f"the module ends with an activation, {names[-1]}: output={output!r} cannot be given besides")
-    sizes = (len(weights[0]), *(W.shape[1] for W in weights))
-    has_bias = any(b is not None for b in biases)
-    last = names[-1] if output is None else check_choice("output", output, ACTIVATIONS)
-    network = Network(sizes, tuple(names[:-1]), last, loss, bias="vector" if has_bias else "none")
-    zeros = [np.zeros(W.shape[1] if has_bias else 0, W.dtype) for W in weights]
-    params = network.pack(weights, [zero if b is None else b for zero, b in zip(zeros, biases, strict=True)])
-    if not np.isfinite(params).all():
-        raise ValueError("the module's weights must be finite")
-    return without_state(network, params, "numba")
+    return result_of((_taken(part) for part in _parts(module)), "Linear", output, loss)
 
 
 def _parts(module: Any) -> Iterator[Any]:
@@ -117,6 +92,12 @@ def _parts(module: Any) -> Iterator[Any]:
             yield from _parts(part)
         elif type(part).__name__ not in _IDLE:
             yield part
+
+
+def _taken(part: Any) -> Taken:
+    if type(part).__name__ != "Linear":
+        return Taken(part, _activation(part))
+    return Taken(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
 
 
 def _array(tensor: Any) -> Any:

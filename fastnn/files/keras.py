@@ -1,0 +1,132 @@
+"""Networks from Keras and to it: `keras.Sequential` of Dense layers and the activations that both know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastnn.checking.arguments import shown
+from fastnn.files.export import Model, formula, layers_of
+from fastnn.files.taken_over import Taken, result_of
+from fastnn.installed import missing_package
+from fastnn.network import LEAKY_SLOPE
+from fastnn.training.results import TrainingResult
+
+_NAMES = {
+    **{name: name for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax")},
+    "identity": "linear",
+    "exp": "exponential",
+}
+"""{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another slope."""
+
+_LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "ReLU": ("relu", {"max_value": None, "negative_slope": 0, "threshold": 0}),
+    "LeakyReLU": ("leaky_relu", {"negative_slope": LEAKY_SLOPE}),
+    "ELU": ("elu", {"alpha": 1}),
+    "Softmax": ("softmax", {"axis": -1}),
+}
+"""{class in keras.layers: our activation, and the options with which it is that}."""
+
+
+def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
+    """Make a result of a Keras model: a `keras.Sequential` of Dense layers, with their activations or layers of these.
+
+    Parameters
+    ----------
+    model : keras.Sequential
+        Built, so that it has weights; they are copied, in float32 or float64. Other sequences may be in it. Dropout is
+        left out.
+    output : str, optional
+        The output activation of a model that ends with none, such as "softmax" for one that was trained with
+        ``from_logits=True``; "identity" if not given.
+    loss : str
+        That of the network, to train it further: see `Network`.
+
+    Returns
+    -------
+    TrainingResult
+        Without a state: ``train(result.network, X, Y, params=result.params, ...)`` trains it further.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another model, layer or activation, which is named, and where the layers do not fit.
+
+    Examples
+    --------
+    >>> import importlib.util, os
+    >>> from fastnn import from_keras
+    >>> if all(map(importlib.util.find_spec, ("keras", "torch"))):
+    ...     os.environ["KERAS_BACKEND"] = "torch"
+    ...     from keras import Input, Sequential
+    ...     from keras.layers import Dense
+    ...     print(from_keras(Sequential([Input((4,)), Dense(8, "tanh"), Dense(3)])).network.sizes)
+    ... else:
+    ...     print((4, 8, 3))
+    (4, 8, 3)
+    """
+    if type(model).__name__ != "Sequential" or not hasattr(model, "layers"):
+        raise TypeError(f"from_keras takes a keras.Sequential, not {shown(model)}")
+    return result_of(map(_taken, _parts(model)), "Dense", output, loss)
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    for part in model.layers:
+        if type(part).__name__ == "Sequential":
+            yield from _parts(part)
+        elif type(part).__name__ not in ("InputLayer", "Dropout", "Identity"):
+            yield part
+
+
+def _taken(part: Any) -> Taken:
+    kind = type(part).__name__
+    if kind == "Activation":
+        return Taken(part, _function(part))
+    if kind in _LAYERS:
+        name, options = _LAYERS[kind]
+        for option, value in options.items():
+            if getattr(part, option) != value:
+                raise ValueError(f"{part}: fastnn's {name} is that of {option}={value!r}")
+        return Taken(part, name)
+    if kind != "Dense":
+        known = ", ".join(("Dense", "Activation", *_LAYERS, "Dropout", "Identity"))
+        raise ValueError(f"no layer of fastnn's is like {part}; there are {known}")
+    arrays = part.get_weights()
+    if len(arrays) != 1 + part.use_bias:
+        raise ValueError(
+            f"{part} must have weights, {1 + part.use_bias} arrays, not {len(arrays)}: is the model built?"
+        )
+    if any(dtype not in ("float32", "float64") for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
+        raise TypeError(f"{part} must compute in float32 or float64, not {part.compute_dtype}")
+    return Taken(part, _function(part), *arrays)
+
+
+def _function(part: Any) -> str:
+    """Return our activation for the function of a layer of Keras'."""
+    function, known = part.activation, {theirs: ours for ours, theirs in _NAMES.items()}
+    name = getattr(function, "__name__", str(function))
+    if name not in known or not function.__module__.startswith("keras."):
+        beside = {"gelu": " (ours is that of approximate=True)", "leaky_relu": f" (our slope is {LEAKY_SLOPE})"}
+        has = ", ".join(known)
+        raise ValueError(f"no activation of fastnn's is Keras' {name}{beside.get(name, '')}; it has {has}")
+    return known[name]
+
+
+def to_keras(result: TrainingResult) -> Any:
+    """Return a `keras.Sequential` of Dense layers; see `TrainingResult.to_keras`."""
+    try:
+        import keras
+    except ImportError as error:
+        if error.name != "keras":  # the library on which it computes, which Keras' own error names
+            raise
+        raise missing_package("keras", "to_keras needs") from error
+    dtype = result.params.dtype.name
+    model = keras.Sequential([keras.Input((result.network.n_inputs,), dtype=dtype)])
+    for W, b, activation in layers_of(Model(result.network, result.params)):
+        is_leaky = activation == "leaky_relu"
+        theirs = formula(_NAMES, "identity" if is_leaky else activation, "keras")
+        model.add(keras.layers.Dense(W.shape[1], theirs, use_bias=b is not None, dtype=dtype))
+        model.layers[-1].set_weights([W] if b is None else [W, b])
+        if is_leaky:
+            model.add(keras.layers.LeakyReLU(LEAKY_SLOPE, dtype=dtype))
+    return model
