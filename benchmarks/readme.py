@@ -1,7 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [ensembles] [hotspots] [real_work] [exports]
-    [searches] [threads]
+    [searches] [threads] [crossover]
 """
 
 import datetime
@@ -26,6 +26,7 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "ensembles": ("docs/howto/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
     "searches": ("docs/howto/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
+    "crossover": ("docs/explanation/when-not.md", "python -m benchmarks.crossover", ("-m", "benchmarks.crossover")),
     "threads": ("benchmarks/README.md", "python -m benchmarks.threads", ("-m", "benchmarks.threads")),
 }
 

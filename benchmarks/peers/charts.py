@@ -80,23 +80,29 @@ def _caption(found: dict) -> str:
     )
 
 
+def crossover_ratios(found: dict, ours: str = US) -> dict[tuple[int, int], tuple[float, str]]:
+    """Return how many times as fast as the best peer, and which that is, by width and rows a step."""
+    points = {tuple(map(int, GRID.fullmatch(name).groups())): lanes for name, lanes in found["crossover"].items()}
+    return {point: _over_best(lanes, ours) for point, lanes in points.items()}
+
+
 def crossover(found: dict, ours: str = US) -> Figure:
     """How many times as fast as the best peer, over the width of the layers, a line a batch size."""
     figure = _figure((11, 7.5))
     axes = figure.add_subplot()
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    points = {tuple(map(int, GRID.fullmatch(name).groups())): lanes for name, lanes in found["crossover"].items()}
+    points = crossover_ratios(found, ours)
     batches = sorted({batch for _, batch in points})
     for i, batch in enumerate(batches):
         color = _shade(i / max(1, len(batches) - 1))
         widths = sorted(width for width, b in points if b == batch)
-        ratios = [_over_best(points[width, batch], ours) for width in widths]
+        ratios = [points[width, batch] for width in widths]
         axes.plot(widths, [r for r, _ in ratios], color=color, linewidth=2, zorder=2)
         for width, (r, rival) in zip(widths, ratios, strict=True):
             axes.plot(width, r, MARKERS[rival], color=color, markersize=8, markeredgecolor="white", zorder=3)
     every = sorted({width for width, _ in points})
-    low = min(0.25, min(_over_best(lanes, ours)[0] for lanes in points.values()) / 1.3)
+    low = min(0.25, min(ratio for ratio, _ in points.values()) / 1.3)
     axes.axhspan(low / 2, 1, color=THEIRS, alpha=0.08, linewidth=0)
     axes.axhline(1, color=THEIRS, linewidth=1.5)
     axes.set_ylim(bottom=low)
@@ -123,7 +129,7 @@ def crossover(found: dict, ours: str = US) -> Figure:
     lines = [Line2D([], [], color=_shade(i / max(1, len(batches) - 1)), linewidth=3) for i in range(len(batches))]
     legend = axes.legend(lines, [f"{b:,}" for b in batches], title="rows a step", frameon=False, loc="upper right")
     axes.add_artist(legend)
-    rivals = {_over_best(lanes, ours)[1] for lanes in points.values()}
+    rivals = {rival for _, rival in points.values()}
     shown = {title: marker for title, marker in MARKERS.items() if title in rivals}
     kinds = [Line2D([], [], color="0.4", marker=marker, linestyle="", markersize=8) for marker in shown.values()]
     axes.legend(kinds, list(shown), title="best peer", frameon=False, loc="upper right", bbox_to_anchor=(0.86, 1))
