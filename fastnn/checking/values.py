@@ -125,3 +125,19 @@ def _of_column(name: str, column: Any, which: str) -> Array:
             "out"
         )
     return array if array.dtype.kind in _REAL else array.astype(np.float64)
+
+
+OF_ONE_THREAD = 10_000
+"""Up to so many numbers OpenBLAS multiplies in one thread."""
+
+
+def sum_of_squares(array: Array) -> float:
+    """Return the sum of the squares, in parts so small that BLAS does each in one thread.
+
+    OpenBLAS' threads look for more work for some 30 ms after each product, on the CPUs of those that share a step.
+    """
+    if array.size <= OF_ONE_THREAD:
+        return float(np.vdot(array, array))
+    flat = array.ravel()
+    parts = (flat[k : k + OF_ONE_THREAD] for k in range(0, flat.size, OF_ONE_THREAD))
+    return sum(float(np.vdot(part, part)) for part in parts)

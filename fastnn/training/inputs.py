@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted, shown
-from fastnn.checking.values import real_array
+from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, ROW_BLOCK, Array
 from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
@@ -283,7 +283,7 @@ def _shape_hint(name: str, array: Array, columns: int) -> str:
 def _check_finite(name: str, array: Array, given: Any = None) -> None:
     """Raise ValueError unless `array` is finite. `given` is the array before conversion, which may have overflowed."""
     # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's sum is the quickest.
-    total = sum(array.ravel().tolist()) if array.size <= FEW else np.vdot(array, array)
+    total = sum(array.ravel().tolist()) if array.size <= FEW else sum_of_squares(array)
     if math.isfinite(total) or np.isfinite(array).all():
         return
     wrong = ~np.isfinite(array)

@@ -103,3 +103,16 @@ def test_what_is_no_number_of_threads_is_refused(function, data, backend):
         function(NETWORK, np.zeros(NETWORK.n_params), X=data[0], backend=backend, threads=0)
     with pytest.raises(TypeError, match=r"threads must be an integer, not 1\.5"):
         function(NETWORK, np.zeros(NETWORK.n_params), X=data[0], backend=backend, threads=1.5)
+
+
+def test_checks_leave_threads_of_blas_alone(monkeypatch):
+    """They would go on looking for work, on the CPUs of threads that share a step: OpenBLAS has them from 10,000 on."""
+    sizes, vdot = [], np.vdot
+    monkeypatch.setattr(np, "vdot", lambda a, b: sizes.append(a.size) or vdot(a, b))
+    X = np.ones((12_345, 3))
+    public_predict(NETWORK, np.ones(NETWORK.n_params), X)
+    assert sum(sizes) >= X.size
+    assert max(sizes) <= 10_000
+    X[-1, -1] = math.nan
+    with pytest.raises(ValueError, match=r"X\[12344, 2\] is nan"):
+        public_predict(NETWORK, np.ones(NETWORK.n_params), X)
