@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -95,6 +95,14 @@ class Layer(NamedTuple):
     def all(self) -> slice:
         """Weights and biases, which lie side by side."""
         return slice(self.weight.start, self.bias.stop)
+
+
+_ELSEWHERE = {
+    "fit": "result = train(network, X, Y, epochs=...)",
+    "train": "result = train(network, X, Y, epochs=...)",
+    "predict": "result.predict(X), of a result of train; or predict(network, params, X)",
+}
+"""{a method that networks of other libraries have: what to write}."""
 
 
 @explains_keywords
@@ -181,6 +189,13 @@ class Network:
     reduction: str = dataclasses.field(default="mean", kw_only=True)
     init: str = dataclasses.field(default="glorot_uniform", kw_only=True)
     bias_init: str | float = dataclasses.field(default="same", kw_only=True)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            hint = _ELSEWHERE.get(name)
+            beside = f": it holds no weights, write {hint}" if hint else ""
+            raise AttributeError(f"a Network has no attribute {name!r}{beside}", name=name, obj=self)
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization

@@ -198,3 +198,14 @@ def test_defaults_are_the_papers():
     assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (0.001, 0.9, 0.999, 1e-8)
     assert AdamW().weight_decay == 0.01
     assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
+
+
+def test_methods_of_other_libraries_say_what_to_write():
+    network = Network((2, 1))
+    with pytest.raises(AttributeError, match=r"'fit': it holds no weights, write result = train\(network, X, Y"):
+        network.fit([[0.0, 1.0]], [0.0])
+    with pytest.raises(AttributeError, match=r"'predict': it holds no weights, write result\.predict\(X\)"):
+        network.predict([[0.0, 1.0]])
+    with pytest.raises(AttributeError, match=r"a Network has no attribute 'sizez'$"):
+        _ = network.sizez
+    assert not hasattr(network, "fit")
