@@ -136,5 +136,5 @@ def same(a, b):
     return bool(a == b)
 
 
-LOCAL = {"_result", "_kept", "_parts"}
+LOCAL = {"_result", "kept", "_parts"}
 """What a process, or a training under way, has for itself: of `Progress`, the Numba back end and `TrainingResult`."""
