@@ -36,6 +36,7 @@ class Machine(NamedTuple):
     needs: tuple = ()  # features of the CPU, in LLVM's words
     few: bool = False  # the first steps only
     dtype: str = ""  # that of the runs outside the slow tests, which do all of them; none: the slow tests only
+    members: str = ""  # those that are members too, outside the slow tests
     uses: str = ""  # vector registers that the kernel's assembly must name,
     lacks: tuple = ()  # and must not
     libm: tuple = ()  # functions of the C library that it calls
@@ -64,7 +65,7 @@ MACHINES = {
         libm=("fma", "fmaf"),
     ),
     "glibc without FMA": Machine({"GLIBC_TUNABLES": NO_FMA}, uses="zmm" if HOST.get("avx512f") else ""),
-    "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32"),
+    "no JIT": Machine({"NUMBA_DISABLE_JIT": "1"}, few=True, dtype="float32", members="seed|iris|RPROP"),
 }
 
 
@@ -98,10 +99,13 @@ def test_every_machine_gives_the_same_bits(machine, dtype, tmp_path):
     name, machine = machine, MACHINES[machine]
     if lacking(machine):
         pytest.skip(f"this machine cannot run code for {name}: it has no {', '.join(lacking(machine))}")
-    command = ["tests/support/same_bits.py", *["--few"] * machine.few, f"--only={dtype}"]
+    members = machine.members if dtype else ""
+    options = *["--few"] * machine.few, f"--only={dtype}", f"--members={members}"
+    command = ["tests/support/same_bits.py", *options]
     report = json.loads(start(command, machine.environment, tmp_path))
     assert same_bits.differences(report["first steps"], same_bits.expected(few=True)) == {}
     assert report["first steps"].keys() == {run for run in RUNS if dtype in run}
+    assert report["members"]
     assert same_bits.other_members(report["members"], machine.few) == {}
     if not machine.few:
         assert same_bits.differences(report["all steps"], same_bits.expected()) == {}

@@ -17,8 +17,6 @@ from fastnn.fused import backend, workspace
 OWN = fastnn.get_backend("numba", specialize=True)
 IN_CI = (
     "seed float64",
-    "seed float32",
-    "online float64",
     "online float32",
     "online scalar float32",
     "wide float32",

@@ -221,7 +221,7 @@ def other_members(found, few=False):
 # --------------------------------------------------------------------------------------------------------- the command
 
 
-def report(names, few):
+def report(names, few, members=""):
     """Hashes, seconds to compile, and what was compiled."""
     from fastnn.compiler.loader import IN_PYTHON, WHEEL, origins
 
@@ -230,7 +230,8 @@ def report(names, few):
         start = time.perf_counter()
         train(RUNS[f"seed {dtype}"], 1)
         seconds[dtype] = round(time.perf_counter() - start, 2)
-    found = {"first steps": hashes(names, FEW), "members": hashes_of_members(names, few)}
+    of_members = hashes_of_members([name for name in names if re.search(members, name)], few)
+    found = {"first steps": hashes(names, FEW), "members": of_members}
     if not few:
         found["all steps"] = hashes(names)
     places = sorted(set(origins.values()))
@@ -264,6 +265,7 @@ def write(again):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="REGEX", help="names of runs")
+    parser.add_argument("--members", default="", metavar="REGEX", help="those of them that are members of train_many")
     parser.add_argument("--few", action="store_true", help=f"the first {FEW} steps only")
     parser.add_argument("--compare", action="store_true", help="compare with hashes.json; 1 where they differ")
     parser.add_argument("--write", action="store_true", help="renew hashes.json")
@@ -271,7 +273,7 @@ def main():
     options = parser.parse_args()
     if options.write:
         return write(options.again)
-    found = report([name for name in RUNS if re.search(options.only, name)], options.few)
+    found = report([name for name in RUNS if re.search(options.only, name)], options.few, options.members)
     sys.stdout.write(json.dumps(found) + "\n")
     if options.compare:
         wrong = differences(found["first steps"], expected(few=True))
