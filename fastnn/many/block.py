@@ -222,10 +222,7 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
-    """Return the blocks of some members, and how many threads of `n_jobs` pay.
-
-    With several threads blocks become smaller towards the end, so that all threads are at work to the end.
-    """
+    """Return the blocks of some members, and how many threads of `n_jobs` pay."""
     groups: dict[Hashable, list[tuple[Member, int]]] = {}
     alone: list[tuple[Member, int]] = []
     found: dict[Hashable, tuple[Hashable | None, int]] = {}
@@ -243,16 +240,41 @@ def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
             left += own
     # One thread draws at a time, which is MEMBER_WORK of the work: more threads than this would wait for their turn.
     pay = min(n_jobs, left // (MEMBER_WORK * max(len(members) - len(alone), 1)))
-    blocks: list[tuple[list[Member], int]] = []
+    rounds, blocks = _Rounds(pay), list[tuple[list[Member], int]]()
     for group in groups.values():
         group.sort(key=lambda pair: -pair[0].n_epochs)
-        most = 0
+        most = -1
         for member, own in group:
-            if not most or blocks[-1][1] + own > most:
-                most = min(MOST_WORK, max(left // (2 * pay), LEAST_WORK)) if pay > 1 else MOST_WORK
+            if most < 0 or blocks[-1][1] + own // 2 > most:
+                most = rounds.next_size(left)
                 blocks.append(([], 0))
             together, amount = blocks[-1]
             together.append(member)
             blocks[-1] = together, amount + own
             left -= own
     return Blocks(blocks, alone, min(n_jobs, pay + len(alone)))
+
+
+class _Rounds:
+    """How much work the next block has: in each round the threads have a block each, together half of what is left.
+
+    So all threads are at work to the end (the factoring of Hummel, Schonberg and Flynn, CACM 35 (8), 1992). In the last
+    round they have all that is left, for a block below `LEAST_WORK` does not pay.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._n_blocks = 0  # that the round under way still has
+        self._end = 0  # how much work is left at its end
+
+    def next_size(self, left: int) -> int:
+        """Return how much of the work that is left the next block has."""
+        if self.n_threads <= 1:
+            return MOST_WORK
+        if not self._n_blocks:
+            is_last = left < 2 * self.n_threads * LEAST_WORK
+            self._n_blocks = max(1, min(self.n_threads, left // LEAST_WORK)) if is_last else self.n_threads
+            self._end = 0 if is_last else left // 2
+        size = min(MOST_WORK, ceil_div(left - self._end, self._n_blocks))
+        self._n_blocks -= 1
+        return size

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.cores import available_cores
+from fastnn.cores import available_cores, borrow, give_back
 from fastnn.many.engine import Engine, chosen_engine
 from fastnn.many.entries import Entry, result_of
 from fastnn.many.members import Member
@@ -183,6 +183,7 @@ class Driver:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, Entry] | BaseException] = queue.SimpleQueue()
+        ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         drawing = threading.Lock()
         for unit in self.units:
             waiting.put(unit)
@@ -192,17 +193,20 @@ class Driver:
                 try:
                     unit = waiting.get_nowait()
                 except queue.Empty:
-                    return
+                    return ended.put(None)
                 try:
                     through.put(train_unit(unit, flag, drawing))
                 except BaseException as error:
                     through.put(error)
 
-        threads = [threading.Thread(target=work, name=f"fastnn many {k}", daemon=True) for k in range(self.n_threads)]
-        left = len(self.units)
+        left, n_at_work = len(self.units), 0
+        helpers = borrow(self.n_threads)
         try:
-            for thread in threads:
-                thread.start()
+            if not helpers:  # the system starts no more threads
+                return self._here(self.units, flag)
+            for helper in helpers:
+                helper.put(work)
+                n_at_work += 1
             while left:
                 try:
                     found = through.get(timeout=POLL_SECONDS)
@@ -221,9 +225,11 @@ class Driver:
                     break
             raise
         finally:
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            try:
+                for _ in range(n_at_work):
+                    ended.get()
+            finally:
+                give_back(helpers)
             while not through.empty():  # after an error: what the others were at
                 if isinstance(found := through.get(), dict):
                     self.entries.update(found)

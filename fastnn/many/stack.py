@@ -105,7 +105,8 @@ class Stack:
 
     def history(self, k: int) -> History:
         """Return member k's history."""
-        return History(validation_loss=np.zeros(0), seconds=self.seconds, **self.numbers(k))
+        numbers: dict[str, Any] = self.numbers(k)
+        return History(validation_loss=np.zeros(0), seconds=self.seconds, **numbers)
 
     def numbers(self, k: int) -> dict[str, NDArray[np.float64]]:
         """Return member k's losses and learning rates, by their names in a history."""

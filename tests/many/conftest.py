@@ -1,12 +1,11 @@
 """What the tests of many trainings share."""
 
 import signal
-import threading
 
 import pytest
 from ended_early import EARLY, NETWORK, After, M, X, Y
 
-from fastnn import SGD, train_many
+from fastnn import SGD, cores, train_many
 from fastnn.many import block
 
 
@@ -19,11 +18,11 @@ def tiny_blocks(monkeypatch):
 
 @pytest.fixture
 def nothing_left():
-    """The handler of SIGINT that was there before must be there after, and no thread of ours be left."""
+    """The handler of SIGINT that was there before must be there after, and no helper of ours be at work."""
     handler = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is handler
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fastnn many")]
+    assert not cores._at_work
 
 
 @pytest.fixture(params=[1, 2])

@@ -42,3 +42,21 @@ def test_several_threads_take_the_longest_units_first_and_end_with_small_ones(mo
     assert by_work[0].members[0].n_epochs == 100_000
     assert works[-2] < sum(works[1:]) / 6
     assert sorted(member.number for unit in by_work for member in unit.members) == list(range(len(epochs)))
+
+
+@pytest.mark.parametrize("total", [8e6, 14e6, 30e6, 60e6, 1e9])
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_rounds_leave_no_thread_without_work(total, n_threads, monkeypatch):
+    """In each round every thread has a block of the same size; blocks that would not pay are not made."""
+    monkeypatch.setattr(block, "LEAST_WORK", REAL["LEAST_WORK"])
+    rounds, sizes, left = block._Rounds(n_threads), [], int(total)
+    while left > 0:
+        sizes.append(rounds.next_size(left))
+        left -= sizes[-1]
+    assert left == 0
+    assert min(sizes) >= min(REAL["LEAST_WORK"], total)
+    assert len(sizes) % n_threads == 0 or len(sizes) == total // REAL["LEAST_WORK"] < n_threads
+    load = [0] * n_threads
+    for size in sorted(sizes, reverse=True):
+        load[load.index(min(load))] += size
+    assert max(load) - min(load) <= 0.01 * total or len(sizes) < n_threads

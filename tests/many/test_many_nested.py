@@ -12,7 +12,7 @@ from ended_early import NETWORK, After, X, Y, ctrl_c
 from same_results import assert_same_result
 from survival import Child
 
-from fastnn import InterruptWarning, train, train_many
+from fastnn import InterruptWarning, cores, train, train_many
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
 
@@ -103,6 +103,7 @@ AGAIN = (
     ENDS
     + """
 import fastnn
+from fastnn import cores
 
 def busy(progress):
     print("ready", flush=True)
@@ -114,7 +115,7 @@ try:
                callbacks=[busy])
 except KeyboardInterrupt:
     time.sleep(0.2)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fastnn many")]
+    assert not cores._at_work
     print("stopped", flush=True)
 """
 )
@@ -130,7 +131,7 @@ def test_the_second_one_ends_a_call_that_is_busy_and_its_threads(backend):
         assert child.end() == 0
 
 
-def test_a_time_out_leaves_no_thread_and_the_handler():
+def test_a_time_out_leaves_no_helper_at_work_and_the_handler():
     """Its exception may fall into any line."""
 
     class Late(Exception):
@@ -161,6 +162,7 @@ def test_a_time_out_leaves_no_thread_and_the_handler():
         signal.signal(signal.SIGALRM, old)
     assert n_late > 20
     deadline = time.monotonic() + 5
-    while [t for t in threading.enumerate() if t.name.startswith("fastnn many")] and time.monotonic() < deadline:
+    while cores._at_work and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert not cores._at_work
     go()  # gives back the handler, should the last exception have come in the midst of that: see `Interrupt`
