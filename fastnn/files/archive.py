@@ -29,6 +29,9 @@ Builder = Callable[[dict[str, Any], dict[str, Array]], T]
 MAX_HEADER_BYTES = 1 << 16
 """Longest header, more than any model needs: a longer one is neither written nor parsed."""
 
+MOST_BRACKETS = MAX_HEADER_BYTES // 4
+"""Lists and objects that a header may begin, as many as lists of a number each: more of them hold nothing."""
+
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
 """Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of all of it."""
 
@@ -174,7 +177,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
 def _json(header: Array, kind: str) -> dict[str, Any]:
     if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
         raise ModelFileError("damaged: its header is no text")
-    value = json.loads(header.tobytes())
+    text = header.tobytes()
+    if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
+        raise ModelFileError("damaged: its header is nested as no header of fastnn's is")
+    value = json.loads(text)
     if not isinstance(value, dict):
         raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
     return value
