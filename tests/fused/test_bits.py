@@ -13,7 +13,7 @@ from fastnn import Network, get_backend, loss_and_gradient, testing
 from fastnn.compiler import cache, program
 from fastnn.compiler.loader import bound_in_python
 from fastnn.fused import backend as fused_backend
-from fastnn.fused import workspace
+from fastnn.fused import preparation, workspace
 from fastnn.optimizers import Adam
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
@@ -167,7 +167,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
             for field, copied in zip(value, copy, strict=True):
                 write_back(field, copied)
 
-    for module in (fused_backend, workspace):
+    for module in (fused_backend, preparation, workspace):
         monkeypatch.setattr(module, "load_kernel", load_kernel)
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}

@@ -47,7 +47,7 @@ def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imported |= {name.partition(".")[0] for name in names}
     # comes with scikit-learn; loads the plugin; are converted to; runs the cells of a notebook
-    by_others = {"scipy", "pytest", "skl2onnx", "torch", "IPython"}
+    by_others = {"scipy", "pytest", "skl2onnx", "torch", "keras", "IPython"}
     assert imported - set(sys.stdlib_module_names) - {"fastnn"} <= declared | by_others
 
 
