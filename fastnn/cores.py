@@ -127,9 +127,19 @@ _idle: list[Helper] = []
 _at_work: set[Helper] = set()
 
 
+class Borrowed(list[Helper]):
+    """The helpers of one borrower: given back by `give_back`, or when nobody refers to the list any more.
+
+    The latter is for an exception of a signal's handler, which may fall between any two lines, also of `give_back`.
+    """
+
+    def __del__(self) -> None:
+        give_back(self)
+
+
 def borrow(n: int) -> list[Helper]:
     """Return `n` helpers, idle or new ones; fewer where the system starts no more threads."""
-    helpers: list[Helper] = []
+    helpers = Borrowed()
     with contextlib.suppress(RuntimeError):
         while len(helpers) < n:
             helpers.append(_idle.pop() if _idle else _new_helper())
@@ -138,9 +148,10 @@ def borrow(n: int) -> list[Helper]:
 
 
 def give_back(helpers: list[Helper]) -> None:
-    """Let others have these helpers, each of which may still be at its last function."""
-    _at_work.difference_update(helpers)
-    _idle.extend(helpers)
+    """Let others have these helpers, each of which may still be at its last function; the list is empty then."""
+    while helpers:
+        _at_work.discard(helpers[-1])
+        _idle.append(helpers.pop())
 
 
 def cores_of_thread() -> int:

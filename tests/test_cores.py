@@ -221,3 +221,14 @@ def test_other_threads_do_all_themselves(monkeypatch):
     monkeypatch.setattr(cores, "borrow", lambda n: [pytest.fail("asked for helpers")] if n else [])
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         pool.submit(cores.share, lambda part: None, range(9)).result()
+
+
+def test_helpers_of_which_nobody_knows_any_more_are_given_back(monkeypatch):
+    """As when a signal's handler raises an exception before they are given back."""
+    monkeypatch.setattr(cores, "_idle", [])
+    helpers = cores.borrow(2)
+    names = set(helpers)
+    assert cores._at_work == names
+    del helpers
+    assert not cores._at_work
+    assert set(cores._idle) == names
