@@ -44,9 +44,9 @@ from fastnn.training.exceptions import DivergenceError as DivergenceError
 from fastnn.training.exceptions import InterruptWarning as InterruptWarning
 from fastnn.training.exceptions import MonitorError as MonitorError
 from fastnn.training.exceptions import TrainingInterrupted as TrainingInterrupted
+from fastnn.training.history import History as History
 from fastnn.training.inference import loss_and_gradient as loss_and_gradient
 from fastnn.training.inference import predict as predict
-from fastnn.training.results import History as History
 from fastnn.training.results import TrainingResult as TrainingResult
 from fastnn.training.state import TrainingState as TrainingState
 from fastnn.training.stopping import ReduceRate as ReduceRate

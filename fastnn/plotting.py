@@ -16,7 +16,8 @@ from fastnn.checking.arguments import shown
 from fastnn.installed import missing_package
 from fastnn.memory import Array
 from fastnn.training import chart
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.history import History
+from fastnn.training.results import TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,8 +17,9 @@ from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
 from fastnn.files.description import without_state
 from fastnn.files.export import Model, layers_of
+from fastnn.training.history import History
 from fastnn.training.inputs import check_params
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _FITTED = (

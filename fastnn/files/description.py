@@ -14,7 +14,8 @@ from fastnn.errors import ModelFileError
 from fastnn.files.archive import check_arrays
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.history import History
+from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
 

@@ -33,7 +33,8 @@ from fastnn.many.entries import Entry, Stored
 from fastnn.many.results import ManyResult
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.history import History
+from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 FLOATS = ("params", "vectors", "best_params")

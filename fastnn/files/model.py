@@ -31,8 +31,9 @@ from fastnn.files.export import check_not_exported
 from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
+from fastnn.training.history import History
 from fastnn.training.options import network_counters
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState, holds_each_row_once
 from fastnn.training.stopping import STOP_REASONS, StopReason
 

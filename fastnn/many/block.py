@@ -20,8 +20,8 @@ from fastnn.memory import aligned_zeros, ceil_div, padded_size
 from fastnn.schedules import SCHEDULES, learning_rates
 from fastnn.state import Steps, Task
 from fastnn.training.batches import batches, rows_a_step
+from fastnn.training.epoch_losses import losses_of_epochs
 from fastnn.training.generator import give_back, new_random_state, shuffle_rows, system_words
-from fastnn.training.history import losses_of_epochs
 from fastnn.training.state import TrainingState
 from fastnn.training.subsets import digest, rows_at
 

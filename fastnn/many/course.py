@@ -15,8 +15,9 @@ from fastnn.many.entries import Entry, Scored, Stored, Unbegun, score_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
+from fastnn.training.history import History
 from fastnn.training.monitors import name_of
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")

@@ -15,8 +15,9 @@ from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.schedules import describe
+from fastnn.training.history import History, scored_by
 from fastnn.training.monitors import Monitor, name_of
-from fastnn.training.results import History, TrainingResult, scored_by
+from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 

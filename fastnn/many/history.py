@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn.memory import Array
 from fastnn.training import chart, display
-from fastnn.training.results import History
+from fastnn.training.history import History
 
 
 def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast, overload
 
 import numpy as np
@@ -15,11 +14,12 @@ from numpy.typing import NDArray
 from fastnn.checking.arguments import check_flag
 from fastnn.many.entries import Entry, rate_of, result_of, score_of, scored, sign_of
 from fastnn.many.history import ManyHistory, picture
+from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import chart, display
-from fastnn.training.inputs import check_inputs
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.history import History
+from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 
@@ -226,27 +226,10 @@ class ManyResult(Sequence[TrainingResult]):
             raise ValueError(
                 "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"
             )
+        outputs = outputs_of(self._entries, X, assume_finite)
         if check_flag("spread", spread):
-            return mean_and_deviation(self._outputs(X, assume_finite))
-        outputs = self._outputs(X, assume_finite)
-        first = next(outputs)
-        dtype = np.result_type(*{entry.params.dtype for entry in self._entries})
-        stacked = np.empty((len(self), *first.shape), dtype)
-        for place, output in zip(stacked, itertools.chain([first], outputs), strict=True):
-            place[...] = output
-        return stacked
-
-    def _outputs(self, X: Any, assume_finite: bool) -> Iterator[Array]:
-        """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
-        checked: dict[tuple[int, Any], Array] = {}
-        for entry in self._entries:
-            kind = entry.network.n_inputs, entry.params.dtype
-            if kind not in checked:
-                checked[kind] = check_inputs(entry.network, X, entry.params.dtype, assume_finite)
-            if isinstance(entry, TrainingResult):
-                yield entry.predict(checked[kind], assume_finite=True)
-            else:
-                yield entry.backend.predict(entry.network, entry.params, checked[kind])
+            return mean_and_deviation(outputs)
+        return stacked(outputs, len(self), np.result_type(*{entry.params.dtype for entry in self._entries}))
 
     def plot(self, title: str = "Losses of the members", *, axes: Any = None) -> Any:
         """Draw the losses of the members, by matplotlib.
@@ -340,14 +323,3 @@ class ManyResult(Sequence[TrainingResult]):
             "stop_reason": self.stop_reason,
             "seconds": self.history.seconds,
         }
-
-
-def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
-    """Return mean and standard deviation of the members' outputs, one by one (Welford, Technometrics 4, 1962)."""
-    mean = squares = np.zeros(())
-    k = 0
-    for k, output in enumerate(outputs, 1):
-        change = output.astype(np.float64) - mean
-        mean = mean + change / k
-        squares = squares + change * (output - mean)
-    return mean, np.sqrt(squares / k)

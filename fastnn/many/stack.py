@@ -13,8 +13,9 @@ from fastnn.memory import Array, aligned_zeros
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.training.generator import give_back, new_random_state
+from fastnn.training.history import History
 from fastnn.training.options import training_counters
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import StopReason
 

@@ -26,13 +26,14 @@ from fastnn.training.begin import check_settings, start, working_dtype
 from fastnn.training.callbacks import Callback, Progress, periods, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed, give_back
+from fastnn.training.history import History
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import check_resume
 from fastnn.training.inputs import check_data
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Run
 from fastnn.training.options import NOT_GIVEN, NotGiven
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop, StopReason
 from fastnn.training.subsets import choose_rows

@@ -1,127 +1,136 @@
-"""The losses of epochs, from those of steps: summed in the order of the steps, wherever chunks begin and end."""
+"""The history of a training: the losses, scores and learning rates of its epochs."""
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.state import Data, Steps
-
-NOTHING = (0.0, 0.0)
-"""The sums of an epoch that has not begun."""
+from fastnn.memory import Array
+from fastnn.training import chart, display
 
 
-class EpochLoss:
-    """The losses of epochs from the losses of steps.
+def scored_by(monitor: str, *, validated: bool) -> str:
+    """Return what a score is, in words: of which rows, and by which monitor."""
+    if monitor == "loss":
+        return "validation loss" if validated else "training loss"
+    return f"{monitor} on {'validation data' if validated else 'the rows trained on'}"
 
-    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
-    sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The losses, scores and learning rates of each epoch in one call of `train`; a resumed one begins a new history.
+
+    Attributes
+    ----------
+    loss : ndarray (n_epochs,)
+        The training loss of each epoch.
+    validation_loss : ndarray (n_epochs,) or (0,)
+        The loss of the validation data after each epoch; empty where there are none.
+    seconds : float
+        Wall time of the call.
+    learning_rate : ndarray (n_epochs,) or (0,)
+        The learning rate of the last step of each epoch; empty in files of version 0.1.
+    measured : ndarray (n_epochs,) or (0,)
+        The scores after each epoch, where they are not one of the losses above.
+    monitor : str
+        The name of the score: "loss", "accuracy", "r2", or that of a function.
+    score : ndarray (n_epochs,)
+        The scores by which the best epoch is chosen.
+    best_epoch : int
+        The number, from 1, of the epoch with the best score.
+
+    Examples
+    --------
+    >>> from fastnn import Network, Stop, train
+    >>> X = [[0.0], [0.5], [1.0], [1.5]]
+    >>> network, stop = Network((1, 1)), Stop(validation=0.25)
+    >>> history = train(network, X, X, params=[0.0, 0.0], epochs=3, seed=0, stop=stop).history
+    >>> history.loss.shape, history.validation_loss.shape, history.scored_by
+    ((3,), (3,), 'validation loss')
+    >>> history.best_epoch
+    3
     """
 
-    def __init__(self, data: Data, reduction: str, steps_per_epoch: int, partial: tuple[float, float]) -> None:
-        self._mean = reduction == "mean"
-        self._steps_per_epoch = steps_per_epoch
-        self._counted = None if steps_per_epoch == 1 or data.sample_weight.all() else data.sample_weight > 0
-        self.partial = partial
-        """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
+    loss: NDArray[np.float64]
+    """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
+    (the sum of them for ``reduction="sum"``), penalty included."""
+    validation_loss: NDArray[np.float64]
+    """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
+    seconds: float
+    """Wall time of the call."""
+    learning_rate: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    monitor: str = "loss"
 
-    def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
-        """Return the losses of the epochs that end within the first `n_steps` steps, and `partial` after them.
+    def __repr__(self) -> str:
+        return display.line(self, self._facts())
 
-        `batch` is the number of steps that the current epoch had before.
+    def _repr_html_(self) -> str:
+        return display.card(self, self._facts(), self._chart())
+
+    def _chart(self) -> str:
+        """Return a picture of the losses, in which the best epoch of the validation loss is marked."""
+        blue, orange = chart.COLORS
+        curves = [chart.Curve(self.loss, "loss", blue), chart.Curve(self.validation_loss, "validation loss", orange)]
+        best = self.best_epoch if self.score is self.validation_loss else 0
+        mark = (best, self.validation_loss[best - 1], f"best, epoch {best}") if best else None
+        return chart.chart([curve for curve in curves if len(curve.values)], mark)
+
+    def _facts(self) -> dict[str, object]:
+        """Return what `repr` shows: the last losses, and the best score with its epoch, from 1."""
+        facts: dict[str, object] = {"epochs": len(self.loss)}
+        if len(self.loss):
+            facts["loss"] = f"{self.loss[-1]:.4g}"
+        if len(self.validation_loss):
+            facts["validation"] = f"{self.validation_loss[-1]:.4g}"
+        if len(self.score) and self.score is not self.loss:
+            name = self.monitor if self.monitor != "loss" else "validation" if len(self.validation_loss) else "score"
+            best = self.best_epoch
+            said = f" (best {self.score[best - 1]:.4g} in epoch {best})" if best else ""
+            facts[name] = f"{self.score[-1]:.4g}{said}"
+        return {**facts, "seconds": f"{self.seconds:.3g}"}
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """(n_epochs,): the scores by which the best epoch is chosen: those of the monitor after each epoch.
+
+        For the monitor "loss" they are the validation loss; without validation data the loss of all rows after each
+        epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
         """
-        losses = steps.loss[:n_steps]
-        if self._steps_per_epoch == 1:
-            return losses, NOTHING
-        rows = self._rows(steps, n_steps)
-        with np.errstate(over="ignore"):  # losses near the largest number, on the way to divergence
-            if batch == 0 and n_steps == self._steps_per_epoch:  # a whole epoch: the same sums, of which none is cut
-                loss_sums, row_sums, partial = _sum(losses * rows), _sum(rows), NOTHING
-            else:
-                loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
-                row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
-                partial = loss_rest, row_rest
-            return (loss_sums / row_sums if self._mean else loss_sums), partial
-
-    def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
-        """Return what the loss of each step is multiplied with: its rows, or 1 for a sum; 0 where it was skipped."""
-        if not self._mean:
-            return np.ones(n_steps)
-        start, stop = steps.start[:n_steps], steps.stop[:n_steps]
-        rows = (stop - start).astype(np.float64)
-        if self._counted is not None:
-            n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
-            rows[n_before[stop] == n_before[start]] = 0
-        return rows
-
-
-def losses_of_epochs(loss: NDArray[np.float64], rows: NDArray[np.float64], reduction: str) -> NDArray[np.float64]:
-    """Return the losses (..., n_epochs) of whole epochs from those of their steps (..., n_epochs * steps_per_epoch).
-
-    `rows` (steps_per_epoch,) are the rows of an epoch's steps, none of which is skipped: the sums are `EpochLoss`'s.
-    """
-    if len(rows) == 1:
-        return loss
-    weight = rows if reduction == "mean" else np.ones(len(rows))
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.cumsum(loss.reshape(*loss.shape[:-1], -1, len(rows)) * weight, axis=-1)[..., -1]
-        return sums / np.cumsum(weight)[-1] if reduction == "mean" else sums
-
-
-class EpochLog:
-    """The loss and the learning rate of each epoch that ended. Memory is reserved ahead, which costs nothing."""
-
-    FIRST = 1 << 20
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._losses, self._rates = np.empty(min(most, self.FIRST)), np.empty(min(most, self.FIRST))
-        self.n = 0
-
-    def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64] | float) -> None:
-        """Append epochs: losses (n,), and the rates (n,) of their last steps."""
-        begin, end = self.n, self.n + len(losses)
-        if end > len(self._losses):
-            longer = np.empty((2, min(self._most, 2 * end)))
-            longer[:, :begin] = self.losses, self.rates
-            self._losses, self._rates = longer
-        self._losses[begin:end], self._rates[begin:end] = losses, rates
-        self.n = end
+        return next((scores for scores in (self.measured, self.validation_loss) if len(scores)), self.loss)
 
     @property
-    def last(self) -> tuple[float, float]:
-        """The last epoch's loss and learning rate; NaN before there is one."""
-        return (self._losses.item(self.n - 1), self._rates.item(self.n - 1)) if self.n else (math.nan, math.nan)
+    def scored_by(self) -> str:
+        """What the scores are: "training loss", "validation loss", or the monitor's name and on which rows."""
+        return scored_by(self.monitor, validated=bool(len(self.validation_loss)))
 
     @property
-    def losses(self) -> NDArray[np.float64]:
-        """(n,): all losses, as a view; they do not change."""
-        return self._losses[: self.n]
+    def best_epoch(self) -> int:
+        """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
 
-    @property
-    def rates(self) -> NDArray[np.float64]:
-        """(n,): all learning rates, as a view; they do not change."""
-        return self._rates[: self.n]
+        It is 0 where no epoch ended, or none with a finite score: then ``Stop(restore_best=True)`` restores nothing.
+        """
+        scores = self.score if self.monitor == "loss" else -self.score
+        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if np.isfinite(scores).any() else 0
 
+    def to_dict(self) -> dict[str, Array]:
+        """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.
 
-def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
-    """Sum each epoch's values, strictly from left to right; also return the sum of the epoch that has not ended."""
-    left = per_epoch - batch if batch else 0  # steps that the epoch under way still needs
-    if len(values) < left:
-        return np.zeros(0), _running(carry, values)
-    whole, rest = np.split(values[left:], [(len(values) - left) // per_epoch * per_epoch])
-    sums = np.cumsum(whole.reshape(-1, per_epoch), axis=1)[:, -1]
-    if left:
-        sums = np.concatenate([[_running(carry, values[:left])], sums])
-    return sums, _running(0.0, rest)
+        Returns
+        -------
+        dict of str to ndarray (n_epochs,)
+            "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN where there are none, and "score".
 
-
-def _sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum (1,), strictly from left to right."""
-    return np.add.accumulate(values)[-1:]
-
-
-def _running(carry: float, values: NDArray[np.float64]) -> float:
-    return float(np.cumsum(np.concatenate([[carry], values]))[-1])
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> list(result.history.to_dict())
+        ['epoch', 'loss', 'validation_loss', 'learning_rate', 'score']
+        """
+        n = len(self.loss)
+        columns = {name: getattr(self, name) for name in ("loss", "validation_loss", "learning_rate", "score")}
+        filled = {name: values.copy() if len(values) else np.full(n, np.nan) for name, values in columns.items()}
+        return {"epoch": np.arange(1, n + 1), **filled}

@@ -16,12 +16,13 @@ from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
 from fastnn.training.callbacks import Progress
+from fastnn.training.epoch_losses import EpochLog, EpochLoss
 from fastnn.training.exceptions import attach_result
-from fastnn.training.history import EpochLog, EpochLoss
+from fastnn.training.history import History
 from fastnn.training.monitors import name_of
 from fastnn.training.options import training_counters
 from fastnn.training.pace import Pace
-from fastnn.training.results import History, TrainingResult
+from fastnn.training.results import TrainingResult
 from fastnn.training.scores import Scores, finite, number
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason

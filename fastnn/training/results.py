@@ -1,149 +1,22 @@
-"""The results of a training: TrainingResult, and its History."""
+"""TrainingResult, the result of a training: a network that predicts, is saved and exported, and goes on training."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.backends import Backend, call_with_threads, get_backend
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import chart, display
+from fastnn.training import display
+from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason
-
-
-def scored_by(monitor: str, *, validated: bool) -> str:
-    """Return what a score is, in words: of which rows, and by which monitor."""
-    if monitor == "loss":
-        return "validation loss" if validated else "training loss"
-    return f"{monitor} on {'validation data' if validated else 'the rows trained on'}"
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """The losses, scores and learning rates of each epoch in one call of `train`; a resumed one begins a new history.
-
-    Attributes
-    ----------
-    loss : ndarray (n_epochs,)
-        The training loss of each epoch.
-    validation_loss : ndarray (n_epochs,) or (0,)
-        The loss of the validation data after each epoch; empty where there are none.
-    seconds : float
-        Wall time of the call.
-    learning_rate : ndarray (n_epochs,) or (0,)
-        The learning rate of the last step of each epoch; empty in files of version 0.1.
-    measured : ndarray (n_epochs,) or (0,)
-        The scores after each epoch, where they are not one of the losses above.
-    monitor : str
-        The name of the score: "loss", "accuracy", "r2", or that of a function.
-    score : ndarray (n_epochs,)
-        The scores by which the best epoch is chosen.
-    best_epoch : int
-        The number, from 1, of the epoch with the best score.
-
-    Examples
-    --------
-    >>> from fastnn import Network, Stop, train
-    >>> X = [[0.0], [0.5], [1.0], [1.5]]
-    >>> network, stop = Network((1, 1)), Stop(validation=0.25)
-    >>> history = train(network, X, X, params=[0.0, 0.0], epochs=3, seed=0, stop=stop).history
-    >>> history.loss.shape, history.validation_loss.shape, history.scored_by
-    ((3,), (3,), 'validation loss')
-    >>> history.best_epoch
-    3
-    """
-
-    loss: NDArray[np.float64]
-    """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
-    (the sum of them for ``reduction="sum"``), penalty included."""
-    validation_loss: NDArray[np.float64]
-    """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
-    seconds: float
-    """Wall time of the call."""
-    learning_rate: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    measured: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    monitor: str = "loss"
-
-    def __repr__(self) -> str:
-        return display.line(self, self._facts())
-
-    def _repr_html_(self) -> str:
-        return display.card(self, self._facts(), self._chart())
-
-    def _chart(self) -> str:
-        """Return a picture of the losses, in which the best epoch of the validation loss is marked."""
-        blue, orange = chart.COLORS
-        curves = [chart.Curve(self.loss, "loss", blue), chart.Curve(self.validation_loss, "validation loss", orange)]
-        best = self.best_epoch if self.score is self.validation_loss else 0
-        mark = (best, self.validation_loss[best - 1], f"best, epoch {best}") if best else None
-        return chart.chart([curve for curve in curves if len(curve.values)], mark)
-
-    def _facts(self) -> dict[str, object]:
-        """Return what `repr` shows: the last losses, and the best score with its epoch, from 1."""
-        facts: dict[str, object] = {"epochs": len(self.loss)}
-        if len(self.loss):
-            facts["loss"] = f"{self.loss[-1]:.4g}"
-        if len(self.validation_loss):
-            facts["validation"] = f"{self.validation_loss[-1]:.4g}"
-        if len(self.score) and self.score is not self.loss:
-            name = self.monitor if self.monitor != "loss" else "validation" if len(self.validation_loss) else "score"
-            best = self.best_epoch
-            said = f" (best {self.score[best - 1]:.4g} in epoch {best})" if best else ""
-            facts[name] = f"{self.score[-1]:.4g}{said}"
-        return {**facts, "seconds": f"{self.seconds:.3g}"}
-
-    @property
-    def score(self) -> NDArray[np.float64]:
-        """(n_epochs,): the scores by which the best epoch is chosen: those of the monitor after each epoch.
-
-        For the monitor "loss" they are the validation loss; without validation data the loss of all rows after each
-        epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
-        """
-        return next((scores for scores in (self.measured, self.validation_loss) if len(scores)), self.loss)
-
-    @property
-    def scored_by(self) -> str:
-        """What the scores are: "training loss", "validation loss", or the monitor's name and on which rows."""
-        return scored_by(self.monitor, validated=bool(len(self.validation_loss)))
-
-    @property
-    def best_epoch(self) -> int:
-        """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
-
-        It is 0 where no epoch ended, or none with a finite score: then ``Stop(restore_best=True)`` restores nothing.
-        """
-        scores = self.score if self.monitor == "loss" else -self.score
-        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if np.isfinite(scores).any() else 0
-
-    def to_dict(self) -> dict[str, Array]:
-        """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.
-
-        Returns
-        -------
-        dict of str to ndarray (n_epochs,)
-            "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN where there are none, and "score".
-
-        Examples
-        --------
-        >>> from fastnn import Network, train
-        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> list(result.history.to_dict())
-        ['epoch', 'loss', 'validation_loss', 'learning_rate', 'score']
-        """
-        n = len(self.loss)
-        columns = {name: getattr(self, name) for name in ("loss", "validation_loss", "learning_rate", "score")}
-        filled = {name: values.copy() if len(values) else np.full(n, np.nan) for name, values in columns.items()}
-        return {"epoch": np.arange(1, n + 1), **filled}
 
 
 @dataclass(frozen=True, eq=False)
