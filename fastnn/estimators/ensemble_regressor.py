@@ -57,6 +57,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     >>> from sklearn.datasets import make_regression
     >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
     >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
+    >>> y /= y.std()
     >>> member = MLPRegressor(hidden_layer_sizes=(16,), learning_rate_init=0.01, early_stopping=True, max_iter=1000)
     >>> ensemble = MLPEnsembleRegressor(member, 5, random_state=0).fit(X, y)
     >>> mean, deviation = ensemble.predict(X, return_std=True)
@@ -101,7 +102,8 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         >>> from sklearn.datasets import make_regression
         >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
         >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
-        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=5000)
+        >>> y /= y.std()
+        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs")
         >>> ensemble = MLPEnsembleRegressor(member, 3, random_state=0).fit(X, y)
         >>> len(ensemble.estimators_)
         3
@@ -132,7 +134,8 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         >>> from sklearn.datasets import make_regression
         >>> from fastnn import MLPEnsembleRegressor, MLPRegressor
         >>> X, y = make_regression(n_samples=200, n_features=5, random_state=0)
-        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=5000)
+        >>> y /= y.std()
+        >>> member = MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs")
         >>> ensemble = MLPEnsembleRegressor(member, 3, random_state=0).fit(X, y)
         >>> mean, deviation = ensemble.predict(X, return_std=True)
         >>> mean.shape, deviation.shape

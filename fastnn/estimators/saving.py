@@ -106,7 +106,7 @@ class Saving:
         >>> from sklearn.datasets import load_iris
         >>> from fastnn import MLPClassifier
         >>> X, y = load_iris(return_X_y=True)
-        >>> MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y).save("iris.npz")
+        >>> MLPClassifier((8,), solver="lbfgs", max_iter=1000, random_state=0).fit(X, y).save("iris.npz")
         >>> MLPClassifier.load("iris.npz").classes_
         array([0, 1, 2])
         """
