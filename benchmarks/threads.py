@@ -2,7 +2,8 @@
 
 Before anything is timed, threads are compared with one thread, to the bit. Samples of some 25 ms are taken in turn; a
 ratio is that of samples side by side, in the tables stand the median and the quartiles. On Linux, samples of the first
-table in which a thread has waited for a CPU are left out. The samples are kept in benchmarks/results/threads.json.
+table in which a thread has waited for a CPU, or the machine below a virtual one has taken a CPU away, are left out. The
+samples are kept in benchmarks/results/threads.json.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"
 PICTURE = pathlib.Path(__file__).parents[1] / "docs" / "images" / "threads.png"
 SECONDS = 6.0  # of a row of a table
 SAMPLE = 0.025  # seconds
-WAITING = 0.02  # part of a sample that a thread may wait for a CPU
+WAITING = 0.02  # part of a sample in which there may be no CPU for a thread
 TRAININGS = {"mnist": None, "big": None, "tab": None, "digits": 256, "iris": None}  # rows of a batch, if others
 OTHERS = {
     "predict": "predict 10,000 rows, 784-128-10",
@@ -147,12 +148,21 @@ def waited() -> float:
     return nanoseconds / 1e9
 
 
+def taken_away() -> float:
+    """Return the seconds that a virtual machine's CPUs have served others: the eighth number of the first line."""
+    try:
+        with open("/proc/stat", encoding="ascii") as file:
+            return int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, IndexError):
+        return 0.0
+
+
 def timed(run: Run, n: int) -> tuple[float, float]:
-    """Return the seconds that it takes, and how many of them its threads waited for a CPU."""
-    before, began = waited(), time.perf_counter()
+    """Return the seconds that it takes, and how many of them there was no CPU for its threads."""
+    before, began = waited() + taken_away(), time.perf_counter()
     run(n)
     seconds = time.perf_counter() - began
-    return seconds, waited() - before
+    return seconds, waited() + taken_away() - before
 
 
 def at_once(runs: list[Run], n: int) -> None:
