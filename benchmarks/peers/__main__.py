@@ -40,7 +40,7 @@ def measure(sections: list[str], tiny: bool, say=print) -> dict:
 
 def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     """Draw the pictures, and put the tables between the markers of the pages; what was written."""
-    from benchmarks.peers import charts, tables
+    from benchmarks.peers import charts, short, tables
     from benchmarks.peers.many import chart
     from benchmarks.peers.many import tables as many_tables
 
@@ -71,7 +71,7 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
             text = "The same with all cores for fastnn too"
             picture("crossover_all_cores.png", charts.crossover(found, ALL), text)
     if found.get("threads"):
-        pages["README.md"] = tables.short(found["threads"])
+        pages["README.md"] = short.table(found)
         long.append(tables.by_threads(found["threads"]))
     if many := found.get("many"):
         long.append(many_tables.about(many))

@@ -1,4 +1,4 @@
-"""The measurement as Markdown: what stands between the markers of benchmarks/README.md, and in short in README.md."""
+"""The measurement as Markdown: what stands between the markers of benchmarks/README.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def training(trainings: dict) -> str:
     for name, lanes in trainings.items():
         ours = lanes[US]["seconds"]
         low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
-        cells = [f"{describe(name)}", f"{_round(middle)} ({_round(low)}–{_round(high)})"]
+        cells = [f"{describe(name)}", f"{rounded(middle)} ({rounded(low)}–{rounded(high)})"]
         for title in titles:
             theirs = lanes.get(title)
             mark = "*" if theirs and theirs["own_rules"] else ""
@@ -53,7 +53,7 @@ def by_threads(found: dict) -> str:
     lines = [row(heads), separator(len(heads))]
     for name, lanes in found["workloads"].items():
         ours = lanes[ALL]["seconds"]
-        cells = [describe(name), _round(1 / median(ours)), str(ratio(lanes[US]["seconds"], ours))]
+        cells = [describe(name), rounded(1 / median(ours)), str(ratio(lanes[US]["seconds"], ours))]
         for title in titles:
             same = lanes[US]["seconds"] if title in ONE_CORE else ours
             mark = "*" if title in lanes and lanes[title]["own_rules"] else ""
@@ -81,28 +81,6 @@ BY_THREADS_NOTES = (
 )
 
 
-def short(found: dict) -> str:
-    """The table of README.md, of four columns, and where it comes from: of the section "threads"."""
-    rivals = ("PyTorch, 1 core", "JAX, 1 core", TORCH, JAX)
-    lines = [row(["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]), separator(4)]
-    for name, lanes in found["workloads"].items():
-        ours = lanes[US]["seconds"]
-        there = [title for title in rivals if title in lanes]
-        best = min(there, key=lambda t: median(lanes[t]["seconds"]), default=None)
-        times = [digits(ratio(lanes[t]["seconds"], ours).median) if t in lanes else "" for t in (SKLEARN, best)]
-        lines.append(row([describe(name), _round(1 / median(ours)), *times]))
-    a = found["about"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores: fastnn on one thread, "
-            "scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. Answers are "
-            "compared before anything is timed; figures are medians.",
-        ]
-    )
-
-
 TRAINING_NOTES = (
     "How many times as fast fastnn is: the median of the rounds' ratios and, in brackets, their quartiles. All start "
     "from the same weights, see the same rows in the same order, and are compared with the reference before they are "
@@ -126,8 +104,8 @@ def own(found: dict) -> str:
         ours, generic, compiled = own_kernels(found)[name][US], lanes[US]["seconds"], lanes[OWN]["first_call"]
         theirs = [ratio(lanes[t]["seconds"], ours) if t in lanes else "" for t in OWN_PEERS]
         saved = median(generic) - median(lanes[OWN]["seconds"])
-        repaid = f"after {_round(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
-        lines.append(row([describe(name), _round(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
+        repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
+        lines.append(row([describe(name), rounded(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
     return "\n".join([*lines, "", OWN_NOTES])
 
 
@@ -223,7 +201,7 @@ def seconds(samples: list[float] | None) -> str:
     return f"{digits(middle / size)} {unit} ({digits(low / size)}–{digits(high / size)})"
 
 
-def _round(number: float) -> str:
+def rounded(number: float) -> str:
     """Three digits are enough."""
     return f"{float(f'{number:.3g}'):,.0f}"
 

@@ -14,7 +14,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks.peers import __main__ as script  # noqa: E402
-from benchmarks.peers import aims, by_fastnn, charts, tables, threads  # noqa: E402
+from benchmarks.peers import aims, by_fastnn, charts, short, tables, threads  # noqa: E402
 from benchmarks.peers.measure import SKLEARN, TINY, US, Measurement  # noqa: E402
 from benchmarks.peers.threads import ALL, ONE_CORE  # noqa: E402
 
@@ -23,8 +23,23 @@ def test_the_short_table_has_the_faster_of_two_rivals():
     seconds = {US: [1.0, 1.0], "scikit-learn": [9.0, 9.0], "PyTorch": [3.0, 3.0], "JAX": [2.0, 8.0]}
     lanes = {title: {"seconds": times} for title, times in seconds.items()}
     found = {"about": dict.fromkeys(("date", "cpu", "cores")), "workloads": {"iris": lanes, "seed": {US: lanes[US]}}}
-    table = [line.split("float64 | ")[-1] for line in tables.short(found).splitlines()]
-    assert table[2:4] == ["1 | 9.00 | 3.00 |", "1 |  |  |"]
+    table = [line.split("float64 | ")[-1] for line in short.table({"threads": found}).splitlines()]
+    assert table[2:5] == ["1 | 9.00 | 3.00 |", "1 |  |  |", ""]
+
+
+def test_the_short_table_counts_the_iterations_of_many_networks_together():
+    about = dict.fromkeys(("date", "cpu", "cores"))
+    digits = {US: [0.5, 0.5], "scikit-learn": [9.0, 9.0], "JAX": [2.0, 2.0]}
+    members = {"train_many": [8.0, 8.0, 8.0], "JAX vmap": [16.0], "joblib, scikit-learn": [32.0, 48.0]}
+    lanes, jobs = ({title: {"seconds": s} for title, s in times.items()} for times in (digits, members))
+    found = {
+        "threads": {"about": about, "workloads": {}},
+        "validated": {"digits, validation": lanes},
+        "many": {"networks": {"seed": {"1000, equal": {"64": jobs}}}},
+    }
+    validated, many = short.table(found).splitlines()[2:4]
+    assert validated.endswith("rows validated | 2 | 18.0 | 4.00 |")
+    assert many == "| 64 networks like `seed` at once, 1,000 iterations each | 8,000 | 5.00 | 2.00 |"
 
 
 def by_threads():
