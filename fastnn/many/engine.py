@@ -9,14 +9,15 @@ import contextlib
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from fastnn import __version__
 from fastnn.checking.arguments import shown
 from fastnn.errors import EngineError
 from fastnn.many.entries import Entry
-from fastnn.many.shared_files import folder_for_workers
+from fastnn.many.shared_files import Laid, files_of, folder_for_workers, reaches, worth_a_file
 from fastnn.many.tasks import Never, called, packed, train_plan, version
 from fastnn.many.units import Unit
 from fastnn.training import Flag
@@ -65,6 +66,7 @@ class Engine:
         self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
         self.seconds_a_work = SECONDS_A_WORK
         self._folder: str | None = None
+        self._files: dict[int, Laid] = {}
 
     def train(self, units: Sequence[Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as they come.
@@ -75,14 +77,16 @@ class Engine:
             When workers have another version of fastnn, for members that cannot be sent (both before anything is
             trained), and when the engine fails several times.
         """
+        if not units:
+            return
         chosen = [unit.members[0].settings for unit in units]
         kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
         left = dict(enumerate(units))
-        with folder_for_workers() as folder:
-            self._folder = folder
+        with folder_for_workers() as self._folder:
             yield from self._attempts(
                 own,
+                _in_both(*(chain(member.data, member.rows) for member in (units[0].members[0], units[-1].members[-1]))),
                 lambda parallel: self._trained(parallel, left, flag),
                 lambda: sum(len(unit.members) for unit in left.values()),
                 flag,
@@ -101,24 +105,31 @@ class Engine:
         results: dict[int, T] = {}
 
         def once(parallel: Any) -> Iterator[None]:
-            tasks = (
-                self._joblib.delayed(called)(k, function, *calls[k]) for k in range(len(calls)) if k not in results
-            )
+            left = [k for k in range(len(calls)) if k not in results]
+            tasks = (self._joblib.delayed(called)(k, function, *self._sent(calls[k])) for k in left)
             for k, result, error in self._answers(parallel, tasks, Never()):
                 if error is not None:
                     raise _OfMember(error)
                 results[k] = result
                 yield
 
-        for _ in self._attempts(own, once, lambda: len(calls) - len(results), Never()):
-            pass
+        shared = _in_both(calls[0], calls[-1])
+        with folder_for_workers() as self._folder:
+            for _ in self._attempts(own, shared, once, lambda: len(calls) - len(results), Never()):
+                pass
         return [results[k] for k in range(len(calls))]
 
     def _attempts(
-        self, own: list[Any], once: Callable[[Any], Iterator[U]], n_left: Callable[[], int], flag: Flag
+        self,
+        own: list[Any],
+        shared: list[Any],
+        once: Callable[[Any], Iterator[U]],
+        n_left: Callable[[], int],
+        flag: Flag,
     ) -> Iterator[U]:
         """Iterate over what attempts give until nothing is left, after a check of the workers.
 
+        `shared` are things that all tasks use.
         Check and attempt are calls of one Parallel, for which an engine such as Ray starts its workers once.
         """
         failure: Exception | None = None
@@ -129,6 +140,7 @@ class Engine:
                 with self._parallel() as parallel:
                     if not attempt:
                         self._check(parallel, own)
+                        self._files = self._laid_down(parallel, shared)
                     yield from once(parallel)
             except EngineError:
                 raise
@@ -136,6 +148,7 @@ class Engine:
                 raise error.error from None
             except Exception as error:
                 failure = error
+                self._files = {}  # workers that came later may be on another machine
             if not n_left() or flag.requested:
                 return
         raise EngineError(
@@ -156,6 +169,18 @@ class Engine:
                 f"workers of {self.name} have fastnn {', '.join(sorted(others))}, this process has {__version__}: "
                 "results would not be comparable; install the same version everywhere"
             )
+
+    def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
+        """Return {id of an array: its file} of those that all tasks use; none unless all workers reach the folder."""
+        arrays = worth_a_file(shared)
+        if self._folder is None or not arrays:
+            return {}
+        tasks = (self._joblib.delayed(reaches)(self._folder) for _ in range(2 * self.n_workers))
+        return files_of(arrays, self._folder) if all(list(parallel(tasks))) else {}
+
+    def _sent(self, things: Iterable[Any]) -> Iterator[Any]:
+        """Iterate over things as they go to a worker: arrays in files by their files."""
+        return (self._files.get(id(thing), thing) for thing in things)
 
     def _what_cannot_be_sent(self, own: list[Any]) -> str:
         """Return a sentence on the first object that cannot be pickled; an empty one if all can be."""
@@ -225,7 +250,13 @@ class Engine:
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
         plan, arrays = packed([units[number] for number in numbers])
-        return self._joblib.delayed(train_plan)(numbers, plan._replace(folder=self._folder), *arrays)
+        return self._joblib.delayed(train_plan)(numbers, plan._replace(folder=self._folder), *self._sent(arrays))
+
+
+def _in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
+    """Return what the first member and the last one have in common, which all have."""
+    numbers = {id(thing) for thing in others}
+    return [thing for thing in some if id(thing) in numbers]
 
 
 def chosen_engine(n_jobs: int | None) -> Engine | None:

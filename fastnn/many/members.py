@@ -14,6 +14,7 @@ from fastnn.checking.arguments import check_integer
 from fastnn.many.arguments import Spread
 from fastnn.many.stack import Stacked
 from fastnn.memory import Array, padded_size
+from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.training.batches import rows_a_step
 from fastnn.training.begin import Settings, check_settings, start, working_dtype
@@ -141,7 +142,7 @@ class _Check:
         key = id(network), *map(id, arrays), id(resume) if dtype is None else 0
         data = self._once(
             ("data", key),
-            lambda: check_data(network, *arrays, settings.assume_finite, working_dtype(dtype, resume)),
+            lambda: self._data(network, arrays, settings.assume_finite, working_dtype(dtype, resume)),
         )
         chosen = given["rows"], given["validation_rows"]
         rows = self._once(
@@ -163,6 +164,13 @@ class _Check:
         if key not in self._done:
             self._done[key] = check()
         return self._done[key]
+
+    def _data(self, network: Network, arrays: tuple[Any, ...], *options: Any) -> Data:
+        """Return checked data; an array that several members are given is one for all of them, which is sent once."""
+        data = check_data(network, *arrays, *options)
+        kind = id(network), len(data.X), data.X.dtype
+        known = [self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)]
+        return Data(*known)
 
     def _settings(self, given: dict[str, Any], options: tuple[Any, Any, Any, Any]) -> Settings:
         settings = check_settings(

@@ -1,7 +1,8 @@
-"""Arrays from a worker to its caller by a file in memory, where both are on one machine; elsewhere in the message.
+"""Arrays between a caller and its workers by files in memory, where all are on one machine; elsewhere in messages.
 
 Between processes a message is copied five times, and 64 kB at a time by the system's pipe: the caller spends 50 us on
-26 kB, the history of 3,000 epochs. A file in memory is written once, and mapped.
+26 kB, the history of 3,000 epochs. A file in memory is written once, and mapped; so data lie in memory once, however
+many workers and tasks use them, whatever the engine.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,15 +29,22 @@ PREFIX = "fastnn-many-"
 LEAST_BYTES = 1 << 18
 """Below this a message takes no longer."""
 
+LEAST_SHARED_BYTES = 1 << 14
+"""The same of an array that goes with each task."""
+
+
+Place = tuple[int, tuple[int, ...], np.dtype]
+"""Where an array begins in a file, its shape and dtype."""
+
 
 class Laid(NamedTuple):
-    """Arrays on their way to the caller."""
+    """Arrays on their way to another process."""
 
     path: str | None
     """The file; None where the arrays are in the message."""
     arrays: list[Array]
-    places: list[tuple[int, tuple[int, ...], np.dtype]]
-    """Of each array in the file: where it begins, its shape and dtype."""
+    places: list[Place]
+    """The places of the arrays in the file."""
 
 
 @contextlib.contextmanager
@@ -76,33 +84,76 @@ def _sweep() -> None:
             shutil.rmtree(folder)
 
 
+def reaches(folder: str) -> bool:
+    """Return whether this process, a worker, may read the caller's folder: it is on the same machine then."""
+    return os.access(folder, os.R_OK | os.X_OK)
+
+
 def lay_down(arrays: Sequence[Array], folder: str | None) -> Laid:
     """Write arrays to a file in the caller's folder, in a worker; where that fails, or does not pay, keep them."""
-    path = None
+    laid = None
     if folder is not None and sum(array.nbytes for array in arrays) >= LEAST_BYTES:
-        places, end = [], 0
-        try:
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-                path = file.name
-                for array in arrays:
-                    begin = ceil_div(end, ALIGNMENT) * ALIGNMENT
-                    file.write(b"\0" * (begin - end))
-                    file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-                    places.append((begin, array.shape, array.dtype))
-                    end = begin + array.nbytes
-            return Laid(path, [], places)
-        except OSError:  # another machine, another user, or the memory is full
-            if path is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-    return Laid(None, list(arrays), [])
+        laid = _written(arrays, folder)
+    return laid or Laid(None, list(arrays), [])
+
+
+def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
+    """Write arrays to a file of its own; return None where that fails, with no part of a file left."""
+    path, places, end = None, [], 0
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            path = file.name
+            for array in arrays:
+                begin = ceil_div(end, ALIGNMENT) * ALIGNMENT
+                file.write(b"\0" * (begin - end))
+                file.write(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+                places.append((begin, array.shape, array.dtype))
+                end = begin + array.nbytes
+    except OSError:  # another machine, another user, or the memory is full
+        if path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        return None
+    return Laid(path, [], places)
 
 
 def take_up(laid: Laid) -> list[Array]:
-    """Return what `lay_down` was given, in the caller: a file is mapped, and loses its name."""
+    """Return what a worker laid down, in the caller: a file is mapped, and loses its name."""
     if laid.path is None:
         return laid.arrays
-    with open(laid.path, "rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # the caller's own to write
+    arrays = _mapped(laid.path, laid.places, mmap.ACCESS_COPY)  # the caller's own to write
     os.unlink(laid.path)
-    return [np.ndarray(shape, dtype, mapped, begin) for begin, shape, dtype in laid.places]
+    return arrays
+
+
+def worth_a_file(things: Iterable[Any]) -> list[Array]:
+    """Return the arrays among what many tasks use for which a file pays: no small ones, none that lie in a file."""
+    arrays = [thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"]
+    return [array for array in arrays if array.nbytes >= LEAST_SHARED_BYTES and not _is_mapped(array)]
+
+
+def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
+    """Write a file for each array, which stays; return {id of the array: its file} of those that fit into memory."""
+    return {id(array): laid for array in arrays if (laid := _written([array], folder)) is not None}
+
+
+def received(thing: Any) -> Any:
+    """Return the array of a file, in a worker, where nobody may write it; what is no file is returned as it is."""
+    if not isinstance(thing, Laid) or thing.path is None:
+        return thing
+    (array,) = _mapped(thing.path, thing.places, mmap.ACCESS_READ)
+    return array
+
+
+def _mapped(path: str, places: Sequence[Place], access: int) -> list[Array]:
+    """Return the arrays of a file."""
+    with open(path, "rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=access)
+    return [np.ndarray(shape, dtype, mapped, begin) for begin, shape, dtype in places]
+
+
+def _is_mapped(array: Any) -> bool:
+    """Return whether an array is a memory map, or a part of one."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array is not None

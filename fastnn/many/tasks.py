@@ -1,7 +1,7 @@
 """The tasks of an engine: what goes to a worker, what it does there, and what comes back.
 
-A task is a call of `train_plan` with a plan, which is small, and with the arrays that its members use, which engines
-send once. A worker trains unit by unit, in one thread.
+A task is a call of `train_plan` with a plan, which is small, and with the arrays that its members use, as
+`fastnn.many.shared_files` or the engine sends them. A worker trains unit by unit, in one thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from fastnn import __version__
 from fastnn.many.entries import Entry
 from fastnn.many.members import Member
-from fastnn.many.shared_files import Laid, lay_down, take_up
+from fastnn.many.shared_files import Laid, lay_down, received, take_up
 from fastnn.many.stack import ARRAYS, Stack, Stacked
 from fastnn.many.units import Unit, train_unit
 from fastnn.memory import Array
@@ -124,9 +124,10 @@ class Never:
     reason: Any = "interrupted"
 
 
-def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int], Trained]:
+def train_plan(numbers: list[int], plan: Plan, *sent: Any) -> tuple[list[int], Trained]:
     """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
     began = time.perf_counter()
+    arrays = [received(array) for array in sent]
     entries: dict[int, Entry] = {}
     try:
         for unit in unpacked(plan, arrays):
@@ -136,8 +137,9 @@ def train_plan(numbers: list[int], plan: Plan, *arrays: Array) -> tuple[list[int
     return numbers, _trained(entries, plan.folder, time.perf_counter() - began)
 
 
-def called(number: int, function: Callable[..., T], *arguments: Any) -> tuple[int, T | None, Exception | None]:
+def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, Exception | None]:
     """Return a function's result in a worker, or an error of its own, for what is raised is retried."""
+    arguments = [received(argument) for argument in sent]
     try:
         return number, function(*arguments), None
     except Exception as error:

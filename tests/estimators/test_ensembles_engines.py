@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import linecache
 import signal
+import sys
 import threading
 import warnings
 
@@ -104,6 +105,23 @@ def test_the_members_of_a_killed_worker_are_fitted_again(tmp_path):
         there = ensemble(backend=KilledOnce(str(tmp_path / "killed"), read_only=False)).fit(X, Y)
     assert (tmp_path / "killed").exists()
     assert here.predict_proba(X).tobytes() == there.predict_proba(X).tobytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
+def test_rows_of_all_members_go_in_a_file_once(monkeypatch):
+    """With the same bits."""
+    laid, right = [], engine.files_of
+    monkeypatch.setattr(engine, "files_of", lambda *args: laid.append(right(*args)) or laid[-1])
+    random = np.random.RandomState(0)
+    big, labels = random.rand(5000, 4), random.randint(3, size=5000)
+    options = {"max_iter": 1, "batch_size": 500}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        here = ensemble("threads", 2, **options).set_params(sampling="bootstrap").fit(big, labels)
+        with place("loky"):
+            there = ensemble("loky", 2, **options).set_params(sampling="bootstrap").fit(big, labels)
+    assert len(laid[0]) == 2  # X and y; the drawn rows are a member's own
+    assert here.predict_proba(big).tobytes() == there.predict_proba(big).tobytes()
 
 
 def test_workers_with_another_version_are_refused(monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
 import numpy as np
@@ -14,6 +15,7 @@ import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.many import engine
 from fastnn.many.driver import Driver
+from fastnn.many.shared_files import Laid
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
 from clusters import KilledOnce  # noqa: E402
@@ -100,7 +102,6 @@ def test_the_members_of_a_killed_worker_are_trained_again(tmp_path):
 def test_an_engine_that_always_fails_is_an_error(monkeypatch):
     """It says how many members are left."""
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(engine, "train_plan", os.abort)  # whose arguments are wrong
     with (
         joblib.parallel_config("loky", n_jobs=2),
@@ -184,6 +185,46 @@ def test_memory_maps_give_the_same_bits():
 def kind(array):
     """How an array came."""
     return type(array).__name__, array.flags.writeable
+
+
+def nowhere(folder):
+    return False
+
+
+def missing(arrays, folder):
+    return {id(array): Laid(f"{folder}/missing", [], []) for array in arrays}
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere", "one came later"])
+def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
+    """In the messages where a worker is on another machine, also one that comes later; with the same bits."""
+    sent, right = [], engine.train_plan
+    monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
+    monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
+    if where == "elsewhere":
+        monkeypatch.setattr(engine, "reaches", nowhere)
+    if where == "one came later":
+        monkeypatch.setattr(engine, "files_of", missing)
+    delayed = joblib.delayed
+
+    def recorded(function):
+        if function is not right:
+            return delayed(function)
+        return lambda numbers, plan, *arrays: sent.append(arrays) or delayed(function)(numbers, plan, *arrays)
+
+    monkeypatch.setattr(joblib, "delayed", recorded)
+    X, own = RANDOM.rand(5000, 3), [RANDOM.rand(5000, 1) for _ in range(4)]
+    case = {"seed": range(4), "epochs": 1, "batch_size": 500}
+    here = train_many(NETWORK, X, own, **case)
+    with joblib.parallel_config("loky", n_jobs=2):
+        there = train_many(NETWORK, X, own, **case)
+    for one, other in zip(here, there, strict=True):
+        assert_same_result(one, other)
+    found = {tuple(isinstance(array, Laid) for array in arrays[:3]) for arrays in sent}  # X, a member's own Y, weights
+    on_linux = sys.platform == "linux"
+    in_files, in_messages = (on_linux, False, on_linux), (False, False, False)
+    expected = {"here": {in_files}, "elsewhere": {in_messages}, "one came later": {in_files, in_messages}}
+    assert found == expected[where]
 
 
 def test_workers_with_another_version_are_refused(monkeypatch):

@@ -1,4 +1,4 @@
-"""Results of workers by files in memory: the same arrays, nothing left behind, a message where a file cannot be."""
+"""Data and results by files in memory: the same arrays, nothing left behind, a message where a file cannot be."""
 
 from __future__ import annotations
 
@@ -100,3 +100,26 @@ def test_both_ways_give_the_same_results(memory, monkeypatch):
     assert os.listdir(memory) == []
     for one, other in zip(*found, strict=True):
         assert_same_result(one, other)
+
+
+def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
+    """For all tasks; small arrays, others than of numbers, parts of memory maps and other things have none."""
+    big = np.random.RandomState(0).rand(3, 5000).T
+    mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
+    words = np.array(["word"] * 5000)
+    things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, Network((3, 1))]
+    assert [array is big for array in shared_files.worth_a_file(things)] == [True]
+    (tmp_path / "mapped").unlink()
+    (laid,) = shared_files.files_of([big], str(tmp_path)).values()
+    for _ in range(2):
+        array = shared_files.received(laid)
+        assert_same([array], [big])
+        assert not array.flags.writeable
+        assert array.ctypes.data % 64 == 0
+    assert len(os.listdir(tmp_path)) == 1
+    assert shared_files.received(big) is big
+
+
+def test_what_does_not_fit_into_memory_has_no_file(tmp_path):
+    """It goes in messages."""
+    assert shared_files.files_of([np.zeros(5000)], str(tmp_path / "full")) == {}

@@ -20,11 +20,13 @@ from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.compiler import loader
 from fastnn.cores import available_cores
 from fastnn.many import engine as engines
+from fastnn.many import shared_files
 
 RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(2000, 3), RANDOM.rand(2000, 1)
 NETWORK = Network((3, 5, 1), "sigmoid", "sigmoid")
 FEW = {"rows": np.arange(40)}
+N_TASKS = 8
 
 CASES = {
     "blocks": {"seed": range(60), "epochs": [3, 5] * 30, "batch_size": 10, "optimizer": Adam(0.01), **FEW},
@@ -81,22 +83,50 @@ def cores(_):
 
 
 @contextlib.contextmanager
-def counted_bytes():
-    """Count what goes through this process' connections of Dask, of the caller and of the scheduler, for a ``with``."""
-    from distributed.comm.tcp import TCP
+def counted_bytes(name):
+    """Count, for a ``with``, what goes from this process, for Dask its scheduler's too; of loky nothing is counted."""
+    counts = {"written": 0}
+    if name == "dask":
+        from distributed.comm.tcp import TCP as sender
 
-    counts, right = {"written": 0}, TCP.write
+        method, right = "write", sender.write
 
-    async def write(self, *args, **kwargs):
-        n = await right(self, *args, **kwargs)
-        counts["written"] += n
-        return n
+        async def counting(self, *args, **kwargs):
+            n = await right(self, *args, **kwargs)
+            counts["written"] += n
+            return n
 
-    TCP.write = write
+    elif name == "ray":
+        from ray import cloudpickle
+        from ray.util.multiprocessing.pool import Pool as sender
+
+        method, right = "_run_batch", sender._run_batch
+
+        def counting(self, actor, *task):
+            counts["written"] += len(cloudpickle.dumps(task))
+            return right(self, actor, *task)
+
+    else:
+        yield counts
+        return
+    setattr(sender, method, counting)
     try:
         yield counts
     finally:
-        TCP.write = right
+        setattr(sender, method, right)
+
+
+def how_often_sent(name):
+    """What goes from this process by the bytes of the data, with files in memory and without, for tasks of a member."""
+    X, found, memory = np.random.RandomState(2).rand(20_000, 16), {}, shared_files.MEMORY
+    options = FEW | {"stop": Stop(patience=2)}  # small results; each member is a unit
+    for way, place in ("files", memory), ("messages", memory / "missing"):
+        shared_files.MEMORY = place
+        with counted_bytes(name) as counts:
+            train_many(Network((16, 3, 1)), X, X[:, 0], seed=range(N_TASKS), epochs=1, **options)
+        found[way] = round(counts["written"] / (X.nbytes + X[:, 0].nbytes), 4)
+    shared_files.MEMORY = memory
+    return found
 
 
 def fail(progress):
@@ -174,10 +204,12 @@ def main(name, n_threads):
             wait()  # else Dask may have a single worker left, and joblib uses none of one
             began = time.perf_counter()
             case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
-            with counted_bytes() if name == "dask" else contextlib.nullcontext() as counts:
+            with counted_bytes(name) as counts:
                 many = trained(**case)
             facts["ten thousand"] = [len(many), time.perf_counter() - began]
-            facts["bytes a member"] = counts["written"] / len(many) if counts else None
+            facts["bytes a member"] = counts["written"] / len(many)
+            engines.TASK_SECONDS = 1e-9
+            facts["data sent"] = how_often_sent(name)
         facts["the same"] = many.params.tobytes() == trained(2, **case).params.tobytes()
     sys.stdout.write(json.dumps(facts) + "\n")
 
