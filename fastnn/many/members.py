@@ -18,9 +18,10 @@ from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.training.batches import rows_a_step
 from fastnn.training.begin import Settings, check_settings, start, working_dtype
+from fastnn.training.capacity import MEMORY_LIMIT_FRACTION, memory
 from fastnn.training.generator import Seed, give_back, make_random_state
 from fastnn.training.initial import check_resume
-from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_params, memory
+from fastnn.training.inputs import check_data, check_params
 from fastnn.training.loop import Run
 from fastnn.training.state import TrainingState
 from fastnn.training.subsets import Rows, choose_rows

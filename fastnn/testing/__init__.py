@@ -15,11 +15,12 @@ Every check that passes returns how near it came to its bound: the worst differe
 from fastnn.testing.cases import Declined
 from fastnn.testing.check import Check
 from fastnn.testing.comparisons import Comparison, assert_trajectories_match, compare
-from fastnn.testing.conformance import Outcome, Report, check_backend, conformance_checks, find_backend
+from fastnn.testing.conformance import check_backend, conformance_checks, find_backend
 from fastnn.testing.differences import Difference
 from fastnn.testing.functions import check_functions
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
 from fastnn.testing.matching import Match, assert_backends_match
+from fastnn.testing.report import Outcome, Report
 from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,

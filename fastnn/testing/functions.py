@@ -17,8 +17,9 @@ from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import Case, optimizer_of
 from fastnn.testing.check import DTYPES, Check
-from fastnn.testing.conformance import Report, run_checks
+from fastnn.testing.conformance import run_checks
 from fastnn.testing.numeric import KINDS, ROWS
+from fastnn.testing.report import Report
 from fastnn.training.inputs import check_network
 
 _ALPHA = 0.3

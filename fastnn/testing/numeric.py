@@ -23,7 +23,7 @@ from fastnn.schedules import cosine
 from fastnn.testing.cases import Case, Declined, Setting, accepted, drawn, nearest, optimizer_of, supported
 from fastnn.testing.check import Check
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
-from fastnn.testing.matching import assert_steps_match
+from fastnn.testing.lockstep import assert_steps_match
 from fastnn.testing.problems import (
     OPTIMIZER_CASES,
     PAIRS,

@@ -14,9 +14,10 @@ from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, Task
 from fastnn.training.batches import rows_a_step
+from fastnn.training.capacity import check_memory
 from fastnn.training.generator import Seed
 from fastnn.training.initial import fresh, resumed, row_plan, validation_data
-from fastnn.training.inputs import check_dtype, check_memory, check_network
+from fastnn.training.inputs import check_dtype, check_network
 from fastnn.training.loop import Run
 from fastnn.training.options import choose_options
 from fastnn.training.state import TrainingState

@@ -7,18 +7,15 @@ order, layout (C order) or alignment asks for it; the caller's arrays are never 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend
 from fastnn.checking.arguments import counted, shown
 from fastnn.checking.values import real_array, sum_of_squares
-from fastnn.memory import READABLE, ROW_BLOCK, Array
+from fastnn.memory import READABLE, Array
 from fastnn.network import LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
@@ -27,9 +24,6 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 FEW = 24
 """Up to so many numbers Python's sum takes less time than NumPy's."""
-
-MEMORY_LIMIT_FRACTION = 0.9
-"""Share of the machine's memory that parameters, an optimizer's state and the neurons of a block may take."""
 
 
 def check_network(network: Any) -> None:
@@ -141,48 +135,6 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
         raise ValueError(f"params has {params.size} numbers, the network has {network.n_params} parameters")
     _check_finite("params", params)
     return params
-
-
-def check_memory(
-    network: Network,
-    n_vectors: int,
-    rows: int,
-    dtype: Any,
-    backend: Backend,
-    block: int = ROW_BLOCK,
-    threads: int | None = 1,
-) -> None:
-    """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
-
-    Counted are `n_vectors` vectors of parameters, and for each neuron and row, `block` of the `rows` at most, three
-    numbers and one for each thread, and three more where threads share a step, who keep the deltas of all layers. A
-    back end with ``whole_batches`` also holds z and a of the other rows.
-    """
-    block = min(rows, block)
-    others = rows - block if getattr(backend, "whole_batches", False) else 0
-    n_threads = 2 if threads is None else threads
-    of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
-    of_rows = of_a_neuron * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
-    needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
-    if needed > memory() * MEMORY_LIMIT_FRACTION:
-        raise MemoryError(
-            f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
-            f"vectors of them and {block + others:,} rows at a time it takes {needed:,} bytes, this machine has "
-            f"{memory():,}"
-        )
-
-
-def _shortened(sizes: tuple[int, ...]) -> str:
-    return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
-
-
-@functools.cache
-def memory() -> int:
-    """Return the bytes of the machine's memory; where the system does not say, the bytes that can be addressed."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**47
 
 
 def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:

@@ -7,7 +7,7 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import Adam, ModelFileError, Network, train_many
-from fastnn.files import many as files
+from fastnn.files import stored
 
 RANDOM = np.random.RandomState(2)
 X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
@@ -32,8 +32,8 @@ def test_results_are_made_when_they_are_asked_for(path, case, monkeypatch):
     many = go(case)
     many.save(path)
     made = []
-    right = files.result_of_rows
-    monkeypatch.setattr(files, "result_of_rows", lambda *parts: made.append(parts) or right(*parts))
+    right = stored.result_of_rows
+    monkeypatch.setattr(stored, "result_of_rows", lambda *parts: made.append(parts) or right(*parts))
     again = fastnn.load(path)
     n_kinds = len(made)
     assert n_kinds < len(many)
