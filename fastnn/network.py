@@ -371,12 +371,12 @@ class Network:
         >>> Network((1, 1), init="normal", bias_init=0.5).init_params(np.random.RandomState(0)).round(3)
         array([1.764, 0.5  ])
         """
-        params = np.empty(self.n_params)
-        params.fill(0.0 if isinstance(self.bias_init, str) else self.bias_init)
-        uniform, normal = random_state.uniform, random_state.standard_normal
-        for place, n, scale in self._draws:
-            params[place] = uniform(-scale, scale, n) if self.init == "glorot_uniform" else normal(n) * scale
-        return params.astype(dtype, copy=False)
+        return params_of(self, draw(self, random_state), dtype)
+
+    @cached_property
+    def _n_drawn(self) -> int:
+        """How many numbers are drawn for all layers."""
+        return sum(n for _, n, _ in self._draws)
 
     @cached_property
     def _draws(self) -> tuple[tuple[slice, int, float], ...]:
@@ -432,6 +432,28 @@ class Network:
         True
         """
         return cls(**values)
+
+
+def draw(network: Network, random_state: np.random.RandomState) -> Array:
+    """Return the numbers (n,) of which initial parameters are made, drawn for all layers in one call."""
+    kind = random_state.random if network.init == "glorot_uniform" else random_state.standard_normal
+    return kind(network._n_drawn)
+
+
+def params_of(network: Network, numbers: Array, dtype: DTypeLike) -> Array:
+    """Return initial parameters (..., n_params) made of numbers (..., n) that were drawn, for any number of networks.
+
+    They have the bits of a call for each layer of `RandomState.uniform`, or of `standard_normal` times the deviation.
+    """
+    params = np.empty((*numbers.shape[:-1], network.n_params), dtype)
+    if not isinstance(network.bias_init, str):
+        params.fill(network.bias_init)
+    first = 0
+    for place, n, scale in network._draws:
+        drawn = numbers[..., first : first + n]
+        params[..., place] = -scale + 2 * scale * drawn if network.init == "glorot_uniform" else scale * drawn
+        first += n
+    return params
 
 
 def _tables() -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Network, cosine, train
-from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES
+from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES, draw, params_of
 from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
 
 # ---------------------------------------------------------------------------------------------------------- the network
@@ -139,6 +139,37 @@ def test_uniform_draws_are_scikit_learns():
             assert params[place : place + expected.size].tolist() == expected.tolist()
             place += expected.size
     assert place == params.size
+
+
+@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize(
+    ("bias", "bias_init"), [("vector", "same"), ("scalar", "same"), ("none", "same"), ("vector", 0.25)]
+)
+def test_one_draw_for_all_layers_and_several_networks_at_once_have_the_bits_of_numpys_calls(
+    init, bias, bias_init, dtype
+):
+    """And the generator then stands where it stands after a call for each layer."""
+    network = Network((3, 7, 4, 2), ("sigmoid", "relu"), bias=bias, init=init, bias_init=bias_init)
+    seeds = 0, 1, 2**32 - 1, np.int64(7)
+    generators = [np.random.RandomState(seed) for seed in seeds]
+    params = params_of(network, np.array([draw(network, generator) for generator in generators]), dtype)
+    assert params.shape == (len(seeds), network.n_params)
+    for seed, generator, own in zip(seeds, generators, params, strict=True):
+        twin, expected = np.random.RandomState(seed), np.full(network.n_params, 0.25)
+        for layer in network.layers:
+            fan_in, fan_out, n = layer.fan_in, layer.fan_out, layer.fan_in * layer.fan_out
+            place, n = (layer.all, n + layer.n_bias) if bias_init == "same" else (layer.weight, n)
+            if init == "glorot_uniform":
+                bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (fan_in + fan_out))
+                expected[place] = twin.uniform(-bound, bound, n)
+            else:
+                square = {"he": 2 / fan_in, "normal": 1.0, "glorot_normal": 2 / (fan_in + fan_out)}[init]
+                expected[place] = twin.standard_normal(n) * math.sqrt(square)
+        assert own.tobytes() == expected.astype(dtype).tobytes()
+        assert own.tobytes() == network.init_params(np.random.RandomState(seed), dtype).tobytes()
+        (*_, words, position, has_gauss, gauss), others = twin.get_state(), generator.get_state()
+        assert np.array_equal(words, others[1])
+        assert (position, has_gauss, gauss) == others[2:]
 
 
 @pytest.mark.parametrize("init", INITS)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fastnn.many.members import Member
 from fastnn.many.stack import Kept, Seeded, Stack, start_of
-from fastnn.memory import aligned_zeros, ceil_div, padded_size
+from fastnn.memory import Array, aligned_zeros, ceil_div, padded_size
+from fastnn.network import draw, params_of
 from fastnn.schedules import SCHEDULES, learning_rates
 from fastnn.state import Steps, Task
 from fastnn.training.batches import batches, rows_a_step
@@ -32,7 +33,7 @@ STEP_WORK = 300
 """What a step costs besides its rows times parameters."""
 
 MEMBER_WORK = 20_000
-"""What a member costs besides its steps: most of it is to seed the generator and to draw."""
+"""What a member costs besides its steps, some 10 us: much of it is to seed the generator and to draw."""
 
 LEAST_WORK = 6_000_000
 """The work of a block for which to wake another thread pays: some 2 ms."""
@@ -93,6 +94,7 @@ class Block:
         m, slots = len(members), settings.optimizer.n_slots
         self.storage = aligned_zeros((m, 1 + slots, padded_size(network.n_params, dtype)), dtype)
         self.beta_products = np.ones((m, 2))
+        self.drawn: dict[int, Array] = {}
         self.generators: list[Kept] = []
         self.tasks: list[Task] = []
         self.which = np.zeros(m, np.int64)
@@ -115,6 +117,7 @@ class Block:
                 if self.shuffle:
                     self._shuffle(k, generator, orders[k, : self.n_epochs[k]])
         give_back(generator, None)
+        self._make_weights()
         self._choose_tasks()
         start, stop = batches(self.n, self.batch_size, self.shuffle, 0, n_steps)
         steps = Steps(self._rows(orders), start, stop, self._learning_rates(n_steps), np.zeros((m, n_steps)))
@@ -126,22 +129,25 @@ class Block:
         return good == wanted, self._stack(losses, rates, (time.perf_counter() - began) / m)
 
     def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:
-        """Set member k's first state, and the generator to where it stands then."""
-        network, storage, start = self.settings.network, self.storage[k], self.starts[k]
+        """Set member k's first state, or draw numbers for its weights, and the generator to where it stands then."""
+        network, start = self.settings.network, self.starts[k]
         if start is not None:
-            storage[:, : network.n_params] = start.vectors
+            self.storage[k, :, : network.n_params] = start.vectors
             self.beta_products[k] = start.beta_products
             if not self.shuffle:
                 self.generators.append(start.generator)
             elif isinstance(start.generator, Seeded):
-                start.generator.draw(generator, network, storage.dtype)
+                start.generator.put(generator, network)
             else:
                 generator.set_state(start.generator[0])
             return
         seed: Any = system_words() if member.seed is None else member.seed
         generator.seed(seed)
         drew = member.params is None
-        storage[0, : network.n_params] = network.init_params(generator, storage.dtype) if drew else member.params
+        if drew:
+            self.drawn[k] = draw(network, generator)
+        else:
+            self.storage[k, 0, : network.n_params] = member.params
         if not self.shuffle:
             self.generators.append(Seeded(seed, drew, self.n))
 
@@ -152,16 +158,25 @@ class Block:
         shuffle_rows(generator, orders, index, compiled)
         self.generators.append((generator.get_state(legacy=False), orders[-1].copy()))
 
+    def _make_weights(self) -> None:
+        """Make the weights of the numbers that were drawn, for all members at once: it takes as long as for one."""
+        network = self.settings.network
+        if self.drawn:
+            params = params_of(network, np.array([*self.drawn.values()]), self.storage.dtype)
+            self.storage[[*self.drawn], 0, : network.n_params] = params
+            self.drawn.clear()
+
     def _choose_tasks(self) -> None:
         """Make a task for each optimizer, penalty and data that there are."""
         places: dict[Hashable, int] = {}
-        for k, member in enumerate(self.members):
+        which = []
+        for member in self.members:
             settings = member.settings
-            key = id(settings.optimizer), settings.alpha, id(member.data)
-            if key not in places:
-                places[key] = len(self.tasks)
+            place = places.setdefault((id(settings.optimizer), settings.alpha, id(member.data)), len(places))
+            if place == len(self.tasks):
                 self.tasks.append(Task(settings.network, settings.optimizer, member.data, settings.alpha))
-            self.which[k] = places[key]
+            which.append(place)
+        self.which[:] = which
 
     def _rows(self, orders: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the rows of the steps (m, any), or (1, any) where they are the same for all members."""
@@ -238,7 +253,7 @@ def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
         else:
             groups.setdefault(key, []).append((member, own))
             left += own
-    # One thread draws at a time, which is MEMBER_WORK of the work: more threads than this would wait for their turn.
+    # One thread at a time does what MEMBER_WORK stands for: more threads than this would wait for their turn.
     pay = min(n_jobs, left // (MEMBER_WORK * max(len(members) - len(alone), 1)))
     rounds, blocks = _Rounds(pay), list[tuple[list[Member], int]]()
     for group in groups.values():

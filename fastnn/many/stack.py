@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.memory import Array, aligned_zeros
-from fastnn.network import Network
+from fastnn.network import Network, draw
 from fastnn.optimizers import Optimizer
 from fastnn.training.generator import give_back, new_random_state
 from fastnn.training.history import History
@@ -27,11 +27,11 @@ class Seeded(NamedTuple):
     drew: bool
     n_rows: int
 
-    def draw(self, generator: np.random.RandomState, network: Network, dtype: Any) -> None:
+    def put(self, generator: np.random.RandomState, network: Network) -> None:
         """Put a generator there."""
         generator.seed(self.seed)
         if self.drew:
-            network.init_params(generator, dtype)
+            draw(network, generator)
 
 
 Kept = Seeded | tuple[dict[str, Any], NDArray[np.int64]]
@@ -90,7 +90,7 @@ class Stack:
         kept = self.generators[k]
         if isinstance(kept, Seeded):
             generator = new_random_state()
-            kept.draw(generator, self.network, self.storage.dtype)
+            kept.put(generator, self.network)
             random_state, index = generator.get_state(legacy=False), np.arange(kept.n_rows)
             give_back(generator, None)
             return random_state, index
