@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted
@@ -153,6 +154,26 @@ def sign_of(kinds: Iterable[Scored | None]) -> int:
         said = ", ".join(f"{counted(n, 'member')} by {name}" for name, n in sorted(named))
         raise ValueError(f"the scores cannot be compared ({said}): compare members of one kind, or by predictions")
     return 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
+
+
+def losses_of(
+    kinds: Iterable[Scored | None], scores: Iterable[float], reasons: Iterable[StopReason]
+) -> NDArray[np.float64]:
+    """Return numbers (m,) of which the least is that of the best member; ValueError where they cannot be compared.
+
+    They are infinite for members that have no finite score, and for those that diverged: their last score is from
+    before it.
+    """
+    losses = sign_of(kinds) * np.array([*scores], np.float64)
+    diverged = np.array([reason == "diverged" for reason in reasons], bool)
+    return np.where(np.isfinite(losses) & ~diverged, losses, np.inf)
+
+
+def place_of_best(losses: NDArray[np.float64]) -> int:
+    """Return the place of the least of the numbers that `losses_of` returned; ValueError where none is finite."""
+    if not np.isfinite(losses).any():
+        raise ValueError("no member has a finite score and did not diverge, so that none is the best")
+    return int(np.argmin(losses))
 
 
 def rate_of(entry: Entry) -> float:

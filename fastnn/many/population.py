@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from fastnn.backends import Backend, check_supported
 from fastnn.checking.arguments import check_integer, counted
@@ -15,7 +15,7 @@ from fastnn.checking.keywords import explains_keywords
 from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
 from fastnn.many.course import Course, free
-from fastnn.many.entries import sign_of
+from fastnn.many.entries import losses_of, place_of_best
 from fastnn.many.history import picture
 from fastnn.many.members import check_members, check_start
 from fastnn.many.results import ManyResult
@@ -96,7 +96,7 @@ class Population(Mapping[int, TrainingResult]):
     ...     population.drop(population.ranking()[len(population) // 3 :])
     >>> len(population), population.epochs_trained
     (1, 810)
-    >>> bool(population[population.ranking()[0]].history.loss[-1] < 1e-3)
+    >>> bool(population[population.best()].history.loss[-1] < 1e-3)
     True
     """
 
@@ -156,8 +156,8 @@ class Population(Mapping[int, TrainingResult]):
         shown = [self.members[i] for i in chart.some_of(len(self))]
         histories = [self._courses[number].history() for number in shown]
         try:
-            best = self.ranking()[0]
-        except (ValueError, IndexError):  # none is known
+            best = self.best()
+        except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
         facts |= {"best": f"member {best}", "its score": f"{self._courses[best].score():.4g}"}
         return display.card(self, facts, picture(histories, self._courses[best].history(), f"member {best}"))
@@ -209,6 +209,29 @@ class Population(Mapping[int, TrainingResult]):
         """
         return {number: course.score() for number, course in self._courses.items()}
 
+    def best(self) -> int:
+        """Find the member with the best score, of those that are left.
+
+        Returns
+        -------
+        int
+            Its number, the first of `ranking`. No member that diverged.
+
+        Raises
+        ------
+        ValueError
+            As `ranking`, and where no such member has a finite score.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.scores()[population.best()] == min(population.scores().values())
+        True
+        """
+        return self.members[place_of_best(self._losses())]
+
     def ranking(self) -> list[int]:
         """Sort the members that are left by their scores.
 
@@ -233,15 +256,21 @@ class Population(Mapping[int, TrainingResult]):
         >>> population.scores()[best] == min(population.scores().values())
         True
         """
+        members = self.members
+        return [members[place] for place in np.argsort(self._losses(), kind="stable")]
+
+    def _losses(self) -> NDArray[np.float64]:
+        """Return what `losses_of` returns for the members that are left."""
         courses = self._courses.values()
         if courses and not any(course.n_epochs for course in courses):
             raise ValueError(
                 "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
             )
-        sign = sign_of(course.scored for course in courses)
-        losses = (math.inf if course.stop_reason == "diverged" else sign * course.score() for course in courses)
-        ranked = sorted(zip((loss if math.isfinite(loss) else math.inf for loss in losses), self._courses, strict=True))
-        return [number for _, number in ranked]
+        return losses_of(
+            (course.scored for course in courses),
+            (course.score() for course in courses),
+            (course.stop_reason for course in courses),
+        )
 
     # --------------------------------------------------------------------------------------------------------- changes
 

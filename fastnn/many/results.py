@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
-from fastnn.many.entries import Entry, rate_of, result_of, score_of, scored, sign_of
+from fastnn.many.entries import Entry, losses_of, place_of_best, rate_of, result_of, score_of, scored
 from fastnn.many.history import ManyHistory, picture
 from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
 from fastnn.memory import Array
@@ -161,12 +161,12 @@ class ManyResult(Sequence[TrainingResult]):
         Returns
         -------
         int
-            Its number: that of the lowest loss, or of the greatest score of another monitor.
+            Its number: that of the lowest loss, or of the greatest score of another monitor. No member that diverged.
 
         Raises
         ------
         ValueError
-            Where no score is finite or known, and for members with different scores, such as another monitor, or
+            Where no such score is finite or known, and for members with different scores, such as another monitor, or
             losses of validation data and of the rows trained on, which cannot be compared.
 
         Examples
@@ -181,10 +181,7 @@ class ManyResult(Sequence[TrainingResult]):
                 "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
                 "compare their predictions"
             )
-        scores = self.scores * sign_of(map(scored, self._entries))
-        if not np.isfinite(scores).any():
-            raise ValueError("no member has a finite score")
-        return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
+        return place_of_best(losses_of(map(scored, self._entries), self.scores, self.stop_reason))
 
     def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:
         """Return the outputs of all members, or their mean and spread.

@@ -112,6 +112,19 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
         train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
 
 
+def test_no_member_that_diverged_is_the_best(backend):
+    """The loss of its last epoch is that of the weights before it."""
+    network, options = Network((3, 4, 1), "relu"), {"optimizer": SGD(), "epochs": 3, "backend": backend}
+    options |= {"params": np.full((3, network.n_params), 0.1), "batch_size": None}
+    many = train_many(network, X, 0.1 * Y[:, :1], learning_rate=[1e200, 0.0, 1e-9], **options)
+    assert many.stop_reason == ["diverged", "epochs", "epochs"]
+    assert many.scores[0] == many.scores[1] > many.scores[2]
+    assert many.best() == 2
+    assert many[:2].best() == 1
+    with pytest.raises(ValueError, match="no member has a finite score and did not diverge"):
+        many[:1].best()
+
+
 @pytest.mark.parametrize("rows", [1, 24])
 def test_predictions_are_those_of_each(many, validated, rows, dtype):
     given = X[:rows].astype(dtype)

@@ -120,24 +120,41 @@ def test_numbers_stay_after_drops(backend):
 def test_ranking():
     """The best first, by the sign that the monitor asks for; last who diverged, or has no score."""
     population = small(networks=WIDE, learning_rate=[0.1, 1e9, 0.05, 0.01])
-    with pytest.raises(ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"):
-        population.ranking()
+    for call in population.ranking, population.best:
+        with pytest.raises(ValueError, match=r"no member has trained an epoch yet, .* say advance\(epochs\) first"):
+            call()
     assert "<svg" not in population._repr_html_()
     assert np.isnan(list(population.scores().values())).all()
     population.advance(5)
     assert population[1].stop_reason == "diverged"
     losses = {i: result.history.loss[-1] for i, result in population.items() if i != 1}
     assert population.ranking() == [*sorted(losses, key=losses.get), 1]
+    assert population.best() == population.results().best() == min(losses, key=losses.get)
     assert losses.items() <= population.scores().items()
     population = small(stop=Stop(monitor="r2", restore_best=True), learning_rate=[0.1, 9.0, 0.5, 1.0])
     population.advance(5)
     best = {i: result.history.score.max() for i, result in population.items()}
     assert population.scores() == best
     assert population.ranking() == sorted(best, key=best.get, reverse=True)
+    population.drop(population.best())
+    assert population.best() == sorted(best, key=best.get)[-2]
     mixed = small(stop=[Stop(), Stop(monitor="r2"), Stop(), Stop(validation=0.5)])
     mixed.advance(1)
-    with pytest.raises(ValueError, match="2 members by training loss, 1 member by validation loss"):
-        mixed.ranking()
+    for call in mixed.ranking, mixed.best:
+        with pytest.raises(ValueError, match="2 members by training loss, 1 member by validation loss"):
+            call()
+
+
+def test_where_no_member_is_the_best():
+    population = small(networks=WIDE, learning_rate=[1e9] * 4)
+    population.advance(5)
+    assert population.ranking() == [0, 1, 2, 3]
+    population.drop([0, 1])
+    for dropped in [], [2, 3]:
+        population.drop(dropped)
+        with pytest.raises(ValueError, match="no member has a finite score and did not diverge"):
+            population.best()
+    assert population.ranking() == []
 
 
 def test_what_a_notebook_shows():

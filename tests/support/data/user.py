@@ -85,6 +85,8 @@ def train_several(network: fastnn.Network) -> fastnn.TrainingResult:
     population.replace(population.members[0], by=population.members[1], learning_rate=0.05)
     scores: dict[int, float] = population.scores()
     assert sorted(scores) == population.members
+    best: int = population.best()
+    assert best == population.ranking()[0]
     return many[many.best()]
 
 
