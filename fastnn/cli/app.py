@@ -69,8 +69,11 @@ def info() -> None:
     if cpu.override:
         _fact("  Numba was told", " ".join(cpu.override))
     register = "known to LLVM alone" if cpu.register_bytes is None else f"{cpu.register_bytes} bytes"
-    cores = available_cores()
-    _fact("cores", f"{cores.number}: {cores.reason}")
+    try:
+        cores = available_cores()
+        _fact("cores", f"{cores.number}: {cores.reason}")
+    except ValueError as error:  # what trains fails with it
+        _fact("cores", str(error), "red")
     _fact("vector width", f"{ALIGNMENT} bytes in the kernels, widest register {register}")
     _kernels()
     cache = machine.cache()

@@ -33,11 +33,12 @@ def check_place(path: Path) -> str:
     if os.path.exists(place) and not os.path.isfile(place):
         raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
     folder = os.path.dirname(place)
+    if not os.path.exists(folder):
+        raise OSError(errno.ENOENT, f"there is no folder {folder!r}; make it first", os.fspath(path))
     if not os.path.isdir(folder):
-        number = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
-        raise OSError(number, os.strerror(number), os.fspath(path))
+        raise OSError(errno.ENOTDIR, f"{folder!r} is a file, not a folder", os.fspath(path))
     if not os.access(folder, os.W_OK):
-        raise OSError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        raise OSError(errno.EACCES, f"the folder {folder!r} cannot be written by this user", os.fspath(path))
     return place
 
 

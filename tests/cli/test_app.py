@@ -112,6 +112,24 @@ def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     assert re.search(r"flush to zero +off", out)
 
 
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("OMP_NUM_THREADS=1", "1: OMP_NUM_THREADS=1"),  # as in workers of Dask and Ray
+        (
+            "FASTNN_NUM_THREADS=0",
+            "the environment variable FASTNN_NUM_THREADS must be a whole number from 1 on, not '0'",
+        ),
+    ],
+)
+def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv(*variable.split("="))
+    code, out, _ = run("info")
+    assert code == 0
+    assert re.search(rf"cores +{said}\n", out)
+
+
 def test_info_says_why_the_cache_cannot_be_used(run, tmp_path, monkeypatch):
     (tmp_path / "kernels").touch()
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))

@@ -47,7 +47,7 @@ def test_an_estimator_keeps_its_labels(run):
             ".safetensors (safetensors); or name a format, numpy, c, onnx",
         ),
         (("nothing.npz", "--to", "numpy"), "No such file or directory: 'nothing.npz'"),
-        (("model.npz", "--to", "nowhere/net.py"), "No such file or directory: 'nowhere/net.py'"),
+        (("model.npz", "--to", "nowhere/net.py"), "nowhere'; make it first: 'nowhere/net.py'"),
         (("junk", "--to", "numpy"), "fastnn: junk: not a fastnn file"),
         (("model.npz",), "Missing option"),
     ],

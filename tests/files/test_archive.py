@@ -75,14 +75,11 @@ def test_a_file_keeps_its_permissions_when_it_is_replaced(path, monkeypatch, mod
     assert [*seen, stat.S_IMODE(path.stat().st_mode)] == [mode, mode]
 
 
-def test_save_and_load_pass_on_what_the_system_says(tmp_path, monkeypatch):
+def test_save_and_load_say_what_is_no_file(tmp_path, monkeypatch):
     """Errors name the file as the caller did."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError) as error:
-        trained().save("no folder/model")
-    assert str(error.value).endswith("No such file or directory: 'no folder/model'")
     with pytest.raises(OSError, match=r"not a regular file, so it is not replaced: '\.'"):
         trained().save(".")
     with pytest.raises(TypeError, match="not TrainingState"):
