@@ -62,7 +62,8 @@ class Engine:
 
     def __init__(self, joblib: Any, backend: Any, n_jobs: int | None) -> None:
         self._joblib, self._backend = joblib, backend
-        self.name = type(backend).__name__.removesuffix("Backend").lower()
+        kinds = {kind: name for name, kind in joblib.parallel.BACKENDS.items()}
+        self.name: str = kinds.get(type(backend), type(backend).__name__)
         self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
         self.seconds_a_work = SECONDS_A_WORK
         self._folder: str | None = None
@@ -158,12 +159,14 @@ class Engine:
 
     def _check(self, parallel: Any, own: list[Any]) -> None:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
+        self._check_pickles(own)  # first, for Dask waits for ever where it fails to
         try:
             tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
             versions = set(parallel(tasks))
         except Exception as error:
-            reason = self._what_cannot_be_sent(own) or f"is fastnn installed there? {type(error).__name__}: {error}"
-            raise EngineError(f"the workers of {self.name} cannot train: {reason}") from error
+            raise EngineError(
+                f"the workers of {self.name} cannot train: is fastnn installed there? {type(error).__name__}: {error}"
+            ) from error
         if others := versions - {__version__}:
             raise EngineError(
                 f"workers of {self.name} have fastnn {', '.join(sorted(others))}, this process has {__version__}: "
@@ -182,17 +185,22 @@ class Engine:
         """Iterate over things as they go to a worker: arrays in files by their files."""
         return (self._files.get(id(thing), thing) for thing in things)
 
-    def _what_cannot_be_sent(self, own: list[Any]) -> str:
-        """Return a sentence on the first object that cannot be pickled; an empty one if all can be."""
+    def _check_pickles(self, own: list[Any]) -> None:
+        """Raise EngineError that names the first object that cannot be pickled, if there is one."""
+
+        def pickle_it(thing: Any) -> None:
+            pickle.dumps(self._joblib.wrap_non_picklable_objects(thing))
+
+        with contextlib.suppress(Exception):
+            return pickle_it(own)  # all at once, for there may be thousands
         for thing in own:
             try:
-                pickle.dumps(self._joblib.wrap_non_picklable_objects(thing))
+                pickle_it(thing)
             except Exception as error:
-                return (
-                    f"{shown(thing)} cannot be pickled (it must hold no lock, file or connection): "
-                    f"{type(error).__name__}: {error}"
-                )
-        return ""
+                raise EngineError(
+                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be pickled (it must hold no lock, "
+                    f"file or connection): {type(error).__name__}: {error}"
+                ) from error
 
     def _parallel(self) -> Any:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
