@@ -6,44 +6,28 @@ import importlib
 import inspect
 import io
 import itertools
-import pathlib
 import re
 import tomllib
 
 import pytest
 import tree
+from pages import ROOT, blocks, text
 
 import fastnn
 from fastnn import backends
 
-ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [
     "README.md",
     *sorted(page.relative_to(ROOT).as_posix() for page in DOCS.rglob("*.md") if "_build" not in page.parts),
 ]
 NOT_RUN = {
-    "docs/howto/engines.md",  # wants a cluster; tests/many/test_clusters.py runs such lines
+    "docs/howto/engines.md",  # wants clusters: tests/many/test_clusters.py runs it
 }
 REFERENCE = "fastnn/reference.py"
 
-FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 CODE = re.compile(r"`([^`]+)`")
-
-
-def text(page):
-    return (ROOT / page).read_text("utf-8")
-
-
-def blocks(page):
-    """(code, expected output or None) of each Python block; a ``text`` block right after it says what it prints."""
-    fences = [(m.group(1), m.group(2), m.start(), m.end()) for m in FENCE.finditer(text(page))]
-    for i, (language, body, _, end) in enumerate(fences):
-        if language == "python":
-            after = fences[i + 1] if i + 1 < len(fences) else None
-            adjacent = after and after[0] == "text" and not text(page)[end : after[2]].strip()
-            yield body, after[1] if adjacent else None
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python\n" in text(page) and page not in NOT_RUN])

@@ -6,14 +6,17 @@ import importlib.util
 import json
 import pathlib
 import pickle
+import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
 import pytest
 from clusters import N_TASKS
+from pages import blocks
 from survival import Child, environment
 
 from fastnn import Network, train_many
@@ -29,11 +32,15 @@ ENGINES = [
 ]
 
 
+def skip_without(name):
+    if importlib.util.find_spec(NEEDS[name]) is None:
+        pytest.skip(f"{NEEDS[name]} is not installed; the session `distributed` has it")
+
+
 @pytest.mark.parametrize(("name", "n_threads"), ENGINES)
 def test_a_cluster_gives_the_same_bits(name, n_threads):
     """In tasks of any size, with a worker that is killed, and without compiling anything."""
-    if importlib.util.find_spec(NEEDS[name]) is None:
-        pytest.skip(f"{NEEDS[name]} is not installed; the session `distributed` has it")
+    skip_without(name)
     command = [sys.executable, "-P", str(SCRIPT), name, str(n_threads)]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr[-3000:]
@@ -60,6 +67,24 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
         assert 0.9 < sent["messages"] < 2 * n_threads + 1
     else:  # once a task: where Ray has learnt to send them once, the page on engines should say so
         assert N_TASKS <= sent["messages"] < N_TASKS + 1
+
+
+OF_ENGINES = {"dask": r"\b(dask|client)\b", "ray": r"\bray\b"}
+
+
+@pytest.mark.parametrize("name", ["loky", "dask", pytest.param("ray", marks=pytest.mark.slow)])
+def test_the_page_on_engines_runs(name, tmp_path):
+    """As a script, without the lines on other engines; it prints what the page says."""
+    skip_without(name)
+    others = [re.compile(words) for engine, words in OF_ENGINES.items() if engine != name]
+    mine = [block for block in blocks("docs/howto/engines.md") if not any(other.search(block[0]) for other in others)]
+    assert len(mine) == {"loky": 2, "dask": 5, "ray": 4}[name]
+    script = tmp_path / "script.py"
+    script.write_text('if __name__ == "__main__":\n' + textwrap.indent("\n".join(code for code, _ in mine), "    "))
+    command = [sys.executable, "-P", str(script)]
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout == "".join(expected or "" for _, expected in mine)
 
 
 def test_what_goes_through_a_scheduler_is_small(monkeypatch):

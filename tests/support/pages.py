@@ -1,0 +1,21 @@
+"""The pages of the documentation: their text, and their code with what it prints."""
+
+import pathlib
+import re
+
+ROOT = pathlib.Path(__file__).parents[2]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text(page):
+    return (ROOT / page).read_text("utf-8")
+
+
+def blocks(page):
+    """(code, expected output or None) of each Python block; a ``text`` block right after it says what it prints."""
+    fences = [(m.group(1), m.group(2), m.start(), m.end()) for m in FENCE.finditer(text(page))]
+    for i, (language, body, _, end) in enumerate(fences):
+        if language == "python":
+            after = fences[i + 1] if i + 1 < len(fences) else None
+            adjacent = after and after[0] == "text" and not text(page)[end : after[2]].strip()
+            yield body, after[1] if adjacent else None
