@@ -1,13 +1,19 @@
 """Time many trainings on engines, fit a model of what members and workers cost, test it, and say what it predicts.
 
-python -m benchmarks.engines [loky] [dask] [ray]
+python -m benchmarks.engines [threads] [loky] [dask] [ray]
+
+Each of these parts takes about a minute. Without a name, those are measured that were not measured today; the tables
+are of all that were. On a machine that is quiet for minutes only, measure one part after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import importlib.util
+import json
 import math
+import pathlib
 import pickle
 import sys
 import time
@@ -21,6 +27,7 @@ import numpy as np
 from fastnn import SGD, ManyResult, train_many, workloads
 from fastnn.many import engine as engines
 from fastnn.many import shared_files
+from fastnn.measuring import machine
 
 SEED = workloads.load("seed")
 ITERATIONS = 3000
@@ -32,7 +39,8 @@ CORES = 2
 """Of this machine: the calling process and the workers share them."""
 WORKERS = (10, 100, 1000)
 NETWORKS = 1_000_000
-NEEDS = {"loky": "joblib", "dask": "distributed", "ray": "ray"}
+NEEDS = {"threads": "fastnn", "loky": "joblib", "dask": "distributed", "ray": "ray"}
+KEPT = pathlib.Path(__file__).parents[1] / ".benchmarks" / "engines.json"
 
 
 class Times(NamedTuple):
@@ -186,17 +194,72 @@ def measured(label: str) -> dict[tuple[int, int], Times]:
     return found
 
 
+Found = dict[tuple[int, int], Times]
+"""The times of {(members, workers)}."""
+
+
+def of_part(name: str) -> dict[str, Found]:
+    """Return {label: its times} of a part."""
+    if name == "threads":
+        sizes = [(MANY, 1), *((n, 2) for n in (FEW, SOME, MANY, MOST))]
+        return {name: {(n, w): seconds(n, w) for n, w in sizes}}
+    labels = [name] if name == "ray" else [name, f"{name}, messages"]
+    return {label: measured(label) for label in labels}
+
+
+def kept_today() -> dict[str, dict[str, Found]]:
+    """Return {part: {label: its times}} of the parts that were measured today, by these versions on this machine."""
+    if not KEPT.exists():
+        return {}
+    made, parts = json.loads(KEPT.read_text())
+    if made != circumstances():
+        return {}
+    return {
+        part: {label: {(n, w): Times(*times) for n, w, *times in rows} for label, rows in labels.items()}
+        for part, labels in parts.items()
+    }
+
+
+def keep(parts: dict[str, dict[str, Found]]) -> None:
+    """Write what was measured, for the next call."""
+    rows = {
+        part: {label: [[*which, *times] for which, times in found.items()] for label, found in labels.items()}
+        for part, labels in parts.items()
+    }
+    KEPT.parent.mkdir(exist_ok=True)
+    KEPT.write_text(json.dumps([circumstances(), rows]))
+
+
+def circumstances() -> list[str]:
+    """Return what makes times comparable: the day, the processor and the versions."""
+    return [str(datetime.date.today()), machine.cpu_model(), *map(" ".join, machine.versions().items())]
+
+
 def main(names: list[str]) -> None:
-    """Print the tables."""
-    labels = []
-    for name in names or NEEDS:
+    """Measure parts, and print the tables of all that were measured today."""
+    parts = kept_today()
+    for name in names or [name for name in NEEDS if name not in parts]:
         if importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name} is left out: {NEEDS[name]} is not installed", file=sys.stderr)
-        else:
-            labels += [name] if name == "ray" else [name, f"{name}, messages"]
-    threads = {(n, w): seconds(n, w) for w, sizes in ((1, (MANY,)), (2, (FEW, SOME, MANY, MOST))) for n in sizes}
-    found = {label: measured(label) for label in labels}
+            continue
+        began = time.perf_counter()
+        parts[name] = of_part(name)
+        keep(parts)
+        print(f"{name}: measured in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    found = {label: times for name in NEEDS for label, times in parts.get(name, {}).items()}
+    threads = found.pop("threads", {})
     models = {label: fitted(times) for label, times in found.items()}
+    print_times(threads, found, models)
+    there, back, by_file = sent()
+    print(
+        f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
+        "the message where both are on\none machine.\n"
+    )
+    print_models(models)
+
+
+def print_times(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> None:
+    """Print the table of what was measured, beside what the models say and beside threads."""
     print(
         "| engine | workers | members | seconds | by the model | more than threads, us a member | of threads' speed |"
     )
@@ -212,11 +275,10 @@ def main(names: list[str]) -> None:
                 alone = threads[n, w].wall
                 by_threads = f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"
             print(f"| {label} | {w} | {n:,} | {times.wall:.2f} | {by_model} | {' | '.join(by_threads)} |")
-    there, back, by_file = sent()
-    print(
-        f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
-        "the message where both are on\none machine; data travel once a worker.\n"
-    )
+
+
+def print_models(models: dict[str, Model]) -> None:
+    """Print the table of the models, and of what they predict."""
     columns = " | ".join(f"{w:,} workers, s" for w in WORKERS)
     print(f"| engine | a call, s | before, us | there, us | meanwhile, us | {columns} |")
     print("|---|---|---|---|---|" + "---|" * len(WORKERS))
