@@ -242,7 +242,7 @@ class Flag(Protocol):
 
 def advance(run: Run, interrupt: Flag, observers: list[Callback], controllers: list[Callback]) -> None:
     """Do chunks of steps until there is a reason to stop, or until `interrupt.requested`."""
-    each = {1} if run.scores.each_epoch else periods(controllers)
+    each = {1} if run.scores.each_epoch else periods(controllers) if controllers else ()
     while run.stop_reason == "running" and not interrupt.requested:
         ended = run.chunk(run.epochs_until(each)) if run.n_epochs else 0
         if ended and run.scores.each_epoch:

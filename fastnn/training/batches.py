@@ -43,6 +43,13 @@ class RowPlan:
         The rows of the data that are chosen to train on; some may be there several times.
     """
 
+    _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
+    # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
+    # the same arrays twice. The last draw's steps, where they began, and start and stop of the most full batches.
+    _steps: Steps | None = None
+    _place = (0, 0)
+    _full: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+
     def __init__(
         self,
         index: NDArray[np.int64],
@@ -66,13 +73,7 @@ class RowPlan:
         """The options as given, which the state keeps for a resumed training on other rows."""
         if rows is not None:
             self.asked["rows"] = digest(rows)
-        self._undo: Callable[[], None] | None = None  # of the shuffles of the last draw
         self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
-        # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
-        # the same arrays twice. The last draw's steps, where they began, and start and stop of the most full batches.
-        self._steps: Steps | None = None
-        self._place = (0, 0)
-        self._full: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended, the current one included."""
@@ -85,7 +86,7 @@ class RowPlan:
         """
         last, place = self._steps, (self.batch, n_steps)
         if self.shuffle or last is None or place != self._place:
-            order = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))
+            order = self._orders(n_steps)
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
             rows = rows_at(self.rows, order)
             if last is None or place != self._place:
@@ -106,15 +107,17 @@ class RowPlan:
         if n_steps < n_drawn:
             if self._undo is not None:
                 self._undo()
-            index = self._shuffled(ceil_div(self.batch + n_steps, self.steps_per_epoch))[-self.n_rows :]
+            index = self._orders(n_steps)[-self.n_rows :]
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
-    def _shuffled(self, n_epochs: int) -> NDArray[np.int64]:
-        """Return the rows of the next `n_epochs` epochs, one after another; an epoch that has begun keeps its order."""
+    def _orders(self, n_steps: int) -> NDArray[np.int64]:
+        """Return the rows of the next steps' epochs, one after another; an epoch that has begun keeps its order."""
         self._undo = None
-        begun = int(self.batch > 0)
-        if not self.shuffle or n_epochs <= begun:
+        if not self.shuffle:
+            return self.index
+        begun, n_epochs = int(self.batch > 0), ceil_div(self.batch + n_steps, self.steps_per_epoch)
+        if n_epochs <= begun:
             return self.index
         self._undo = bookmark(self.random_state)
         orders = np.empty((n_epochs, self.n_rows), np.int64)

@@ -20,7 +20,7 @@ def check_memory(
     network: Network,
     n_vectors: int,
     rows: int,
-    dtype: Any,
+    dtype: np.dtype[Any],
     backend: Backend,
     block: int = ROW_BLOCK,
     threads: int | None = 1,
@@ -32,11 +32,11 @@ def check_memory(
     back end with ``whole_batches`` also holds z and a of the other rows.
     """
     block = min(rows, block)
-    others = rows - block if getattr(backend, "whole_batches", False) else 0
+    others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
     n_threads = 2 if threads is None else threads
     of_a_neuron = 3 + n_threads + 3 * (n_threads > 1)
-    of_rows = of_a_neuron * sum(network.sizes) * block + 2 * sum(network.sizes[1:]) * others
-    needed = (network.n_params * n_vectors + of_rows) * np.dtype(dtype).itemsize
+    of_rows = of_a_neuron * sum(network.sizes) * block + (2 * sum(network.sizes[1:]) * others if others else 0)
+    needed = (network.n_params * n_vectors + of_rows) * dtype.itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
             f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "

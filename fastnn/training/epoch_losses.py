@@ -20,12 +20,13 @@ class EpochLoss:
     sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
     """
 
-    def __init__(self, data: Data, reduction: str, steps_per_epoch: int, partial: tuple[float, float]) -> None:
+    partial = NOTHING
+    """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
+
+    def __init__(self, data: Data, reduction: str, steps_per_epoch: int) -> None:
         self._mean = reduction == "mean"
         self._steps_per_epoch = steps_per_epoch
         self._counted = None if steps_per_epoch == 1 or data.sample_weight.all() else data.sample_weight > 0
-        self.partial = partial
-        """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
 
     def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
         """Return the losses of the epochs that end within the first `n_steps` steps, and `partial` after them.
@@ -74,11 +75,12 @@ class EpochLog:
     """The loss and the learning rate of each epoch that ended. Memory is reserved ahead, which costs nothing."""
 
     FIRST = 1 << 20
+    n = 0
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._losses, self._rates = np.empty(min(most, self.FIRST)), np.empty(min(most, self.FIRST))
-        self.n = 0
+        first = min(most, self.FIRST)
+        self._losses, self._rates = np.empty(first), np.empty(first)
 
     def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64] | float) -> None:
         """Append epochs: losses (n,), and the rates (n,) of their last steps."""

@@ -148,14 +148,15 @@ def row_plan(
     assert state.index is not None
     compiled = getattr(backend, "shuffle_rows", None)
     plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch, compiled, rows)
-    was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
-    if state.batch and was != plan.batch_size:
-        raise ValueError(
-            f"resume does not fit: its state is within an epoch of batches of {was} rows, "
-            f"batch_size is {plan.batch_size} now; it may change between epochs only"
-        )
-    if not 0 <= state.batch < plan.steps_per_epoch:
-        raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
+    if state.batch:
+        was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
+        if was != plan.batch_size:
+            raise ValueError(
+                f"resume does not fit: its state is within an epoch of batches of {was} rows, "
+                f"batch_size is {plan.batch_size} now; it may change between epochs only"
+            )
+        if not 0 <= state.batch < plan.steps_per_epoch:
+            raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
     if optimizer.full_batch:
         check_full_batch(optimizer.name, batch_size, plan.n_rows)
     return plan

@@ -81,8 +81,6 @@ class Interrupt:
 
     def begin(self) -> None:
         """Take over SIGINT."""
-        if threading.current_thread() is not threading.main_thread():
-            return
         old = getsignal(signal.SIGINT)
         while isinstance(left := getattr(old, "__self__", None), Interrupt) and left.over:
             old = left._old
@@ -90,7 +88,7 @@ class Interrupt:
             self._old = old  # first, for an exception may arrive as soon as the handler is there
             try:
                 set_handler(signal.SIGINT, self._handle)
-            except ValueError:  # a sub-interpreter has no signals
+            except ValueError:  # another thread than the main one, or a sub-interpreter
                 self._old = None
 
     def end(self) -> None:

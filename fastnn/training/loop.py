@@ -24,12 +24,23 @@ from fastnn.training.options import training_counters
 from fastnn.training.pace import Pace
 from fastnn.training.results import TrainingResult
 from fastnn.training.scores import Scores, finite, number
-from fastnn.training.state import TrainingState
+from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Patience, Stop, StopReason
 
 
 class Run:
     """A training under way: what is measured and decided between two chunks of steps."""
+
+    epochs_before = n_done = 0
+    """Epochs that ended in the runs that this one goes on from, and in this call."""
+    stop_reason: StopReason = "running"
+    divergence = ""
+    over = False
+    reduction = Reduction()
+    epochs_ahead = math.inf
+    """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
+    snapshot: StepState | None = None
+    """The state when the last chunk began."""
 
     def __init__(
         self,
@@ -44,45 +55,38 @@ class Run:
         validation: Data | None = None,
         started: float,
     ) -> None:
-        self.task = task
-        self.backend = backend
+        self.task, self.backend, self.plan = task, backend, plan
+        self.n_epochs, self.started, self.rule = n_epochs, started, rule
         self.stop = stop = Stop() if stop is None else stop
         self.scores = Scores(task, backend, stop, validation, state, plan.rows)
         self.validation_rows = state.validation_rows
-        self.plan = plan
-        self.n_epochs = n_epochs
-        self.started = started
-        self.n_done = 0
-        """Epochs that ended in this call."""
-        self.stop_reason: StopReason = "running"
-        self.divergence = ""
-        self.over = False
-
-        counters = state.counters
-        self.epochs_before: int = counters.get("epoch", 0)
-        self.rule = rule
-        if self.rule is not None and counters.get("rule_on") == stop.score_name:
-            self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
-        least = counters.get("rate_least", 0.0) if stop.reduce is None else stop.reduce.least
-        self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
-        self.epochs_ahead = math.inf
-        """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
         self.epochs = EpochLog(n_epochs)
-
         self.state: StepState = state
         """Only what a back end changes is kept up to date; `result` adds the rest."""
-        # Filled when a chunk begins.
-        self.snapshot = StepState(state.storage.copy(), state.n_params, 0, state.beta_products.copy())
         self.pace = Pace(state.n_params, plan.batch_size)
-        partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
-        self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch, partial)
+        self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch)
+        if state.counters:
+            self._take_over(state.counters)
+        if stop.reduce is not None:
+            self.reduction = self.reduction._replace(least=stop.reduce.least)
+
+    def _take_over(self, counters: Counters) -> None:
+        """Take over how far the training was that this one goes on from."""
+        self.epochs_before = counters.get("epoch", 0)
+        if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
+            self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
+        self.reduction = Reduction(counters.get("rate_factor", 1.0), counters.get("rate_least", 0.0))
+        self.epoch_loss.partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
 
     def chunk(self, n_epochs: int) -> int:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
         before, plan, state = time.perf_counter(), self.plan, self.state
         n_steps = min(self.pace.n_steps, plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
         steps = plan.draw(n_steps, self._rates(n_steps))
-        self.snapshot.restore(state)
+        if self.snapshot is None:
+            self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
+        else:
+            self.snapshot.restore(state)
         n_good = self.backend.train_steps(self.task, state, steps)
 
         losses, partial = self.epoch_loss.add(steps, n_good, plan.batch)
@@ -280,6 +284,7 @@ class Run:
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
         epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)
         epoch += self.n_epochs_in_all
+        assert self.snapshot is not None
         return (
             f"training diverged at step {self.snapshot.t + n_good} (epoch {epoch}, batch {batch}, all counted from 0): "
             f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "

@@ -36,6 +36,10 @@ class Scores:
         The rows that were chosen to train on. They are copied where their outputs are scored.
     """
 
+    best = math.inf
+    best_on: str | None = None
+    """What it is a score of: `Stop.score_name`."""
+
     def __init__(
         self,
         task: Task,
@@ -62,9 +66,9 @@ class Scores:
             used = _used(self.task.data, state) if validation is None else _used(validation)
             self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
 
-        counters = state.counters
-        self.best, self.best_on = number(counters.get("best_score")), counters.get("best_on")
         self.best_params = state.best_params
+        if state.counters:
+            self.best, self.best_on = number(state.counters.get("best_score")), state.counters.get("best_on")
         if stop.restore_best:
             if self.best_on != stop.score_name and (self.best_on or stop.monitor != "loss"):
                 self.best, self.best_params = math.inf, None
