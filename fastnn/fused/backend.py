@@ -160,10 +160,10 @@ class NumbaBackend:
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        n_rows = check_steps(steps, len(task.data.X))
-        if training is None or n_rows > training.n_rows:
-            training = Training(self, task, state, n_rows)
-        training.take(steps)
+        self.kept.numbers = numbers = check_steps(steps, len(task.data.X), self.kept.numbers)
+        if training is None or numbers.largest > training.n_rows:
+            training = Training(self, task, state, numbers.largest)
+        training.take(steps, numbers)
         return training
 
 

@@ -9,9 +9,6 @@ from fastnn.fused.team import Threads
 from fastnn.memory import ROW_BLOCK
 from fastnn.state import Steps, StepState
 
-FEW = 4096
-"""Steps and rows up to which to compare them with the last ones takes less time than to check them."""
-
 
 class Prepared:
     """The preparations for calls on the same task or data, kept by its owner; at their end the workspace goes back."""
@@ -58,12 +55,10 @@ class Training(Prepared):
             and beta_products.flags.writeable
         )
 
-    def take(self, steps):
-        """Take over steps that were checked; few of them are known again by the numbers that choose their rows."""
-        rows, start, stop, *_ = self._steps = tuple(steps)
-        few = rows.size + start.size <= FEW
-        self._known = (steps, rows.tobytes(), start.tobytes(), stop.tobytes()) if few else (None, b"", b"", b"")
-        self._bound.take(start.size, prepared(steps))
+    def take(self, steps, numbers):
+        """Take over steps that were checked, and what was found of their numbers."""
+        self._steps, self._arrays, self._few = steps, tuple(steps), numbers.few
+        self._bound.take(steps.loss.size, prepared(steps))
 
     def train(self, state, steps):
         """Do the steps that were taken over, and return the number of good ones."""
@@ -71,14 +66,12 @@ class Training(Prepared):
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""
-        known, rows, start, stop = self._known
         return (
-            steps is known
+            steps is self._steps
+            and bool(self._few)
             and self.has(state)
-            and known.loss.flags.writeable
-            and known.rows.tobytes() == rows
-            and known.start.tobytes() == start
-            and known.stop.tobytes() == stop
+            and steps.loss.flags.writeable
+            and (steps.rows.tobytes(), steps.start.tobytes(), steps.stop.tobytes()) == self._few
         )
 
 

@@ -79,6 +79,7 @@ class Workspaces(threading.local):
 
     def __init__(self):
         self.workspaces = []  # the last one was used last
+        self.numbers = None  # those of the steps that were checked last
 
     def take(self, network, dtype, rows, block):
         """Return a workspace for batches of up to `rows` rows in blocks of `block`: one that the thread keeps, or new.

@@ -124,6 +124,13 @@ def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value
     assert trained(task, state, steps) == trained(fresh, twin, steps)
 
 
+def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
+    (state, steps), (twin, same) = problem(n=20), problem(n=20)
+    trained(Task(NETWORK, Adam(), data()), state, steps)
+    with pytest.raises(ValueError, match="the steps take row 19; the data's rows are 0 to 18"):
+        trained(Task(NETWORK, Adam(), data(19)), twin, same)
+
+
 @pytest.mark.parametrize("name", ["storage", "beta_products"])
 def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name):
     task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
