@@ -215,7 +215,9 @@ def is_supported(
     """Return what a back end's `supports` answers, asked about those of the options that it takes."""
     supports = backend.supports
     taken = options_taken(getattr(supports, "__func__", supports))
-    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight} if taken else {}
+    if not taken:
+        return bool(supports(network, optimizer))
+    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
     return bool(supports(network, optimizer, **{name: options[name] for name in taken}))
 
 

@@ -38,6 +38,19 @@ class Task:
     kept: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
     """What back ends have prepared for the task, each under keys of its own, to find it again in the next call."""
 
+    def __init__(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        data: Data,
+        alpha: float = 0.0,
+        value_alpha: float | None = None,
+        threads: int | None = 1,
+    ) -> None:
+        # The `__init__` of a frozen dataclass takes three times as long.
+        given = {"network": network, "optimizer": optimizer, "data": data, "alpha": alpha, "value_alpha": value_alpha}
+        vars(self).update(given, threads=threads, kept={})
+
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "kept": {}}  # it may hold addresses, which a copy must not share
 

@@ -170,7 +170,8 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
         return result.params, result.history.loss
 
     given = {name: options[name] for name in ("optimizer", "batch_size") if name in options}
-    n_rows = min(choose_options(**given).batch_size or len(X), len(X))
+    _, batch_size, *_ = choose_options(**given)
+    n_rows = min(batch_size or len(X), len(X))
     return measured_growth(run, params, longest_sum(network, n_rows))
 
 

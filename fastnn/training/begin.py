@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,17 +71,29 @@ def check_settings(
     TypeError, ValueError
         For what is no setting, and for a training that the back end does not support.
     """
+    is_named, backend = isinstance(backend, str), get_backend(backend)
+    given = network, backend, epochs, stop, *options, new_rows, assume_finite, weighted, threads
+    before, settings = _last[0]
+    if resume is None and all(map(operator.is_, given, before)):
+        return settings
     stop = NO_RULES if stop is None else stop
-    backend = get_backend(backend)
     check_network(network)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    chosen = choose_options(*options, resume)
+    chosen = optimizer, _, _, alpha = choose_options(*options, resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     weighted = weighted or stop.has_weights
-    check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
+    check_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted)
     threads = None if threads is None else check_integer("threads", threads, low=1)
-    return Settings(network, backend, *chosen, n_epochs, stop, resume, new_rows, assume_finite, threads)
+    settings = Settings(network, backend, *chosen, n_epochs, stop, resume, new_rows, assume_finite, threads)
+    if is_named and stop is NO_RULES and resume is None and not callable(optimizer.learning_rate):
+        _last[0] = given, settings
+    return settings
+
+
+_last: list[tuple[tuple[Any, ...], Any]] = [((object(),), None)]
+"""What was given last, and the settings that it is: a loop of small trainings gives the same objects, none of which can
+change, again and again. Nothing is kept that may hold the caller's data: functions, validation data, states."""
 
 
 def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:

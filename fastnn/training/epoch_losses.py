@@ -33,7 +33,7 @@ class EpochLoss:
 
         `batch` is the number of steps that the current epoch had before.
         """
-        losses = steps.loss[:n_steps]
+        losses = steps.loss if n_steps == len(steps.loss) else steps.loss[:n_steps]
         if self._steps_per_epoch == 1:
             return losses, NOTHING
         rows = self._rows(steps, n_steps)
@@ -76,21 +76,23 @@ class EpochLog:
 
     FIRST = 1 << 20
     n = 0
+    _losses = _rates = np.empty(0)
 
     def __init__(self, most: int) -> None:
         self._most = most
-        first = min(most, self.FIRST)
-        self._losses, self._rates = np.empty(first), np.empty(first)
 
-    def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64] | float) -> None:
+    def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64]) -> None:
         """Append epochs: losses (n,), and the rates (n,) of their last steps."""
         begin, end = self.n, self.n + len(losses)
+        self.n = end
+        if not begin and end == self._most:  # all at once
+            self._losses, self._rates = losses.copy(), rates.copy()
+            return
         if end > len(self._losses):
-            longer = np.empty((2, min(self._most, 2 * end)))
-            longer[:, :begin] = self.losses, self.rates
+            longer = np.empty((2, min(self._most, max(2 * end, self.FIRST))))
+            longer[:, :begin] = self._losses[:begin], self._rates[:begin]
             self._losses, self._rates = longer
         self._losses[begin:end], self._rates[begin:end] = losses, rates
-        self.n = end
 
     @property
     def last(self) -> tuple[float, float]:

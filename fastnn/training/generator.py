@@ -44,7 +44,7 @@ class MT19937(np.random.MT19937):
         """The dictionary of NumPy's own `state`."""
         with self.lock:
             words = self._own_words.copy()
-        return {"bit_generator": "MT19937", "state": {"key": words[:-1], "pos": int(words[-1])}}
+        return {"bit_generator": "MT19937", "state": {"key": words[:-1], "pos": words.item(624)}}
 
     @state.setter
     def state(self, state: Any) -> None:

@@ -107,7 +107,8 @@ class Run:
                 raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
         n_ended = len(losses)
         if n_ended:
-            self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
+            per_epoch = plan.steps_per_epoch
+            self.epochs.add(losses, steps.learning_rate[per_epoch - plan.batch - 1 : n_wanted : per_epoch])
             self.n_done += n_ended
         plan.commit(n_wanted)
         self.epoch_loss.partial = partial
@@ -160,7 +161,7 @@ class Run:
         return losses
 
     def _count(self, losses: Array) -> None:
-        self.epochs.add(losses, math.nan)
+        self.epochs.add(losses, np.full(len(losses), math.nan))
         self.n_done += len(losses)
         if self.rule is not None:
             self.rule.count(losses)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.network import Network
@@ -27,23 +27,14 @@ NOT_GIVEN = NotGiven.NOT_GIVEN
 DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": True, "alpha": 0.0}
 
 
-class Options(NamedTuple):
-    """Checked options of a training."""
-
-    optimizer: Optimizer
-    batch_size: int | None  # None: all rows
-    shuffle: bool
-    alpha: float
-
-
 def choose_options(
     optimizer: Optimizer | None = None,
     batch_size: int | NotGiven | None = NOT_GIVEN,
     shuffle: bool | NotGiven = NOT_GIVEN,
     alpha: float | NotGiven = NOT_GIVEN,
     resume: TrainingState | None = None,
-) -> Options:
-    """Choose the options of a training, of which some were given.
+) -> tuple[Optimizer, int | None, bool, float]:
+    """Choose the options of a training, of which some were given; a batch size of None is all rows.
 
     Raises
     ------
@@ -70,7 +61,7 @@ def choose_options(
         batch_size = check_integer("batch_size", batch_size, low=1)
     shuffle = check_flag("shuffle", kept["shuffle"] if shuffle is NOT_GIVEN else shuffle)
     alpha = check_number("alpha", kept["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
-    return Options(optimizer, batch_size, shuffle, alpha)
+    return optimizer, batch_size, shuffle, alpha
 
 
 def _optimizer_of(values: dict[str, Any]) -> Optimizer:

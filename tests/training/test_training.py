@@ -1,5 +1,6 @@
 """`train` itself: its defaults, the options that it refuses, and the result, which is the caller's own."""
 
+import gc
 import math
 import pickle
 import weakref
@@ -9,7 +10,7 @@ import pytest
 from bits import result_bits, state_bits
 from small_training import NETWORK, Recorder
 
-from fastnn import SGD, Adam, DivergenceError, Network, train
+from fastnn import SGD, Adam, DivergenceError, Network, Stop, backends, get_backend, register_backend, train
 from fastnn.optimizers import RPROP, RMSprop
 
 
@@ -67,6 +68,41 @@ def test_refused_options(go, options, match):
     """Those that `test_refused_options.py` has not."""
     with pytest.raises((TypeError, ValueError), match=match):
         go(**options)
+
+
+def test_settings_that_were_checked_are_known_again_and_no_others(data, monkeypatch):
+    monkeypatch.setattr(backends, "_factories", dict(backends._factories))
+    monkeypatch.setattr(backends, "_made", dict(backends._made))
+
+    def go(**others):
+        options = {"optimizer": rate, "epochs": 2, "batch_size": 1, "shuffle": True, "seed": 0, "backend": "mine"}
+        return train(NETWORK, *data, **options | others)
+
+    rate = SGD(0.1)
+    register_backend("mine", Recorder)
+    first = go()
+    for name, equal, message in (
+        ("epochs", 2.0, "epochs must be an integer"),
+        ("batch_size", True, "batch_size must be an integer"),
+        ("shuffle", 1, "shuffle must be True or False"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            go(**{name: equal})
+    assert result_bits(go(optimizer=SGD(0.2))) != result_bits(first)
+    assert result_bits(go()) == result_bits(go()) == result_bits(first)
+    register_backend("mine", lambda: get_backend("numpy"))
+    assert go().backend.name == "numpy"
+
+
+def test_settings_that_are_kept_hold_no_functions_and_no_data(data):
+    rate, X = (lambda step: 0.1), np.zeros((1, 3))
+    kept = [weakref.ref(rate), weakref.ref(X)]
+    stop = Stop(validation=(X, np.zeros((1, 2))))
+    train(NETWORK, *data, optimizer=SGD(rate), epochs=1, seed=0, backend="numpy")
+    train(NETWORK, *data, epochs=1, seed=0, stop=stop, backend="numpy")
+    del rate, X, stop
+    gc.collect()
+    assert [there() for there in kept] == [None, None]
 
 
 def test_nan_is_found_unless_told_otherwise(go, data):
