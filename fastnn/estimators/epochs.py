@@ -7,6 +7,7 @@ early stopping, validation data and callbacks make chunks of one epoch.
 from __future__ import annotations
 
 import time
+from array import array
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,14 +110,14 @@ class Epochs:
         """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
         mlp, core = self.mlp, self.core
         n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
-        self._epochs_ended(core.epochs.losses[core.epochs.n - n_ended :])
+        self._epochs_ended(core.epochs.losses[core.n_done - n_ended :])
         if core.stop_reason == "diverged":
             self._diverged()
         late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time
         if late and not self.record.stop_reason:
             self.record.stop_reason = "time"
 
-    def _epochs_ended(self, losses: Array, learned: bool = True) -> None:
+    def _epochs_ended(self, losses: Array | array[float], learned: bool = True) -> None:
         """Record epochs with these losses; a rule can fire after the last of them only."""
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):

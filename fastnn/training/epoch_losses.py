@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,42 +73,20 @@ def losses_of_epochs(loss: NDArray[np.float64], rows: NDArray[np.float64], reduc
 
 
 class EpochLog:
-    """The loss and the learning rate of each epoch that ended. Memory is reserved ahead, which costs nothing."""
+    """The loss and the learning rate of each epoch that ended."""
 
-    FIRST = 1 << 20
-    n = 0
-    _losses = _rates = np.empty(0)
-
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
+        self.losses, self.rates = array("d"), array("d")
 
     def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64]) -> None:
         """Append epochs: losses (n,), and the rates (n,) of their last steps."""
-        begin, end = self.n, self.n + len(losses)
-        self.n = end
-        if not begin and end == self._most:  # all at once
-            self._losses, self._rates = losses.copy(), rates.copy()
-            return
-        if end > len(self._losses):
-            longer = np.empty((2, min(self._most, max(2 * end, self.FIRST))))
-            longer[:, :begin] = self._losses[:begin], self._rates[:begin]
-            self._losses, self._rates = longer
-        self._losses[begin:end], self._rates[begin:end] = losses, rates
+        self.losses.frombytes(losses.tobytes())
+        self.rates.frombytes(rates.tobytes())
 
     @property
     def last(self) -> tuple[float, float]:
         """The last epoch's loss and learning rate; NaN before there is one."""
-        return (self._losses.item(self.n - 1), self._rates.item(self.n - 1)) if self.n else (math.nan, math.nan)
-
-    @property
-    def losses(self) -> NDArray[np.float64]:
-        """(n,): all losses, as a view; they do not change."""
-        return self._losses[: self.n]
-
-    @property
-    def rates(self) -> NDArray[np.float64]:
-        """(n,): all learning rates, as a view; they do not change."""
-        return self._rates[: self.n]
+        return (self.losses[-1], self.rates[-1]) if self.losses else (math.nan, math.nan)
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:

@@ -60,7 +60,7 @@ class Run:
         self.stop = stop = Stop() if stop is None else stop
         self.scores = Scores(task, backend, stop, validation, state, plan.rows)
         self.validation_rows = state.validation_rows
-        self.epochs = EpochLog(n_epochs)
+        self.epochs = EpochLog()
         self.state: StepState = state
         """Only what a back end changes is kept up to date; `result` adds the rest."""
         self.pace = Pace(state.n_params, plan.batch_size)
@@ -107,8 +107,7 @@ class Run:
                 raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps")
         n_ended = len(losses)
         if n_ended:
-            per_epoch = plan.steps_per_epoch
-            self.epochs.add(losses, steps.learning_rate[per_epoch - plan.batch - 1 : n_wanted : per_epoch])
+            self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
             self.n_done += n_ended
         plan.commit(n_wanted)
         self.epoch_loss.partial = partial
@@ -275,10 +274,12 @@ class Run:
         losses, rates, seconds = epochs.losses, epochs.rates, time.perf_counter() - self.started
         validation_losses, measured = scores.validation_losses, scores.measured
         if goes_on:
-            losses, rates, validation_losses, measured = losses.copy(), rates.copy(), validation_losses[:], measured[:]
+            losses, rates, validation_losses, measured = losses[:], rates[:], validation_losses[:], measured[:]
 
         def make() -> History:
-            return History(losses, np.array(validation_losses), seconds, rates, np.array(measured), name_of(monitor))
+            columns = losses, validation_losses, rates, measured
+            loss, validation_loss, rate, score = (np.ndarray(len(c), np.float64, c) for c in columns)  # no copies
+            return History(loss, validation_loss, seconds, rate, score, name_of(monitor))
 
         return make
 
