@@ -30,6 +30,9 @@ from fastnn.memory import address
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
 """Whether kernels run as plain Python, for a debugger: with the same bits, some thousand times slower."""
 
+prepared = flatten if IN_PYTHON else pack
+"""Packs a NamedTuple as kernels take it, once or many times; the caller keeps its arrays alive."""
+
 ORIGINS = WHEEL, CACHE, COMPILED = "from the wheel", "from the disk cache", "compiled"
 origins: dict[str, str] = {}
 """{kernel that this process has made: where its machine code came from}: one of the three above."""
@@ -145,11 +148,6 @@ def bound_in_python(call, *values):
 
     call_again.places = places
     return call_again
-
-
-def prepared(arguments):
-    """Pack a NamedTuple as kernels take it, once or many times; the caller keeps its arrays alive."""
-    return flatten(arguments) if IN_PYTHON else pack(arguments)
 
 
 def origin(title: str) -> str:

@@ -21,8 +21,13 @@ from fastnn.training.stopping import StopReason
 AGAIN = 2.0
 """Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
 
-_thread = threading.local()
-"""Its attribute `flag` is that of `heeding`."""
+
+class _Thread(threading.local):
+    flag: Flag | None = None
+    """That of `heeding`."""
+
+
+_thread = _Thread()
 
 _last_swallowed = -math.inf
 """`time.monotonic` at the end of the last such call."""
@@ -72,7 +77,7 @@ class Interrupt:
         self.swallows = swallows
         self.signalled = self.again = self.over = False
         self._old: Any = None
-        self._flag: Flag | None = getattr(_thread, "flag", None)
+        self._flag = _thread.flag
 
     @property
     def requested(self) -> bool:
@@ -124,7 +129,7 @@ class Flag:
 @contextlib.contextmanager
 def heeding(flag: Flag) -> Iterator[None]:
     """Let the trainings that this thread begins within the context end when the flag is raised."""
-    before = getattr(_thread, "flag", None)
+    before = _thread.flag
     _thread.flag = flag
     try:
         yield
