@@ -63,6 +63,8 @@ def test_permuting_hidden_units_permutes_the_weights(backend, drawn, seed):
 @run(40, trainings(smooth=True, batches=(None,)))
 def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, drawn):
     network, problem, options = drawn
+    # The deltas of a softmax add up to 0: for one bias of all, Adam would take what rounding leaves for a direction.
+    hypothesis.assume((network.output, network.bias) != ("softmax", "scalar"))
     X, Y, weight = problem.X, problem.Y, options.pop("sample_weight")
     weight = np.ones(len(X), X.dtype) if weight is None else weight
     twice = [np.concatenate([array, array]) for array in (X, Y, weight)]
