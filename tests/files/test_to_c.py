@@ -106,8 +106,9 @@ def test_it_predicts_what_we_do_to_the_bit(name, dtype, tmp_path):
 
 
 @needs_cc
-def test_a_million_rows_have_our_bits(dtype, tmp_path):
-    check(tmp_path, EVERYTHING, dtype, 10**6, flags=IEEE)
+@pytest.mark.parametrize("n", [10**5, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_many_rows_have_our_bits(n, dtype, tmp_path):
+    check(tmp_path, EVERYTHING, dtype, n, flags=IEEE)
 
 
 @needs_cc

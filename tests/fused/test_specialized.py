@@ -22,7 +22,6 @@ IN_CI = (
     "wide float32",
     "AdamW float32",
     "nesterov float32",
-    "RMSprop float32",
     "sequential float32",
     "poisson softplus float32",
 )

@@ -4,8 +4,9 @@ import copy
 import pickle
 
 import pytest
-from public import OBJECTS, classes, diverge, same, values
+from public import OBJECTS, classes, same, values
 from survival import python
+from sweep import diverge
 
 import fastnn
 from fastnn import testing
@@ -50,7 +51,8 @@ def test_pickles_of_earlier_versions_find_their_classes(module):
 POOL = """
 import concurrent.futures, multiprocessing, sys
 import joblib
-from public import OBJECTS, diverge, echo, same, throw
+from public import OBJECTS, echo, same, throw
+from sweep import diverge
 
 def in_a_pool(function, things):
     if sys.argv[1] == "multiprocessing":

@@ -181,6 +181,7 @@ def found():
         patch.setattr(hardware, "has_avx2", lambda: False)
         patch.setattr(hardware, "SECONDS", 0.001)
         patch.setattr(hardware, "ROUNDS", 1)
+        patch.setattr(hardware, "WIDTHS", (64,))
         patch.setattr("benchmarks.peers.processes.cold", lambda *_: [1.0])
         patch.setattr("benchmarks.peers.processes.SCRIPTS", dict.fromkeys(few, "pass") | {US: SCRIPTS[US]})
         return script.measure(

@@ -108,12 +108,6 @@ def throw(error):
     raise error
 
 
-def diverge(seed):
-    """A training of a sweep, whose seed 2 goes with a learning rate at which it diverges."""
-    rate = 1e3 if seed == 2 else 0.01
-    return train(Network((2, 4, 1)), X, X[:, :1], optimizer=SGD(rate), epochs=20, seed=seed, backend="numpy")
-
-
 def same(a, b):
     """Whether two objects are of one kind and hold the same, to the bit."""
     if type(a) is not type(b):
