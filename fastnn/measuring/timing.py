@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import get_backend
+from fastnn.many import train_many
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.training import loss_and_gradient, predict, train
@@ -125,6 +126,14 @@ def first_shared_step(dtype: DTypeLike) -> float:
     network, X = Network((1, 1)), np.ones((64, 1), dtype)
     start = time.perf_counter()
     train(network, X, X, optimizer=SGD(), epochs=1, threads=2)
+    return time.perf_counter() - start
+
+
+def first_members(dtype: DTypeLike) -> float:
+    """Train two members in one call of compiled code; return the seconds that it took."""
+    network, X = Network((1, 1)), np.ones((2, 1), dtype)
+    start = time.perf_counter()
+    train_many(network, X, X, optimizer=SGD(), seed=range(2), epochs=1, n_jobs=1)
     return time.perf_counter() - start
 
 
