@@ -123,6 +123,7 @@ def test_info_shows_versions_processor_and_cache(run, tmp_path, monkeypatch):
     ],
 )
 def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
+    monkeypatch.delenv("FASTNN_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.setenv(*variable.split("="))
     code, out, _ = run("info")

@@ -23,7 +23,7 @@ REGRESSIONS = {
 def test_a_regressor_of_a_result(case, dtype, backend):
     network = REGRESSIONS[case]
     result = trained(network, dtype, backend)
-    mlp = MLPRegressor.from_result(result, solver="sgd", max_iter=3)
+    mlp = MLPRegressor.from_result(result, solver="sgd", max_iter=3, random_state=0)
     outputs = result.predict(rows(dtype)).squeeze(axis=1) if network.n_outputs == 1 else result.predict(rows(dtype))
     assert bits(mlp.predict(rows(dtype))) == bits(outputs)
     assert mlp.hidden_layer_sizes == network.sizes[1:-1]
