@@ -60,7 +60,7 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
         picture("peers.png", charts.side_by_side(found), "Iterations a second of fastnn and its peers, by workload")
     if found.get("validated"):
         long.append(tables.training(found["validated"]))
-        long.append(tables.VALIDATED_NOTES)
+        long.append(tables.validated_notes(found))
     if found.get("own kernels"):
         long.append(tables.own(found))
     if "prediction" in found:
@@ -107,7 +107,7 @@ def main(arguments: list[str] | None = None) -> None:
         found = measure(options.only or list(SECTIONS), options.tiny)
         if options.only and options.json.exists():
             before = json.loads(options.json.read_text("utf-8"))
-            itself = {"many", "threads", "crossover"}  # they say themselves where they were
+            itself = {"many", "threads", "crossover", "validated"}  # they say themselves where they were
             about = before["about"] if itself.issuperset(options.only) else found["about"]
             found = before | found | {"about": about}
         options.json.parent.mkdir(parents=True, exist_ok=True)

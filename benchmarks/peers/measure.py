@@ -139,6 +139,7 @@ class Measurement:
         lanes = list(self.lanes.values())
         names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS if name in self.plan.workloads]
         self.found["validated"] = {name: self.workload(name, lanes) for name in names}
+        self.found["validated about"] = self.found["about"]
 
     def own_kernels(self) -> None:
         """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
