@@ -25,15 +25,17 @@ def table(found: dict) -> str:
     if VALIDATED in found.get("validated", {}):
         lines.append(row([describe(VALIDATED), *_cells(found["validated"][VALIDATED])]))
     lines += [row(cells) for cells in _many(found.get("many", {}).get("networks", {}))]
-    a, when = found["threads"]["about"], found.get("many", {}).get("about", {}).get("date")
-    other = "" if when in (None, a["date"]) else f" (many networks on {when})"
+    a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
+    own = ", ".join(b[key] for key in ("date", "cpu") if key in b and b[key] != a[key])
+    elsewhere = f" (many networks: {own})" if own else ""
     return "\n".join(
         [
             *lines,
             "",
-            f"Measured on {a['date']}{other} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores: one training of "
-            "fastnn on one thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, "
-            "whichever is faster. Answers are compared before anything is timed; figures are medians.",
+            f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores"
+            f"{elsewhere}: one training of fastnn on one thread, many "
+            "networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
+            "Answers are compared before anything is timed; figures are medians.",
         ]
     )
 
