@@ -158,6 +158,12 @@ def in_turn(
         if done >= 3 and time.perf_counter() > stop:
             break
         quiet.wait()
-        for lane in lanes:
+        for lane in rotated(lanes, done):
             samples[lane.title].append(ask(lane))
     return samples
+
+
+def rotated(lanes: list[Lane], n_done: int) -> list[Lane]:
+    """Return the lanes in the order of a round: each begins one in turn, for whoever comes after a pause is slower."""
+    begin = n_done % max(len(lanes), 1)
+    return lanes[begin:] + lanes[:begin]

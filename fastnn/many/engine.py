@@ -130,7 +130,7 @@ class Engine:
     ) -> Iterator[U]:
         """Iterate over what attempts give until nothing is left, after a check of the workers.
 
-        `shared` are things that all tasks use.
+        `shared` are things that tasks have in common.
         Check and attempt are calls of one Parallel, for which an engine such as Ray starts its workers once.
         """
         failure: Exception | None = None
@@ -174,7 +174,7 @@ class Engine:
             )
 
     def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
-        """Return {id of an array: its file} of those that all tasks use; none unless all workers reach the folder."""
+        """Return {id of an array: its file} of shared ones; none unless all workers reach the folder."""
         arrays = worth_a_file(shared)
         if self._folder is None or not arrays:
             return {}
@@ -262,7 +262,7 @@ class Engine:
 
 
 def _in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return what the first member and the last one have in common, which all have."""
+    """Return what the first member and the last one have in common: what all have, unless some in between differ."""
     numbers = {id(thing) for thing in others}
     return [thing for thing in some if id(thing) in numbers]
 

@@ -16,8 +16,8 @@ class Pace:
     """The length of the next chunk: about `CHUNK_SECONDS` by the time of the last one, so compiling spoils one only."""
 
     def __init__(self, n_params: int, batch_size: int) -> None:
-        self._most = min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size) or 1
-        self.n_steps = min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)) or 1
+        self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
+        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)))
 
     def is_representative(self, n_steps: int, seconds: float) -> bool:
         """Return whether a chunk is as long as was planned, not shorter because an epoch ended, or took too long."""

@@ -147,12 +147,13 @@ def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
     assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
 
 
-def test_lanes_are_asked_in_turn():
+def test_lanes_are_asked_in_turn_and_each_begins_a_round():
+    """For whoever comes after a pause is slower."""
     asked = []
     both = [type("Lane", (), {"title": title})() for title in "ab"]
     samples = lanes.in_turn(both, lambda lane: asked.append(lane.title) or len(asked), 2)
-    assert asked == ["a", "b", "a", "b"]
-    assert samples == {"a": [1, 3], "b": [2, 4]}
+    assert asked == ["a", "b", "b", "a"]
+    assert samples == {"a": [1, 4], "b": [2, 3]}
     assert len(lanes.in_turn(both, lambda lane: 0.0, 9, most_seconds=-1)["a"]) == 3
 
 

@@ -42,6 +42,16 @@ def test_the_short_table_counts_the_iterations_of_many_networks_together():
     assert many == "| 64 networks like `seed` at once, 1,000 iterations each | 8,000 | 5.00 | 2.00 |"
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [({"date": "today", "cpu": "A"}, "cores: one"), ({"date": "today", "cpu": "B"}, "cores (many networks: B): one")],
+)
+def test_the_short_table_says_where_many_networks_were_trained_if_elsewhere(where, said):
+    about = {"date": "today", "cpu": "A", "cores": 2}
+    found = {"threads": {"about": about, "workloads": {}}, "many": {"about": where, "networks": {}}}
+    assert said in short.table(found)
+
+
 def by_threads():
     """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
     seconds = {US: 4.0, ALL: 2.0, "JAX, 1 core": 6.0, "JAX": 3.0, SKLEARN: 20.0}

@@ -1,5 +1,6 @@
 """The benchmark of threads: it compares bits before it times, and its tables say what was measured."""
 
+import io
 import pathlib
 import sys
 
@@ -41,6 +42,21 @@ def test_the_chart_shows_each_load(tmp_path):
 def test_first_trainings_have_a_table():
     lines = first_lines({"compiled by it": [1.0, 2.0, 3.0]})
     assert lines[-1] == "| compiled by it | 1.00 | 2.00 | 3.00 |"
+
+
+@pytest.mark.parametrize(("line", "seconds"), [("cpu  9 9 9 9 9 9 9 250 9 9\ncpu0 1", 2.5), ("cpu  9 9 9\n", 0.0)])
+def test_time_that_a_virtual_machine_has_lost_is_read(line, seconds, monkeypatch):
+    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(line))
+    monkeypatch.setattr(threads.os, "sysconf", {"SC_CLK_TCK": 100}.get, raising=False)
+    assert threads.taken_away() == seconds
+
+
+def test_lost_time_counts_as_time_without_a_cpu(monkeypatch):
+    lost = iter(range(10**9))
+    monkeypatch.setattr(threads, "taken_away", lambda: float(next(lost)))
+    monkeypatch.setattr(threads, "waited", lambda: 0.0)
+    seconds, without_cpu = threads.timed(lambda n: None, 1)
+    assert without_cpu == 1.0 > seconds
 
 
 def test_another_answer_is_an_error_and_no_figure(monkeypatch):

@@ -7,7 +7,7 @@ import math
 import os
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.lanes import Lane, PeerError, quiet
+from benchmarks.peers.lanes import Lane, PeerError, quiet, rotated
 from benchmarks.peers.many.jobs import KINDS
 from fastnn.measuring import machine
 
@@ -66,9 +66,9 @@ def _members(measurement: Measurement, lanes: list[Lane], job: dict) -> dict:
         ready = [lane for lane in there if _predicted(points[lane.title], members) <= plan.many_most_seconds]
         first = {lane.title: lane.ask("prepare_many", **job, members=members) for lane in ready}
         samples: dict[str, list[float]] = {lane.title: [] for lane in ready}
-        for _ in range(plan.many_rounds):
+        for done in range(plan.many_rounds):
             quiet.wait()
-            for lane in ready:
+            for lane in rotated(ready, done):
                 if sum(samples[lane.title]) <= plan.many_seconds:
                     samples[lane.title].append(lane.ask("time_many"))
         for title, seconds in samples.items():
