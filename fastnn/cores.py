@@ -1,14 +1,14 @@
-"""The cores that a process may use: how many and what says so, helper threads, and how many threads pay."""
+"""The cores that a process may use: how many and what says so, and helper threads."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
-import math
 import os
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,34 +124,49 @@ Helper = queue.SimpleQueue[Callable[[], Any]]
 """A thread that calls what is put here, one function after the other, until the process ends."""
 
 _idle: list[Helper] = []
-_at_work: set[Helper] = set()
+_lent: list[tuple[weakref.ref[Helpers], Helper]] = []
+"""Each helper that is lent, and who has it; given back it stays here until somebody asks."""
 
 
-class Borrowed(list[Helper]):
-    """The helpers of one borrower: given back by `give_back`, or when nobody refers to the list any more.
+class Helpers(list[Helper]):
+    """The helpers of one borrower: lent until the list is emptied, or until nobody refers to it any more.
 
-    The latter is for an exception of a signal's handler, which may fall between any two lines, also of `give_back`.
+    The latter is for an exception of a signal's handler, which may fall between any two lines of the borrower. No
+    function runs when the list is gone: the exception could fall into that too, and would be lost there.
     """
 
-    def __del__(self) -> None:
-        give_back(self)
 
+def borrow(n: int) -> Helpers:
+    """Return `n` helpers, idle or new ones; fewer where the system starts no more threads.
 
-def borrow(n: int) -> list[Helper]:
-    """Return `n` helpers, idle or new ones; fewer where the system starts no more threads."""
-    helpers = Borrowed()
+    Their borrower empties the list when it needs them no more, though each may still be at its last function.
+    """
+    _take_back()
+    helpers = Helpers()
     with contextlib.suppress(RuntimeError):
         while len(helpers) < n:
-            helpers.append(_idle.pop() if _idle else _new_helper())
-    _at_work.update(helpers)
+            try:
+                helpers.append(_idle.pop())
+            except IndexError:
+                helpers.append(_new_helper())
+            _lent.append((weakref.ref(helpers), helpers[-1]))
     return helpers
 
 
-def give_back(helpers: list[Helper]) -> None:
-    """Let others have these helpers, each of which may still be at its last function; the list is empty then."""
-    while helpers:
-        _at_work.discard(helpers[-1])
-        _idle.append(helpers.pop())
+def helpers_at_work() -> int:
+    """Return how many helpers are lent."""
+    _take_back()
+    return len(_lent)
+
+
+def _take_back() -> None:
+    """Make idle the helpers that their borrowers have given back."""
+    for lent in _lent.copy():
+        borrower, helper = lent
+        if helper not in (borrower() or ()):
+            with contextlib.suppress(ValueError):  # another thread has just taken it back
+                _lent.remove(lent)
+                _idle.append(helper)
 
 
 def cores_of_thread() -> int:
@@ -161,7 +176,7 @@ def cores_of_thread() -> int:
 
 def idle_cores(cores: int) -> int:
     """Return how many of the cores no helper is at work on, at least 1: that of the caller."""
-    return max(1, cores - len(_at_work))
+    return max(1, cores - helpers_at_work())
 
 
 def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | None = None) -> None:
@@ -192,7 +207,7 @@ def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | No
             for part in done.get():  # that a helper has failed at: the error is raised here, if there is one
                 work(part)
     finally:
-        give_back(helpers)
+        helpers.clear()
 
 
 def _new_helper() -> Helper:
@@ -211,101 +226,8 @@ def _serve(helper: Helper) -> None:
 
 def _forget() -> None:
     _idle.clear()
-    _at_work.clear()
+    _lent.clear()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)  # threads of the parent, which the child has not
-
-
-# ----------------------------------------------------------------------------------------------- how many threads pay
-
-WARM = 0.01
-"""Seconds before the first trial: the first steps take longer than others."""
-TRIAL, LONG_TRIAL = 0.002, 0.016
-"""Seconds of the first stretches of a trial, and of its last ones: each is twice the last one."""
-PAUSE, LONG_PAUSE = 0.2, 4.0
-"""Seconds between trials: each pause is twice the last one."""
-COST = 40
-"""How many times as long as a trial has lost is the pause after it, at least: a trial of a number that is worse."""
-WATCH = 0.02
-"""Seconds of steps with several threads before it is looked at again what they take."""
-GAIN, LOSS, FAILURE = 0.97, 1.2, 2.0
-"""A number is better where a step takes so many times as long as with the chosen one; trouble where one takes so many
-times as long as it did; and a trial ends at once where one takes so many times as long."""
-SHORT_STEP = 50e-6
-"""Seconds of a step from which on it may be shared."""
-
-
-class BestNumber:
-    """The number of threads with which steps take least, by measurement, again and again: others may use the machine.
-
-    It begins with one. 2, 4 and so on up to `most` are tried against their neighbors, in turns, since what others do
-    changes from moment to moment. Stretches of steps are short at first: beside a busy process, threads that wait for
-    one another may take many times as long as one.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._numbers = [*(1 << k for k in range(most.bit_length()) if 1 << k < most), most]
-        self._seconds = math.inf  # of a step with the chosen number, as last measured
-        self._chosen, self._tried, self._turn = 0, 0, 0  # places in the list; whose turn it is
-        self._way = 1  # that of the next trial: to more threads, or -1 to fewer
-        self._pause, self._rest = PAUSE, WARM
-        self._stretch, self._sums, self._lost = 0.0, [0.0, 0.0], 0.0  # of a trial: seconds of its next turn
-
-    def next(self) -> tuple[int, float]:
-        """Return a number of threads, and with how many steps to measure it."""
-        stretch = self._stretch if self._tried != self._chosen else min(self._rest, WATCH if self._chosen else math.inf)
-        return self._numbers[self._turn], math.inf if self._seconds == math.inf else stretch / self._seconds
-
-    def measured(self, n_steps: int, seconds: float) -> None:
-        """Take in the time of the steps."""
-        a_step, before = seconds / n_steps, self._seconds
-        if self._turn == self._chosen:
-            self._seconds = a_step
-        if self._tried != self._chosen:
-            self._take_turn(a_step, seconds - n_steps * before)
-            return
-        self._rest -= seconds
-        if before == math.inf and a_step > WARM:
-            self._rest = 0.0
-        if self._rest <= 0 and a_step < SHORT_STEP:
-            self._rest = math.inf
-        if self._chosen and a_step > LOSS * before:
-            self._way, self._rest = -1, 0.0
-        if self._rest <= 0:
-            self._way = self._way if self._is_open() else -self._way
-            self._tried = self._turn = self._chosen + self._way
-            self._stretch, self._sums = 0.0, [0.0, 0.0]
-
-    def _take_turn(self, a_step: float, lost: float) -> None:
-        """Take in a turn of a trial, the tried number's or, after it, the chosen one's, which ends a round."""
-        if self._stretch == 0.0:  # a step that does not count: its buffers are new
-            self._stretch = TRIAL
-            return
-        ends_round = self._turn == self._chosen
-        self._sums[ends_round] += a_step * self._stretch
-        if not ends_round:
-            self._lost = lost
-        tried, chosen = self._sums
-        if (not ends_round and a_step > FAILURE * self._seconds) or (ends_round and tried > GAIN * chosen):
-            self._way = -self._way  # that of the next trial
-            self._choose(self._chosen)
-            self._rest = max(self._rest, COST * self._lost)
-        elif not ends_round:
-            self._turn = self._chosen
-        elif self._stretch < LONG_TRIAL:
-            self._turn, self._stretch = self._tried, 2 * self._stretch
-        else:
-            self._seconds = tried / chosen * self._seconds
-            self._choose(self._tried)
-            self._rest = 0.0 if self._is_open() else self._rest  # further at once
-
-    def _is_open(self) -> bool:
-        """Return whether there is another number on the way of trials."""
-        return 0 <= self._chosen + self._way < len(self._numbers)
-
-    def _choose(self, k: int) -> None:
-        """Choose a number; pauses grow with each choice, so that numbers that change places cost little."""
-        self._chosen = self._tried = self._turn = k
-        self._rest, self._pause = self._pause, min(2 * self._pause, LONG_PAUSE)

@@ -11,6 +11,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from fastnn import cores
 from fastnn.training import interrupts
 
 BACKENDS = ("numpy", "numba")
@@ -68,6 +69,13 @@ def backend(request):
 def dtype(request):
     """A scalar type, ``np.float32`` or ``np.float64``."""
     return request.param
+
+
+@pytest.fixture
+def no_helpers(monkeypatch):
+    """No helper thread has been started, and what the test starts is its own."""
+    monkeypatch.setattr(cores, "_idle", [])
+    monkeypatch.setattr(cores, "_lent", [])
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
-from fastnn.cores import BestNumber, borrow, cores_of_thread, give_back, idle_cores
+from fastnn.cores import borrow, cores_of_thread, idle_cores
+from fastnn.fused.best_number import BestNumber
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
@@ -76,7 +77,7 @@ class Team:
             numbers[0] = AWAY
             raise
         finally:
-            give_back(helpers)
+            helpers.clear()
 
     def _call(self, t, numbers, storage, beta_products, n_steps, *rest):
         share = self._shares[t]._replace(numbers=numbers)

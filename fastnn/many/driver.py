@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.cores import available_cores, borrow, give_back
+from fastnn.cores import available_cores, borrow
 from fastnn.many.engine import Engine, chosen_engine
 from fastnn.many.entries import Entry, result_of
 from fastnn.many.members import Member
@@ -229,7 +229,7 @@ class Driver:
                 for _ in range(n_at_work):
                     ended.get()
             finally:
-                give_back(helpers)
+                helpers.clear()
             while not through.empty():  # after an error: what the others were at
                 if isinstance(found := through.get(), dict):
                     self.entries.update(found)

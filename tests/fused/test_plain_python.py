@@ -22,9 +22,8 @@ NETWORK = Network((3, 4, 2), "tanh", "softmax", "squared_error")
 
 
 @pytest.fixture
-def threads(monkeypatch):
+def threads(no_helpers, monkeypatch):
     """Threads have a part each, also in Python, where they wait for one another as long as it takes."""
-    monkeypatch.setattr(cores, "_idle", [])
     if IN_PYTHON:  # these are constants of the kernel, which may be compiled now
         monkeypatch.setattr(team, "IN_PYTHON", False)
         monkeypatch.setattr(together, "PATIENCE", -1)
@@ -113,7 +112,7 @@ def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeyp
     with pytest.raises(KeyboardInterrupt):
         trained(NETWORK, Adam(), problem, steps, 2)
     assert [late() for late in deaf] == [team.ALONE]
-    assert deaf not in cores._at_work
+    assert not cores.helpers_at_work()
 
 
 @pytest.mark.parametrize("n", [1, 48, 257])

@@ -262,5 +262,5 @@ def test_other_threads_than_the_main_one_take_no_helpers_unasked(three_cores):
 def test_helpers_at_work_elsewhere_leave_their_cores(three_cores, monkeypatch):
     network = NETWORKS["odd"]
     problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 20)
-    monkeypatch.setattr(cores, "_at_work", {"one", "another"})
+    monkeypatch.setattr(cores, "helpers_at_work", lambda: 2)
     assert trained(network, Adam(), problem, steps, None)[1] == 1

@@ -22,7 +22,7 @@ def nothing_left():
     handler = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is handler
-    assert not cores._at_work
+    assert not cores.helpers_at_work()
 
 
 @pytest.fixture(params=[1, 2])

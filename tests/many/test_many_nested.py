@@ -115,7 +115,7 @@ try:
                callbacks=[busy])
 except KeyboardInterrupt:
     time.sleep(0.2)
-    assert not cores._at_work
+    assert not cores.helpers_at_work()
     print("stopped", flush=True)
 """
 )
@@ -162,7 +162,7 @@ def test_a_time_out_leaves_no_helper_at_work_and_the_handler():
         signal.signal(signal.SIGALRM, old)
     assert n_late > 20
     deadline = time.monotonic() + 5
-    while cores._at_work and time.monotonic() < deadline:
+    while cores.helpers_at_work() and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not cores._at_work
+    assert not cores.helpers_at_work()
     go()  # gives back the handler, should the last exception have come in the midst of that: see `Interrupt`

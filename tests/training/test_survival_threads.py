@@ -42,11 +42,10 @@ def test_a_training_within_another_ones_callback(alone):
     assert [result.threads, within[0].threads] == [2, 2]
 
 
-def test_helpers_that_cannot_be_started_cost_speed_only(alone, monkeypatch):
+def test_helpers_that_cannot_be_started_cost_speed_only(alone, no_helpers, monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(cores, "_idle", [])
     monkeypatch.setattr(cores, "_new_helper", fail)
     result = trained(3)
     assert (result_bits(result), result.threads) == (alone, 1)
@@ -59,9 +58,8 @@ class Deaf(list):
     __hash__ = object.__hash__
 
 
-def test_helpers_that_do_not_come_are_not_waited_for(alone, monkeypatch):
+def test_helpers_that_do_not_come_are_not_waited_for(alone, no_helpers, monkeypatch):
     deaf = Deaf()
-    monkeypatch.setattr(cores, "_idle", [])
     monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
     result = trained(2)
     assert (result_bits(result), result.threads) == (alone, 1)
@@ -83,7 +81,7 @@ def test_an_exception_before_a_training_begins_sends_the_helpers_away(alone, mon
     monkeypatch.setattr(team.Team, "_call", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained(3)
-    assert not cores._at_work
+    assert not cores.helpers_at_work()
     assert result_bits(trained(3)) == alone
 
 
