@@ -137,6 +137,14 @@ def types(session):
     session.run("python", "-m", "pytest", "tests/house/test_types.py")
 
 
+@nox.session
+def types_and_tests(session):
+    """Do what `types` and `tests` do, in one environment: it takes a minute less."""
+    session.install("-e.[all]", *group("lint"), *group("test"))
+    session.run("mypy")
+    run_tests(session, *ALL_CORES)
+
+
 SITE = pathlib.Path("docs", "_build")
 MATHJAX = "mathjax@3.2.2"  # one file of it is a part of the site
 STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--show-traceback")

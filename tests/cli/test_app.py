@@ -131,16 +131,29 @@ def test_info_says_what_limits_the_cores(run, monkeypatch, variable, said):
     assert re.search(rf"cores +{said}\n", out)
 
 
-def test_info_says_why_the_cache_cannot_be_used(run, tmp_path, monkeypatch):
+@pytest.fixture
+def kernels(run):
+    """All kernels, from the cache that the tests share: those that this process has it does not compile again."""
+    run("warmup")
+
+
+@pytest.fixture
+def no_folder(kernels, tmp_path, monkeypatch):
+    """The cache's folder is a file, of which no later test is warned."""
+    for noted in ("_errors", "_warned"):
+        monkeypatch.setattr(f"fastnn.compiler.cache.{noted}", [])
     (tmp_path / "kernels").touch()
     monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
+
+
+def test_info_says_why_the_cache_cannot_be_used(run, no_folder):
     code, out, _ = run("info")
     assert code == 0
     assert re.search(r"can be written +no: ", out)
 
 
 @pytest.mark.parametrize(("command", "code"), [("info", 0), ("warmup", 1)])
-def test_a_user_without_a_home_gets_no_traceback(run, monkeypatch, command, code):
+def test_a_user_without_a_home_gets_no_traceback(run, kernels, monkeypatch, command, code):
     """One of a container whose number no table knows."""
 
     def fail():
@@ -207,11 +220,7 @@ def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
     assert str(machine.cache().folder) in out
 
 
-def test_warmup_ends_with_1_where_nothing_was_kept(run, tmp_path, monkeypatch):
-    (tmp_path / "kernels").touch()
-    monkeypatch.setenv("FASTNN_CACHE_DIR", str(tmp_path / "kernels"))
-    for noted in ("_errors", "_warned"):  # or a later test would be warned of this folder
-        monkeypatch.setattr(f"fastnn.compiler.cache.{noted}", [])
+def test_warmup_ends_with_1_where_nothing_was_kept(run, no_folder):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code, out, _ = run("warmup")

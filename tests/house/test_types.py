@@ -33,8 +33,14 @@ def test_the_script_runs():
     subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
+@pytest.fixture(scope="module")
+def mypy_cache(tmp_path_factory):
+    """What mypy has found of the package and of NumPy, for the scripts after the first one."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.fixture
-def check(tmp_path):
+def check(tmp_path, mypy_cache):
     """Run a type checker on a script in a project of its own; what it says, and whether it was content."""
 
     def run(checker, text):
@@ -43,7 +49,11 @@ def check(tmp_path):
         settings = {"extraPaths": [str(PACKAGE)], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
         (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
         command = {
-            "mypy": [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent", "user.py"],
+            "mypy": [
+                *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"),
+                f"--cache-dir={mypy_cache}",
+                "user.py",
+            ],
             "basedpyright": [PYRIGHT, "--level=error", f"--pythonpath={sys.executable}", "."],
         }[checker]
         told = subprocess.run(
