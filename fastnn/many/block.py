@@ -57,12 +57,11 @@ def block_key(member: Member) -> Hashable | None:
     has_batches = rows_a_step(settings.batch_size, n) < n
     if (
         not hasattr(settings.backend, "train_members")
-        or isinstance(member.seed, np.random.RandomState)  # it is the caller's own, who sees what was drawn
+        or not _begins_plainly(member)
         or member.rows[1] is not None
         or stop.decides
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
         or (has_batches and not data.sample_weight.all())
-        or (isinstance(member.state, TrainingState) and not _is_plain(member.state, settings.new_rows))
     ):
         return None
     network, backend = settings.network, settings.backend
@@ -70,11 +69,15 @@ def block_key(member: Member) -> Hashable | None:
     return id(network), id(backend), data.X.dtype, *kind, n, settings.batch_size, settings.shuffle
 
 
-def _is_plain(state: TrainingState, new_rows: bool) -> bool:
-    """Return whether a state is between two epochs, with no score and no reduced rate to go on with."""
+def _begins_plainly(member: Member) -> bool:
+    """Return whether a member begins with a seed, or between two epochs without a score or a reduced rate."""
+    state = member.state
+    if not isinstance(state, TrainingState):
+        return not isinstance(member.seed, np.random.RandomState)  # the caller's own, who sees what was drawn
     counters = state.counters
     scored = counters.get("best_score") is not None or "best_on" in counters or state.best_params is not None
-    return not (new_rows or state.batch or scored or "rate_factor" in counters or state.validation_rows is not None)
+    is_split = state.validation_rows is not None
+    return not (member.settings.new_rows or state.batch or scored or "rate_factor" in counters or is_split)
 
 
 class Block:
@@ -243,7 +246,7 @@ def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
     found: dict[Hashable, tuple[Hashable | None, int]] = {}
     left = 0
     for member in members:
-        kind = id(member.settings), id(member.data), id(member.rows), isinstance(member.seed, np.random.RandomState)
+        kind = id(member.settings), id(member.data), id(member.rows), _begins_plainly(member)
         if kind not in found:
             found[kind] = block_key(member), epoch_work(member)
         key, an_epoch = found[kind]

@@ -262,7 +262,7 @@ class Population(Mapping[int, TrainingResult]):
     def _losses(self) -> NDArray[np.float64]:
         """Return what `losses_of` returns for the members that are left."""
         courses = self._courses.values()
-        if courses and not any(course.n_epochs for course in courses):
+        if courses and not any(course.n_epochs or course.is_over for course in courses):
             raise ValueError(
                 "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
             )
@@ -425,7 +425,7 @@ class Population(Mapping[int, TrainingResult]):
 
     def _course(self, member: Any) -> Course:
         """Return the course of a member that is left."""
-        course = self._courses.get(member) if isinstance(member, int) else None
+        course = self._courses.get(member) if type(member) is int else None
         if course is not None:
             return course
         number = check_integer("member", member)

@@ -145,18 +145,6 @@ def test_ranking():
             call()
 
 
-def test_where_no_member_is_the_best():
-    population = small(networks=WIDE, learning_rate=[1e9] * 4)
-    population.advance(5)
-    assert population.ranking() == [0, 1, 2, 3]
-    population.drop([0, 1])
-    for dropped in [], [2, 3]:
-        population.drop(dropped)
-        with pytest.raises(ValueError, match="no member has a finite score and did not diverge"):
-            population.best()
-    assert population.ranking() == []
-
-
 def test_what_a_notebook_shows():
     population = small(networks=WIDE, learning_rate=[0.1, 0.2, 0.05, 0.01])
     population.advance(5)

@@ -9,6 +9,9 @@ import pytest
 from same_results import assert_same_result
 
 from fastnn import SGD, Adam, InterruptWarning, MonitorError, Network, Population, Stop, TrainingInterrupted, train
+from fastnn.many import block
+from fastnn.training import pace
+from fastnn.training.loop import Run
 
 RANDOM = np.random.RandomState(5)
 X = RANDOM.rand(20, 3)
@@ -26,6 +29,8 @@ REFUSED = {
     "dropped": (lambda p: p[0], KeyError, "member 0 was dropped"),
     "no such": (lambda p: p[4], KeyError, "there is no member 4: they are 0 to 3"),
     "negative": (lambda p: p[-1], KeyError, "there is no member -1"),
+    "a flag": (lambda p: p[True], TypeError, "member must be an integer, not True"),
+    "flags to drop": (lambda p: p.drop([True, True, True]), TypeError, "member must be an integer, not True"),
     "a name": (lambda p: p["a"], TypeError, "member must be an integer, not 'a'"),
     "epochs": (lambda p: p.advance(-1), ValueError, "epochs must be at least 0"),
     "half an epoch": (lambda p: p.advance(0.5), TypeError, "epochs must be an integer"),
@@ -60,6 +65,22 @@ def test_refused(name):
     assert population.epochs_trained == 8
     for i, result in population.items():
         assert_same_result(result, before[i])
+
+
+@pytest.mark.parametrize("rate", [1e9, 1e150])
+def test_where_no_member_is_the_best(rate):
+    """All have diverged, with the second rate in their first epoch."""
+    wide = Network((3, 9, 4, 1), ("tanh", "relu"))
+    population = Population(wide, X, Y, seed=range(M), optimizer=SGD(rate), batch_size=7)
+    population.advance(5)
+    assert (population.epochs_trained > 0) == (rate < 1e100)
+    assert population.ranking() == [0, 1, 2, 3]
+    population.drop([0, 1])
+    for dropped in [], [2, 3]:
+        population.drop(dropped)
+        with pytest.raises(ValueError, match="no member has a finite score and did not diverge"):
+            population.best()
+    assert population.ranking() == []
 
 
 class Pressing:
@@ -115,6 +136,30 @@ def test_ctrl_c_keeps_what_was_trained(n_jobs, backend):
     for i, result in population.items():
         other = train(NETWORK, X, Y, seed=i, optimizer=SGD(0.5), batch_size=7, epochs=16, stop=stop, backend=backend)
         assert_same_result(result, other)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeypatch):
+    """Others that are like it but for that, which a block can train."""
+    population = small(n_jobs=1, backend=backend)
+    population.advance(2)
+    right = Run.chunk
+
+    def chunk(run, n_epochs):
+        signal.raise_signal(signal.SIGINT)
+        return right(run, n_epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
+        patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
+        patch.setattr(Run, "chunk", chunk)
+        with pytest.warns(InterruptWarning):
+            population.advance({3: 9})
+    assert population[3].state.batch == 2
+    population.advance(4)
+    for i, n_epochs in enumerate([6, 6, 6, 6]):
+        other = train(NETWORK, X, Y, seed=i, optimizer=SGD(0.5), batch_size=7, epochs=n_epochs, backend=backend)
+        assert_same_result(population[i], other)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
