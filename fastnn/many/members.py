@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import time
@@ -81,7 +82,8 @@ def check_members(given: Spread) -> list[Member]:
     MemoryError
         For results that would not fit the machine.
     """
-    own = {name: values for name, values in given.own.items() if name not in ("seed", "epochs")}
+    # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
+    own = {name: list(values) for name, values in given.own.items() if name not in ("seed", "epochs")}
     seeds, epochs = (
         given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in ("seed", "epochs")
     )
@@ -126,7 +128,10 @@ class _Check:
             seed = self._seed(number, seed)
         if type(n_epochs) is not int or n_epochs < 0:
             n_epochs = self._epochs(number, n_epochs)
-        return Member(number, known.settings, n_epochs, known.data, known.rows, seed, known.params, known.state)
+        member = Member(number, known.settings, n_epochs, known.data, known.rows, seed, known.params, known.state)
+        if known.settings.stop.validation is not None and self._once(("split", id(known)), lambda: _by_seed(known)):
+            self._check_split(member)
+        return member
 
     def _checked(self, given: dict[str, Any]) -> Member:
         """Check the arguments of a member; return it, with any number and seed."""
@@ -158,7 +163,10 @@ class _Check:
         member = Member(0, settings._replace(resume=None), 0, data, rows, None, params, resume)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
         size = len(data.X), data.X.dtype, id(given["sample_weight"])
-        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: check_start(member))
+        whole = member
+        if _by_seed(member):  # what depends on the seed is checked for each member
+            whole = member._replace(data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
+        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: check_start(whole))
         return member
 
     def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:
@@ -189,6 +197,15 @@ class _Check:
         if rate is None:
             return settings
         return settings._replace(optimizer=dataclasses.replace(settings.optimizer, learning_rate=rate))
+
+    def _check_split(self, member: Member) -> None:
+        """Check that rows with weight are on both sides of a member's split; not for a seed that it will draw."""
+        if member.seed is None:
+            return
+        try:
+            check_start(member)
+        except ValueError as error:
+            raise ValueError(f"member {member.number}: {error}") from None
 
     def _epochs(self, number: int, n_epochs: Any) -> int:
         """Return a number of epochs that is no plain one."""
@@ -225,5 +242,12 @@ def begin(member: Member, seed: Seed) -> tuple[Run, np.random.RandomState]:
 
 def check_start(member: Member) -> None:
     """Begin a training and leave it: this finds what does not fit, such as rows of a state's."""
-    _, generator = begin(member, 0)
+    seed = 0 if member.seed is None else copy.deepcopy(member.seed)
+    _, generator = begin(member, seed)
     give_back(generator, None)
+
+
+def _by_seed(member: Member) -> bool:
+    """Return whether a member's seed draws which rows are split off for validation, and some rows have no weight."""
+    draws = member.state is None and isinstance(member.settings.stop.validation, (int, float))
+    return draws and not member.data.sample_weight.all()

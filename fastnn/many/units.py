@@ -81,8 +81,8 @@ def train_alone(member: Member, flag: Flag) -> TrainingResult:
 
     An error of a function of the caller's own gets the member's number as its `member`, and it is in the text.
     """
-    run, random_state = begin(member, member.seed)
     try:
+        run, random_state = begin(member, member.seed)
         advance(run, flag, [], [])
     except Exception as error:
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes

@@ -79,6 +79,14 @@ def test_data_frames():
         assert found.params.tobytes() == wanted.params.tobytes()
 
 
+def test_what_a_sequence_makes_anew_is_each_members_own(backend):
+    """A range has other objects each time that it is asked, at the addresses of those that are gone."""
+    alphas, options = range(300, 340), {"seed": [0] * 40, "epochs": 1, "batch_size": 7, "backend": backend}
+    found, wanted = (train_many(NETWORK, X, Y, alpha=each, **options) for each in (alphas, [*alphas]))
+    assert found.params.tobytes() == wanted.params.tobytes()
+    assert len(np.unique(found.params, axis=0)) == len(alphas)
+
+
 REFUSED = {
     "unequal lengths": ({"networks": [NETWORK] * 3, "seed": range(4)}, ValueError, "networks has 3 .*, seed has 4 "),
     "another n": ({"seed": range(4), "n": 3}, ValueError, "n is 3, seed has 4 values"),
@@ -136,6 +144,24 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(kind):
     options, error, text = REFUSED[kind]
     with pytest.raises(error, match=text):
         train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 1, "backend": Idle()} | options)
+
+
+def test_a_split_without_weight_is_refused_before_anything_is_trained():
+    """Which rows are split off depends on the seed, as in `train`; a generator of the caller's is left as it is."""
+    options = {"sample_weight": np.arange(20) < 2, "stop": Stop(validation=0.5), "epochs": 0, "backend": Idle()}
+    good, bad = [], []
+    for seed in range(20):
+        try:
+            train(NETWORK, X, Y, seed=seed, **options)
+            good.append(seed)
+        except ValueError:
+            bad.append(seed)
+    assert len(train_many(NETWORK, X, Y, seed=good, **options)) == len(good) > 0
+    own = np.random.RandomState(bad[0])
+    for seed in bad[0], own:
+        with pytest.raises(ValueError, match=f"^member {len(good)}: sample_weight is 0 for all rows"):
+            train_many(NETWORK, X, Y, seed=[*good, seed], **options | {"epochs": 1})
+    assert own.randint(2**30) == np.random.RandomState(bad[0]).randint(2**30)
 
 
 @pytest.mark.parametrize(
