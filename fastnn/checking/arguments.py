@@ -114,7 +114,7 @@ def check_flag(name: str, value: Any) -> bool:
     """Return `value`, Python's or NumPy's, as a bool."""
     if value is True or value is False:
         return value
-    if type(value).__name__ != "bool_":
+    if not isinstance(value, np.bool_):
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
     return bool(value)
 

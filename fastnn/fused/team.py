@@ -119,7 +119,7 @@ class Threads:
         most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
         if most < 2 or task.optimizer.sequential:
             return None
-        cores = task.threads or cores_of_thread()
+        cores = int(task.threads or cores_of_thread())  # an estimator's may be an integer of NumPy
         if cores < 2:
             return None
         most, best = min(most, cores), None

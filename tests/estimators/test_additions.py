@@ -209,7 +209,7 @@ def test_ctrl_c():
 def test_threads_show_in_no_bit_of_a_fit(solver):
     X, y = np.tile(X_IRIS, (3, 1)), np.tile(Y_IRIS, 3)
     options = {"hidden_layer_sizes": (40,), "solver": solver, "random_state": 0, "max_iter": 5, "batch_size": 128}
-    fits = [MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, 2, 3, None)]
+    fits = [MLPClassifier(**options, n_threads=n).fit(X, y) for n in (1, np.int64(2), 3, None)]
     for fit in fits[1:]:
         assert fit.loss_curve_ == fits[0].loss_curve_
         assert all(np.array_equal(a, b) for a, b in zip(fit.coefs_, fits[0].coefs_, strict=True))

@@ -111,6 +111,14 @@ def test_lists_are_as_good(backend):
     assert compute(*lists, backend) == compute(X, Y, WEIGHT, PARAMS, backend)
 
 
+def test_flags_of_numpy_are_as_good(backend):
+    """Such as those that come from an array of settings."""
+    options = {"seed": 0, "epochs": 2, "batch_size": 5, "backend": backend}
+    kinds = ((kind, {"shuffle": kind(False), "assume_finite": kind(True)}) for kind in (bool, np.bool_))
+    found = [train(NETWORK, X, Y, **options | given, stop=Stop(restore_best=kind(True))) for kind, given in kinds]
+    assert all_bits(found[0].params) == all_bits(found[1].params)
+
+
 def test_memory_maps_are_as_good(tmp_path, backend):
     maps = []
     for k, array in enumerate((X, Y, WEIGHT, PARAMS)):
