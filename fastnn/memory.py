@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 from typing import Any
 
@@ -43,6 +44,7 @@ def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
     return np.ndarray(shape, dtype, raw, -address(raw) % ALIGNMENT)
 
 
+@functools.lru_cache(maxsize=256)
 def padded_size(n: int, dtype: DTypeLike) -> int:
     """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any of them."""
     lanes = ALIGNMENT // np.dtype(dtype).itemsize

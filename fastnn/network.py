@@ -371,22 +371,27 @@ class Network:
         >>> Network((1, 1), init="normal", bias_init=0.5).init_params(np.random.RandomState(0)).round(3)
         array([1.764, 0.5  ])
         """
-        return params_of(self, draw(self, random_state), dtype)
+        return params_of(self, draw(self, random_state), np.empty(self.n_params, dtype))
 
     @cached_property
     def _n_drawn(self) -> int:
         """How many numbers are drawn for all layers."""
-        return sum(n for _, n, _ in self._draws)
+        return sum(n for _, n, *_ in self._draws)
 
     @cached_property
-    def _draws(self) -> tuple[tuple[slice, int, float], ...]:
-        """What is drawn for each layer: its place (W, for "same" the bias too), how many, and bound or deviation."""
+    def _draws(self) -> tuple[tuple[slice, int, Array, Array], ...]:
+        """What is drawn for each layer: its place (W, for "same" the bias too), how many, and of what distribution.
+
+        That is its range and its lower bound, or its deviation and 0: as arrays (), which NumPy takes in half the time.
+        """
         draws = []
         for layer in self.layers:
             fans, place = layer.fan_in + layer.fan_out, layer.all if self.bias_init == "same" else layer.weight
             six = 2 if layer.activation == "sigmoid" else 6
             squares = {"glorot_uniform": six / fans, "glorot_normal": 2 / fans, "he": 2 / layer.fan_in, "normal": 1}
-            draws.append((place, place.stop - place.start, math.sqrt(squares[self.init])))
+            scale = math.sqrt(squares[self.init])
+            scale, low = (2 * scale, -scale) if self.init == "glorot_uniform" else (scale, 0.0)
+            draws.append((place, place.stop - place.start, np.array(scale), np.array(low)))
         return tuple(draws)
 
     def to_dict(self) -> dict[str, Any]:
@@ -440,18 +445,21 @@ def draw(network: Network, random_state: np.random.RandomState) -> Array:
     return kind(network._n_drawn)
 
 
-def params_of(network: Network, numbers: Array, dtype: DTypeLike) -> Array:
-    """Return initial parameters (..., n_params) made of numbers (..., n) that were drawn, for any number of networks.
+def params_of(network: Network, numbers: Array, params: Array) -> Array:
+    """Make initial parameters of numbers (..., n) that were drawn, for any number of networks.
 
-    They have the bits of a call for each layer of `RandomState.uniform`, or of `standard_normal` times the deviation.
+    They are written to `params` (..., n_params), which is returned, and have the bits of a call for each layer of
+    `RandomState.uniform`, or of `standard_normal` times the deviation.
     """
-    params = np.empty((*numbers.shape[:-1], network.n_params), dtype)
     if not isinstance(network.bias_init, str):
         params.fill(network.bias_init)
     first = 0
-    for place, n, scale in network._draws:
-        drawn = numbers[..., first : first + n]
-        params[..., place] = -scale + 2 * scale * drawn if network.init == "glorot_uniform" else scale * drawn
+    for place, n, scale, low in network._draws:
+        drawn, written = numbers[..., first : first + n], params[..., place]
+        if network.init == "glorot_uniform":
+            np.add(low, scale * drawn, out=written)  # in float64, and rounded once
+        else:
+            np.multiply(scale, drawn, out=written)
         first += n
     return params
 

@@ -114,9 +114,8 @@ class StepState:
         >>> TrainingState.create(np.zeros(26), n_slots=2).vectors.shape
         (3, 26)
         """
-        n = params.size
-        state = cls(aligned_zeros((1 + n_slots, padded_size(n, params.dtype)), params.dtype), n)
-        state.storage[0, :n] = params
+        state = cls(make_storage(params.size, n_slots, params.dtype), params.size)
+        state.params[...] = params
         return state
 
     @property
@@ -147,8 +146,7 @@ class StepState:
         >>> state.params
         array([0., 0., 0.])
         """
-        width = padded_size(self.n_params, self.storage.dtype)
-        twin = StepState(aligned_zeros((len(self.storage), width), self.storage.dtype), self.n_params)
+        twin = StepState(make_storage(self.n_params, len(self.storage) - 1, self.storage.dtype), self.n_params)
         twin.vectors[...] = self.vectors
         twin.t, twin.beta_products = self.t, self.beta_products.copy()
         return twin
@@ -173,3 +171,8 @@ class StepState:
         self.storage[...] = other.storage
         self.beta_products[...] = other.beta_products
         self.t = other.t
+
+
+def make_storage(n_params: int, n_slots: int, dtype: np.dtype[Any]) -> Array:
+    """Return the storage of a state, zeros: of the parameters and the optimizer's vectors."""
+    return aligned_zeros((1 + n_slots, padded_size(n_params, dtype)), dtype)

@@ -152,8 +152,8 @@ def test_one_draw_for_all_layers_and_several_networks_at_once_have_the_bits_of_n
     network = Network((3, 7, 4, 2), ("sigmoid", "relu"), bias=bias, init=init, bias_init=bias_init)
     seeds = 0, 1, 2**32 - 1, np.int64(7)
     generators = [np.random.RandomState(seed) for seed in seeds]
-    params = params_of(network, np.array([draw(network, generator) for generator in generators]), dtype)
-    assert params.shape == (len(seeds), network.n_params)
+    params = np.empty((len(seeds), network.n_params), dtype)
+    params_of(network, np.array([draw(network, generator) for generator in generators]), params)
     for seed, generator, own in zip(seeds, generators, params, strict=True):
         twin, expected = np.random.RandomState(seed), np.full(network.n_params, 0.25)
         for layer in network.layers:

@@ -165,7 +165,8 @@ class Block:
         """Make the weights of the numbers that were drawn, for all members at once: it takes as long as for one."""
         network = self.settings.network
         if self.drawn:
-            params = params_of(network, np.array([*self.drawn.values()]), self.storage.dtype)
+            params = np.empty((len(self.drawn), network.n_params), self.storage.dtype)
+            params_of(network, np.array([*self.drawn.values()]), params)
             self.storage[[*self.drawn], 0, : network.n_params] = params
             self.drawn.clear()
 

@@ -12,9 +12,9 @@ import numpy as np
 from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag, shown
 from fastnn.memory import Array
-from fastnn.network import Network
+from fastnn.network import Network, draw, params_of
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data
+from fastnn.state import Data, make_storage
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.generator import Seed, check_orders, make_random_state, new_random_state
 from fastnn.training.inputs import check_data, check_inputs, check_params
@@ -29,9 +29,12 @@ def fresh(
 ) -> tuple[TrainingState, np.random.RandomState]:
     """Draw the weights and the validation split of `n` rows; return the first state, and the generator."""
     random_state = make_random_state(seed)
-    params = network.init_params(random_state, dtype) if params is None else check_params(network, params, dtype)
-    state = TrainingState.create(params, optimizer.n_slots)
-    state.optimizer = optimizer.name
+    storage = make_storage(network.n_params, optimizer.n_slots, dtype)
+    state = TrainingState(storage, network.n_params, optimizer=optimizer.name)
+    if params is None:
+        params_of(network, draw(network, random_state), state.params)
+    else:
+        state.params[...] = check_params(network, params, dtype)
     state.index, state.validation_rows = _split(n, random_state, stop)
     return state, random_state
 
