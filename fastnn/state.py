@@ -68,6 +68,7 @@ class Steps(NamedTuple):
     """The steps of one chunk: step s trains on the data's rows ``rows[start[s]:stop[s]]`` and writes ``loss[s]``.
 
     Consecutive steps with equal start and stop see the same rows: a back end may keep what it gathered for the first.
+    The driver uses the arrays again, for later chunks and other trainings: whoever keeps them makes a copy.
     """
 
     rows: NDArray[np.int64]  # (any,)

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn.memory import READABLE, WRITEABLE, padded_size
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS
+from fastnn.state import Steps
 
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
@@ -95,6 +96,12 @@ class StepNumbers(NamedTuple):
     few: tuple[bytes, ...]  # those of `rows`, `start` and `stop`, if they are few
     greatest: int  # of the rows
     largest: int  # batch
+    steps: Steps | None = None  # the arrays that were checked, if they are few
+
+    def knows(self, steps):
+        """Return whether these are the steps that were checked: the same arrays, whose rows are the same."""
+        known = self.steps is not None and steps is self.steps
+        return known and steps.loss.flags.writeable and _as_bytes(steps) == self.few
 
 
 def check_steps(steps, n_rows, last=None):
@@ -102,6 +109,8 @@ def check_steps(steps, n_rows, last=None):
 
     `last` are those of steps that were checked before, maybe of another training.
     """
+    if last is not None and last.knows(steps) and last.greatest < n_rows:
+        return last
     rows, start, stop, learning_rate, loss = steps
     shape = (getattr(loss, "size", 0),)
     check("loss", loss, shape, FLOATS[0], WRITEABLE)
@@ -109,9 +118,10 @@ def check_steps(steps, n_rows, last=None):
     check("stop", stop, shape, INTEGERS)
     check("learning_rate", learning_rate, shape, FLOATS[0])
     check("rows", rows, (getattr(rows, "size", 0),), INTEGERS)
-    few = (rows.tobytes(), start.tobytes(), stop.tobytes()) if rows.size + start.size <= FEW else ()
+    few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
+    kept = steps if few and type(steps) is Steps else None
     if few and last is not None and few == last.few and last.greatest < n_rows:
-        return last
+        return StepNumbers(few, last.greatest, last.largest, kept)
     greatest = _greatest(rows)
     if rows.size and greatest >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
@@ -120,7 +130,11 @@ def check_steps(steps, n_rows, last=None):
     if max(_greatest(start), _greatest(stop), largest) > rows.size:
         wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]
         raise ValueError(f"the steps take rows {start[wrong]} to {stop[wrong]} of {rows.size}")
-    return StepNumbers(few, greatest, largest)
+    return StepNumbers(few, greatest, largest, kept)
+
+
+def _as_bytes(steps):
+    return steps.rows.tobytes(), steps.start.tobytes(), steps.stop.tobytes()
 
 
 def check_members(tasks, which, storage, beta_products, steps, n_steps):

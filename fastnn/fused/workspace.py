@@ -60,14 +60,16 @@ class BoundSteps:
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
         self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None)
         self._storage, self._beta_products, self._n_steps, *_, self._data, self._steps = self.call.places
+        self._numbers = None
 
     def begin(self, state, data):
         """Set the state and the data, which `prepared` made, of the steps that follow."""
         self._storage.value, self._beta_products.value, self._data.value = state.storage, state.beta_products, data
 
-    def take(self, n_steps, steps):
-        """Set the steps, which `prepared` made."""
-        self._n_steps.value, self._steps.value = n_steps, steps
+    def take(self, steps, numbers):
+        """Set the steps, unless they are the last ones; `numbers` were found of them."""
+        if numbers is not self._numbers:
+            self._n_steps.value, self._steps.value, self._numbers = steps.loss.size, prepared(steps), numbers
 
     def end(self):
         """Let go of the state."""

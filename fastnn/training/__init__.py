@@ -259,6 +259,7 @@ def end(run: Run, random_state: np.random.RandomState, seed: Seed) -> TrainingRe
     result = run.result(run.stop_reason)
     run.over = True
     give_back(random_state, seed)
+    run.plan.give_back()
     return result
 
 

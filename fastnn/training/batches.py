@@ -86,19 +86,17 @@ class RowPlan:
         Arrays are used again by the next draw: those of rates and losses, and all of them where it has the same rows.
         """
         last, place = self._steps, (self.batch, n_steps)
-        if last is not None and place == self._place:
-            last.loss.fill(0)
         if self.shuffle or last is None or place != self._place:
             order = self._orders(n_steps)
             self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
-            rows = rows_at(self.rows, order)
             if last is None or place != self._place:
                 find = batches_again if n_steps <= AGAIN else batches
-                start, stop = find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps)
-                last = Steps(rows, start, stop, np.empty(n_steps), np.zeros(n_steps))
-            else:
+                last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
+            rows = rows_at(self.rows, order)
+            if rows is not last.rows:
                 last = Steps(rows, *last[1:])
             self._steps, self._place = last, place
+        last.loss.fill(0)
         if isinstance(learning_rate, float):
             last.learning_rate.fill(learning_rate)  # in half the time
         else:
@@ -114,6 +112,12 @@ class RowPlan:
             index = self._orders(n_steps)[-self.n_rows :]
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
+
+    def give_back(self) -> None:
+        """Let another training use the steps of this one, which is over."""
+        steps = self._steps
+        if steps is not None and steps.rows.size <= AGAIN and steps.loss.size <= AGAIN and len(_spare) < 8:
+            _spare.append(steps)
 
     def _orders(self, n_steps: int) -> NDArray[np.int64]:
         """Return the rows of the next steps' epochs, one after another; an epoch that has begun keeps its order."""
@@ -151,7 +155,10 @@ def batches(
 
 
 AGAIN = 1024
-"""Steps so few that their batches stay in memory for the next training."""
+"""Steps and rows so few that they stay in memory for the next training."""
+
+_spare: list[Steps] = []
+"""Steps that no training uses now: to make their arrays, and to check them, takes a tenth of a small training."""
 
 
 @functools.lru_cache(maxsize=32)
@@ -161,6 +168,17 @@ def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     for array in found:
         array.flags.writeable = False
     return found
+
+
+def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
+    """Return steps with these batches, those of the last training that is over if they are the same: on any rows."""
+    try:
+        steps = _spare.pop()
+    except IndexError:
+        steps = None
+    if steps is None or steps.start is not start:
+        steps = Steps(np.empty(0, np.int64), start, stop, np.empty(len(start)), np.empty(len(start)))
+    return steps
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:

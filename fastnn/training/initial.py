@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.state import Data, make_storage
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.generator import Seed, check_orders, make_random_state, new_random_state
-from fastnn.training.inputs import check_data, check_inputs, check_params
+from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
 from fastnn.training.state import Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
@@ -42,7 +43,7 @@ def fresh(
 def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
     """Return the rows to train on, in order, and those drawn for validation, if the stop rules ask for a part."""
     if not isinstance(stop.validation, (int, float)):
-        return np.arange(n), None
+        return (all_rows_again if n <= FEW_ROWS else all_rows)(n), None
     n_validation = math.ceil(stop.validation * n)
     if n_validation >= n:
         raise ValueError(
@@ -51,6 +52,17 @@ def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Arr
     order = np.asarray(random_state.permutation(n))
     check_orders(random_state, order[None], np.arange(n))
     return order[n_validation:].copy(), order[:n_validation]
+
+
+def all_rows(n: int) -> Rows:
+    """Return the numbers of `n` rows, read-only."""
+    rows = np.arange(n)
+    rows.flags.writeable = False
+    return rows
+
+
+all_rows_again = functools.lru_cache(maxsize=32)(all_rows)
+"""The same of few rows, made once for small trainings on as many."""
 
 
 def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:

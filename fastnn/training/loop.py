@@ -236,15 +236,15 @@ class Run:
         steps = StepState.copy(self.state) if goes_on else self.state
         params = (best if self.stop.restore_best and best is not None else steps.params).copy()
         params.setflags(write=False)
-        parts = {"state": self._state_maker(steps, goes_on), "history": self._history_maker(goes_on)}
+        parts = {"state": self._state_maker(steps), "history": self._history_maker(goes_on)}
         return TrainingResult._in_parts(parts, self.task.network, params, reason, self.backend, self.state.threads)
 
-    def _state_maker(self, steps: StepState, goes_on: bool) -> Callable[[], TrainingState]:
+    def _state_maker(self, steps: StepState) -> Callable[[], TrainingState]:
         """Return a function that makes the state of a result. It refers to no data: a result keeps none in memory."""
         task, plan, rule, validation_rows = self.task, self.plan, self.rule, self.validation_rows
         network, optimizer, alpha = task.network, task.optimizer, task.alpha
         asked, epoch, partial, batch = plan.asked, self.n_epochs_in_all, self.epoch_loss.partial, plan.batch
-        random_state, index = plan.random_state.get_state(legacy=False), plan.index.copy() if goes_on else plan.index
+        random_state, index = plan.random_state.get_state(legacy=False), plan.index
         told, best = self.scores.counters(), self.scores.best_params
         if self.reduction.factor < 1:
             told |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
@@ -259,7 +259,7 @@ class Run:
                 steps.beta_products,
                 optimizer=optimizer.name,
                 random_state=random_state,
-                index=index,
+                index=index.copy(),
                 validation_rows=validation_rows,
                 batch=batch,
                 counters=training_counters(network, optimizer, alpha, asked, epoch, partial) | told,

@@ -111,10 +111,12 @@ def test_a_loss_without_its_gradient_has_the_same_bits(network, n, dtype):
     assert (again, bits(same)) == (loss, bits(gradient))
 
 
+@pytest.mark.parametrize("same_task", [True, False])
 @pytest.mark.parametrize(("name", "value"), [("rows", 20), ("rows", -1), ("start", -1), ("stop", 9), ("stop", 2**62)])
-def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value):
+def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value, same_task):
     task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
     trained(task, state, steps)
+    task = task if same_task else Task(NETWORK, Adam(), data())
     getattr(steps, name)[2] = value
     with pytest.raises(ValueError, match=rf"the steps take rows? .*{value}"):
         trained(task, state, steps)
@@ -127,8 +129,9 @@ def test_numbers_of_rows_are_looked_at_again_where_they_have_changed(name, value
 def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
     (state, steps), (twin, same) = problem(n=20), problem(n=20)
     trained(Task(NETWORK, Adam(), data()), state, steps)
-    with pytest.raises(ValueError, match="the steps take row 19; the data's rows are 0 to 18"):
-        trained(Task(NETWORK, Adam(), data(19)), twin, same)
+    for each in same, steps:
+        with pytest.raises(ValueError, match="the steps take row 19; the data's rows are 0 to 18"):
+            trained(Task(NETWORK, Adam(), data(19)), twin, each)
 
 
 @pytest.mark.parametrize("name", ["storage", "beta_products"])

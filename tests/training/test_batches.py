@@ -7,7 +7,8 @@ import pytest
 from bits import bits, result_bits
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Stop, train
+from fastnn import SGD, Stop, exponential, train
+from fastnn.training import batches
 from fastnn.training.batches import RowPlan
 
 
@@ -123,3 +124,36 @@ def test_steps_that_do_not_differ_are_the_same_arrays(options, same):
     with_other_rates = plan.draw(len(rate), 2 * rate)
     assert (with_other_rates is draws[2]) == same
     assert with_other_rates.learning_rate.tolist() == (2 * rate).tolist()
+
+
+def test_steps_of_a_training_that_is_over_serve_others_of_their_own_bits(data, backend, monkeypatch):
+    """Other rows, numbers of rows, rates and lengths; also where one training begins within another one."""
+    X, Y = data
+    kinds = [
+        {"batch_size": None},
+        {"batch_size": None, "optimizer": SGD(exponential(0.3, 0.9))},
+        {"batch_size": None, "rows": [3, 1, 1]},
+        {"batch_size": 5},
+        {"batch_size": 5, "seed": 1},
+        {"batch_size": 5, "shuffle": False},
+        {"batch_size": 5, "shuffle": False, "epochs": 3},
+        {"batch_size": 5, "callbacks": [lambda progress: go(kinds[0])]},
+    ]
+
+    def go(options):
+        result = train(NETWORK, X, Y, **{"optimizer": SGD(0.3), "epochs": 2, "seed": 0, "backend": backend} | options)
+        return result_bits(result)
+
+    alone = []
+    for options in kinds:
+        monkeypatch.setattr(batches, "_spare", [])
+        alone.append(go(options))
+    order = np.random.RandomState(0).randint(len(kinds), size=100)
+    assert [go(kinds[k]) for k in order] == [alone[k] for k in order]
+    assert 1 <= len(batches._spare) <= 8
+
+
+def test_a_results_row_order_is_its_own(go):
+    first, second = go(batch_size=None), go(batch_size=None)
+    first.state.index[...] = 0
+    assert sorted(second.state.index) == sorted(go(batch_size=None).state.index) == list(range(N))
