@@ -131,12 +131,15 @@ def check_steps(steps, n_rows, last=None):
     check("rows", rows, (getattr(rows, "size", 0),), INTEGERS)
     few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
     kept = steps if few and type(steps) is Steps else None
-    if few and last is not None and few == last.few and last.greatest < n_rows:
+    same_batches = few and last is not None and few[1:] == last.few[1:]
+    if same_batches and few[0] == last.few[0] and last.greatest < n_rows:
         return StepNumbers(few, last.greatest, last.largest, kept)
     greatest = _greatest(rows)
     if rows.size and greatest >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
         raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
+    if same_batches and len(few[0]) == len(last.few[0]):  # of as many rows, which have been shuffled
+        return StepNumbers(few, greatest, last.largest, kept)
     largest = _greatest(stop - start)
     if max(_greatest(start), _greatest(stop), largest) > rows.size:
         wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]

@@ -161,6 +161,7 @@ class _Memory(ctypes.Array[ctypes.c_uint32]):
     """Kept, so that the memory lives as long as any view of it."""
 
 
+@functools.lru_cache(maxsize=8)  # a training asks in each epoch
 def _view(bit_generator: np.random.BitGenerator) -> NDArray[np.uint32]:
     memory = _Memory.from_address(bit_generator.ctypes.state_address)
     memory.owner = bit_generator

@@ -134,6 +134,17 @@ def test_numbers_of_rows_that_were_there_are_refused_where_there_are_fewer():
             trained(Task(NETWORK, Adam(), data(19)), twin, each)
 
 
+def test_batches_that_were_there_are_refused_of_fewer_rows():
+    """The steps of a shuffled epoch have the batches of the one before."""
+    task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
+    trained(task, state, steps)
+    shuffled = steps._replace(rows=steps.rows[::-1].copy())
+    fresh, twin = Task(NETWORK, Adam(), data()), state.copy()
+    assert trained(task, state, shuffled) == trained(fresh, twin, problem()[1]._replace(rows=shuffled.rows))
+    with pytest.raises(ValueError, match="the steps take rows 0 to 8 of 7"):
+        trained(task, state, steps._replace(rows=steps.rows[:7].copy()))
+
+
 @pytest.mark.parametrize("name", ["storage", "beta_products"])
 def test_arrays_of_a_state_are_looked_at_again_where_they_are_others(name):
     task, (state, steps) = Task(NETWORK, Adam(), data()), problem()
