@@ -23,6 +23,8 @@ class EpochLoss:
 
     partial = NOTHING
     """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
+    _whole: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    """What `_rows_of_epoch` returned last."""
 
     def __init__(self, data: Data, reduction: str, steps_per_epoch: int) -> None:
         self._mean = reduction == "mean"
@@ -37,15 +39,23 @@ class EpochLoss:
         losses = steps.loss if n_steps == len(steps.loss) else steps.loss[:n_steps]
         if self._steps_per_epoch == 1:
             return losses, NOTHING
-        rows = self._rows(steps, n_steps)
         with np.errstate(over="ignore"):  # losses near the largest number, on the way to divergence
             if batch == 0 and n_steps == self._steps_per_epoch:  # a whole epoch: the same sums, of which none is cut
-                loss_sums, row_sums, partial = _sum(losses * rows), _sum(rows), NOTHING
+                rows, row_sums = self._rows_of_epoch(steps)
+                loss_sums, partial = _sum(losses * rows), NOTHING
             else:
+                rows = self._rows(steps, n_steps)
                 loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
                 row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
                 partial = loss_rest, row_rest
             return (loss_sums / row_sums if self._mean else loss_sums), partial
+
+    def _rows_of_epoch(self, steps: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `_rows` of the steps of a whole epoch, and their sum (1,): those of the last one if all rows count."""
+        if self._whole is None or self._counted is not None:
+            rows = self._rows(steps, self._steps_per_epoch)
+            self._whole = rows, _sum(rows)
+        return self._whole
 
     def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
         """Return what the loss of each step is multiplied with: its rows, or 1 for a sum; 0 where it was skipped."""
