@@ -92,7 +92,11 @@ def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
     total = None if weight is None else weight.sum(dtype=np.float64)
 
     def score(outputs: Array) -> float:
-        right = outputs.argmax(axis=1) == labels if exclusive else ((outputs > 0.5) == labels).all(axis=1)
+        if exclusive:
+            right = outputs.argmax(axis=1) == labels
+        else:
+            right = (outputs > 0.5) == labels
+            right = right.all(axis=1) if right.shape[1] > 1 else right[:, 0]
         if weight is None:
             return float(np.count_nonzero(right)) / len(right)
         return float(np.multiply(right, weight, dtype=np.float64).sum() / total)
