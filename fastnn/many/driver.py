@@ -115,6 +115,13 @@ class _Asked:
     def reason(self) -> StopReason:
         return self._reason or self._interrupt.reason
 
+    @property
+    def again(self) -> bool:
+        return self._interrupt.again
+
+    def wait(self, begins: bool) -> None:
+        self._interrupt.waits = begins
+
     def end(self, reason: StopReason) -> None:
         self._reason = self._reason or reason
 

@@ -9,9 +9,10 @@ import contextlib
 import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastnn import __version__
 from fastnn.checking.arguments import shown
@@ -39,6 +40,20 @@ ATTEMPTS = 5
 
 PAUSE_SECONDS = 0.5
 """How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""
+
+
+_NO_MORE = object()
+
+
+class Waiting(Flag, Protocol):
+    """The flag of a caller who waits for workers."""
+
+    @property
+    def again(self) -> bool:
+        """Whether it was raised twice, by Ctrl-C: KeyboardInterrupt is not to be caught then."""
+
+    def wait(self, begins: bool) -> None:
+        """Tell that a wait begins, which KeyboardInterrupt ends where Ctrl-C raises the flag, or that it is over."""
 
 
 class _OfMember(Exception):
@@ -69,7 +84,7 @@ class Engine:
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
 
-    def train(self, units: Sequence[Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Entry]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as they come.
 
         Raises
@@ -126,7 +141,7 @@ class Engine:
         shared: list[Any],
         once: Callable[[Any], Iterator[U]],
         n_left: Callable[[], int],
-        flag: Flag,
+        flag: Waiting,
     ) -> Iterator[U]:
         """Iterate over what attempts give until nothing is left, after a check of the workers.
 
@@ -206,7 +221,7 @@ class Engine:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
 
-    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Flag) -> Iterator[dict[int, Entry]]:
+    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, Entry]]:
         """Train all units that are left; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
@@ -218,24 +233,32 @@ class Engine:
                 del left[number]
             yield entries
 
-    def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Flag) -> Iterator[Any]:
-        """Send tasks; iterate over what they return, as it comes."""
-        answers = iter(parallel(tasks))
+    def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
+        """Send tasks; iterate over what they return, as it comes, until the flag is raised, which ends a wait too."""
+        answers: Iterator[Any] | None = None
         try:
-            for answer in answers:
-                yield answer
+            while True:
+                flag.wait(True)
                 if flag.requested:
                     return
+                answers = iter(parallel(tasks)) if answers is None else answers
+                answer = next(answers, _NO_MORE)
+                flag.wait(False)
+                if answer is _NO_MORE:
+                    return
+                yield answer
         except BaseException:
-            if not flag.requested:  # else it is Ctrl-C, which the workers got too
+            if flag.again or not flag.requested:  # else it is Ctrl-C, which the workers may have got too
                 raise
         finally:
+            flag.wait(False)
             close = getattr(answers, "close", None)  # ends the workers' tasks; a list has none
             if close is not None:
-                with contextlib.suppress(Exception):
+                with contextlib.suppress(Exception), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # joblib's, that they did not come to their ends
                     close()
 
-    def _tasks(self, units: dict[int, Unit], flag: Flag) -> Iterator[Any]:
+    def _tasks(self, units: dict[int, Unit], flag: Waiting) -> Iterator[Any]:
         """Iterate over tasks, as the engine asks for them.
 
         They take `TASK_SECONDS`, and towards the end half a worker's share of what is left: all end at about one time.

@@ -120,8 +120,11 @@ def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
 class Never:
     """The flag of a worker, or of a caller: nobody raises it; the engine ends the process, or Ctrl-C the call."""
 
-    requested = False
+    requested = again = False
     reason: Any = "interrupted"
+
+    def wait(self, begins: bool) -> None:
+        """Do nothing: Ctrl-C raises KeyboardInterrupt anyway."""
 
 
 def train_plan(numbers: list[int], plan: Plan, *sent: Any) -> tuple[list[int], Trained]:

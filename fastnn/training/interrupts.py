@@ -69,13 +69,16 @@ class Interrupt:
         Whether KeyboardInterrupt was raised, because it was the second time.
     over : bool
         Whether the training has ended.
+    waits : bool
+        Whether the training is in other processes, and this one waits for them: KeyboardInterrupt then ends the wait,
+        the first time too.
     """
 
     reason: StopReason = "interrupted"
 
     def __init__(self, swallows: bool = True) -> None:
         self.swallows = swallows
-        self.signalled = self.again = self.over = False
+        self.signalled = self.again = self.over = self.waits = False
         self._old: Any = None
         self._flag = _thread.flag
 
@@ -114,8 +117,8 @@ class Interrupt:
         self.signalled = True
         if self._old is not signal.default_int_handler:
             self._old(signum, frame)
-        if again:
-            self.again = True
+        self.again = again
+        if again or self.waits:
             raise KeyboardInterrupt
 
 

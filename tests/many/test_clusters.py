@@ -139,3 +139,30 @@ def test_ctrl_c_ends_the_engines_tasks():
         time.sleep(1)
         child.send(signal.SIGINT)
         assert child.wait_for("200") == "200 True True"
+
+
+WAITING = """
+import joblib, warnings, numpy as np
+from fastnn import InterruptWarning, Network, Stop, train_many
+X, Y = np.random.RandomState(0).rand(1000, 3), np.random.RandomState(1).rand(1000, 1)
+warnings.simplefilter("error", InterruptWarning)
+with joblib.parallel_config("loky", n_jobs=2):
+    train_many(Network((3, 5, 1)), X, Y, seed=range(4), epochs=1)  # the workers are there
+    print("begun", flush=True)
+    try:
+        train_many(Network((3, 50, 50, 1)), X, Y, seed=range(3), epochs=10**8, stop=Stop(patience=10**8))
+    except InterruptWarning as warning:
+        print(warning.result.stop_reason)
+    print(train_many(Network((3, 5, 1)), X, Y, seed=range(2), epochs=1).n_epochs)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_waits_for_no_task():
+    """Where the calling process alone gets it, as in a notebook, and members take years."""
+    with Child(WAITING) as child:
+        child.wait_for("begun")
+        time.sleep(1)
+        child.send(signal.SIGINT)
+        assert child.wait_for("['") == "['interrupted', 'interrupted', 'interrupted']"
+        assert child.wait_for("[1") == "[1 1]"

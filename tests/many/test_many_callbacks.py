@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +10,9 @@ from ended_early import NETWORK, After, M, X, Y, assert_resumes
 from same_results import assert_same_result
 
 from fastnn import SGD, MonitorError, Stop, every, train, train_many
+from fastnn.many.driver import _Asked
+from fastnn.many.engine import Engine
+from fastnn.training.interrupts import Interrupt
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
 
@@ -104,3 +108,21 @@ def test_members_that_diverge_end_and_go_on_exactly(backend, n_jobs):
         stop = Stop(on_divergence="stop")
         alone = train(NETWORK, X, Y, resume=state, epochs=3, optimizer=SGD(0.01), stop=stop, backend=backend)
         assert_same_result(result, alone)
+
+
+def test_of_the_tasks_that_it_ended_an_engine_tells_nothing():
+    """joblib warns that they did not come to their ends."""
+
+    def answers(tasks):
+        try:
+            yield from ["first", "second"]
+        finally:
+            warnings.warn("tasks which were still being processed have been cancelled", UserWarning, stacklevel=2)
+
+    flag = _Asked(Interrupt())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for answer in Engine._answers(None, answers, iter(()), flag):
+            assert answer == "first"
+            flag.end("callback")
+    assert told == []

@@ -13,6 +13,9 @@ from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
 from same_results import assert_same_result
 
 from fastnn import SGD, InterruptWarning, Stop, TrainingInterrupted, train, train_many
+from fastnn.many.driver import _Asked
+from fastnn.many.engine import Engine
+from fastnn.training.interrupts import Interrupt
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
 
@@ -159,3 +162,27 @@ def test_thousands_that_have_not_begun_are_there_at_once():
     assert len(many) == 20_000
     assert many.n_epochs.sum() < 300 * 5_000
     assert many[-1].state.t == 0
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_it_ends_the_wait_for_workers(times, nothing_left):
+    """At once; twice it is an exception that nobody catches."""
+
+    def answers(tasks):
+        try:
+            yield "an answer"
+            signal.raise_signal(signal.SIGINT)
+            yield "one that takes long"
+        finally:
+            for _ in range(times - 1):
+                signal.raise_signal(signal.SIGINT)
+
+    interrupt = Interrupt()
+    interrupt.begin()
+    try:
+        with contextlib.nullcontext() if times == 1 else pytest.raises(KeyboardInterrupt):
+            assert list(Engine._answers(None, answers, iter(()), _Asked(interrupt))) == ["an answer"]
+        assert interrupt.requested
+    finally:
+        interrupt.over = True
+        interrupt.end()
