@@ -58,17 +58,6 @@ def check_inputs(network, params, X):
 def check_data(network, data):
     """Check rows to learn from, X (n, n_inputs), Y (n, n_outputs) and weights (n,); return the working dtype."""
     X, Y, weight = data
-    if (
-        type(X) is type(Y) is type(weight) is np.ndarray
-        and type(network) is Network
-        and weight.ndim == 1
-        and X.shape == (n := weight.size, network.sizes[0])
-        and Y.shape == (n, network.sizes[-1])
-        and weight.dtype == Y.dtype == (dtype := X.dtype)
-        and dtype in FLOATS
-        and X.flags.num & Y.flags.num & weight.flags.num & READABLE == READABLE
-    ):
-        return dtype  # as in `check_inputs`
     dtype = working_dtype(network, X)
     n = X.shape[:1]
     check("X", X, (*n, network.sizes[0]), dtype)
