@@ -113,7 +113,7 @@ class _Check:
 
     def member(self, number: int, seed: Any, n_epochs: Any, values: list[Any]) -> Member:
         """Return a member that fits, or raise what `train` would; `values` are its other arguments, by `names`."""
-        key = tuple(map(id, values))  # of objects that live as long as the call
+        key = seed is None, *map(id, values)  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
             own = dict(zip(self._names, values, strict=True))
@@ -137,7 +137,8 @@ class _Check:
         """Check the arguments of a member; return it, with any number and seed."""
         network, resume, dtype, stop = given["networks"], given["resume"], given["dtype"], given["stop"]
         self._once(
-            ("resume", id(resume)), lambda: check_resume(resume, given["new_rows"], given["seed"], given["params"])
+            ("resume", id(resume), given["seed"] is None),
+            lambda: check_resume(resume, given["new_rows"], given["seed"], given["params"]),
         )
         options = given["optimizer"], given["batch_size"], given["shuffle"], given["alpha"]
         shared = (id(network), id(resume), id(stop), *map(id, options), id(given["learning_rate"]))

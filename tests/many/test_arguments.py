@@ -131,6 +131,7 @@ REFUSED = {
         "not of results: say",
     ),
     "a state of another": ({"networks": Network((3, 6, 1)), "resume": [STATE]}, ValueError, "^member 0: resume does"),
+    "a seed of one state": ({"resume": [STATE] * 2, "seed": [None, 1]}, ValueError, "^member 1: resume brings its own"),
     "two back ends": ({"backend": ["numpy", "numba"], "n": 2}, TypeError, "^backend is one for all members, not"),
     "two dtypes": ({"dtype": ["float32", "float64"], "n": 2}, TypeError, "^dtype is one for all members, not"),
     "no threads": ({"n_jobs": 0, "n": 2}, ValueError, "n_jobs must be at least 1, not 0"),
