@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.many.members import Member
-from fastnn.many.stack import Kept, Seeded, Stack, start_of
+from fastnn.many.stack import Kept, Stack, start_of
 from fastnn.memory import Array, aligned_zeros, ceil_div, padded_size
 from fastnn.network import draw, params_of
 from fastnn.schedules import SCHEDULES, learning_rates
 from fastnn.state import Steps, Task
 from fastnn.training.batches import batches, rows_a_step
 from fastnn.training.epoch_losses import losses_of_epochs
-from fastnn.training.generator import give_back, new_random_state, shuffle_rows, system_words
+from fastnn.training.generator import Seeded, give_back, new_random_state, shuffle_rows, system_words
 from fastnn.training.state import TrainingState
 from fastnn.training.subsets import digest, rows_at
 

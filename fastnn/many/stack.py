@@ -10,29 +10,14 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.memory import Array, aligned_zeros
-from fastnn.network import Network, draw
+from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.training.generator import give_back, new_random_state
+from fastnn.training.generator import Seeded
 from fastnn.training.history import History
 from fastnn.training.options import training_counters
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import StopReason
-
-
-class Seeded(NamedTuple):
-    """The generator of a member whose rows stay in order: where its seed, and the weights if it drew them, left it."""
-
-    seed: Any
-    drew: bool
-    n_rows: int
-
-    def put(self, generator: np.random.RandomState, network: Network) -> None:
-        """Put a generator there."""
-        generator.seed(self.seed)
-        if self.drew:
-            draw(network, generator)
-
 
 Kept = Seeded | tuple[dict[str, Any], NDArray[np.int64]]
 """A generator's state, with the order of the rows."""
@@ -89,11 +74,7 @@ class Stack:
         """Return a generator's state and an order of rows, which are the caller's own."""
         kept = self.generators[k]
         if isinstance(kept, Seeded):
-            generator = new_random_state()
-            kept.put(generator, self.network)
-            random_state, index = generator.get_state(legacy=False), np.arange(kept.n_rows)
-            give_back(generator, None)
-            return random_state, index
+            return kept.state(self.network), np.arange(kept.n_rows)
         random_state, index = kept
         inner = random_state["state"]
         return {**random_state, "state": {**inner, "key": inner["key"].copy()}}, index.copy()

@@ -103,7 +103,7 @@ def _plan(
     n_steps = check_integer("steps", n_steps, low=1)
     optimizer, batch_size, shuffle, alpha = choose_options(**options)
     data = check_data(network, X, Y, sample_weight)
-    state, random_state = fresh(network, optimizer, data.X.dtype, len(data.X), params, seed, Stop())
+    state, random_state, _ = fresh(network, optimizer, data.X.dtype, len(data.X), params, seed, Stop())
     assert state.index is not None
     plan = RowPlan(state.index, batch_size, shuffle, random_state)
     if optimizer.full_batch:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.memory import ceil_div
+from fastnn.network import Network
 from fastnn.state import Steps
-from fastnn.training.generator import ShuffleRows, bookmark, shuffle_rows
+from fastnn.training.generator import Seeded, ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.state import Counters
 from fastnn.training.subsets import digest, rows_at
 
@@ -45,6 +46,8 @@ class RowPlan:
         The rows of the data that are chosen to train on; some may be there several times.
     """
 
+    seeded: Seeded | None = None
+    """How the generator came to where it stands, if it can draw the same again and is asked for no shuffle."""
     _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
     # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
     # the same arrays twice. The last draw's steps, and where they began.
@@ -112,6 +115,13 @@ class RowPlan:
             index = self._orders(n_steps)[-self.n_rows :]
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
+
+    def generator_state(self, network: Network) -> Callable[[], dict[str, Any]]:
+        """Return a function that returns the state of the generator as it stands now."""
+        if self.seeded is not None:
+            return functools.partial(self.seeded.state, network)
+        state = self.random_state.get_state(legacy=False)
+        return lambda: state
 
     def give_back(self) -> None:
         """Let another training use the steps of this one, which is over."""

@@ -117,14 +117,16 @@ def start(
     block = rows_at_once if optimizer.sequential else ROW_BLOCK
     check_memory(network, settings.n_vectors, rows_at_once, dtype, backend, block, settings.threads)
     if resume is None:
-        state, random_state = fresh(network, optimizer, dtype, n, params, seed, stop)
+        state, random_state, seeded = fresh(network, optimizer, dtype, n, params, seed, stop)
     else:
         state, random_state = resumed(network, optimizer, dtype, n, resume, new_rows, stop, chosen)
+        seeded = None
     if held_out is not None:
         stop = dataclasses.replace(stop, validation=rows_of(data, held_out))
     validation = validation_data(network, data, chosen, state, stop, settings.assume_finite)
     task = Task(network, optimizer, data, alpha, threads=settings.threads)
     plan = row_plan(backend, optimizer, state, random_state, batch_size, shuffle, chosen)
+    plan.seeded = None if plan.shuffle else seeded
     run = Run(task, backend, state, plan, n_epochs, rule=stop.rule(), stop=stop, validation=validation, started=started)
     if run.scores.each_epoch:
         check_memory(network, settings.n_vectors, n if validation is None else len(validation.X), dtype, backend)

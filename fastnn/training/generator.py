@@ -10,10 +10,12 @@ import ctypes
 import functools
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from fastnn.network import Network, draw
 
 Seed = int | np.integer[Any] | np.random.RandomState | None
 
@@ -86,6 +88,28 @@ def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
     """Let another training use the generator of one that is over, unless it is the caller's own."""
     if random_state is not seed and len(_spare) < 8:
         _spare.append(random_state)
+
+
+class Seeded(NamedTuple):
+    """A generator that shuffles nothing: it stands where its seed, and the weights if it drew them, have left it."""
+
+    seed: Any
+    drew: bool
+    n_rows: int
+
+    def put(self, random_state: np.random.RandomState, network: Network) -> None:
+        """Put a generator there."""
+        random_state.seed(self.seed)
+        if self.drew:
+            draw(network, random_state)
+
+    def state(self, network: Network) -> dict[str, Any]:
+        """Return the state of a generator that stands there."""
+        random_state = new_random_state()
+        self.put(random_state, network)
+        state = random_state.get_state(legacy=False)
+        give_back(random_state, None)
+        return state
 
 
 def bookmark(random_state: np.random.RandomState) -> Callable[[], None]:

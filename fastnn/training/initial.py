@@ -17,18 +17,24 @@ from fastnn.network import Network, draw, params_of
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, make_storage
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
-from fastnn.training.generator import Seed, check_orders, make_random_state, new_random_state
+from fastnn.training.generator import Seed, Seeded, check_orders, make_random_state, new_random_state
 from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
 from fastnn.training.state import Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
 from fastnn.training.subsets import Rows, digest, rows_at, rows_of
 
+FEW_DRAWS = 1024
+"""Parameters so few that to draw them again takes no longer than to copy a generator."""
+
 
 def fresh(
     network: Network, optimizer: Optimizer, dtype: np.dtype[Any], n: int, params: Any, seed: Seed, stop: Stop
-) -> tuple[TrainingState, np.random.RandomState]:
-    """Draw the weights and the validation split of `n` rows; return the first state, and the generator."""
+) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
+    """Draw the weights and the validation split of `n` rows; return the first state, the generator, and its `Seeded`.
+
+    That is None where to draw the same again is not possible, or would take longer than to copy the generator.
+    """
     random_state = make_random_state(seed)
     storage = make_storage(network.n_params, optimizer.n_slots, dtype)
     state = TrainingState(storage, network.n_params, optimizer=optimizer.name)
@@ -37,7 +43,9 @@ def fresh(
     else:
         state.params[...] = check_params(network, params, dtype)
     state.index, state.validation_rows = _split(n, random_state, stop)
-    return state, random_state
+    if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
+        return state, random_state, Seeded(int(seed), params is None, n)
+    return state, random_state, None
 
 
 def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:

@@ -244,7 +244,7 @@ class Run:
         task, plan, rule, validation_rows = self.task, self.plan, self.rule, self.validation_rows
         network, optimizer, alpha = task.network, task.optimizer, task.alpha
         asked, epoch, partial, batch = plan.asked, self.n_epochs_in_all, self.epoch_loss.partial, plan.batch
-        random_state, index = plan.random_state.get_state(legacy=False), plan.index
+        random_state, index = plan.generator_state(network), plan.index
         told, best = self.scores.counters(), self.scores.best_params
         if self.reduction.factor < 1:
             told |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
@@ -258,7 +258,7 @@ class Run:
                 steps.t,
                 steps.beta_products,
                 optimizer=optimizer.name,
-                random_state=random_state,
+                random_state=random_state(),
                 index=index.copy(),
                 validation_rows=validation_rows,
                 batch=batch,

@@ -7,7 +7,7 @@ import pytest
 from bits import bits, result_bits
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Stop, exponential, train
+from fastnn import SGD, Network, Stop, exponential, train
 from fastnn.training import batches
 from fastnn.training.batches import RowPlan
 
@@ -157,3 +157,23 @@ def test_a_results_row_order_is_its_own(go):
     first, second = go(batch_size=None), go(batch_size=None)
     first.state.index[...] = 0
     assert sorted(second.state.index) == sorted(go(batch_size=None).state.index) == list(range(N))
+
+
+@pytest.mark.parametrize("options", [{}, {"params": None}, {"seed": np.int64(3)}, {"batch_size": 5}])
+@pytest.mark.parametrize("network", [NETWORK, Network((3, 5, 2), init="normal"), Network((3, 400, 2), init="he")])
+def test_the_generator_of_a_result_stands_where_its_draws_have_left_it(data, network, options):
+    """Also when it is looked at after other trainings; numbers of a normal distribution are drawn in pairs."""
+    if "params" in options:
+        options = {"params": np.zeros(network.n_params)}
+    result = train(network, *data, **{"epochs": 2, "batch_size": None, "seed": 3} | options)
+    train(network, *data, epochs=1, seed=4)
+    random_state = np.random.RandomState(3)
+    if "params" not in options:
+        network.init_params(random_state)
+    if "batch_size" in options:
+        for _ in range(2):
+            random_state.shuffle(np.arange(N))
+    expected, found = random_state.get_state(legacy=False), result.state.random_state
+    assert bits(found["state"]["key"]) == bits(expected["state"]["key"])
+    assert found["state"]["pos"] == expected["state"]["pos"]
+    assert {**found, "state": None} == {**expected, "state": None}
