@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import validate_data
 
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
@@ -21,7 +22,6 @@ from fastnn.estimators.documentation import documented
 from fastnn.estimators.labels import are_all, binarizer_of, binarizer_with, numbers_of, ones_at, sorted_classes
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.tables import validated
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
@@ -382,7 +382,15 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return False
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validated(self, X, y, reset=reset)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
         y = raveled(y)
         goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not goes_on:

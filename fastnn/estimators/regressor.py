@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, validate_data
 
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
@@ -18,7 +18,6 @@ from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.tables import validated
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
@@ -248,7 +247,16 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
             raise InvalidParameterError(f"{error}{hint}") from None
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validated(self, X, y, reset=reset, y_numeric=True)
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
         return X, self._column(y)
 
     def _encode_validation(self, y: Any) -> Array:
