@@ -104,6 +104,7 @@ class Epochs:
             params = params if self.best_params is None else self.best_params
             network = self.inputs.network
             attributes |= {"_best_coefs": network.weights(params), "_best_intercepts": network.biases(params)}
+        self.plan.give_back()
         return params, attributes
 
     def _chunk(self) -> None:
