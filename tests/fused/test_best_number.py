@@ -5,6 +5,8 @@ import pytest
 from fastnn.fused import best_number
 from fastnn.fused.best_number import BestNumber
 
+pytestmark = pytest.mark.nojit
+
 
 def run(best, seconds_of, total):
     """Let so many seconds pass where a step takes ``seconds_of(threads, time)``: {threads: seconds}, steps a second."""
