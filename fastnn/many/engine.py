@@ -21,7 +21,7 @@ from fastnn.many.entries import Entry
 from fastnn.many.shared_files import Laid, files_of, folder_for_workers, reaches, worth_a_file
 from fastnn.many.tasks import Never, called, packed, train_plan, version
 from fastnn.many.units import Unit
-from fastnn.training import Flag
+from fastnn.training.interrupts import StopRequest
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -41,11 +41,10 @@ ATTEMPTS = 5
 PAUSE_SECONDS = 0.5
 """How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""
 
-
 _NO_MORE = object()
 
 
-class Waiting(Flag, Protocol):
+class Waiting(StopRequest, Protocol):
     """The flag of a caller who waits for workers."""
 
     @property

@@ -13,8 +13,9 @@ from fastnn.many.block import Block, blocks_of
 from fastnn.many.entries import Entry, Unbegun
 from fastnn.many.members import Member, begin
 from fastnn.many.stack import Stacked
-from fastnn.training import Flag, advance, end
+from fastnn.training import advance, end
 from fastnn.training.exceptions import MonitorError
+from fastnn.training.interrupts import StopRequest
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -47,7 +48,7 @@ def units_of(members: list[Member], n_jobs: int) -> tuple[list[Unit], int]:
 
 
 def train_unit(
-    unit: Unit, flag: Flag, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
+    unit: Unit, flag: StopRequest, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
 ) -> dict[int, Entry]:
     """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
     if flag.requested:
@@ -76,7 +77,7 @@ def _unbegun(member: Member, reason: StopReason) -> Entry:
     return Unbegun(settings.network, settings.backend, settings.stop.monitor, reason, begin)
 
 
-def train_alone(member: Member, flag: Flag) -> TrainingResult:
+def train_alone(member: Member, flag: StopRequest) -> TrainingResult:
     """Train a member as `train` does; divergence and the flag end it, and are no errors.
 
     An error of a function of the caller's own gets the member's number as its `member`, and it is in the text.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -30,12 +30,12 @@ from fastnn.training.history import History
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import check_resume
 from fastnn.training.inputs import check_data
-from fastnn.training.interrupts import AGAIN, Interrupt
+from fastnn.training.interrupts import AGAIN, Interrupt, StopRequest
 from fastnn.training.loop import Run
 from fastnn.training.options import NOT_GIVEN, NotGiven
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Stop, StopReason
+from fastnn.training.stopping import Stop
 from fastnn.training.subsets import choose_rows
 
 __all__ = [
@@ -228,19 +228,7 @@ def train(
     return result
 
 
-class Flag(Protocol):
-    """Anything that may ask a training to end, such as an `Interrupt`."""
-
-    @property
-    def requested(self) -> bool:
-        """Whether it asks for the end."""
-
-    @property
-    def reason(self) -> StopReason:
-        """The stop reason of a training that it ends."""
-
-
-def advance(run: Run, interrupt: Flag, observers: list[Callback], controllers: list[Callback]) -> None:
+def advance(run: Run, interrupt: StopRequest, observers: list[Callback], controllers: list[Callback]) -> None:
     """Do chunks of steps until there is a reason to stop, or until `interrupt.requested`."""
     each = {1} if run.scores.each_epoch else periods(controllers) if controllers else ()
     while run.stop_reason == "running" and not interrupt.requested:

@@ -14,7 +14,7 @@ from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from fastnn.training.stopping import StopReason
 
@@ -31,6 +31,18 @@ _thread = _Thread()
 
 _last_swallowed = -math.inf
 """`time.monotonic` at the end of the last such call."""
+
+
+class StopRequest(Protocol):
+    """Anything that may ask a training to end, such as an `Interrupt`."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether it asks for the end."""
+
+    @property
+    def reason(self) -> StopReason:
+        """The stop reason of a training that it ends."""
 
 
 class Interrupt:
