@@ -1,27 +1,25 @@
-"""The entry point evaluate: the outputs of one row, for code that calls it by its address, see `function.py`.
+"""The outputs of one row, for code that calls these functions by their addresses, see `function.py`.
 
 A single row goes through the layers as in `propagation.forward`, but through buffers on the stack, two in turn, and by
-the weights of an immutable block, so that any number of threads may call it. It is compiled when first used.
+the weights of an immutable block, so that any number of threads may call it. `kernels.evaluate` has all three compiled,
+when one is first used.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.compiler.control import choose, each
-from fastnn.compiler.jit import entry
 from fastnn.compiler.memory_ops import lanes_of, offset, put, stack, store, unpack, zero
 from fastnn.compiler.tracing import exported
 from fastnn.compiler.vectors import like
 from fastnn.fused.dense import row_forward_layer
 from fastnn.fused.gather import copy
 from fastnn.fused.layer_records import each_layer
-from fastnn.fused.layout import Weights
 
 
 class _Buffers(NamedTuple):
-    """What `row_forward_layer` takes of `layout.Scratch`."""
+    """The buffers of `layout.Scratch` that `row_forward_layer` takes."""
 
     activations: Any
     slopes: Any
@@ -62,9 +60,3 @@ def evaluate_objects(x, out, network):
     """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of the right lengths."""
     sizes = unpack(network)
     evaluate_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, network)
-
-
-@entry
-def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
-    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,): what is compiled to have the functions above."""
-    evaluate_objects(x, out, network)

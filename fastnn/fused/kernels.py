@@ -1,6 +1,6 @@
-"""The entry points train_steps, train_members, loss_and_gradient, predict. `layout.py` draws panels, names buffers.
+"""The entry points train_steps, train_members, loss_and_gradient, predict, evaluate. `layout.py` draws panels.
 
-Each runs a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
+All but the last run a batch block by block: gather, forward, loss and output delta, backward. `NumpyBackend` in
 `fastnn/reference.py` has their twins. This file is ordinary Numba code, in which `if` and `range` are what they look
 like; the functions of the other files that it calls are traced, see `tracing.py`.
 """
@@ -17,8 +17,8 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, padded, penalty, set_constants
-from fastnn.fused.evaluate import evaluate as evaluate
-from fastnn.fused.layout import ALPHA, N_CONSTANTS, SCALE, Model, Scratch, UpdateSpec
+from fastnn.fused.evaluate import evaluate_objects
+from fastnn.fused.layout import ALPHA, N_CONSTANTS, SCALE, Model, Scratch, UpdateSpec, Weights
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients
@@ -147,3 +147,9 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
         gather_inputs(scratch, X, begin, n, n_inputs, width)
         propagation.forward(scratch, model, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
+
+
+@entry
+def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
+    """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its address."""
+    evaluate_objects(x, out, network)

@@ -132,5 +132,14 @@ def test_each_of_twenty_questions_has_a_page():
     assert [question for question in questions if not LINK.search(question)] == []
 
 
+@pytest.mark.parametrize("room", ["compiler", "fused"])
+def test_the_guide_to_the_kernel_has_each_of_its_files(room):
+    """Once, in the tables of "Two folders"."""
+    _, rest = text("docs/explanation/kernel.md").split("## Two folders")
+    named = re.findall(r"`(\w+\.py)`", re.search(rf"^\| `fastnn/{room}/` .*?\n\n", rest, re.MULTILINE | re.DOTALL)[0])
+    files = (file.name for file in (ROOT / "fastnn" / room).glob("*.py") if file.name != "__init__.py")
+    assert sorted(named) == sorted(files)
+
+
 def test_contributing_shows_the_tree_of_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"
