@@ -21,7 +21,7 @@ SOFTMAX = ACTIVATION_CODES["softmax"]
 
 
 def _forward(function, slope=None):
-    """Make the forward function of an activation, see `activate`, of f and f' on single vectors."""
+    """Make the forward function of an activation, see `activate`, from f and, where needed, f' on single vectors."""
 
     @traced
     def activate(Z, slopes, weight, n, width):
@@ -40,7 +40,10 @@ def _forward(function, slope=None):
 
 
 def _backward(function, by_slope=False):
-    """Make the backward function of an activation, see `activation_delta`, of ``function(d, a)``, or of d and f'(z)."""
+    """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)`` on single vectors.
+
+    With `by_slope` it is ``function(d, f'(z))``.
+    """
 
     @traced
     def derive(D, A, slopes, n, width):
@@ -83,7 +86,7 @@ def silu_slope(z):
 
 
 def gelu_gate(z):
-    """Return what gelu multiplies z with: ``sigmoid(2u)``, u the cubic of the tanh form."""
+    """Return gelu's factor of z: ``sigmoid(2u)``, u the cubic of the tanh form."""
     return sigmoid(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
 
 
@@ -115,7 +118,7 @@ def _softmax(Z, slopes, weight, n, width):
 
 @outlined
 def _row_softmax(z, n):
-    """Overwrite a single row z (n to the end of its vector,) like `_softmax`; what is no sum goes by whole vectors."""
+    """Overwrite a single row z (n to the end of its vector,) like `_softmax`, by whole vectors but for the sums."""
     L = lanes_of(z)
     n_vectors = ceil_div(n, L)
     top, sum_of_e = [splat(z, 0)], [zero(z)]
@@ -193,7 +196,7 @@ def row_activate(z, slopes, weight, n, code):
 
 
 def numbers_of_row(name):
-    """Return what overwrites a single row z (n,) where a vector is one number, for an activation: a function (z, n)."""
+    """Return the function (z, n) that applies an activation to z (n,) where a vector is one number, as in C code."""
     if name == "softmax":
         return inspect.unwrap(_row_softmax)
 

@@ -52,11 +52,11 @@ class NumbaBackend:
         return type(self), (self.specialize,)  # each process has its own workspaces
 
     def supports(self, network, optimizer):
-        """All of the built-in optimizers."""
+        """Return whether the optimizer is a built-in one."""
         return OPTIMIZERS.get(optimizer.name) is type(optimizer)
 
     def predict(self, network, params, X, threads=None):
-        """Outputs (n, n_outputs); by so many threads, as far as there are blocks of rows for them."""
+        """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as pay."""
         check_inputs(network, params, X)
         n = len(X)
         out = np.empty((n, network.sizes[-1]), X.dtype)
@@ -80,14 +80,14 @@ class NumbaBackend:
             self.kept.put_back(workspace)
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
-        """The loss and its gradient (n_params,); by so many threads, None: as many as pay."""
+        """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
         batch = WholeBatch(self, network, data, alpha, True)
         if has_work(threads, network, len(data.X)):
             batch.divide(Task(network, SGD(), data, alpha, threads=threads), remembered=True)
         return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):
-        """The loss of all rows of the task as one batch, as by `loss_and_gradient`; writes `gradient` (n_params,)."""
+        """Return the loss of all rows of the task as one batch, and write `gradient` (n_params,), if one is given."""
         with_gradient = gradient is not None
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
@@ -101,7 +101,7 @@ class NumbaBackend:
         return loss
 
     def train_steps(self, task, state, steps):
-        """Train in the compiled loop; the number of good steps."""
+        """Train in the compiled loop; return the number of good steps."""
         key = self, "train_steps"
         # Taken out while it is used: a signal's handler, or another thread, that trains on the task makes its own.
         training = task.kept.pop(key, None)
@@ -113,20 +113,20 @@ class NumbaBackend:
         return good
 
     def shuffle_rows(self, words, orders, order):
-        """Write orders (k, n) of rows, each the one before it shuffled, by MT19937's words: the optional method."""
+        """Write orders (k, n) of rows: `order` (n,) shuffled once, twice, and so on, by MT19937's words. Optional."""
         check_shuffle(words, orders, order)
         shuffle = load_kernel("shuffle_rows", FLOATS[0])  # the same for both dtypes
         shuffle(words, orders, order, order.size, len(orders))
 
     def function(self, network, params):
-        """The network as a `Function` of one row, which compiled code may call: the optional method."""
+        """Return the network as a `Function` of one row, which compiled code may call. Optional."""
         from fastnn.fused.function import Function  # imports Numba
 
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
         return Function(network, params)
 
     def train_members(self, tasks, which, storage, beta_products, steps, n_steps):
-        """Train several members, one after another in one call of compiled code: the optional method."""
+        """Train several members, one after another in one call of compiled code. Optional."""
         dtype, n_rows = check_members(tasks, which, storage, beta_products, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
         workspace = self.kept.take(tasks[0].network, dtype, n_rows, block)
@@ -156,7 +156,7 @@ class NumbaBackend:
         return False, n_rows, max(n_rows, 1) if task.optimizer.sequential else ROW_BLOCK
 
     def _checked(self, training, task, state, steps):
-        """Check what `train_steps` was given; return the training as it was prepared last if it fits, or a new one."""
+        """Check the arguments of `train_steps`; return the preparations of the last call if they fit, or new ones."""
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))

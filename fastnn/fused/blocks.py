@@ -1,4 +1,4 @@
-"""What an entry point does for a block or a step besides the passes: rows are gathered, constants of the update set.
+"""The parts of the entry points besides the passes: rows are gathered, update constants set, the penalty summed.
 
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
@@ -22,7 +22,7 @@ padded = inlined(layout.padded)
 
 @inlined
 def gather_row(scratch, data, row, n_inputs, n_outputs):
-    """Gather a single row's inputs and targets, zeros if its weight is 0, and its weight in every lane; return it."""
+    """Gather a single row's inputs and targets, zeros if its weight is 0; write the weight to every lane, return it."""
     w = get(data.sample_weight, row)
     store(scratch.weight, 0, like(zero(data.X), w))
     if w > 0:  # what a row of weight 0 holds must not show in any bit, not even as NaN
@@ -36,7 +36,7 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 
 @inlined
 def look_up(scratch, data, rows, n, width, n_inputs, n_outputs):
-    """Write where the `n` rows of a block lie, and what they weigh; return the sum of their weights."""
+    """Write the offsets in X and Y of a block's `n` rows, and their weights (width,); return the sum of the weights."""
     # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
     sum_of_weights = 0.0  # added in ascending order, in float64
     for b in range(width):
@@ -56,7 +56,7 @@ def gather_block(scratch, model, data, rows, n):
     width = padded(n, lanes_of(data.X))
     if n == 1 and model.single_row_path == 1:
         return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
-    # First where the rows lie and what they weigh, then their numbers, a vector of rows at a time.
+    # First the rows' offsets and weights, then their numbers, a vector of rows at a time.
     sum_of_weights = look_up(scratch, data, rows, n, width, n_inputs, n_outputs)
     if width == lanes_of(data.X):  # a small layer's gradient may be made within its update, which reads these
         propagation.add_rows_of_ones(scratch, model, width)
@@ -79,7 +79,7 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 
 @inlined
 def set_constants(constants, spec, beta_products, learning_rate, divisor):
-    """Write what this step's update multiplies with, formed in float64 and rounded once to the working dtype."""
+    """Write this step's update constants (N_CONSTANTS,), formed in float64 and rounded once to the working dtype."""
     # beta ** t as running products, in the training state: pow() differs between C libraries.
     put(beta_products, 0, get(beta_products, 0) * spec.beta_1)
     put(beta_products, 1, get(beta_products, 1) * spec.beta_2)

@@ -20,7 +20,7 @@ BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
 
 def _operands(layer, scratch, params, width):
-    """Return what a product takes: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
+    """Return the operands of a layer's product: Z, W, A, biases, fan_in, fan_out. A layer without biases adds zeros."""
     Z, A = offset(scratch.activations, layer.output * width), offset(scratch.activations, layer.input * width)
     # zeros is one vector, but bias_step is 0 then, so nothing beyond it is read
     bias = pick(layer.n_bias > 0, offset(params, layer.bias), scratch.zeros)
@@ -89,7 +89,7 @@ def bias_gradient(layer, gradient, params, panels, times_bias):
 
 
 def _sum(n, read):
-    """Return ``read(0) + ... + read(n - 1)``, in this order and begun with the first, as `bias_gradient` does."""
+    """Return ``read(0) + ... + read(n - 1)``, added in this order, as in `bias_gradient`."""
     rest, s = n - 1, [read(0)]
     for k in each(rest, s):
         s[0] = s[0] + read(k + 1)

@@ -98,7 +98,7 @@ class Function(FirstClass):
     # -------------------------------------------------------------------------------------------- from compiled code
 
     def signature(self):
-        """Return what Numba takes it for: a function of two arrays (n,), contiguous, the first one only read."""
+        """Return its type for Numba: a function of two arrays (n,), contiguous, the first one only read."""
         return of_arrays(self.dtype)
 
     def __wrapper_address__(self):
@@ -117,7 +117,7 @@ class Function(FirstClass):
 
     @property
     def c_network(self):
-        """What it takes as `network`: a pointer to the weights, which are there as long as this object is."""
+        """The argument `network` of `c_function`: a pointer to the weights, which live as long as this object."""
         _check_compiled()
         return ctypes.c_void_p(address(np.frombuffer(self._block, np.uint8)))
 

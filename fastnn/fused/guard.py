@@ -91,23 +91,23 @@ def check_state(network, optimizer, state, dtype):
 
 
 class StepNumbers(NamedTuple):
-    """What was found of the numbers of steps, which say the rows that each of them takes."""
+    """The findings of `check_steps`, by which the same steps need not be checked again."""
 
-    few: tuple[bytes, ...]  # those of `rows`, `start` and `stop`, if they are few
-    greatest: int  # of the rows
-    largest: int  # batch
+    few: tuple[bytes, ...]  # the bytes of `rows`, `start` and `stop`, if they are few
+    greatest: int  # the greatest row number
+    largest: int  # the rows of the largest batch
     steps: Steps | None = None  # the arrays that were checked, if they are few
 
     def knows(self, steps):
         """Return whether these are the steps that were checked: the same arrays, whose rows are the same."""
-        known = self.steps is not None and steps is self.steps
-        return known and steps.loss.flags.writeable and _as_bytes(steps) == self.few
+        same = self.steps is not None and steps is self.steps
+        return same and steps.loss.flags.writeable and _as_bytes(steps) == self.few
 
 
 def check_steps(steps, n_rows, last=None):
     """Check that all steps take their rows from the `n_rows` rows of the data; return their `StepNumbers`.
 
-    `last` are those of steps that were checked before, maybe of another training.
+    `last` are the `StepNumbers` of steps that were checked before, maybe of another training.
     """
     if last is not None and last.knows(steps) and last.greatest < n_rows:
         return last
@@ -178,7 +178,7 @@ def check_members(tasks, which, storage, beta_products, steps, n_steps):
 
 
 def _greatest(numbers):
-    """Return the greatest of the integers (n,), where one below 0 is very large; 0 of none."""
+    """Return the greatest of the integers (n,), a negative one counted as very large; 0 if there are none."""
     numbers = numbers.view(np.uint64)
     return numbers.item(numbers.argmax()) if numbers.size else 0  # a reduction of a few takes five times as long
 
@@ -194,7 +194,7 @@ def check_shuffle(words, orders, order):
 
 
 def _refuse(name, array, shape, dtype, flags):
-    """Raise the error of `check`, which says what was wrong."""
+    """Raise the error of `check`, which says what is wrong with the array."""
     wanted = f"{name} must be an array of {dtype} with shape {shape}, in C order and aligned"
     if flags == WRITEABLE:
         wanted += " and writeable"

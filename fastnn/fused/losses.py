@@ -19,7 +19,7 @@ from fastnn.memory import ceil_div
 
 
 def _loss(value, derivative):
-    """Make the functions of a loss, of l(a, y) and dl/da on single vectors: for panels, those of threads, and a row.
+    """Make the three functions of a loss, from l(a, y) and dl/da on single vectors: for panels, for threads, for a row.
 
     The first and the last add up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row
     of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
@@ -69,7 +69,7 @@ difference = operator.sub  # a - y: the derivative of the squared error, and del
 
 
 def huber(a, y):
-    """Return half the square of a - y, and beyond 1 the line that goes on from there."""
+    """Return ``e**2 / 2`` where |e| <= 1, else ``|e| - 1/2``, e = a - y."""
     e = a - y
     size = absolute(e)
     return where_gt(size, like(e, 1.0), size - 0.5, e * e * 0.5)
@@ -116,21 +116,24 @@ _LOSSES = {
 
 @outlined
 def output_loss(loss, scratch, A, n, width):
-    """Write a block's loss to `scratch.sum_of_l`, and dL/da, delta if matched, to `scratch.delta`; of A (n, width)."""
+    """Write a block's loss to `scratch.sum_of_l`, and dL/da to `scratch.delta`: of the outputs A (n, width).
+
+    Where loss and output are matched, it is delta itself.
+    """
     switch(loss, {code: partial(panel, scratch, A, n, width) for code, (panel, *_) in _LOSSES.items()})
 
 
 @outlined
 def output_terms(loss, scratch, A, n, width):
-    """Write each l of a thread's columns to `scratch.delta_below`, and dL/da, delta if matched, to `scratch.delta`."""
+    """Write each l of a thread's columns to `scratch.delta_below`, and dL/da, as `output_loss` does: A (n, width)."""
     switch(loss, {code: partial(terms, scratch, A, n, width) for code, (_, terms, _) in _LOSSES.items()})
 
 
 @traced
 def sum_terms(scratch, n, columns):
-    """Write a block's loss to `scratch.sum_of_l`, from the l of all its columns, in the order of `output_loss`.
+    """Write a block's loss to `scratch.sum_of_l`: the sum of the l of all its columns, in the order of `output_loss`.
 
-    `columns(*kept)` iterates over those of the threads: (the first of them, how many).
+    `columns(*kept)` iterates over the threads' columns: (the first of them, how many).
     """
     L, s = lanes_of(scratch.weight), [zero(scratch.weight)]
     for o in each(n, s):
@@ -143,5 +146,5 @@ def sum_terms(scratch, n, columns):
 
 @outlined
 def row_loss(loss, scratch, a, n):
-    """Compute the same for a single row, the outputs a (n to the end of its vector,)."""
+    """Write a single row's loss and dL/da, as `output_loss` does: of the outputs a (n to the end of its vector,)."""
     switch(loss, {code: partial(single, scratch, a, n) for code, (*_, single) in _LOSSES.items()})

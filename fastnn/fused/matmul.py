@@ -84,7 +84,10 @@ def product_tile(rows, vectors, Z, W, A, bias, K, begun):
 
 
 def _product(Z, W, A, bias, M, K, begun, packed):
-    """Compute the same, tile by tile: Z (M, width), W (M, K), A (K, width). `packed` has room for K vectors."""
+    """Compute the product of `product_tile` tile by tile: Z (M, width), W (M, K), A (K, width).
+
+    `packed` is the workspace's, and has room for K vectors.
+    """
     L, width = lanes_of(Z.pointer), Z.step
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
@@ -98,13 +101,13 @@ def _product(Z, W, A, bias, M, K, begun, packed):
 
 
 def _in_parts(K):
-    """Iterate over a sum of K terms in parts that a cache holds: (first term, number of terms, not the first part)."""
+    """Iterate over a sum of K terms in parts that fit a cache: (first term, number of terms, whether it has begun)."""
     for k in each(ceil_div(K, TERMS), step=TERMS):
         yield k, smaller(K - k, TERMS), k > 0
 
 
 def _pack(target, source, step, K):
-    """Copy K vectors that lie `step` apart to `target`, side by side; return where they are, and how far apart now."""
+    """Copy K vectors that lie `step` apart to `target`, side by side; return [pointer to them, their new step]."""
     L = lanes_of(target)
     for k in each(K):
         store(target, k * L, load(source, k * step))
@@ -113,7 +116,7 @@ def _pack(target, source, step, K):
 
 @outlined
 def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
-    """`forward_product` on a panel of several vectors."""
+    """Compute `forward_product` on panels of several vectors."""
     L = lanes_of(Z)
     # A column's numbers lie fan_out apart: where a cache cannot hold them, a vector's width of columns is packed first.
     packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
@@ -210,8 +213,8 @@ def transpose_delta(layer, T, D, width):
 def weight_gradient(layer, scratch, G, panels):
     """Compute ``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width).
 
-    `panels(*kept)` iterates over panels of some columns each that A and D consist of, with the lists that an `each`
-    keeps: (A, D, T, width, whether other columns stand before these).
+    A and D may consist of several panels of some columns each. `panels(*kept)` iterates over these, with the lists that
+    an `each` keeps: (A, D, T, width, whether other columns stand before these).
 
     Where a row of G is whole vectors and there are enough rows to repay the transposing of D into T (width, fan_out),
     see `transpose_delta`, this is the product A T, summed over b in ascending order; elsewhere an inner product, summed

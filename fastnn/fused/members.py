@@ -15,7 +15,7 @@ from fastnn.state import Steps
 
 
 class MemberArguments(NamedTuple):
-    """What `train_members` reads, and what has to stay in memory while it does."""
+    """The arguments of `train_members`, and the objects that have to stay in memory during its call."""
 
     rows: NDArray[np.int64]  # (n_members, N_ARGUMENTS), addresses and numbers of steps
     constants: Array  # (n_members, N_CONSTANTS)
@@ -36,14 +36,14 @@ def update_spec(task, stride):
 
 
 def set_constants(constants, task):
-    """Write what the kernel reads besides its arguments: constants of a task's formulas, in the working dtype."""
+    """Write the update constants (N_CONSTANTS,) that stay the same for all of a task's steps, in the working dtype."""
     constants[ALPHA] = task.alpha
     for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
         constants[k] = number
 
 
 def member_arguments(tasks, which, storage, beta_products, steps, n_steps, workspace):
-    """Return the arguments of `train_members`; those of `NumbaBackend.train_members`, and the workspace to train in."""
+    """Return the arguments of `train_members`, from those of `NumbaBackend.train_members` and a workspace."""
     m, stride = len(which), storage.shape[2]
     specs = [prepared(update_spec(task, stride)) for task in tasks]
     data = [prepared(task.data) for task in tasks]
@@ -80,5 +80,5 @@ def train_each(good, kernel, tasks, which, storage, beta_products, steps, n_step
 
 
 def _address(block):
-    """Return where the bytes of an argument block lie."""
+    """Return the address of an argument block."""
     return address(np.frombuffer(block, np.uint8))

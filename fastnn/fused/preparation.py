@@ -1,4 +1,4 @@
-"""The preparations of the back end for calls on the same task or data: what was checked, arguments, a workspace."""
+"""The back end's preparations for calls on the same task or data: checked arrays, packed arguments, a workspace."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fastnn.state import Steps, StepState
 
 
 class Prepared:
-    """The preparations for calls on the same task or data, kept by its owner; at their end the workspace goes back."""
+    """The preparations for calls on the same task or data; when they are deleted, the workspace goes back."""
 
     workspace = None
 
@@ -19,12 +19,12 @@ class Prepared:
         self._backend, self.workspace = backend, workspace
 
     def __del__(self):
-        if self.workspace is not None:  # else what was to be prepared was refused
+        if self.workspace is not None:  # else the constructor has raised an error
             self._backend.kept.put_back(self.workspace)
 
 
 class Training(Prepared):
-    """A task that is trained on: what was checked is known by its identity, what is packed stays so."""
+    """The preparations for training on a task: checked arrays, told by their identity, and packed arguments."""
 
     def __init__(self, backend, task, state, n_rows):
         network, dtype = task.network, state.storage.dtype
@@ -56,12 +56,12 @@ class Training(Prepared):
         )
 
     def take(self, steps, numbers):
-        """Take over steps that were checked, and what was found of their numbers."""
+        """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""
         self._numbers, self._arrays = numbers, tuple(steps)
         self._bound.take(steps, numbers)
 
     def train(self, state, steps):
-        """Do the steps that were taken over, and return the number of good ones."""
+        """Do the steps of the last `take`, and return the number of good ones."""
         return self._threads.train(self, state, steps) if self._threads else self._bound.call()
 
     def knows(self, state, steps):
@@ -70,7 +70,7 @@ class Training(Prepared):
 
 
 class WholeBatch(Prepared):
-    """Rows whose loss is taken as one batch, with its gradient or without."""
+    """The preparations for the loss of all rows as one batch, with its gradient or without."""
 
     def __init__(self, backend, network, data, alpha, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
@@ -85,9 +85,9 @@ class WholeBatch(Prepared):
         self._call = kernel.bound(None, n, int(with_gradient), *of_network, spec, prepared(data), rows)
 
     def divide(self, task, remembered=False):
-        """Have the threads of the task share the loss, and its gradient: those of a step that updates nothing."""
+        """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         (n, *_), alpha = self._data[0].shape, task.penalty
-        if self._data[2].any():
+        if self._data[2].any():  # where no row weighs anything, a step would be skipped
             self._threads = Threads.of(task, self._params[-1], n, remembered)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
@@ -103,7 +103,7 @@ class WholeBatch(Prepared):
         check(name, params, shape, dtype)
         if self._threads is None:
             return self._alone(params)
-        self._state.params[...] = params
+        self._state.params[...] = params  # into the workspace, from which whole vectors may be read
         self._threads.train(self, self._state, self._steps)
         return float(self._steps.loss[0])
 

@@ -25,7 +25,7 @@ FETCHED = 200_000  # weights up to which a layer's are fetched before they are u
 
 
 def panel_width(model, width, lanes):
-    """Return `width`; where each block is one vector of rows, as a constant, which leaves no loop over the columns."""
+    """Return `width`, in a specialized kernel for blocks of one vector as a constant: no loop over columns is left."""
     return lanes if constant_at_most(model.block, lanes) else width
 
 
@@ -91,7 +91,7 @@ def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_
     """Go from the output to the input: each layer's gradient, its update after the last block, and delta below it.
 
     vectors (1 + n_slots, spec.stride) is the training state. The gradient of the first block is written to
-    `scratch.gradient`, that of another one is added. `is_final`: it needs no penalty and no division.
+    `scratch.gradient`, that of another one is added. `is_final`: the gradient needs no penalty and no division.
     """
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     width = panel_width(model, width, lanes_of(vectors))
@@ -119,7 +119,7 @@ def _finish_layer(spec, updating, update_layer, has_layer_below, carry):
 
 
 def _panel_backward(scratch, model, spec, state, width, first_block, updating):
-    """Go back on panels."""
+    """Do `backward` on panels of `width` columns."""
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
         update_layer = make_gradient(layer, delta)
@@ -128,7 +128,7 @@ def _panel_backward(scratch, model, spec, state, width, first_block, updating):
 
 
 def _maker_of_gradients(scratch, model, spec, state, width, first_block, updating):
-    """Return a function that makes a layer's gradient on panels, from its delta, and returns one that updates it.
+    """Return a function ``(layer, delta)`` that makes a layer's gradient on panels and returns one that updates it.
 
     A small layer's gradient is made within its update, if nothing has to be added to it.
     """
@@ -166,7 +166,7 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
 
 
 def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
-    """Go back on a single row. The gradient of whole vectors of weights is made within their update."""
+    """Do `backward` on a single row. The gradient of whole vectors of weights is made within their update."""
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
@@ -194,7 +194,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
 
 
 def _n_rows(model):
-    """Return the rows of the panels of all layers: from one thread's panels to the next's it is so many per column."""
+    """Return the number of rows of all layers' panels together, which is what a column takes in the buffers."""
     return layer_at(model, model.n_layers - 1).output + model.n_outputs
 
 
@@ -206,7 +206,7 @@ def _columns(share, *kept):
 
 
 def _fetch_weights(layer, params):
-    """Have a layer's weights brought to this thread's cache, in order: others have updated some of them."""
+    """Fetch a layer's weights to this thread's cache, in order: other threads have updated some of them."""
     L, n = lanes_of(params), layer.fan_in * layer.fan_out
     for i in each(pick(n > FETCHED, 0, n // L), step=L):
         prefetch(params, layer.weight + i)
@@ -265,7 +265,7 @@ def share_loss(scratch, model, share):
 def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating):
     """Make the gradient of the parameters of thread `t` from all columns of a block, and update them."""
     first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
-    # parts of layers are as good as layers here
+    # Parts of layers have records like layers, see `team.divide`, so a thread's part of the network is a network here.
     n_parts = pick(has_gradient(spec), stop - first, 0)
     model = model._replace(layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts)
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
@@ -285,7 +285,7 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
 
 @traced
 def scatter_outputs(out, scratch, model, width, n):
-    """Write the outputs of a block of n rows to `out` (n, n_outputs); a single row is stored as it is wanted."""
+    """Write the outputs of a block of n rows to `out` (n, n_outputs), the user's; a single row is copied as it lies."""
     n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
     choose(n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs))

@@ -21,26 +21,26 @@ from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
 from fastnn.state import Steps
 
-VECTORS = 2  # of rows, for each thread: with fewer of them, waiting for one another takes as long as it saves
+VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it saves
 WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
 
-INNER = 3  # how many times as long a number takes of a gradient that is made of inner products
+INNER = 3  # times as long as a number of a product takes one of a gradient that is made of inner products
 
 LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
-AWAY = 1 << 62  # in place of how often the first thread has met the others: no training begins
-ALONE = -1  # what a call returns then, in place of the number of good steps
+AWAY = 1 << 62  # in place of the first thread's number of meetings: not all have come, and no training begins
+ALONE = -1  # in place of the number of good steps: the caller has to do them alone
 
 
 class Share(NamedTuple):
-    """What a call of `train_together` does of each step: compiled, the part of one thread; in Python, all parts."""
+    """The part of each step that a call of `train_together` does: one thread's if compiled, in Python those of all."""
 
     n: int  # threads
-    first: int  # those of the call, first to stop - 1
+    first: int  # the threads of this call are first to stop - 1
     stop: int
-    numbers: NDArray[np.int64]  # (2 n, LINE): how often each has met the others; behind them, whether a step was good
+    numbers: NDArray[np.int64]  # (2 n, LINE): the meetings that each thread has come to; then whether its step was good
     parts: NDArray[np.int64]  # (any,): the records of the parts of layers that threads update
-    first_part: NDArray[np.int64]  # (n + 1,): at which of them those of each thread begin
-    first_column: NDArray[np.int64]  # (n + 1,), written: at which column of a block those of each thread begin
+    first_part: NDArray[np.int64]  # (n + 1,): the first part of each thread, and the number of all parts
+    first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each thread, and their number
     sleeper: int  # see `_sleeper`
 
 
@@ -65,7 +65,8 @@ class Team:
 
     def train(self, storage, beta_products, n_steps, *rest):
         """Do steps, and return the number of good ones; ALONE where the helpers do not come: then nothing is done."""
-        numbers = aligned_zeros(2 * self._shares[0].n * LINE, np.int64)  # new: a helper may look at the last ones yet
+        # New ones each time: a late helper may still read the last ones.
+        numbers = aligned_zeros(2 * self._shares[0].n * LINE, np.int64)
         helpers = borrow(len(self._shares) - 1)
         try:
             if len(helpers) < len(self._shares) - 1:
@@ -73,7 +74,7 @@ class Team:
             for t, helper in enumerate(helpers, 1):
                 helper.put(functools.partial(self._call, t, numbers, storage, beta_products.copy(), n_steps, *rest))
             return self._call(0, numbers, storage, beta_products, n_steps, *rest)
-        except BaseException:  # a signal's handler raised it, before this thread came
+        except BaseException:  # from a signal's handler, before this thread came to the first meeting
             numbers[0] = AWAY
             raise
         finally:
@@ -92,13 +93,13 @@ def _sleeper():
 
 
 def has_work(threads, network, rows):
-    """Return whether steps on so many rows may be for several threads: if so many are asked for, None: if they pay."""
+    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
     return rows * network.n_params >= WORK if threads is None else threads > 1
 
 
 @functools.lru_cache(maxsize=64)
 def _best_of(network, dtype, rows, most):
-    """Return what has been measured on such steps: calls of a single step take it over from one another."""
+    """Return the measurements of such steps: calls of a single step take them over from one another."""
     return BestNumber(most)
 
 
@@ -112,7 +113,7 @@ class Threads:
     def of(cls, task, dtype, rows, remembered=False):
         """Return the threads for steps on batches of up to `rows` rows; None where one thread does all.
 
-        `remembered`: where as many as pay are wanted, it goes on from what earlier ones have measured on such steps.
+        `remembered`: without a number that was asked for, go on from the measurements of earlier calls of such steps.
         """
         if not has_work(task.threads, task.network, rows):
             return None
@@ -182,7 +183,7 @@ def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: 
 
 
 def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the parameters among `n` threads; return the records of parts of layers, and where each thread's begin.
+    """Divide the parameters among `n` threads; return the records of parts of layers, and each thread's first part.
 
     Each thread has a stretch of the parameter vector. It ends where an update's vector does, and within W at the end of
     a row: elsewhere the vector would write back numbers that another thread has updated. Small layers stay whole.

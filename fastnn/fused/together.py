@@ -26,7 +26,7 @@ PATIENCE = SPINS + 500  # looks for a thread that has not come yet: some 50 ms
 
 @inlined
 def wait_for(share, t, count, patience):
-    """Wait until thread `t` has met the others so often; no longer than `patience` looks, if that is not negative."""
+    """Wait until thread `t` has come to meeting number `count`, for at most `patience` looks; -1: however long."""
     looks = 0
     while observed(share.numbers, t * LINE) < count and looks != patience:
         looks += 1
@@ -38,8 +38,9 @@ def wait_for(share, t, count, patience):
 
 @inlined
 def meet(share, count, good):
-    """Wait until all threads have been here so often, and return whether all of them are good."""
+    """Come to meeting number `count`, wait for all other threads there, and return whether all of them are good."""
     for t in range(share.first, share.stop):
+        # In this order: whoever sees that this thread has come reads what it wrote before.
         put(share.numbers, (share.n + t) * LINE, good)
         announce(share.numbers, t * LINE, count)
     for t in range(share.n):
@@ -53,7 +54,8 @@ def meet(share, count, good):
 
 @inlined
 def all_have_come(share):
-    """Return whether all threads have come; the first one waits for the others a while, and else sends them away."""
+    """Return whether all threads have come to the first meeting, for which the first of them decides for all."""
+    # It waits for the others a while; then those that have come are sent away, and late ones find the answer.
     if share.first == 0:
         answer = 1
         for t in range(share.stop, share.n):
@@ -68,14 +70,17 @@ def all_have_come(share):
 
 @inlined
 def divide_columns(share, width, lanes):
-    """Write the first column of each thread, and behind them the last one's end; each has whole vectors of them."""
+    """Write the first column of each thread to `share.first_column`, and behind them the last one's end.
+
+    The columns of a thread are whole vectors, so that no two threads write to one.
+    """
     for t in range(share.n + 1):
         put(share.first_column, t, width // lanes * t // share.n * lanes)
 
 
 @inlined
 def is_good(scratch, share):
-    """Return whether what this thread has made is finite: parameters, and the first one's loss."""
+    """Return 1 if the parameters that this thread has updated are finite, and of the first thread the loss, else 0."""
     finite = horizontal_sum(load(scratch.nan_flag, 0)) == 0
     return 1 if finite and (share.first > 0 or math.isfinite(get(scratch.sum_of_l, 0))) else 0
 
@@ -99,13 +104,13 @@ def train_together(
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
     if not all_have_come(share):
-        return -1
+        return -1  # nothing was written, so the caller can do the steps alone
     L, n_inputs, met, good = lanes_of(data.X), get(model.layers, FAN_IN), 1, 1
     gathered, width, block_weight = -1, 0, 0.0
     for s in range(n_steps):
         first, stop = get(steps.start, s), get(steps.stop, s)
         divisor, sum_of_losses, learning = 0.0, 0.0, False
-        if share.first == 0:
+        if share.first == 0:  # the loss has one writer; all threads add up the divisor, each for itself
             put(steps.loss, s, 0.0)
             sum_of_losses = penalty(scratch, model, vectors, spec.alpha)
         store(scratch.nan_flag, 0, zero(vectors))
@@ -128,7 +133,7 @@ def train_together(
                 n_columns = get(share.first_column, t + 1) - column
                 if n_columns > 0:
                     propagation.share_columns(scratch, model, spec, data, vectors, column, n_columns, gathering)
-            meet(share, met + 1, 1)
+            meet(share, met + 1, 1)  # the second phase reads the panels of all threads, and updates their weights
             if share.first == 0:
                 propagation.share_loss(scratch, model, share)
                 sum_of_losses += float(get(scratch.sum_of_l, 0))
@@ -140,6 +145,7 @@ def train_together(
                 put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
                 put(scratch.sum_of_l, 0, sum_of_losses)
             met += 2
+            # The next block overwrites these panels, and reads the parameters of all threads.
             good = meet(share, met, is_good(scratch, share))
         if not good:
             return s

@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 class Constants:
-    """The update constants, each in every lane of a vector; read before a loop, whose stores would have them reread."""
+    """The update constants, each in every lane of a vector; read once, before a loop, for its stores may alias them."""
 
     def __init__(self, pointer):
         c = [splat(pointer, k) for k in range(N_CONSTANTS)]
@@ -71,7 +71,7 @@ class Update(NamedTuple):
 
 
 def _of_any(loop):
-    """Make ``loop(optimizer, ...)``, which applies the formula of an `Update`, take the optimizer's code instead."""
+    """Return a function like ``loop(optimizer, ...)`` that takes the optimizer's code in place of an `Update`."""
 
     @outlined
     @wraps(loop)
@@ -82,7 +82,7 @@ def _of_any(loop):
 
 
 def _walk(start, stop, lanes, *kept):
-    """Iterate over the vectors of a range: (where one begins, how many numbers are left, which may be fewer)."""
+    """Iterate over the vectors of a range: (its first number, how many numbers are left from there on)."""
     for k in each(ceil_div(stop - start, lanes), *kept):
         i = start + k * lanes
         yield i, stop - i
@@ -128,7 +128,10 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
 
 @_of_any
 def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
-    """Step on the weights from `start` on by ``a[i] * d[o]``, a (fan_in,), d (fan_out,); `is_final`: nothing to add."""
+    """Step on the weights from `start` on by the gradient ``a[i] * d[o]``, a (fan_in,), d (fan_out,).
+
+    `is_final`: the gradient needs no penalty and no division.
+    """
     L, one, constants = lanes_of(state.vectors), like(zero(state.vectors), 1.0), Constants(state.constants)
     # Down the columns of W, so that delta stays in registers; with slots there is no room for more than one vector.
     for n, tile in sweep(fan_out // L, ROW_TILES if optimizer.n_slots == 0 else ROW_TILES[-1:]):
@@ -147,7 +150,7 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
 
 @traced
 def finish_gradients(scratch, model, params):
-    """Finish `scratch.gradient` in place, as an update does on the way: ``(g + alpha p) * scale``, see `Constants`."""
+    """Finish `scratch.gradient` in place: ``(g + alpha p) * scale``, which an update does on the way."""
     gradient, constants = scratch.gradient, scratch.update_constants
     nothing, alpha, scale = zero(gradient), splat(constants, ALPHA), splat(constants, SCALE)
     for _, layer in each_layer(model):

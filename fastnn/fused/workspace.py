@@ -1,4 +1,4 @@
-"""Workspaces: a network's model and buffers as kernels take them, and those that a thread keeps for its next call."""
+"""Workspaces: a network's model and buffers, packed for kernels, and those that a thread keeps for its next call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEPT = 4
 
 
 class Workspace:
-    """The workspace: a network's model and buffers, as kernels take them."""
+    """A workspace: a network's model and buffers, and both packed as arguments of kernels."""
 
     def __init__(self, key, rows):
         self.key = key
@@ -63,11 +63,11 @@ class BoundSteps:
         self._numbers = None
 
     def begin(self, state, data):
-        """Set the state and the data, which `prepared` made, of the steps that follow."""
+        """Set the state, and the data as an argument block, of the steps that follow."""
         self._storage.value, self._beta_products.value, self._data.value = state.storage, state.beta_products, data
 
     def take(self, steps, numbers):
-        """Set the steps, unless they are the last ones; `numbers` were found of them."""
+        """Set the steps, unless they are the last ones; `numbers` are their `StepNumbers`."""
         if numbers is not self._numbers:
             self._n_steps.value, self._steps.value, self._numbers = steps.loss.size, prepared(steps), numbers
 
