@@ -15,11 +15,11 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
 
 from fastnn.backends import Backend
+from fastnn.estimators import labels
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
-from fastnn.estimators.labels import are_all, binarizer_of, binarizer_with, numbers_of, ones_at, sorted_classes
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.memory import Array
@@ -157,7 +157,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         made: MLPClassifier = from_result(cls, result, parameters, legal)
         y_type = "multiclass" if made.out_activation_ == "softmax" else "binary"
         y_type = "multilabel-indicator" if y_type == "binary" and made.n_outputs_ > 1 else y_type
-        made.classes_, order = sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
+        made.classes_, order = labels.sorted_classes(classes, 2 if y_type == "binary" else made.n_outputs_)
         W, b = made.coefs_[-1], made.intercepts_[-1]
         if y_type == "binary" and order[0] == 1:  # 1 - sigmoid(z) is sigmoid(-z)
             np.negative(W, out=W), np.negative(b, out=b)
@@ -165,7 +165,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
             W[...], b[...] = W[:, order], b[order]
         elif y_type.startswith("multilabel") and made.classes_.tolist() != list(range(made.n_outputs_)):
             raise ValueError(f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {classes!r}")
-        made._label_binarizer = binarizer_with(made.classes_, y_type)
+        made._label_binarizer = labels.binarizer_with(made.classes_, y_type)
         return made
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -371,7 +371,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         known = getattr(self, "classes_", None)
         if classes is None and known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        if classes is None or (known is not None and are_all(classes, known)):
+        if classes is None or (known is not None and labels.are_all(classes, known)):
             return False
         given = unique_labels(classes)
         if known is None:
@@ -394,42 +394,20 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         y = raveled(y)
         goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not goes_on:
-            self._label_binarizer = binarizer_of(y)
+            self._label_binarizer = labels.binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
-        number = numbers_of(y, self.classes_)
+        number = labels.numbers_of(y, self.classes_)
         missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(self.classes_)).all())
         if goes_on and missing:
-            self._check_classes(unique_labels(y))
-        return X, self._binarized(y, number)
-
-    def _check_classes(self, classes: Array) -> None:
-        if self.warm_start:
-            if set(classes) != set(self.classes_):
-                raise ValueError(
-                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                    f"Previously got {self.classes_}, `y` has {classes}"
-                )
-        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
+            labels.check_classes(unique_labels(y), self.classes_, all_again=self.warm_start)
+        return X, labels.targets_of(y, self._label_binarizer, number)
 
     def _encode_validation(self, y: Any) -> Array:
-        number = numbers_of(y, self.classes_)
+        number = labels.numbers_of(y, self.classes_)
         unknown = np.setdiff1d(unique_labels(y), self.classes_) if number is None else ()
         if len(unknown):
             raise ValueError(f"the validation data have classes that y has not: {unknown}")
-        return self._binarized(y, number)
-
-    def _binarized(self, y: Any, number: Array | None = None) -> Array:
-        """Return zeros and ones (n, n_outputs), like `LabelBinarizer.transform`, for y of known classes."""
-        if number is None and isinstance(y, np.ndarray) and y.ndim == 1:
-            number = np.searchsorted(self.classes_, y)
-        if number is not None:
-            return ones_at(number, self.classes_, self._label_binarizer.y_type_)
-        Y = self._label_binarizer.transform(y)
-        Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
-        return Y.reshape(-1, 1) if Y.ndim == 1 else Y
+        return labels.targets_of(y, self._label_binarizer, number)
 
     def _decode(self, outputs: Array) -> Any:
         binarizer, classes = self._label_binarizer, self.classes_

@@ -50,6 +50,38 @@ def ones_at(number: NDArray[np.intp], classes: Array, y_type: str) -> Array:
     return number[:, None] == np.arange(len(classes)) if y_type == "multiclass" else (number == 1)[:, None]
 
 
+def targets_of(y: Any, binarizer: LabelBinarizer, number: NDArray[np.intp] | None = None) -> Array:
+    """Return zeros and ones (n, n_outputs), like the binarizer's `transform`, for y of its classes.
+
+    `number` is what `numbers_of` returned, if it was asked.
+    """
+    if number is None and isinstance(y, np.ndarray) and y.ndim == 1:
+        number = np.searchsorted(binarizer.classes_, y)
+    if number is not None:
+        return ones_at(number, binarizer.classes_, binarizer.y_type_)
+    Y = binarizer.transform(y)
+    Y = (Y.toarray() if hasattr(Y, "toarray") else Y).astype(bool)
+    return Y.reshape(-1, 1) if Y.ndim == 1 else Y
+
+
+def check_classes(classes: Array, known: Array, *, all_again: bool) -> None:
+    """Check the classes of a later y against those of the first fit, in scikit-learn's words.
+
+    Raises
+    ------
+    ValueError
+        For a class that is new, and for one that is missing where `all_again` says that y must have all of them.
+    """
+    if all_again:
+        if set(classes) != set(known):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {known}, `y` has {classes}"
+            )
+    elif len(np.setdiff1d(classes, known, assume_unique=True)):
+        raise ValueError(f"`y` has classes not in `self.classes_`. `self.classes_` has {known}. 'y' has {classes}.")
+
+
 def sorted_classes(classes: Any, n: int) -> tuple[Array, NDArray[np.intp]]:
     """Return n different labels, sorted, and the index of each in `classes`; ValueError for others."""
     given = np.asarray(list(classes) if isinstance(classes, range) else classes)

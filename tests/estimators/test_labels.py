@@ -10,7 +10,7 @@ from sklearn.preprocessing import LabelBinarizer
 from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
 
 import fastnn
-from fastnn.estimators.labels import are_all, binarizer_of, numbers_of, ones_at
+from fastnn.estimators.labels import are_all, binarizer_of, check_classes, numbers_of, ones_at, targets_of
 
 FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
 VECTORS = {
@@ -36,6 +36,8 @@ def test_binarizer_is_scikit_learns(name):
     number = numbers_of(y, mine.classes_)
     if y.dtype != object:
         np.testing.assert_array_equal(ones_at(number, mine.classes_, mine.y_type_), reference.transform(y))
+    for known in (number, None):
+        np.testing.assert_array_equal(targets_of(y, mine, known), reference.transform(y))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,16 @@ def test_classes_are_the_known_ones_only_in_order_and_of_one_kind():
     for given in ([0, 2, 1], [0, 1], [0, 1, 2, 2], ["0", "1", "2"], [[0, 1, 2]], [0, [1]]):
         assert not are_all(given, numbers)
     assert not are_all([1, "a"], text)
+
+
+def test_classes_of_a_later_y_are_known_and_all_there_where_they_must_be():
+    known = np.array([0, 1, 2])
+    check_classes(known, known, all_again=True)
+    check_classes(known[:2], known, all_again=False)
+    with pytest.raises(ValueError, match=r"Previously got \[0 1 2\], `y` has \[0 1\]"):
+        check_classes(known[:2], known, all_again=True)
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`.*'y' has \[1 2 3\]"):
+        check_classes(known + 1, known, all_again=False)
 
 
 LATER = {

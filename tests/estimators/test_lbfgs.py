@@ -13,6 +13,7 @@ from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, asse
 import fastnn
 import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
+from fastnn.estimators.labels import targets_of
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
@@ -36,7 +37,7 @@ class TestLBFGS:
         mine, reference = both(kind, X_IRIS, y, solver="lbfgs", max_iter=1, **parameters)
         Y = np.asarray(y, float).reshape(len(y), -1)
         if kind == "MLPClassifier":
-            Y = mine._binarized(y)
+            Y = targets_of(y, mine._label_binarizer)
         inputs = mine._fit_inputs(X_IRIS, Y, None, None, self._network(mine), np.zeros(1), False, True)
         sizes = mine._weights_now().sizes
         rng = np.random.RandomState(0)
