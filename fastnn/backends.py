@@ -212,7 +212,7 @@ def loss_of(backend: Backend, task: Task, params: Array, gradient: Array | None 
 def is_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> bool:
-    """Return what a back end's `supports` answers, asked about those of the options that it takes."""
+    """Return the answer of a back end's `supports`, asked about those of the options that it takes."""
     supports = backend.supports
     taken = options_taken(getattr(supports, "__func__", supports))
     if not taken:

@@ -24,7 +24,7 @@ MOUNTED = Path("/sys/fs/cgroup")
 
 
 class Cores(NamedTuple):
-    """How many cores a process may use, at least 1, and the reason in words."""
+    """The number of cores that a process may use, at least 1, and the reason in words."""
 
     number: int
     reason: str
@@ -52,7 +52,7 @@ def available_cores() -> Cores:
 
 
 def _limits() -> Iterator[Cores]:
-    """Iterate over what limits the process; of equal ones the first is the reason that is told."""
+    """Iterate over the limits of the process, with their reasons; of equal ones the first gives the reason."""
     n_cpus = os.cpu_count() or 1
     yield Cores(n_cpus, "all that the machine has")
     if hasattr(os, "sched_getaffinity"):  # of Linux
@@ -75,7 +75,7 @@ def _limits() -> Iterator[Cores]:
 
 
 def _whole_number(text: str) -> int:
-    """Return the number that a text is, 0 if it is none."""
+    """Return the whole number in a text; 0 if it is none."""
     return int(text) if text.strip().isdecimal() else 0
 
 
@@ -106,7 +106,7 @@ def _v2(folder: Path) -> tuple[int, int]:
 
 
 def _v1(folder: Path) -> tuple[int, int]:
-    """Return the same of version 1."""
+    """Return quota and period of a cgroup of version 1, in microseconds; 0 where there is none."""
     quota, period, *_ = (*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us"), "", "")
     return _whole_number(quota), _whole_number(period)  # a quota of -1 is none
 

@@ -375,12 +375,12 @@ class Network:
 
     @cached_property
     def _n_drawn(self) -> int:
-        """How many numbers are drawn for all layers."""
+        """The number of random numbers drawn for all layers."""
         return sum(n for _, n, *_ in self._draws)
 
     @cached_property
     def _draws(self) -> tuple[tuple[slice, int, Array, Array], ...]:
-        """What is drawn for each layer: its place (W, for "same" the bias too), how many, and of what distribution.
+        """The draws of each layer: their place (W, for "same" the bias too), their number, and their distribution.
 
         That is its range and its lower bound, or its deviation and 0: as arrays (), which NumPy takes in half the time.
         """
@@ -465,7 +465,7 @@ def params_of(network: Network, numbers: Array, params: Array) -> Array:
 
 
 def _tables() -> dict[str, str]:
-    """Return the tables of the docstring, of what the registries have."""
+    """Return the tables of the docstring, made of the registries."""
     from fastnn.optimizers import OPTIMIZERS
     from fastnn.schedules import SCHEDULES
 

@@ -414,7 +414,7 @@ def _scale_as_losses(axes: Axes) -> None:
 
 
 def _why_empty(curve: Curve) -> str:
-    """Return why a training has no losses."""
+    """Return the reason why a training has no losses."""
     if isinstance(curve, TrainingResult) and curve.state.index is None:
         return "it holds a network alone, without its history, as save(path, state=False) and export write it"
     return "no epoch of the training ended"

@@ -327,7 +327,7 @@ def check_learning_rate(value: object) -> LearningRate:
 
 
 class Reduction(NamedTuple):
-    """How far learning rates have been reduced: a rate r is ``max(factor r, min(r, least))``."""
+    """The reduction of learning rates so far: a rate r becomes ``max(factor r, min(r, least))``."""
 
     factor: float = 1.0
     least: float = 0.0

@@ -34,9 +34,9 @@ class Task:
     value_alpha: float | None = None
     """Strength of the L2 penalty in the *value* of the loss alone; see `penalty`."""
     threads: int | None = 1
-    """How many threads share each step, as far as it has work for them; None is left to the back end."""
+    """Threads that share each step, as far as it has work for them; None leaves their number to the back end."""
     kept: dict[Any, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
-    """What back ends have prepared for the task, each under keys of its own, to find it again in the next call."""
+    """Preparations of back ends for the task, each under keys of its own, to be found again in the next call."""
 
     def __init__(
         self,
@@ -121,12 +121,12 @@ class StepState:
 
     @property
     def vectors(self) -> Array:
-        """(1 + n_slots, n_params): row 0 the parameters, then the optimizer's state; a view."""
+        """The parameters, and the optimizer's vectors below them: (1 + n_slots, n_params), a view."""
         return self.storage[:, : self.n_params]
 
     @property
     def params(self) -> Array:
-        """(n_params,): the parameters, a view."""
+        """The parameters (n_params,), a view."""
         return self.storage[0, : self.n_params]
 
     def copy(self) -> StepState:

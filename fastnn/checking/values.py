@@ -74,7 +74,7 @@ def _described(value: Any) -> str:
 
 
 def _first_object(name: str, array: Array) -> str:
-    """Say where an array of objects has the first one that is no number."""
+    """Describe the first object of an array that is no number, with its place."""
     for index, item in np.ndenumerate(array):
         if not isinstance(item, _NUMBERS):
             return f"; {name}[{', '.join(map(str, index))}] is {shown(item)}"

@@ -84,7 +84,7 @@ def info() -> None:
 
 
 def _kernels() -> None:
-    """Say of each kernel where its machine code comes from."""
+    """Describe where each kernel's machine code comes from."""
     kernels = machine.kernels()
     words = {"from the wheel": f"from the wheel, for {kernels.level}", "compiled": "compiled when first used"}
     found = {words.get(origin, origin): titles for origin, titles in kernels.origins.items() if titles}

@@ -199,7 +199,7 @@ def run(
 
 
 def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: BenchPlan) -> int:
-    """Return about how often `run` calls ``after_each``: the kernels of a second dtype may add some calls."""
+    """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype may add some."""
     return len(names) * len(dtypes) * len(backends) * (1 + plan.rounds) + 3 * plan.starts
 
 
@@ -242,7 +242,7 @@ print(*(seconds for entry, seconds in first_calls({dtype!r})))
 
 
 def _starts(dtypes: set[str], plan: BenchPlan, after_each: Callable[[str], object]) -> Iterator[Start]:
-    """Time the imports, and each kernel's compilation and its way from the disk cache, in processes of their own."""
+    """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
     yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), plan.starts))
     after_each("starting processes")
     yield Start("import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), plan.starts))

@@ -1,4 +1,4 @@
-"""What ``fastnn bench`` times, by name: the workloads, whose iterations count, and real work."""
+"""The work that ``fastnn bench`` times, by name: workloads, of which an iteration is timed, and real work."""
 
 from __future__ import annotations
 

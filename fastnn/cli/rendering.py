@@ -20,7 +20,7 @@ TITLES = {"loop": "tutorial's loop", "numpy": "numpy", "numba": "numba"}
 
 
 def demo_seed(report: work.SeedReport) -> Table:
-    """Return the tutorial's numbers and the speeds, by the loop and by each back end."""
+    """Return the table of the tutorial's numbers and speeds, by the loop and by each back end."""
     columns = (work.LOOP, *BACKENDS)
     iterations = report.workload.epochs
     table = _demo_table(columns)
@@ -38,7 +38,7 @@ def demo_seed(report: work.SeedReport) -> Table:
 
 
 def demo_digits(report: work.DigitsReport) -> Table:
-    """Return what each back end learned, and how fast."""
+    """Return the table of what each back end learned, and how fast."""
     workload, columns = report.workload, BACKENDS
     assert workload.Y_test is not None
     table = _demo_table(columns)
@@ -70,7 +70,7 @@ def _add_rates(table: Table, timings: dict[str, Timing], title: str, columns: tu
 
 
 def bench_trainings(report: Report) -> Table:
-    """Return a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
+    """Return a table with a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
     backends = list(dict.fromkeys(training.backend for training in report.trainings))
     ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
     table = new_table("workload", *backends, *ratio, texts=("workload",))
@@ -88,7 +88,7 @@ def bench_trainings(report: Report) -> Table:
 
 
 def bench_starts(report: Report) -> Table:
-    """Return the start-up times: what is done once before the first iteration, in fresh processes."""
+    """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
     several = any(len(start.seconds) > 1 for start in report.starts)
     columns = ("median", "least", "most") if several else ("once",)
     table = new_table("what", *columns, texts=("what",), wrapped=("what",))
@@ -99,7 +99,7 @@ def bench_starts(report: Report) -> Table:
 
 
 def bench_comparison(new: Report, old: Report, fail_below: float | None) -> Table:
-    """Return a row for each training that both reports hold: the new speed as a multiple of the old."""
+    """Return a table with a row for each training that both reports hold: the new speed as a multiple of the old."""
     texts = ("workload", "dtype", "back end")
     table = new_table(*texts, "ratio", texts=texts)
     for key, ratio in speed_ratios(new, old).items():

@@ -1,4 +1,4 @@
-"""Arguments of compiled code as Python hands them over: a NamedTuple as an argument block, 8-byte words in memory.
+"""The arguments that Python passes to compiled code: a NamedTuple as an argument block, 8-byte words in memory.
 
 An array in it is a word, its address. Annotations give the type of each word, those of a kernel's parameters and of a
 NamedTuple's fields alike: `int`, `float`, a NamedTuple, or an array, which is of the working dtype unless its type is
@@ -29,19 +29,19 @@ def pack(value):
 
 @functools.cache
 def _packer(kind):
-    """Return the function of `struct` that packs a NamedTuple, and those that make its words: arrays to addresses."""
+    """Return the function of `struct` that packs a NamedTuple's words, and for each field one that makes its word."""
     hints = list(typing.get_type_hints(kind).values())
     word_of = [operator.pos if hint in (int, float) else address for hint in hints]  # +x is a number as it is
     return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, word_of
 
 
 def symbol(name, kind):
-    """Return what a function for C is called in machine code; `kind` is the dtype of the array that comes first."""
+    """Return the name in machine code of a function for C; `kind` is the dtype of its first array."""
     return f"fastnn_{name}_{kind}"
 
 
 def flatten(value):
-    """Return a value as kernels that run as plain Python take it: its arrays in one dimension."""
+    """Return an argument for kernels that run as plain Python: its arrays in one dimension."""
     if isinstance(value, np.ndarray):
         return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
     return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
@@ -66,7 +66,7 @@ def digest(constants):
 
 
 def element(hint, dtype):
-    """Return the dtype of an array that is annotated so; `dtype` is the working one."""
+    """Return the dtype of an array by its annotation; `dtype`, the working one, where that names none."""
     # NDArray[T] has the argument T since NumPy 2.5; before, it was ndarray[shape, dtype[T]]. Without T it has neither.
     kind = (None, *typing.get_args(hint))[-1]
     kind = typing.get_args(kind)[0] if typing.get_origin(kind) is np.dtype else kind

@@ -1,4 +1,4 @@
-"""C code of traced functions: values that write down C in place of LLVM's instructions, a vector being one number.
+"""C code of traced functions: traced values that write C in place of LLVM's instructions, a vector being one number.
 
 A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops, its operations
 expressions. Only what predictions need can be written.
@@ -47,7 +47,7 @@ _NO_FORMULAS = {module.__file__ for module in (control, tracing, vectors)} | {__
 
 
 class CValue(Traced):
-    """A value of C code, as the function that is being traced sees it: `builder` is the `CFunction`."""
+    """A traced value of C code; its `builder` is the `CFunction`."""
 
     def of(self, type, value, constant=None):
         return CValue(self.context, self.builder, type, value, constant)
@@ -88,7 +88,7 @@ class CValue(Traced):
 
 
 def _operand(value, kind):
-    """Return the text of a constant, anything else as it is."""
+    """Return a constant's text, or anything else unchanged."""
     return literal(value.constant, kind) if isinstance(value, ir.Constant) else value
 
 
@@ -111,7 +111,7 @@ def _loop(n: CValue, kept):
 
 
 class CFunction:
-    """A function of C that returns nothing: what was traced, and with `str` its text.
+    """A function of C that returns nothing, made by tracing one of Python; `str` is its text.
 
     Parameters
     ----------

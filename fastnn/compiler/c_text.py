@@ -1,4 +1,4 @@
-"""The text of a C function: expressions and statements as lines, with variables where Python has names.
+"""The text of a C function: expressions and statements as lines, with the names of Python's variables.
 
 What Python has given a name, or what is used twice, becomes a variable; the rest stands where it is used, if nothing
 that it reads is written in between.
@@ -21,7 +21,7 @@ static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; b
 
 @dataclass(eq=False)
 class Expression:
-    """An operation, or without operands a variable; `reads` is what must not be written before it is used."""
+    """An operation, or without operands a variable; what it `reads` must not be written before it is used."""
 
     template: str
     kind: object  # Numba's type
@@ -33,7 +33,7 @@ class Expression:
 
 @dataclass(eq=False)
 class Statement:
-    """What writes to memory or to a variable; with `body`, a loop."""
+    """A statement that writes to memory or to a variable; with `body`, a loop."""
 
     template: str
     operands: list
@@ -42,7 +42,7 @@ class Statement:
 
 
 def literal(x, kind):
-    """Return a finite number as C has it, with all its digits."""
+    """Return the C literal of a finite number, with all its digits."""
     kind = getattr(kind, "elem", kind)  # of a vector, that of its numbers
     if isinstance(kind, types.Float):
         return f"{np.dtype(kind.name).type(x)!s}{'f' * (kind.bitwidth == 32)}"
@@ -52,7 +52,7 @@ def literal(x, kind):
 
 
 def c_type(kind):
-    """Return C's name of a number's type, or of that of a vector's or an array's numbers."""
+    """Return C's name of the type of a number, or of a vector's or an array's numbers."""
     kind = getattr(kind, "elem", getattr(kind, "dtype", kind))
     names = {types.float64: "double", types.float32: "float", types.uint64: "uint64_t", types.uint32: "uint32_t"}
     return names.get(kind, "size_t")
@@ -66,7 +66,7 @@ def all_items(block):
 
 
 class Writer:
-    """The lines of a function: which expressions are variables, and where the others stand."""
+    """The writer of a function's lines: some expressions get a variable, the others stand where they are used."""
 
     def __init__(self, block):
         self.lines, self._depth, self._taken = [], 1, set()
@@ -127,11 +127,11 @@ class Writer:
         return x.template.format(*texts, f="f" if c_type(x.kind) == "float" else "")
 
     def _stands_here(self, x):
-        """Return whether an operand is an expression, no constant and no variable."""
+        """Return whether an operand is written as an expression, being no constant and no variable."""
         return isinstance(x, Expression) and x not in self._names
 
     def _apart(self, x, k, text):
-        """Return whether operand k of an expression, with this text, is to stand in parentheses."""
+        """Return whether operand k of an expression, which has this text, needs parentheses."""
         y = x.operands[k]
         if x.template == "-{0}" and text.startswith("-"):
             return True
@@ -140,13 +140,13 @@ class Writer:
         return 0 in (x.rank, y.rank) or y.rank < x.rank or (y.rank == x.rank and k > 0)
 
     def _declare(self, x, text=None):
-        """Write the line that declares a variable for an expression, whose text may be known; return its name."""
+        """Write the line that declares a variable for an expression, whose text may be given; return its name."""
         text = text or self.text(x)
         self._line(f"const {c_type(x.kind)} {self._named(x)} = {text};")
         return self._names[x]
 
     def _named(self, x):
-        """Return the name of a new variable, one that no other has."""
+        """Return a name for a new variable that no other has."""
         wanted, n = (x.name or "").strip("_") or ("t" if x.operands else "i"), 1
         name = wanted
         while name in self._taken:
@@ -157,7 +157,7 @@ class Writer:
         return name
 
     def _reads(self, x):
-        """Return what an expression reads that may change, by what stands in it."""
+        """Return the memory and the variables that an expression reads, in its operands too, and that may change."""
         if isinstance(x, str) or (x in self._names and x.operands):  # the second has been read
             return set()
         return x.reads.union(*map(self._reads, x.operands))

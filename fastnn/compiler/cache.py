@@ -51,7 +51,7 @@ def _never_raises(function):
 
 @_never_raises
 def load(name: str, variant: str = "") -> bytes | None:
-    """Return the cached code of a kernel and variant (the digest of its constants), None if missing or damaged."""
+    """Return the cached code of a kernel and variant (the digest of its constants); None if missing or damaged."""
     key = _key(name + variant)
     try:
         with opened() as folder:
@@ -65,7 +65,7 @@ def load(name: str, variant: str = "") -> bytes | None:
 
 @_never_raises
 def save(name: str, code: bytes, variant: str = "") -> None:
-    """Cache the code of a kernel and variant; whoever looks for it meanwhile finds the old file or the new one."""
+    """Cache the code of a kernel and variant; a process that loads it meanwhile finds the old file or the new one."""
     if source_stamp.__wrapped__() != source_stamp():
         return  # the sources were edited or upgraded meanwhile, and nobody can tell which ones were compiled
     key = _key(name + variant)
@@ -87,7 +87,7 @@ def warn_once() -> None:
 
 
 def _key(name: str) -> bytes:
-    """Return the key of a kernel's code: processes with the same one may share the code."""
+    """Return the key of a kernel's code: processes with the same key may share the code."""
     import llvmlite.binding as llvm  # here and below: a process that has the kernels of the wheel does without
 
     settings = numba_settings()

@@ -1,4 +1,4 @@
-"""Loops and branches of the kernel's language: run where kernels are plain Python, compiled where they are traced.
+"""Loops and branches of the kernel's language: in plain Python they run, in traced code they are compiled.
 
 A condition is an integer, 0 or not. Where it is a constant, only the branch taken is traced; a short loop with a
 constant number of rounds is unrolled. Only what `is_dynamic` needs blocks of instructions and jumps between them.
@@ -18,17 +18,17 @@ UNROLLED = 8  # rounds up to which a loop with a constant number of them is unro
 
 
 def is_dynamic(x):
-    """Return whether only the compiled code will know what x is: a Python bool."""
+    """Return whether the value of x is found only when compiled code runs: a Python bool."""
     return isinstance(x, Traced) and x.constant is None
 
 
 def constant_of(x):
-    """Return what x is in Python; x is no dynamic value."""
+    """Return the Python value of x, which is not dynamic."""
     return x.constant if isinstance(x, Traced) else x
 
 
 def constant_at_most(x, most):
-    """Return whether x is a constant and not larger: a Python bool, so that Python itself may go by it."""
+    """Return whether x is a constant of at most `most`: a Python bool, so that Python's own `if` may test it."""
     return not is_dynamic(x) and constant_of(x) <= most
 
 
@@ -139,7 +139,7 @@ def smaller(x, y):
 
 
 def switch(code, cases):
-    """Call ``cases[code]``, which returns nothing; do nothing where there is no such case."""
+    """Call ``cases[code]``, which returns nothing; do nothing for a code that is not among the cases."""
     if is_dynamic(code):
         if cases:  # one after the other, not LLVM's switch: its jump through a table costs more than some comparisons
             (key, case), *others = cases.items()

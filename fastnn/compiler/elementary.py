@@ -138,7 +138,7 @@ def expm1(x):
 
 @traced_vector
 def sigmoid(x):
-    """Return 1 / (1 + e**-x), all of it times 2**-64: the division then rounds to a subnormal result if it has to.
+    """Return 1 / (1 + e**-x), both sides scaled by 2**-64, so that the division itself rounds a subnormal result.
 
     ``1 + 2**k m`` comes first: ``1 + 2**k`` would lose the 1 at k = 53. The two additions cost at most 1.5 ULP of the
     result (where the sum is just above 1 or 2 and m all but exact) and the division half an ULP: never more than 2.

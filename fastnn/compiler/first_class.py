@@ -1,4 +1,4 @@
-"""Functions that other people's Numba code calls by their address: how it passes arrays, with a last argument bound."""
+"""Functions that users' Numba code calls by their addresses: how arrays are passed, and a last argument bound."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def of_arrays(dtype):
 def bound(target, data, signature):
     """Make a function of arrays which calls one for C with pointer and length of each, then `data`; return its address.
 
-    That of `target` and `data` are numbers in its machine code, some instructions, which stays as long as the process.
+    The addresses of `target` and `data` are constants in its few instructions, which stay as long as the process.
     """
     from llvmlite import ir
     from numba.core.registry import cpu_target

@@ -1,4 +1,4 @@
-"""The kernels as Python calls them: machine code from the wheel, else from the disk cache, else compiled.
+"""Python functions that call the kernels: machine code from the wheel, else from the disk cache, else compiled.
 
 Numba is imported only to compile, and LLVM only to load what was compiled: a process that finds its kernels is at work
 before Numba would have been imported.
@@ -52,13 +52,13 @@ if hasattr(os, "register_at_fork"):  # else a child would wait for ever for a th
 
 
 def load_kernel(name: str, dtype: np.dtype, constants: tuple = ()) -> Callable:
-    """Return an entry point for a dtype as a function of its parameters, with NamedTuples as `prepared` makes them.
+    """Return an entry point for a dtype as a function of its parameters; NamedTuples are packed by `prepared`.
 
-    Its attribute `bound` takes all parameters and returns a function of none, which takes less time. Its `places` are
-    the parameters, each of which is set anew by its attribute `value`. One thread at a time may use it.
-    Its attribute `code` is the address of the machine code, and `address_of` finds those of the functions for C that
-    were compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python).
-    It trusts that an array is one. `constants` are the NamedTuples of a specialized kernel, see
+    Its attribute `bound` takes all parameters and returns a function of none, whose calls take less time. The `places`
+    of that are the parameters, each of which is set anew by its attribute `value`; one thread at a time may use it. The
+    attribute `code` is the address of the machine code, and `address_of` finds those of the functions for C that were
+    compiled with it, see `tracing.exported` (neither is there where kernels run as plain Python). An argument that is
+    to be an array is not checked. `constants` are the NamedTuples of a specialized kernel, see
     `memory_ops.ArgumentBlock`: it serves only calls with the same values in these fields.
     """
     key = (name, dtype, *map(digest, constants))
@@ -79,7 +79,7 @@ def _make(key, constants):
 
 
 def is_at_hand(name: str, dtype: np.dtype) -> bool:
-    """Return whether an entry point need not be compiled; if it need, another thread begins to, meanwhile."""
+    """Return whether an entry point can be had without compiling; if not, another thread begins to compile it."""
     key = name, dtype
     if key in _kernels:
         return True
@@ -140,7 +140,7 @@ def _in_python(name):
 
 
 def bound_in_python(call, *values):
-    """Return a function of no parameters that calls `call`: what `bound` of compiled kernels returns."""
+    """Return a function of no parameters that calls `call`, like `bound` of compiled kernels."""
     places = [types.SimpleNamespace(value=value) for value in values]
 
     def call_again():
@@ -151,7 +151,7 @@ def bound_in_python(call, *values):
 
 
 def origin(title: str) -> str:
-    """Return where a general kernel, such as "predict.float64", would come from now."""
+    """Return the origin of a general kernel, such as "predict.float64": where it would come from now."""
     return WHEEL if shipped.has(title) else COMPILED if cache.load(title) is None else CACHE
 
 
@@ -180,7 +180,7 @@ def _machine_code(name, dtype, constants):
 
 
 def _imported(module):
-    """Import a module of the compiler, by which kernels are compiled or those of the disk cache are loaded."""
+    """Import a module of the compiler that compiles kernels or loads them from the disk cache."""
     try:
         return importlib.import_module(f"fastnn.compiler.{module}")
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Threads that wait for one another: numbers that one announces and others observe, and what they do meanwhile.
+"""Primitives of threads that wait for one another: numbers that one announces and others observe, pauses, and sleep.
 
 Nothing here reads and writes at once: each number has one thread that writes it. In Python, where one thread does all,
 a number is there when it is observed.
@@ -22,7 +22,7 @@ NAP = 20
 
 @primitive(lambda a, i: types.int64, lambda a, i: a.builder.load_atomic(address_ir(a, i.value), "acquire", 8))
 def observed(a, i):
-    """Read ``a[i]``, int64, and see all that was written before it was announced."""
+    """Read ``a[i]``, int64; what another thread wrote before it announced this number can be read afterwards."""
     return a[i]
 
 
@@ -31,7 +31,7 @@ def observed(a, i):
     lambda a, i, x: a.builder.store_atomic(x.value, address_ir(a, i.value), "release", 8),
 )
 def announce(a, i, x):
-    """Write ``a[i] = x``, int64, after all that was written before."""
+    """Write ``a[i] = x``, int64; whoever observes it finds all that this thread wrote before."""
     a[i] = x
 
 

@@ -1,4 +1,4 @@
-"""Pointers: how compiled code reads and writes numbers and vectors in memory, and how its arguments arrive.
+"""Operations on pointers: compiled code reads and writes numbers and vectors in memory, and unpacks its arguments.
 
 Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any element. In compiled
 code an array is handed on as a pointer to one of its elements (`offset`); in Python it is the rest of the array from
@@ -23,7 +23,7 @@ BYTES = ir.IntType(8).as_pointer()
 
 
 class ArrayObject(types.Type):
-    """Numba's type of an array as Python hands it over: its object, which holds the data pointer."""
+    """Numba's type of an array that Python passes as an object, which holds the data pointer."""
 
     def __init__(self, dtype):
         self.dtype = dtype
@@ -31,10 +31,10 @@ class ArrayObject(types.Type):
 
 
 class ArgumentBlock(types.Type):
-    """Numba's type of a NamedTuple's arrays and numbers in memory, 8-byte words as `arguments.pack` lays them.
+    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `arguments.pack`.
 
-    `constants`, where it is given, has what a specialized kernel takes as constant: for a field its integer or array,
-    or `AfterFirst`; None for what is none.
+    `constants` are those of a specialized kernel: for each field its integer, its array or its `AfterFirst`, or None
+    where it is no constant.
     """
 
     def __init__(self, kind, fields, constants=None):
@@ -77,7 +77,7 @@ def offset(a, i):
 
 
 def _unpacked(argument):
-    """Return the type of what `unpack` reads."""
+    """Return Numba's type of the value that `unpack` returns."""
     return types.CPointer(argument.dtype) if isinstance(argument, ArrayObject) else Unpacked(argument)
 
 
@@ -104,7 +104,7 @@ def unpack_ir(argument):
 
 @primitive(_unpacked, unpack_ir)
 def unpack(argument):
-    """Read what Python handed over: an array as a pointer, a NamedTuple out of its argument block."""
+    """Unpack an argument of an entry point: an array to a pointer, an argument block to its NamedTuple."""
     return argument
 
 
@@ -227,4 +227,4 @@ def prefetch_ir(a, i):
 
 @primitive(lambda a, i: types.void, prefetch_ir)
 def prefetch(a, i):
-    """Have ``a[i]`` brought to the cache before it is read. It may lie beyond the array: nothing is read here."""
+    """Fetch ``a[i]`` to the cache before it is read. It may lie beyond the array: nothing is read here."""

@@ -40,7 +40,7 @@ class Level(NamedTuple):
     features: str
     """Its features in LLVM's words."""
     flags: str
-    """What a CPU must have, in the words of Linux' /proc/cpuinfo."""
+    """The features that a CPU must have, by their names in Linux' /proc/cpuinfo."""
 
 
 def _x86_64_levels():

@@ -1,4 +1,4 @@
-"""Kernels in the wheel: a shared library for each level of processors, and a manifest that says what they were made of.
+"""Kernels in the wheel: a shared library for each level of processors, and a manifest with the hash of their sources.
 
 `ship.py` makes them. A process opens the library of the best level whose features its CPU has, by the system's own
 loader: neither Numba nor LLVM is imported. A library is used only if it has the hash that the manifest gives, and was
@@ -43,7 +43,7 @@ class Library(NamedTuple):
 
 
 def library() -> Library | None:
-    """Return the library for this process' CPU; None where there is none, or other code than it has was asked for."""
+    """Return the library for this process' CPU; None if there is none, or if settings ask for other code."""
     if numba_settings() or "NUMBA_ENABLE_AVX" in os.environ or os.environ.get(VARIABLE) == "none":
         return None
     return _library()
@@ -63,7 +63,7 @@ def warn_once() -> None:
 
 
 def problem() -> str:
-    """Return why the kernels of the wheel are not used, or ""."""
+    """Return the reason why the kernels of the wheel are not used, or ""."""
     return _errors[0] if library() is None and _errors else ""
 
 
@@ -128,7 +128,7 @@ def _best(levels):
 
 
 def cpu_flags() -> set[str]:
-    """Return the features of the CPU that the system lets processes use, in Linux' words."""
+    """Return the features of the CPU that the system lets processes use, by Linux' names."""
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
             name, _, words = line.partition(":")

@@ -1,4 +1,4 @@
-"""Tracing: a Python function becomes compiled code by being run once, on values that write down what is done to them.
+"""Tracing: a Python function becomes compiled code by running once, on values that record the operations on them.
 
 - A `primitive` is a Python function, which is its meaning, with the LLVM instructions that it stands for when compiled.
 - A `traced` function is made of primitives. Where Numba compiles a call of it, it is run once, on `Traced` values, and
@@ -31,7 +31,7 @@ OUTLINED_ATTRIBUTES: list[str] = []
 
 
 def compiled(function, returns, lowering, formals=None):
-    """Register what a call of `function` compiles to.
+    """Register the code that a call of `function` compiles to.
 
     ``returns(*types)`` gets Numba's types of the arguments and returns that of the result; a whole signature, to which
     the arguments are cast; or None where they do not fit. ``lowering(*args)`` gets traced values, emits instructions
@@ -208,7 +208,7 @@ def _combination(operation, absorbing):
 
 
 class Traced:
-    """A value of the compiled code, as the function that is being traced sees it.
+    """A stand-in for a value of the compiled code, on which a function is traced.
 
     Instructions go to Numba's `context` and llvmlite's `builder`. `type` is Numba's: a vector, a pointer, a number;
     `value` is llvmlite's, the register, so to speak, that will hold it; `constant` is the integer or array that it is

@@ -48,7 +48,7 @@ def vector_model(manager, vec):
 
 
 def _register_operator(name, of_floats, of_bits):
-    """Register what an operator of Python compiles to, for two vectors and for a vector and a number."""
+    """Register the code of an operator of Python, for two vectors and for a vector and a number."""
 
     def returns(x, y):
         vec = x if isinstance(x, Vec) else y
@@ -78,7 +78,7 @@ compiled(operator.neg, lambda x: x if isinstance(x, Vec) else None, lambda x: x.
 
 
 def _alike(first, *others):
-    """Return the signature of vectors of one type that give another one."""
+    """Return the signature of a function of vectors of one type whose result is another one of it."""
     return first(first, *[first] * len(others))
 
 
@@ -181,7 +181,7 @@ def _format(v):
 
 
 def _reinterpretation(kinds):
-    """Return what `primitive` takes for a vector whose bits become numbers of another type, by {type: other type}."""
+    """Return the arguments of `primitive` for a function that reads a vector's bits as another type: {type: other}."""
 
     def returns(v):
         return Vec(kinds[v.elem])

@@ -36,7 +36,7 @@ class Adapter:
         self.mean_over_outputs = mean_over_outputs
 
     def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
-        """Return what the back end supports."""
+        """Return the answer of the back end below."""
         return is_supported(self.backend, network, optimizer, **options)
 
     def predict(self, network: Network, params: Array, X: Any, threads: int | None = None) -> Array:

@@ -148,7 +148,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         return total / len(self.estimators_)
 
     def _share(self, member: MLPClassifier, X: Any) -> Array:
-        """Return what a member says of the rows, (n, n_classes): it may not have seen each class."""
+        """Return a member's probabilities or vote (n, n_classes); it may not have seen each class."""
         share = np.zeros((X.shape[0], len(self.classes_)))
         if len(member.classes_) == 1:
             share[:, np.searchsorted(self.classes_, member.classes_)] = 1

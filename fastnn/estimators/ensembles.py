@@ -117,7 +117,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 def fit_member(
     model: Any, X: Any, y: Array, sample_weight: Array | None, rows: Array, flag: Flag
 ) -> tuple[Any, Warned]:
-    """Fit a member on its rows, in whatever thread or process, unless the flag is raised; return what it warned of."""
+    """Fit a member on its rows, in any thread or process, unless the flag is raised; return its warnings."""
     weight = () if sample_weight is None else (sample_weight[rows],)
     whole = len(rows) == X.shape[0] and (rows[:-1] < rows[1:]).all()
     with heeding(flag), kept_warnings() as warned:

@@ -27,9 +27,9 @@ class Weights(NamedTuple):
     sizes: tuple[int, ...]
     params: Array  # (n_params,)
     coefs: list[Array]
-    """(fan_in, fan_out) each; a view of `params`, like the next."""
+    """W (fan_in, fan_out) of each layer; views of `params`, like the next."""
     intercepts: list[Array]
-    """(fan_out,) each."""
+    """b (fan_out,) of each layer."""
 
 
 def weights_of(coefs: Any, intercepts: Any) -> Weights:

@@ -264,7 +264,7 @@ def _texts(array: Array) -> list[str]:
 
 
 def _value(plain: Any) -> Any:
-    """Return what `_plain` made JSON of."""
+    """Return the parameter that `_plain` turned into JSON."""
     if isinstance(plain, list):
         return [_value(each) for each in plain]
     if isinstance(plain, dict):

@@ -19,7 +19,7 @@ from fastnn.network import Network
 
 
 class Model(NamedTuple):
-    """What is exported: a network with its parameters, and the labels that a classifier makes of its outputs."""
+    """The contents of an export: a network, its parameters, and the labels that a classifier makes of its outputs."""
 
     network: Network
     params: Array  # (n_params,), float32 or float64
@@ -111,7 +111,7 @@ def check_not_exported(path: Any, remedy: str) -> None:
 
 
 def note(model: Model, path: str | os.PathLike[str], format: str | None = None) -> str:
-    """Return what there is to say of the files that `export` writes; "" for nothing."""
+    """Return a note for users on the files that `export` writes, or ""."""
     module = importlib.import_module(FORMATS[_format_of(Path(path), format)].module)
     return module.note(model) if hasattr(module, "note") else ""
 
@@ -156,7 +156,7 @@ def layers_of(model: Model) -> list[tuple[Array, Array | None, str]]:
 
 
 def formula(table: Mapping[str, Any], activation: str, format: str) -> Any:
-    """Return a format's way to write an activation; ValueError where it has none."""
+    """Return an activation in a format; ValueError where the format has none."""
     if activation not in table:
         raise ValueError(f"the format {format} has no activation {activation!r}; it has {', '.join(table)}")
     return table[activation]

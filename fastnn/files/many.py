@@ -149,7 +149,7 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
 
 
 def _which(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> dict[str, list[int]]:
-    """Return {column: the number of each member's value, from 1; 0 for none}."""
+    """Return {column: the number of each member's value, from 1; 0 where it has none}."""
     m, differ = header["members"], header["differ"]
     if type(m) is not int or not differ or which.dtype.kind != "u" or which.shape != (len(differ), m) or not m:
         raise ModelFileError(

@@ -87,7 +87,7 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
 
 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return what is said of a result in a file's header, and its arrays, all but the order of the rows."""
+    """Return a result's part of a file's header, and its arrays, all but the order of the rows."""
     said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
     if not state:
         return said, {"params": result.params}
@@ -185,7 +185,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return what a file holds: "classifier", "regressor" or, where `load` reads it, "result"; errors as of `load`."""
+    """Return the kind of a file: "classifier", "regressor" or, where `load` reads it, "result"; errors as of `load`."""
     if is_safetensors(path):
         return "result"
     forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR

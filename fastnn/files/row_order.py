@@ -58,7 +58,7 @@ def unpack(packed: Array, n: int) -> NDArray[np.int64]:
 
 
 def are_orders(packed: list[Array], n: Any) -> bool:
-    """Return whether all of these are what `planes` makes of permutations of 0, 1, ... n - 1."""
+    """Return whether all of these are results of `planes` for permutations of 0, 1, ... n - 1."""
     if type(n) is not int or not 0 < n <= packed[0].size:
         return False
     size, step = _n_bytes(n) * n, max(1, MOST_CHECKED // n)

@@ -48,7 +48,7 @@ class StoredResults:
         return cast(Network, self._value("network", i))
 
     def backend(self, i: int) -> Backend:
-        """Return what it predicts with; ValueError for a name that is not known here."""
+        """Return the back end that it predicts with; ValueError for a name that is not registered here."""
         return get_backend(self._value("backend", i))
 
     def params(self, i: int) -> Array:
@@ -65,7 +65,7 @@ class StoredResults:
         return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
 
     def stop_reason(self, i: int) -> StopReason:
-        """Return why its training ended."""
+        """Return the reason why its training ended."""
         return cast(StopReason, self._value("stop_reason", i))
 
     def result(self, i: int) -> TrainingResult:
@@ -79,7 +79,7 @@ class StoredResults:
             raise ModelFileError(f"member {i}: {error}") from error
 
     def first_of_kinds(self, facts: set[str], arrays: dict[str, Array]) -> list[bool] | None:
-        """Return which members are the first with their facts and sizes; None where others may still be damaged.
+        """Return the members that are the first of their facts and sizes; None where others may still be damaged.
 
         What is right of the first is so of others that differ in numbers alone, if these are finite, in the dtype
         that the facts say, and their orders of rows are permutations.

@@ -117,7 +117,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
 
 
 def _labels(model: Model) -> str:
-    """Return what the header says of a classifier's labels."""
+    """Return the header's comment on a classifier's labels."""
     if model.classes is None:
         return ""
     labels = label_list(model.classes)
@@ -134,7 +134,7 @@ def check_name(name: str) -> None:
 
 
 def note(model: Model) -> str:
-    """Return how much memory the functions take."""
+    """Return a note on the memory that the functions take."""
     rom, ram = model.params.nbytes, sum(_buffers(model)) * model.params.itemsize
     return f"ROM: {rom:,} bytes of weights, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
 

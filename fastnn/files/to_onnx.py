@@ -123,7 +123,7 @@ def add_network(g: Graph, model: Model, a: str) -> str:
 
 
 def add_results(g: Graph, model: Model, a: str) -> dict[str, tuple[str, Any, list[int]]]:
-    """Add what is predicted from the outputs; return {name: (value, dtype, shape of a row)} of the graph's results."""
+    """Add the predictions from the outputs; return {name: (value, dtype, shape of a row)} of the graph's results."""
     n, dtype = model.network.n_outputs, g.dtype
     if model.task == "outputs":
         return {"output": (a, dtype, [n])}

@@ -25,7 +25,7 @@ COARSE = 1.2
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pairs to run at most, the threshold, and whether to time at all."""
+    """The settings of a comparison: the most pairs to run, the threshold, and whether to time at all."""
 
     pairs: int = PAIRS
     threshold: float = THRESHOLD
@@ -78,7 +78,7 @@ class Count:
 
     @property
     def verdict(self) -> Literal["new", "gone", "equal", "more", "fewer"]:
-        """How the count of head compares with that of base."""
+        """The verdict on head's count beside base's."""
         if self.base is None:
             return "new"
         if self.head is None:

@@ -71,7 +71,7 @@ def table(outcome: Outcome) -> Table:
 
 
 def markdown(outcome: Outcome) -> str:
-    """Return the table and what it says for a page, such as the summary of a job on GitHub."""
+    """Return the table and its conclusion as Markdown, for a page such as the summary of a job on GitHub."""
     lines = ["### Head against base", "", f"| {' | '.join(_TITLES)} |", "|---|---:|---:|---:|---|"]
     for row in _rows(outcome):
         what = row.what.replace("|", "\\|").replace("\n", " ")

@@ -124,7 +124,7 @@ def _one_each(name: str, value: Any) -> Sequence[Any] | None:
 
 
 def _depth(value: Any) -> int:
-    """Return how deep lists are nested."""
+    """Return the depth of nested lists."""
     depth = 0
     while isinstance(value, (list, tuple, range)) and len(value):
         value, depth = value[0], depth + 1

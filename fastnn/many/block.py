@@ -40,14 +40,14 @@ LEAST_WORK = 6_000_000
 
 
 def epoch_work(member: Member) -> int:
-    """Return about how many operations an epoch takes."""
+    """Return roughly the number of operations of an epoch."""
     settings, n = member.settings, member.n_rows
     rows = rows_a_step(settings.batch_size, n)
     return ceil_div(n, rows) * (rows * max(settings.network.n_params, 16) + STEP_WORK)
 
 
 def block_key(member: Member) -> Hashable | None:
-    """Return what the members of one block have in common; None for a training that no block can do.
+    """Return the key of a member, equal for those that one block can train; None where no block can.
 
     How long it takes is not looked at.
     """
@@ -103,7 +103,7 @@ class Block:
         self.which = np.zeros(m, np.int64)
 
     def train(self, drawing: contextlib.AbstractContextManager[Any]) -> tuple[NDArray[np.bool_], Stack]:
-        """Train the members; return which of them came to the end (m,), for the others diverged, and what is left.
+        """Train the members; return which of them did not diverge (m,), and the stack of these.
 
         `drawing` is entered to draw at random, by one thread at a time: NumPy lets others run within each draw, so that
         two threads that draw take turns at every draw, which takes three times as long.
@@ -132,7 +132,7 @@ class Block:
         return good == wanted, self._stack(losses, rates, (time.perf_counter() - began) / m)
 
     def _begin(self, k: int, member: Member, generator: np.random.RandomState) -> None:
-        """Set member k's first state, or draw numbers for its weights, and the generator to where it stands then."""
+        """Set member k's first state, or draw the numbers of its weights; keep its generator."""
         network, start = self.settings.network, self.starts[k]
         if start is not None:
             self.storage[k, :, : network.n_params] = start.vectors
@@ -207,7 +207,7 @@ class Block:
         return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
 
     def _stack(self, losses: NDArray[np.float64], rates: NDArray[np.float64], seconds: float) -> Stack:
-        """Return what is left of the trainings: nothing of their data."""
+        """Return the results of the trainings, stacked, without their data."""
         settings, members, counts = self.settings, self.members, self.n_epochs.tolist()
         chosen = {id(rows): digest(rows) for member in members if (rows := member.rows[0]) is not None}
         before = [(start.epochs, start.steps) if start else (0, 0) for start in self.starts]
@@ -232,7 +232,7 @@ class Block:
 
 
 class Blocks(NamedTuple):
-    """How members are trained: which together, which alone, and by how many threads."""
+    """The division of members: those that are trained together, those alone, and the number of threads."""
 
     together: list[tuple[list[Member], int]]
     """The members of each block, and their work."""
@@ -241,7 +241,7 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
-    """Return the blocks of some members, and how many threads of `n_jobs` pay."""
+    """Return the division of some members, for as many threads of `n_jobs` as pay."""
     groups: dict[Hashable, list[tuple[Member, int]]] = {}
     alone: list[tuple[Member, int]] = []
     found: dict[Hashable, tuple[Hashable | None, int]] = {}
@@ -275,7 +275,7 @@ def blocks_of(members: list[Member], n_jobs: int) -> Blocks:
 
 
 class _Rounds:
-    """How much work the next block has: in each round the threads have a block each, together half of what is left.
+    """The sizes of blocks: in each round the threads have a block each, together half of the work that is left.
 
     So all threads are at work to the end (the factoring of Hummel, Schonberg and Flynn, CACM 35 (8), 1992). In the last
     round they have all that is left, for a block below `LEAST_WORK` does not pay.
@@ -287,7 +287,7 @@ class _Rounds:
         self._end = 0  # how much work is left at its end
 
     def next_size(self, left: int) -> int:
-        """Return how much of the work that is left the next block has."""
+        """Return the work of the next block, of the work that is left."""
         if self.n_threads <= 1:
             return MOST_WORK
         if not self._n_blocks:

@@ -19,7 +19,7 @@ Callbacks = Iterable[Callable[[ManyProgress], Any]]
 
 
 class Caller:
-    """Calls of the driver: how many threads, which callbacks, and whether with a progress bar."""
+    """The settings of calls of the driver: the number of threads, callbacks, and whether there is a progress bar."""
 
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
         self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)

@@ -1,4 +1,4 @@
-"""The course of a member of a population: where its training stands, and the history of all parts of it, joined."""
+"""The course of a member of a population: the last part of its training, and the history of all parts, joined."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged")
 
 
 class Course:
-    """Where a member's training stands. Parts of it are trained elsewhere and added here."""
+    """The course of a member's training, part by part. Parts of it are trained elsewhere and added here."""
 
     def __init__(self, member: Member) -> None:
         self.member = member
-        """What was asked for; its seed and parameters are for the first part, what comes next goes on from `last`."""
+        """The member as it was asked for: seed and parameters are for the first part, later ones go on from `last`."""
         self.last: TrainingResult | Stacked | None = None
         """The result of the last part."""
         self.stop_reason: StopReason = "epochs"
@@ -100,7 +100,7 @@ class Course:
 
     @property
     def scored(self) -> Scored | None:
-        """How the member is scored; None before its first epoch."""
+        """The kind of the member's scores; None before its first epoch."""
         return (self.monitor, bool(self._columns["validation_loss"])) if self.n_epochs else None
 
     def score(self) -> float:

@@ -100,8 +100,8 @@ class ManyProgress:
         return result_of(entry)
 
 
-class _Asked:
-    """What ends all trainings: a flag that Ctrl-C, a callback or an error raises."""
+class _StopFlag:
+    """A flag that ends all trainings: raised by Ctrl-C, a callback or an error."""
 
     def __init__(self, interrupt: Interrupt) -> None:
         self._interrupt = interrupt
@@ -147,7 +147,7 @@ class Driver:
 
     def train(self, interrupt: Interrupt) -> ManyResult:
         """Train all members, or end early where Ctrl-C or a callback asks for it; raise what a training raises."""
-        flag = _Asked(interrupt)
+        flag = _StopFlag(interrupt)
         try:
             if self.engine is not None:
                 self._on_engine(self.engine, flag)
@@ -165,7 +165,7 @@ class Driver:
             raise
         return self._result(flag)
 
-    def _result(self, flag: _Asked) -> ManyResult:
+    def _result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members, of which those that are left did not begin."""
         for unit in self.units:
             if any(member.number not in self.entries for member in unit.members):
@@ -174,11 +174,11 @@ class Driver:
         there = [number for number in self.numbers if number in self.entries]
         return ManyResult([self.entries[number] for number in there], [self.seeds[number] for number in there])
 
-    def _here(self, units: Sequence[Unit], flag: _Asked) -> None:
+    def _here(self, units: Sequence[Unit], flag: _StopFlag) -> None:
         for unit in units:
             self._take(train_unit(unit, flag), flag)
 
-    def _on_engine(self, engine: Engine, flag: _Asked) -> None:
+    def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
         own = {id(u) for u in self.units if any(isinstance(m.seed, np.random.RandomState) for m in u.members)}
         for entries in engine.train([unit for unit in self.units if id(unit) not in own], flag):
@@ -186,7 +186,7 @@ class Driver:
         # Those, and after Ctrl-C the members that had not ended, none of which begins.
         self._here([unit for unit in self.units if unit.members[0].number not in self.entries], flag)
 
-    def _on_threads(self, flag: _Asked) -> None:
+    def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, Entry] | BaseException] = queue.SimpleQueue()
@@ -241,7 +241,7 @@ class Driver:
                 if isinstance(found := through.get(), dict):
                     self.entries.update(found)
 
-    def _take(self, found: dict[int, Entry], flag: _Asked) -> None:
+    def _take(self, found: dict[int, Entry], flag: _StopFlag) -> None:
         """Keep the results of a unit, and tell callbacks of them."""
         self.entries.update(found)
         if not self.callbacks or flag.requested:

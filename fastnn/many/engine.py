@@ -49,10 +49,10 @@ class Waiting(StopRequest, Protocol):
 
     @property
     def again(self) -> bool:
-        """Whether it was raised twice, by Ctrl-C: KeyboardInterrupt is not to be caught then."""
+        """Whether Ctrl-C raised it twice: KeyboardInterrupt is not caught then."""
 
     def wait(self, begins: bool) -> None:
-        """Tell that a wait begins, which KeyboardInterrupt ends where Ctrl-C raises the flag, or that it is over."""
+        """Begin or end a wait: during it, Ctrl-C raises KeyboardInterrupt and the flag."""
 
 
 class _OfMember(Exception):
@@ -196,7 +196,7 @@ class Engine:
         return files_of(arrays, self._folder) if all(list(parallel(tasks))) else {}
 
     def _sent(self, things: Iterable[Any]) -> Iterator[Any]:
-        """Iterate over things as they go to a worker: arrays in files by their files."""
+        """Iterate over arguments in the form that goes to a worker: for an array that lies in a file, the file."""
         return (self._files.get(id(thing), thing) for thing in things)
 
     def _check_pickles(self, own: list[Any]) -> None:
@@ -284,7 +284,7 @@ class Engine:
 
 
 def _in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return what the first member and the last one have in common: what all have, unless some in between differ."""
+    """Return the things that the first and the last member share: those of all members, if none in between differs."""
     numbers = {id(thing) for thing in others}
     return [thing for thing in some if id(thing) in numbers]
 

@@ -1,4 +1,4 @@
-"""What there is of each member: its result, or what it can be made of when it is asked for; and its score."""
+"""The results of members, made already or made when they are asked for, and their scores."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Unbegun:
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
-        """The same one each time, for it may have drawn a seed."""
+        """The result, made once, for it may have drawn a seed."""
         return self._begin()
 
     @property
     def params(self) -> Array:
-        """(n_params,): the first parameters."""
+        """The first parameters (n_params,)."""
         return self._begun.params
 
     @property
     def history(self) -> History:
-        """Nothing."""
+        """An empty history."""
         return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._monitor))
 
     def result(self) -> TrainingResult:
@@ -66,13 +66,13 @@ def _itself(result: TrainingResult) -> TrainingResult:
 
 
 class Source(Protocol):
-    """Where results lie that are made when they are asked for, such as a file that was read."""
+    """A place with results that are made when they are asked for, such as a file that was read."""
 
     def network(self, i: int) -> Network:
         """Return member i's network."""
 
     def backend(self, i: int) -> Backend:
-        """Return what it predicts with; ValueError for a name that is not known here."""
+        """Return the back end that it predicts with; ValueError for a name that is not registered here."""
 
     def params(self, i: int) -> Array:
         """Return its parameters (n_params,), read-only."""
@@ -81,7 +81,7 @@ class Source(Protocol):
         """Return its history."""
 
     def stop_reason(self, i: int) -> StopReason:
-        """Return why its training ended."""
+        """Return the reason why its training ended."""
 
     def result(self, i: int) -> TrainingResult:
         """Return the whole result."""
@@ -100,12 +100,12 @@ class Stored(NamedTuple):
 
     @property
     def backend(self) -> Backend:
-        """What predicts."""
+        """The back end that predicts."""
         return self.source.backend(self.place)
 
     @property
     def params(self) -> Array:
-        """(n_params,)."""
+        """The parameters (n_params,), read-only."""
         return self.source.params(self.place)
 
     @property
@@ -120,7 +120,7 @@ class Stored(NamedTuple):
 
     @property
     def stop_reason(self) -> StopReason:
-        """Why the training ended."""
+        """The reason why the training ended."""
         return self.source.stop_reason(self.place)
 
     def result(self) -> TrainingResult:
@@ -141,13 +141,13 @@ Scored = tuple[str, bool]
 
 
 def scored(entry: Entry) -> Scored | None:
-    """Return how a member was scored; None before its first epoch."""
+    """Return the kind of a member's scores; None before its first epoch."""
     history = entry.history
     return (history.monitor, bool(len(history.validation_loss))) if len(history.loss) else None
 
 
 def sign_of(kinds: Iterable[Scored | None]) -> int:
-    """Return 1 for scores of which the lowest is the best, -1 for others; ValueError where they cannot be compared."""
+    """Return 1 if the lowest score is the best, -1 if the greatest is; ValueError where scores cannot be compared."""
     numbers = Counter(kind for kind in kinds if kind is not None)
     if len(numbers) > 1:
         named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
@@ -159,7 +159,7 @@ def sign_of(kinds: Iterable[Scored | None]) -> int:
 def losses_of(
     kinds: Iterable[Scored | None], scores: Iterable[float], reasons: Iterable[StopReason]
 ) -> NDArray[np.float64]:
-    """Return numbers (m,) of which the least is that of the best member; ValueError where they cannot be compared.
+    """Return the scores (m,), turned so that the least is the best; ValueError where they cannot be compared.
 
     They are infinite for members that have no finite score, and for those that diverged: their last score is from
     before it.
@@ -170,14 +170,14 @@ def losses_of(
 
 
 def place_of_best(losses: NDArray[np.float64]) -> int:
-    """Return the place of the least of the numbers that `losses_of` returned; ValueError where none is finite."""
+    """Return the index of the least of the numbers of `losses_of`; ValueError where none is finite."""
     if not np.isfinite(losses).any():
         raise ValueError("no member has a finite score and did not diverge, so that none is the best")
     return int(np.argmin(losses))
 
 
 def rate_of(entry: Entry) -> float:
-    """Return the learning rate that a member's optimizer was given, of a schedule its `learning_rate`; else NaN."""
+    """Return the learning rate of a member's optimizer, of a schedule its `learning_rate`; NaN for any other."""
     if isinstance(entry, Stacked):
         optimizer, _ = entry.stack.optimizers[entry.stack.which[entry.place]]
         rate: Any = describe(optimizer.learning_rate)

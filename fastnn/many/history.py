@@ -58,32 +58,32 @@ class ManyHistory:
 
     @functools.cached_property
     def loss(self) -> NDArray[np.float64]:
-        """(m, most epochs): the training losses, see `History.loss`."""
+        """The training losses (m, most epochs), see `History.loss`."""
         return self._stacked("loss")
 
     @functools.cached_property
     def validation_loss(self) -> NDArray[np.float64]:
-        """(m, most epochs): the validation losses."""
+        """The validation losses (m, most epochs)."""
         return self._stacked("validation_loss")
 
     @functools.cached_property
     def score(self) -> NDArray[np.float64]:
-        """(m, most epochs): the scores by which best epochs are chosen, see `History.score`."""
+        """The scores (m, most epochs) by which best epochs are chosen, see `History.score`."""
         return self._stacked("score")
 
     @functools.cached_property
     def learning_rate(self) -> NDArray[np.float64]:
-        """(m, most epochs): the learning rate of each epoch's last step."""
+        """The learning rate (m, most epochs) of each epoch's last step."""
         return self._stacked("learning_rate")
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """(m,): the time of each training; that of short ones, which are trained in blocks, is a share of a block's."""
+        """The time (m,) of each training; of short ones, which are trained in blocks, a share of the block's time."""
         return np.array([history.seconds for history in self._histories])
 
     @property
     def best_epoch(self) -> NDArray[np.int64]:
-        """(m,): the epoch with the best score, from 1; 0 where there is none."""
+        """The epoch (m,) with the best score, from 1; 0 where there is none."""
         return np.array([history.best_epoch for history in self._histories], np.int64)
 
     def to_dict(self) -> dict[str, Array]:

@@ -33,11 +33,11 @@ class Member(NamedTuple):
 
     number: int
     settings: Settings
-    """Those of several members; how many epochs each of them has is not in there."""
+    """Settings that several members may share; the number of epochs is not among them."""
     n_epochs: int
     data: Data
     rows: tuple[Rows | None, Rows | None]
-    """Those to train on (None: all), and those to validate on (None: what the stop rules say)."""
+    """Rows to train on (None: all), and rows to validate on (None: as the stop rules say)."""
     seed: Seed
     params: Array | None
     state: TrainingState | Stacked | None
@@ -51,12 +51,12 @@ class Member(NamedTuple):
 
     @property
     def known_seed(self) -> int | None:
-        """The seed, where it is a number."""
+        """The seed, if it is a number."""
         return int(self.seed) if isinstance(self.seed, (int, np.integer)) else None
 
     @property
     def nbytes(self) -> int:
-        """About how many bytes its result takes: parameters, the optimizer's state, two numbers an epoch, the rest."""
+        """The bytes, roughly, of its result: parameters, the optimizer's state, two numbers an epoch, the rest."""
         settings, dtype, n = self.settings, self.data.X.dtype, self.n_rows
         vectors = padded_size(settings.network.n_params, dtype) * (1 + settings.optimizer.n_slots) * dtype.itemsize
         in_order = not settings.shuffle or rows_a_step(settings.batch_size, n) == n
@@ -104,7 +104,7 @@ def check_members(given: Spread) -> list[Member]:
 
 
 class _Check:
-    """The checks, each of which is done once for all members that share what it looks at."""
+    """The checks of members, each done once for all members that share the arguments it is about."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
         self._shared, self._names = shared, names
@@ -209,7 +209,7 @@ class _Check:
             raise ValueError(f"member {member.number}: {error}") from None
 
     def _epochs(self, number: int, n_epochs: Any) -> int:
-        """Return a number of epochs that is no plain one."""
+        """Return a number of epochs that is no int of Python, checked."""
         try:
             return check_integer("epochs", n_epochs, low=0)
         except (TypeError, ValueError) as error:
@@ -218,7 +218,7 @@ class _Check:
             raise type(error)(f"member {number}: {error}") from None
 
     def _seed(self, number: int, seed: Any) -> Seed:
-        """Return a seed that is no plain number; a RandomState may be that of one member."""
+        """Return a seed that is no int of Python, checked: no two members may share a RandomState."""
         try:
             make_random_state(seed)
         except (TypeError, ValueError) as error:

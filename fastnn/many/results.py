@@ -124,7 +124,7 @@ class ManyResult(Sequence[TrainingResult]):
 
     @functools.cached_property
     def params(self) -> Array | list[Array]:
-        """(m, n_params), read-only; a list of vectors where they differ in size or dtype."""
+        """The parameters (m, n_params), read-only; a list of vectors where they differ in size or dtype."""
         vectors = [entry.params for entry in self._entries]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
@@ -139,17 +139,17 @@ class ManyResult(Sequence[TrainingResult]):
 
     @property
     def n_epochs(self) -> NDArray[np.int64]:
-        """(m,): epochs that ended."""
+        """The number of epochs (m,) that ended."""
         return np.array([entry.n_epochs for entry in self._entries], np.int64)
 
     @property
     def stop_reason(self) -> list[StopReason]:
-        """Why each training ended."""
+        """The reason why each training ended."""
         return [entry.stop_reason for entry in self._entries]
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """(m,): the score of each member's best epoch where it was restored, else of its last; NaN where there is none.
+        """The score (m,) of each member's best epoch where it was restored, else of its last; NaN where there is none.
 
         For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
         """

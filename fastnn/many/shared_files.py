@@ -118,7 +118,7 @@ def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
 
 
 def take_up(laid: Laid) -> list[Array]:
-    """Return what a worker laid down, in the caller: a file is mapped, and loses its name."""
+    """Return the arrays that a worker laid down, in the caller: a file is mapped, and loses its name."""
     if laid.path is None:
         return laid.arrays
     arrays = _mapped(laid.path, laid.places, mmap.ACCESS_COPY)  # the caller's own to write
@@ -138,7 +138,7 @@ def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
 
 
 def received(thing: Any) -> Any:
-    """Return the array of a file, in a worker, where nobody may write it; what is no file is returned as it is."""
+    """Return the array of a file, in a worker, read-only; anything but a file is returned unchanged."""
     if not isinstance(thing, Laid) or thing.path is None:
         return thing
     (array,) = _mapped(thing.path, thing.places, mmap.ACCESS_READ)

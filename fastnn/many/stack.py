@@ -1,4 +1,4 @@
-"""What the trainings of a block left: arrays with a row for each member, of which results are made when asked for."""
+"""The results of a block's trainings, stacked: arrays with a row for each member, from which results are made."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stack:
     optimizers: list[tuple[Optimizer, float]]
     """The optimizers that there are, with the strengths of the penalty."""
     which: NDArray[np.int64]
-    """(m,): each member's place in `optimizers`."""
+    """The place (m,) of each member in `optimizers`."""
     storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
     beta_products: NDArray[np.float64]  # (m, 2)
     n_epochs: NDArray[np.int64]  # (m,), of this call
@@ -45,7 +45,7 @@ class Stack:
     seconds: float
     """The time of a member."""
     digests: list[int | None]
-    """What tells the rows that each member was trained on; None for all of them."""
+    """The hash of the rows that each member was trained on; None for all rows."""
     generators: list[Kept]
 
     def result(self, k: int) -> TrainingResult:
@@ -71,7 +71,7 @@ class Stack:
         return TrainingResult(self.network, self.params(k), state, self.history(k), "epochs", self.backend)
 
     def _generator(self, k: int) -> tuple[dict[str, Any], NDArray[np.int64]]:
-        """Return a generator's state and an order of rows, which are the caller's own."""
+        """Return member k's generator state and order of rows, copies for the caller."""
         kept = self.generators[k]
         if isinstance(kept, Seeded):
             return kept.state(self.network), np.arange(kept.n_rows)
@@ -125,12 +125,12 @@ class Stacked(NamedTuple):
 
     @property
     def backend(self) -> Backend:
-        """What it was trained with."""
+        """The back end that it was trained with."""
         return self.stack.backend
 
     @property
     def params(self) -> Array:
-        """(n_params,)."""
+        """The parameters (n_params,), read-only."""
         return self.stack.params(self.place)
 
     @property
@@ -145,7 +145,7 @@ class Stacked(NamedTuple):
 
     @property
     def stop_reason(self) -> StopReason:
-        """A block's members come to their ends."""
+        """The stop reason: in a block, no member ends early."""
         return "epochs"
 
     def result(self) -> TrainingResult:
@@ -154,7 +154,7 @@ class Stacked(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Where a training goes on in a block."""
+    """The state from which a training goes on in a block."""
 
     vectors: Array  # (1 + n_slots, n_params)
     beta_products: NDArray[np.float64]  # (2,)
@@ -164,7 +164,7 @@ class Start(NamedTuple):
 
 
 def start_of(state: TrainingState | Stacked) -> Start:
-    """Return where a training goes on whose state is whole, or a row of a stack."""
+    """Return the state from which a training goes on: a whole one, or a row of a stack."""
     if isinstance(state, Stacked):
         stack, k = state
         vectors = stack.storage[k, :, : stack.network.n_params]

@@ -31,11 +31,11 @@ class Plan(NamedTuple):
 
     units: list[Unit]
     folder: str | None = None
-    """Where arrays may be laid for the caller, see `fastnn.many.shared_files`."""
+    """The folder in which arrays may be laid for the caller, see `fastnn.many.shared_files`."""
 
 
 class Trained(NamedTuple):
-    """What a task gives."""
+    """The results of a task, in the form that goes back to the caller."""
 
     seconds: float
     alone: dict[int, Entry] = {}  # noqa: RUF012
@@ -47,7 +47,7 @@ class Trained(NamedTuple):
     error: Exception | None = None
 
     def entries(self) -> dict[int, Entry]:
-        """Return {member: its result}, in the caller, once."""
+        """Return {member: its result}: in the caller, and once only."""
         entries = dict(self.alone)
         arrays = iter(take_up(self.laid) if self.laid is not None else [])
         for numbers, places, stack in self.blocks:
@@ -58,7 +58,7 @@ class Trained(NamedTuple):
 
 
 def version(own: list[Any]) -> str:
-    """Return the version of fastnn of a worker, to which objects of the caller's own were sent."""
+    """Return a worker's version of fastnn; objects of the caller's own are sent along, to see that they can be."""
     return __version__
 
 
@@ -150,7 +150,7 @@ def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T 
 
 
 def _trained(entries: dict[int, Entry], folder: str | None, seconds: float) -> Trained:
-    """Return results as they travel: no object for each member of a block, and arrays that are laid down at once."""
+    """Return results in the form that goes back: no object for each member of a block, and arrays laid down at once."""
     stacks: dict[int, tuple[Stack, list[int], list[int]]] = {}
     alone: dict[int, Entry] = {}
     for number, entry in entries.items():

@@ -34,7 +34,7 @@ NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
 
 
 def units_of(members: list[Member], n_jobs: int) -> tuple[list[Unit], int]:
-    """Return the units of some members, and how many threads of `n_jobs` pay.
+    """Return the units of some members, and the number of threads, of `n_jobs`, that pay.
 
     For one thread they are in the order of their first members; for several ones the longest come first, so that the
     threads end at about one time.

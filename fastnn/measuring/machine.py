@@ -140,7 +140,7 @@ def cache_is_used() -> bool:
 
 @dataclass(frozen=True)
 class Kernels:
-    """Where machine code comes from in this process."""
+    """The origin of the machine code in this process."""
 
     level: str
     """The level of processors for which the kernels of the wheel that it uses were compiled, or ""."""

@@ -88,7 +88,7 @@ class Workload:
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many optimizer steps (iterations) an epoch takes."""
+        """The number of optimizer steps (iterations) of an epoch."""
         n_rows = len(self.X)
         return ceil_div(n_rows, min(self.batch_size or n_rows, n_rows))
 

@@ -64,7 +64,7 @@ Property = Callable[[str, Backend], float]
 
 
 class Properties(dict[str, Property]):
-    """{property, a sentence: the function that checks it}"""
+    """A registry of properties: {a sentence: the function that checks it}."""
 
     def add(self, what: str) -> Callable[[Property], Property]:
         """Register the decorated function as the check of a property."""

@@ -153,7 +153,7 @@ class _Declining:
 
 
 def _hint(outcomes: Sequence[Outcome], backend: Backend) -> str:
-    """Return what to do where nothing would fail if the back end, which cannot decline options, declined them."""
+    """Return a hint where nothing would fail if the back end, which cannot decline options, declined them."""
     failed = [outcome.check for outcome in outcomes if outcome.verdict == "failed"]
     if not failed or options_taken(getattr(backend.supports, "__func__", backend.supports)):
         return ""

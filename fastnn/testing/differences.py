@@ -25,11 +25,11 @@ class Difference(NamedTuple):
     actual, expected : float
         The two numbers.
     ulp : float
-        How far they are apart, in units in the last place of the larger one.
+        Their distance in units in the last place of the larger one.
     allowed : float
         By how much they may differ.
     beyond : str
-        How many numbers are beyond their bounds, tensor by tensor.
+        The number of entries beyond their bounds, tensor by tensor.
 
     Examples
     --------
@@ -43,10 +43,10 @@ class Difference(NamedTuple):
     actual: float
     expected: float
     ulp: float
-    """How far they are apart, in units in the last place of the larger one."""
+    """Their distance in units in the last place of the larger one."""
     allowed: float
     beyond: str
-    """How many numbers are beyond their bounds, tensor by tensor."""
+    """The number of entries beyond their bounds, tensor by tensor."""
 
     def between(self, actual: str, expected: str) -> str:
         """Say the difference in a sentence.

@@ -70,7 +70,7 @@ for _bias in BIASES:
 
 @_PROPERTIES.add("rows of weight 0 count for nothing, whatever they hold")
 def _zero_weights(dtype: str, backend: Backend) -> float:
-    """Rows of weight 0 must be left out: 0 times a number that overflows would be NaN."""
+    """Compare gradients with rows of weight 0, which must be left out: 0 times a number that overflows would be NaN."""
     network = supported(backend, weighted=True).network
     params, X, Y, sample_weight = draw(network, 20, dtype)
     used = sample_weight > 0

@@ -30,7 +30,7 @@ class Course:
     optimizer: Optimizer
     data: Data
     params: Array
-    """(n_params,): the initial ones."""
+    """The initial parameters (n_params,)."""
     steps: Steps
     """Row order and learning rates; its `loss` is not used."""
     alpha: float

@@ -162,7 +162,7 @@ def _untouched(dtype: str, backend: Backend) -> float:
 
 @STATE_PROPERTIES.add("the penalty of the loss may be stronger than that of the gradient")
 def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
-    """The estimators set another penalty of the loss for several outputs, see `Task.penalty`."""
+    """Check that the loss takes `Task.penalty`, which the estimators set apart from alpha for several outputs."""
     start, penalty = _Start(backend, dtype, about=["alpha"]), 0.7
     equal, apart, reference_state = start.state.copy(), start.state.copy(), start.state.copy()
     steps = [start.steps(0) for _ in range(3)]
@@ -181,7 +181,7 @@ def _penalty_of_the_loss(dtype: str, backend: Backend) -> float:
 
 @STATE_PROPERTIES.add("the loss has the same bits with its gradient and without")
 def _loss_alone(dtype: str, backend: Backend) -> float:
-    """Where the back end has a method `loss`: it is called again and again with the same task."""
+    """Check the optional method `loss`, which is called again and again with the same task."""
     if not hasattr(backend, "loss"):
         raise Declined("it has no method `loss`")
     start = _Start(backend, dtype)

@@ -47,7 +47,7 @@ class RowPlan:
     """
 
     seeded: Seeded | None = None
-    """How the generator came to where it stands, if it can draw the same again and is asked for no shuffle."""
+    """The way in which the generator came to its state, if it can be repeated; none where rows are shuffled."""
     _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
     # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
     # the same arrays twice. The last draw's steps, and where they began.
@@ -173,7 +173,7 @@ _spare: list[Steps] = []
 
 @functools.lru_cache(maxsize=32)
 def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what `batches` does, read-only, made once for small trainings that are alike."""
+    """Return the result of `batches`, read-only, made once for small trainings that are alike."""
     found = batches(*numbers)
     for array in found:
         array.flags.writeable = False
@@ -181,7 +181,7 @@ def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
-    """Return steps with these batches, those of the last training that is over if they are the same: on any rows."""
+    """Return steps with these batches: those of the last training that is over, if these are the same."""
     try:
         steps = _spare.pop()
     except IndexError:
@@ -192,7 +192,7 @@ def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
-    """ValueError where an optimizer (a solver) of this name, which takes full batches only, is given smaller ones."""
+    """Raise ValueError where an optimizer (a solver) that takes full batches only is given smaller ones."""
     if rows_a_step(batch_size, n_rows) < n_rows:
         raise ValueError(
             f"{name} takes full batches only: leave out batch_size={batch_size}, there are {n_rows} rows to train on"

@@ -64,7 +64,7 @@ def check_settings(
     weighted: bool,
     threads: Any = 1,
 ) -> Settings:
-    """Check what `train` was given; `options` are those of `choose_options`, `weighted` says whether rows have weights.
+    """Check the arguments of `train`; `options` are those of `choose_options`, `weighted`: whether rows have weights.
 
     Raises
     ------

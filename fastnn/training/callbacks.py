@@ -148,7 +148,7 @@ class every:
 
 
 def periods(callbacks: Iterable[Callback]) -> set[int]:
-    """Return after each how many epochs some callbacks are to be called; {1} if one of them is so after each epoch."""
+    """Return the periods in epochs of some callbacks; {1} if one of them is called after each epoch."""
     found = {c.k if isinstance(c, every) else 1 for c in callbacks}
     return {1} if 1 in found else found
 

@@ -77,7 +77,7 @@ def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -
 
 
 class _Scale:
-    """Where an epoch and a value lie in the picture."""
+    """The scales of the picture: the place of an epoch and a value."""
 
     def __init__(self, n: int, low: float, high: float, is_log: bool) -> None:
         self._n, self._is_log = n, is_log

@@ -24,7 +24,7 @@ class EpochLoss:
     partial = NOTHING
     """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
     _whole: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    """What `_rows_of_epoch` returned last."""
+    """The last result of `_rows_of_epoch`."""
 
     def __init__(self, data: Data, reduction: str, steps_per_epoch: int) -> None:
         self._mean = reduction == "mean"
@@ -58,7 +58,7 @@ class EpochLoss:
         return self._whole
 
     def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
-        """Return what the loss of each step is multiplied with: its rows, or 1 for a sum; 0 where it was skipped."""
+        """Return the factor of each step's loss: its rows, or 1 for a sum; 0 where the step was skipped."""
         if not self._mean:
             return np.ones(n_steps)
         start, stop = steps.start[:n_steps], steps.stop[:n_steps]

@@ -37,7 +37,7 @@ class MT19937(np.random.MT19937):
 
     @functools.cached_property
     def _own_words(self) -> NDArray[np.uint32]:
-        """Those of `_words`, for its own methods only: as a view of itself it must not keep itself alive."""
+        """The words of `_words`, for its own methods only: a view that kept its owner alive would never be freed."""
         _check_layout()
         return np.frombuffer(memoryview(_Memory.from_address(self.ctypes.state_address)), np.uint32)
 

@@ -12,7 +12,7 @@ from fastnn.training import chart, display
 
 
 def scored_by(monitor: str, *, validated: bool) -> str:
-    """Return what a score is, in words: of which rows, and by which monitor."""
+    """Return the name of a score, in words: of which rows, and by which monitor."""
     if monitor == "loss":
         return "validation loss" if validated else "training loss"
     return f"{monitor} on {'validation data' if validated else 'the rows trained on'}"
@@ -54,10 +54,10 @@ class History:
     """
 
     loss: NDArray[np.float64]
-    """(n_epochs,): each epoch's training loss, taken before its updates: the mean of its steps' losses weighted by rows
+    """Training losses (n_epochs,), taken before the updates: of each epoch the mean of its steps' losses weighted by rows
     (the sum of them for ``reduction="sum"``), penalty included."""
     validation_loss: NDArray[np.float64]
-    """(n_epochs,): the validation data's loss after each epoch, without penalty; (0,) when there were none."""
+    """Losses (n_epochs,) of the validation data after each epoch, without penalty; (0,) when there were none."""
     seconds: float
     """Wall time of the call."""
     learning_rate: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -79,7 +79,7 @@ class History:
         return chart.chart([curve for curve in curves if len(curve.values)], mark)
 
     def _facts(self) -> dict[str, object]:
-        """Return what `repr` shows: the last losses, and the best score with its epoch, from 1."""
+        """Return the facts that `repr` shows: the last losses, and the best score with its epoch, from 1."""
         facts: dict[str, object] = {"epochs": len(self.loss)}
         if len(self.loss):
             facts["loss"] = f"{self.loss[-1]:.4g}"
@@ -94,7 +94,7 @@ class History:
 
     @property
     def score(self) -> NDArray[np.float64]:
-        """(n_epochs,): the scores by which the best epoch is chosen: those of the monitor after each epoch.
+        """The scores (n_epochs,) by which the best epoch is chosen: those of the monitor after each epoch.
 
         For the monitor "loss" they are the validation loss; without validation data the loss of all rows after each
         epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
@@ -103,7 +103,7 @@ class History:
 
     @property
     def scored_by(self) -> str:
-        """What the scores are: "training loss", "validation loss", or the monitor's name and on which rows."""
+        """The name of the scores: "training loss", "validation loss", or the monitor's name and on which rows."""
         return scored_by(self.monitor, validated=bool(len(self.validation_loss)))
 
     @property

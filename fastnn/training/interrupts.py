@@ -24,7 +24,7 @@ AGAIN = 2.0
 
 class _Thread(threading.local):
     flag: Flag | None = None
-    """That of `heeding`."""
+    """The flag of `heeding`."""
 
 
 _thread = _Thread()

@@ -29,7 +29,7 @@ from fastnn.training.stopping import Patience, Stop, StopReason
 
 
 class Run:
-    """A training under way: what is measured and decided between two chunks of steps."""
+    """A training under way: its measurements and decisions between two chunks of steps."""
 
     epochs_before = n_done = 0
     """Epochs that ended in the runs that this one goes on from, and in this call."""
@@ -71,7 +71,7 @@ class Run:
             self.reduction = self.reduction._replace(least=stop.reduce.least)
 
     def _take_over(self, counters: Counters) -> None:
-        """Take over how far the training was that this one goes on from."""
+        """Take over the counts of the training that this one goes on from."""
         self.epochs_before = counters.get("epoch", 0)
         if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
@@ -205,7 +205,7 @@ class Run:
             self.stop_reason = reason
 
     def progress(self) -> Progress:
-        """Return what callbacks are called with."""
+        """Return the argument of callbacks."""
         step, (loss, rate) = self.state.t, self.epochs.last
         validation_losses, measured = self.scores.validation_losses, self.scores.measured
         now = {

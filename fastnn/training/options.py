@@ -84,7 +84,7 @@ def training_counters(
     epoch: int,
     partial: tuple[float, float] = (0.0, 0.0),
 ) -> Counters:
-    """Return what a state keeps of a training in JSON's types: how far it is, and its options, of which some `asked`.
+    """Return a training's counters in JSON's types: its epochs, and its options, some as they were `asked` for.
 
     `epoch` is the number of epochs that ended, `partial` the sums of losses and rows of one that has begun.
     """

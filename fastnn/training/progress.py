@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class Drawing(Protocol):
-    """What shows a bar."""
+    """The drawing of a bar, in a terminal or a notebook."""
 
     def begin(self) -> None:
         """Show the bar."""
 
     def move(self, done: float, total: int, n_done: str, losses: str) -> None:
-        """Show that `done` of `total` are done, and say so in words."""
+        """Show that `done` of `total` are done, with a text."""
 
     def end(self) -> None:
         """Let the bar stand as it is."""
@@ -81,13 +81,13 @@ class InNotebook:
         self._handle = self._display(self._html(), raw=True, display_id=True)
 
     def move(self, done: float, total: int, n_done: str, losses: str) -> None:
-        """Show how far it is, if the last time was a while ago."""
+        """Show the bar as it is, if it was last shown a while ago."""
         self._last = done, total, n_done, losses
         if time.monotonic() - self._shown > self.PAUSE:
             self._update()
 
     def end(self) -> None:
-        """Show how far it was in the end."""
+        """Show the bar once more, as it is at the end."""
         self._update()
 
     def _update(self) -> None:

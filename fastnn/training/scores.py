@@ -38,7 +38,7 @@ class Scores:
 
     best = math.inf
     best_on: str | None = None
-    """What it is a score of: `Stop.score_name`."""
+    """The name of the score: `Stop.score_name`."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Scores:
             ) from error
 
     def counters(self) -> Counters:
-        """Return what a state keeps of the best score."""
+        """Return the counters of the best score."""
         best: Counters = {"best_score": finite(self.best)}
         return best if self.best_on is None else best | {"best_on": self.best_on}
 

@@ -18,7 +18,7 @@ from fastnn.training import display
 
 
 class Counters(TypedDict, total=False):
-    """How far a training is and by which options it goes on, in JSON's types; files of version 0.1 lack some."""
+    """The progress of a training and the options by which it goes on, in JSON's types; files of 0.1 lack some."""
 
     epoch: int
     """Epochs that ended."""
@@ -30,7 +30,7 @@ class Counters(TypedDict, total=False):
     """The score of `TrainingState.best_params`; None before there is one. Less is better: of all scores but the loss it
     is the negative, and so is `rule_best`."""
     best_on: str
-    """What that score is: `Stop.score_name`; files of version 0.1 know the loss only."""
+    """The name of that score: `Stop.score_name`; files of version 0.1 know the loss only."""
     rule_on: str
     """The score that the stop rule compares: `Stop.score_name`; missing where there is no rule."""
     rule_best: float | None
@@ -105,7 +105,7 @@ class TrainingState(StepState):
     random_state: dict[str, Any] | None = None
     """``RandomState.get_state(legacy=False)`` after the last draw."""
     index: NDArray[np.int64] | None = None
-    """(n_train,): the order of the rows in this epoch, all shuffles composed; positions in ``train(rows=...)``."""
+    """The order (n_train,) of the rows in this epoch, all shuffles composed; positions in ``train(rows=...)``."""
     validation_rows: NDArray[np.int64] | None = None
     """Rows that were split off for validation, counted like those of `index`."""
     batch: int = 0
@@ -113,7 +113,7 @@ class TrainingState(StepState):
     counters: Counters = dataclasses.field(default_factory=Counters)
     """Counts of epochs and stop rules, and the options that go on unless others are given."""
     best_params: Array | None = None
-    """(n_params,): the parameters of the best epoch so far, where the stop rules ask for them."""
+    """The parameters (n_params,) of the best epoch so far, where the stop rules ask for them."""
 
     def __repr__(self) -> str:
         facts = {

@@ -10,7 +10,7 @@ from ended_early import NETWORK, After, M, X, Y, assert_resumes
 from same_results import assert_same_result
 
 from fastnn import SGD, MonitorError, Stop, every, train, train_many
-from fastnn.many.driver import _Asked
+from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
 from fastnn.training.interrupts import Interrupt
 
@@ -119,7 +119,7 @@ def test_of_the_tasks_that_it_ended_an_engine_tells_nothing():
         finally:
             warnings.warn("tasks which were still being processed have been cancelled", UserWarning, stacklevel=2)
 
-    flag = _Asked(Interrupt())
+    flag = _StopFlag(Interrupt())
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         for answer in Engine._answers(None, answers, iter(()), flag):

@@ -13,7 +13,7 @@ from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
 from same_results import assert_same_result
 
 from fastnn import SGD, InterruptWarning, Stop, TrainingInterrupted, train, train_many
-from fastnn.many.driver import _Asked
+from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
 from fastnn.training.interrupts import Interrupt
 
@@ -181,7 +181,7 @@ def test_it_ends_the_wait_for_workers(times, nothing_left):
     interrupt.begin()
     try:
         with contextlib.nullcontext() if times == 1 else pytest.raises(KeyboardInterrupt):
-            assert list(Engine._answers(None, answers, iter(()), _Asked(interrupt))) == ["an answer"]
+            assert list(Engine._answers(None, answers, iter(()), _StopFlag(interrupt))) == ["an answer"]
         assert interrupt.requested
     finally:
         interrupt.over = True
