@@ -54,8 +54,8 @@ class History:
     """
 
     loss: NDArray[np.float64]
-    """Training losses (n_epochs,), taken before the updates: of each epoch the mean of its steps' losses weighted by rows
-    (the sum of them for ``reduction="sum"``), penalty included."""
+    """Training losses (n_epochs,), taken before the updates: the mean of an epoch's steps' losses weighted by rows (the
+    sum of them for ``reduction="sum"``), penalty included."""
     validation_loss: NDArray[np.float64]
     """Losses (n_epochs,) of the validation data after each epoch, without penalty; (0,) when there were none."""
     seconds: float
