@@ -8,12 +8,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from fastnn.backends import Backend, call_with_threads, is_supported, loss_of
+from fastnn.backends import Backend
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD, Optimizer
 from fastnn.reference import UPDATES, Rates
 from fastnn.state import Data, Steps, StepState, Task
+from fastnn.training.optional_parts import call_with_threads, is_supported, loss_of
 
 DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from fastnn.backends import check_supported, get_backend
+from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
@@ -27,6 +27,7 @@ from fastnn.estimators.solver import Solver
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
+from fastnn.training.optional_parts import check_supported
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."

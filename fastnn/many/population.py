@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fastnn.backends import Backend, check_supported
+from fastnn.backends import Backend
 from fastnn.checking.arguments import check_integer, counted
 from fastnn.checking.keywords import explains_keywords
 from fastnn.many.arguments import arguments_of, spread
@@ -20,6 +20,7 @@ from fastnn.many.history import picture
 from fastnn.many.members import check_members, check_start
 from fastnn.many.results import ManyResult
 from fastnn.training import Stop, chart, display
+from fastnn.training.optional_parts import check_supported
 from fastnn.training.options import NOT_GIVEN, choose_options
 from fastnn.training.results import TrainingResult
 

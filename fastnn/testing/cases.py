@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import Backend, is_supported
+from fastnn.backends import Backend
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS
+from fastnn.training.optional_parts import is_supported
 
 RATE = 0.01
 """A learning rate that suits a small network."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, is_supported
+from fastnn.backends import Backend, Data
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
@@ -22,6 +22,7 @@ from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_properties import STATE_PROPERTIES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 from fastnn.testing.trainings import assert_trainings_match
+from fastnn.training.optional_parts import is_supported
 
 _NUMPY = reference.NumpyBackend()
 _HUGE = 1e30  # overflows float32 when squared

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, Steps, StepState, Task, is_supported
+from fastnn.backends import Backend, Data, Steps, StepState, Task
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Declined, Setting, nearest, optimizer_of
@@ -15,6 +15,7 @@ from fastnn.testing.check import Properties, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
+from fastnn.training.optional_parts import is_supported
 
 _NUMPY = reference.NumpyBackend()
 STATE_PROPERTIES = Properties()

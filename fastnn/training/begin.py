@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, shown
 from fastnn.memory import ROW_BLOCK
 from fastnn.network import Network
@@ -20,6 +20,7 @@ from fastnn.training.generator import Seed
 from fastnn.training.initial import fresh, resumed, row_plan, validation_data
 from fastnn.training.inputs import check_dtype, check_network
 from fastnn.training.loop import Run
+from fastnn.training.optional_parts import check_supported
 from fastnn.training.options import choose_options
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from fastnn.backends import Backend, call_with_threads, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.capacity import check_memory
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
+from fastnn.training.optional_parts import call_with_threads
 
 
 def predict(

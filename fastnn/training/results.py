@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
-from fastnn.backends import Backend, call_with_threads, get_backend
+from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import display
 from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs, check_network, check_params
+from fastnn.training.optional_parts import call_with_threads
 from fastnn.training.saving import Saving
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import StopReason

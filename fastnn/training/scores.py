@@ -7,11 +7,12 @@ import math
 from array import array
 from collections.abc import Callable
 
-from fastnn.backends import Backend, call_with_threads, loss_of
+from fastnn.backends import Backend
 from fastnn.memory import Array
 from fastnn.state import Data, Task
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.monitors import name_of, scorer
+from fastnn.training.optional_parts import call_with_threads, loss_of
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Stop

@@ -9,8 +9,8 @@ from bits import all_bits, bits, result_bits
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, get_backend, loss_and_gradient, predict, train
-from fastnn.backends import loss_of
 from fastnn.state import Data, Steps, StepState, Task
+from fastnn.training.optional_parts import loss_of
 
 NETWORK = Network((3, 4, 2), "tanh")
 PACKAGE = str(pathlib.Path(fastnn.__file__).parent)

@@ -1,0 +1,103 @@
+"""What a back end need not have: it is asked with the options that it takes, and a loss is found without its own."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+from fastnn import SGD, Network, Stop, train
+from fastnn.backends import get_backend
+from fastnn.reference import NumpyBackend
+from fastnn.state import Data, Task
+from fastnn.training.optional_parts import loss_of, options_taken
+
+
+class Choosy(NumpyBackend):
+    """Declines the penalty, row weights and momentum; remembers what it was asked."""
+
+    name = "choosy"
+
+    def __init__(self):
+        self.asked = []
+
+    def supports(self, network, optimizer, *, alpha=0.0, sample_weight=False):
+        self.asked.append((alpha, sample_weight))
+        return not alpha and not sample_weight and getattr(optimizer, "momentum", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"alpha": 0.5}, "cannot train this network with SGD and alpha=0.5: give alpha=0"),
+        ({"sample_weight": [1.0, 2.0]}, "with SGD and sample_weight: leave the weights out"),
+        ({"stop": Stop(validation=(np.ones((1, 3)), [[1.0]], [2.0]))}, "with SGD and sample_weight"),
+        ({"optimizer": SGD(momentum=0.9), "alpha": 0.5}, "cannot train this network with SGD$"),
+    ],
+)
+def test_supports_is_asked_about_the_options_of_the_training(given, words):
+    options = {"optimizer": SGD(), "epochs": 1, "backend": Choosy()} | given
+    with pytest.raises(ValueError, match=words):
+        train(Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]], **options)
+
+
+def test_supports_is_not_asked_about_options_that_it_does_not_take():
+    class Old(NumpyBackend):
+        def supports(self, network, optimizer):
+            return True
+
+    class Half(NumpyBackend):
+        def supports(self, network, optimizer, alpha=0.0):
+            return alpha < 1
+
+    class Anything(Choosy):
+        def supports(self, network, optimizer, **options):
+            return super().supports(network, optimizer, **options)
+
+    given = {"optimizer": SGD(), "epochs": 1, "alpha": 0.5, "sample_weight": [1.0, 2.0]}
+    training = Network((3, 1)), np.ones((2, 3)), [[1.0], [0.0]]
+    assert train(*training, **given, backend=Old()).n_epochs == 1
+    assert train(*training, **given, backend=Half()).n_epochs == 1
+    with pytest.raises(ValueError, match=r"alpha=0\.5"):
+        train(*training, **given, backend=(backend := Anything()))
+    assert backend.asked[0] == (0.5, True)
+
+
+def test_a_function_of_an_extension_module_need_not_have_a_signature():
+    with pytest.raises(ValueError, match="no signature found"):
+        inspect.signature(max)
+    assert options_taken(max) == frozenset()
+    assert options_taken(Choosy.supports) == {"alpha", "sample_weight"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, r"with SGD and alpha=0\.0001: give alpha=0"),
+        ({"alpha": 0, "momentum": 0.9}, "cannot train this network with SGD$"),
+        ({"alpha": 0, "solver": "adam"}, None),
+    ],
+)
+def test_the_estimators_ask_too(given, words):
+    models = pytest.importorskip("fastnn.estimators")
+    options = {"solver": "sgd", "momentum": 0.0, "max_iter": 2, "tol": 0.0, "random_state": 0} | given
+    model = models.MLPRegressor(**options, backend=Choosy())
+    X, y = np.arange(6.0).reshape(3, 2), [0.0, 1.0, 0.5]
+    if words is not None:
+        with pytest.raises(ValueError, match=words):
+            model.fit(X, y)
+        return
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        model.fit(X, y)
+    with pytest.raises(ValueError, match="leave the weights out"):
+        model.fit(X, y, sample_weight=[1.0, 2.0, 3.0])
+
+
+def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
+    """The gradient comes where it is asked for, from back ends that have a `loss` of their own and that have not."""
+    network, r = Network((3, 4, 2), "tanh"), np.random.RandomState(0)
+    X, Y, params = (r.standard_normal(shape).astype(dtype) for shape in ((7, 3), (7, 2), network.n_params))
+    back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))
+    loss, gradient = back_end.loss_and_gradient(network, params, data, 0.25)
+    written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
+    assert loss_of(back_end, task, params) == loss_of(back_end, task, params, written) == loss
+    np.testing.assert_array_equal(written, gradient)
