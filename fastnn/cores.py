@@ -51,8 +51,13 @@ def available_cores() -> Cores:
     return min(_limits(), key=lambda cores: cores.number)
 
 
-def _limits() -> Iterator[Cores]:
-    """Iterate over the limits of the process, with their reasons; of equal ones the first gives the reason."""
+def cpus() -> int:
+    """Return the number of threads of this process that the system can run at once; variables do not limit it."""
+    return min(cores.number for cores in _limits_of_the_system())
+
+
+def _limits_of_the_system() -> Iterator[Cores]:
+    """Iterate over the limits that the machine and its system set, with their reasons."""
     n_cpus = os.cpu_count() or 1
     yield Cores(n_cpus, "all that the machine has")
     if hasattr(os, "sched_getaffinity"):  # of Linux
@@ -60,6 +65,11 @@ def _limits() -> Iterator[Cores]:
         yield Cores(n_bound, f"the process is bound to {n_bound} of {n_cpus} CPUs")
     for quota in _quotas():
         yield Cores(max(1, int(quota)), f"its cgroup has a quota of {quota:g} CPUs")
+
+
+def _limits() -> Iterator[Cores]:
+    """Iterate over the limits of the process, with their reasons; of equal ones the first gives the reason."""
+    yield from _limits_of_the_system()
     text = os.environ.get(VARIABLE, "")
     if text:
         if (number := _whole_number(text)) < 1:

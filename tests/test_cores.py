@@ -90,6 +90,15 @@ def test_the_least_counts(monkeypatch, machine):
     assert available_cores() == (4, "OMP_NUM_THREADS=4")
 
 
+def test_variables_take_no_cpu_away(monkeypatch, machine):
+    for name in (cores.VARIABLE, *cores.OTHERS):
+        monkeypatch.setenv(name, "1")
+    assert cores.cpus() == 16
+    machine("cgroup", V2)
+    machine("mounted/cpu.max", "600000 100000\n")
+    assert cores.cpus() == 6
+
+
 def test_openmp_has_a_number_for_each_level(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6,2")
     assert available_cores().number == 6

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
-from fastnn.cores import borrow, cores_of_thread, idle_cores
+from fastnn.cores import borrow, cores_of_thread, cpus, idle_cores
 from fastnn.fused.best_number import BestNumber
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
@@ -25,6 +25,9 @@ VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waitin
 WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
 
 INNER = 3  # times as long as a number of a product takes one of a gradient that is made of inner products
+
+SPINS = 20_000  # looks, each some 10 to 50 ns after the last one, before a thread that waits takes naps in between
+CROWDED = 40  # as many where threads share CPUs: one that looks keeps another from what it waits for
 
 LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
 AWAY = 1 << 62  # in place of the first thread's number of meetings: not all have come, and no training begins
@@ -41,6 +44,7 @@ class Share(NamedTuple):
     parts: NDArray[np.int64]  # (any,): the records of the parts of layers that threads update
     first_part: NDArray[np.int64]  # (n + 1,): the first part of each thread, and the number of all parts
     first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each thread, and their number
+    spins: int  # looks of a thread that waits, before it takes naps in between
     sleeper: int  # see `_sleeper`
 
 
@@ -58,8 +62,9 @@ class Team:
         self._prepared = [prepared(scratch) for scratch in self._scratches]
         parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n)
         calls = [(0, n)] if IN_PYTHON else [(t, t + 1) for t in range(n)]
+        waiting = (SPINS if n <= cpus() else CROWDED, _sleeper())
         self._shares = [
-            Share(n, *call, np.zeros(0, np.int64), parts, first_part, np.zeros(n + 1, np.int64), _sleeper())
+            Share(n, *call, np.zeros(0, np.int64), parts, first_part, np.zeros(n + 1, np.int64), *waiting)
             for call in calls
         ]
 

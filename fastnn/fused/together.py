@@ -20,19 +20,19 @@ from fastnn.fused.layout import Model, Scratch, UpdateSpec
 from fastnn.fused.team import AWAY, LINE, Share
 from fastnn.state import Data, Steps
 
-SPINS = 20_000  # looks, each some 10 to 50 ns after the last one, before a thread that waits goes to sleep in between
-PATIENCE = SPINS + 500  # looks for a thread that has not come yet: some 50 ms
+PATIENCE = 500  # naps for a thread that has not come yet: some 50 ms
 
 
 @inlined
 def wait_for(share, t, count, patience):
-    """Wait until thread `t` has come to meeting number `count`, for at most `patience` looks; -1: however long."""
-    looks = 0
-    while observed(share.numbers, t * LINE) < count and looks != patience:
-        looks += 1
-        if looks < SPINS:
+    """Wait until thread `t` has come to meeting number `count`, for at most `patience` naps; -1: however long."""
+    looks = naps = 0
+    while observed(share.numbers, t * LINE) < count and naps != patience:
+        if looks < share.spins:
+            looks += 1
             relax(share.numbers)
         else:
+            naps += 1
             sleep(share.sleeper)
 
 

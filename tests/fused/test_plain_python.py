@@ -27,7 +27,7 @@ def threads(no_helpers, monkeypatch):
     if IN_PYTHON:  # these are constants of the kernel, which may be compiled now
         monkeypatch.setattr(team, "IN_PYTHON", False)
         monkeypatch.setattr(together, "PATIENCE", -1)
-        monkeypatch.setattr(together, "SPINS", 50)
+        monkeypatch.setattr(team, "SPINS", 50)
 
 
 @pytest.fixture

@@ -189,6 +189,23 @@ def test_each_thread_has_two_vectors_of_rows(asked, rows, used):
     assert trained(network, SGD(), problem, steps, asked)[1] == used
 
 
+def test_threads_that_share_cpus_wait_asleep(monkeypatch):
+    """Looking, each would keep the one that it waits for from its work."""
+    looks, made = [], team.Team.__init__
+
+    def recorded(self, *arguments):
+        made(self, *arguments)
+        looks.append({share.spins for share in self._shares})
+
+    monkeypatch.setattr(team, "cpus", lambda: 3)
+    monkeypatch.setattr(team.Team, "__init__", recorded)
+    problem, steps = draw_training(NETWORKS["odd"], 300, np.float64), steps_of(300, 300)
+    for threads in (2, 3, 4, 8):
+        trained(NETWORKS["odd"], SGD(), problem, steps, threads)
+    assert looks == [{team.SPINS}] * 2 + [{team.CROWDED}] * 2
+    assert team.CROWDED < team.SPINS / 100
+
+
 def test_a_sequential_optimizer_takes_one_thread():
     network = NETWORKS["wide"]
     problem, steps = draw_training(network, 100, np.float64), steps_of(100, 100)
