@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import check_integer, counted
+from fastnn.checking.arguments import check_integer
 from fastnn.checking.keywords import explains_keywords
 from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
-from fastnn.many.course import Course, free
-from fastnn.many.entries import losses_of, place_of_best
-from fastnn.many.history import picture
+from fastnn.many.course import free
 from fastnn.many.members import check_members, check_start
-from fastnn.many.results import ManyResult
-from fastnn.training import Stop, chart, display
+from fastnn.many.standings import Standings
+from fastnn.training import Stop
 from fastnn.training.optional_parts import check_supported
 from fastnn.training.options import NOT_GIVEN, choose_options
-from fastnn.training.results import TrainingResult
 
 
 @explains_keywords
-class Population(Mapping[int, TrainingResult]):
+class Population(Standings):
     """Many networks that are trained in parts, and compared, dropped or replaced between two of them.
 
     A mapping from the numbers of the members that are left, which never change, to their `TrainingResult`: each has the
@@ -130,150 +126,7 @@ class Population(Mapping[int, TrainingResult]):
     ) -> None:
         given = arguments_of({**locals(), "epochs": 0})
         self._caller = Caller(n_jobs, callbacks, progress)
-        self._courses = {member.number: Course(member) for member in check_members(spread(given, n))}
-        self._seeds = {number: course.member.known_seed for number, course in self._courses.items()}
-        self._n = len(self._courses)
-        self._epochs_trained = 0
-
-    # ------------------------------------------------------------------------------------------------------ a mapping
-
-    def __getitem__(self, member: int) -> TrainingResult:
-        return self._course(member).result()
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._courses)
-
-    def __len__(self) -> int:
-        return len(self._courses)
-
-    def __repr__(self) -> str:
-        dropped = f", {self._n - len(self)} dropped" if len(self) < self._n else ""
-        trained = counted(self._epochs_trained, "epoch")
-        return f"<Population: {counted(len(self), 'member')}{dropped}, {trained} trained>"
-
-    def _repr_html_(self) -> str:
-        facts: dict[str, object] = {"members": len(self), "dropped": self._n - len(self)}
-        facts["epochs trained"] = f"{self._epochs_trained:,}"
-        shown = [self.members[i] for i in chart.some_of(len(self))]
-        histories = [self._courses[number].history() for number in shown]
-        try:
-            best = self.best()
-        except ValueError:  # none is known
-            return display.card(self, facts, picture(histories, None, ""))
-        facts |= {"best": f"member {best}", "its score": f"{self._courses[best].score():.4g}"}
-        return display.card(self, facts, picture(histories, self._courses[best].history(), f"member {best}"))
-
-    @property
-    def members(self) -> list[int]:
-        """The numbers of the members that are left."""
-        return list(self._courses)
-
-    @property
-    def epochs_trained(self) -> int:
-        """The epochs that all members have trained, those that were dropped or replaced included."""
-        return self._epochs_trained
-
-    def results(self) -> ManyResult:
-        """Collect the results of the members that are left.
-
-        Returns
-        -------
-        ManyResult
-            In the order of `members`.
-
-        Examples
-        --------
-        >>> from fastnn import Network, Population
-        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
-        >>> population.advance(2)
-        >>> population.drop(1)
-        >>> population.results().n_epochs
-        array([2, 2])
-        """
-        results = [course.result() for course in self._courses.values()]
-        return ManyResult(results, [self._seeds[number] for number in self._courses])
-
-    def scores(self) -> dict[int, float]:
-        """Look up the scores of the members that are left.
-
-        Returns
-        -------
-        dict
-            {number of the member: its score}, as `ManyResult.scores` has them; NaN before its first epoch.
-
-        Examples
-        --------
-        >>> from fastnn import Network, Population
-        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
-        >>> population.scores()
-        {0: nan, 1: nan, 2: nan}
-        """
-        return {number: course.score() for number, course in self._courses.items()}
-
-    def best(self) -> int:
-        """Find the member with the best score, of those that are left.
-
-        Returns
-        -------
-        int
-            Its number, the first of `ranking`. No member that diverged.
-
-        Raises
-        ------
-        ValueError
-            As `ranking`, and where no such member has a finite score.
-
-        Examples
-        --------
-        >>> from fastnn import Network, Population
-        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
-        >>> population.advance(2)
-        >>> population.scores()[population.best()] == min(population.scores().values())
-        True
-        """
-        return self.members[place_of_best(self._losses())]
-
-    def ranking(self) -> list[int]:
-        """Sort the members that are left by their scores.
-
-        Returns
-        -------
-        list of int
-            Their numbers, the best first: the lowest loss, or greatest score. Members that diverged or have no finite
-            score are last; those with equal scores are in the order of `members`.
-
-        Raises
-        ------
-        ValueError
-            Before the first epoch of any member, and for members with different scores, such as another monitor, or
-            losses of validation data and of the rows trained on, which cannot be compared.
-
-        Examples
-        --------
-        >>> from fastnn import Network, Population
-        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
-        >>> population.advance(2)
-        >>> best, *others = population.ranking()
-        >>> population.scores()[best] == min(population.scores().values())
-        True
-        """
-        members = self.members
-        return [members[place] for place in np.argsort(self._losses(), kind="stable")]
-
-    def _losses(self) -> NDArray[np.float64]:
-        """Return what `losses_of` returns for the members that are left."""
-        courses = self._courses.values()
-        if courses and not any(course.n_epochs or course.is_over for course in courses):
-            raise ValueError(
-                "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
-            )
-        return losses_of(
-            (course.scored for course in courses),
-            (course.score() for course in courses),
-            (course.stop_reason for course in courses),
-        )
-
-    # --------------------------------------------------------------------------------------------------------- changes
+        super().__init__(check_members(spread(given, n)))
 
     def advance(self, epochs: int | Mapping[int, int]) -> None:
         """Train the members on.
@@ -423,15 +276,3 @@ class Population(Mapping[int, TrainingResult]):
         check_start(copy.part(0))
         self._courses[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]
-
-    def _course(self, member: Any) -> Course:
-        """Return the course of a member that is left."""
-        course = self._courses.get(member) if type(member) is int else None
-        if course is not None:
-            return course
-        number = check_integer("member", member)
-        if number in self._courses:
-            return self._courses[number]
-        if 0 <= number < self._n:
-            raise KeyError(f"member {number} was dropped")
-        raise KeyError(f"there is no member {number}: they are 0 to {self._n - 1}")
