@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from fastnn.checking.arguments import check_choice, check_flag, check_number
+from fastnn.checking.arguments import check_choice
+from fastnn.checking.fields import FLAG, NOT_NEGATIVE, PART, PART_BELOW_ONE, POSITIVE, CheckedFields
 from fastnn.checking.keywords import explains_keywords
-from fastnn.schedules import LearningRate, check_learning_rate, describe, described
+from fastnn.checking.learning_rates import LearningRate, check_learning_rate, describe, described
+from fastnn.schedules import SCHEDULES
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(CheckedFields):
     """The base of all optimizers. ``g`` is the gradient, ``p`` the parameters, ``lr`` the learning rate of the step.
 
     Every optimizer takes ``sequential=True``, the tutorial's way: each layer is updated before the delta of the layer
@@ -25,21 +26,11 @@ class Optimizer:
     full_batch: ClassVar[bool] = False
 
     learning_rate: LearningRate
-    sequential: bool = dataclasses.field(default=False, kw_only=True)
+    sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
 
     def __post_init__(self) -> None:
-        self._put("learning_rate", check_learning_rate(self.learning_rate))
-        self._put("sequential", check_flag("sequential", self.sequential))
-        for name in ("beta_1", "beta_2", "momentum"):
-            if hasattr(self, name):
-                self._put(name, check_number(name, getattr(self, name), low=0, high=1, high_open=name != "momentum"))
-        for name in ("epsilon", "weight_decay"):
-            if hasattr(self, name):
-                value = check_number(name, getattr(self, name), low=0, low_open=name == "epsilon")
-                self._put(name, value)
-
-    def _put(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)  # frozen for users, not for its own normalization
+        super().__post_init__()
+        self._put("learning_rate", check_learning_rate(self.learning_rate))  # a subclass may give it a default
 
     @property
     def name(self) -> str:
@@ -101,7 +92,9 @@ class Optimizer:
         """
         given = dict(values)
         name, rate = given.pop("name", None), given.pop("learning_rate", None)
-        return OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)](learning_rate=described(rate), **given)
+        return OPTIMIZERS[check_choice("optimizer", name, OPTIMIZERS)](
+            learning_rate=described(rate, SCHEDULES), **given
+        )
 
 
 @explains_keywords
@@ -138,12 +131,8 @@ class SGD(Optimizer):
     """
 
     learning_rate: LearningRate = 0.01
-    momentum: float = 0.0
-    nesterov: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._put("nesterov", check_flag("nesterov", self.nesterov))
+    momentum: float = field(default=0.0, metadata=PART)
+    nesterov: bool = field(default=False, metadata=FLAG)
 
     @property
     def n_slots(self) -> int:  # type: ignore[override]
@@ -191,9 +180,9 @@ class Adam(Optimizer):
     n_slots: ClassVar[int] = 2
 
     learning_rate: LearningRate = 0.001
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
+    beta_1: float = field(default=0.9, metadata=PART_BELOW_ONE)
+    beta_2: float = field(default=0.999, metadata=PART_BELOW_ONE)
+    epsilon: float = field(default=1e-8, metadata=POSITIVE)
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -232,7 +221,7 @@ class AdamW(Adam):
     array([0.95])
     """
 
-    weight_decay: float = 0.01
+    weight_decay: float = field(default=0.01, metadata=NOT_NEGATIVE)
 
 
 @explains_keywords
@@ -268,7 +257,7 @@ class RMSprop(Optimizer):
     rho: ClassVar[float] = 0.99
 
     learning_rate: LearningRate = 0.01
-    epsilon: float = 1e-8
+    epsilon: float = field(default=1e-8, metadata=POSITIVE)
 
     @property
     def constants(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn.checking.arguments import shown
-from fastnn.installed import missing_package
+from fastnn.checking.installed import missing_package
 from fastnn.memory import Array
 from fastnn.training import chart
 from fastnn.training.history import History

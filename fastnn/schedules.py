@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_integer, check_number
-
-LearningRate = float | Callable[[int], float]
-"""A number, one of the schedules below, or any function of the absolute step (0-based) that returns a number."""
+from fastnn.checking.fields import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
 
-RATE_BLOCK = 256
-"""Steps whose rates a built-in schedule computes at once, where at most a quarter of them are asked for."""
-
 
 @dataclass(frozen=True)
-class Schedule:
+class Schedule(CheckedFields):
     """A learning rate as a function of the absolute step, counted from 0 over all of the training, resumed or not."""
 
-    learning_rate: float
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", check_number("learning_rate", self.learning_rate, low=0))
+    learning_rate: float = field(metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """Compute the rates of some steps.
@@ -112,13 +100,8 @@ class step_decay(Schedule):
     [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
     """
 
-    every: int
-    factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "every", check_integer("every", self.every, low=1))
-        object.__setattr__(self, "factor", check_number("factor", self.factor, low=0, low_open=True))
+    every: int = field(metadata=COUNT)
+    factor: float = field(default=0.5, metadata=POSITIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -167,11 +150,7 @@ class exponential(Schedule):
     [0.4, 0.2, 0.1, 0.05]
     """
 
-    decay: float = 0.999
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "decay", check_number("decay", self.decay, low=0, low_open=True))
+    decay: float = field(default=0.999, metadata=POSITIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -206,13 +185,8 @@ class cosine(Schedule):
     [0.4, 0.341, 0.2, 0.059, 0.0, 0.0]
     """
 
-    steps: int
-    final: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
-        object.__setattr__(self, "final", check_number("final", self.final, low=0))
+    steps: int = field(metadata=COUNT)
+    final: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -248,13 +222,8 @@ class warm_up(Schedule):
     [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    steps: int
-    start: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
-        object.__setattr__(self, "start", check_number("start", self.start, low=0))
+    steps: int = field(metadata=COUNT)
+    start: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -290,18 +259,10 @@ class one_cycle(Schedule):
     [0.0, 0.25, 0.5, 0.25, 0.0]
     """
 
-    steps: int
-    start: float = 0.0
-    final: float = 0.0
-    rise: float = 0.3
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "steps", check_integer("steps", self.steps, low=1))
-        object.__setattr__(self, "start", check_number("start", self.start, low=0))
-        object.__setattr__(self, "final", check_number("final", self.final, low=0))
-        rise = check_number("rise", self.rise, low=0, high=1, low_open=True, high_open=True)
-        object.__setattr__(self, "rise", rise)
+    steps: int = field(metadata=COUNT)
+    start: float = field(default=0.0, metadata=NOT_NEGATIVE)
+    final: float = field(default=0.0, metadata=NOT_NEGATIVE)
+    rise: float = field(default=0.3, metadata=PART_WITHIN)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
@@ -321,82 +282,6 @@ def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np
     return rates
 
 
-def check_learning_rate(value: object) -> LearningRate:
-    """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
-    return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
-
-
-class Reduction(NamedTuple):
-    """The reduction of learning rates so far: a rate r becomes ``max(factor r, min(r, least))``."""
-
-    factor: float = 1.0
-    least: float = 0.0
-
-    def of(self, rates: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
-        """Return the reduced rates (n,), or the reduced rate."""
-        return rates if self.factor == 1 else np.maximum(rates * self.factor, np.minimum(rates, self.least))
-
-
-def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:
-    """Return the rates (n,) of the steps ``first ... first + n - 1``.
-
-    Raises
-    ------
-    ValueError
-        When a function of the step returns a negative number or one that is not finite, or a schedule's `rates`
-        something else than one real number for each step.
-    """
-    if not callable(rate):
-        rates = np.empty(n)
-        rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
-        return rates
-    if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():  # one's own may know no others
-        block, at = divmod(first, RATE_BLOCK)
-        if 4 * n <= RATE_BLOCK and at + n <= RATE_BLOCK:
-            return _rates_of_block(rate, block)[at : at + n].copy()
-    if isinstance(rate, Schedule):
-        rates = np.asarray(rate.rates(np.arange(first, first + n)))
-        if rates.shape != (n,) or rates.dtype.kind not in "fiu":
-            raise ValueError(
-                f"{type(rate).__name__}.rates must return {n} real numbers, one for each step, not an array of "
-                f"{rates.dtype} with shape {rates.shape}"
-            )
-        return np.require(rates, np.float64, ["C", "A"])
-    values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
-    return np.fromiter(values, np.float64, n)
-
-
-@functools.lru_cache(maxsize=16)
-def _rates_of_block(rate: Schedule, block: int) -> NDArray[np.float64]:
-    """Return the rates (RATE_BLOCK,) of a block of steps; those of one step would take as long as many small epochs."""
-    return rate.rates(np.arange(block * RATE_BLOCK, (block + 1) * RATE_BLOCK))
-
-
 SCHEDULES: dict[str, type[Schedule]] = {
     kind.__name__: kind for kind in (constant, step_decay, exponential, cosine, warm_up, one_cycle)
 }
-
-
-def describe(rate: LearningRate) -> object:
-    """Describe a learning rate in JSON's types, from which `described` makes it again; a function is only named."""
-    if isinstance(rate, Schedule):
-        return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
-    return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate
-
-
-def described(description: Any) -> LearningRate:
-    """Make the learning rate again that `describe` described.
-
-    Raises
-    ------
-    LookupError
-        When it was a function, or a schedule that is not one of these.
-    ValueError, TypeError
-        For what `describe` does not make.
-    """
-    if isinstance(description, str):
-        raise LookupError(f"{description} is a function")
-    if not isinstance(description, dict):
-        return check_learning_rate(description)
-    values = dict(description)
-    return SCHEDULES[values.pop("schedule", "constant")](**values)

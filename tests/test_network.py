@@ -1,63 +1,13 @@
-"""What is trained and how: the layout of the parameters, their first draw, optimizers, learning rates."""
+"""What is trained: a network, its activations and its losses."""
 
 import dataclasses
 import json
-import math
 
 import numpy as np
 import pytest
 
-from fastnn import SGD, Adam, Network, cosine, train
-from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES, draw, params_of
-from fastnn.optimizers import OPTIMIZERS, RPROP, AdamW
-
-# ---------------------------------------------------------------------------------------------------------- the network
-
-
-@pytest.mark.parametrize("bias", BIASES)
-def test_layout(bias):
-    """Per layer W (fan_in, fan_out), row by row, and then the bias; nothing between and nothing left over."""
-    network = Network((3, 5, 2), ("tanh",), "sigmoid", bias=bias)
-    per_layer = {"vector": (5, 2), "scalar": (1, 1), "none": (0, 0)}[bias]
-    assert (network.n_inputs, network.n_outputs, network.n_layers) == (3, 2, 2)
-    assert network.n_params == 15 + 10 + sum(per_layer)
-    params = np.arange(network.n_params)
-    parts = [
-        part.ravel() for pair in zip(network.weights(params), network.biases(params), strict=True) for part in pair
-    ]
-    assert np.concatenate(parts).tolist() == params.tolist()
-    assert [W.shape for W in network.weights(params)] == [(3, 5), (5, 2)]
-    assert tuple(b.size for b in network.biases(params)) == per_layer == tuple(l.n_bias for l in network.layers)
-    assert network.weights(params)[0].tolist() == np.arange(15).reshape(3, 5).tolist()
-    assert [layer.activation for layer in network.layers] == ["tanh", "sigmoid"]
-    assert all(np.shares_memory(part, params) for part in parts if part.size)
-    is_weight = network.is_weight(np.float32)
-    assert is_weight.dtype == np.float32
-    assert params[is_weight == 1].tolist() == np.concatenate([W.ravel() for W in network.weights(params)]).tolist()
-    assert params[is_weight == 0].tolist() == np.concatenate(network.biases(params)).tolist()
-    for layer in network.layers:
-        assert params[layer.all].tolist() == [*params[layer.weight], *params[layer.bias]]
-
-
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_packing_is_the_inverse_of_taking_apart(bias, dtype):
-    network = Network((3, 5, 2), bias=bias)
-    params = network.init_params(np.random.RandomState(0), dtype)
-    packed = network.pack(network.weights(params), network.biases(params))
-    assert packed.dtype == dtype
-    assert packed.tobytes() == params.tobytes()
-    assert not np.shares_memory(packed, params)
-    lists = ([part.tolist() for part in parts] for parts in (network.weights(params), network.biases(params)))
-    assert network.pack(*lists).tolist() == params.tolist()
-
-
-def test_a_result_shows_its_weights_and_biases():
-    network = Network((3, 5, 2))
-    result = train(network, np.ones((4, 3)), np.ones((4, 2)), epochs=1, seed=0, backend="numpy")
-    assert [W.shape for W in result.weights] == [(3, 5), (5, 2)]
-    assert network.pack(result.weights, result.biases).tobytes() == result.params.tobytes()
-    assert not any(part.flags.writeable for part in (*result.weights, *result.biases))
+from fastnn import Network
+from fastnn.network import ACTIVATIONS, HIDDEN, LOSSES
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)
@@ -112,123 +62,6 @@ def test_the_registries():
     for loss, (outputs, matched) in lines.items():
         assert LOSSES[loss].outputs == outputs
         assert [output for output in outputs if Network((2, 2), output=output, loss=loss).matched] == matched
-
-
-# ----------------------------------------------------------------------------------------------------------- first draw
-
-
-def test_draws_are_those_of_the_documentation():
-    """Layer by layer, W and then the bias; from RandomState, whose numbers NumPy never changes."""
-    network = Network((3, 5, 2), "tanh", init="normal")
-    params = network.init_params(np.random.RandomState(7))
-    random_state = np.random.RandomState(7)
-    expected = [random_state.standard_normal(n) for n in (15, 5, 10, 2)]
-    assert params.tolist() == np.concatenate(expected).tolist()
-    assert params[0] == pytest.approx(1.690525703800356, rel=1e-15)
-
-
-def test_uniform_draws_are_scikit_learns():
-    """The bound has a 2 in place of the 6 for sigmoid layers; biases too. Its own drawing, layer by layer."""
-    network = Network((4, 6, 3, 2), ("sigmoid", "relu"), "softmax", "cross_entropy")
-    params = network.init_params(np.random.RandomState(3))
-    random_state, place = np.random.RandomState(3), 0
-    for fan_in, fan_out, factor in ((4, 6, 2), (6, 3, 6), (3, 2, 6)):
-        bound = math.sqrt(factor / (fan_in + fan_out))
-        for shape in ((fan_in, fan_out), (fan_out,)):
-            expected = random_state.uniform(-bound, bound, shape).ravel()
-            assert params[place : place + expected.size].tolist() == expected.tolist()
-            place += expected.size
-    assert place == params.size
-
-
-@pytest.mark.parametrize("init", INITS)
-@pytest.mark.parametrize(
-    ("bias", "bias_init"), [("vector", "same"), ("scalar", "same"), ("none", "same"), ("vector", 0.25)]
-)
-def test_one_draw_for_all_layers_and_several_networks_at_once_have_the_bits_of_numpys_calls(
-    init, bias, bias_init, dtype
-):
-    """And the generator then stands where it stands after a call for each layer."""
-    network = Network((3, 7, 4, 2), ("sigmoid", "relu"), bias=bias, init=init, bias_init=bias_init)
-    seeds = 0, 1, 2**32 - 1, np.int64(7)
-    generators = [np.random.RandomState(seed) for seed in seeds]
-    params = np.empty((len(seeds), network.n_params), dtype)
-    params_of(network, np.array([draw(network, generator) for generator in generators]), params)
-    for seed, generator, own in zip(seeds, generators, params, strict=True):
-        twin, expected = np.random.RandomState(seed), np.full(network.n_params, 0.25)
-        for layer in network.layers:
-            fan_in, fan_out, n = layer.fan_in, layer.fan_out, layer.fan_in * layer.fan_out
-            place, n = (layer.all, n + layer.n_bias) if bias_init == "same" else (layer.weight, n)
-            if init == "glorot_uniform":
-                bound = math.sqrt((2 if layer.activation == "sigmoid" else 6) / (fan_in + fan_out))
-                expected[place] = twin.uniform(-bound, bound, n)
-            else:
-                square = {"he": 2 / fan_in, "normal": 1.0, "glorot_normal": 2 / (fan_in + fan_out)}[init]
-                expected[place] = twin.standard_normal(n) * math.sqrt(square)
-        assert own.tobytes() == expected.astype(dtype).tobytes()
-        assert own.tobytes() == network.init_params(np.random.RandomState(seed), dtype).tobytes()
-        (*_, words, position, has_gauss, gauss), others = twin.get_state(), generator.get_state()
-        assert np.array_equal(words, others[1])
-        assert (position, has_gauss, gauss) == others[2:]
-
-
-@pytest.mark.parametrize("init", INITS)
-def test_spread_of_draws(init):
-    network = Network((300, 200, 100), "relu", init=init, bias_init=0.5)
-    for W, (fan_in, fan_out) in zip(
-        network.weights(network.init_params(np.random.RandomState(0))), [(300, 200), (200, 100)], strict=True
-    ):
-        deviation = {"he": math.sqrt(2 / fan_in), "normal": 1.0}.get(init, math.sqrt(2 / (fan_in + fan_out)))
-        assert W.std() == pytest.approx(deviation, rel=0.02)
-        assert abs(W.mean()) < 0.02 * deviation
-        assert (abs(W).max() <= math.sqrt(6 / (fan_in + fan_out))) == (init == "glorot_uniform")
-
-
-@pytest.mark.parametrize("init", INITS)
-@pytest.mark.parametrize("bias", BIASES)
-@pytest.mark.parametrize("bias_init", ["same", 0.25, -1])
-def test_biases_and_dtype(init, bias, bias_init):
-    network = Network((3, 4, 2), bias=bias, init=init, bias_init=bias_init)
-    params = network.init_params(np.random.RandomState(5))
-    assert params.dtype == np.float64
-    for b in network.biases(params):
-        if bias_init == "same":
-            assert len(set(b.tolist())) == b.size
-            assert (b != 0).all()
-        else:
-            assert (b == bias_init).all()
-    single = network.init_params(np.random.RandomState(5), np.float32)
-    assert single.dtype == np.float32
-    assert single.tolist() == params.astype(np.float32).tolist()  # rounded once
-
-
-# ----------------------------------------------------------------------------------------------------------- optimizers
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_is_a_value(name):
-    kind = OPTIMIZERS[name]
-    assert kind() == kind()
-    assert kind(0.5) != kind(0.25)
-    assert hash(kind(0.5)) == hash(kind(np.float64(0.5)))
-    assert kind().name == name
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        kind().learning_rate = 1.0
-    described = json.loads(json.dumps(kind(cosine(0.1, 5)).to_dict()))
-    assert described["name"] == name
-    assert described["learning_rate"] == {"schedule": "cosine", "learning_rate": 0.1, "steps": 5, "final": 0.0}
-
-
-def test_state_vectors():
-    assert [SGD().n_slots, SGD(momentum=0.5).n_slots, SGD(momentum=0.0, nesterov=True).n_slots] == [0, 1, 0]
-    assert [OPTIMIZERS[name]().n_slots for name in ("Adam", "AdamW", "RMSprop", "RPROP")] == [2, 2, 1, 2]
-    assert [name for name in ("SGD", "Adam", "AdamW", "RMSprop", "RPROP") if OPTIMIZERS[name].full_batch] == ["RPROP"]
-
-
-def test_defaults_are_the_papers():
-    assert (Adam().learning_rate, Adam().beta_1, Adam().beta_2, Adam().epsilon) == (0.001, 0.9, 0.999, 1e-8)
-    assert AdamW().weight_decay == 0.01
-    assert (RPROP.grow, RPROP.shrink, RPROP.smallest, RPROP.largest) == (1.2, 0.5, 1e-6, 50)
 
 
 def test_methods_of_other_libraries_say_what_to_write():

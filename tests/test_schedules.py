@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, constant, cosine, exponential, one_cycle, step_decay, warm_up
-from fastnn.schedules import Schedule, describe, learning_rates
+from fastnn.training.rates import learning_rates
 
 SCHEDULES = {
     "constant": (constant(0.3), lambda t: 0.3),
@@ -74,25 +74,6 @@ class CountedFactor(float):
         return float(self) * other
 
 
-@pytest.mark.parametrize("first", [0, 250, 10**6])
-def test_rates_are_computed_ahead(first, monkeypatch):
-    """An epoch a call must not cost more than its steps: of a hundred calls, two compute."""
-    calls, rates = [], one_cycle.rates
-    monkeypatch.setattr(one_cycle, "rates", lambda self, steps: calls.append(len(steps)) or rates(self, steps))
-    schedule = one_cycle(0.3, first + 70, start=0.1 / 3)
-    one_by_one = [float(learning_rates(schedule, step, 1)[0]) for step in range(first, first + 100)]
-    assert len(calls) <= 2
-    assert one_by_one == rates(schedule, np.arange(first, first + 100)).tolist()
-
-
-def test_a_schedule_of_the_users_own_is_asked_for_no_later_steps():
-    class Table(Schedule):
-        def rates(self, steps):
-            return np.array([0.1, 0.2, 0.3])[steps]
-
-    assert [learning_rates(Table(0.1), step, 1).tolist() for step in range(3)] == [[0.1], [0.2], [0.3]]
-
-
 def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
     schedule = step_decay(0.3, 1, 0.999)
     object.__setattr__(schedule, "factor", CountedFactor(0.999))
@@ -106,14 +87,3 @@ def test_step_decay_takes_as_long_late_in_a_training_as_at_its_beginning():
     assert np.concatenate(rates[:-1]).tobytes() == whole.tobytes()
     assert rates[-1].tobytes() == whole[2500:2600].tobytes()
     assert sum(counts) > 5000
-
-
-@pytest.mark.parametrize(("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>")])
-def test_description_of_rates(rate, expected):
-    assert str(describe(rate)).endswith(str(expected))
-
-
-@pytest.mark.parametrize("bad", [math.nan, -1.0, math.inf])
-def test_a_function_must_return_a_rate(bad):
-    with pytest.raises(ValueError, match=r"learning_rate\(8\) must be"):
-        learning_rates(lambda t: bad if t == 8 else 0.1, 5, 10)

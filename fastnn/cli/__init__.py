@@ -45,7 +45,7 @@ def _explain_import(error: ImportError) -> NoReturn:
     if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found
         _fail(str(error))
     try:
-        from fastnn.installed import EXTRAS, missing_package
+        from fastnn.checking.installed import EXTRAS, missing_package
     except ImportError as foreign:  # the package around this one is another project's
         _fail(str(foreign))
     package = (error.name or "").partition(".")[0]

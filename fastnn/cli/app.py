@@ -7,7 +7,8 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from fastnn import __version__, installed
+from fastnn import __version__
+from fastnn.checking import installed
 from fastnn.cli.bench import bench
 from fastnn.cli.console import new_table, out, progress, say, show
 from fastnn.cli.demo import demo

@@ -20,11 +20,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastnn.checking.installed import missing_package
 from fastnn.compiler import cache, shipped
 from fastnn.compiler.arguments import digest, flatten, pack, symbol
 from fastnn.compiler.program import entry_point
 from fastnn.compiler.settings import numba_settings
-from fastnn.installed import missing_package
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()

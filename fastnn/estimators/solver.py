@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking.learning_rates import LearningRate
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
-from fastnn.schedules import LearningRate, Schedule
+from fastnn.schedules import Schedule
 from fastnn.state import StepState
 from fastnn.training.state import TrainingState
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastnn.checking.arguments import shown
+from fastnn.checking.installed import missing_package
 from fastnn.files.export import Model, formula, layers_of
 from fastnn.files.taken_over import Taken, result_of
-from fastnn.installed import missing_package
 from fastnn.network import LEAKY_SLOPE
 from fastnn.training.results import TrainingResult
 

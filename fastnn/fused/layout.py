@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.arguments import relative
+from fastnn.layers import Layer
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, padded_size
-from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS
 
 # The kernel's code of a name is its place in the registry.

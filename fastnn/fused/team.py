@@ -17,8 +17,9 @@ from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
 from fastnn.cores import borrow, cores_of_thread, cpus, idle_cores
 from fastnn.fused.best_number import BestNumber
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
+from fastnn.layers import Layer
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
-from fastnn.network import Layer, Network
+from fastnn.network import Network
 from fastnn.state import Steps
 
 VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it saves

@@ -14,15 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.layers import draw, params_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Kept, Stack, start_of
 from fastnn.memory import Array, aligned_zeros, ceil_div, padded_size
-from fastnn.network import draw, params_of
-from fastnn.schedules import SCHEDULES, learning_rates
+from fastnn.schedules import SCHEDULES
 from fastnn.state import Steps, Task
 from fastnn.training.batches import batches, rows_a_step
 from fastnn.training.epoch_losses import losses_of_epochs
 from fastnn.training.generator import Seeded, give_back, new_random_state, shuffle_rows, system_words
+from fastnn.training.rates import learning_rates
 from fastnn.training.state import TrainingState
 from fastnn.training.subsets import digest, rows_at
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted
+from fastnn.checking.learning_rates import describe
 from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.schedules import describe
 from fastnn.training.history import History, scored_by
 from fastnn.training.monitors import Monitor, name_of
 from fastnn.training.results import TrainingResult

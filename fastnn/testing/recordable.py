@@ -14,11 +14,11 @@ from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.schedules import learning_rates
 from fastnn.training.batches import RowPlan, check_full_batch
 from fastnn.training.initial import fresh
 from fastnn.training.inputs import check_data, check_network
 from fastnn.training.options import choose_options
+from fastnn.training.rates import learning_rates
 from fastnn.training.stopping import Stop
 
 

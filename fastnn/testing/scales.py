@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
+from fastnn.layers import Layer
 from fastnn.memory import Array
-from fastnn.network import Layer, Network
+from fastnn.network import Network
 from fastnn.state import Data
 
 _CHANGE = 1e-6  # relative, of an argument

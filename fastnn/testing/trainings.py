@@ -12,7 +12,6 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
-from fastnn.schedules import learning_rates
 from fastnn.testing.differences import find_difference
 from fastnn.testing.scales import longest_sum
 from fastnn.testing.tolerances import (
@@ -27,6 +26,7 @@ from fastnn.testing.tolerances import (
 from fastnn.testing.updates import update_terms
 from fastnn.training import train
 from fastnn.training.options import choose_options
+from fastnn.training.rates import learning_rates
 
 _FAR = 1e30  # a target that no output comes near
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.network import Network, draw
+from fastnn.layers import draw
+from fastnn.network import Network
 
 Seed = int | np.integer[Any] | np.random.RandomState | None
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag, shown
+from fastnn.layers import draw, params_of
 from fastnn.memory import Array
-from fastnn.network import Network, draw, params_of
+from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, make_storage
 from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step

@@ -12,7 +12,6 @@ import numpy as np
 from fastnn.backends import Backend
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
-from fastnn.schedules import Reduction, learning_rates
 from fastnn.state import Data, StepState, Task
 from fastnn.training.batches import RowPlan, first_steps
 from fastnn.training.callbacks import Progress
@@ -22,6 +21,7 @@ from fastnn.training.history import History
 from fastnn.training.monitors import name_of
 from fastnn.training.options import training_counters
 from fastnn.training.pace import Pace
+from fastnn.training.rates import Reduction, learning_rates
 from fastnn.training.results import TrainingResult
 from fastnn.training.scores import Scores, finite, number
 from fastnn.training.state import Counters, TrainingState

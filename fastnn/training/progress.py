@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastnn.installed import missing_package
+from fastnn.checking.installed import missing_package
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ import pytest
 from survival import environment
 
 import fastnn
-from fastnn import installed
+from fastnn.checking import installed
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -22,6 +22,7 @@ QUICK = [
     f"tests/{file}"
     for file in (
         "test_network.py",
+        "test_optimizers.py",
         "test_reference.py",
         "fused/test_equality.py",
         "house/test_docs.py",
@@ -136,7 +137,9 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     slow test below leaves nothing out.
     """
     assert int(run(root, "-c", VERIFY, *NAMES, **UNOPTIMIZED)) > 100
-    chosen = " or ".join([*NAMES, "test_network", "test_docs", "names", "every_name", "script_has_every"])
+    chosen = " or ".join(
+        [*NAMES, "test_network", "test_optimizers", "test_docs", "names", "every_name", "script_has_every"]
+    )
     left_out = "float32 or test_star or test_dir or ten_lines or (test_reference and numba)"
     pages = "(kernel and not cache) or backends or testing"  # of docs/: the others' code goes through no names
     left_out += f" or (code_runs and not ({pages}))"

@@ -12,7 +12,7 @@ import warnings
 DISTRIBUTION = "fastnn-numba"
 """The name by which pip knows fastnn."""
 
-FOLDER = os.path.dirname(__file__)
+FOLDER = os.path.dirname(os.path.dirname(__file__))
 
 REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
 
