@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import os
 from collections.abc import Sequence
 from typing import Any, cast, overload
 
@@ -15,6 +14,7 @@ from fastnn.checking.arguments import check_flag
 from fastnn.many.entries import Entry, losses_of, place_of_best, rate_of, result_of, score_of, scored
 from fastnn.many.history import ManyHistory, picture
 from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
+from fastnn.many.saving import Saving
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import chart, display
@@ -23,7 +23,7 @@ from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 
-class ManyResult(Sequence[TrainingResult]):
+class ManyResult(Saving, Sequence[TrainingResult]):
     """The results of `train_many`: ``many[i]`` is the `TrainingResult` of member i, as `train` alone would return it.
 
     Parameters
@@ -259,36 +259,6 @@ class ManyResult(Sequence[TrainingResult]):
         from fastnn import plotting
 
         return plotting.member_curves(self, title, axes=axes)
-
-    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
-
-        Parameters
-        ----------
-        path : str or path
-            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
-        state : bool
-            Whether to write what resuming needs, and the histories. False writes the networks alone.
-
-        Raises
-        ------
-        OSError
-            When the file cannot be written.
-        ValueError
-            For no member, for one that has no state to write, and for a suffix of a format of `export`.
-
-        Examples
-        --------
-        >>> import fastnn
-        >>> from fastnn import Network, train_many
-        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
-        >>> many.save("many.npz")
-        >>> len(fastnn.load("many.npz"))
-        3
-        """
-        from fastnn.files import many
-
-        many.save(path, self, state=state)
 
     def to_dict(self) -> dict[str, Any]:
         """Return columns, a member a row, such as ``pandas.DataFrame(many.to_dict())`` takes.
