@@ -139,7 +139,7 @@ def sent() -> tuple[float, float, float]:
     there = sum(len(pickle.dumps(plan)) for plan, _ in plans)
     with shared_files.folder_for_workers() as folder:
         tasks = [[(plan._replace(folder=place), *arrays) for plan, arrays in plans] for place in (None, folder)]
-        back = [sum(len(pickle.dumps(engines.train_plan([0], *task))) for task in same) for same in tasks]
+        back = [sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same) for same in tasks]
     return there / n, back[0] / n, back[1] / n
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from readme import replace
 
-from fastnn.gate.compare import Outcome, Plan, compare
+from fastnn.gate.compare import GateSettings, Outcome, compare
 from fastnn.measuring import machine
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -116,12 +116,12 @@ def trial(runs: int, say=print) -> dict:
         base, same, slow = copies.command("base"), copies.command("same"), copies.command("slow", SLOWER)
         found = {"about": about(), "losses": [], "same": [], "slow": []}
         for name, change in LOSSES.items():
-            outcome = compare(base, copies.command(name, change), Plan(timed=False))
+            outcome = compare(base, copies.command(name, change), GateSettings(timed=False))
             found["losses"].append({"what": change.what, "passed": outcome.passed, "by": worse(outcome)})
             say(f"{change.what}: {', '.join(worse(outcome)) or 'NOT NOTICED'}")
         for i in range(runs):  # in turn, so that both see the same machine
             for kind, head in (("same", same), ("slow", slow)):
-                outcome = compare(base, head, Plan())
+                outcome = compare(base, head, GateSettings())
                 found[kind].append(summary(outcome))
                 slower = [c.quantity.name for c in outcome.comparisons if c.slower]
                 say(f"{i + 1} of {runs}, {kind}: {', '.join(slower) or 'passed'} ({outcome.seconds:.0f} s)")

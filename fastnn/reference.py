@@ -23,7 +23,7 @@ from fastnn.state import Data, Steps, StepState, Task
 # `where` chooses: 0 times infinity is no number.
 
 
-class Activation(NamedTuple):
+class ActivationFunctions(NamedTuple):
     """One activation: its value, and delta from d, a and z."""
 
     value: Callable[[Array], Array]
@@ -74,28 +74,30 @@ def softmax(z: Array) -> Array:
     return e / e.sum(axis=1, keepdims=True)
 
 
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation(lambda z: z, lambda d, a, z: d),
-    "sigmoid": Activation(sigmoid, lambda d, a, z: d * (a * (1 - a))),
-    "tanh": Activation(np.tanh, lambda d, a, z: d * (1 - a * a)),
-    "relu": Activation(lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)),
-    "leaky_relu": Activation(
+ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
+    "identity": ActivationFunctions(lambda z: z, lambda d, a, z: d),
+    "sigmoid": ActivationFunctions(sigmoid, lambda d, a, z: d * (a * (1 - a))),
+    "tanh": ActivationFunctions(np.tanh, lambda d, a, z: d * (1 - a * a)),
+    "relu": ActivationFunctions(lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)),
+    "leaky_relu": ActivationFunctions(
         lambda z: np.where(z.real < 0, LEAKY_SLOPE * z, z), lambda d, a, z: np.where(a.real > 0, d, LEAKY_SLOPE * d)
     ),
-    "elu": Activation(elu, lambda d, a, z: np.where(a.real > 0, d, d * (a + 1))),
-    "selu": Activation(selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))),
-    "softplus": Activation(softplus, lambda d, a, z: d * -np.expm1(-a)),
-    "silu": Activation(lambda z: z * sigmoid(z), lambda d, a, z: d * silu_slope(z)),
-    "gelu": Activation(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
-    "softmax": Activation(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
-    "exp": Activation(np.exp, lambda d, a, z: d * a),
+    "elu": ActivationFunctions(elu, lambda d, a, z: np.where(a.real > 0, d, d * (a + 1))),
+    "selu": ActivationFunctions(
+        selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
+    ),
+    "softplus": ActivationFunctions(softplus, lambda d, a, z: d * -np.expm1(-a)),
+    "silu": ActivationFunctions(lambda z: z * sigmoid(z), lambda d, a, z: d * silu_slope(z)),
+    "gelu": ActivationFunctions(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
+    "softmax": ActivationFunctions(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
+    "exp": ActivationFunctions(np.exp, lambda d, a, z: d * a),
 }
 
 # ------------------------------------------------------------------------------------------------------------- losses
 # name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs.
 
 
-class Loss(NamedTuple):
+class LossFunctions(NamedTuple):
     """One loss: its value for each output, and its derivative by the output."""
 
     value: Callable[[Array, Array], Array]
@@ -132,13 +134,13 @@ def unmatched(a: Array, y: Array) -> Array:
     raise NotImplementedError("this loss is always matched with its output: delta = a - y")
 
 
-LOSSES: dict[str, Loss] = {
-    "squared_error": Loss(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
-    "absolute_error": Loss(lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)),
-    "huber": Loss(huber, lambda a, y: np.where(abs((a - y).real) <= 1, a - y, np.sign((a - y).real))),
-    "log_loss": Loss(log_loss, unmatched),
-    "cross_entropy": Loss(lambda a, y: -y * np.log(clip(a)), unmatched),
-    "poisson": Loss(poisson, lambda a, y: 1 - y / a),
+LOSS_FUNCTIONS: dict[str, LossFunctions] = {
+    "squared_error": LossFunctions(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
+    "absolute_error": LossFunctions(lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)),
+    "huber": LossFunctions(huber, lambda a, y: np.where(abs((a - y).real) <= 1, a - y, np.sign((a - y).real))),
+    "log_loss": LossFunctions(log_loss, unmatched),
+    "cross_entropy": LossFunctions(lambda a, y: -y * np.log(clip(a)), unmatched),
+    "poisson": LossFunctions(poisson, lambda a, y: 1 - y / a),
 }
 
 # -------------------------------------------------------------------------------------------------- forward, backward
@@ -183,13 +185,13 @@ def forward(network: Network, params: Views, X: Array) -> tuple[list[Array], lis
         if layer.n_bias:
             z = z + b
         zs.append(z)
-        activations.append(ACTIVATIONS[layer.activation].value(z))
+        activations.append(ACTIVATION_FUNCTIONS[layer.activation].value(z))
     return zs, activations
 
 
 def loss_value(network: Network, params: Views, batch: Batch, output: Array, alpha: float) -> Any:
     """``L = (1/s) [ sum_i w_i l_i + (alpha/2) sum W^2 ]``, l_i summed over the outputs."""
-    loss = (batch.weight * LOSSES[network.loss].value(output, batch.Y)).sum()
+    loss = (batch.weight * LOSS_FUNCTIONS[network.loss].value(output, batch.Y)).sum()
     if alpha:
         loss = loss + alpha / 2 * sum((W * W).sum() for W in params.W)
     return loss / batch.divisor
@@ -200,7 +202,7 @@ def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
     if network.matched:
         delta = a - batch.Y
     else:
-        delta = ACTIVATIONS[network.output].delta(LOSSES[network.loss].d(a, batch.Y), a, z)
+        delta = ACTIVATION_FUNCTIONS[network.output].delta(LOSS_FUNCTIONS[network.loss].d(a, batch.Y), a, z)
     return batch.weight * delta
 
 
@@ -237,7 +239,7 @@ def backward(
             after_layer(l)
         if l > 0:
             below = network.layers[l - 1].activation
-            delta = ACTIVATIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
+            delta = ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
 
 
 # --------------------------------------------------------------------------------------------------------- optimizers

@@ -132,8 +132,8 @@ def test_loss_is_the_documented_one(loss, output, bias, reduction, backend):
 
 def test_the_reference_has_all_names():
     """A plain formula is a second opinion on the reference's: a new name may come without one."""
-    assert set(PLAIN_ACTIVATIONS) <= set(ACTIVATIONS) == set(reference.ACTIVATIONS)
-    assert set(PLAIN_LOSSES) <= set(LOSSES) == set(reference.LOSSES)
+    assert set(PLAIN_ACTIVATIONS) <= set(ACTIVATIONS) == set(reference.ACTIVATION_FUNCTIONS)
+    assert set(PLAIN_LOSSES) <= set(LOSSES) == set(reference.LOSS_FUNCTIONS)
     assert set(PLAIN_UPDATES) <= set(OPTIMIZERS) == set(reference.UPDATES)
 
 
@@ -148,8 +148,8 @@ def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
         "log_loss": lambda a, y: (a - y) / (a * (1 - a)),
         "cross_entropy": lambda a, y: -y / a,
     }
-    d = by_hand.get(loss, reference.LOSSES[loss].d)(a, batch.Y)
-    expected = reference.ACTIVATIONS[output].delta(d, a, zs[0])
+    d = by_hand.get(loss, reference.LOSS_FUNCTIONS[loss].d)(a, batch.Y)
+    expected = reference.ACTIVATION_FUNCTIONS[output].delta(d, a, zs[0])
     np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)
 
 

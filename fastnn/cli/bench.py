@@ -81,10 +81,10 @@ def bench(
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is computed
     old = measure.load(compare) if compare else None
-    plan = measure.QUICK if quick else measure.FULL
-    what = (list(dict.fromkeys(workload or plan.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
-    with progress("checking the answers", measure.n_steps(*what, plan)) as advance:
-        report = measure.run(*what, plan, advance, _number_of_threads(threads))
+    settings = measure.QUICK if quick else measure.FULL
+    what = (list(dict.fromkeys(workload or settings.workloads)), list(dict.fromkeys(backend or BACKENDS)), dtypes)
+    with progress("checking the answers", measure.n_steps(*what, settings)) as advance:
+        report = measure.run(*what, settings, advance, _number_of_threads(threads))
     if to_stdout:
         typer.echo(report.text())
         return

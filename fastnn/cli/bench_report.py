@@ -23,7 +23,7 @@ from fastnn.measuring.timing import Timing, in_process, interleaved
 
 
 @dataclass(frozen=True)
-class BenchPlan:
+class BenchSettings:
     """The workloads to measure, and for how long."""
 
     rounds: int
@@ -36,8 +36,8 @@ class BenchPlan:
     workloads: tuple[str, ...]
 
 
-FULL = BenchPlan(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=bench_work.NAMES)
-QUICK = BenchPlan(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=bench_work.QUICK_NAMES)
+FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=bench_work.NAMES)
+QUICK = BenchSettings(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=bench_work.QUICK_NAMES)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def run(
     names: Sequence[str],
     backends: Sequence[str],
     dtypes: Sequence[str | None],
-    plan: BenchPlan,
+    settings: BenchSettings,
     after_each: Callable[[str], object] = lambda what: None,
     threads: int = 1,
 ) -> Report:
@@ -165,7 +165,7 @@ def run(
         Timed in turn, workload by workload.
     dtypes : sequence of str or None
         Working precisions; None is each workload's own.
-    plan : BenchPlan
+    settings : BenchSettings
     after_each : callable
         Called with what comes next, as often as `n_steps` says; for a progress bar.
     threads : int
@@ -184,10 +184,10 @@ def run(
         for backend in backends:
             after_each(f"checking {work.name} on {backend}")
             work.check(backend)
-    starts = list(_starts({work.dtype for work in loaded} if "numba" in backends else set(), plan, after_each))
+    starts = list(_starts({work.dtype for work in loaded} if "numba" in backends else set(), settings, after_each))
     trainings: list[Training] = []
     for work in loaded:
-        trainings += _trainings(work, backends, plan, functools.partial(after_each, f"timing {work.name}"))
+        trainings += _trainings(work, backends, settings, functools.partial(after_each, f"timing {work.name}"))
     return Report(
         date=datetime.date.today().isoformat(),
         cpu=machine.cpu_model(),
@@ -198,18 +198,20 @@ def run(
     )
 
 
-def n_steps(names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], plan: BenchPlan) -> int:
+def n_steps(
+    names: Sequence[str], backends: Sequence[str], dtypes: Sequence[str | None], settings: BenchSettings
+) -> int:
     """Return roughly the number of `run`'s calls of ``after_each``: the kernels of a second dtype may add some."""
-    return len(names) * len(dtypes) * len(backends) * (1 + plan.rounds) + 3 * plan.starts
+    return len(names) * len(dtypes) * len(backends) * (1 + settings.rounds) + 3 * settings.starts
 
 
 def _trainings(
-    work: Work, backends: Sequence[str], plan: BenchPlan, after_each: Callable[[], object]
+    work: Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
 ) -> list[Training]:
-    n = {backend: work.n_for(plan.sample_seconds, backend) for backend in backends}
+    n = {backend: work.n_for(settings.sample_seconds, backend) for backend in backends}
     units = {backend: n[backend] * work.units for backend in backends}
     functions = {backend: functools.partial(work.run, n[backend], backend) for backend in backends}
-    timings = interleaved(functions, units, plan.rounds, after_each)
+    timings = interleaved(functions, units, settings.rounds, after_each)
     return [
         Training(
             workload=work.name,
@@ -241,16 +243,16 @@ print(*(seconds for entry, seconds in first_calls({dtype!r})))
 """
 
 
-def _starts(dtypes: set[str], plan: BenchPlan, after_each: Callable[[str], object]) -> Iterator[Start]:
+def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[Start]:
     """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
-    yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), plan.starts))
+    yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), settings.starts))
     after_each("starting processes")
-    yield Start("import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), plan.starts))
+    yield Start("import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), settings.starts))
     after_each("starting processes")
     if dtypes:
-        yield Start("import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), plan.starts))
-    for dtype in sorted(dtypes)[: plan.compiled]:
-        cold, warm = compile_seconds(dtype, max(1, plan.starts // 2), functools.partial(after_each, "compiling"))
+        yield Start("import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), settings.starts))
+    for dtype in sorted(dtypes)[: settings.compiled]:
+        cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
         yield Start(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
         yield Start(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
 

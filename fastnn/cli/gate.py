@@ -10,7 +10,7 @@ import typer
 from fastnn import plotting
 from fastnn.cli.console import check_output, progress, say, show
 from fastnn.gate import report
-from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, Plan, compare
+from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, GateSettings, compare
 
 _COMMAND = "CMD"
 
@@ -45,9 +45,9 @@ def gate(
         check_output(path, option)
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is run
-    plan = Plan(pairs=pairs, threshold=threshold, timed=not counts)
+    settings = GateSettings(pairs=pairs, threshold=threshold, timed=not counts)
     with progress("first runs", 4 if counts else 4 + 2 * min(FEWEST, pairs)) as advance:
-        outcome = compare(base, head, plan, advance)
+        outcome = compare(base, head, settings, advance)
     show("Head against base", report.table(outcome))
     say(report.notes(outcome), "dim")
     say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")

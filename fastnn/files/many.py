@@ -28,7 +28,7 @@ from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, content_of, rows_of
 from fastnn.files.row_order import planes
 from fastnn.files.stored import FLOATS, StoredResults
-from fastnn.many.entries import Entry, Stored
+from fastnn.many.member_results import MemberResult, Stored
 from fastnn.many.results import ManyResult
 from fastnn.memory import Array
 
@@ -80,7 +80,7 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
     check_not_exported(path, "many[i].export({})")
     if not len(many):
         raise ValueError("there is no member to save")
-    m, dtype = len(many), np.result_type(*{entry.params.dtype for entry in many._entries})
+    m, dtype = len(many), np.result_type(*{one.params.dtype for one in many._member_results})
     facts: dict[str, _Column] = {}
     arrays: dict[str, _Column] = {}
     versions: Any = None
@@ -141,11 +141,11 @@ def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     columns |= {name: _parts(arrays[name], sizes[name], name) for name in sizes}
     many = StoredResults(columns, which, {name: name.split(".") for name in facts}, header["state"])
     first = many.first_of_kinds(set(facts), arrays)
-    entries: list[Entry] = []
+    member_results: list[MemberResult] = []
     for i in range(header["members"]):
         is_checked = first is not None and not first[i]
-        entries.append(Stored(many, i) if is_checked else many.result(i))
-    return ManyResult(entries)
+        member_results.append(Stored(many, i) if is_checked else many.result(i))
+    return ManyResult(member_results)
 
 
 def _which(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> dict[str, list[int]]:

@@ -29,7 +29,7 @@ FREE: dict[str, Callable[[Any], bool]] = {
 
 
 class StoredResults:
-    """The results of a file, by their numbers: a `Source` of entries."""
+    """The results of a file, by their numbers: a `Source` of `Stored` ones."""
 
     def __init__(
         self, columns: dict[str, list[Any]], which: dict[str, list[int]], paths: dict[str, list[str]], state: bool

@@ -10,7 +10,7 @@ from fastnn.files.export import Model, formula, label_list, layers_of
 from fastnn.memory import Array
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
-ACTIVATIONS = {
+FORMULAS = {
     "identity": "z",
     "sigmoid": "1 / (1 + np.exp(-z))",
     "tanh": "np.tanh(z)",
@@ -75,7 +75,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     for i, (W, b, activation) in enumerate(layers_of(model)):
         arrays += _literal(f"W{i}", W) + ("" if b is None else _literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
-        layers += f"        a = {formula(ACTIVATIONS, activation, 'numpy')}\n"
+        layers += f"        a = {formula(FORMULAS, activation, 'numpy')}\n"
     classifies = model.task in ("labels", "multilabel")
     n_outputs, result = network.n_outputs, "a"
     if model.task == "labels" and n_outputs == 1:

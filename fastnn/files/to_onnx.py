@@ -56,7 +56,7 @@ class Graph:
         return output
 
 
-Activation = Callable[[Graph, str], str]
+Formula = Callable[[Graph, str], str]
 """A function that adds nodes for a of the values with the name z, and returns the name of a."""
 
 
@@ -96,7 +96,7 @@ def _gelu(g: Graph, z: str) -> str:
     return _gated(g, z, g.add("Mul", g.add("Add", z, g.add("Mul", cube, GELU_CUBIC)), GELU_SCALE))
 
 
-ACTIVATIONS: dict[str, Activation] = {
+FORMULAS: dict[str, Formula] = {
     "identity": lambda g, z: z,
     "sigmoid": lambda g, z: g.add("Sigmoid", z),
     "tanh": lambda g, z: g.add("Tanh", z),
@@ -118,7 +118,7 @@ def add_network(g: Graph, model: Model, a: str) -> str:
     for W, b, activation in layers_of(model):
         a = g.add("MatMul", a, g.constant(W, "weights"))
         a = a if b is None else g.add("Add", a, g.constant(b, "biases"))
-        a = formula(ACTIVATIONS, activation, "onnx")(g, a)
+        a = formula(FORMULAS, activation, "onnx")(g, a)
     return a
 
 

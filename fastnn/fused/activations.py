@@ -1,8 +1,8 @@
 """The activations and their derivatives, on panels and on single rows; formulas as in `fastnn/reference.py`.
 
 An activation is a pair of functions in the registry `_ACTIVATIONS`: one makes a from z, the other delta from
-d = dL/da and a, like its line in the reference's `ACTIVATIONS`. Where the derivative needs z, the forward function
-leaves f'(z) in the panel `slopes`, and delta is d times that.
+d = dL/da and a, like its line in the reference's `ACTIVATION_FUNCTIONS`. Where the derivative needs z, the forward
+function leaves f'(z) in the panel `slopes`, and delta is d times that.
 """
 
 import inspect

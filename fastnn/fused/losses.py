@@ -1,7 +1,7 @@
 """The loss of a block and its derivative by the outputs, on panels and on single rows.
 
-A loss is a pair of functions in the registry `_LOSSES`, its value and its derivative, like its line in `LOSSES` of
-`fastnn/reference.py`; `loss_value` and `output_delta` there are the twins of `output_loss`.
+A loss is a pair of functions in the registry `_LOSSES`, its value and its derivative, like its line in
+`LOSS_FUNCTIONS` of `fastnn/reference.py`; `loss_value` and `output_delta` there are the twins of `output_loss`.
 """
 
 import operator

@@ -24,7 +24,7 @@ COARSE = 1.2
 
 
 @dataclass(frozen=True)
-class Plan:
+class GateSettings:
     """The settings of a comparison: the most pairs to run, the threshold, and whether to time at all."""
 
     pairs: int = PAIRS
@@ -135,7 +135,9 @@ class Outcome:
         return not any(count.worse for count in self.counts) and not any(c.slower for c in self.comparisons)
 
 
-def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object] = lambda what: None) -> Outcome:
+def compare(
+    base: str, head: str, settings: GateSettings, after_each: Callable[[str], object] = lambda what: None
+) -> Outcome:
     """Run two commands in turn and say whether the second is slower.
 
     Counts come first: where one is worse, nothing is timed. What one side alone measures is not compared.
@@ -144,7 +146,7 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
     ----------
     base, head : str
         Commands for the shell that print a report (see `fastnn.gate.samples`).
-    plan : Plan
+    settings : GateSettings
     after_each : callable
         Called with what comes next after every run; for a progress bar.
 
@@ -169,8 +171,8 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
         raise CommandError("base and head measure nothing of the same name, so they cannot be compared")
     counts = tuple(Count(name, of_base.get(name), of_head.get(name)) for name in {**of_base, **of_head})
     comparisons: tuple[Comparison, ...] = ()
-    if plan.timed and common and not any(count.worse for count in counts):
-        comparisons = _time(common, warm, plan, run_one)
+    if settings.timed and common and not any(count.worse for count in counts):
+        comparisons = _time(common, warm, settings, run_one)
     alone = (Alone(q, values[0].get(q), values[1].get(q)) for q in {**values[0], **values[1]} if q not in common)
     return Outcome(
         date=datetime.date.today().isoformat(),
@@ -180,25 +182,28 @@ def compare(base: str, head: str, plan: Plan, after_each: Callable[[str], object
         first_runs=(first[0].seconds, first[1].seconds),
         counts=counts,
         comparisons=comparisons,
-        alone=tuple(alone) if plan.timed else (),
+        alone=tuple(alone) if settings.timed else (),
         seconds=time.perf_counter() - start,
     )
 
 
 def _time(
-    quantities: Sequence[Quantity], warm: tuple[Sample, Sample], plan: Plan, run_one: Callable[[int, str], Sample]
+    quantities: Sequence[Quantity],
+    warm: tuple[Sample, Sample],
+    settings: GateSettings,
+    run_one: Callable[[int, str], Sample],
 ) -> tuple[Comparison, ...]:
-    first = _round(quantities, plan, lambda side: run_one(side, "timing"), [warm])
-    flagged = [q for q in quantities if judge(interval(first[q]), plan.threshold_of(q)) == "slower"]
-    again = _round(flagged, plan, lambda side: run_one(side, "timing again"), []) if flagged else {}
+    first = _round(quantities, settings, lambda side: run_one(side, "timing"), [warm])
+    flagged = [q for q in quantities if judge(interval(first[q]), settings.threshold_of(q)) == "slower"]
+    again = _round(flagged, settings, lambda side: run_one(side, "timing again"), []) if flagged else {}
     return tuple(
-        Comparison(q, plan.threshold_of(q), (first[q], again[q]) if q in again else (first[q],)) for q in quantities
+        Comparison(q, settings.threshold_of(q), (first[q], again[q]) if q in again else (first[q],)) for q in quantities
     )
 
 
 def _round(
     quantities: Collection[Quantity],
-    plan: Plan,
+    settings: GateSettings,
     run_one: Callable[[int], Sample],
     begun: Sequence[tuple[Sample, Sample]],
 ) -> dict[Quantity, tuple[Pair, ...]]:
@@ -212,10 +217,10 @@ def _round(
         _check_complete(quantities, base, head)
         samples.append((base, head))
         pairs = {q: tuple((base.values[q], head.values[q]) for base, head in samples) for q in quantities}
-        if len(samples) >= plan.pairs:
+        if len(samples) >= settings.pairs:
             return pairs
         if len(samples) >= FEWEST and len(samples) % 2 == 0:  # as many of either order
-            verdicts = {judge(interval(pairs[q]), plan.threshold_of(q)) for q in quantities}
+            verdicts = {judge(interval(pairs[q]), settings.threshold_of(q)) for q in quantities}
             if "undecided" not in verdicts:
                 return pairs
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.cores import available_cores, borrow
 from fastnn.many.engine import Engine, chosen_engine
-from fastnn.many.entries import Entry, result_of
+from fastnn.many.member_results import MemberResult, result_of
 from fastnn.many.members import Member
 from fastnn.many.results import ManyResult
 from fastnn.many.units import Unit, train_unit, units_of
@@ -63,7 +63,7 @@ class ManyProgress:
     n_ended: int
     seconds: float
     ended: list[int]
-    _entries: dict[int, Entry] = field(repr=False)
+    _member_results: dict[int, MemberResult] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
         """Look at the result of a member that has ended.
@@ -94,10 +94,10 @@ class ManyProgress:
         0 epochs
         1 epochs
         """
-        entry = self._entries.get(i)
-        if entry is None:
+        member_result = self._member_results.get(i)
+        if member_result is None:
             raise ValueError(f"member {i} has not ended yet")
-        return result_of(entry)
+        return result_of(member_result)
 
 
 class _StopFlag:
@@ -141,7 +141,7 @@ class Driver:
         self.callbacks = callbacks
         self.numbers = [member.number for member in members]
         self.seeds = {member.number: member.known_seed for member in members}
-        self.entries: dict[int, Entry] = {}
+        self.member_results: dict[int, MemberResult] = {}
         """The results of those that have ended, by their numbers."""
         self.began = time.perf_counter()
 
@@ -159,7 +159,7 @@ class Driver:
             flag.end("interrupted")
             own = getattr(error, "result", None)
             if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-                self.entries[error.member] = own
+                self.member_results[error.member] = own
                 del error.result  # type: ignore[attr-defined]
             attach_result(error, self._result(flag))
             raise
@@ -168,11 +168,11 @@ class Driver:
     def _result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members, of which those that are left did not begin."""
         for unit in self.units:
-            if any(member.number not in self.entries for member in unit.members):
-                for number, entry in train_unit(unit, flag).items():
-                    self.entries.setdefault(number, entry)
-        there = [number for number in self.numbers if number in self.entries]
-        return ManyResult([self.entries[number] for number in there], [self.seeds[number] for number in there])
+            if any(member.number not in self.member_results for member in unit.members):
+                for number, member_result in train_unit(unit, flag).items():
+                    self.member_results.setdefault(number, member_result)
+        there = [number for number in self.numbers if number in self.member_results]
+        return ManyResult([self.member_results[number] for number in there], [self.seeds[number] for number in there])
 
     def _here(self, units: Sequence[Unit], flag: _StopFlag) -> None:
         for unit in units:
@@ -181,15 +181,15 @@ class Driver:
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
         own = {id(u) for u in self.units if any(isinstance(m.seed, np.random.RandomState) for m in u.members)}
-        for entries in engine.train([unit for unit in self.units if id(unit) not in own], flag):
-            self._take(entries, flag)
+        for member_results in engine.train([unit for unit in self.units if id(unit) not in own], flag):
+            self._take(member_results, flag)
         # Those, and after Ctrl-C the members that had not ended, none of which begins.
-        self._here([unit for unit in self.units if unit.members[0].number not in self.entries], flag)
+        self._here([unit for unit in self.units if unit.members[0].number not in self.member_results], flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
-        through: queue.SimpleQueue[dict[int, Entry] | BaseException] = queue.SimpleQueue()
+        through: queue.SimpleQueue[dict[int, MemberResult] | BaseException] = queue.SimpleQueue()
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         drawing = threading.Lock()
         for unit in self.units:
@@ -239,15 +239,17 @@ class Driver:
                 helpers.clear()
             while not through.empty():  # after an error: what the others were at
                 if isinstance(found := through.get(), dict):
-                    self.entries.update(found)
+                    self.member_results.update(found)
 
-    def _take(self, found: dict[int, Entry], flag: _StopFlag) -> None:
+    def _take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
         """Keep the results of a unit, and tell callbacks of them."""
-        self.entries.update(found)
+        self.member_results.update(found)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(len(self.numbers), len(self.entries), seconds, sorted(found), self.entries)
+        progress = ManyProgress(
+            len(self.numbers), len(self.member_results), seconds, sorted(found), self.member_results
+        )
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")

@@ -17,9 +17,9 @@ from typing import Any, Protocol, TypeVar
 from fastnn import __version__
 from fastnn.checking.arguments import shown
 from fastnn.errors import EngineError
-from fastnn.many.entries import Entry
+from fastnn.many.member_results import MemberResult
 from fastnn.many.shared_files import Laid, files_of, folder_for_workers, reaches, worth_a_file
-from fastnn.many.tasks import Never, called, packed, train_plan, version
+from fastnn.many.tasks import Never, called, packed, train_packed, version
 from fastnn.many.units import Unit
 from fastnn.training.interrupts import StopRequest
 
@@ -83,7 +83,7 @@ class Engine:
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
 
-    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, Entry]]:
+    def train(self, units: Sequence[Unit], flag: Waiting) -> Iterator[dict[int, MemberResult]]:
         """Train units on the workers; iterate over the results {member: result} of each task, as they come.
 
         Raises
@@ -220,17 +220,17 @@ class Engine:
         as_they_come = "generator_unordered" if self._backend.supports_return_generator else "list"
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
 
-    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, Entry]]:
+    def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, MemberResult]]:
         """Train all units that are left; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
                 raise _OfMember(trained.error)
             amount = sum(left[number].work for number in numbers)
             self.seconds_a_work = trained.seconds / max(amount, 1)
-            entries = trained.entries()
+            member_results = trained.member_results()
             for number in numbers:
                 del left[number]
-            yield entries
+            yield member_results
 
     def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
         """Send tasks; iterate over what they return, as it comes, until the flag is raised, which ends a wait too."""
@@ -279,8 +279,10 @@ class Engine:
         yield self._task(numbers, units)
 
     def _task(self, numbers: list[int], units: dict[int, Unit]) -> Any:
-        plan, arrays = packed([units[number] for number in numbers])
-        return self._joblib.delayed(train_plan)(numbers, plan._replace(folder=self._folder), *self._sent(arrays))
+        packed_units, arrays = packed([units[number] for number in numbers])
+        return self._joblib.delayed(train_packed)(
+            numbers, packed_units._replace(folder=self._folder), *self._sent(arrays)
+        )
 
 
 def _in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:

@@ -13,7 +13,7 @@ from fastnn.checking.arguments import check_integer
 from fastnn.checking.keywords import explains_keywords
 from fastnn.many.arguments import arguments_of, spread
 from fastnn.many.call import Callbacks, Caller, tell_interrupted
-from fastnn.many.course import free
+from fastnn.many.continued import free
 from fastnn.many.members import check_members, check_start
 from fastnn.many.standings import Standings
 from fastnn.training import Stop
@@ -161,14 +161,14 @@ class Population(Standings):
         array([5, 2, 2])
         """
         wanted = self._wanted(epochs)
-        members = [self._courses[number].part(n) for number, n in wanted.items() if n]
+        members = [self._trainings[number].part(n) for number, n in wanted.items() if n]
         if not members:
             return
         trained, interrupted = self._caller.train(members)
-        for member, entry in zip(members, trained._entries, strict=True):
-            self._courses[member.number].add(entry)
-            self._epochs_trained += entry.n_epochs
-        free(self._courses.values())
+        for member, member_result in zip(members, trained._member_results, strict=True):
+            self._trainings[member.number].add(member_result)
+            self._epochs_trained += member_result.n_epochs
+        free(self._trainings.values())
         if interrupted:
             tell_interrupted(members, trained, self.results(), "what the population keeps")
 
@@ -176,10 +176,10 @@ class Population(Standings):
         """Return {member: epochs}."""
         if isinstance(epochs, Mapping):
             for number in epochs:
-                self._course(number)
+                self._training(number)
             return {int(i): check_integer(f"epochs of member {i}", n, low=0) for i, n in epochs.items()}
         n = check_integer("epochs", epochs, low=0)
-        return {number: n for number, course in self._courses.items() if not course.is_over}
+        return {number: n for number, training in self._trainings.items() if not training.is_over}
 
     def drop(self, members: int | Iterable[int]) -> None:
         """Drop members and free their memory; the others keep their numbers.
@@ -204,10 +204,10 @@ class Population(Standings):
         """
         numbers = set(members) if isinstance(members, Iterable) else {members}
         for number in numbers:
-            self._course(number)
+            self._training(number)
         for number in numbers:
-            del self._courses[int(number)]
-        free(self._courses.values())
+            del self._trainings[int(number)]
+        free(self._trainings.values())
 
     @explains_keywords
     def replace(
@@ -257,11 +257,11 @@ class Population(Standings):
         >>> population[2].n_epochs, population[2].history.learning_rate.tolist()
         (3, [0.001, 0.001, 0.1])
         """
-        course = self._course(member if by is None else by)
+        training = self._training(member if by is None else by)
         if by is not None:
-            self._course(member)
-            course.begin()
-        before = course.member.settings
+            self._training(member)
+            training.begin()
+        before = training.member.settings
         optimizer, batch_size, _, alpha = choose_options(
             before.optimizer if optimizer is None else optimizer,
             before.batch_size if batch_size is NOT_GIVEN else batch_size,
@@ -272,7 +272,7 @@ class Population(Standings):
             optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
         check_supported(before.backend, before.network, optimizer, alpha=alpha)
         after = before._replace(optimizer=optimizer, batch_size=batch_size, alpha=alpha)
-        copy = course.copy(course.member._replace(number=int(member), settings=after))
+        copy = training.copy(training.member._replace(number=int(member), settings=after))
         check_start(copy.part(0))
-        self._courses[int(member)] = copy
+        self._trainings[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]

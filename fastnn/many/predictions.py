@@ -8,23 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.many.entries import Entry
+from fastnn.many.member_results import MemberResult
 from fastnn.memory import Array
 from fastnn.training.inputs import check_inputs
 from fastnn.training.results import TrainingResult
 
 
-def outputs_of(entries: Sequence[Entry], X: Any, assume_finite: bool) -> Iterator[Array]:
+def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bool) -> Iterator[Array]:
     """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
     checked: dict[tuple[int, Any], Array] = {}
-    for entry in entries:
-        kind = entry.network.n_inputs, entry.params.dtype
+    for member_result in member_results:
+        kind = member_result.network.n_inputs, member_result.params.dtype
         if kind not in checked:
-            checked[kind] = check_inputs(entry.network, X, entry.params.dtype, assume_finite)
-        if isinstance(entry, TrainingResult):
-            yield entry.predict(checked[kind], assume_finite=True)
+            checked[kind] = check_inputs(member_result.network, X, member_result.params.dtype, assume_finite)
+        if isinstance(member_result, TrainingResult):
+            yield member_result.predict(checked[kind], assume_finite=True)
         else:
-            yield entry.backend.predict(entry.network, entry.params, checked[kind])
+            yield member_result.backend.predict(member_result.network, member_result.params, checked[kind])
 
 
 def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:

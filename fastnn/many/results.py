@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
-from fastnn.many.entries import Entry, losses_of, place_of_best, rate_of, result_of, score_of, scored
 from fastnn.many.history import ManyHistory, picture
+from fastnn.many.member_results import MemberResult, losses_of, place_of_best, rate_of, result_of, score_of, scored
 from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
 from fastnn.many.saving import Saving
 from fastnn.memory import Array
@@ -28,7 +28,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
     Parameters
     ----------
-    entries : sequence of TrainingResult
+    member_results : sequence of TrainingResult
         The results, where they do not come from `train_many`.
     seeds : sequence of int or None, optional
         The seeds that they were trained with, for `to_dict`.
@@ -68,12 +68,12 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     ((40, 1), (40, 1))
     """
 
-    def __init__(self, entries: Sequence[Entry], seeds: Sequence[int | None] | None = None) -> None:
-        self._entries = list(entries)
-        self._seeds = [None] * len(self._entries) if seeds is None else list(seeds)
+    def __init__(self, member_results: Sequence[MemberResult], seeds: Sequence[int | None] | None = None) -> None:
+        self._member_results = list(member_results)
+        self._seeds = [None] * len(self._member_results) if seeds is None else list(seeds)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._member_results)
 
     @overload
     def __getitem__(self, i: int) -> TrainingResult: ...
@@ -83,8 +83,8 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         """The result of a member; or those of several, chosen as from an array: ``many[many.n_epochs > 0]``."""
         if isinstance(i, (slice, list, np.ndarray)):
             chosen = np.arange(len(self))[i]
-            return ManyResult([self._entries[k] for k in chosen], [self._seeds[k] for k in chosen])
-        return result_of(self._entries[operator.index(cast(int, i))])
+            return ManyResult([self._member_results[k] for k in chosen], [self._seeds[k] for k in chosen])
+        return result_of(self._member_results[operator.index(cast(int, i))])
 
     def __repr__(self) -> str:
         return display.line(self, self._facts())
@@ -95,13 +95,13 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         shown = networks if len(networks) < 6 else [*networks[:5], "..."]
         scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
         facts: dict[str, object] = {**self._facts(), "networks": ", ".join(shown), "scores": scores}
-        histories: list[History] = [self._entries[i].history for i in chart.some_of(len(self))]
+        histories: list[History] = [self._member_results[i].history for i in chart.some_of(len(self))]
         try:
             best = self.best()
         except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
         facts["best"] = f"member {best}"
-        return display.card(self, facts, picture(histories, self._entries[best].history, f"member {best}"))
+        return display.card(self, facts, picture(histories, self._member_results[best].history, f"member {best}"))
 
     def _facts(self) -> dict[str, object]:
         if self._has_no_states:
@@ -113,19 +113,20 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     @property
     def _has_no_states(self) -> bool:
         """Whether the members are networks alone, without losses, as from a file of ``save(path, state=False)``."""
-        return bool(self._entries) and all(
-            isinstance(entry, TrainingResult) and entry.state.index is None for entry in self._entries
+        return bool(self._member_results) and all(
+            isinstance(member_result, TrainingResult) and member_result.state.index is None
+            for member_result in self._member_results
         )
 
     @property
     def networks(self) -> list[Network]:
         """The members' networks."""
-        return [entry.network for entry in self._entries]
+        return [member_result.network for member_result in self._member_results]
 
     @functools.cached_property
     def params(self) -> Array | list[Array]:
         """The parameters (m, n_params), read-only; a list of vectors where they differ in size or dtype."""
-        vectors = [entry.params for entry in self._entries]
+        vectors = [member_result.params for member_result in self._member_results]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
         stacked = np.array(vectors)
@@ -135,17 +136,17 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     @functools.cached_property
     def history(self) -> ManyHistory:
         """The histories, stacked."""
-        return ManyHistory([entry.history for entry in self._entries])
+        return ManyHistory([member_result.history for member_result in self._member_results])
 
     @property
     def n_epochs(self) -> NDArray[np.int64]:
         """The number of epochs (m,) that ended."""
-        return np.array([entry.n_epochs for entry in self._entries], np.int64)
+        return np.array([member_result.n_epochs for member_result in self._member_results], np.int64)
 
     @property
     def stop_reason(self) -> list[StopReason]:
         """The reason why each training ended."""
-        return [entry.stop_reason for entry in self._entries]
+        return [member_result.stop_reason for member_result in self._member_results]
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -153,7 +154,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
         For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
         """
-        return np.array([score_of(entry) for entry in self._entries])
+        return np.array([score_of(member_result) for member_result in self._member_results])
 
     def best(self) -> int:
         """Find the member with the best score.
@@ -181,7 +182,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
                 "the members are networks alone, as from a file of save(path, state=False), so that no score is known: "
                 "compare their predictions"
             )
-        return place_of_best(losses_of(map(scored, self._entries), self.scores, self.stop_reason))
+        return place_of_best(losses_of(map(scored, self._member_results), self.scores, self.stop_reason))
 
     def predict(self, X: Any, *, spread: bool = False, assume_finite: bool = False) -> Any:
         """Return the outputs of all members, or their mean and spread.
@@ -217,16 +218,18 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         >>> mean.shape
         (2, 1)
         """
-        if not self._entries:
+        if not self._member_results:
             raise ValueError("there is no member to predict with")
         if len({network.n_outputs for network in self.networks}) > 1:
             raise ValueError(
                 "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"
             )
-        outputs = outputs_of(self._entries, X, assume_finite)
+        outputs = outputs_of(self._member_results, X, assume_finite)
         if check_flag("spread", spread):
             return mean_and_deviation(outputs)
-        return stacked(outputs, len(self), np.result_type(*{entry.params.dtype for entry in self._entries}))
+        return stacked(
+            outputs, len(self), np.result_type(*{member_result.params.dtype for member_result in self._member_results})
+        )
 
     def plot(self, title: str = "Losses of the members", *, axes: Any = None) -> Any:
         """Draw the losses of the members, by matplotlib.
@@ -278,11 +281,11 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         >>> columns["seed"], columns["n_epochs"].tolist()
         ([0, 1, 2], [4, 4, 4])
         """
-        losses = [entry.history.loss for entry in self._entries]
+        losses = [member_result.history.loss for member_result in self._member_results]
         return {
             "member": np.arange(len(self)),
             "seed": list(self._seeds),
-            "learning_rate": np.array([rate_of(entry) for entry in self._entries]),
+            "learning_rate": np.array([rate_of(member_result) for member_result in self._member_results]),
             "score": self.scores,
             "loss": np.array([loss[-1] if len(loss) else np.nan for loss in losses]),
             "n_epochs": self.n_epochs,

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_integer, counted
-from fastnn.many.course import Course
-from fastnn.many.entries import losses_of, place_of_best
+from fastnn.many.continued import Continued
 from fastnn.many.history import picture
+from fastnn.many.member_results import losses_of, place_of_best
 from fastnn.many.members import Member
 from fastnn.many.results import ManyResult
 from fastnn.training import chart, display
@@ -22,19 +22,19 @@ class Standings(Mapping[int, TrainingResult]):
     """The half of a `Population` that shows how its members stand, and changes nothing."""
 
     def __init__(self, members: Iterable[Member]) -> None:
-        self._courses = {member.number: Course(member) for member in members}
-        self._seeds = {number: course.member.known_seed for number, course in self._courses.items()}
-        self._n = len(self._courses)
+        self._trainings = {member.number: Continued(member) for member in members}
+        self._seeds = {number: training.member.known_seed for number, training in self._trainings.items()}
+        self._n = len(self._trainings)
         self._epochs_trained = 0
 
     def __getitem__(self, member: int) -> TrainingResult:
-        return self._course(member).result()
+        return self._training(member).result()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._courses)
+        return iter(self._trainings)
 
     def __len__(self) -> int:
-        return len(self._courses)
+        return len(self._trainings)
 
     def __repr__(self) -> str:
         dropped = f", {self._n - len(self)} dropped" if len(self) < self._n else ""
@@ -45,18 +45,18 @@ class Standings(Mapping[int, TrainingResult]):
         facts: dict[str, object] = {"members": len(self), "dropped": self._n - len(self)}
         facts["epochs trained"] = f"{self._epochs_trained:,}"
         shown = [self.members[i] for i in chart.some_of(len(self))]
-        histories = [self._courses[number].history() for number in shown]
+        histories = [self._trainings[number].history() for number in shown]
         try:
             best = self.best()
         except ValueError:  # none is known
             return display.card(self, facts, picture(histories, None, ""))
-        facts |= {"best": f"member {best}", "its score": f"{self._courses[best].score():.4g}"}
-        return display.card(self, facts, picture(histories, self._courses[best].history(), f"member {best}"))
+        facts |= {"best": f"member {best}", "its score": f"{self._trainings[best].score():.4g}"}
+        return display.card(self, facts, picture(histories, self._trainings[best].history(), f"member {best}"))
 
     @property
     def members(self) -> list[int]:
         """The numbers of the members that are left."""
-        return list(self._courses)
+        return list(self._trainings)
 
     @property
     def epochs_trained(self) -> int:
@@ -80,8 +80,8 @@ class Standings(Mapping[int, TrainingResult]):
         >>> population.results().n_epochs
         array([2, 2])
         """
-        results = [course.result() for course in self._courses.values()]
-        return ManyResult(results, [self._seeds[number] for number in self._courses])
+        results = [training.result() for training in self._trainings.values()]
+        return ManyResult(results, [self._seeds[number] for number in self._trainings])
 
     def scores(self) -> dict[int, float]:
         """Look up the scores of the members that are left.
@@ -98,7 +98,7 @@ class Standings(Mapping[int, TrainingResult]):
         >>> population.scores()
         {0: nan, 1: nan, 2: nan}
         """
-        return {number: course.score() for number, course in self._courses.items()}
+        return {number: training.score() for number, training in self._trainings.items()}
 
     def best(self) -> int:
         """Find the member with the best score, of those that are left.
@@ -152,25 +152,25 @@ class Standings(Mapping[int, TrainingResult]):
 
     def _losses(self) -> NDArray[np.float64]:
         """Return what `losses_of` returns for the members that are left."""
-        courses = self._courses.values()
-        if courses and not any(course.n_epochs or course.is_over for course in courses):
+        trainings = self._trainings.values()
+        if trainings and not any(training.n_epochs or training.is_over for training in trainings):
             raise ValueError(
                 "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
             )
         return losses_of(
-            (course.scored for course in courses),
-            (course.score() for course in courses),
-            (course.stop_reason for course in courses),
+            (training.scored for training in trainings),
+            (training.score() for training in trainings),
+            (training.stop_reason for training in trainings),
         )
 
-    def _course(self, member: Any) -> Course:
-        """Return the course of a member that is left."""
-        course = self._courses.get(member) if type(member) is int else None
-        if course is not None:
-            return course
+    def _training(self, member: Any) -> Continued:
+        """Return the training of a member that is left."""
+        training = self._trainings.get(member) if type(member) is int else None
+        if training is not None:
+            return training
         number = check_integer("member", member)
-        if number in self._courses:
-            return self._courses[number]
+        if number in self._trainings:
+            return self._trainings[number]
         if 0 <= number < self._n:
             raise KeyError(f"member {number} was dropped")
         raise KeyError(f"there is no member {number}: they are 0 to {self._n - 1}")

@@ -1,6 +1,6 @@
 """The tasks of an engine: what goes to a worker, what it does there, and what comes back.
 
-A task is a call of `train_plan` with a plan, which is small, and with the arrays that its members use, as
+A task is a call of `train_packed` with packed units, which are small, and with the arrays that its members use, as
 `fastnn.many.shared_files` or the engine sends them. A worker trains unit by unit, in one thread.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn import __version__
-from fastnn.many.entries import Entry
+from fastnn.many.member_results import MemberResult
 from fastnn.many.members import Member
 from fastnn.many.shared_files import Laid, lay_down, received, take_up
 from fastnn.many.stack import ARRAYS, Stack, Stacked
@@ -26,7 +26,7 @@ from fastnn.state import Data
 T = TypeVar("T")
 
 
-class Plan(NamedTuple):
+class PackedUnits(NamedTuple):
     """The units of a task, whose members have numbers of arrays in the place of arrays."""
 
     units: list[Unit]
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
     """The results of a task, in the form that goes back to the caller."""
 
     seconds: float
-    alone: dict[int, Entry] = {}  # noqa: RUF012
+    alone: dict[int, MemberResult] = {}  # noqa: RUF012
     """{member: its result}, of those that were trained alone."""
     blocks: list[tuple[Array, Array, Stack]] = []  # noqa: RUF012
     """The members' numbers, their places in a stack, and that stack without its arrays."""
@@ -46,15 +46,17 @@ class Trained(NamedTuple):
     """The arrays of all stacks, one after the other."""
     error: Exception | None = None
 
-    def entries(self) -> dict[int, Entry]:
+    def member_results(self) -> dict[int, MemberResult]:
         """Return {member: its result}: in the caller, and once only."""
-        entries = dict(self.alone)
+        member_results = dict(self.alone)
         arrays = iter(take_up(self.laid) if self.laid is not None else [])
         for numbers, places, stack in self.blocks:
             own: Any = dict(zip(ARRAYS, arrays, strict=False))
             whole = replace(stack, **own)
-            entries |= zip(numbers.tolist(), map(Stacked, itertools.repeat(whole), places.tolist()), strict=False)
-        return entries
+            member_results |= zip(
+                numbers.tolist(), map(Stacked, itertools.repeat(whole), places.tolist()), strict=False
+            )
+        return member_results
 
 
 def version(own: list[Any]) -> str:
@@ -62,8 +64,8 @@ def version(own: list[Any]) -> str:
     return __version__
 
 
-def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
-    """Return the plan of a task, and the arrays that it refers to, each once."""
+def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
+    """Return the packed units of a task, and the arrays that they refer to, each once."""
     arrays: list[Array] = []
     places: dict[int, int] = {}
 
@@ -83,7 +85,7 @@ def packed(units: Sequence[Unit]) -> tuple[Plan, list[Array]]:
         return member._replace(data=data, rows=rows, state=own.get(member.number, member.state))
 
     sent = [unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units]
-    return Plan(sent), arrays
+    return PackedUnits(sent), arrays
 
 
 def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
@@ -99,8 +101,8 @@ def _own_rows(members: Sequence[Member]) -> dict[int, Stacked]:
     return rows
 
 
-def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
-    """Return the units of a plan with their arrays: what `packed` was given."""
+def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
+    """Return the units with their arrays: the inverse of `packed`."""
     # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
     own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
     for array in own:
@@ -114,7 +116,7 @@ def unpacked(plan: Plan, arrays: Sequence[Array]) -> list[Unit]:
         data = known.setdefault(("data", member.data), Data(*known[member.data]))
         return member._replace(data=data, rows=known[member.rows])
 
-    return [unit._replace(members=[with_arrays(member) for member in unit.members]) for unit in plan.units]
+    return [unit._replace(members=[with_arrays(member) for member in unit.members]) for unit in packed_units.units]
 
 
 class Never:
@@ -127,17 +129,17 @@ class Never:
         """Do nothing: Ctrl-C raises KeyboardInterrupt anyway."""
 
 
-def train_plan(numbers: list[int], plan: Plan, *sent: Any) -> tuple[list[int], Trained]:
+def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
     """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
     began = time.perf_counter()
     arrays = [received(array) for array in sent]
-    entries: dict[int, Entry] = {}
+    member_results: dict[int, MemberResult] = {}
     try:
-        for unit in unpacked(plan, arrays):
-            entries |= train_unit(unit, Never())
+        for unit in unpacked(packed_units, arrays):
+            member_results |= train_unit(unit, Never())
     except Exception as error:
         return numbers, Trained(0.0, error=error)
-    return numbers, _trained(entries, plan.folder, time.perf_counter() - began)
+    return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)
 
 
 def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, Exception | None]:
@@ -149,17 +151,17 @@ def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T 
         return number, None, error
 
 
-def _trained(entries: dict[int, Entry], folder: str | None, seconds: float) -> Trained:
+def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:
     """Return results in the form that goes back: no object for each member of a block, and arrays laid down at once."""
     stacks: dict[int, tuple[Stack, list[int], list[int]]] = {}
-    alone: dict[int, Entry] = {}
-    for number, entry in entries.items():
-        if isinstance(entry, Stacked):
-            _, numbers, places = stacks.setdefault(id(entry.stack), (entry.stack, [], []))
+    alone: dict[int, MemberResult] = {}
+    for number, member_result in member_results.items():
+        if isinstance(member_result, Stacked):
+            _, numbers, places = stacks.setdefault(id(member_result.stack), (member_result.stack, [], []))
             numbers.append(number)
-            places.append(entry.place)
+            places.append(member_result.place)
         else:
-            alone[number] = entry
+            alone[number] = member_result
     arrays = [getattr(stack, name) for stack, _, _ in stacks.values() for name in ARRAYS]
     nothing: Any = dict.fromkeys(ARRAYS)
     blocks = [

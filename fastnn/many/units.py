@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.many.block import Block, blocks_of
-from fastnn.many.entries import Entry, Unbegun
+from fastnn.many.member_results import MemberResult, Unbegun
 from fastnn.many.members import Member, begin
 from fastnn.many.stack import Stacked
 from fastnn.training import advance, end
@@ -49,7 +49,7 @@ def units_of(members: list[Member], n_jobs: int) -> tuple[list[Unit], int]:
 
 def train_unit(
     unit: Unit, flag: StopRequest, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
-) -> dict[int, Entry]:
+) -> dict[int, MemberResult]:
     """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
     if flag.requested:
         return {member.number: _unbegun(member, flag.reason) for member in unit.members}
@@ -70,7 +70,7 @@ class Ended(NamedTuple):
     requested: bool = True
 
 
-def _unbegun(member: Member, reason: StopReason) -> Entry:
+def _unbegun(member: Member, reason: StopReason) -> MemberResult:
     if isinstance(member.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
         return train_alone(member, Ended(reason))
     settings, begin = member.settings, functools.partial(train_alone, member, Ended(reason))

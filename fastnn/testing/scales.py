@@ -93,7 +93,7 @@ def gradient_scale(
                 db = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
                 scale[layer.bias] = (db * b if network.bias_gradient == "times_bias" else db).max()
             if l > 0:
-                activation = reference.ACTIVATIONS[network.layers[l - 1].activation]
+                activation = reference.ACTIVATION_FUNCTIONS[network.layers[l - 1].activation]
                 delta = _magnitude(activation, delta @ abs(through[l]).T, activations[l], zs[l - 1])
     return scale / batch.divisor
 
@@ -104,7 +104,7 @@ def output_scale(network: Network, params: Array, X: Array) -> Array:
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
         size = abs(activations[-2]) @ abs(v.W[-1]) + (abs(v.b[-1]) if network.layers[-1].n_bias else 0)
-        activation, (a, z) = reference.ACTIVATIONS[network.output], (activations[-1], zs[-1])
+        activation, (a, z) = reference.ACTIVATION_FUNCTIONS[network.output], (activations[-1], zs[-1])
         return abs(a) + np.sum([_magnitude(activation, size * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
 
 
@@ -112,12 +112,12 @@ def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
     """Return the magnitude of the output layer's delta: |Jacobian| times |dl/da|, differences taken as sums."""
     if network.matched:
         return abs(a) + abs(y)
-    loss, activation = reference.LOSSES[network.loss], reference.ACTIVATIONS[network.output]
+    loss, activation = reference.LOSS_FUNCTIONS[network.loss], reference.ACTIVATION_FUNCTIONS[network.output]
     d = (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2
     return np.sum([_magnitude(activation, d * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
 
 
-def _magnitude(activation: reference.Activation, d: Array, a: Array, z: Array) -> Array:
+def _magnitude(activation: reference.ActivationFunctions, d: Array, a: Array, z: Array) -> Array:
     """Return ``|d f'(z)|`` with the differences in f' as sums, such as ``1 + a^2`` for ``1 - a^2``.
 
     The formula of f' is not used: the terms that cancel are as large as its relative change with a and z.
@@ -162,7 +162,7 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
     v, batch = reference.views(network, params), reference.take(network, data, slice(None))
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]
-        slope = 1.0 if network.matched else abs(reference.LOSSES[network.loss].d(a, batch.Y))
+        slope = 1.0 if network.matched else abs(reference.LOSS_FUNCTIONS[network.loss].d(a, batch.Y))
         differences = (batch.weight * slope * (abs(a) + abs(batch.Y))).sum() / batch.divisor
         return float(abs(reference.loss_value(network, v, batch, a, alpha)) + differences)
 
@@ -201,6 +201,6 @@ def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArr
 
 
 def _has_kink(layer: Layer) -> bool:
-    activation, sides = reference.ACTIVATIONS[layer.activation], np.array([[-1e-9], [1e-9]])
+    activation, sides = reference.ACTIVATION_FUNCTIONS[layer.activation], np.array([[-1e-9], [1e-9]])
     slopes = activation.delta(np.ones_like(sides), activation.value(sides), sides)
     return bool(abs(slopes[0] - slopes[1]) > _KINK)

@@ -83,14 +83,14 @@ def test_a_back_end_that_errs_is_found(monkeypatch):
 
 # ------------------------------------------------------------------------------------------------------------- reports
 
-PLAN = bench.BenchPlan(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
+SETTINGS = bench.BenchSettings(rounds=2, sample_seconds=0.001, starts=1, compiled=0, workloads=("seed", "tab"))
 
 
 @pytest.fixture(scope="module")
 def report():
     steps = []
-    found = bench.run(["seed"], ["numpy", "numba"], [None, "float32"], PLAN, steps.append)
-    assert len(steps) >= bench.n_steps(["seed"], ["numpy", "numba"], [None, "float32"], PLAN) - 3 * PLAN.starts
+    found = bench.run(["seed"], ["numpy", "numba"], [None, "float32"], SETTINGS, steps.append)
+    assert len(steps) >= bench.n_steps(["seed"], ["numpy", "numba"], [None, "float32"], SETTINGS) - 3 * SETTINGS.starts
     return found
 
 
@@ -99,7 +99,7 @@ def test_report_holds_samples_by_workload_dtype_and_back_end(report):
         ("seed", dtype, backend) for dtype in ("float64", "float32") for backend in ("numpy", "numba")
     ]
     for training in report.trainings:
-        assert len(training.seconds) == PLAN.rounds
+        assert len(training.seconds) == SETTINGS.rounds
         assert training.iterations >= 1
         assert 0 < training.timing.median < 1
     assert [start.what for start in report.starts][:2] == ["import numpy", "import fastnn, after numpy"]
@@ -159,11 +159,11 @@ pytest.importorskip("rich")
 
 @pytest.fixture
 def run(capsys, monkeypatch, set_columns, tmp_path):
-    """Run ``fastnn bench`` with a plan of nothing much; what it returns, prints, and prints on stderr."""
+    """Run ``fastnn bench`` with settings of nothing much; what it returns, prints, and prints on stderr."""
     set_columns(100)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(bench, "QUICK", PLAN)
-    monkeypatch.setattr(bench, "FULL", PLAN)
+    monkeypatch.setattr(bench, "QUICK", SETTINGS)
+    monkeypatch.setattr(bench, "FULL", SETTINGS)
     monkeypatch.setattr(bench, "_starts", lambda *_: [bench.Start("import numpy", (0.1,))])
 
     def call(*arguments):

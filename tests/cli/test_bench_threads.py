@@ -7,13 +7,13 @@ from fastnn.cli import bench as command
 from fastnn.cli import bench_report
 from fastnn.cores import Cores
 
-PLAN = bench_report.BenchPlan(rounds=2, sample_seconds=0.001, starts=0, compiled=0, workloads=())
+SETTINGS = bench_report.BenchSettings(rounds=2, sample_seconds=0.001, starts=0, compiled=0, workloads=())
 
 
 def test_a_report_says_how_many(monkeypatch):
     """Real work and the other back end have one."""
     monkeypatch.setattr(bench_report, "_starts", lambda *_: [])
-    report = bench_report.run(["tab", "seed, one call"], ["numpy", "numba"], [None], PLAN, threads=2)
+    report = bench_report.run(["tab", "seed, one call"], ["numpy", "numba"], [None], SETTINGS, threads=2)
     assert {(t.workload, t.backend) for t in report.trainings if t.threads == 2} == {("tab", "numba")}
 
 

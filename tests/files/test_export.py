@@ -76,7 +76,7 @@ def test_all_files_are_written_or_none(tmp_path, result, monkeypatch):
 
 
 def test_an_activation_without_a_line_in_the_format_is_named(tmp_path, monkeypatch):
-    monkeypatch.delitem(to_numpy.ACTIVATIONS, "gelu")
+    monkeypatch.delitem(to_numpy.FORMULAS, "gelu")
     with pytest.raises(ValueError, match="the format numpy has no activation 'gelu'; it has identity, sigmoid, "):
         trained(Network((3, 4, 2), "gelu"), np.float32).export(tmp_path / "net.py")
     assert os.listdir(tmp_path) == []

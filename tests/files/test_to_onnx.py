@@ -37,13 +37,13 @@ def test_small_outputs_keep_their_digits(tmp_path, name):
     z = np.r_[z, -z][:, None]
     (tmp_path / "net.onnx").write_bytes(_one_activation(name))
     (a,) = session_of(tmp_path / "net.onnx").run(None, {"z": z})
-    expected = reference.ACTIVATIONS[name].value(z)
+    expected = reference.ACTIVATION_FUNCTIONS[name].value(z)
     np.testing.assert_allclose(a, expected, rtol=30 * np.finfo(np.float64).eps)
 
 
 def _one_activation(name):
     g = to_onnx.Graph(np.dtype(np.float64))
-    g.add("Identity", to_onnx.ACTIVATIONS[name](g, "z"), output="a")
+    g.add("Identity", to_onnx.FORMULAS[name](g, "z"), output="a")
     values = [onnx.helper.make_tensor_value_info(v, onnx.TensorProto.DOUBLE, ["n", 1]) for v in "za"]
     graph = onnx.helper.make_graph(g.nodes, "one", values[:1], values[1:], g.constants)
     opset = [onnx.helper.make_opsetid("", to_onnx.OPSET)]

@@ -4,13 +4,13 @@ import pytest
 from gate_samples import DIGITS, ONLINE, START, sample
 
 from fastnn.gate import compare
-from fastnn.gate.compare import Alone, Count, Plan
+from fastnn.gate.compare import Alone, Count, GateSettings
 from fastnn.gate.samples import CommandError, Sample
 
 
 def test_pairs_turn_and_stop_when_decided(runs):
     called = runs(lambda command, i: sample())
-    outcome = compare.compare("base", "head", Plan())
+    outcome = compare.compare("base", "head", GateSettings())
     assert outcome.passed
     assert called == ["base", "head"] * 2 + ["head", "base", "base", "head"] * 2 + ["head", "base"]
     assert len(outcome.comparisons[0].rounds[0]) == compare.FEWEST
@@ -18,7 +18,7 @@ def test_pairs_turn_and_stop_when_decided(runs):
 
 def test_undecided_takes_all_pairs_and_passes(runs):
     called = runs(lambda command, i: sample(1.0 + 0.1 * (i % 3) * (command == "head")))
-    outcome = compare.compare("base", "head", Plan(pairs=8))
+    outcome = compare.compare("base", "head", GateSettings(pairs=8))
     assert outcome.passed
     assert outcome.comparisons[0].verdicts == ("undecided",)
     assert len(called) == 2 + 2 * 8
@@ -27,21 +27,21 @@ def test_undecided_takes_all_pairs_and_passes(runs):
 def test_slower_must_be_found_twice(runs):
     first_round = 2 + 2 * compare.FEWEST
     runs(lambda command, i: sample(1.5 if command == "head" and i <= first_round else 1.0))
-    outcome = compare.compare("base", "head", Plan())
+    outcome = compare.compare("base", "head", GateSettings())
     assert outcome.passed
     assert outcome.comparisons[0].verdicts == ("slower", "no slower")
     runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
-    assert not compare.compare("base", "head", Plan()).passed
+    assert not compare.compare("base", "head", GateSettings()).passed
 
 
 def test_starts_have_a_threshold_of_their_own(runs):
     runs(lambda command, i: sample(1.15 if command == "head" else 1.0, quantity=START))
-    assert compare.compare("base", "head", Plan()).passed
+    assert compare.compare("base", "head", GateSettings()).passed
 
 
 def test_a_worse_count_fails_and_nothing_is_timed(runs):
     called = runs(lambda command, i: sample(counts=[("compiled", 1 if command == "head" else 0)]))
-    outcome = compare.compare("base", "head", Plan())
+    outcome = compare.compare("base", "head", GateSettings())
     assert not outcome.passed
     assert outcome.counts == (Count("compiled", 0, 1),)
     assert outcome.comparisons == ()
@@ -50,12 +50,12 @@ def test_a_worse_count_fails_and_nothing_is_timed(runs):
 
 def test_the_first_run_may_compile(runs):
     runs(lambda command, i: sample(counts=[("compiled", 9 if i <= 2 else 0)]))
-    assert compare.compare("base", "head", Plan()).passed
+    assert compare.compare("base", "head", GateSettings()).passed
 
 
 def test_fewer_or_new_counts_pass(runs):
     runs(lambda command, i: sample(counts=[("a", 0), ("new", 5)] if command == "head" else [("a", 3)]))
-    outcome = compare.compare("base", "head", Plan(timed=False))
+    outcome = compare.compare("base", "head", GateSettings(timed=False))
     assert outcome.passed
     assert [(count.name, count.verdict) for count in outcome.counts] == [("a", "fewer"), ("new", "new")]
 
@@ -66,7 +66,7 @@ def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
         return Sample({DIGITS: 1.0, only: 2.0}, {"both": 0, command: 3}, 1.0)
 
     runs(both)
-    outcome = compare.compare("base", "head", Plan())
+    outcome = compare.compare("base", "head", GateSettings())
     assert outcome.passed
     assert [c.quantity for c in outcome.comparisons] == [DIGITS]
     assert outcome.alone == (Alone(ONLINE, 2.0, None), Alone(START, None, 2.0))
@@ -81,10 +81,10 @@ def test_what_one_side_alone_measures_is_shown_and_the_rest_compared(runs):
 def test_nothing_in_common_is_an_error(runs):
     runs(lambda command, i: sample(counts=(), quantity=ONLINE if command == "head" else DIGITS))
     with pytest.raises(CommandError, match="nothing of the same name"):
-        compare.compare("base", "head", Plan())
+        compare.compare("base", "head", GateSettings())
 
 
 def test_a_side_must_measure_the_same_in_each_run(runs):
     runs(lambda command, i: sample(quantity=ONLINE if i == 5 else DIGITS))
     with pytest.raises(CommandError, match="head does not measure the same in each run; missing this time: digits"):
-        compare.compare("base", "head", Plan())
+        compare.compare("base", "head", GateSettings())

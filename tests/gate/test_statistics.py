@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastnn.gate import compare
-from fastnn.gate.compare import Plan
+from fastnn.gate.compare import GateSettings
 from fastnn.gate.samples import Quantity, Sample
 from fastnn.gate.statistics import Interval, interval, judge
 
@@ -35,7 +35,7 @@ def simulated(monkeypatch, seed, ratio, names=("a", "b", "c", "d")):
         return Sample(dict(zip(quantities, times, strict=True)), {"compiled": 0}, 1.0)
 
     monkeypatch.setattr(compare, "run", run)
-    return compare.compare("base", "head", Plan())
+    return compare.compare("base", "head", GateSettings())
 
 
 def test_no_alarm_when_nothing_changed(monkeypatch):

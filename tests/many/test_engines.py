@@ -102,7 +102,7 @@ def test_the_members_of_a_killed_worker_are_trained_again(tmp_path):
 def test_an_engine_that_always_fails_is_an_error(monkeypatch):
     """It says how many members are left."""
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(engine, "train_plan", os.abort)  # whose arguments are wrong
+    monkeypatch.setattr(engine, "train_packed", os.abort)  # whose arguments are wrong
     with (
         joblib.parallel_config("loky", n_jobs=2),
         pytest.raises(fastnn.EngineError, match="failed 5 times, 30 members"),
@@ -199,7 +199,7 @@ def missing(arrays, folder):
 @pytest.mark.parametrize("where", ["here", "elsewhere", "one came later"])
 def test_data_of_all_tasks_go_in_a_file_once(where, monkeypatch):
     """In the messages where a worker is on another machine, also one that comes later; with the same bits."""
-    sent, right = [], engine.train_plan
+    sent, right = [], engine.train_packed
     monkeypatch.setattr(engine, "TASK_SECONDS", 1e-9)
     monkeypatch.setattr(engine, "PAUSE_SECONDS", 0.01)
     if where == "elsewhere":

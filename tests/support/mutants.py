@@ -56,7 +56,12 @@ def with_batch(change):
 
 
 def with_activation(name, **fields):
-    return Part({"ACTIVATIONS": reference.ACTIVATIONS | {name: reference.ACTIVATIONS[name]._replace(**fields)}})
+    return Part(
+        {
+            "ACTIVATION_FUNCTIONS": reference.ACTIVATION_FUNCTIONS
+            | {name: reference.ACTIVATION_FUNCTIONS[name]._replace(**fields)}
+        }
+    )
 
 
 def with_update(name, update):
@@ -268,7 +273,7 @@ def in_another_order():
         for layer, W, b in zip(network.layers, reverse, params.b, strict=True):
             z = activations[-1][:, ::-1].copy() @ W + (b if layer.n_bias else 0)
             zs.append(z)
-            activations.append(reference.ACTIVATIONS[layer.activation].value(z))
+            activations.append(reference.ACTIVATION_FUNCTIONS[layer.activation].value(z))
         return zs, activations
 
     def take(network, data, rows, right=reference.take):

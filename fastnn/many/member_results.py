@@ -128,21 +128,21 @@ class Stored(NamedTuple):
         return self.source.result(self.place)
 
 
-Entry = TrainingResult | Stacked | Stored | Unbegun
+MemberResult = TrainingResult | Stacked | Stored | Unbegun
 
 
-def result_of(entry: Entry) -> TrainingResult:
+def result_of(member_result: MemberResult) -> TrainingResult:
     """Return the whole result of a member."""
-    return entry if isinstance(entry, TrainingResult) else entry.result()
+    return member_result if isinstance(member_result, TrainingResult) else member_result.result()
 
 
 Scored = tuple[str, bool]
 """The name of the monitor by which a member is scored, and whether on validation data."""
 
 
-def scored(entry: Entry) -> Scored | None:
+def scored(member_result: MemberResult) -> Scored | None:
     """Return the kind of a member's scores; None before its first epoch."""
-    history = entry.history
+    history = member_result.history
     return (history.monitor, bool(len(history.validation_loss))) if len(history.loss) else None
 
 
@@ -176,25 +176,25 @@ def place_of_best(losses: NDArray[np.float64]) -> int:
     return int(np.argmin(losses))
 
 
-def rate_of(entry: Entry) -> float:
+def rate_of(member_result: MemberResult) -> float:
     """Return the learning rate of a member's optimizer, of a schedule its `learning_rate`; NaN for any other."""
-    if isinstance(entry, Stacked):
-        optimizer, _ = entry.stack.optimizers[entry.stack.which[entry.place]]
+    if isinstance(member_result, Stacked):
+        optimizer, _ = member_result.stack.optimizers[member_result.stack.which[member_result.place]]
         rate: Any = describe(optimizer.learning_rate)
     else:
-        counters = {} if isinstance(entry, Unbegun) else result_of(entry).state.counters
+        counters = {} if isinstance(member_result, Unbegun) else result_of(member_result).state.counters
         rate = counters.get("optimizer", {}).get("learning_rate")
     rate = rate.get("learning_rate") if isinstance(rate, dict) else rate
     return float(rate) if isinstance(rate, (int, float)) else np.nan
 
 
-def score_of(entry: Entry) -> float:
+def score_of(member_result: MemberResult) -> float:
     """Return the score of the parameters that a member has."""
-    scores = entry.history.score
+    scores = member_result.history.score
     if not len(scores):
         return np.nan
-    if isinstance(entry, TrainingResult) and entry.state.best_params is not None:
-        best = entry.state.counters.get("best_score")
-        if best is not None and np.array_equal(entry.params, entry.state.best_params):
-            return best if entry.history.monitor == "loss" else -best
+    if isinstance(member_result, TrainingResult) and member_result.state.best_params is not None:
+        best = member_result.state.counters.get("best_score")
+        if best is not None and np.array_equal(member_result.params, member_result.state.best_params):
+            return best if member_result.history.monitor == "loss" else -best
     return float(scores[-1])

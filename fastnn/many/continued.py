@@ -1,4 +1,4 @@
-"""The course of a member of a population: the last part of its training, and the history of all parts, joined."""
+"""A member's training that is continued part by part, as in a population: its last part, and the history of all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.many.entries import Entry, Scored, Stored, Unbegun, score_of
+from fastnn.many.member_results import MemberResult, Scored, Stored, Unbegun, score_of
 from fastnn.many.members import Member
 from fastnn.many.stack import Stacked
 from fastnn.many.units import Ended, train_alone
@@ -27,8 +27,8 @@ ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged")
 """The reasons after which a training does not go on of itself."""
 
 
-class Course:
-    """The course of a member's training, part by part. Parts of it are trained elsewhere and added here."""
+class Continued:
+    """A member's training, continued part by part. The parts are trained elsewhere and added here."""
 
     def __init__(self, member: Member) -> None:
         self.member = member
@@ -50,13 +50,13 @@ class Course:
             state = self.last if isinstance(self.last, Stacked) else self.last.state
         return Member(number, settings, n_epochs, data, rows, seed, params, state)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, part: MemberResult) -> None:
         """Add a part that was trained."""
-        if isinstance(entry, Unbegun):
-            self.stop_reason = entry.stop_reason
+        if isinstance(part, Unbegun):
+            self.stop_reason = part.stop_reason
             return
-        assert not isinstance(entry, Stored)  # which comes from a file, not from a training
-        found: Any = entry.stack.numbers(entry.place) if isinstance(entry, Stacked) else vars(entry.history)
+        assert not isinstance(part, Stored)  # which comes from a file, not from a training
+        found: Any = part.stack.numbers(part.place) if isinstance(part, Stacked) else vars(part.history)
         for name, column in self._columns.items():
             del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
             if len(values := found.get(name, ())):
@@ -66,11 +66,11 @@ class Course:
             if settings.new_rows:
                 settings = settings._replace(new_rows=False)
             self.member = self.member._replace(settings=settings, seed=None, params=None, state=None)
-        self.seconds += entry.stack.seconds if isinstance(entry, Stacked) else entry.history.seconds
+        self.seconds += part.stack.seconds if isinstance(part, Stacked) else part.history.seconds
         limit = self.member.settings.stop.max_seconds
-        in_time = limit is None or self.seconds < limit or entry.stop_reason != "epochs"
-        reason: StopReason = entry.stop_reason if in_time else "time"
-        self.last, self.stop_reason, self.n_epochs = entry, reason, self.n_epochs + entry.n_epochs
+        in_time = limit is None or self.seconds < limit or part.stop_reason != "epochs"
+        reason: StopReason = part.stop_reason if in_time else "time"
+        self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + part.n_epochs
 
     def begin(self) -> TrainingResult | Stacked:
         """Return the result of the last part; of a training that has not begun, one that has only drawn its weights."""
@@ -114,20 +114,20 @@ class Course:
         """Whether a stop rule or divergence has ended the training."""
         return self.stop_reason in ENDS
 
-    def copy(self, member: Member) -> Course:
-        """Return a course that goes on from here as another member."""
+    def copy(self, member: Member) -> Continued:
+        """Return a copy that goes on from here as another member."""
         twin = copy.copy(self)
         twin.member = member
         twin._columns = {name: column[:] for name, column in self._columns.items()}
         return twin
 
 
-def free(courses: Collection[Course]) -> None:
-    """Free the rows of stacks that no course goes on from, and histories that the courses have."""
-    found: dict[int, list[tuple[Course, int]]] = {}
-    for course in courses:
-        if isinstance(course.last, Stacked):
-            found.setdefault(id(course.last.stack), []).append((course, course.last.place))
+def free(trainings: Collection[Continued]) -> None:
+    """Free the rows of stacks that no training goes on from, and histories that the trainings have."""
+    found: dict[int, list[tuple[Continued, int]]] = {}
+    for training in trainings:
+        if isinstance(training.last, Stacked):
+            found.setdefault(id(training.last.stack), []).append((training, training.last.place))
     for users in found.values():
         last: Any = users[0][0].last
         places = [place for _, place in users]
@@ -137,5 +137,5 @@ def free(courses: Collection[Course]) -> None:
             states = last.stack.without_histories()
         else:
             continue
-        for place, (course, _) in zip(places, users, strict=True):
-            course.last = Stacked(states, place)
+        for place, (training, _) in zip(places, users, strict=True):
+            training.last = Stacked(states, place)
