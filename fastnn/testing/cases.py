@@ -19,7 +19,7 @@ from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS
-from fastnn.training.optional_parts import is_supported
+from fastnn.training.optional_parts import supports_with
 
 RATE = 0.01
 """A learning rate that suits a small network."""
@@ -85,9 +85,13 @@ class Setting(NamedTuple):
     alpha: float = 0.0
     weighted: bool = False
 
+    def network(self) -> Network:
+        """Return the network of this setting."""
+        return _network(self._replace(alpha=0.0, weighted=False))
+
     def case(self, optimizer: Optimizer) -> Case:
         """Return the case of this setting with an optimizer."""
-        return Case(_network(self._replace(alpha=0.0, weighted=False)), optimizer, self.alpha, self.weighted)
+        return Case(self.network(), optimizer, self.alpha, self.weighted)
 
     def __str__(self) -> str:
         options = [f"bias {self.bias}", *(["bias gradient times the bias"] if self.bias_gradient != "exact" else [])]
@@ -117,12 +121,12 @@ def accepted(backend: Backend, setting: Setting, optimizers: Iterable[Optimizer]
 
     Without hidden layers, it does not matter which activation the network names for them.
     """
-    names = [setting.activation] if setting.hidden else HIDDEN
-    cases = [setting._replace(activation=name).case(PLAIN[0]) for name in names]
-    for optimizer, case in itertools.product(optimizers, cases):
-        network, _, alpha, weighted = case
-        if is_supported(backend, network, optimizer, alpha=alpha, sample_weight=weighted):
-            return case._replace(optimizer=optimizer)
+    settings = [setting] if setting.hidden else [setting._replace(activation=name) for name in HIDDEN]
+    networks = [setting.network() for setting in settings]
+    supports = supports_with(backend, alpha=setting.alpha, sample_weight=setting.weighted)
+    for optimizer, network in itertools.product(optimizers, networks):
+        if supports(network, optimizer):
+            return Case(network, optimizer, setting.alpha, setting.weighted)
     return None
 
 
@@ -151,15 +155,26 @@ def nearest(
     Declined
         Where the back end supports no such case.
     """
-    if case := accepted(backend, wanted, optimizers):
+    if case := accepted(backend, wanted, optimizers) or approached(backend, wanted, about, optimizers, order):
         return case
+    names = " or ".join(f"{'sequential ' * o.sequential}{o.name}" for o in optimizers)
+    by = names if len(optimizers) < len(EVERY) else "any optimizer"
+    raise Declined(f"{backend.name} does not support {wanted}, by {by}, nor what is near to it")
+
+
+def approached(
+    backend: Backend,
+    wanted: Setting,
+    about: Sequence[str],
+    optimizers: Sequence[Optimizer],
+    order: Sequence[str] = Setting._fields,
+) -> Case | None:
+    """Return what `nearest` finds where the wanted setting itself is not supported; None if there is none."""
     for setting in _starts(backend, wanted, about):
         if case := accepted(backend, setting, optimizers):
             break
     else:
-        names = " or ".join(f"{'sequential ' * o.sequential}{o.name}" for o in optimizers)
-        by = names if len(optimizers) < len(EVERY) else "any optimizer"
-        raise Declined(f"{backend.name} does not support {wanted}, by {by}, nor what is near to it")
+        return None
     for name in order:
         moved = setting._replace(**{name: getattr(wanted, name)})
         if moved != setting and (found := accepted(backend, moved, optimizers)):
@@ -224,7 +239,7 @@ def _starts(backend: Backend, wanted: Setting, about: Sequence[str]) -> Iterator
     if "activation" in about and not base.hidden:  # a network without hidden layers would say nothing about it
         base = base._replace(hidden=wanted.hidden)
     yield base
-    yield from _all_names(base, about)
+    yield from (setting for setting in _all_names(base, about) if setting != base)
 
 
 def _all_names(setting: Setting, about: Sequence[str] = ()) -> Iterator[Setting]:

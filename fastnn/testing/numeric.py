@@ -7,8 +7,8 @@ drawn from all that it supports.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from fastnn.backends import Backend
 from fastnn.network import BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
-from fastnn.testing.cases import Case, Declined, Setting, accepted, drawn, nearest, optimizer_of, supported
+from fastnn.testing.cases import Case, Declined, Setting, accepted, approached, drawn, nearest, optimizer_of, supported
 from fastnn.testing.check import Check
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.lockstep import assert_steps_match
@@ -175,11 +175,9 @@ def _training(
     """Compare a training with the first output activation that the back end supports."""
     (activation, loss), optimizer = names, optimizer_of(case[0], **case[1])
     wanted = [_setting((activation, loss, output), k, inputs=3, hidden=(5,), outputs=2) for output in outputs]
-    found = next(filter(None, (accepted(backend, setting, [optimizer]) for setting in wanted)), None)
-    for setting in wanted:
-        if found is None:
-            with contextlib.suppress(Declined):
-                found = nearest(backend, setting, _NAMES, [optimizer])
+    exact = (accepted(backend, setting, [optimizer]) for setting in wanted)
+    near = (approached(backend, setting, _NAMES, [optimizer]) for setting in wanted)
+    found = next(filter(None, itertools.chain(exact, near)), None)
     if found is None:
         raise Declined(f"{backend.name} does not support {activation} with {loss} by {title(*case)}")
     try:

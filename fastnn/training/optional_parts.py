@@ -39,12 +39,17 @@ def is_supported(
     backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
 ) -> bool:
     """Return the answer of a back end's `supports`, asked about those of the options that it takes."""
+    return bool(supports_with(backend, alpha=alpha, sample_weight=sample_weight)(network, optimizer))
+
+
+def supports_with(backend: Backend, *, alpha: float, sample_weight: bool) -> Callable[[Network, Optimizer], bool]:
+    """Return a back end's `supports` with those of the options that it takes."""
     supports = backend.supports
     taken = options_taken(getattr(supports, "__func__", supports))
     if not taken:
-        return bool(supports(network, optimizer))
+        return supports
     options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
-    return bool(supports(network, optimizer, **{name: options[name] for name in taken}))
+    return functools.partial(supports, **{name: options[name] for name in taken})
 
 
 @functools.lru_cache(maxsize=100)
