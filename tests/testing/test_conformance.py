@@ -11,7 +11,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from mutants import MUTANTS, Part
+from mutants import Part, report_on
 
 from fastnn import get_backend, register_backend, testing
 from fastnn.network import ACTIVATIONS, LOSSES
@@ -90,7 +90,7 @@ def test_an_unknown_dtype_is_refused():
 
 
 def test_a_report_as_json(tmp_path):
-    report = check_backend(MUTANTS["Adam's moments swapped"].make(), dtypes=["float64"], raises=False)
+    report = report_on("Adam's moments swapped", ("float64",), "training")
     report.save(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["backend"] == "broken"
