@@ -1,11 +1,13 @@
 """The comparison with the peers: that it is fair, names what is missing, and writes what it measured."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -18,9 +20,20 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks.peers import __main__ as script  # noqa: E402
-from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, hardware, lanes, tables, worker  # noqa: E402
+from benchmarks.peers import (  # noqa: E402
+    aims,
+    by_fastnn,
+    by_numpy,
+    by_sklearn,
+    charts,
+    hardware,
+    lanes,
+    tables,
+    threads,
+    worker,
+)
 from benchmarks.peers import workloads as peer_workloads  # noqa: E402
-from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, VALIDATED_WORKLOADS, Measurement  # noqa: E402
+from benchmarks.peers.measure import ONE_CORE, OWN, PEERS, TINY, US, VALIDATED_WORKLOADS  # noqa: E402
 from benchmarks.peers.processes import SCRIPTS  # noqa: E402
 from fastnn import workloads  # noqa: E402
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer  # noqa: E402
@@ -28,6 +41,7 @@ from fastnn.testing.correctness import DifferentAnswerError, check_same_answer  
 # ------------------------------------------------------------------------------------------------------------ workloads
 
 
+LOOP_ON_ONE = "NumPy loop, 1 core"
 VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in VALIDATED_WORKLOADS]
 
 
@@ -84,7 +98,7 @@ from benchmarks.peers import workloads as peer_workloads
 workload = peer_workloads.load("seed")
 np.testing.assert_allclose(by_c.Trainer(workload).train(100), workload.expected(100).params, rtol=1e-9)
 try:
-    by_c.Trainer(peer_workloads.load("iris"))
+    by_c.Trainer(peer_workloads.load("tab"))
 except NotImplementedError:
     print("right")
 """
@@ -109,68 +123,36 @@ def test_the_peak_is_one(monkeypatch):
     assert aims.rate(found["products"]["128"], lambda products: max(products.values())) < 1.1 * max(found["peak"])
 
 
-# --------------------------------------------------------------------------------------------------------------- lanes
-
-
-@pytest.fixture(scope="module")
-def lane():
-    lane = lanes.Lane("NumPy loop", "by_numpy")
-    yield lane
-    lane.close()
-
-
-def test_a_lane_trains_and_is_timed(lane):
-    answer = lane.ask("prepare", workload="digits")
-    assert answer["own_rules"] is False
-    assert 0 < lane.ask("time", epochs=1) < 60
-
-
-def test_a_lane_that_cannot_says_so(lane):
-    with pytest.raises(lanes.PeerError, match="NumPy loop: ValueError"):
-        lane.ask("prepare", workload="digit")
-    assert lane.ask("release") is None  # and lives on
-
-
-def test_a_peer_that_is_not_here_is_missing(monkeypatch):
-    with pytest.raises(lanes.MissingError, match="by_nobody"):
-        lanes.Lane("Nobody", "by_nobody")
-    measurement = Measurement(TINY, said := [].append)
-    assert measurement.start("Nobody", "by_nobody") is None
-    assert "by_nobody" in measurement.found["skipped"]["Nobody"]
-    assert "by_nobody" in tables.skipped(measurement.found)
-    assert said
-
-
-def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
-    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
-    assert "OPENBLAS_CORETYPE" not in lanes.environment()
-    assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
-
-
-def test_lanes_are_asked_in_turn_and_each_begins_a_round():
-    """For whoever comes after a pause is slower."""
-    asked = []
-    both = [type("Lane", (), {"title": title})() for title in "ab"]
-    samples = lanes.in_turn(both, lambda lane: asked.append(lane.title) or len(asked), 2)
-    assert asked == ["a", "b", "b", "a"]
-    assert samples == {"a": [1, 4], "b": [2, 3]}
-    assert len(lanes.in_turn(both, lambda lane: 0.0, 9, most_seconds=-1)["a"]) == 3
-
-
-def test_a_round_waits_for_a_quiet_moment_while_there_is_patience(monkeypatch):
-    states = [True, True, False, True]
-    monkeypatch.setattr(lanes.Quiet, "_busy", lambda self: states.pop(0))
-    quiet = lanes.Quiet()
-    quiet.patience = 60.0
-    quiet.wait()
-    assert (quiet.rounds, quiet.busy, len(states)) == (1, 0, 1)
-    assert 59 < quiet.patience < 60
-    quiet.patience = 0.0
-    quiet.wait()
-    assert (quiet.rounds, quiet.busy) == (2, 1)
-
-
 # ------------------------------------------------------------------------------------------------------------- results
+
+
+class LaneHere(lanes.Lane):
+    """A peer in this process, which has imported what it needs; the tests of lanes are of those in their own."""
+
+    def __init__(self, title, module):
+        self.title, self.worker = title, worker.Worker(module)
+
+    def ask(self, request, **arguments):
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return getattr(self.worker, request)(**arguments)
+        except NotImplementedError as error:
+            raise lanes.UnsupportedError from error
+        except Exception as error:
+            raise lanes.PeerError(f"{self.title}: {error}") from error
+
+    def close(self):
+        pass
+
+
+def start(title, module, one_core, extra):
+    """A lane: in a process of its own where it is told to differ from others."""
+    return lanes.Lane(title, module, one_core, extra) if one_core or extra else LaneHere(title, module)
+
+
+def measured(*sections):
+    """Sections of a tiny measurement."""
+    return script.measure(sections, True, lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -178,16 +160,20 @@ def found():
     """A measurement of nearly everything, by the peers that nobody has to install, and shorter than tiny."""
     few = {title: PEERS[title] for title in (US, "NumPy loop", "scikit-learn")}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.peers.measure.Lane", start)
         patch.setattr("benchmarks.peers.measure.PEERS", few)
+        patch.setattr(threads, "ONE_CORE", {LOOP_ON_ONE: threads.ONE_CORE[LOOP_ON_ONE]})
         patch.setattr(hardware, "has_avx2", lambda: False)
         patch.setattr(hardware, "SECONDS", 0.001)
         patch.setattr(hardware, "ROUNDS", 1)
         patch.setattr(hardware, "WIDTHS", (64,))
         patch.setattr("benchmarks.peers.processes.cold", lambda *_: [1.0])
         patch.setattr("benchmarks.peers.processes.SCRIPTS", dict.fromkeys(few, "pass") | {US: SCRIPTS[US]})
-        return script.measure(
-            [s for s in script.SECTIONS if s not in ("crossover", "accuracy", "many")], True, lambda _: None
-        )
+        found = measured("training", "validated", "prediction", "processes", "hardware")
+        patch.setattr(script, "TINY", dataclasses.replace(TINY, workloads=("seed",)))  # which takes no imports
+        theirs = measured("own_kernels", "threads")
+    theirs["failed"] |= found["failed"]
+    return found | {name: theirs[name] for name in ("own kernels", "threads", "failed")}
 
 
 def test_everything_is_measured(found):
@@ -200,7 +186,14 @@ def test_everything_is_measured(found):
         assert set(by_title) == {US, "NumPy loop", "scikit-learn"}
     assert set(found["prediction"]) == {"1", "10000"}
     assert found["processes"][US]["seconds"][0] > 0
+    assert set(found["own kernels"]["seed"]) == {OWN, US, "NumPy loop"}
     assert found["failed"] == {}
+
+
+def test_threads_are_measured(found):
+    """Lanes on one core, one of fastnn that takes what pays, and those that are there anyway."""
+    assert set(found["threads"]["workloads"]["seed"]) == {threads.ALL, LOOP_ON_ONE, US, "NumPy loop", "scikit-learn"}
+    assert by_fastnn.THREADS == (1,)  # of the other lanes
 
 
 def crossing(widths, batches):

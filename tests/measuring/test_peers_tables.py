@@ -14,9 +14,9 @@ pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
 from benchmarks.peers import __main__ as script  # noqa: E402
-from benchmarks.peers import aims, by_fastnn, charts, short, tables, threads  # noqa: E402
-from benchmarks.peers.measure import SKLEARN, TINY, US, Measurement  # noqa: E402
-from benchmarks.peers.threads import ALL, ONE_CORE  # noqa: E402
+from benchmarks.peers import aims, charts, short, tables  # noqa: E402
+from benchmarks.peers.measure import SKLEARN, US  # noqa: E402
+from benchmarks.peers.threads import ALL  # noqa: E402
 
 
 def test_the_short_table_has_the_faster_of_two_rivals():
@@ -76,19 +76,6 @@ def test_aims_of_all_cores():
     assert named["tab, all cores"].found.median == 1.5
     assert not named["tab, all cores"].met
     assert named["big, all cores"].found is None
-
-
-def test_threads_are_measured():
-    """Lanes on one core, and one of fastnn that takes what pays."""
-    measurement = Measurement(TINY, lambda _: None)
-    measurement.lanes = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(threads, "ONE_CORE", {"NumPy loop, 1 core": ONE_CORE["NumPy loop, 1 core"]})
-        found = threads.measure(measurement, (US,))
-    assert found["workloads"].keys() == set(TINY.workloads)
-    assert all(lanes.keys() == {ALL, "NumPy loop, 1 core"} for lanes in found["workloads"].values())
-    assert measurement.found["failed"] == {}
-    assert by_fastnn.THREADS == (1,)  # of the other lanes
 
 
 def test_the_crossover_on_all_cores_is_a_picture_of_its_own(tmp_path):
