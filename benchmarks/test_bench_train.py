@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from fastnn import train, workloads
+from fastnn.backends import BACKENDS
 from fastnn.measuring import machine, tutorial
 from fastnn.testing.correctness import check_same_answer, check_workload
 
-BACKENDS = ("numpy", "numba")
 DTYPES = ("float32", "float64")
 ROUNDS, WARMUP_ROUNDS = 10, 1
 UNTIMED_ITERATIONS = 2

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fastnn import cores
+from fastnn.backends import BACKENDS
 from fastnn.training import interrupts
 
-BACKENDS = ("numpy", "numba")
 DTYPES = (np.float32, np.float64)
 
 hypothesis.settings.register_profile(

@@ -11,10 +11,9 @@ from unittest import mock
 import numpy as np
 
 from fastnn import SGD, Network, train
-from fastnn.backends import get_backend
+from fastnn.backends import BACKENDS, get_backend
 from fastnn.training import pace
 
-BACKENDS = ("numpy", "numba")
 OPTIMIZER = SGD(learning_rate=0.001)
 """Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""
 

@@ -107,9 +107,9 @@ FACT_NAMES = 21
 def warmup() -> None:
     """Compile all kernels into the disk cache.
 
-    Those that came with the wheel are there already. It compiles for both dtypes, for one thread and for several, for
-    many networks, and what shuffles rows, so that later processes start at once. It ends with 1 if a kernel could not
-    be kept.
+    Those that came with the wheel are there already. It compiles the kernels of both dtypes for one thread, for several
+    threads and for many networks, and the one that shuffles rows, so that later processes start at once. It ends with 1
+    if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))

@@ -75,7 +75,7 @@ class CValue(Traced):
         if function is store:
             return self.builder.add(Statement("{0}[{1}] = {2};", operands, _MEMORY))
         if function not in _OPERATORS and function not in _CALLS:
-            raise TypeError(f"{function.__name__} has no way to be written in C: c_code.py lists what has")
+            raise TypeError(f"there is no C code for {function.__name__}: c_code.py lists the functions that have some")
         template, rank = _OPERATORS.get(function) or (_CALLS[function], None)
         reads = {_MEMORY} if function in (load, splat) else set()
         return self.of(kind, self.builder.add(Expression(template, kind, operands, reads, rank)))

@@ -164,7 +164,7 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
         )
     of_network = ("hidden_layer_sizes", "activation", "loss")
     if given := [name for name in of_network if name in parameters]:
-        raise TypeError(f"{', '.join(given)} cannot be given: the result's network says it")
+        raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
     names = tuple("logistic" if layer.activation == "sigmoid" else layer.activation for layer in network.layers[:-1])
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
     new = cls(

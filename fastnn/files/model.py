@@ -34,7 +34,7 @@ from fastnn.memory import Array
 from fastnn.training.history import History
 from fastnn.training.options import network_counters
 from fastnn.training.results import TrainingResult
-from fastnn.training.state import TrainingState, holds_each_row_once
+from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
@@ -295,4 +295,4 @@ def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:
     if not np.isfinite(arrays["vectors"][0]).all():
         raise ModelFileError("damaged: the state's parameters must be finite")
     if not holds_each_row_once(arrays["index"], arrays.get("validation_rows")):
-        raise ModelFileError("damaged: its row order is not a permutation of the rows")
+        raise ModelFileError(f"damaged: {WRONG_ROW_ORDER}")

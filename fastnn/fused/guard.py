@@ -162,7 +162,7 @@ def check_members(tasks, which, storage, beta_products, steps, n_steps):
     check("which", which, (m,), INTEGERS)
     check("n_steps", n_steps, (m,), INTEGERS)
     if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
-        raise ValueError(f"members name one of {len(tasks)} tasks each, and do up to {most} steps")
+        raise ValueError(f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}")
     for name, array, size, flags in (
         ("rows", rows, np.shape(rows)[-1:], READABLE),
         ("learning_rate", learning_rate, (most,), READABLE),

@@ -21,7 +21,7 @@ from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
 from fastnn.training.generator import Seed, Seeded, check_orders, make_random_state, new_random_state
 from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_params
 from fastnn.training.options import network_counters
-from fastnn.training.state import Counters, TrainingState, holds_each_row_once
+from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once
 from fastnn.training.stopping import Stop
 from fastnn.training.subsets import Rows, digest, rows_at, rows_of
 
@@ -223,7 +223,7 @@ def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, s
             "say new_rows=True"
         )
     if not holds_each_row_once(index, validation_rows):
-        raise ValueError("resume is damaged: its row order is not a permutation of the rows")
+        raise ValueError(f"resume is damaged: {WRONG_ROW_ORDER}")
     if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != n_split:
         raise ValueError(
             f"resume does not fit: its state keeps {n_split} rows for validation, validation={stop.validation:g} "

@@ -147,6 +147,10 @@ class TrainingState(StepState):
                 raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
 
 
+WRONG_ROW_ORDER = "its row order is not a permutation of the rows"
+"""The text of errors where `holds_each_row_once` is False."""
+
+
 def holds_each_row_once(index: Array, validation_rows: Array | None) -> bool:
     """Return whether the rows to train on and those for validation are together a permutation of 0, 1, ... n - 1."""
     rows = index if validation_rows is None else np.concatenate([index, validation_rows])

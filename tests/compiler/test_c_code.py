@@ -192,5 +192,5 @@ def test_tracing_leaves_no_profiler_behind():
 
 
 def test_what_has_no_way_in_c_is_named():
-    with pytest.raises(TypeError, match=r"horizontal_sum has no way to be written in C: c_code\.py lists what has"):
+    with pytest.raises(TypeError, match=r"there is no C code for horizontal_sum: c_code\.py lists the functions"):
         text_of(lambda y, x, n: store(y, 0, like(load(x, 0), horizontal_sum(load(x, 0)))))

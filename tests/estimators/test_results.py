@@ -87,7 +87,7 @@ def test_results_that_make_no_estimator_are_refused():
         MLPClassifier.from_result(trained(Network((5, 3), output="softmax", loss="huber"), np.float64), [1, 2, 3])
     with pytest.raises(TypeError, match=r"MLPRegressor.from_result takes a result of train, not Network"):
         MLPRegressor.from_result(softmax.network)
-    with pytest.raises(TypeError, match="loss cannot be given: the result's network says it"):
+    with pytest.raises(TypeError, match="loss cannot be given: the result's network has its own"):
         MLPClassifier.from_result(softmax, [1, 2, 3], loss="squared_error")
     with pytest.raises(TypeError, match="colour"):
         MLPClassifier.from_result(softmax, [1, 2, 3], colour=3)

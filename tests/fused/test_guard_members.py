@@ -75,7 +75,7 @@ def test_what_is_read_only_is_not_written(name):
 def test_numbers_outside_are_refused(name, value, place):
     arrays = arrays_of(np.float64)
     arrays[name].flat[place] = value
-    with pytest.raises(ValueError, match=r"the steps take row|members name one of 2 tasks each, and do up to 2 steps"):
+    with pytest.raises(ValueError, match=r"the steps take row|which must hold numbers of the 2 tasks"):
         call(arrays)
 
 
