@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import os
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from fastnn.checking.arguments import shown
-from fastnn.checking.installed import missing_package
+from fastnn.files.figures import empty_figure, save
 from fastnn.memory import Array
 from fastnn.training import chart
-from fastnn.training.history import History
-from fastnn.training.results import TrainingResult
+from fastnn.training.curves import Curve, curves_by_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,22 +18,14 @@ if TYPE_CHECKING:
 
     from fastnn.many.results import ManyResult
 
+__all__ = ["error_curve", "loss_curves", "member_curves", "ratios", "save", "speeds"]
+
 # Curves of the two back ends lie on top of each other, so the first is drawn wide and pale, the next thin and dashed.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#9ecae1", "linewidth": 7, "solid_capstyle": "round"},
     {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
     {"color": "#d94801", "linewidth": 2, "linestyle": ":"},
 )
-
-_FORMATS: dict[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-"""The formats that `save` writes, and what each must leave out for the same bytes at each time."""
-
-Curve = ArrayLike | History | TrainingResult
-"""A curve to draw: numbers (n,), or a training's losses."""
 
 
 def error_curve(
@@ -76,8 +61,8 @@ def error_curve(
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['mine', 'yours']
     """
-    named = _named(curves)
-    figure, axes = _figure(title, "iteration", "error", axes)
+    named = curves_by_label(curves)
+    figure, axes = empty_figure(title, "iteration", "error", axes)
     _draw(axes, named, first=0)
     axes.set_ylim(bottom=0)
     return figure
@@ -115,8 +100,8 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
     >>> plotting.loss_curves(result, "My network").axes[0].get_title()
     'My network'
     """
-    named = _named(curves)
-    figure, axes = _figure(title, "epoch", "loss", axes)
+    named = curves_by_label(curves)
+    figure, axes = empty_figure(title, "epoch", "loss", axes)
     _draw(axes, named, first=1)
     _scale_as_losses(axes)
     return figure
@@ -158,7 +143,7 @@ def member_curves(many: ManyResult, title: str = "Losses of the members", *, axe
     best = many.best()
     validated = not np.isnan(many.history.validation_loss).all(axis=1).any()
     losses = many.history.validation_loss if validated else many.history.loss
-    figure, axes = _figure(title, "epoch", "validation loss" if validated else "loss", axes)
+    figure, axes = empty_figure(title, "epoch", "validation loss" if validated else "loss", axes)
     epochs, chosen = np.arange(1, losses.shape[1] + 1), chart.some_of(len(many))
     label = f"{len(chosen)} of {len(many):,} members" if len(chosen) < len(many) else f"{len(many)} members"
     for k, i in enumerate(chosen):
@@ -200,7 +185,7 @@ def speeds(
     >>> figure.axes[0].get_xscale()
     'log'
     """
-    figure, axes = _figure(title, xlabel, "")
+    figure, axes = empty_figure(title, xlabel, "")
     figure.set_figheight(min(8.0, 2.2 + 0.75 * len(rows)))
     axes.set_xscale("log")
     names = list(dict.fromkeys(name for row in rows.values() for name in row))
@@ -269,7 +254,7 @@ def ratios(
     >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
     ['iris', 'digits']
     """
-    figure, axes = _figure(title, xlabel, "")
+    figure, axes = empty_figure(title, xlabel, "")
     figure.set_figheight(min(8.0, 1.8 + 0.45 * len(rows)))
     axes.axvline(1, color="0.6", linewidth=1)
     for limit in limits:
@@ -286,122 +271,6 @@ def ratios(
     return figure
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure to a file, making its folder if need be.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-        Such as the functions of this module return.
-    path : str or path
-        Its ending is the format: .png (also where there is none), .svg or .pdf. No time and no version is written, so
-        the same curve gives the same bytes.
-
-    Returns
-    -------
-    pathlib.Path
-        The path.
-
-    Raises
-    ------
-    TypeError
-        When `figure` is none.
-    ValueError
-        For another ending.
-
-    Examples
-    --------
-    >>> from fastnn import plotting
-    >>> plotting.save(plotting.loss_curves([0.9, 0.5, 0.3]), "pictures/loss.png").stat().st_size > 1000
-    True
-    """
-    if not hasattr(figure, "savefig"):
-        raise TypeError(
-            f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {figure!r:.80}"
-        )
-    path = Path(path)
-    form = path.suffix.lower().removeprefix(".") or "png"
-    if form not in _FORMATS:
-        endings = ", ".join(f".{name}" for name in _FORMATS)
-        raise ValueError(f"a picture's name must end in one of {endings}, not in {path.suffix!r}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "fastnn"}):  # else the ids in an SVG are random
-        figure.savefig(path, format=form, metadata=_FORMATS[form])
-    return path
-
-
-def _figure(title: str, xlabel: str, ylabel: str, axes: Axes | None = None) -> tuple[Figure, Axes]:
-    """Return an empty figure and its axes, or those given; no window is opened, whatever matplotlib's back end."""
-    try:
-        from matplotlib.axes import Axes
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_package("matplotlib", "a picture needs") from error
-
-    if axes is not None:
-        if not isinstance(axes, Axes):
-            raise TypeError(f"axes must be matplotlib's, as plt.subplots() makes them, not {shown(axes)}")
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        return cast("Figure", axes.get_figure(root=True)), axes
-    figure = Figure(figsize=(10, 8), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
-    axes = figure.add_subplot()
-    axes.grid(color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, fontsize=18, pad=14)
-    axes.set_xlabel(xlabel, fontsize=14)
-    axes.set_ylabel(ylabel, fontsize=14)
-    axes.tick_params(labelsize=12)
-    return figure, axes
-
-
-def _png(figure: Figure) -> bytes:
-    """Return a figure as a notebook shows it, which knows matplotlib's figures only where pyplot was imported."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=72)
-    return file.getvalue()
-
-
-def _named(curves: Curve | Mapping[str, Curve]) -> dict[str, Array]:
-    """Return the curves (n,) that are to be drawn, by their labels."""
-    if not isinstance(curves, Mapping):
-        return _curves_of(curves, "training", "validation", "curves")
-    if not curves:
-        raise ValueError("curves is empty: give at least one, such as {'label': result}")
-    found = (_curves_of(curve, label, f"{label}, validation", f"curves[{label!r}]") for label, curve in curves.items())
-    return {label: values for named in found for label, values in named.items()}
-
-
-def _curves_of(curve: Curve, label: str, label_of_validation: str, where: str) -> dict[str, Array]:
-    """Return the losses of a training, and of its validation data where it has some, or the numbers that were given."""
-    history = curve.history if isinstance(curve, TrainingResult) else curve
-    if isinstance(history, History):
-        losses = {label: history.loss, label_of_validation: history.validation_loss}
-        values = {name: values for name, values in losses.items() if name == label or len(values)}
-    else:
-        try:
-            values = {label: np.asarray(history, np.float64)}
-        except (TypeError, ValueError):
-            hint = ""
-            if isinstance(curve, (list, tuple)) and any(isinstance(one, (History, TrainingResult)) for one in curve):
-                hint = ": several have labels, such as {'a': result_a, 'b': result_b}"
-            raise TypeError(
-                f"{where} must be a TrainingResult, a History or numbers, not {shown(curve)}{hint}"
-            ) from None
-    shape = values[label].shape
-    if shape == (0,) and isinstance(history, History):
-        what = "the training" if where == "curves" else where
-        raise ValueError(f"{what} has no losses to draw: {_why_empty(curve)}")
-    if len(shape) != 1 or shape == (0,):
-        raise ValueError(f"{where} must be a curve of at least one number, shape (n,); it has the shape {shape}")
-    return values
-
-
 def _scale_as_losses(axes: Axes) -> None:
     """Let the axes be logarithmic in the loss, and have whole epochs."""
     from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -411,13 +280,6 @@ def _scale_as_losses(axes: Axes) -> None:
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _why_empty(curve: Curve) -> str:
-    """Return the reason why a training has no losses."""
-    if isinstance(curve, TrainingResult) and curve.state.index is None:
-        return "it holds a network alone, without its history, as save(path, state=False) and export write it"
-    return "no epoch of the training ended"
 
 
 def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:

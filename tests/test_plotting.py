@@ -49,39 +49,6 @@ def test_numbers_alone_are_a_curve(draw):
     np.testing.assert_array_equal(drawn(draw(np.array([3.0, 2.0])))["training"], [3.0, 2.0])
 
 
-@pytest.mark.parametrize("draw", DRAW)
-@pytest.mark.parametrize(
-    ("curves", "error", "text"),
-    [
-        ({}, ValueError, "curves is empty"),
-        ([], ValueError, r"curves must be a curve of at least one number.*shape \(0,\)"),
-        ({"a": []}, ValueError, r"curves\['a'\] must be a curve"),
-        ({"a": [[1.0]]}, ValueError, r"curves\['a'\] must be .* it has the shape \(1, 1\)"),
-        (3.0, ValueError, r"curves must be .* it has the shape \(\)"),
-        ({"a": "losses"}, TypeError, r"curves\['a'\] must be a TrainingResult, a History or numbers, not 'losses'"),
-        (fastnn, TypeError, "curves must be a TrainingResult"),
-    ],
-)
-def test_what_is_no_curve_is_refused(draw, curves, error, text):
-    with pytest.raises(error, match=text):
-        draw(curves)
-
-
-def test_a_training_without_epochs_is_refused():
-    with pytest.raises(ValueError, match=r"curves\['mine'\] has no losses to draw: no epoch of the training ended"):
-        plotting.loss_curves({"mine": trained(epochs=0)})
-    with pytest.raises(ValueError, match="no epoch of the training ended"):
-        trained(epochs=0).plot()
-    with pytest.raises(ValueError, match=r"curves\['mine'\] must be a curve of at least one number"):
-        plotting.loss_curves({"mine": []})
-
-
-def test_a_result_without_its_history_is_refused(tmp_path):
-    trained().save(tmp_path / "alone.npz", state=False)
-    with pytest.raises(ValueError, match=r"holds a network alone, without its history, as save\(path, state=False\)"):
-        fastnn.load(tmp_path / "alone.npz").plot()
-
-
 @pytest.mark.parametrize(("m", "drawn_of_them"), [(3, 3), (100, 40)])
 def test_many_results_draw_themselves(m, drawn_of_them):
     many = fastnn.train_many(Network((2, 3, 1)), X, X[:, :1], seed=range(m), epochs=4, backend="numpy")
@@ -107,13 +74,6 @@ def test_a_result_draws_itself():
     np.testing.assert_array_equal(curves["validation"], result.history.validation_loss)
 
 
-@pytest.mark.parametrize("kind", [str, lambda path: path], ids=["str", "Path"])
-def test_a_picture_is_saved_under_any_kind_of_path(kind, tmp_path):
-    path = tmp_path / "new" / "loss.png"
-    assert plotting.save(plotting.loss_curves(trained()), kind(path)) == path
-    assert path.read_bytes().startswith(b"\x89PNG")
-
-
 @pytest.mark.parametrize("draw", DRAW)
 def test_curves_are_drawn_in_axes_of_ones_own(draw):
     from matplotlib.figure import Figure
@@ -131,40 +91,12 @@ def test_what_are_no_axes_is_refused(draw):
         draw([3.0, 2.0], axes=3)
 
 
-def test_what_is_no_figure_is_refused(tmp_path):
-    with pytest.raises(TypeError, match=r"figure must be a matplotlib Figure.* not 'loss.png'"):
-        plotting.save("loss.png", plotting.loss_curves([1.0]))
-
-
 @pytest.mark.parametrize("draw", DRAW)
 def test_without_matplotlib_it_says_what_to_install(draw, monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'matplotlib.*install "fastnn-numba\[cli\]"'):
         draw([2.0, 1.0])
-
-
-@pytest.mark.parametrize(
-    ("name", "begins"),
-    [("a.png", b"\x89PNG"), ("a", b"\x89PNG"), ("a.PDF", b"%PDF"), ("a.svg", b"<?xml")],
-)
-def test_the_ending_of_a_name_is_the_format(tmp_path, name, begins):
-    figures = [plotting.loss_curves([3.0, 2.0]) for _ in range(2)]
-    first, again = (plotting.save(figure, tmp_path / str(i) / name) for i, figure in enumerate(figures))
-    assert first.read_bytes().startswith(begins)
-    assert again.read_bytes() == first.read_bytes()
-
-
-def test_another_ending_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(ValueError, match=r"must end in one of .png, .svg, .pdf, not in '.xyz'"):
-        plotting.save(plotting.loss_curves([3.0, 2.0]), tmp_path / "new" / "a.xyz")
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize("draw", DRAW)
-def test_a_list_of_results_is_told_to_have_labels(draw):
-    with pytest.raises(TypeError, match=r"several have labels, such as \{'a': result_a"):
-        draw([trained(), trained()])
 
 
 def test_error_curve_is_the_tutorials_picture(tmp_path):
