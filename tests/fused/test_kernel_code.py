@@ -4,10 +4,10 @@ Read in LLVM's optimized intermediate code and in the assembly.
 """
 
 import importlib
+import itertools
 import json
 import math
 import re
-import struct
 import tracemalloc
 
 import llvmlite.binding as llvm
@@ -58,9 +58,13 @@ def code_of(dispatcher, signature):
     return ir, assembly
 
 
-@pytest.fixture(scope="module", params=["float64", "float32"])
+@pytest.fixture(scope="module", params=["float64", pytest.param("float32", marks=pytest.mark.slow)])
 def kernel(request):
-    """train_steps of one dtype, compiled in this process: what comes from the disk cache is machine code only."""
+    """train_steps of one dtype, compiled in this process: what comes from the disk cache is machine code only.
+
+    That of float32 is traced from the same functions. Wherever it differs in a sum or in the C library's functions,
+    the hashes of test_same_bits.py and the machine code below say so.
+    """
     _, signature = codegen.compiled_entry("train_steps", np.dtype(request.param))
     lanes = Vec(numba.from_dtype(np.dtype(request.param))).lanes
     return *code_of(kernels.train_steps, signature.args), lanes
@@ -98,7 +102,7 @@ def test_kernel_works_on_whole_vectors(kernel):
 
 
 ENTRIES = ("train_steps", "train_members", "loss_and_gradient", "predict", "shuffle_rows", "evaluate")
-C_FUNCTIONS = {"memset", "memcpy", "memmove"} | (set() if HAS_FMA else {"fma", "fmaf"})
+C_FUNCTIONS = machine_code.MEMORY | (set() if HAS_FMA else {"fma", "fmaf"})
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -108,53 +112,35 @@ def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
     content = cache.load(f"{name}.{dtype}") or codegen.compile_entry(name, np.dtype(dtype))
     header, _, code = content.partition(b"\n")
     if code.startswith(b"\x7fELF"):
-        defined, undefined = elf_symbols(code)
+        defined, undefined = machine_code.elf_symbols(code)
         assert json.loads(header)[0] in defined
         assert undefined <= C_FUNCTIONS
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+ALONE = ("loss_and_gradient", "predict")  # compiled for this test alone, of functions that `train_steps` has too
+CODE = [(name, dtype) for name in ENTRIES for dtype in ("float64", "float32")]
+SLOW = [*itertools.product(ALONE, ("float64", "float32")), ("train_steps", "float32")]
+
+
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in ("loss_and_gradient", "predict"))) for name in ENTRIES],
+    ("name", "dtype"), [pytest.param(*code, marks=[pytest.mark.slow] * (code in SLOW)) for code in CODE]
 )
 def test_intermediate_code_declares_nothing_and_holds_no_address(name, dtype):
-    """The slow ones are compiled for this test alone, of functions that `train_steps` has too."""
     code = codegen.compiled_entry(name, np.dtype(dtype))[0].library.get_llvm_str()
     declared = {f.name for f in llvm.parse_assembly(code).functions if f.is_declaration} - {"sqrt"}
     assert {f for f in declared if not f.startswith("llvm.")} == set()
     assert set(re.findall(r"inttoptr \(?i64 (\S+)", code)) <= {"%arg.code"}, "an address in this process"
 
 
-@pytest.mark.parametrize(
-    ("dtype", "fma"), [pytest.param("float64", "fma", marks=pytest.mark.slow), ("float32", "fmaf")]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "fma"), [("float64", "fma"), ("float32", "fmaf")])
 def test_generic_machine_code_needs_fma_besides(dtype, fma):
-    """Nothing else of the C library: for a processor that has no such instruction."""
+    """Nothing else of the C library: for a processor that has no such instruction, as nehalem in test_same_bits.py."""
     code = "import numpy, sys; from fastnn.compiler.codegen import compile_entry; "
     code += "sys.stdout.write(compile_entry('predict', numpy.dtype(sys.argv[1])).partition(b'\\n')[2].hex())"
     (found,) = python(code, dtype, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
     if bytes.fromhex(found).startswith(b"\x7fELF"):
-        assert elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
-
-
-def elf_symbols(code):
-    """The names of an ELF file's symbols for 64 bits, little-endian: those that it defines, and those that it needs."""
-    start, entry_size, n_sections = struct.unpack_from("<Q10xHH", code, 40)
-    found = (set(), set())
-    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + k * entry_size) for k in range(n_sections)]
-    for _, kind, _, _, offset, size, link, _, _, _ in sections:
-        if kind == SYMBOL_TABLE:
-            names_at = sections[link][4]
-            for entry in range(offset, offset + size, 24):
-                name, _, _, section = struct.unpack_from("<IBBH", code, entry)
-                text = code[names_at + name : code.index(b"\0", names_at + name)].decode()
-                found[section == 0].add(text)
-    found[1].discard("")
-    return found
-
-
-SYMBOL_TABLE = 2  # SHT_SYMTAB
+        assert machine_code.elf_symbols(bytes.fromhex(found))[1] <= C_FUNCTIONS | {fma}
 
 
 # -- each of these breaks one of the rules

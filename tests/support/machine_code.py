@@ -1,6 +1,7 @@
 """What a kernel was compiled to: vector registers, and functions of the C library that it calls."""
 
 import re
+import struct
 
 import numpy as np
 
@@ -14,6 +15,8 @@ LIBM = set(
     )
 )
 LIBM |= {name + "f" for name in LIBM}
+MEMORY = {"memset", "memcpy", "memmove"}
+"""The functions of the C library that any kernel may call."""
 
 
 def libm_symbols(assembly):
@@ -40,3 +43,22 @@ def compiled_code(dtypes):
         "registers": vector_registers(assembly),
         "libm": libm_symbols(assembly),
     }
+
+
+def elf_symbols(code):
+    """The names of an ELF file's symbols for 64 bits, little-endian: those that it defines, and those that it needs."""
+    start, entry_size, n_sections = struct.unpack_from("<Q10xHH", code, 40)
+    found = (set(), set())
+    sections = [struct.unpack_from("<IIQQQQIIQQ", code, start + k * entry_size) for k in range(n_sections)]
+    for _, kind, _, _, offset, size, link, _, _, _ in sections:
+        if kind == SYMBOL_TABLE:
+            names_at = sections[link][4]
+            for entry in range(offset, offset + size, 24):
+                name, _, _, section = struct.unpack_from("<IBBH", code, entry)
+                text = code[names_at + name : code.index(b"\0", names_at + name)].decode()
+                found[section == 0].add(text)
+    found[1].discard("")
+    return found
+
+
+SYMBOL_TABLE = 2  # SHT_SYMTAB
