@@ -31,6 +31,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "sphinxcontrib.programoutput",
+    "inherited_members",
     "links_out_of_docs",
     "names",
 ]
