@@ -25,6 +25,7 @@ class Activation(NamedTuple):
     hidden: bool = True
     needs_z: bool = False  # its derivative is a function of z, not of the activation itself
     default_loss: str = "squared_error"  # of a network with this output that names none
+    kinks: tuple[float, ...] = ()  # the z at which its derivative jumps
 
 
 class Loss(NamedTuple):
@@ -46,10 +47,10 @@ ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation("z"),
     "sigmoid": Activation("1 / (1 + exp(-z))"),
     "tanh": Activation("tanh z"),
-    "relu": Activation("z where z > 0 else 0"),
-    "leaky_relu": Activation(f"z where z > 0 else {LEAKY_SLOPE} z"),
+    "relu": Activation("z where z > 0 else 0", kinks=(0.0,)),
+    "leaky_relu": Activation(f"z where z > 0 else {LEAKY_SLOPE} z", kinks=(0.0,)),
     "elu": Activation("z where z > 0 else exp(z) - 1"),
-    "selu": Activation(f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))"),
+    "selu": Activation(f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))", kinks=(0.0,)),
     "softplus": Activation("log(1 + exp(z))"),
     "silu": Activation("z sigmoid(z)", needs_z=True),
     "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True),

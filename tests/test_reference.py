@@ -153,6 +153,17 @@ def test_a_matched_pair_has_the_gradient_of_its_parts(loss, output):
     np.testing.assert_allclose(reference.output_delta(network, zs[0], a, batch), expected, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_derivatives_jump_at_kinks_and_nowhere_else(name):
+    """Between neighbors of a grid, whose middles the kinks are, no derivative but one that jumps differs by 0.1."""
+    step = 2.0**-10
+    z = (np.arange(-4096, 4096) + 0.5)[:, np.newaxis] * step
+    functions = reference.ACTIVATION_FUNCTIONS[name]
+    slopes = functions.delta(np.ones_like(z), functions.value(z), z)[:, 0]
+    jumps = np.flatnonzero(abs(np.diff(slopes)) > 0.1)
+    assert tuple((z[jumps, 0] + step / 2).tolist()) == ACTIVATIONS[name].kinks
+
+
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, backend):

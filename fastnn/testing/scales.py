@@ -6,13 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import reference
-from fastnn.layers import Layer
 from fastnn.memory import Array
-from fastnn.network import Network
+from fastnn.network import ACTIVATIONS, Network
 from fastnn.state import Data
 
 _CHANGE = 1e-6  # relative, of an argument
-_KINK = 1e-3  # a derivative that jumps by more than this is one
 
 
 def longest_sum(network: Network, n_rows: int) -> int:
@@ -180,9 +178,9 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor:
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
         for l, (layer, W, b) in enumerate(zip(network.layers, *v, strict=True)):
-            if _has_kink(layer):
+            for kink in ACTIVATIONS[layer.activation].kinks:
                 size = abs(activations[l]) @ abs(W) + (abs(b) if layer.n_bias else 0)
-                away &= (abs(zs[l]) >= margin * size).all(axis=1)
+                away &= (abs(zs[l] - kink) >= margin * size).all(axis=1)
         if network.loss == "absolute_error":
             a = activations[-1]
             away &= (abs(a - Y) > margin * (abs(a) + abs(Y))).all(axis=1)
@@ -194,13 +192,8 @@ def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArr
     v = reference.views(network, params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
-        sides = [z > 0 for z, layer in zip(zs, network.layers, strict=True) if _has_kink(layer)]
+        kinks = [ACTIVATIONS[layer.activation].kinks for layer in network.layers]
+        sides = [z > kink for z, found in zip(zs, kinks, strict=True) for kink in found]
         if network.loss == "absolute_error":
             sides.append(activations[-1] > Y)
     return np.concatenate([np.zeros((len(X), 0), bool), *sides], axis=1)
-
-
-def _has_kink(layer: Layer) -> bool:
-    activation, sides = reference.ACTIVATION_FUNCTIONS[layer.activation], np.array([[-1e-9], [1e-9]])
-    slopes = activation.delta(np.ones_like(sides), activation.value(sides), sides)
-    return bool(abs(slopes[0] - slopes[1]) > _KINK)
