@@ -18,7 +18,7 @@ from fastnn import __version__
 from fastnn.checking.arguments import shown
 from fastnn.errors import EngineError
 from fastnn.many.member_results import MemberResult
-from fastnn.many.shared_files import Laid, files_of, folder_for_workers, reaches, worth_a_file
+from fastnn.many.shared_files import Laid, files_of, folder_for_workers, in_both, reaches, worth_a_file
 from fastnn.many.tasks import Never, called, packed, train_packed, version
 from fastnn.many.units import Unit
 from fastnn.training.interrupts import StopRequest
@@ -101,7 +101,7 @@ class Engine:
         with folder_for_workers() as self._folder:
             yield from self._attempts(
                 own,
-                _in_both(*(chain(member.data, member.rows) for member in (units[0].members[0], units[-1].members[-1]))),
+                in_both(*(chain(member.data, member.rows) for member in (units[0].members[0], units[-1].members[-1]))),
                 lambda parallel: self._trained(parallel, left, flag),
                 lambda: sum(len(unit.members) for unit in left.values()),
                 flag,
@@ -128,7 +128,7 @@ class Engine:
                 results[k] = result
                 yield
 
-        shared = _in_both(calls[0], calls[-1])
+        shared = in_both(calls[0], calls[-1])
         with folder_for_workers() as self._folder:
             for _ in self._attempts(own, shared, once, lambda: len(calls) - len(results), Never()):
                 pass
@@ -144,8 +144,8 @@ class Engine:
     ) -> Iterator[U]:
         """Iterate over what attempts give until nothing is left, after a check of the workers.
 
-        `shared` are things that tasks have in common.
-        Check and attempt are calls of one Parallel, for which an engine such as Ray starts its workers once.
+        `shared` are things that tasks have in common. Check and attempt are calls of one Parallel, for which an engine
+        such as Ray starts its workers once.
         """
         failure: Exception | None = None
         for attempt in range(ATTEMPTS):
@@ -175,8 +175,7 @@ class Engine:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
         self._check_pickles(own)  # first, for Dask waits for ever where it fails to
         try:
-            tasks = (self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
-            versions = set(parallel(tasks))
+            versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
         except Exception as error:
             raise EngineError(
                 f"the workers of {self.name} cannot train: is fastnn installed there? {type(error).__name__}: {error}"
@@ -283,12 +282,6 @@ class Engine:
         return self._joblib.delayed(train_packed)(
             numbers, packed_units._replace(folder=self._folder), *self._sent(arrays)
         )
-
-
-def _in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return the things that the first and the last member share: those of all members, if none in between differs."""
-    numbers = {id(thing) for thing in others}
-    return [thing for thing in some if id(thing) in numbers]
 
 
 def chosen_engine(n_jobs: int | None) -> Engine | None:

@@ -126,6 +126,12 @@ def take_up(laid: Laid) -> list[Array]:
     return arrays
 
 
+def in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
+    """Return the things that the first and the last member share: those of all members, if none in between differs."""
+    numbers = {id(thing) for thing in others}
+    return [thing for thing in some if id(thing) in numbers]
+
+
 def worth_a_file(things: Iterable[Any]) -> list[Array]:
     """Return the arrays among what many tasks use for which a file pays: no small ones, none that lie in a file."""
     arrays = [thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"]

@@ -12,33 +12,19 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 TESTS = pathlib.Path(__file__).parents[1]
 
 MOST_LINES, MOST_PARAMETERS, DEEPEST = 60, 9, 4
-LONG_FILES = {"reference.py": 350}
+LONG_FILES = {"reference.py": 450, "estimators/classifier.py": 450, "optimizers.py": 320}
 LONG_TESTS = {"support/mutants.py": 400, "support/fuzz.py": 400, "support/same_bits.py": 400}  # lists, most of them
 LONG_TESTS |= {"many/test_many_interrupts.py": 500}
-MOST_FILE_LINES = 270
-"""Of a file of the package, without its docstrings, each of which may have examples."""
-MOST_TEST_LINES = 300
+MOST_FILE_LINES = 300
 MOST_FILES_AT_THE_ROOT, MOST_FOLDERS_AT_THE_ROOT = 14, 11
 
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
-
-
-def docstring_lines(node):
-    """Lines of the docstring of a function, a class or a module."""
-    docstring = ast.get_docstring(node, clean=False)
-    return docstring.count("\n") + 1 if docstring else 0
 
 
 def length(function):
     """Lines of a function without its docstring."""
-    return function.end_lineno - function.lineno + 1 - docstring_lines(function)
-
-
-def file_length(source):
-    """Lines of a module without its docstrings."""
-    documented = [node for node in ast.walk(ast.parse(source)) if isinstance(node, DOCUMENTED)]
-    return len(source.splitlines()) - sum(map(docstring_lines, documented))
+    docstring = ast.get_docstring(function, clean=False)
+    return function.end_lineno - function.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
 
 
 def n_parameters(function):
@@ -78,16 +64,13 @@ def test_functions_are_short(file):
     assert list(too_large(file.read_text("utf-8"))) == []
 
 
-@pytest.mark.parametrize("file", FILES, ids=name)
-def test_files_are_short(file):
-    assert file_length(file.read_text("utf-8")) <= LONG_FILES.get(name(file), MOST_FILE_LINES)
-
-
-def test_files_of_tests_are_short():
+@pytest.mark.parametrize(("folder", "long"), [(PACKAGE, LONG_FILES), (TESTS, LONG_TESTS)], ids=["package", "tests"])
+def test_files_are_short(folder, long):
+    """Their documentation counts."""
     lines = {
-        path.relative_to(TESTS).as_posix(): len(path.read_text("utf-8").splitlines()) for path in TESTS.rglob("*.py")
+        path.relative_to(folder).as_posix(): len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.py")
     }
-    assert {name: n for name, n in lines.items() if n > LONG_TESTS.get(name, MOST_TEST_LINES)} == {}
+    assert {name: n for name, n in lines.items() if n > long.get(name, MOST_FILE_LINES)} == {}
 
 
 def test_the_root_has_few_rooms():
@@ -110,10 +93,6 @@ def test_the_root_has_few_rooms():
 def test_what_is_too_large_is_found(source, words):
     (found,) = too_large(source)
     assert words in found
-
-
-def test_a_docstring_does_not_make_a_file_long():
-    assert file_length('"""One job."""\n\nclass A:\n    """More\n\n    of it."""\n\n    x = """a text\n"""\n') == 5
 
 
 def test_what_is_just_small_enough_passes():
