@@ -38,6 +38,8 @@ def pytest_collection():
 
 
 def pytest_collection_finish():
+    """Nor do the tests' own searches for garbage, some of which are complete ones, look through all other tests."""
+    gc.freeze()
     gc.enable()
 
 

@@ -46,12 +46,12 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 @compiled
 @pytest.mark.parametrize(
     ("dtypes", "cached"),
-    [(["float64"], ["train_steps"]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)],
+    [(["float64"], ["train_steps", "loss_and_gradient"]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)],
 )
 def test_a_warm_process_needs_no_numba(tmp_path, monkeypatch, dtypes, cached):
     """All three kernels, from a folder that other processes filled: with the bits of compiled ones.
 
-    The dearest one is this process's own, but for the slow tests.
+    The dearest ones are this process's own, but for the slow tests.
     """
     folder, unset = tmp_path / "cache", {name: None for name in os.environ if name.startswith("NUMBA_")}
     for name in cached:

@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 from kernel_cache import KERNELS, code_of, copy_of_the_package, count_warnings, everything, is_found, the_file
-from survival import python
+from survival import UNOPTIMIZED, python
 
 from fastnn.compiler import cache, loader
 from fastnn.compiler import folder as folders
@@ -283,5 +283,5 @@ def test_the_warning_points_at_the_caller_where_there_are_no_sources(tmp_path):
         "import fastnn\n\nfastnn.predict(fastnn.Network((1, 1)), [1.0, 1.0], [[1.0]])\n"
     )
     code = "import runpy, warnings; warnings.showwarning = lambda m, c, file, line, *_: print(file, line); "
-    said = python(code + "runpy.run_path('mine.py')", PYTHONPATH=site, cwd=tmp_path)
+    said = python(code + "runpy.run_path('mine.py')", PYTHONPATH=site, cwd=tmp_path, **UNOPTIMIZED)
     assert said == ["mine.py 3"]

@@ -72,7 +72,7 @@ DAEMON = (
     ENDS
     + """
 threading.Thread(target=go, args=(10**7,), daemon=True).start()
-time.sleep(0.5)
+time.sleep(0.2)
 print("ready", flush=True)
 """
 )

@@ -134,10 +134,9 @@ in the slow tests while the largest one is.
 MANY = [f"{kind}:{(n + 0.5) / 20:.3f}" for n in range(20) for kind in ("once", "twice", "time-out")]
 
 
-def interrupt_compilations(call, attempts):
+def interrupt_compilations(call, attempts, **environment):
     """[what ended the call, whether it works now], for each attempt; the call's kernel is compiled anew each time."""
     script = HERE.joinpath("compiling.py").read_text("utf-8")
-    environment = {} if call == "predict" else UNOPTIMIZED  # that of the smallest one is long enough
     said = [json.loads(line) for line in python(script, call, *attempts, **environment)]
     assert len(said) == len(attempts)
     return said
@@ -145,7 +144,7 @@ def interrupt_compilations(call, attempts):
 
 @pytest.mark.parametrize("call", ["predict", pytest.param("train", marks=pytest.mark.slow)])
 def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call):
-    said = interrupt_compilations(call, ATTEMPTS[call])
+    said = interrupt_compilations(call, ATTEMPTS[call], **UNOPTIMIZED)
     assert [line for line in said if line[3] != "right"] == []
     ends = {ended for _, _, ended, _ in said}
     assert ends <= {"KeyboardInterrupt", "TimeOut", "return", "late"}
@@ -156,7 +155,7 @@ def test_a_signal_at_any_moment_of_a_compilation_leaves_a_kernel_that_works(call
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("call", ["predict", "loss_and_gradient", "train"])
 def test_a_signal_at_any_of_many_moments_of_a_compilation(call, part):
-    said = interrupt_compilations(call, MANY[part::4])
+    said = interrupt_compilations(call, MANY[part::4], **({} if call == "predict" else UNOPTIMIZED))
     assert [line for line in said if line[3] != "right"] == []
 
 
