@@ -128,7 +128,7 @@ def _row_softmax(z, n):
         store(z, i, exp(load(z, i) - top[0]))
     for o in each(n, sum_of_e):
         sum_of_e[0] = sum_of_e[0] + splat(z, o)
-    for i in each(n_vectors, step=L):
+    for i in each(n_vectors, step=L):  # a division, as on panels: a product with the inverse would round twice
         store(z, i, load(z, i) / sum_of_e[0])
 
 
@@ -137,7 +137,7 @@ def _softmax_delta(D, A, slopes, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
     L = lanes_of(D)
     for b in each(width // L, step=L):
-        inner = [zero(D)]
+        inner = [zero(D)]  # the inner product of d and a: each output depends on each z, so delta of one takes in all d
         for o in each(n, inner):
             inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
         for o in each(n):

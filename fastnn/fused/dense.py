@@ -56,7 +56,7 @@ def backward_layer(layer, scratch, params, delta, below, width):
 @outlined
 def row_backward_layer(layer, scratch, params, delta, below):
     """Compute delta of the layer below for a single row, like `backward_layer`."""
-    fan_in, first = layer.fan_in, layer.input * lanes_of(params)
+    fan_in, first = layer.fan_in, layer.input * lanes_of(params)  # a row of the buffer is a vector apart, as above
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
     a, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
     row_activation_delta(below, a, slopes, fan_in, layer.activation_below)

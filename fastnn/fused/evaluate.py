@@ -31,10 +31,11 @@ class _Buffers(NamedTuple):
 def evaluate_row(x, out, network):
     """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void *network)``."""
     network, L = unpack(network), lanes_of(out)
+    # Nothing that outlives the call: any number of threads may be here, and none allocates.
     activations, zeros, ones = stack(out, network.n_scratch), stack(out, L), stack(out, L)
     store(zeros, 0, zero(out))
     store(ones, 0, like(zero(out), 1.0))
-    copy(activations, x, network.n_inputs)
+    copy(activations, x, network.n_inputs)  # to where whole vectors may be read
     # The slopes, of which nothing is used here, may lie where the activations are: these are written after them.
     buffers = _Buffers(activations, activations, ones, zeros)
     for _, layer in each_layer(network):
@@ -47,7 +48,7 @@ def evaluate_arrays(x, n_inputs, out, n_outputs, network):
     """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is another."""
     sizes = unpack(network)
 
-    def refuse():
+    def refuse():  # Numba's code calls a function by its address without a way to raise: NaN is what can be seen
         for o in each(n_outputs):
             put(out, o, np.nan)
 

@@ -98,6 +98,7 @@ def train_members(
     """
     good, arguments, constants, scratch = unpack(good), unpack(arguments), unpack(constants), unpack(scratch)
     for m in range(n_members):
+        # A single training finds the constants of its formulas in the workspace, which the members share.
         for k in range(N_CONSTANTS):
             put(scratch.update_constants, k, get(constants, m * N_CONSTANTS + k))
         call_train_steps(code, offset(good, m), offset(arguments, m * N_ARGUMENTS))
@@ -116,6 +117,7 @@ def loss_and_gradient(
 ) -> float:
     """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,)."""
     scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
+    # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.alpha)

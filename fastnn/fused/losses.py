@@ -137,6 +137,7 @@ def sum_terms(scratch, n, columns):
     """
     L, s = lanes_of(scratch.weight), [zero(scratch.weight)]
     for o in each(n, s):
+        # The threads' columns in a row are those of one panel, in this order; so the lanes add up the same terms.
         for first, width in columns(s):
             weight, terms = offset(scratch.weight, first), offset(scratch.delta_below, first * n + o * width)
             for b in each(width // L, s, step=L):

@@ -91,6 +91,7 @@ def _product(Z, W, A, bias, M, K, begun, packed):
     L, width = lanes_of(Z.pointer), Z.step
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
+        # Packing costs as much as some rows of the result: it has to be for many, and of a panel that is large.
         packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
         for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
             columns = Strided(offset(A.pointer, n * L), width)
@@ -187,6 +188,7 @@ def inner_tile(rows, cols, G, panels, i, o, fan_out):
         A_rows, D_rows = (
             [offset(x, (first + r) * width) for r in range(n)] for x, first, n in ((A, i, rows), (D, o, cols))
         )
+        # Each lane sums the rows of the batch that fall into it: a panel is read as it lies, and not transposed.
         for k in each(width // L, acc):
             a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
             acc[:] = [fma(a[r], d[c], acc[r * cols + c]) for r in range(rows) for c in range(cols)]

@@ -60,6 +60,7 @@ def forward(scratch, model, params, padded_params, width, n):
 
     def layers(compute, *width):
         for l, layer in each_layer(model):
+            # a pointer is picked, so that there is one loop over the layers and not two
             compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
 
     row, panels = partial(layers, dense.row_forward_layer), partial(layers, dense.forward_layer, width)
@@ -219,6 +220,7 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     They are `width` columns, from the column `first` on. The terms of the loss and the deltas of all layers stay in
     `scratch.delta_below` and `scratch.delta`.
     """
+    # This thread's panels begin where those of `first` columns end, whose size is so many numbers per column.
     rows = dict.fromkeys(("activations", "slopes", "delta", "transposed"), _n_rows(model))
     rows |= dict.fromkeys(("targets", "delta_below"), model.n_outputs)
     rows |= dict.fromkeys(("weight", "rows_of_X", "rows_of_Y"), 1)
@@ -226,6 +228,7 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
 
     def gather():
         n_inputs = layer_at(model, 0).fan_in
+        # for small layers, whose gradient is made within the update if the batch fits a vector, which is one thread's
         when(first + width <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, width))
         gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
         gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
@@ -235,6 +238,7 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         _fetch_weights(layer, params)
         dense.forward_layer(layer, scratch, params, width)
     layer = layer_at(model, model.n_layers - 1)
+    # The second phase needs the deltas of all layers, so they lie as the activations do, and do not change places.
     A, slopes, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.slopes, scratch.delta))
     output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
@@ -280,6 +284,7 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
                 yield A, D, T, columns, begin > 0
 
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
+    # Where nothing is updated, the gradient itself is wanted: with the penalty, and divided.
     when(updating & (spec.code == NO_UPDATE), lambda: finish_gradients(scratch, model, vectors))
 
 

@@ -121,10 +121,11 @@ def train_together(
             if gathering:
                 width = padded(n, L)
                 divide_columns(share, width, L)
+                # of all rows, for the sum of their weights; gathered are those of a thread's own columns
                 block_weight = look_up(scratch, data, offset(steps.rows, begin), n, width, n_inputs, model.n_outputs)
                 gathered = s if n == stop - first else -1
             divisor += block_weight
-            learning = begin + n == stop and divisor > 0
+            learning = begin + n == stop and divisor > 0  # only the last block updates
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
@@ -145,8 +146,7 @@ def train_together(
                 put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
                 put(scratch.sum_of_l, 0, sum_of_losses)
             met += 2
-            # The next block overwrites these panels, and reads the parameters of all threads.
-            good = meet(share, met, is_good(scratch, share))
+            good = meet(share, met, is_good(scratch, share))  # the next block overwrites panels, reads parameters of all
         if not good:
             return s
     return n_steps

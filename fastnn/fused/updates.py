@@ -173,6 +173,7 @@ def add(gradient, layer, block_gradient):
 def square_weights(scratch, model, params):
     """Add the squares of all weights to the vector `scratch.squares`, lane by lane."""
     for _, layer in each_layer(model):
+        # Layer by layer through memory: biases lie between the weights, and no bias counts.
         nothing, s = zero(params), [load(scratch.squares, 0)]
         for i, n in _walk(layer.weight, layer.bias, lanes_of(params), s):
             p = blend_prefix(n, load(params, i), nothing)

@@ -104,10 +104,7 @@ class Run:
             state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
             if n_wanted and self.backend.train_steps(self.task, state, again) != n_wanted:
-                raise RuntimeError(
-                    f"back end {self.backend.name!r} did not repeat its own steps: "
-                    "the same steps from the same state must give the same result"
-                )
+                raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps, from the same state")
         n_ended = len(losses)
         if n_ended:
             self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
