@@ -146,7 +146,7 @@ def train_together(
                 put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
                 put(scratch.sum_of_l, 0, sum_of_losses)
             met += 2
-            good = meet(share, met, is_good(scratch, share))  # the next block overwrites panels, reads parameters of all
+            good = meet(share, met, is_good(scratch, share))  # the next block overwrites panels
         if not good:
             return s
     return n_steps

@@ -46,7 +46,10 @@ print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 @compiled
 @pytest.mark.parametrize(
     ("dtypes", "cached"),
-    [(["float64"], ["train_steps", "loss_and_gradient"]), pytest.param(["float32", "float64"], [], marks=pytest.mark.slow)],
+    [
+        (["float64"], ["train_steps", "loss_and_gradient"]),
+        pytest.param(["float32", "float64"], [], marks=pytest.mark.slow),
+    ],
 )
 def test_a_warm_process_needs_no_numba(tmp_path, monkeypatch, dtypes, cached):
     """All three kernels, from a folder that other processes filled: with the bits of compiled ones.
