@@ -50,12 +50,15 @@ class CValue(Traced):
     """A traced value of C code; its `builder` is the `CFunction`."""
 
     def of(self, type, value, constant=None):
+        """Return another value of the same C function."""
         return CValue(self.context, self.builder, type, value, constant)
 
     def lanes(self):
+        """Return 1: a vector is one number."""
         return 1
 
     def emit(self, function, *args):
+        """Add the expression or statement of ``function(*args)`` to the C function."""
         args = all_traced(self, args)
         if all(x.constant is not None for x in args):
             return all_traced(self, [int(function(*(x.constant for x in args)))])[0]
@@ -148,9 +151,11 @@ class CFunction:
         return variable
 
     def open(self, loop):
+        """Add a loop, to whose body what follows belongs."""
         self._blocks.append(self.add(loop).body)
 
     def close(self):
+        """End the body of the innermost loop."""
         self._blocks.pop()
 
     def __str__(self):

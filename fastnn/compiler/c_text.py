@@ -77,6 +77,7 @@ class Writer:
                 self._count(item.operands)
 
     def _count(self, operands):
+        """Count the uses of each expression among the operands."""
         for x in operands:
             if isinstance(x, Expression):
                 self._uses[x] += 1
@@ -96,6 +97,7 @@ class Writer:
         self._taken = outside
 
     def _write_statement(self, item):
+        """Write the line of a statement, of a loop with its body."""
         is_loop = item.body is not None
         texts = [self.text(x) for x in item.operands]
         for x in list(self._waiting):
@@ -163,4 +165,5 @@ class Writer:
         return x.reads.union(*map(self._reads, x.operands))
 
     def _line(self, text):
+        """Append an indented line."""
         self.lines.append("    " * self._depth + text)

@@ -97,6 +97,7 @@ def _key(name: str) -> bytes:
 
 
 def _file_name(name: str, key: bytes) -> str:
+    """Return the name of a kernel's file for a key."""
     return f"{name}.{hashlib.sha256(key).hexdigest()[:16]}.o"
 
 

@@ -187,4 +187,5 @@ def _is_safe_file(found):
 
 
 def _explained(error, path, what, remedy):
+    """Return an OSError of the same class that says what could not be done, and what to do."""
     return type(error)(f"{path} cannot be {what} ({error.strerror}): {remedy}")

@@ -11,6 +11,7 @@ from fastnn.compiler.vectors import Lanes
 
 
 def horizontal_sum_ir(a):
+    """Emit the tree of additions of halves onto halves."""
     builder, x = a.builder, a.value
     while n := x.type.count // 2:
         low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))

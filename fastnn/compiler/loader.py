@@ -216,6 +216,7 @@ def _announce():
 
 
 def _say(what):
+    """Write a line to stderr, if there is one."""
     if sys.stderr is not None:
         sys.stderr.write(f"fastnn: {what}\n")
         sys.stderr.flush()
@@ -266,4 +267,5 @@ def _callable(address_of, function_name, signature):
 
 
 def _refuse(status):
+    """Raise an error for the status of a kernel, which is 0 where all is well."""
     raise RuntimeError(f"a kernel ended with status {status}, which none should: please report it")

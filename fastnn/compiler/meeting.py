@@ -36,6 +36,7 @@ def announce(a, i, x):
 
 
 def relax_ir(a):
+    """Emit the processor's instruction for a loop that waits; none for a processor that has none."""
     hints = {"x86_64": ("llvm.x86.sse2.pause", []), "amd64": ("llvm.x86.sse2.pause", [])}
     hints |= dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", [INT32(1)]))
     name, arguments = hints.get(platform.machine().lower(), ("", []))
@@ -50,6 +51,7 @@ def relax(a):
 
 
 def sleep_ir(function):
+    """Emit a call of the C function with the time to sleep."""
     kind = ir.FunctionType(INT32, [INT32])
     function.builder.call(function.builder.inttoptr(function.value, kind.as_pointer()), [INT32(NAP)])
 

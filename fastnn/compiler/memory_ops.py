@@ -55,7 +55,8 @@ class Unpacked(types.NamedTuple):
 
     @property
     def key(self):
-        return *super().key, self.digest  # Numba's own compares class and fields: two networks would share a kernel
+        """The key by which Numba compares types: class and fields alone would let two networks share a kernel."""
+        return *super().key, self.digest
 
 
 register_model(ArrayObject)(lambda manager, kind: models.PrimitiveModel(manager, kind, BYTES))
@@ -82,6 +83,7 @@ def _unpacked(argument):
 
 
 def unpack_ir(argument):
+    """Emit the loads of an argument, but for what is constant."""
     builder, context, kind = argument.builder, argument.context, argument.type
 
     def read(address, kind):
@@ -122,6 +124,7 @@ def _vector(a, *indices):
 
 
 def _llvm_vector(a):
+    """Return LLVM's type of a vector of array a's dtype."""
     return a.context.get_value_type(Vec(a.type.dtype))
 
 
@@ -131,6 +134,7 @@ def align(a):
 
 
 def load_ir(a, i):
+    """Emit the load of a vector that may begin anywhere."""
     return a.builder.load(address_ir(a, i.value, _llvm_vector(a)), align=align(a))
 
 
@@ -143,6 +147,7 @@ def load(a, i):
 
 
 def store_ir(a, i, v):
+    """Emit the store of a vector that may begin anywhere."""
     address, value = address_ir(a, i.value, v.value.type), v.value
     if isinstance(value, ir.SelectInstr):
         # Of a selection from what lies there LLVM 22 makes a store under a mask, which AMD's processors take 20 cycles
@@ -172,6 +177,7 @@ def put(a, i, x):
 
 
 def get_ir(a, i):
+    """Emit the load of a number."""
     return a.builder.load(address_ir(a, i.value))
 
 
@@ -190,6 +196,7 @@ def splat(a, i):
 
 
 def gather_ir(a, offsets, i):
+    """Emit the loads of numbers into the lanes of a vector."""
     v = ir.Constant(_llvm_vector(a), ir.Undefined)
     base = a.builder.gep(a.value, [i.value])
     for j in range(lanes_of(a)):
@@ -207,6 +214,7 @@ def gather(a, offsets, i):
 
 
 def stack_ir(a, n):
+    """Emit an allocation on the stack, aligned as vectors are."""
     memory = a.builder.alloca(a.context.get_value_type(a.type.dtype), n.value)
     memory.align = VECTOR_BYTES
     return memory
@@ -219,6 +227,7 @@ def stack(a, n):
 
 
 def prefetch_ir(a, i):
+    """Emit LLVM's prefetch."""
     kind = ir.FunctionType(ir.VoidType(), [BYTES, INT32, INT32, INT32])
     function = cgutils.get_or_insert_function(a.builder.module, kind, "llvm.prefetch.p0i8")
     address = a.builder.bitcast(address_ir(a, i.value), BYTES)

@@ -74,6 +74,7 @@ def checksum(manifest: dict[str, Any]) -> str:
 
 @functools.cache
 def _library() -> Library | None:
+    """Return the library, looked for once in a process; None where there is none, or after an error."""
     try:
         return _opened()
     except Exception as error:  # whatever a damaged manifest leads to

@@ -41,6 +41,7 @@ class Vec(types.Type):
 
 @register_model(Vec)
 def vector_model(manager, vec):
+    """Return Numba's model of a vector: LLVM's vector type."""
     return models.PrimitiveModel(manager, vec, ir.VectorType(manager.lookup(vec.elem).get_value_type(), vec.lanes))
 
 
@@ -89,6 +90,7 @@ def like(v, x):
 
 
 def _fma32(a, x, c):
+    """Compute fma of float32 vectors in float64, rounded to odd before it is rounded to float32."""
     p = np.multiply(a, x, dtype=np.float64)  # exact: 24 + 24 bits
     s = p + c
     t = s - p
@@ -140,6 +142,7 @@ def copysign(a, sign):
 
 
 def where_gt_ir(a, b, p, q):
+    """Emit a comparison and a selection, lane by lane."""
     greater = a.builder.fcmp_ordered(">", a.value, b.value)  # ordered: false where one is NaN
     return a.builder.select(greater, p.value, q.value)
 
@@ -157,6 +160,7 @@ def maximum(a, b):
 
 
 def blend_prefix_ir(n, p, q):
+    """Emit a selection by the lanes' numbers."""
     numbers = ir.Constant(ir.VectorType(INT64, p.type.lanes), list(range(p.type.lanes)))
     return n.builder.select(n.builder.icmp_signed("<", numbers, splat_ir(n, p.type.lanes)), p.value, q.value)
 

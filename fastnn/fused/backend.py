@@ -69,6 +69,7 @@ class NumbaBackend:
         return out
 
     def _predict(self, network, params, X, out):
+        """Write the outputs of X to `out` (n, n_outputs), in a workspace of the thread that calls."""
         n, dtype = len(X), X.dtype
         workspace = self.kept.take(network, dtype, n, ROW_BLOCK)  # of the thread that calls
         try:

@@ -122,10 +122,12 @@ class Function(FirstClass):
         return ctypes.c_void_p(address(np.frombuffer(self._block, np.uint8)))
 
     def _address(self, name):
+        """Return the address of one of the functions for C in the kernel's machine code."""
         _check_compiled()
         return self._kernel.address_of(symbol(name, self.dtype.name))
 
 
 def _check_compiled():
+    """Raise RuntimeError where kernels run as plain Python."""
     if IN_PYTHON:
         raise RuntimeError("with NUMBA_DISABLE_JIT there is no compiled function to call: call f(x, out) from Python")

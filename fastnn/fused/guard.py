@@ -137,6 +137,7 @@ def check_steps(steps, n_rows, last=None):
 
 
 def _as_bytes(steps):
+    """Return the bytes of the numbers that say which rows the steps take."""
     return steps.rows.tobytes(), steps.start.tobytes(), steps.stop.tobytes()
 
 

@@ -108,9 +108,11 @@ class WholeBatch(Prepared):
         return float(self._steps.loss[0])
 
     def _alone(self, params):
+        """Return the loss by one thread."""
         self._call.places[0].value = params
         return self._call()
 
     def _step_alone(self, storage, *_):
+        """Write the loss by one thread, in the place of a kernel that does a step."""
         self._steps.loss[0] = self._alone(storage[0])
         return 1

@@ -87,6 +87,7 @@ class Team:
             helpers.clear()
 
     def _call(self, t, numbers, storage, beta_products, n_steps, *rest):
+        """Do the part of thread `t`, with meetings counted in `numbers`."""
         share = self._shares[t]._replace(numbers=numbers)
         return self._kernel(storage, beta_products, n_steps, self._prepared[t], *rest, prepared(share))
 
@@ -155,6 +156,7 @@ class Threads:
         return done
 
     def _team(self, number, training):
+        """Return the team of so many threads, made when first asked for; None for one thread."""
         if number > 1 and number not in self._teams:
             self._teams[number] = Team(number, training)
         return self._teams.get(number)
