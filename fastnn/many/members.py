@@ -87,7 +87,7 @@ def check_members(given: Spread) -> list[Member]:
     seeds, epochs = (
         given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in ("seed", "epochs")
     )
-    check = _Check(given.shared, list(own))
+    check = _MemberChecks(given.shared, list(own))
     members: list[Member] = []
     needed, alike = 0, given.own.keys() <= ALIKE
     for number, (seed, n_epochs, *values) in enumerate(zip(seeds, epochs, *own.values(), strict=True)):
@@ -103,7 +103,7 @@ def check_members(given: Spread) -> list[Member]:
     return members
 
 
-class _Check:
+class _MemberChecks:
     """The checks of members, each done once for all members that share the arguments it is about."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
