@@ -41,7 +41,7 @@ QUICK = BenchSettings(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workl
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingTimes:
     """Samples of the seconds that an iteration of one workload, or a unit of real work, takes on one back end."""
 
     workload: str
@@ -70,7 +70,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Start:
+class StartTimes:
     """Samples of a start-up time: seconds in each of several fresh processes."""
 
     what: str
@@ -91,8 +91,8 @@ class Report:
     load: float | None
     """The load average of the minute before; None where the system has none."""
     versions: dict[str, str]
-    starts: tuple[Start, ...]
-    trainings: tuple[Training, ...]
+    starts: tuple[StartTimes, ...]
+    trainings: tuple[TrainingTimes, ...]
 
     def text(self) -> str:
         """Return the report as JSON."""
@@ -123,8 +123,8 @@ def load(path: Path) -> Report:
             start["seconds"] = tuple(start["seconds"])
         for training in found["trainings"]:
             training |= {name: tuple(training[name]) for name in ("sizes", "seconds")}
-        found["starts"] = tuple(Start(**start) for start in found["starts"])
-        found["trainings"] = tuple(Training(**training) for training in found["trainings"])
+        found["starts"] = tuple(StartTimes(**start) for start in found["starts"])
+        found["trainings"] = tuple(TrainingTimes(**training) for training in found["trainings"])
         return Report(**found)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
@@ -185,7 +185,7 @@ def run(
             after_each(f"checking {work.name} on {backend}")
             work.check(backend)
     starts = list(_starts({work.dtype for work in loaded} if "numba" in backends else set(), settings, after_each))
-    trainings: list[Training] = []
+    trainings: list[TrainingTimes] = []
     for work in loaded:
         trainings += _trainings(work, backends, settings, functools.partial(after_each, f"timing {work.name}"))
     return Report(
@@ -207,13 +207,13 @@ def n_steps(
 
 def _trainings(
     work: Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
-) -> list[Training]:
+) -> list[TrainingTimes]:
     n = {backend: work.n_for(settings.sample_seconds, backend) for backend in backends}
     units = {backend: n[backend] * work.units for backend in backends}
     functions = {backend: functools.partial(work.run, n[backend], backend) for backend in backends}
     timings = interleaved(functions, units, settings.rounds, after_each)
     return [
-        Training(
+        TrainingTimes(
             workload=work.name,
             backend=backend,
             dtype=work.dtype,
@@ -243,18 +243,22 @@ print(*(seconds for entry, seconds in first_calls({dtype!r})))
 """
 
 
-def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[Start]:
+def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[StartTimes]:
     """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
-    yield Start("import numpy", _samples(_IMPORT.format(package="numpy"), settings.starts))
+    yield StartTimes("import numpy", _samples(_IMPORT.format(package="numpy"), settings.starts))
     after_each("starting processes")
-    yield Start("import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), settings.starts))
+    yield StartTimes(
+        "import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), settings.starts)
+    )
     after_each("starting processes")
     if dtypes:
-        yield Start("import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), settings.starts))
+        yield StartTimes(
+            "import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), settings.starts)
+        )
     for dtype in sorted(dtypes)[: settings.compiled]:
         cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
-        yield Start(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
-        yield Start(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
+        yield StartTimes(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
+        yield StartTimes(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
 
 
 def _samples(code: str, n: int) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from fastnn.backends import BACKENDS
 from fastnn.cli import demo_report as work
-from fastnn.cli.bench_report import Report, Training, ratios, speed_ratios
+from fastnn.cli.bench_report import Report, TrainingTimes, ratios, speed_ratios
 from fastnn.cli.console import new_table
 from fastnn.gate.report import with_unit
 from fastnn.measuring import tutorial
@@ -119,9 +119,9 @@ def digits(number: float) -> str:
     return f"{number:.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
-def by_workload(report: Report) -> Mapping[tuple[str, str], Mapping[str, Training]]:
+def by_workload(report: Report) -> Mapping[tuple[str, str], Mapping[str, TrainingTimes]]:
     """Return the trainings by workload and dtype, and of each by back end."""
-    found: dict[tuple[str, str], dict[str, Training]] = {}
+    found: dict[tuple[str, str], dict[str, TrainingTimes]] = {}
     for training in report.trainings:
         found.setdefault((training.workload, training.dtype), {})[training.backend] = training
     return found

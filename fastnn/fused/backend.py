@@ -20,7 +20,7 @@ from fastnn.fused.guard import (
     working_dtype,
 )
 from fastnn.fused.members import member_arguments, train_each, update_spec
-from fastnn.fused.preparation import Training, WholeBatch
+from fastnn.fused.preparation import PreparedBatch, PreparedTraining
 from fastnn.fused.team import has_work
 from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
@@ -82,7 +82,7 @@ class NumbaBackend:
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
-        batch = WholeBatch(self, network, data, alpha, True)
+        batch = PreparedBatch(self, network, data, alpha, True)
         if has_work(threads, network, len(data.X)):
             batch.divide(Task(network, SGD(), data, alpha, threads=threads), remembered=True)
         return batch.loss(params), batch.gradient.copy()
@@ -93,7 +93,7 @@ class NumbaBackend:
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
         if batch is None:
-            batch = WholeBatch(self, task.network, task.data, task.penalty, with_gradient)
+            batch = PreparedBatch(self, task.network, task.data, task.penalty, with_gradient)
             batch.divide(task)
         loss = batch.loss(params)
         if with_gradient:
@@ -163,7 +163,7 @@ class NumbaBackend:
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
         self.kept.numbers = numbers = check_steps(steps, len(task.data.X), self.kept.numbers)
         if training is None or numbers.largest > training.n_rows:
-            training = Training(self, task, state, numbers.largest)
+            training = PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
         return training
 

@@ -23,7 +23,7 @@ class Prepared:
             self._backend.kept.put_back(self.workspace)
 
 
-class Training(Prepared):
+class PreparedTraining(Prepared):
     """The preparations for training on a task: checked arrays, told by their identity, and packed arguments."""
 
     def __init__(self, backend, task, state, n_rows):
@@ -69,7 +69,7 @@ class Training(Prepared):
         return self.has(state) and self._numbers.knows(steps)
 
 
-class WholeBatch(Prepared):
+class PreparedBatch(Prepared):
     """The preparations for the loss of all rows as one batch, with its gradient or without."""
 
     def __init__(self, backend, network, data, alpha, with_gradient):

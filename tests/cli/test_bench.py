@@ -123,7 +123,7 @@ def test_speed_ratio_is_new_by_old(report):
 
 
 def slower(training, factor):
-    return bench.Training(**vars(training) | {"seconds": tuple(s * factor for s in training.seconds)})
+    return bench.TrainingTimes(**vars(training) | {"seconds": tuple(s * factor for s in training.seconds)})
 
 
 @pytest.mark.parametrize(("name", "most"), [("seed", 10**7), ("digits", 20)])
@@ -164,7 +164,7 @@ def run(capsys, monkeypatch, set_columns, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(bench, "QUICK", SETTINGS)
     monkeypatch.setattr(bench, "FULL", SETTINGS)
-    monkeypatch.setattr(bench, "_starts", lambda *_: [bench.Start("import numpy", (0.1,))])
+    monkeypatch.setattr(bench, "_starts", lambda *_: [bench.StartTimes("import numpy", (0.1,))])
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:
@@ -234,7 +234,7 @@ def test_the_picture_has_the_tables_ratios(report):
 def test_one_start_is_no_spread(report):
     from fastnn.cli import rendering
 
-    once, often = bench.Start("a", (1.0,)), bench.Start("a", (1.0, 2.0))
+    once, often = bench.StartTimes("a", (1.0,)), bench.StartTimes("a", (1.0, 2.0))
     titles = [[c.header for c in rendering.bench_starts(replace(report, starts=(s,))).columns] for s in (once, often)]
     assert titles == [["what", "once"], ["what", "median", "least", "most"]]
 
