@@ -23,6 +23,7 @@ from survival import python
 
 from fastnn.backends import get_backend
 from fastnn.compiler import cache, codegen
+from fastnn.compiler.program import ENTRIES
 from fastnn.compiler.vectors import Vec
 from fastnn.fused import kernels
 from fastnn.state import Data, Steps, StepState, Task
@@ -101,12 +102,11 @@ def test_kernel_works_on_whole_vectors(kernel):
     assert sum(machine_code.vector_registers(assembly).values()) > 1000
 
 
-ENTRIES = ("train_steps", "train_members", "loss_and_gradient", "predict", "shuffle_rows", "evaluate")
+CODE = [(name, dtype) for name, dtypes in ENTRIES.items() for dtype in dtypes]
 C_FUNCTIONS = machine_code.MEMORY | (set() if HAS_FMA else {"fma", "fmaf"})
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(("name", "dtype"), CODE)
 def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
     """It is loaded into processes without Numba, and where a symbol is missing LLVM ends the process."""
     content = cache.load(f"{name}.{dtype}") or codegen.compile_entry(name, np.dtype(dtype))
@@ -118,12 +118,12 @@ def test_machine_code_needs_nothing_but_the_c_library(name, dtype):
 
 
 ALONE = ("loss_and_gradient", "predict")  # compiled for this test alone, of functions that `train_steps` has too
-CODE = [(name, dtype) for name in ENTRIES for dtype in ("float64", "float32")]
 SLOW = [*itertools.product(ALONE, ("float64", "float32")), ("train_steps", "float32")]
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [pytest.param(*code, marks=[pytest.mark.slow] * (code in SLOW)) for code in CODE]
+    ("name", "dtype"),
+    [pytest.param(*code, marks=[pytest.mark.slow] * (code in SLOW)) for code in CODE if code[0] != "train_together"],
 )
 def test_intermediate_code_declares_nothing_and_holds_no_address(name, dtype):
     code = codegen.compiled_entry(name, np.dtype(dtype))[0].library.get_llvm_str()
