@@ -28,13 +28,6 @@ SHORT = {"hidden_layer_sizes": (3,), "max_iter": 3}
 WHERE = ["serial", "threads", "loky"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _loky():
-    """End the workers, which other tests need not share their cores with."""
-    yield
-    joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-
-
 def place(where):
     return joblib.parallel_config("loky", n_jobs=2) if where == "loky" else contextlib.nullcontext()
 
