@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -57,8 +58,17 @@ def example(cache, monkeypatch):
     return python(EXAMPLE)
 
 
-def test_gate_on_the_example(gate, example, tmp_path):
-    code, out, _ = gate("--base", example, "--head", example, "--pairs", 2, "--threshold", 5, "--json", "out.json")
+@pytest.fixture
+def as_before(example, cache):
+    """A command that prints what the example printed when it compiled, without running it again."""
+    file = cache / "printed.json"
+    if not file.exists():
+        file.write_bytes(subprocess.run(example, shell=True, capture_output=True, check=True).stdout)
+    return python("-S", "-c", f"print(open({str(file)!r}).read())")
+
+
+def test_gate_on_the_example(gate, example, as_before, tmp_path):
+    code, out, _ = gate("--base", as_before, "--head", example, "--pairs", 2, "--threshold", 5, "--json", "out.json")
     assert code == 0, out
     found = json.loads((tmp_path / "out.json").read_text("utf-8"))
     assert [c["name"] for c in found["comparisons"]] == ["nearest of 64", "nearest of 512"]
@@ -66,8 +76,8 @@ def test_gate_on_the_example(gate, example, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell sets variables in another way")
-def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, example):
-    code, out, _ = gate("--base", example, "--head", f"NUMBA_DISABLE_JIT=1 {example}", "--counts")
+def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, example, as_before):
+    code, out, _ = gate("--base", as_before, "--head", f"NUMBA_DISABLE_JIT=1 {example}", "--counts")
     assert code == 1
     assert "kernels that run as plain Python: 0 to 1" in out
 
@@ -112,9 +122,25 @@ def test_the_slowed_copy_trains_to_the_same_with_more_steps(tmp_path, monkeypatc
     in_process(SLOWED, {"PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"})
 
 
+SHORT = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "benchmarks")!r})
+import gate_probe
+gate_probe.SAMPLES, gate_probe.SAMPLE_SECONDS = 1, 0.001
+del gate_probe.WORKLOADS["mnist"], gate_probe.WORKLOADS["big"]
+gate_probe.main()
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no `resource`")
-def test_probe_measures_fastnn():
-    found = samples.run(python(ROOT / "benchmarks" / "gate_probe.py"))
+@pytest.mark.parametrize(
+    "arguments",
+    [["-c", SHORT], pytest.param([ROOT / "benchmarks" / "gate_probe.py"], marks=pytest.mark.slow)],
+    ids=["short", "all"],
+)
+def test_probe_measures_fastnn(arguments):
+    """In short without the largest networks, of which the reference takes half of the time, and without repetitions."""
+    found = samples.run(python(*arguments))
     counts = {name: count for name, count in found.counts.items() if "Numba" not in name}  # the cache may be cold
     assert len(counts) == 5
     assert set(counts.values()) == {0}
