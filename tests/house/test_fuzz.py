@@ -66,18 +66,17 @@ def test_each_end_of_a_fork_is_blamed_on_its_case():
     }
 
 
-@pytest.mark.parametrize(
-    ("spoil", "found"),
-    [
-        ("guard.check = lambda *arguments: None; backend.check_inputs = guard.check", "backend"),
-        ("fitted.weights_of = careless", "estimator"),
-    ],
-    ids=["arrays of the back end", "weights of estimators"],
-)
-def test_what_is_there_is_found(spoil, found):
-    """Cases fail without the checks: in another process, for some of them end it."""
+SPOILED = {
+    "backend": "guard.check = lambda *arguments: None; backend.check_inputs = guard.check",
+    "estimator": "fitted.weights_of = careless",
+}
+"""What takes away the checks, of a back end's arrays and of an estimator's weights; by the kind of cases that fail."""
+
+
+def test_what_is_there_is_found():
+    """Cases fail without the checks: in other processes, for some of them end theirs."""
     code = f"""
-import sys
+import os, sys
 sys.path.insert(0, {str(HERE)!r})
 import numpy as np
 import fuzz
@@ -89,9 +88,19 @@ def careless(coefs, intercepts):
     params = np.concatenate([np.ravel(part) for pair in zip(coefs, intercepts) for part in pair]).astype(float)
     return fitted.Weights(sizes, params, list(coefs), list(intercepts))
 
-{spoil}
-fuzz.main(0, 300)
+fuzz.warm()
+for kind, spoil in {SPOILED!r}.items():
+    print("spoiled:", kind, flush=True)
+    if not os.fork():
+        exec(spoil)
+        fuzz.main(0, 300)
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
 """
     command = [sys.executable, "-P", "-c", code]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
-    assert sum(f": {found}: " in line or "signal" in line for line in run.stdout.splitlines()) > 3, run.stderr
+    for part in run.stdout.split("spoiled: ")[1:]:
+        kind, *lines = part.splitlines()
+        assert sum(f": {kind}: " in line or "signal" in line for line in lines) > 3, run.stderr
+    assert run.stdout.count("spoiled: ") == len(SPOILED)

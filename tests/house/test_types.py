@@ -33,54 +33,35 @@ def test_the_script_runs():
     subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=120)
 
 
-@pytest.fixture(scope="module")
-def mypy_cache(tmp_path_factory):
-    """What mypy has found of the package and of NumPy, for the scripts after the first one."""
-    return tmp_path_factory.mktemp("mypy")
+WRONG = "import fastnn\n\nfastnn.Network(sizes=3)\nfastnn.no_such_name\n"
+CHECKERS = {
+    "mypy": [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"],
+    "basedpyright": [PYRIGHT, "--level=error", f"--pythonpath={sys.executable}"],
+}
 
 
-@pytest.fixture
-def check(tmp_path, mypy_cache):
-    """Run a type checker on a script in a project of its own; what it says, and whether it was content."""
-
-    def run(checker, text):
-        pytest.importorskip(checker, reason="the session `types` has it")
-        (tmp_path / "user.py").write_text(text, "utf-8")
-        settings = {"extraPaths": [str(PACKAGE)], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
-        (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
-        command = {
-            "mypy": [
-                *(sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent"),
-                f"--cache-dir={mypy_cache}",
-                "user.py",
-            ],
-            "basedpyright": [PYRIGHT, "--level=error", f"--pythonpath={sys.executable}", "."],
-        }[checker]
-        told = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=environment(PYTHONPATH=None, MYPYPATH=PACKAGE),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        return told.returncode == 0, told.stdout + told.stderr
-
-    return run
+@pytest.fixture(scope="module", params=CHECKERS)
+def told(request, tmp_path_factory):
+    """What a type checker says of a right script and of a wrong one, which are a project of their own."""
+    pytest.importorskip(request.param, reason="the session `types` has it")
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "user.py").write_text(script(), "utf-8")
+    (folder / "wrong.py").write_text(WRONG, "utf-8")
+    settings = {"extraPaths": [str(PACKAGE)], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
+    variables, options = environment(PYTHONPATH=None, MYPYPATH=PACKAGE), {"capture_output": True, "text": True}
+    command = [*CHECKERS[request.param], "user.py", "wrong.py"]
+    run = subprocess.run(command, cwd=folder, env=variables, timeout=300, **options)
+    assert run.returncode == 1, run.stdout + run.stderr
+    return run.stdout
 
 
-CHECKERS = ("mypy", "basedpyright")
+def test_type_checkers_accept_a_script_with_every_public_name(told):
+    """The only errors are those of the other script."""
+    assert "user.py" not in told, told
+    assert set(re.findall(r"(\w+\.py):\d+", told)) == {"wrong.py"}, told
 
 
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_type_checkers_accept_a_script_with_every_public_name(check, checker):
-    content, told = check(checker, script())
-    assert content, told
-
-
-@pytest.mark.parametrize("checker", CHECKERS)
-def test_type_checkers_see_what_is_wrong(check, checker):
-    content, told = check(checker, "import fastnn\n\nfastnn.Network(sizes=3)\nfastnn.no_such_name\n")
-    assert not content
+def test_type_checkers_see_what_is_wrong(told):
     assert "no_such_name" in told
-    assert len(re.findall(r"user\.py:3", told)) == 1
+    assert len(re.findall(r"wrong\.py:3", told)) == 1
