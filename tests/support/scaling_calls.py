@@ -1,9 +1,9 @@
 """Count the calls of the fused kernel's functions, run as plain Python, and print them as JSON: by axis, by size.
 
-    NUMBA_DISABLE_JIT=1 python tests/support/scaling_calls.py [--injected]
+    NUMBA_DISABLE_JIT=1 python tests/support/scaling_calls.py
 
-Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on every machine.
-``--injected`` counts a back end whose work grows with one power of the width too many.
+Each vector that is computed is a call, so the counts grow as the kernel's work does, the same on every machine. The
+last axis is that of a back end whose work grows with one power of the width too many.
 """
 
 import json
@@ -44,18 +44,16 @@ def calls(workload, backend="numba"):
 
 
 class Worse(type(get_backend())):
-    """Does each step once for every eight units of the first layer."""
+    """Does each step once for every sixteen units of the first layer."""
 
     def train_steps(self, task, state, steps):
-        for _ in range(task.network.n_inputs // 8):
+        for _ in range(task.network.n_inputs // 16):
             good = super().train_steps(task, state.copy(), steps)
         return good
 
 
 if __name__ == "__main__":
-    if "--injected" in sys.argv:
-        found = {"width": {w: calls(workload, Worse()) for w, workload in list(SIZES["width"].items())[:-1]}}
-        found["width"][16] = calls(NoiseWorkload(width=16, batch=16, rows=16), Worse())
-    else:
-        found = {axis: {size: calls(workload) for size, workload in sizes.items()} for axis, sizes in SIZES.items()}
+    found = {axis: {size: calls(workload) for size, workload in sizes.items()} for axis, sizes in SIZES.items()}
+    few = {w: NoiseWorkload(width=w, batch=16, rows=16) for w in (16, 32, 64)}
+    found["width, injected"] = {w: calls(workload, Worse()) for w, workload in few.items()}
     sys.stdout.write(json.dumps(found))
