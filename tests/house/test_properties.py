@@ -82,6 +82,7 @@ def test_rows_that_are_there_twice_count_as_rows_of_twice_the_weight(backend, dr
 def test_rows_of_weight_zero_show_in_no_bit(backend, loss, output, drawn, seed):
     """Rows of weight 0 may hold anything, NaN and infinity included."""
     draw, n = np.random.RandomState(seed), len(drawn.problem.X)
+    n = min(n, 21) if backend == "numpy" else n  # the kernel alone has blocks of rows
     network = mixed(draw, output, loss, bias=drawn.network.bias, reduction=drawn.network.reduction)
     problem = draw_training(network, n, drawn.problem.X.dtype, seed)
     weight, unused = problem.sample_weight.copy(), 1 + draw.permutation(n - 1)[: draw.randint(1, n)]
