@@ -12,27 +12,81 @@ from survival import HERE, environment
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks, and their memory is limited")
 
 
-def fuzz(first, n, timeout):
-    """Run the fuzzer; the lines of what failed, and the counts."""
-    command = [sys.executable, "-P", str(HERE / "fuzz.py"), str(first), str(n)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=timeout)
-    assert run.stdout, run.stderr
-    *failures, counts = run.stdout.splitlines()
-    assert bool(failures) == bool(run.returncode), run.stderr
-    return failures, json.loads(counts)
+SPOILED = {
+    "backend": "guard.check = lambda *arguments: None; backend.check_inputs = guard.check",
+    "estimator": "fitted.weights_of = careless",
+}
+"""What takes away the checks, of a back end's arrays and of an estimator's weights; by the kind of cases that fail."""
+
+SCRIPT = """
+import os, sys
+sys.path.insert(0, {folder!r})
+import numpy as np
+import fuzz
+from fastnn.estimators import fitted
+from fastnn.fused import backend, guard
+
+def careless(coefs, intercepts):
+    sizes = (np.shape(coefs[0])[0], *(np.shape(W)[1] for W in coefs))
+    params = np.concatenate([np.ravel(part) for pair in zip(coefs, intercepts) for part in pair]).astype(float)
+    return fitted.Weights(sizes, params, list(coefs), list(intercepts))
+
+print("right", flush=True)
+fuzz.main({first}, {n})
+for kind, spoil in {spoiled!r}.items():
+    print("spoiled:", kind, flush=True)
+    if not os.fork():
+        exec(spoil)
+        fuzz.main(0, 300)
+        sys.stdout.flush()
+        os._exit(0)
+    os.wait()
+"""
 
 
-@pytest.mark.parametrize(
-    ("first", "n"), [(0, 800), pytest.param(10_000, 100_000, marks=pytest.mark.slow)], ids=["800", "100000"]
-)
-def test_no_public_object_can_be_made_to_hurt(first, n):
-    failures, counts = fuzz(first, n, timeout=120 if n < 100_000 else 7_200)
+def fuzz(first, n, timeout, spoiled=()):
+    """Run the fuzzer, with the checks and in forks of its process without some; its lines, and its stderr."""
+    code = SCRIPT.format(folder=str(HERE), first=first, n=n, spoiled=dict(spoiled))
+    command, streams = [sys.executable, "-P", "-c", code], {"capture_output": True, "text": True}
+    run = subprocess.run(command, env=environment(), timeout=timeout, **streams)
+    parts = [part.splitlines() for part in run.stdout.split("spoiled: ")]
+    assert [part[0] for part in parts] == ["right", *spoiled], run.stderr
+    return [part[1:] for part in parts], run.stderr
+
+
+def assert_finds_nothing(lines, n):
+    *failures, counts = lines
     assert not failures, "\n".join(failures)
+    counts = json.loads(counts)
     for kind in ("estimator", "result", "state", "training", "backend"):
         assert counts[kind] > 0.08 * n
     assert counts["fine"] > 0.2 * n
     assert counts["refused"] > 0.4 * n
     assert counts["fine"] + counts["refused"] > 0.98 * n
+
+
+@pytest.fixture(scope="module")
+def fuzzed():
+    """What the fuzzer says, with the checks and without them, in one process, which takes long to begin."""
+    return fuzz(0, 800, 240, SPOILED)
+
+
+def test_no_public_object_can_be_made_to_hurt(fuzzed):
+    (right, *_), _ = fuzzed
+    assert_finds_nothing(right, 800)
+
+
+def test_what_is_there_is_found(fuzzed):
+    """Cases fail without the checks: in other processes, for some of them end theirs."""
+    (_, *spoiled), stderr = fuzzed
+    for kind, lines in zip(SPOILED, spoiled, strict=True):
+        assert sum(f": {kind}: " in line or "signal" in line for line in lines) > 3, stderr
+
+
+@pytest.mark.slow
+def test_no_public_object_can_be_made_to_hurt_in_many_cases():
+    (right,), _ = fuzz(10_000, 100_000, 7_200)
+    assert_finds_nothing(right, 100_000)
 
 
 def case(seed):
@@ -64,43 +118,3 @@ def test_each_end_of_a_fork_is_blamed_on_its_case():
         11: "hung: the fork did not end within 2 s",
         13: "exit: 3",
     }
-
-
-SPOILED = {
-    "backend": "guard.check = lambda *arguments: None; backend.check_inputs = guard.check",
-    "estimator": "fitted.weights_of = careless",
-}
-"""What takes away the checks, of a back end's arrays and of an estimator's weights; by the kind of cases that fail."""
-
-
-def test_what_is_there_is_found():
-    """Cases fail without the checks: in other processes, for some of them end theirs."""
-    code = f"""
-import os, sys
-sys.path.insert(0, {str(HERE)!r})
-import numpy as np
-import fuzz
-from fastnn.estimators import fitted
-from fastnn.fused import backend, guard
-
-def careless(coefs, intercepts):
-    sizes = (np.shape(coefs[0])[0], *(np.shape(W)[1] for W in coefs))
-    params = np.concatenate([np.ravel(part) for pair in zip(coefs, intercepts) for part in pair]).astype(float)
-    return fitted.Weights(sizes, params, list(coefs), list(intercepts))
-
-fuzz.warm()
-for kind, spoil in {SPOILED!r}.items():
-    print("spoiled:", kind, flush=True)
-    if not os.fork():
-        exec(spoil)
-        fuzz.main(0, 300)
-        sys.stdout.flush()
-        os._exit(0)
-    os.wait()
-"""
-    command = [sys.executable, "-P", "-c", code]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
-    for part in run.stdout.split("spoiled: ")[1:]:
-        kind, *lines = part.splitlines()
-        assert sum(f": {kind}: " in line or "signal" in line for line in lines) > 3, run.stderr
-    assert run.stdout.count("spoiled: ") == len(SPOILED)
