@@ -164,7 +164,7 @@ def borrow(n: int) -> Helpers:
 
 
 def helpers_at_work() -> int:
-    """Return how many helpers are lent."""
+    """Return the number of helpers that are lent."""
     _take_back()
     return len(_lent)
 
@@ -180,12 +180,12 @@ def _take_back() -> None:
 
 
 def cores_of_thread() -> int:
-    """Return how many cores the calling thread may use unasked: 1 unless it is the main one, for others do the same."""
+    """Return the number of cores for a call of this thread that names none: 1 in any but the main thread."""
     return available_cores().number if threading.current_thread() is threading.main_thread() else 1
 
 
 def idle_cores(cores: int) -> int:
-    """Return how many of the cores no helper is at work on, at least 1: that of the caller."""
+    """Return the number of cores without a helper at work, the caller's included: at least 1."""
     return max(1, cores - helpers_at_work())
 
 

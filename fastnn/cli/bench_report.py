@@ -134,7 +134,7 @@ def load(path: Path) -> Report:
 
 
 def ratios(slow: Timing, fast: Timing) -> Timing:
-    """Return how many times as fast the second is, round by round: both were timed in turn, so noise cancels."""
+    """Return the second's speed by the first's, round by round: both were timed in turn, so noise cancels."""
     return Timing(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
 
 

@@ -76,7 +76,7 @@ def write_archive(
 
 
 def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder[T]]) -> T:
-    """Read a file of one of some formats, and return what its builder makes of its header and arrays.
+    """Read a file of one of some formats, and return the object that its builder makes of header and arrays.
 
     Nothing in the file is executed, and nothing is allocated that is larger than the file.
 

@@ -177,7 +177,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
 
 
 def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
-    """Return what is constant in a kernel specialized for one network, optimizer and block; None for the rest.
+    """Return the constants of a kernel specialized for one network, optimizer and block; None stands for the rest.
 
     Not constant are where the buffers lie, but for their distances, and the numbers that change between trainings.
     """

@@ -84,7 +84,7 @@ def run(command: str) -> Sample:
 
 
 def read(text: str) -> tuple[dict[Quantity, float], dict[str, int]]:
-    """Return what a report measured, and its counts.
+    """Return the measurements of a report, and its counts.
 
     Raises
     ------

@@ -29,7 +29,7 @@ from fastnn.training.subsets import Rows, choose_rows
 
 
 class Member(NamedTuple):
-    """A training that has not begun; what is equal for several members is the same object."""
+    """A training that has not begun; parts that are equal for several members are one object."""
 
     number: int
     settings: Settings
@@ -73,7 +73,7 @@ ALIKE = frozenset({"seed", "learning_rate", "alpha", "params", "sample_weight", 
 
 
 def check_members(given: Spread) -> list[Member]:
-    """Check what each member was given; the text of an error begins with the member's number.
+    """Check the arguments of each member; the text of an error begins with the member's number.
 
     Raises
     ------

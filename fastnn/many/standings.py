@@ -151,7 +151,7 @@ class Standings(Mapping[int, TrainingResult]):
         return [members[place] for place in np.argsort(self._losses(), kind="stable")]
 
     def _losses(self) -> NDArray[np.float64]:
-        """Return what `losses_of` returns for the members that are left."""
+        """Return the result of `losses_of` for the members that are left."""
         trainings = self._trainings.values()
         if trainings and not any(training.n_epochs or training.is_over for training in trainings):
             raise ValueError(

@@ -130,7 +130,7 @@ class Never:
 
 
 def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
-    """Train the units of a task in a worker; an error of a member's own is returned, for what is raised is retried."""
+    """Train the units of a task in a worker; return an error of a member's own, for one that is raised is retried."""
     began = time.perf_counter()
     arrays = [received(array) for array in sent]
     member_results: dict[int, MemberResult] = {}
@@ -143,7 +143,7 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
 
 
 def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, Exception | None]:
-    """Return a function's result in a worker, or an error of its own, for what is raised is retried."""
+    """Return a function's result in a worker, or an error of its own, for one that is raised is retried."""
     arguments = [received(argument) for argument in sent]
     try:
         return number, function(*arguments), None

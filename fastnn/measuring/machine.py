@@ -151,7 +151,7 @@ class Kernels:
 
 
 def kernels() -> Kernels:
-    """Return where each kernel comes from: from the wheel, from the disk cache, or compiled when it is first used."""
+    """Return the origin of each kernel: the wheel, the disk cache, or a compilation when it is first used."""
     from fastnn.compiler import shipped
     from fastnn.compiler.loader import ORIGINS, origin
     from fastnn.compiler.program import ENTRIES

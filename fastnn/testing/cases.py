@@ -169,7 +169,7 @@ def approached(
     optimizers: Sequence[Optimizer],
     order: Sequence[str] = Setting._fields,
 ) -> Case | None:
-    """Return what `nearest` finds where the wanted setting itself is not supported; None if there is none."""
+    """Return the result of `nearest` for a wanted setting that is not supported; None if there is none."""
     for setting in _starts(backend, wanted, about):
         if case := accepted(backend, setting, optimizers):
             break

@@ -76,7 +76,7 @@ class Difference(NamedTuple):
 
 
 def find_difference(network: Network, actual: Array, expected: Array, allowed: Any) -> tuple[float, Difference | None]:
-    """Return the worst difference as a fraction of what is allowed, and where it is if that is more than 1.
+    """Return the worst difference as a fraction of its bound, and its place if that is more than 1.
 
     A gradient is computed from the output to the input, so a bug shows in the layer that has it and in those below:
     the layer nearest to the output is named.

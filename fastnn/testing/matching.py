@@ -23,7 +23,7 @@ from fastnn.training.optional_parts import check_supported
 
 
 class Match(NamedTuple):
-    """The worst differences of back ends that match, as fractions of what is allowed.
+    """The worst differences of back ends that match, as fractions of their bounds.
 
     Attributes
     ----------

@@ -147,7 +147,7 @@ class RowPlan:
 def batches(
     n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the batches of steps start and stop in the rows of their epochs, of which one has `begun` steps.
+    """Return the starts and stops of steps' batches in the rows of their epochs, of which the first has `begun` steps.
 
     The epochs' rows are the same ones, or, with `shuffle`, lie one after the other.
     """

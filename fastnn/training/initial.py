@@ -111,7 +111,7 @@ def resumed(
     stop: Stop,
     rows: Rows | None,
 ) -> tuple[TrainingState, np.random.RandomState]:
-    """Return a copy of the state to go on from, and its generator; what is trained, on which rows, must fit it.
+    """Return a copy of the state to go on from, and its generator; network, data and rows must fit it.
 
     With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
     unless they are of validation data of their own.
