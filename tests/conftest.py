@@ -43,10 +43,9 @@ def pytest_collection_finish():
     gc.enable()
 
 
-@pytest.fixture(autouse=True)
-def _calm(monkeypatch):
+def pytest_runtest_setup():
     """No test sends its Ctrl-C soon after another one's, which would make it the second."""
-    monkeypatch.setattr(interrupts, "_last_swallowed", -math.inf)
+    interrupts._last_swallowed = -math.inf
 
 
 @pytest.fixture
