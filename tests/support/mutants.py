@@ -298,7 +298,8 @@ class Mutant(NamedTuple):
 
     make: object
     words: str
-    dtype: str = "float64"  # in which it is looked for; `main` and the slow tests take both
+    kind: str = "property"  # of the checks that name it
+    dtype: str = "float64"  # in which it is looked for; `main` and the slow tests take both dtypes, and all kinds
 
 
 MUTANTS = {
@@ -314,16 +315,18 @@ MUTANTS = {
     "activations of the last step in the gradient": Mutant(
         stale_activation, "the same steps from the same state give the same bits"
     ),
-    "Adam's moments swapped": Mutant(swapped_moments, "update: Adam"),
-    "Adam without bias correction": Mutant(no_bias_correction, "update: Adam"),
-    "AdamW decays biases": Mutant(decay_of_biases, "update: AdamW weight_decay=0.5"),
-    "Nesterov's momentum is the plain one": Mutant(nesterov_ignored, "update: SGD momentum=0.9 nesterov=True"),
+    "Adam's moments swapped": Mutant(swapped_moments, "update: Adam", "update"),
+    "Adam without bias correction": Mutant(no_bias_correction, "update: Adam", "update"),
+    "AdamW decays biases": Mutant(decay_of_biases, "update: AdamW weight_decay=0.5", "update"),
+    "Nesterov's momentum is the plain one": Mutant(
+        nesterov_ignored, "update: SGD momentum=0.9 nesterov=True", "update"
+    ),
     "penalty on biases": Mutant(penalty_on_biases, "the penalty is one on weights, not on biases"),
     "sample weights ignored": Mutant(
         lambda: with_batch(lambda network, data, batch: batch._replace(weight=batch.weight * 0 + 1)),
         "sample weights count",
     ),
-    "softmax' derivative without its other outputs": Mutant(half_a_jacobian, "squared_error of softmax"),
+    "softmax' derivative without its other outputs": Mutant(half_a_jacobian, "squared_error of softmax", "gradient"),
     "beta_products advance in skipped steps": Mutant(
         beta_products_of_skipped_steps, "beta_products those that are not skipped"
     ),
@@ -339,16 +342,18 @@ MUTANTS = {
         loss_of_an_earlier_call, "the loss has the same bits with its gradient and without"
     ),
     "float32 rounded once a call, not at each step": Mutant(
-        rounded_once_a_call, "steps in two calls give the bits of one call, float32", "float32"
+        rounded_once_a_call, "steps in two calls give the bits of one call, float32", dtype="float32"
     ),
-    "float64 computed in float32": Mutant(in_single_precision, "gradient: tanh, squared_error of identity, float64"),
+    "float64 computed in float32": Mutant(
+        in_single_precision, "gradient: tanh, squared_error of identity, float64", "gradient"
+    ),
 }
 
 
 @functools.cache
-def report_on(name, dtypes=("float32", "float64"), but_for=None):
-    """The suite's report on a mutant, without the checks of the kind `but_for`."""
-    checks = [check for check in conformance_checks(dtypes) if check.kind != but_for]
+def report_on(name, dtypes=("float32", "float64"), kind=None):
+    """The suite's report on a mutant, by the checks of a kind or by all."""
+    checks = [check for check in conformance_checks(dtypes) if kind in (None, check.kind)]
     return run_checks(checks, MUTANTS[name].make(), raises=False)
 
 

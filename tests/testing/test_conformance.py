@@ -90,7 +90,7 @@ def test_an_unknown_dtype_is_refused():
 
 
 def test_a_report_as_json(tmp_path):
-    report = report_on("Adam's moments swapped", ("float64",), "training")
+    report = report_on("Adam's moments swapped", ("float64",), "update")
     report.save(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text("utf-8"))
     assert content["backend"] == "broken"
