@@ -176,7 +176,7 @@ def test_ctrl_c_leaves_the_ensemble_as_it_was(n_jobs):
     ensemble = classifier(n_jobs=n_jobs).fit(X, y)
     before = ensemble.estimators_
     ensemble.estimator = MLPClassifier((6,), max_iter=10**7, tol=0.0, n_iter_no_change=10**7)
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
