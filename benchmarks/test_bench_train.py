@@ -7,6 +7,7 @@ number of iterations from the same weights. ``extra_info`` holds iterations a se
 versions.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from fastnn.measuring import machine, tutorial
 from fastnn.testing.correctness import check_same_answer, check_workload
 
 DTYPES = ("float32", "float64")
+load = functools.cache(workloads.load)
 ROUNDS, WARMUP_ROUNDS = 10, 1
 UNTIMED_ITERATIONS = 2
 # The same for all in a group, whose rounds are then compared fairly; with numba a round takes milliseconds.
@@ -37,7 +39,7 @@ def measure(benchmark: Any, function: Callable[[], object], iterations: int, **s
 @pytest.mark.parametrize("name", workloads.names())
 def test_train(benchmark: Any, name: str, backend: str, dtype: str) -> None:
     benchmark.group = name
-    workload = workloads.load(name, dtype)
+    workload = load(name, dtype)
     if benchmark.enabled:
         check_workload(workload, backend)
     rows = slice(None if benchmark.enabled else UNTIMED_ITERATIONS * (workload.batch_size or len(workload.X)))

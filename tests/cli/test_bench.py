@@ -1,5 +1,6 @@
 """``fastnn bench``: answers first, then times; reports that are kept and compared."""
 
+import functools
 import json
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from fastnn.testing import correctness
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
 
 PNG = b"\x89PNG\r\n\x1a\n"
+load = functools.cache(workloads.load)
 
 
 # ------------------------------------------------------------------------------------------------------------- answers
@@ -43,7 +45,7 @@ def test_one_untrained_epoch_is_a_different_answer(name):
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "big")) for n in workloads.names()])
 def test_every_workload_passes_its_check(name, backend, dtype):
-    check_workload(workloads.load(name, dtype), backend)
+    check_workload(load(name, dtype), backend)
 
 
 def test_real_work_with_another_answer_is_found():
