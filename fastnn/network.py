@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes
 from fastnn.checking.docstrings import Filled, summaries, table
 from fastnn.checking.keywords import explains_keywords
+from fastnn.layers import Layer as Layer  # where pickles of earlier versions look for it
 from fastnn.layers import Layered
 
 
