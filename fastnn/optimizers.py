@@ -29,8 +29,8 @@ class Optimizer(CheckedFields):
     sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
 
     def __post_init__(self) -> None:
+        self._put("learning_rate", check_learning_rate(self.learning_rate))
         super().__post_init__()
-        self._put("learning_rate", check_learning_rate(self.learning_rate))  # a subclass may give it a default
 
     @property
     def name(self) -> str:

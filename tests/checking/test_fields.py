@@ -29,3 +29,18 @@ def test_fields_become_what_their_checks_return():
 def test_an_error_names_the_field(given, options, words):
     with pytest.raises((TypeError, ValueError), match=words):
         Checked(given, **options)
+
+
+@dataclass(frozen=True)
+class OtherDefaults(Checked):
+    n: int = 5
+    size: int = field(default=2, metadata=COUNT)
+    own: int = -1
+
+
+def test_a_field_defined_anew_keeps_its_check_unless_it_has_another():
+    assert type(OtherDefaults(np.int64(3)).n) is int
+    assert OtherDefaults(3, np.int64(4)) == OtherDefaults(3, 4)
+    for wrong in ({"n": 0}, {"size": 0.5}, {"on": 1}):
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(wrong))} must be"):
+            OtherDefaults(**wrong)
