@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.checking.arguments import check_number
+from fastnn.checking.fields import CheckedFields
 
 LearningRate = float | Callable[[int], float]
 """A number, a schedule, or any function of the absolute step (0-based) that returns a number."""
@@ -19,7 +20,7 @@ def check_learning_rate(value: object) -> LearningRate:
 
 def describe(rate: LearningRate) -> object:
     """Describe a learning rate in JSON's types, from which `described` makes it again; a function is only named."""
-    if dataclasses.is_dataclass(rate) and hasattr(rate, "rates"):  # a schedule
+    if isinstance(rate, CheckedFields):  # a schedule
         return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
     return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate
 

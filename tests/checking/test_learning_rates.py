@@ -1,5 +1,8 @@
 """Learning rates in JSON's types."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 
 from fastnn import cosine
@@ -7,7 +10,19 @@ from fastnn.checking.learning_rates import describe, described
 from fastnn.schedules import SCHEDULES
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>")])
+@dataclass
+class Steps:
+    """A function of the step that is no schedule of fastnn, with arrays that JSON does not know."""
+
+    rates: np.ndarray
+
+    def __call__(self, step):
+        return self.rates[step]
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.5, 0.5), (max, "max"), (lambda t: t, "<lambda>"), (Steps(np.ones(3)), "Steps")]
+)
 def test_description_of_rates(rate, expected):
     assert str(describe(rate)).endswith(str(expected))
 
