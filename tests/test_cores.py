@@ -1,6 +1,7 @@
 """The cores that a process may use: each limit, the least of them, and the reason that is told."""
 
 import concurrent.futures
+import functools
 import multiprocessing
 import os
 import re
@@ -28,6 +29,7 @@ def machine(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(16)), raising=False)
     monkeypatch.setattr(cores, "CGROUPS", tmp_path / "cgroup")
     monkeypatch.setattr(cores, "MOUNTED", tmp_path / "mounted")
+    monkeypatch.setattr(cores, "_least_quota", functools.cache(cores._least_quota.__wrapped__))
     return add
 
 
@@ -94,9 +96,18 @@ def test_variables_take_no_cpu_away(monkeypatch, machine):
     for name in (cores.VARIABLE, *cores.OTHERS):
         monkeypatch.setenv(name, "1")
     assert cores.cpus() == 16
+    cores._least_quota.cache_clear()
     machine("cgroup", V2)
     machine("mounted/cpu.max", "600000 100000\n")
     assert cores.cpus() == 6
+
+
+def test_quotas_are_looked_up_once_for_the_cpus_and_the_affinity_each_time(monkeypatch):
+    looked = []
+    monkeypatch.setattr(cores, "_quotas", lambda: looked.append("up") or [12.5])
+    assert cores.cpus() == 12
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    assert (cores.cpus(), looked) == (2, ["up"])
 
 
 def test_openmp_has_a_number_for_each_level(monkeypatch):
