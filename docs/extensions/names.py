@@ -4,6 +4,7 @@ In a Markdown page the first mention in a section is a link, calls such as `Stop
 are written with a role (``:class:``; in Markdown ``{py:class}``) are strict: an unknown one is a warning.
 """
 
+import pathlib
 import re
 
 from docutils import nodes
@@ -39,7 +40,7 @@ def name(_role, rawtext, text, _line, inliner, _options=None, _content=()):
 def in_pages(app, doctree):
     """Make references of the names in the sections of a Markdown page."""
     env = app.env
-    if not env.doc2path(env.docname).endswith(".md"):
+    if pathlib.Path(env.doc2path(env.docname)).suffix != ".md":
         return
     seen = set()
     for code in list(doctree.findall(nodes.literal)):
