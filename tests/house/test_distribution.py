@@ -155,8 +155,9 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
     assert told.stderr.endswith(f"of another project's distribution, fastnn: {installed.REMEDY}\n")
 
 
-def test_and_so_does_the_command(site):
-    (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
+@pytest.mark.parametrize("foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"])
+def test_and_so_does_the_command(site, foreign):
+    (site / "fastnn" / "__init__.py").write_text(foreign)
     told = run(site, "-m", "fastnn", "info")
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert told.stderr.startswith("fastnn: __init__.py in ")
