@@ -30,6 +30,9 @@ class Standings(Mapping[int, TrainingResult]):
     def __getitem__(self, member: int) -> TrainingResult:
         return self._training(member).result()
 
+    def __contains__(self, member: object) -> bool:
+        return member in self._trainings  # `Mapping` would make its result
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._trainings)
 

@@ -26,6 +26,7 @@ def test_numbers_stay_after_drops(backend):
     population.drop([0, 0])
     population.advance({3: 2, 2: 0})
     assert population.members == list(population) == [2, 3]
+    assert [member in population for member in (1, 2, np.int64(3), "3")] == [False, True, True, False]
     assert len(population) == 2
     assert [result.n_epochs for result in population.values()] == [3, 5]
     assert list(population.scores()) == [2, 3]
