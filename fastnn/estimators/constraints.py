@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
+from fastnn.checking.arguments import check_integer
 from fastnn.network import HIDDEN, Network
 
 STOCHASTIC_SOLVERS = ("sgd", "adam", "rprop")
@@ -53,6 +54,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "fix_defects": ["boolean"],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
 }
+
+
+def threads_of(mlp: Any) -> int | None:
+    """Return an estimator's number of threads, checked: `partial_fit` of a fitted one checks no parameters."""
+    threads = getattr(mlp, "n_threads", None)  # an estimator pickled by version 0.1 has none
+    return None if threads is None else check_integer("n_threads", threads, low=1)
 
 
 @functools.lru_cache(maxsize=512)

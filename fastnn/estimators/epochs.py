@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.estimators.adapter import Adapter
+from fastnn.estimators.constraints import threads_of
 from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import HeldOut
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
@@ -69,7 +70,7 @@ class Epochs:
         state = mlp._optimizer.begin(inputs.network, inputs.params)
         self.rate = mlp._optimizer.rate(self.record.t, n, self.plan.steps_per_epoch)
         optimizer = mlp._optimizer.with_rate(self.rate)
-        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha), mlp.n_threads)
+        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha), threads_of(mlp))
         rule = None
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
@@ -127,7 +128,7 @@ class Epochs:
             losses = np.full(len(losses), np.nan)
         self._append(losses.tolist())
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
-            arguments = self.inputs.backend, self.inputs.network, core.state.params, mlp.n_threads
+            arguments = self.inputs.backend, self.inputs.network, core.state.params, core.task.threads
             loss = self.inputs.validation.loss(*arguments)
             record.validation_loss_curve.append(loss)
         if self.scored:
@@ -169,7 +170,7 @@ class Epochs:
         assert held_out is not None
         assert record.validation_scores is not None
         if learned:
-            arguments = self.inputs.backend, self.inputs.network, self.core.state.params, mlp.n_threads
+            arguments = self.inputs.backend, self.inputs.network, self.core.state.params, self.core.task.threads
             outputs = held_out.outputs(*arguments)
         else:
             outputs = np.full(held_out.Y.shape, np.nan)

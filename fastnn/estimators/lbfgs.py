@@ -9,6 +9,7 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn.estimators.constraints import threads_of
 from fastnn.estimators.epochs import FitInputs
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
 from fastnn.memory import Array
@@ -22,7 +23,7 @@ _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Minimize the loss by L-BFGS; return the parameters (n_params,), and the fitted attributes of the fit."""
     network = inputs.network
-    task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=mlp.n_threads)
+    task = Task(network, SGD(), inputs.data, float(mlp.alpha), threads=threads_of(mlp))
     started = time.perf_counter()
     n_done = 0
     curve = list(getattr(mlp, "validation_loss_curve_", ()))
@@ -38,7 +39,7 @@ def fit_lbfgs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
         if mlp.verbose and mlp.fix_defects:
             print(f"Iteration {n_done}, loss = {intermediate_result.fun:.8f}")  # noqa: T201
         if inputs.validation is not None:
-            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x, mlp.n_threads))
+            curve.append(inputs.validation.loss(inputs.backend, network, intermediate_result.x, task.threads))
         asked = inputs.on_epoch is not None and inputs.on_epoch(intermediate_result.x)
         late = mlp.max_time is not None and time.perf_counter() - started >= mlp.max_time
         if asked or late or interrupt.requested:

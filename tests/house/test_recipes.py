@@ -81,7 +81,7 @@ def root(tmp_path_factory):
     copy = tmp_path_factory.mktemp("recipes")
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]
     included = [path.strip("/") for path in hatch["build"]["targets"]["sdist"]["include"]]
-    for source in (ROOT / name for name in ["pyproject.toml", ".github", *included]):
+    for source in (ROOT / name for name in ["pyproject.toml", ".github", "conda", *included]):
         if source.is_dir():
             shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("*-pytest-*.pyc"))
         elif source.exists():
