@@ -126,7 +126,6 @@ def test_asv_benchmarks_run(suite, monkeypatch):
     """Each once, on the small workloads; what asv runs in processes of their own is left to the next test."""
     monkeypatch.setattr(suite["train"], "EPOCHS", dict.fromkeys(suite["train"].EPOCHS, 2))
     monkeypatch.setattr(suite["predict"], "CALLS", {1: 1, 10_000: 1})
-    monkeypatch.setattr(suite["train"].Ratio, "pairs", 1)
     ran = set()
     modules = (suite["train"], suite["predict"], suite["real_work"])
     for cls in [*itertools.chain(*map(classes, modules)), suite["start"].Memory]:
