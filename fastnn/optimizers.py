@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from fastnn.checking.arguments import check_choice
 from fastnn.checking.fields import FLAG, NOT_NEGATIVE, PART, PART_BELOW_ONE, POSITIVE, CheckedFields
 from fastnn.checking.keywords import explains_keywords
-from fastnn.checking.learning_rates import LearningRate, check_learning_rate, describe, described
+from fastnn.checking.learning_rates import RATE, LearningRate, describe, described
 from fastnn.schedules import SCHEDULES
 
 
@@ -25,12 +25,8 @@ class Optimizer(CheckedFields):
     n_slots: ClassVar[int]
     full_batch: ClassVar[bool] = False
 
-    learning_rate: LearningRate
+    learning_rate: LearningRate = field(metadata=RATE)
     sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
-
-    def __post_init__(self) -> None:
-        self._put("learning_rate", check_learning_rate(self.learning_rate))
-        super().__post_init__()
 
     @property
     def name(self) -> str:

@@ -29,10 +29,8 @@ class CheckedFields:
     def __post_init__(self) -> None:
         kind: type = type(self)
         for name, check in _checks_of(kind).items():
-            self._put(name, check(name, getattr(self, name)))
-
-    def _put(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)  # frozen for users, not for its own normalization
+            # frozen for users, not for its own normalization
+            object.__setattr__(self, name, check(name, getattr(self, name)))
 
 
 @functools.lru_cache(maxsize=100)

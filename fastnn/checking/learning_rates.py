@@ -13,9 +13,13 @@ LearningRate = float | Callable[[int], float]
 """A number, a schedule, or any function of the absolute step (0-based) that returns a number."""
 
 
-def check_learning_rate(value: object) -> LearningRate:
+def check_learning_rate(name: str, value: object) -> LearningRate:
     """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
-    return value if callable(value) else check_number("learning_rate", value, low=0, hint="or a function of the step")
+    return value if callable(value) else check_number(name, value, low=0, hint="or a function of the step")
+
+
+RATE = {"check": check_learning_rate}
+"""What `dataclasses.field(metadata=...)` takes, as those of `fastnn.checking.fields`."""
 
 
 def describe(rate: LearningRate) -> object:
@@ -38,6 +42,6 @@ def described(description: Any, schedules: Mapping[str, Callable[..., LearningRa
     if isinstance(description, str):
         raise LookupError(f"{description} is a function")
     if not isinstance(description, dict):
-        return check_learning_rate(description)
+        return check_learning_rate("learning_rate", description)
     values = dict(description)
     return schedules[values.pop("schedule", "constant")](**values)
