@@ -51,25 +51,29 @@ class Laid(NamedTuple):
 def folder_for_workers() -> Iterator[str | None]:
     """Make a folder in memory for the workers of this machine, for the time of a ``with``; None where none can be.
 
-    It is locked: what processes left that were killed is removed by the next one.
+    It is locked: what this user's processes left that were killed is removed by the next one.
     """
     with contextlib.ExitStack() as stack:
         folder = None
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
                 _sweep()
-                folder = tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY)
-                stack.callback(shutil.rmtree, folder, ignore_errors=True)
-                stack.callback(os.close, _locked(folder))
+                made = tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY)
+                stack.callback(shutil.rmtree, made, ignore_errors=True)
+                stack.callback(os.close, _locked(made))
+                folder = made
         yield folder
 
 
 def _locked(folder: str | Path) -> int:
-    """Lock a folder, and return its descriptor; OSError where another process has it."""
+    """Lock a folder of this user's, and return its descriptor; OSError where another process has it, or it is none."""
     import fcntl  # not on Windows
 
-    descriptor = os.open(folder, os.O_RDONLY)
+    # Any user may put anything there under our names: no link is followed, no pipe is waited for.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(f"{folder} belongs to another user")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
@@ -78,6 +82,7 @@ def _locked(folder: str | Path) -> int:
 
 
 def _sweep() -> None:
+    """Remove this user's folders that no process has locked."""
     for folder in MEMORY.glob(PREFIX + "*"):
         with contextlib.suppress(OSError):
             os.close(_locked(folder))

@@ -8,11 +8,13 @@ import sys
 import numpy as np
 import pytest
 from same_results import assert_same_result
+from waiting import no_endless_wait
 
 from fastnn import Network, train_many
 from fastnn.many import shared_files, tasks
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
+for_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives folders to other users")
 ARRAYS = [
     np.arange(50_000.0),
     np.zeros((3, 0)),
@@ -71,6 +73,51 @@ def test_the_folder_is_there_for_the_time_of_a_call(memory):
     assert os.listdir(memory) == []
 
 
+def _folder(path):
+    path.mkdir()
+    (path / "precious").touch()
+
+
+def _folder_of_another_user(path):
+    _folder(path)
+    os.chown(path, 65534, 65534)
+
+
+OF_OTHERS = {
+    "a pipe": lambda path: os.mkfifo(path),
+    "a link to a pipe": lambda path: (os.mkfifo(path.parent / "pipe"), path.symlink_to("pipe")),
+    "a link to nothing": lambda path: path.symlink_to("nothing"),
+    "a link to a folder": lambda path: (_folder(path.parent / "folder"), path.symlink_to("folder")),
+    "a file": lambda path: path.touch(),
+    "a folder": pytest.param(_folder_of_another_user, marks=for_root),
+}
+
+
+def tree(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+@linux
+@pytest.mark.parametrize("put", OF_OTHERS.values(), ids=OF_OTHERS)
+def test_what_other_users_put_there_stops_and_loses_nothing(memory, put):
+    """Any user can put anything under our names into the file system in memory."""
+    put(memory / "fastnn-many-x")
+    before = tree(memory)
+    with no_endless_wait(), shared_files.folder_for_workers() as folder:
+        assert folder is not None
+    assert tree(memory) == before
+
+
+@linux
+def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
+    _folder(memory / "fastnn-many-x")
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    with shared_files.folder_for_workers() as folder:
+        assert folder is None
+    assert tree(memory) == ["fastnn-many-x", "fastnn-many-x/precious"]
+
+
 @linux
 def test_there_may_be_none(memory, monkeypatch):
     """Such as in a container."""
@@ -81,7 +128,8 @@ def test_there_may_be_none(memory, monkeypatch):
 
 @linux
 def test_both_ways_give_the_same_results(memory, monkeypatch):
-    """Through files, whose folder is gone at the end, and in messages."""
+    """Through files, whose folder is gone at the end, and in messages; what another user has put there stays."""
+    os.mkfifo(memory / "fastnn-many-x")
     joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
     random = np.random.RandomState(0)
     X, Y = random.rand(30, 3), random.rand(30, 2)
@@ -92,12 +140,12 @@ def test_both_ways_give_the_same_results(memory, monkeypatch):
     for memory_ in (memory, memory / "missing"):
         monkeypatch.setattr(shared_files, "MEMORY", memory_)
         taken.clear()
-        with joblib.parallel_config("loky", n_jobs=2):
+        with no_endless_wait(), joblib.parallel_config("loky", n_jobs=2):
             options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
             found.append(train_many(Network((3, 4, 2)), X, Y, **options))
         assert any(laid.path for laid in taken) is (memory_ is memory)
     joblib.externals.loky.get_reusable_executor().shutdown(wait=True)
-    assert os.listdir(memory) == []
+    assert os.listdir(memory) == ["fastnn-many-x"]
     for one, other in zip(*found, strict=True):
         assert_same_result(one, other)
 
