@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import stat
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def _library() -> Library | None:
 def _opened():
     """Open the library of the best level, or raise an error that says why it is not to be used."""
     try:
-        stored = json.loads((FOLDER / MANIFEST).read_text("utf-8"))
+        stored = json.loads(_read(FOLDER / MANIFEST))
         manifest = stored["contents"]
         is_whole = stored["sha256"] == checksum(manifest)
     except FileNotFoundError:
@@ -103,7 +104,11 @@ def _opened():
         raise RuntimeError("its source files were edited since they were compiled")
     level = _best(manifest["levels"])
     path = FOLDER / level["file"]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != level["sha256"]:
+    try:
+        is_whole = hashlib.sha256(_read(path)).hexdigest() == level["sha256"]
+    except OSError as error:
+        raise RuntimeError(f"{path} cannot be read ({error.strerror}): reinstall fastnn-numba") from error
+    if not is_whole:
         raise RuntimeError(f"{path} is damaged: reinstall fastnn-numba")
     functions = ctypes.CDLL(str(path))
     return Library(
@@ -111,6 +116,14 @@ def _opened():
         manifest["signatures"],
         lambda symbol: ctypes.cast(functions[symbol], ctypes.c_void_p).value,
     )
+
+
+def _read(path: pathlib.Path) -> bytes:
+    """Return the content of a file; RuntimeError for anything else of that name, such as a pipe, which would wait."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RuntimeError(f"{path} is not a regular file: reinstall fastnn-numba")
+        return file.read()
 
 
 def _best(levels):
