@@ -18,6 +18,7 @@ from fastnn.estimators.labels import binarizer_with
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description
 from fastnn.files.export import Model, check_not_exported, export, label_list
+from fastnn.files.json_texts import list_of, text_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 
@@ -234,33 +235,29 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     params = arrays["params"]
     mlp._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
     if "feature_names" in arrays:
-        mlp.feature_names_in_ = np.array(_texts(arrays["feature_names"]), object)
-        if mlp.feature_names_in_.shape != (network.n_inputs,):
+        names = list_of(text_of(arrays["feature_names"], "list of names"), network.n_inputs)
+        if len(names) != network.n_inputs or not all(isinstance(name, str) for name in names):
             raise ModelFileError(f"damaged: its names are not those of {network.n_inputs} features")
+        mlp.feature_names_in_ = np.array(names, object)
     if kind == "classifier":
         _set_labels(mlp, header["labels"], arrays["classes"])
     return mlp
 
 
 def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
+    n_outputs, kind = mlp.n_outputs_, labels["type"]
     if labels["kind"] not in ("i", "u", "f"):
-        values = json.loads(classes.tobytes())
+        values = list_of(text_of(classes, "list of labels"), max(n_outputs, 2))
         if len(values) * max(len(str(value)) for value in values) > MOST_CHARACTERS:
             raise ModelFileError("damaged: its labels are too long")
         classes = np.array(values, object if labels["kind"] == "O" else None)
-    n, n_outputs, kind = len(label_list(classes)), mlp.n_outputs_, labels["type"]
+    n = classes.size
     fits = {"binary": n_outputs == 1 and n in (1, 2), "multiclass": n == n_outputs > 1, MULTILABEL: n == n_outputs > 1}
     if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not fits.get(kind):
         raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
+    label_list(classes)  # raises ValueError for labels of another kind
     mlp.classes_ = classes
     mlp._label_binarizer = binarizer_with(classes, kind, bool(labels["sparse"]))
-
-
-def _texts(array: Array) -> list[str]:
-    texts: list[str] = json.loads(array.tobytes())
-    if not all(isinstance(text, str) for text in texts):
-        raise ModelFileError("damaged: a name that is no text")
-    return texts
 
 
 def _value(plain: Any) -> Any:

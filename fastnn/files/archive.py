@@ -18,6 +18,7 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.errors import ModelFileError
+from fastnn.files.json_texts import MAX_HEADER_BYTES, header_of, text_of
 from fastnn.files.whole import name_of, write_whole
 from fastnn.memory import Array
 
@@ -25,12 +26,6 @@ T = TypeVar("T")
 
 Builder = Callable[[dict[str, Any], dict[str, Array]], T]
 """A function of a file's header and arrays."""
-
-MAX_HEADER_BYTES = 1 << 16
-"""Longest header, more than any model needs: a longer one is neither written nor parsed."""
-
-MOST_BRACKETS = MAX_HEADER_BYTES // 4
-"""Lists and objects that a header may begin, as many as lists of a number each: more of them hold nothing."""
 
 MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 1 << 17
 """Most arrays of a file, and most bytes of its directory: the zip reader makes Python objects of all of it."""
@@ -146,7 +141,10 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         names = [member.filename.removesuffix(".npy") for member in members]
         if "header" not in names or len(set(names)) < len(names) or len(names) > MAX_MEMBERS:
             raise ModelFileError(f"not a {kind} file (an .npz archive of something else)")
-        header = _json(_array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128), kind)
+        array = _array(archive, members[names.index("header")], MAX_HEADER_BYTES + 128)
+        header = header_of(text_of(array, "header"))
+        if not isinstance(header, dict):
+            raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
         form = _form_of(header, forms)
         unknown = [name for name in names if name not in ("header", *form.required, *form.optional)]
         missing = [name for name in form.required if name not in names]
@@ -172,18 +170,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, limit: int) -> Arr
     stream.seek(0)
     array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array.astype(array.dtype.newbyteorder("="), order="C", copy=False)
-
-
-def _json(header: Array, kind: str) -> dict[str, Any]:
-    if header.dtype != np.uint8 or header.ndim != 1 or header.size > MAX_HEADER_BYTES:
-        raise ModelFileError("damaged: its header is no text")
-    text = header.tobytes()
-    if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
-        raise ModelFileError("damaged: its header is nested as no header of fastnn's is")
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ModelFileError(f"not a {kind} file (its header is no JSON object)")
-    return value
 
 
 def _form_of(header: dict[str, Any], forms: Sequence[Format]) -> Format:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import MAX_HEADER_BYTES, Bounded, open_bounded
+from fastnn.files.archive import Bounded, open_bounded
 from fastnn.files.description import checked_network, description, without_state
 from fastnn.files.export import Model, label_list
+from fastnn.files.json_texts import MAX_HEADER_BYTES, header_of
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.results import TrainingResult
@@ -79,7 +80,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
             if size is None or size > min(MAX_HEADER_BYTES, file.size - 8):
                 raise ModelFileError("no safetensors file of fastnn's (its header is too long)")
             file.seek(8)
-            header = json.loads(file.read(size))
+            header = header_of(file.read(size))
             file.limit = file.size
             return _result(header, file.read())
         except ModelFileError as error:
@@ -93,7 +94,7 @@ def _result(header: dict[str, Any], data: bytes) -> TrainingResult:
     metadata = header.pop("__metadata__", {})
     if "fastnn" not in metadata:
         raise ModelFileError("a safetensors file of something else: it has no description of a network of fastnn's")
-    said = json.loads(metadata["fastnn"])
+    said = header_of(metadata["fastnn"].encode())
     spans = sorted(tuple(tensor["data_offsets"]) for tensor in header.values())  # one after the other, without holes
     if said["dtype"] not in _DTYPES or [0, *(end for _, end in spans)] != [*(begin for begin, _ in spans), len(data)]:
         raise ModelFileError("damaged: it holds other numbers than its header says")

@@ -13,6 +13,7 @@ import sklearn.base
 from bits import bits
 from exported import assert_same, rows
 from hypothesis import strategies as st
+from memory_of_files import little_memory
 from model_files import parts_of, write
 from sklearn.exceptions import NotFittedError
 
@@ -247,6 +248,10 @@ CHANGES = {
     "number of labels": lambda header, arrays: arrays.update(classes=np.arange(2)),
     "no labels": lambda header, arrays: arrays.pop("classes"),
     "text": lambda header, arrays: (header["labels"].update(kind="U"), arrays.update(classes=np.zeros(3, np.uint8))),
+    "unended names": lambda header, arrays: arrays.update(
+        feature_names=np.frombuffer(b'["a", "b", "c", "d", "e"], 3', np.uint8)
+    ),
+    "names that are numbers": lambda header, arrays: arrays.update(feature_names=np.arange(5.0)),
     "names": lambda header, arrays: arrays.update(feature_names=np.frombuffer(b'["a", "b"]', np.uint8)),
     "no names": lambda header, arrays: arrays.update(feature_names=np.frombuffer(b"[1, 2, 3, 4, 5]", np.uint8)),
     "weights": lambda header, arrays: arrays.update(params=arrays["params"] * np.inf),
@@ -262,6 +267,31 @@ def test_damaged_files_are_refused(path, case):
     write(path, header, arrays)
     with pytest.raises(ModelFileError, match=r"model.npz: (damaged|it holds a)"):
         MLPClassifier.load(path)
+
+
+@pytest.mark.parametrize("name", ["feature_names", "classes"])
+@pytest.mark.parametrize("value", ["{}", "[]", '"ab"', '{"a":[]}'])
+def test_long_lists_are_refused_before_they_are_parsed(path, name, value):
+    """Of names and labels there are as many as the network has inputs and outputs, and nothing is within them."""
+    fitted("text").save(path)
+    header, arrays = parts_of(path.read_bytes())
+    write(path, header, arrays | {name: np.frombuffer(f"[{', '.join([value] * 300_000)}]".encode(), np.uint8)})
+    with little_memory(path, base=2_000_000, factor=4), pytest.raises(ModelFileError) as error:
+        MLPClassifier.load(path)
+    assert "damaged: one of its lists has more values than" in str(error.value)
+
+
+def test_many_long_names_and_labels_come_back(path):
+    """As long and as many as the data have them, with characters that mean something in JSON."""
+    pandas = pytest.importorskip("pandas")
+    n = 5_000
+    frame = pandas.DataFrame(np.eye(3, n), columns=[f'[{{"{i}": ünï, \\}}], ' for i in range(n)])
+    labels = np.array(["], [", '"', "\\\n" * 100])
+    mlp = MLPClassifier((1,), max_iter=1).fit(frame, labels)
+    mlp.save(path)
+    loaded = MLPClassifier.load(path)
+    assert_equal(loaded.feature_names_in_, mlp.feature_names_in_)
+    assert_equal(loaded.classes_, mlp.classes_)
 
 
 VALUES = st.sampled_from(

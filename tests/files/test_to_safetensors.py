@@ -103,6 +103,10 @@ def test_damaged_files_are_refused(path):
     path.write_bytes((1 << 40).to_bytes(8, "little") + content[8:])
     with pytest.raises(ModelFileError, match="its header is too long"):
         load(path)
+    text = b'{"more":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    path.write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(ModelFileError, match="its header is nested as no header of fastnn's is"):
+        load(path)
     with pytest.raises(FileNotFoundError):
         load(path.parent / "nothing.safetensors")
 
