@@ -47,8 +47,13 @@ class Layered:
 
     @cached_property
     def n_params(self) -> int:
-        """Length of the flat parameter vector."""
-        return self.layers[-1].bias.stop
+        """Length of the flat parameter vector: counted without `layers`, which are large for what they are made of."""
+        widths = zip(self.sizes, self.sizes[1:], strict=False)
+        return sum(fan_in * fan_out + self._n_bias(fan_out) for fan_in, fan_out in widths)
+
+    def _n_bias(self, fan_out: int) -> int:
+        """Return the number of biases of a layer."""
+        return {"vector": fan_out, "scalar": 1, "none": 0}[self.bias]
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -56,7 +61,7 @@ class Layered:
         hidden = (self.activation,) * (self.n_layers - 1) if isinstance(self.activation, str) else self.activation
         layers, place = [], 0
         for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], (*hidden, self.output), strict=False):
-            n_bias = {"vector": fan_out, "scalar": 1, "none": 0}[self.bias]
+            n_bias = self._n_bias(fan_out)
             middle = place + fan_in * fan_out
             place, weight = middle + n_bias, slice(place, middle)
             layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), activation))
