@@ -14,6 +14,7 @@ from fastnn.errors import ModelFileError
 from fastnn.files.archive import check_arrays
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.state import make_storage
 from fastnn.training.history import History
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState
@@ -67,9 +68,25 @@ def check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:
 
 
 def without_state(
-    network: Network, params: Array, backend: str | Backend, stop_reason: StopReason = "epochs"
+    network: Network,
+    params: Array,
+    backend: str | Backend,
+    stop_reason: StopReason = "epochs",
+    storage: Array | None = None,
 ) -> TrainingResult:
-    """Return a result that predicts and cannot be resumed."""
+    """Return a result that predicts and cannot be resumed; `storage` is that of its state, if that is made."""
     params.flags.writeable = False
-    history = History(np.zeros(0), np.zeros(0), 0.0)
-    return TrainingResult(network, params, TrainingState.create(params, 0), history, stop_reason, backend)
+    state = TrainingState(storage_of(params[None]) if storage is None else storage, params.size)
+    return TrainingResult(network, params, state, no_history(), stop_reason, backend)
+
+
+def storage_of(vectors: Array) -> Array:
+    """Return the storage of a state that has these vectors (1 + n_slots, n_params)."""
+    storage = make_storage(vectors.shape[1], len(vectors) - 1, vectors.dtype)
+    storage[:, : vectors.shape[1]] = vectors
+    return storage
+
+
+def no_history() -> History:
+    """Return the history of a network alone."""
+    return History(np.zeros(0), np.zeros(0), 0.0)

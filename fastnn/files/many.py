@@ -15,20 +15,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from fastnn.checking.arguments import check_flag
+from fastnn.checking.arguments import check_flag, shown
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import write_archive
+from fastnn.files.columns import FLOATS, OF_EACH, Columns, Parts, Places
 from fastnn.files.description import network_of
 from fastnn.files.export import check_not_exported
+from fastnn.files.facts import MOST_FACTS, OF_NETWORK, OF_STATE, check_facts, is_fact, leaves
+from fastnn.files.json_texts import is_too_much, table_of, text_of
 from fastnn.files.model import MANY, content_of, rows_of
 from fastnn.files.row_order import planes
-from fastnn.files.stored import FLOATS, StoredResults
-from fastnn.many.member_results import MemberResult, Stored
+from fastnn.files.stored import StoredResults
+from fastnn.many.member_results import AllStored
 from fastnn.many.results import ManyResult
 from fastnn.memory import Array
 
@@ -91,8 +93,10 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
             held["order"] = planes(rows_of(result.state))
             if held["params"].tobytes() == held["vectors"][0].tobytes():
                 del held["params"]
-        for name, value in _leaves(said):
+        for name, value in leaves(said):
             if name not in facts:
+                if not is_fact(name, state) or len(facts) == MOST_FACTS:
+                    raise ValueError(f"member {i}: there is no place in a file for {shown(name)} of its state")
                 facts[name] = _Column(m)
             facts[name].put(i, repr(value), value)  # which tells 1 from True, and 0.0 from -0.0
         for name, array in held.items():
@@ -106,26 +110,16 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
         "facts": {name: [*column.values.values()] for name, column in facts.items()},
         "sizes": {name: [*column.values.values()] for name, column in arrays.items()},
     }
+    text = json.dumps(values, separators=(",", ":")).encode()
     kinds = dict.fromkeys(FLOATS, dtype) | {"order": np.uint8, "random_state": np.uint32}
-    write_archive(
-        path,
-        MANY,
-        {"members": m, "state": state, "differ": differ, "versions": versions},
-        {
-            "values": np.frombuffer(json.dumps(values, separators=(",", ":")).encode(), np.uint8),
-            "which": np.array([columns[name].which for name in differ], width),
-            **{n: np.frombuffer(b"".join(c.values), kinds.get(n, np.float64)) for n, c in arrays.items()},
-        },
-    )
-
-
-def _leaves(said: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Iterate over the entries of a header, those of dictionaries in it by names such as "counters.epoch"."""
-    for name, value in said.items():
-        if isinstance(value, dict) and value and name != "network":
-            yield from _leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    content = {
+        "values": np.frombuffer(text, np.uint8),
+        "which": np.array([columns[name].which for name in differ], width),
+        **{n: np.frombuffer(b"".join(c.values), kinds.get(n, np.float64)) for n, c in arrays.items()},
+    }
+    if is_too_much(text, sum(array.nbytes for array in content.values())):
+        raise ValueError(f"{m:,} members differ in too many ways for one file: save them in several")
+    write_archive(path, MANY, {"members": m, "state": state, "differ": differ, "versions": versions}, content)
 
 
 # ---------------------------------------------------------------------------------------------------------------- load
@@ -133,23 +127,42 @@ def _leaves(said: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 def many_of(header: dict[str, Any], arrays: dict[str, Array]) -> ManyResult:
     """Build the results of a file's header and arrays; any error means that the file is damaged."""
-    table = json.loads(arrays.pop("values").tobytes())
-    facts, sizes = table["facts"], table["sizes"]
-    which = _which(header, arrays.pop("which"), facts | sizes)
-    networks = [network_of(values, sum(array.size for array in arrays.values())) for values in facts["network"]]
-    columns: dict[str, list[Any]] = {**facts, "network": networks}
-    columns |= {name: _parts(arrays[name], sizes[name], name) for name in sizes}
-    many = StoredResults(columns, which, {name: name.split(".") for name in facts}, header["state"])
-    first = many.first_of_kinds(set(facts), arrays)
-    member_results: list[MemberResult] = []
-    for i in range(header["members"]):
-        is_checked = first is not None and not first[i]
-        member_results.append(Stored(many, i) if is_checked else many.result(i))
-    return ManyResult(member_results)
+    n_numbers, n_bytes = (sum(getattr(array, what) for array in arrays.values()) for what in ("size", "nbytes"))
+    table = table_of(text_of(arrays.pop("values"), "table"), n_bytes)
+    facts, sizes, has_states = table["facts"], table["sizes"], header["state"]
+    which = arrays.pop("which")
+    _check_names(facts, sizes, arrays, has_states)
+    check_facts((name, value) for name, values in facts.items() for value in values)
+    columns = Columns(
+        facts,
+        [network_of(values, n_numbers) for values in facts["network"]],
+        {name: Parts(name, arrays[name], sizes[name]) for name in sizes},
+        _places(header, which, facts | sizes),
+        has_states,
+    )
+    many, damaged = StoredResults(columns), columns.first_damaged()
+    if damaged is not None:
+        many.check(damaged)  # which says what is wrong
+        raise ModelFileError(f"member {damaged}: damaged")
+    return ManyResult(AllStored(many))
 
 
-def _which(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> dict[str, list[int]]:
-    """Return {column: the number of each member's value, from 1; 0 where it has none}."""
+def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str, Array], has_states: bool) -> None:
+    """Raise ModelFileError unless the columns are such as `save` writes, no others."""
+    unknown = [name for name in facts if not is_fact(name, has_states)] + [*(sizes.keys() ^ arrays.keys())]
+    if not has_states:
+        unknown += [*(sizes.keys() - OF_EACH[False])]
+    missing = [name for name in (*OF_NETWORK, *(OF_STATE if has_states else ())) if name not in facts]
+    missing += [name for name in OF_EACH[has_states] if name not in sizes]
+    if unknown or missing or len(facts) > MOST_FACTS or any(type(values) is not list for values in facts.values()):
+        raise ModelFileError(
+            f"damaged: its table has {len(facts)} columns, lacks {missing or 'none'} and has the unexpected "
+            f"{unknown[:3] or 'none'}"
+        )
+
+
+def _places(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) -> Places:
+    """Return the numbers (m,) of the members' values in each column, where all have the same one a view of one."""
     m, differ = header["members"], header["differ"]
     if type(m) is not int or not differ or which.dtype.kind != "u" or which.shape != (len(differ), m) or not m:
         raise ModelFileError(
@@ -158,16 +171,6 @@ def _which(header: dict[str, Any], which: Array, columns: dict[str, list[Any]]) 
     for name, places in zip(differ, which, strict=True):
         if places.max() > len(columns[name]):
             raise ModelFileError(f"damaged: a member has value {places.max()} of {len(columns[name])} of {name!s:.50}")
-    same = [name for name in columns if name not in differ]
-    if any(len(columns[name]) != 1 for name in same):
+    if len({*differ}) < len(differ) or any(len(columns[name]) != 1 for name in columns.keys() - {*differ}):
         raise ModelFileError("damaged: its table lacks a column")
-    return dict(zip(differ, which.tolist(), strict=True)) | {name: [1] * m for name in same}
-
-
-def _parts(flat: Array, sizes: list[int], name: str) -> list[Array]:
-    """Return the different arrays of a column, read-only."""
-    if flat.ndim != 1 or not all(type(size) is int and size >= 0 for size in sizes) or sum(sizes) != flat.size:
-        raise ModelFileError(f"damaged: {name!s:.50} has {flat.shape} numbers, not those of its sizes")
-    flat.flags.writeable = False
-    ends = np.cumsum(sizes).tolist()
-    return [flat[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    return {name: np.broadcast_to(np.uint8(1), m) for name in columns} | dict(zip(differ, which, strict=True))

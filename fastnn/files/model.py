@@ -2,7 +2,7 @@
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
 
-    header            uint8            JSON: format, network, versions, and for a state its counters; see `_header`
+    header            uint8            JSON: format, versions, and the entries of `fastnn.files.facts`
     params            (n_params,)      the result's parameters; all that follows is of the state
     vectors           (1 + n_slots, n_params)    parameters, then the optimizer's vectors
     order             uint8            the rows for validation, if they were split off, and then those to train on, in
@@ -26,16 +26,18 @@ from numpy.typing import NDArray
 from fastnn.checking.arguments import check_flag
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
-from fastnn.files.description import check_legal, checked_network, description, without_state
+from fastnn.files.description import checked_network, description, storage_of, without_state
 from fastnn.files.export import check_not_exported
+from fastnn.files.facts import check_facts, leaves
 from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
+from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.options import network_counters
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once
-from fastnn.training.stopping import STOP_REASONS, StopReason
+from fastnn.training.stopping import StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
 _OPTIONAL = ("best_params", "learning_rate", "measured")
@@ -149,7 +151,8 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     A file that `ManyResult.save` wrote gives a `ManyResult`.
 
     Nothing in the file is executed, and nothing is allocated that is much larger than the file: only the order of rows
-    is compressed, and that of 16 MB at most.
+    is compressed, and that of 16 MB at most. Members of a file of many share arrays that are equal, which are read-only
+    then: `TrainingState.copy` makes a state of one's own.
 
     Parameters
     ----------
@@ -180,7 +183,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     """
     if is_safetensors(path):
         return read_safetensors(path)
-    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: model_of}
+    builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _network}
     return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator})
 
 
@@ -208,41 +211,48 @@ def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
 
 
-def model_of(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Build the result of a file that holds a network alone."""
-    network, params = checked_network(header, arrays), arrays["params"]
-    check_legal({"stop_reason": header["stop_reason"] in STOP_REASONS}, header)
-    return without_state(network, params, header["backend"], header["stop_reason"])
+def _network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Build the result of a network alone."""
+    check_facts(leaves(header))
+    network = checked_network(header, arrays)
+    return without_state(network, arrays["params"], header["backend"], header["stop_reason"])
 
 
 def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     if "learning_rate" not in arrays:  # written by version 0.1
         header = {"monitor": "loss"} | header
-    _check_header(header)
-    return _result_of(header, arrays)
+    check_facts(leaves(header))
+    return checked_result(header, arrays)
 
 
 def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Unpack the order of rows, and build the result."""
-    _check_header(header)
-    return result_of_rows(header, arrays, unpack(arrays.pop("order"), header["n_rows"] + (header["n_validation"] or 0)))
+    check_facts(leaves(header))
+    n, n_validation = header["n_rows"], header["n_validation"]
+    return checked_result(
+        header, arrays | parts_of_rows(unpack(arrays["order"], n + (n_validation or 0)), n_validation)
+    )
 
 
-def result_of_rows(header: dict[str, Any], arrays: dict[str, Array], rows: NDArray[np.int64]) -> TrainingResult:
-    """Build a result of the parts that `content_of` makes of it, and of the rows of `rows_of`."""
-    _check_header(header)
-    n_validation = header["n_validation"]
-    arrays["index"] = rows[n_validation or 0 :]
-    if n_validation is not None:
-        arrays["validation_rows"] = rows[:n_validation]
-    return _result_of(header, arrays)
+def parts_of_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str, NDArray[np.int64]]:
+    """Return the rows to train on, and those for validation, of the rows of `rows_of`."""
+    if n_validation is None:
+        return {"index": rows}
+    return {"index": rows[n_validation:], "validation_rows": rows[:n_validation]}
 
 
-def _result_of(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Build a result of the parts that `content_of` makes of it and of its rows; its entries are checked already."""
     network = checked_network(header, arrays)
     _check_arrays(arrays, header)
-    state = TrainingState.create(arrays["vectors"][0], header["n_vectors"] - 1)
-    state.vectors[...] = arrays["vectors"]
+    result = result_of(network, header, arrays, storage_of(arrays["vectors"]))
+    result.state.check()
+    return result
+
+
+def result_of(network: Network, header: dict[str, Any], arrays: dict[str, Array], storage: Array) -> TrainingResult:
+    """Build a result of parts that fit; `storage` is that of its state."""
+    state = TrainingState(storage, network.n_params)
     state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)
     generator = header["random_state"]
@@ -254,26 +264,12 @@ def _result_of(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResu
     }
     state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
     state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
-    state.check()
     params = arrays["params"]
     params.flags.writeable = False
     more = {name: arrays[name] for name in ("learning_rate", "measured") if name in arrays}
     losses = arrays["loss"], arrays["validation_loss"]
     history = History(*losses, float(header["seconds"]), **more, monitor=header["monitor"])
     return TrainingResult(network, params, state, history, cast(StopReason, header["stop_reason"]), header["backend"])
-
-
-def _check_header(header: dict[str, Any]) -> None:
-    """Check the parts of a state's header that neither `checked_network` nor `TrainingState.check` does."""
-    n, n_validation = header.get("n_rows", 1), header.get("n_validation")
-    legal = {
-        "n_vectors": isinstance(header["n_vectors"], int) and header["n_vectors"] >= 1,
-        "n_rows": type(n) is int and n >= 1,
-        "n_validation": n_validation is None or (type(n_validation) is int and n_validation >= 0),
-        "stop_reason": header["stop_reason"] in STOP_REASONS,
-        "monitor": isinstance(header["monitor"], str),
-    }
-    check_legal(legal, header)
 
 
 def _check_arrays(arrays: dict[str, Array], header: dict[str, Any]) -> None:

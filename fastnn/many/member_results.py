@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,11 @@ def _itself(result: TrainingResult) -> TrainingResult:
 class Source(Protocol):
     """A place with results that are made when they are asked for, such as a file that was read."""
 
+    has_states: bool
+    """Whether the results have states of trainings: False for networks alone."""
+
+    def __len__(self) -> int: ...
+
     def network(self, i: int) -> Network:
         """Return member i's network."""
 
@@ -128,12 +133,37 @@ class Stored(NamedTuple):
         return self.source.result(self.place)
 
 
+class AllStored(Sequence[Stored]):
+    """The results of all members in a source, in order: each is named when it is asked for."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @overload
+    def __getitem__(self, i: int) -> Stored: ...
+    @overload
+    def __getitem__(self, i: slice) -> Sequence[Stored]: ...
+    def __getitem__(self, i: int | slice) -> Stored | Sequence[Stored]:
+        places = range(len(self._source))[i]
+        return Stored(self._source, places) if isinstance(places, int) else [self[k] for k in places]
+
+
 MemberResult = TrainingResult | Stacked | Stored | Unbegun
 
 
 def result_of(member_result: MemberResult) -> TrainingResult:
     """Return the whole result of a member."""
     return member_result if isinstance(member_result, TrainingResult) else member_result.result()
+
+
+def has_state(member_result: MemberResult) -> bool:
+    """Return whether a member has the state of a training, and losses: not where its network was saved alone."""
+    if isinstance(member_result, Stored):
+        return member_result.source.has_states
+    return not isinstance(member_result, TrainingResult) or member_result.state.index is not None
 
 
 Scored = tuple[str, bool]

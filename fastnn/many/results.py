@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
 from fastnn.many.history import ManyHistory, picture
-from fastnn.many.member_results import MemberResult, losses_of, place_of_best, rate_of, result_of, score_of, scored
+from fastnn.many.member_results import (
+    AllStored,
+    MemberResult,
+    has_state,
+    losses_of,
+    place_of_best,
+    rate_of,
+    result_of,
+    score_of,
+    scored,
+)
 from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
 from fastnn.many.saving import Saving
 from fastnn.memory import Array
@@ -69,7 +79,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     """
 
     def __init__(self, member_results: Sequence[MemberResult], seeds: Sequence[int | None] | None = None) -> None:
-        self._member_results = list(member_results)
+        self._member_results = member_results if isinstance(member_results, AllStored) else list(member_results)
         self._seeds = [None] * len(self._member_results) if seeds is None else list(seeds)
 
     def __len__(self) -> int:
@@ -113,10 +123,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     @property
     def _has_no_states(self) -> bool:
         """Whether the members are networks alone, without losses, as from a file of ``save(path, state=False)``."""
-        return bool(self._member_results) and all(
-            isinstance(member_result, TrainingResult) and member_result.state.index is None
-            for member_result in self._member_results
-        )
+        return bool(self._member_results) and not any(map(has_state, self._member_results))
 
     @property
     def networks(self) -> list[Network]:

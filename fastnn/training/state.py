@@ -164,8 +164,9 @@ def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.type in types and value.dtype.isnative and value.ndim == ndim
 
 
-def _is_count(value: Any, low: int = 0) -> bool:
-    return type(value) is int and value >= low  # NumPy's integers would overflow
+def is_count(value: Any, low: int = 0) -> bool:
+    """Return whether this is an integer of Python's that is not below `low`: NumPy's would overflow."""
+    return type(value) is int and value >= low
 
 
 def _is_finite(value: Any) -> bool:
@@ -179,58 +180,76 @@ def _are_products(betas: Array) -> bool:
 def _is_generator(state: Any) -> bool:
     """Return whether this is a state of MT19937; NumPy does not check that its position is within the key."""
     inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
-    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1):
+    if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1) or inner["key"].size != 624:
         return False
-    place = _is_count(inner.get("pos")) and inner["pos"] <= 624 and inner["key"].size == 624
-    return place and state.get("has_gauss") in (0, 1) and isinstance(state.get("gauss"), (float, np.floating))
+    has = {**state, "pos": inner.get("pos")}
+    return all(fits(has.get(name)) for name, fits in GENERATOR.items())
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
+    """Return whether this is a string."""
     return isinstance(value, str)
 
 
 def _is_optimizer(values: Any) -> bool:
     """Return whether `values` look like `Optimizer.to_dict`; `from_dict` checks them."""
-    return isinstance(values, dict) and _is_text(values.get("name")) and "learning_rate" in values
+    return isinstance(values, dict) and is_text(values.get("name")) and "learning_rate" in values
 
 
 def _are_counters(counters: Any) -> bool:
-    kinds: dict[str, Callable[[Any], bool]] = {
-        "epoch": _is_count,
-        "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
-        "row_sum": lambda value: _is_finite(value) and value >= 0,
-        "best_score": lambda value: value is None or _is_finite(value),
-        "sizes": lambda value: isinstance(value, list) and all(_is_count(n, 1) for n in value),
-        "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-        **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), _is_text),
-        "optimizer": _is_optimizer,
-        "batch_size": lambda value: value is None or _is_count(value, 1),
-        "shuffle": lambda value: isinstance(value, bool),
-        "rows": _is_count,
-        "alpha": lambda value: _is_finite(value) and value >= 0,
-        "rule_on": lambda value: isinstance(value, str) and {"rule_best", "rule_stale"} <= counters.keys(),
-        "rule_best": lambda value: value is None or _is_finite(value),
-        "rule_stale": _is_count,
-        "best_on": _is_text,
-        "rate_factor": lambda value: _is_finite(value) and 0 <= value <= 1,
-        "rate_least": lambda value: _is_finite(value) and value >= 0,
-    }
-    return all(fits(counters[name]) for name, fits in kinds.items() if name in counters)
+    if "rule_on" in counters and not {"rule_best", "rule_stale"} <= counters.keys():
+        return False
+    return all(fits(counters[name]) for name, fits in COUNTERS.items() if name in counters)
 
+
+COUNTS: dict[str, Callable[[Any], bool]] = {
+    "t": lambda t: is_count(t) and t < 2**62,
+    "batch": is_count,
+}
+"""The check of each field of a `TrainingState` that is a number."""
+
+GENERATOR: dict[str, Callable[[Any], bool]] = {
+    "pos": lambda place: is_count(place) and place <= 624,
+    "has_gauss": lambda value: value in (0, 1),
+    "gauss": lambda value: isinstance(value, (float, np.floating)),
+}
+"""The check of each number of a generator's state."""
+
+COUNTERS: dict[str, Callable[[Any], bool]] = {
+    "epoch": is_count,
+    "loss_sum": lambda value: isinstance(value, (float, np.floating)),  # infinite on the way to divergence
+    "row_sum": lambda value: _is_finite(value) and value >= 0,
+    "best_score": lambda value: value is None or _is_finite(value),
+    "sizes": lambda value: isinstance(value, list) and all(is_count(n, 1) for n in value),
+    "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), is_text),
+    "optimizer": _is_optimizer,
+    "batch_size": lambda value: value is None or is_count(value, 1),
+    "shuffle": lambda value: isinstance(value, bool),
+    "rows": is_count,
+    "alpha": lambda value: _is_finite(value) and value >= 0,
+    "rule_on": is_text,
+    "rule_best": lambda value: value is None or _is_finite(value),
+    "rule_stale": is_count,
+    "best_on": is_text,
+    "rate_factor": lambda value: _is_finite(value) and 0 <= value <= 1,
+    "rate_least": lambda value: _is_finite(value) and value >= 0,
+}
+"""The check of each entry of `Counters`."""
 
 _DRIVERS = dataclasses.fields(TrainingState)[len(dataclasses.fields(StepState)) :]
 """The fields of `TrainingState` besides those of `StepState`, which back ends get."""
 
 _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
-    "n_params": lambda state, n: _is_count(n, 1) and n <= state.storage.shape[1],
-    "t": lambda state, t: _is_count(t) and t < 2**62,
+    "n_params": lambda state, n: is_count(n, 1) and n <= state.storage.shape[1],
+    "t": lambda state, t: COUNTS["t"](t),
     "beta_products": lambda state, a: _is_array(a, (np.float64,), 1) and _are_products(a),
     "optimizer": lambda state, name: isinstance(name, str),
     "random_state": lambda state, value: value is None or _is_generator(value),
     "index": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
     "validation_rows": lambda state, a: a is None or _is_array(a, (np.int64,), 1),
-    "batch": lambda state, n: _is_count(n),
+    "batch": lambda state, n: COUNTS["batch"](n),
     "counters": lambda state, value: isinstance(value, dict) and _are_counters(value),
     "best_params": lambda state, a: (
         a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)

@@ -1,7 +1,9 @@
 """Many results in one file: they come back to the bit, go on from there, and damaged files are refused."""
 
+import dataclasses
 import json
 import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
+from fastnn.files import json_texts
 from fastnn.files.model import kind_of
+from fastnn.schedules import Schedule
 
 RANDOM = np.random.RandomState(2)
 X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
@@ -107,6 +111,41 @@ def test_those_that_have_not_begun_are_saved_too(path):
         assert_same_result(one, other)
 
 
+@dataclass(frozen=True)
+class Stairs(Schedule):
+    """A schedule of the user's own, with settings that fastnn's have not."""
+
+    steps: dict = field(default_factory=dict)
+
+    def rates(self, steps):
+        return np.array([self.steps.get(str(step), self.learning_rate) for step in steps])
+
+
+def test_settings_of_the_users_own_come_back(path):
+    rates = [Stairs(0.1, {"1": 0.5, "2": 0.2}), 0.1, fastnn.step_decay(0.1, every=2)]
+    many = train_many(NETWORK, X, Y, seed=0, learning_rate=rates, epochs=3, optimizer=SGD())
+    many.save(path)
+    for one, other in zip(fastnn.load(path), many, strict=True):
+        assert_same_result(one, other)
+
+
+def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
+    many = go("a block")
+    state = many[1].state.copy()
+    state.counters["mine"] = 3
+    changed = ManyResult([many[0], dataclasses.replace(many[1], state=state)])
+    with pytest.raises(ValueError, match=r"member 1: there is no place in a file for 'counters\.mine' of its state"):
+        changed.save(path)
+    settings = Stairs(0.1, {f"{k}": 0.1 for k in range(200)})
+    with pytest.raises(ValueError, match=r"member 0: there is no place in a file for .counters\.optimizer\.learn"):
+        train_many(NETWORK, X, Y, seed=0, n=1, optimizer=SGD(settings), epochs=1).save(path)
+    monkeypatch.setattr(json_texts, "MOST_VALUES", 0)
+    monkeypatch.setattr(json_texts, "BYTES_A_VALUE", 1000)
+    with pytest.raises(ValueError, match="5 members differ in too many ways for one file: save them in several"):
+        many.save(path)
+    assert not path.exists()
+
+
 def test_what_takes_one_result_says_that_there_are_several(path, content):
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=r"it holds 4 results: take one, fastnn\.load\(path\)\[i\]"):
@@ -198,10 +237,10 @@ ARRAYS = {
     "less numbers": ("vectors", lambda a: a[1:], "vectors has .* numbers, not those of its sizes"),
     "two dimensions": ("loss", lambda a: a[None], "loss has .* numbers"),
     "NaN": ("vectors", lambda a: a * np.nan, "member 0: damaged: params must be finite"),
-    "integers": ("vectors", lambda a: a.astype(np.int64), "member 0: damaged: dtype is"),
+    "integers": ("vectors", lambda a: a.astype(np.int64), "vectors is int64, not float32 or float64"),
     "other rows": ("order", lambda a: a * 0, "member 0: damaged: its row order is not a permutation"),
-    "rows of another kind": ("order", lambda a: a.astype(np.int64), "member 0: damaged: its row order is not stored"),
-    "a generator of another kind": ("random_state", lambda a: a.astype(np.int64), "member 0: damaged: random_state is"),
+    "rows of another kind": ("order", lambda a: a.astype(np.int64), "order is int64, not uint8"),
+    "a generator of another kind": ("random_state", lambda a: a.astype(np.int64), "random_state is int64, not uint32"),
     "no generator": ("random_state", lambda a: None, r"lacks \['random_state'\]"),
     "objects": ("loss", lambda a: a.astype(object), "loss.npy holds object"),
 }
