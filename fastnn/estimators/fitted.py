@@ -16,8 +16,7 @@ from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
-from fastnn.estimators.one_row import one_row
-from fastnn.memory import Array
+from fastnn.memory import READABLE, Array
 from fastnn.training.inputs import FEW
 
 
@@ -110,35 +109,34 @@ class Fitted:
         weights = self._weights_now()
         if weights.sizes[-1] != self.n_outputs_:
             raise ValueError(f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} columns")
+        params = weights.params
         if self._is_plain(X, weights):
-            if len(X) == 1 and math.isfinite(sum(X.tolist()[0]) if X.size <= FEW else X.sum()):
-                outputs = one_row(X, weights.coefs, weights.intercepts, self.activation, output)
-                if outputs is not None:
-                    return outputs
-            elif not np.isfinite(X).all():
+            # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's is the quickest.
+            quick = X.size <= FEW and math.isfinite(sum(X.ravel().tolist()))
+            if not quick and not np.isfinite(X).all():
                 X = validate_data(self, X, reset=False)  # raises what is to be raised
         else:
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
             if X.shape[1] != weights.sizes[0]:
                 raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] has {weights.sizes[0]} rows")
-        single = np.result_type(X.dtype, weights.params.dtype) == np.float32
-        params = weights.params.astype(np.float32 if single else np.float64, copy=False)
+            single = np.result_type(X.dtype, params.dtype) == np.float32
+            params = params.astype(np.float32 if single else np.float64, copy=False)
+            X = contiguous(X, params.dtype)
         network = network_of(weights.sizes, self._activation(), output, "squared_error")
-        X = contiguous(X, params.dtype)
         threads: Any = getattr(self, "n_threads", None)  # an estimator pickled by version 0.1 has none
         if not isinstance(threads, Integral) or int(threads) < 1:  # set since the fit, which would say what is wrong
             threads = None
         return Adapter(get_backend(self.backend)).predict(network, params, X, threads)
 
     def _is_plain(self, X: Any, weights: Weights) -> bool:
-        """Return whether only the values of X need validation: fitted dtype and width, rows in C order, no names."""
+        """Return whether only the values of X need validation: dtype and width of the weights, C order, no names."""
         return (
             type(X) is np.ndarray
             and X.ndim == 2
             and X.dtype == weights.params.dtype
             and X.shape[1] == weights.sizes[0] == self.n_features_in_
             and X.shape[0] > 0
-            and X.flags.c_contiguous
+            and X.flags.num & READABLE == READABLE
             and not hasattr(self, "feature_names_in_")
         )
 

@@ -184,14 +184,6 @@ def test_fix_defects_stratifies_many_classes(monkeypatch):
     assert held_out[1].tolist() == [5, 5, 5]
 
 
-def test_one_row_says_what_many_rows_say():
-    for activation in ("relu", "tanh", "logistic", "identity", "gelu"):
-        for y in (Y_IRIS, Y_IRIS == 1):
-            mlp = MLPClassifier((5, 4), activation, random_state=0, max_iter=5).fit(X_IRIS, y)
-            rows = np.concatenate([mlp.predict_proba(X_IRIS[i : i + 1]) for i in range(150)])
-            np.testing.assert_allclose(rows, mlp.predict_proba(X_IRIS), rtol=1e-12, atol=1e-15)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to itself")
 def test_ctrl_c():
     import os
