@@ -38,6 +38,8 @@ class Loss(NamedTuple):
     targets: str = "any number"
     low: float = -math.inf  # the least target, and `high` the largest: what `targets` says in words
     high: float = math.inf
+    kinks: tuple[float, ...] = ()  # the a - y at which its derivative jumps
+    clips: bool = False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
 
 
 LEAKY_SLOPE = 0.01
@@ -63,11 +65,11 @@ HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
 
 LOSSES: dict[str, Loss] = {
     "squared_error": Loss("(a-y)^2 / 2", tuple(ACTIVATIONS), "identity"),
-    "absolute_error": Loss("|a-y|", tuple(ACTIVATIONS)),
+    "absolute_error": Loss("|a-y|", tuple(ACTIVATIONS), kinks=(0.0,)),
     "huber": Loss("(a-y)^2 / 2 where |a-y| <= 1 else |a-y| - 1/2", tuple(ACTIVATIONS)),
-    "log_loss": Loss("-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1", 0, 1),
+    "log_loss": Loss("-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1", 0, 1, clips=True),
     "cross_entropy": Loss(
-        "-y log a", ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels", 0, 1
+        "-y log a", ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels", 0, 1, clips=True
     ),
     "poisson": Loss("y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0),
 }

@@ -164,6 +164,24 @@ def test_derivatives_jump_at_kinks_and_nowhere_else(name):
     assert tuple((z[jumps, 0] + step / 2).tolist()) == ACTIVATIONS[name].kinks
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, (_, d) in reference.LOSS_FUNCTIONS.items() if d != reference.unmatched]
+)
+def test_losses_jump_at_kinks_and_nowhere_else(name):
+    step, y = 2.0**-10, 8.0
+    e = (np.arange(-4096, 4096) + 0.5) * step
+    jumps = np.flatnonzero(abs(np.diff(reference.LOSS_FUNCTIONS[name].d(y + e, y))) > 0.1)
+    assert tuple((e[jumps] + step / 2).tolist()) == LOSSES[name].kinks
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_losses_that_clip_are_those_that_say_so(name):
+    a, y = (v.ravel() for v in np.meshgrid([0.0, 1.0], [0.0, 1.0]))
+    value = reference.LOSS_FUNCTIONS[name].value
+    with np.errstate(all="ignore"):
+        assert LOSSES[name].clips == np.array_equal(value(a, y), value(reference.clip(a), y))
+
+
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, backend):

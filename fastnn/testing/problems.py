@@ -37,7 +37,12 @@ class Problem(NamedTuple):
 def draw_targets(network: Network, random_state: np.random.RandomState, n: int) -> Array:
     """Draw targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
     Y = random_state.uniform(0, 1, (n, network.n_outputs))
-    return Y / Y.sum(axis=1, keepdims=True) if network.loss == "cross_entropy" else Y
+    return Y / Y.sum(axis=1, keepdims=True) if _takes_probabilities(network) else Y
+
+
+def _takes_probabilities(network: Network) -> bool:
+    """Return whether the targets of a row are probabilities that sum to 1: those of a loss of softmax alone are."""
+    return LOSSES[network.loss].outputs == ("softmax",)
 
 
 def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
@@ -61,7 +66,7 @@ def draw_training(network: Network, n: int, dtype: DTypeLike = np.float64, seed:
     params = network.init_params(random_state, dtype)
     X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
     Y = draw_targets(network, random_state, n)
-    if network.loss != "cross_entropy":
+    if not _takes_probabilities(network):
         Y[:, 0] = (1 + np.sin(3 * X).mean(axis=1)) / 2
     weight = np.where(np.arange(n) % 4 == 1, 0, 1 + np.arange(n) % 3)
     return Problem(params, X, Y.astype(dtype), weight.astype(dtype))

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.memory import Array
-from fastnn.network import ACTIVATIONS, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Network
 from fastnn.state import Data
 
 _CHANGE = 1e-6  # relative, of an argument
@@ -181,9 +181,9 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor:
             for kink in ACTIVATIONS[layer.activation].kinks:
                 size = abs(activations[l]) @ abs(W) + (abs(b) if layer.n_bias else 0)
                 away &= (abs(zs[l] - kink) >= margin * size).all(axis=1)
-        if network.loss == "absolute_error":
+        for kink in LOSSES[network.loss].kinks:
             a = activations[-1]
-            away &= (abs(a - Y) > margin * (abs(a) + abs(Y))).all(axis=1)
+            away &= (abs(a - Y - kink) > margin * (abs(a) + abs(Y))).all(axis=1)
     return away
 
 
@@ -194,6 +194,5 @@ def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArr
         zs, activations = reference.forward(network, v, X)
         kinks = [ACTIVATIONS[layer.activation].kinks for layer in network.layers]
         sides = [z > kink for z, found in zip(zs, kinks, strict=True) for kink in found]
-        if network.loss == "absolute_error":
-            sides.append(activations[-1] > Y)
+        sides += [activations[-1] - Y > kink for kink in LOSSES[network.loss].kinks]
     return np.concatenate([np.zeros((len(X), 0), bool), *sides], axis=1)

@@ -20,10 +20,12 @@ from fastnn import (
     train,
     workloads,
 )
+from fastnn.network import LOSSES, Loss
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.reference import NumpyBackend
 from fastnn.testing.problems import OPTIMIZER_CASES, draw_training
 from fastnn.testing.recordable import plan_course
+from fastnn.testing.scales import sides_of_kinks
 from fastnn.testing.updates import update_range, update_terms, updated
 
 NETWORK = Network((3, 5, 2), "tanh")
@@ -222,6 +224,25 @@ def test_a_kink_is_hinted_at_where_rounding_may_decide():
     text = difference(Changed(change), **training_with_a_kink())
     assert text.startswith("free steps, step ")
     assert text.endswith("A row lies near a kink at step 0, where rounding may decide: see whether another seed passes")
+
+
+def test_a_new_loss_that_jumps_is_known_by_its_kinks(monkeypatch):
+    """A pinball loss whose derivative jumps where a - y is 1."""
+
+    def d(a, y):
+        return np.where((a - y).real > 1, 0.9, -0.1)
+
+    value = "0.9 (e-1) where e > 1 else -0.1 (e-1), e = a-y"
+    monkeypatch.setitem(LOSSES, "pinball", Loss(value, ("identity",), kinks=(1.0,)))
+    functions = reference.LossFunctions(lambda a, y: (a - y - 1) * d(a, y), d)
+    monkeypatch.setitem(reference.LOSS_FUNCTIONS, "pinball", functions)
+    network, params, X = Network((1, 1), loss="pinball"), np.array([1.0, 0.0]), np.array([[0.5], [1.0], [1.5]])
+    assert testing.check_gradient(network, params, X, [[-2], [1], [2]]) < 1
+    Y = X - [[1.5], [1.0], [0.5]]
+    assert testing.away_from_kinks(network, params, X, Y).tolist() == [True, False, True]
+    with pytest.raises(ValueError, match="near a kink"):
+        testing.check_gradient(network, params, X, Y)
+    assert sides_of_kinks(network, params, X, Y)[:, 0].tolist() == [True, False, False]
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals
