@@ -19,7 +19,8 @@ from fastnn.fused.guard import (
     check_steps,
     working_dtype,
 )
-from fastnn.fused.members import member_arguments, train_each, update_spec
+from fastnn.fused.layout import update_spec
+from fastnn.fused.members import member_arguments, train_each
 from fastnn.fused.preparation import PreparedBatch, PreparedTraining
 from fastnn.fused.team import has_work
 from fastnn.fused.workspace import Workspaces

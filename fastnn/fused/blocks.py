@@ -78,8 +78,11 @@ def gather_inputs(scratch, X, begin, n, n_inputs, width):
 
 
 @inlined
-def set_constants(constants, spec, beta_products, learning_rate, divisor):
-    """Write this step's update constants (N_CONSTANTS,), formed in float64 and rounded once to the working dtype."""
+def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
+    """Write the update constants that are a step's own, formed in float64 and rounded once to the working dtype.
+
+    Those that are the same in all steps `layout.set_task_constants` has written.
+    """
     # beta ** t as running products, in the training state: pow() differs between C libraries.
     put(beta_products, 0, get(beta_products, 0) * spec.beta_1)
     put(beta_products, 1, get(beta_products, 1) * spec.beta_2)
@@ -93,11 +96,11 @@ def set_constants(constants, spec, beta_products, learning_rate, divisor):
 
 
 @inlined
-def penalty(scratch, model, params, alpha):
-    """Return ``alpha / 2`` times the sum of the squared weights."""
-    if alpha == 0:
+def penalty(scratch, model, params, strength):
+    """Return ``strength / 2`` times the sum of the squared weights."""
+    if strength == 0:
         return 0.0
     # Layer by layer onto one vector, lane by lane: the order of the sum is that of the parameters.
     store(scratch.squares, 0, zero(params))
     square_weights(scratch, model, params)
-    return alpha / 2 * float(horizontal_sum(load(scratch.squares, 0)))
+    return strength / 2 * float(horizontal_sum(load(scratch.squares, 0)))

@@ -16,7 +16,7 @@ from fastnn.compiler.jit import entry
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, padded, penalty, set_constants
+from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, padded, penalty, set_step_constants
 from fastnn.fused.evaluate import evaluate_objects
 from fastnn.fused.layout import ALPHA, N_CONSTANTS, SCALE, Model, Scratch, UpdateSpec, Weights
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
@@ -46,7 +46,7 @@ def train_steps(
     gathered, width, block_weight = -1, 0, 0.0  # the step whose only block is still in the panels
     for s in range(n_steps):
         first, stop = get(steps.start, s), get(steps.stop, s)
-        divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, spec.alpha), False
+        divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, spec.penalty), False
         store(scratch.nan_flag, 0, zero(vectors))
         begin = first
         while begin < stop:  # a range with this step would divide
@@ -60,7 +60,7 @@ def train_steps(
             learning = begin + n == stop and divisor > 0
             if learning:
                 divisor = divisor if model.mean else 1.0
-                set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
+                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
             propagation.forward(scratch, model, vectors, vectors, width, n)
             propagation.output_delta(scratch, model, width, n)
             sum_of_losses += float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of blocks one
@@ -120,7 +120,7 @@ def loss_and_gradient(
     # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
-    divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.alpha)
+    divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.penalty)
     for begin in range(0, n_rows, model.block):  # the gradient is summed block by block, in order
         n = min(model.block, n_rows - begin)
         width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)

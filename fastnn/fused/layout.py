@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.arguments import relative
 from fastnn.layers import Layer
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, padded_size
+from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Network
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import OPTIMIZERS, SGD
+from fastnn.state import Task
 
 # The kernel's code of a name is its place in the registry.
 ACTIVATION_CODES = {name: code for code, name in enumerate(ACTIVATIONS)}
@@ -77,13 +78,13 @@ class UpdateSpec(NamedTuple):
     code: int  # of UPDATE_CODES, MOMENTUM, NO_UPDATE or LOSS_ALONE
     stride: int  # from a vector of the state to the next
     sequential: int
-    alpha: float
+    penalty: float  # strength of the L2 penalty in the value of the loss; in the gradient it is the constant ALPHA
     beta_1: float
     beta_2: float
     weight_decay: float
 
 
-# indices in Scratch.update_constants
+# indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each step's own
 ALPHA, SCALE, RATE, DECAY, HYPER, N_CONSTANTS = 0, 1, 2, 3, 4, 10
 
 
@@ -181,7 +182,27 @@ def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Mode
 
     Not constant are where the buffers lie, but for their distances, and the numbers that change between trainings.
     """
-    return model, spec._replace(alpha=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
+    return model, spec._replace(penalty=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
+
+
+def update_spec(task: Task, stride: int) -> UpdateSpec:
+    """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the next."""
+    optimizer = task.optimizer
+    return UpdateSpec(
+        MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
+        stride,
+        int(optimizer.sequential),
+        task.penalty,
+        *optimizer.betas,
+        getattr(optimizer, "weight_decay", 0),
+    )
+
+
+def set_task_constants(constants: Array, task: Task) -> None:
+    """Write the update constants that are the same in all steps of a task; `blocks.set_step_constants` the others."""
+    constants[ALPHA] = task.alpha
+    for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
+        constants[k] = number
 
 
 def padded(n: int, lanes: int) -> int:

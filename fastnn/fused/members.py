@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.loader import prepared
-from fastnn.fused.layout import ALPHA, HYPER, MOMENTUM, N_CONSTANTS, UPDATE_CODES, UpdateSpec
+from fastnn.fused.layout import N_CONSTANTS, set_task_constants, update_spec
 from fastnn.memory import Array, address
-from fastnn.optimizers import SGD
 from fastnn.state import Steps
 
 
@@ -22,26 +21,6 @@ class MemberArguments(NamedTuple):
     kept: list[object]
 
 
-def update_spec(task, stride):
-    """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the next."""
-    optimizer = task.optimizer
-    return UpdateSpec(
-        MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
-        stride,
-        int(optimizer.sequential),
-        task.penalty,
-        *optimizer.betas,
-        getattr(optimizer, "weight_decay", 0),
-    )
-
-
-def set_constants(constants, task):
-    """Write the update constants (N_CONSTANTS,) that stay the same for all of a task's steps, in the working dtype."""
-    constants[ALPHA] = task.alpha
-    for k, number in enumerate(task.optimizer.constants, HYPER):  # to assign a slice takes as long as ten of them
-        constants[k] = number
-
-
 def member_arguments(tasks, which, storage, beta_products, steps, n_steps, workspace):
     """Return the arguments of `train_members`, from those of `NumbaBackend.train_members` and a workspace."""
     m, stride = len(which), storage.shape[2]
@@ -49,7 +28,7 @@ def member_arguments(tasks, which, storage, beta_products, steps, n_steps, works
     data = [prepared(task.data) for task in tasks]
     constants = np.zeros((len(tasks), N_CONSTANTS), storage.dtype)
     for task, row in zip(tasks, constants, strict=True):
-        set_constants(row, task)
+        set_task_constants(row, task)
     blocks = np.empty((m, len(steps)), np.int64)  # a member's steps, as an argument block
     for k, array in enumerate(steps):
         shared = array.ndim == 1 or len(array) == 1
@@ -73,7 +52,7 @@ def member_arguments(tasks, which, storage, beta_products, steps, n_steps, works
 def train_each(good, kernel, tasks, which, storage, beta_products, steps, n_steps, workspace):
     """Call `train_steps` for each member, where kernels run as plain Python: what `train_members` does."""
     for m, task in enumerate(np.array(tasks, object)[which]):
-        set_constants(workspace.buffers.update_constants, task)
+        set_task_constants(workspace.buffers.update_constants, task)
         own = Steps(*(a if a.ndim == 1 else a[0 if len(a) == 1 else m] for a in steps))
         blocks = workspace.scratch, workspace.model, prepared(update_spec(task, storage.shape[2])), prepared(task.data)
         good[m] = kernel(storage[m], beta_products[m], int(n_steps[m]), *blocks, prepared(own))

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.guard import check, check_data
-from fastnn.fused.layout import ALPHA, LOSS_ALONE, NO_UPDATE, UPDATE_CODES, UpdateSpec
+from fastnn.fused.layout import ALPHA, LOSS_ALONE, NO_UPDATE, UpdateSpec
 from fastnn.fused.team import Threads
 from fastnn.memory import ROW_BLOCK
 from fastnn.state import Steps, StepState
@@ -72,30 +72,29 @@ class PreparedTraining(Prepared):
 class PreparedBatch(Prepared):
     """The preparations for the loss of all rows as one batch, with its gradient or without."""
 
-    def __init__(self, backend, network, data, alpha, with_gradient):
+    def __init__(self, backend, network, data, penalty, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
         super().__init__(backend, backend.kept.take(network, dtype, n, ROW_BLOCK))
         self._params = "params", (network.n_params,), dtype
-        self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = alpha, None
+        self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
-        spec = prepared(UpdateSpec(UPDATE_CODES["SGD"], 0, 0, alpha, 1.0, 1.0, 0.0))
+        code, stride = NO_UPDATE if with_gradient else LOSS_ALONE, self.workspace.buffers.params.size
+        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
-        self._data, self._with_gradient, self._threads = tuple(data), with_gradient, None
-        self._call = kernel.bound(None, n, int(with_gradient), *of_network, spec, prepared(data), rows)
+        self._data, self._threads = tuple(data), None
+        self._call = kernel.bound(None, n, int(with_gradient), *of_network, self._spec, prepared(data), rows)
 
     def divide(self, task, remembered=False):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
-        (n, *_), alpha = self._data[0].shape, task.penalty
+        n = len(task.data.X)
         if self._data[2].any():  # where no row weighs anything, a step would be skipped
             self._threads = Threads.of(task, self._params[-1], n, remembered)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), task.network.n_params)
             self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
-            code = NO_UPDATE if self._with_gradient else LOSS_ALONE
-            spec = prepared(UpdateSpec(code, params.size, 0, alpha, 1.0, 1.0, 0.0))
-            self.of_task = self.workspace.scratch, self.workspace.model, spec, prepared(task.data)
+            self.of_task = self.workspace.scratch, self.workspace.model, self._spec, prepared(task.data)
 
     def loss(self, params):
         """Return the loss; leave its gradient, if wanted, in `gradient`."""

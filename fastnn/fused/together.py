@@ -15,7 +15,7 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.meeting import announce, observed, relax, sleep
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_constants
+from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_step_constants
 from fastnn.fused.layout import Model, Scratch, UpdateSpec
 from fastnn.fused.team import AWAY, LINE, Share
 from fastnn.state import Data, Steps
@@ -112,7 +112,7 @@ def train_together(
         divisor, sum_of_losses, learning = 0.0, 0.0, False
         if share.first == 0:  # the loss has one writer; all threads add up the divisor, each for itself
             put(steps.loss, s, 0.0)
-            sum_of_losses = penalty(scratch, model, vectors, spec.alpha)
+            sum_of_losses = penalty(scratch, model, vectors, spec.penalty)
         store(scratch.nan_flag, 0, zero(vectors))
         begin = first
         while begin < stop:
@@ -128,7 +128,7 @@ def train_together(
             learning = begin + n == stop and divisor > 0  # only the last block updates
             if learning:
                 divisor = divisor if model.mean else 1.0
-                set_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
+                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
             for t in range(share.first, share.stop):
                 column = get(share.first_column, t)
                 n_columns = get(share.first_column, t + 1) - column

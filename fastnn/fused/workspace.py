@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.fused.layout import constants_of, describe, make_scratch
-from fastnn.fused.members import set_constants, update_spec
+from fastnn.fused.layout import constants_of, describe, make_scratch, set_task_constants, update_spec
 
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
@@ -54,7 +53,7 @@ class BoundSteps:
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
         spec = update_spec(task, stride)
-        set_constants(workspace.buffers.update_constants, task)
+        set_task_constants(workspace.buffers.update_constants, task)
         dtype = workspace.buffers.params.dtype
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
