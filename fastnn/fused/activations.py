@@ -30,9 +30,9 @@ def _forward(function, slope=None):
             for b in each(width // L, step=L):
                 i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
+                # By selection, not by a product: f(z) and f'(z) of padding may be infinite, and 0 times infinity is NaN.
                 if slope is not None:  # Python's `if`: decided while tracing, for good
-                    store(slopes, i, slope(z))
-                # by selection, not by a product: f(z) of padding may be infinite, and 0 times infinity is NaN
+                    store(slopes, i, where_gt(used, nothing, slope(z), nothing))
                 store(Z, i, where_gt(used, nothing, function(z), nothing))
 
     activate.function = function
@@ -48,7 +48,7 @@ def _backward(function, by_slope=False):
     @traced
     def derive(D, A, slopes, n, width):
         L = lanes_of(D)
-        # One loop over the whole panel: padding has d = 0, so its delta is 0 whatever its columns hold.
+        # One loop over the whole panel: padding has d = 0, a = 0 and f'(z) = 0, so its delta is 0, and not -0.0.
         for i in each(n * width // L, step=L):
             store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
 
