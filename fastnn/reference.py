@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.memory import Array
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE, Network
+from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 
@@ -197,13 +197,18 @@ def loss_value(network: Network, params: Views, batch: Batch, output: Array, alp
     return loss / batch.divisor
 
 
+def flush(delta: Array) -> Array:
+    """delta, but 0 where it is below `LEAST_DELTA`: products of it may be subnormal, which take some CPUs 100 cycles"""
+    return np.where(abs(delta.real) < LEAST_DELTA[delta.real.dtype.name], 0, delta)
+
+
 def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
     """delta of the last layer (n, n_outputs), times the rows' weights."""
     if network.matched:
         delta = a - batch.Y
     else:
         delta = ACTIVATION_FUNCTIONS[network.output].delta(LOSS_FUNCTIONS[network.loss].d(a, batch.Y), a, z)
-    return batch.weight * delta
+    return flush(batch.weight * delta)
 
 
 def backward(
@@ -239,7 +244,7 @@ def backward(
             after_layer(l)
         if l > 0:
             below = network.layers[l - 1].activation
-            delta = ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
+            delta = flush(ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1]))
 
 
 # --------------------------------------------------------------------------------------------------------- optimizers

@@ -12,12 +12,12 @@ from fastnn.compiler.control import choose, each, switch
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import fma, like, maximum, where_gt
+from fastnn.compiler.vectors import fma, like, maximum, where_gt, zero_below
 from fastnn.fused.layout import ACTIVATION_CODES
 from fastnn.memory import ceil_div
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 
-SOFTMAX = ACTIVATION_CODES["softmax"]
+IDENTITY, SOFTMAX = ACTIVATION_CODES["identity"], ACTIVATION_CODES["softmax"]
 
 
 def _forward(function, slope=None):
@@ -30,7 +30,7 @@ def _forward(function, slope=None):
             for b in each(width // L, step=L):
                 i = o * width + b
                 z, used, nothing = load(Z, i), load(weight, b), zero(Z)
-                # By selection, not by a product: f(z) and f'(z) of padding may be infinite, and 0 times infinity is NaN.
+                # by selection, not by a product: f(z), f'(z) of padding may be infinite, and 0 times infinity is NaN
                 if slope is not None:  # Python's `if`: decided while tracing, for good
                     store(slopes, i, where_gt(used, nothing, slope(z), nothing))
                 store(Z, i, where_gt(used, nothing, function(z), nothing))
@@ -42,17 +42,22 @@ def _forward(function, slope=None):
 def _backward(function, by_slope=False):
     """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)`` on single vectors.
 
-    With `by_slope` it is ``function(d, f'(z))``.
+    With `by_slope` it is ``function(d, f'(z))``. Its result is flushed: no delta is subnormal, or -0.0.
     """
 
     @traced
     def derive(D, A, slopes, n, width):
         L = lanes_of(D)
-        # One loop over the whole panel: padding has d = 0, a = 0 and f'(z) = 0, so its delta is 0, and not -0.0.
+        # One loop over the whole panel: padding has d = 0, a = 0 and f'(z) = 0, so its delta is 0.
         for i in each(n * width // L, step=L):
-            store(D, i, function(load(D, i), load(slopes if by_slope else A, i)))
+            store(D, i, flush(function(load(D, i), load(slopes if by_slope else A, i))))
 
     return derive
+
+
+def flush(delta):
+    """Return 0 where |delta| is below LEAST_DELTA, also for -0.0; else delta. `flush` in the reference."""
+    return zero_below(LEAST_DELTA, delta)
 
 
 def positive(x, p, q):
@@ -142,7 +147,7 @@ def _softmax_delta(D, A, slopes, n, width):
             inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
         for o in each(n):
             i = o * width + b
-            store(D, i, load(A, i) * (load(D, i) - inner[0]))
+            store(D, i, flush(load(A, i) * (load(D, i) - inner[0])))
 
 
 @outlined
@@ -153,13 +158,13 @@ def _row_softmax_delta(d, a, n):
     for o in each(n, inner):
         inner[0] = fma(splat(d, o), splat(a, o), inner[0])
     for i in each(ceil_div(n, L), step=L):
-        store(d, i, load(a, i) * (load(d, i) - inner[0]))
+        store(d, i, flush(load(a, i) * (load(d, i) - inner[0])))
 
 
 # Neither silu nor gelu has a formula for f'(z) in terms of a, which is what forward leaves for the others.
 _by_slope = _backward(lambda d, slope: d * slope, by_slope=True)
 _ACTIVATIONS = {
-    "identity": (_forward(lambda z: z), None),  # d is delta
+    "identity": (_forward(lambda z: z), _backward(lambda d, a: d)),  # it flushes
     "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
     "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
     "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
@@ -211,7 +216,7 @@ def numbers_of_row(name):
 def activation_delta(D, A, slopes, n, width, code):
     """Overwrite d = dL/da by delta = d f'(z) on the panel D (n, width); A and `slopes` (n, width) are `activate`'s."""
     panels = D, A, slopes, n, width
-    switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items() if back})
+    switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items()})
 
 
 @traced

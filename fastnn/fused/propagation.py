@@ -12,7 +12,7 @@ from fastnn.compiler.memory_ops import get, lanes_of, offset, prefetch, store, z
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense
-from fastnn.fused.activations import activation_delta, row_activation_delta
+from fastnn.fused.activations import IDENTITY, activation_delta, row_activation_delta
 from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
 from fastnn.fused.layout import LOSS_ALONE, NO_UPDATE
@@ -67,22 +67,29 @@ def forward(scratch, model, params, padded_params, width, n):
     choose(is_single_row(model, n), row, panels)
 
 
+def _output_code(model, layer):
+    """Return the code of the activation whose derivative makes delta of what the loss writes.
+
+    That is dL/da; but where output and loss are matched it is a - y, which is delta, as dL/da is behind the identity.
+    """
+    return pick(model.matched, IDENTITY, layer.activation)
+
+
 @traced
 def output_delta(scratch, model, width, n):
     """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to `scratch.delta`."""
     layer = layer_at(model, model.n_layers - 1)
     width = panel_width(model, width, lanes_of(scratch.delta))
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    D, n_outputs, code = scratch.delta, model.n_outputs, layer.activation
-    # Where output and loss are matched, the loss writes delta itself, a - y; elsewhere dL/da, which becomes delta here.
+    D, n_outputs, code = scratch.delta, model.n_outputs, _output_code(model, layer)
 
     def panel():
         output_loss(model.loss, scratch, A, n_outputs, width)
-        when(not_(model.matched), lambda: activation_delta(D, A, slopes, n_outputs, width, code))
+        activation_delta(D, A, slopes, n_outputs, width, code)
 
     def row():
         row_loss(model.loss, scratch, A, n_outputs)
-        when(not_(model.matched), lambda: row_activation_delta(D, A, slopes, n_outputs, code))
+        row_activation_delta(D, A, slopes, n_outputs, code)
 
     choose(is_single_row(model, n), row, panel)
 
@@ -243,7 +250,7 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
     def carry_back():
-        when(not_(model.matched), lambda: activation_delta(D, A, slopes, model.n_outputs, width, layer.activation))
+        activation_delta(D, A, slopes, model.n_outputs, width, _output_code(model, layer))
         for k in each(model.n_layers):
             layer_k = layer_at(model, model.n_layers - 1 - k)
             delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)

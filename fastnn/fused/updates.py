@@ -15,11 +15,12 @@ from fastnn.compiler.control import choose, each, sweep, switch
 from fastnn.compiler.lanes import horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, is_double, like, sqrt, where_gt
+from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, like, sqrt, where_gt, zero_below
 from fastnn.fused.layer_records import each_layer
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 
+SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
 
@@ -182,9 +183,8 @@ def square_weights(scratch, model, params):
 
 
 def flush(x):
-    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
-    tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
-    return where_gt(tiny, absolute(x), like(x, 0.0), x)
+    """Return 0 where x is subnormal, that is, where a CPU may take 20 times as long; else x."""
+    return zero_below(SMALLEST_NORMAL, x)
 
 
 # The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and slots.
