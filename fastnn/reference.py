@@ -51,15 +51,25 @@ def selu(z: Array) -> Array:
     return SELU_SCALE * np.where(z.real > 0, z, SELU_ALPHA * np.expm1(np.where(z.real > 0, 0, z)))
 
 
+def flush(x: Array) -> Array:
+    """x, but 0 where it is below `LEAST_DELTA`: products of it may be subnormal, which take some CPUs 100 cycles"""
+    return np.where(abs(x.real) < LEAST_DELTA[x.real.dtype.name], 0, x)
+
+
+def silu(z: Array) -> Array:
+    """``z sigmoid(z)``"""
+    return z * flush(sigmoid(z))
+
+
 def silu_slope(z: Array) -> Array:
     """The derivative of ``z sigmoid(z)``: Elfwing et al., Neural Networks 107, 2018, equation 5"""
-    s = sigmoid(z)
+    s = flush(sigmoid(z))
     return s * (1 + z * (1 - s))
 
 
 def gelu_gate(z: Array) -> Array:
     """``sigmoid(2u)`` with ``u = sqrt(2/pi) (z + 0.044715 z^3)``, since ``(1 + tanh u) / 2 = sigmoid(2u)``"""
-    return sigmoid(GELU_SCALE * (z + GELU_CUBIC * z * z * z))
+    return flush(sigmoid(GELU_SCALE * (z + GELU_CUBIC * z * z * z)))
 
 
 def gelu_slope(z: Array) -> Array:
@@ -87,7 +97,7 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
         selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
     ),
     "softplus": ActivationFunctions(softplus, lambda d, a, z: d * -np.expm1(-a)),
-    "silu": ActivationFunctions(lambda z: z * sigmoid(z), lambda d, a, z: d * silu_slope(z)),
+    "silu": ActivationFunctions(silu, lambda d, a, z: d * silu_slope(z)),
     "gelu": ActivationFunctions(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
     "softmax": ActivationFunctions(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
     "exp": ActivationFunctions(np.exp, lambda d, a, z: d * a),
@@ -195,11 +205,6 @@ def loss_value(network: Network, params: Views, batch: Batch, output: Array, alp
     if alpha:
         loss = loss + alpha / 2 * sum((W * W).sum() for W in params.W)
     return loss / batch.divisor
-
-
-def flush(delta: Array) -> Array:
-    """delta, but 0 where it is below `LEAST_DELTA`: products of it may be subnormal, which take some CPUs 100 cycles"""
-    return np.where(abs(delta.real) < LEAST_DELTA[delta.real.dtype.name], 0, delta)
 
 
 def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:

@@ -12,10 +12,13 @@ from fastnn.compiler.control import choose, each, switch
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import fma, like, maximum, where_gt, zero_below
+from fastnn.compiler.vectors import fma, is_double, like, maximum, where_gt, zero_below
 from fastnn.fused.layout import ACTIVATION_CODES
 from fastnn.memory import ceil_div
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
+
+GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
+"""Where sigmoid is below LEAST_DELTA, and not yet subnormal."""
 
 IDENTITY, SOFTMAX = ACTIVATION_CODES["identity"], ACTIVATION_CODES["softmax"]
 
@@ -55,9 +58,9 @@ def _backward(function, by_slope=False):
     return derive
 
 
-def flush(delta):
-    """Return 0 where |delta| is below LEAST_DELTA, also for -0.0; else delta. `flush` in the reference."""
-    return zero_below(LEAST_DELTA, delta)
+def flush(x):
+    """Return 0 where |x| is below LEAST_DELTA, also for -0.0; else x. `flush` in the reference."""
+    return zero_below(LEAST_DELTA, x)
 
 
 def positive(x, p, q):
@@ -84,15 +87,20 @@ def elu(z, alpha=1.0):
     return positive(z, z, expm1(positive(z, like(z, 0.0), z)) * alpha)
 
 
+def gate(x):
+    """Return sigmoid(x), but 0 where that is below LEAST_DELTA: no activation, and no slope, is subnormal."""
+    return flush(sigmoid(maximum(like(x, GATE_BEGINS["float64" if is_double(x) else "float32"]), x)))
+
+
 def silu_slope(z):
     """Return the derivative of ``z sigmoid(z)``: ``s (1 + z (1 - s))``."""
-    s = sigmoid(z)
+    s = gate(z)
     return s * fma(z, 1.0 - s, like(z, 1.0))
 
 
 def gelu_gate(z):
     """Return gelu's factor of z: ``sigmoid(2u)``, u the cubic of the tanh form."""
-    return sigmoid(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
+    return gate(fma(z * z * z, like(z, GELU_CUBIC), z) * GELU_SCALE)
 
 
 def gelu_slope(z):
@@ -175,7 +183,7 @@ _ACTIVATIONS = {
         _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
     ),
     "softplus": (_forward(softplus), _backward(lambda d, a: d * -expm1(-a))),
-    "silu": (_forward(lambda z: z * sigmoid(z), silu_slope), _by_slope),
+    "silu": (_forward(lambda z: z * gate(z), silu_slope), _by_slope),
     "gelu": (_forward(lambda z: z * gelu_gate(z), gelu_slope), _by_slope),
     "softmax": (_softmax, _softmax_delta),
     "exp": (_forward(exp), _backward(lambda d, a: d * a)),

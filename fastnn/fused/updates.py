@@ -15,12 +15,25 @@ from fastnn.compiler.control import choose, each, sweep, switch
 from fastnn.compiler.lanes import horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import absolute, bit_or, blend_prefix, copysign, fma, like, sqrt, where_gt, zero_below
+from fastnn.compiler.vectors import (
+    absolute,
+    bit_or,
+    blend_prefix,
+    copysign,
+    fma,
+    is_double,
+    like,
+    maximum,
+    sqrt,
+    where_gt,
+    zero_below,
+)
 from fastnn.fused.layer_records import each_layer
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 
 SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
+LEAST_SQUARED = {"float32": 2.0**-54, "float64": 2.0**-500}  # its square is normal, also times 1e-5
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
 
@@ -187,6 +200,12 @@ def flush(x):
     return zero_below(SMALLEST_NORMAL, x)
 
 
+def _square(g, factor):
+    """Return factor g**2, of a g that is not below LEAST_SQUARED, so that no moment of squares is subnormal."""
+    g = maximum(like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"]), absolute(g))
+    return factor * g * g
+
+
 # The formulas, on vectors: ``formula(p, g, slots, constants, is_weight)`` returns the new p and slots.
 
 
@@ -208,7 +227,7 @@ def _adam_step(g, slots, constants):
     """Return rate m / (sqrt(v) + epsilon), m and v; `rate` has the corrections of both moments."""
     beta_1, one_less_beta_1, beta_2, one_less_beta_2, epsilon, *_ = constants.hyper
     m = flush(fma(slots[0], beta_1, one_less_beta_1 * g))
-    v = flush(fma(slots[1], beta_2, one_less_beta_2 * g * g))
+    v = fma(slots[1], beta_2, _square(g, one_less_beta_2))
     return constants.rate * m / (sqrt(v) + epsilon), m, v
 
 
@@ -227,7 +246,7 @@ def adamw(p, g, slots, constants, is_weight):
 def rmsprop(p, g, slots, constants, is_weight):
     """Return p - rate g / (sqrt(v) + epsilon); v = rho v + (1 - rho) g**2."""
     rho, one_less_rho, epsilon, *_ = constants.hyper
-    v = flush(fma(slots[0], rho, one_less_rho * g * g))
+    v = fma(slots[0], rho, _square(g, one_less_rho))
     return [p - constants.rate * g / (sqrt(v) + epsilon), v]
 
 

@@ -14,7 +14,8 @@ from fastnn.compiler import cache, program
 from fastnn.compiler.loader import bound_in_python
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import preparation, workspace
-from fastnn.optimizers import Adam
+from fastnn.fused.updates import LEAST_SQUARED
+from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
 
@@ -50,24 +51,41 @@ def test_a_batch_without_weight_changes_nothing_but_t(backend, dtype):
 
 
 def test_denormal_moments_are_flushed(dtype):
-    """The kernel sets them to 0, the reference keeps them; what they hold is below what the tolerances call equal."""
-    network = Network((6, 1), loss="absolute_error")
-    tiny = float(np.finfo(dtype).tiny)
+    """The kernel sets first ones to 0, the reference keeps them; they hold less than the tolerances call equal."""
+    network, least = Network((6, 1), loss="absolute_error"), float(np.finfo(dtype).tiny)
     found = {}
-    for name in ("numpy", "numba"):
+    for backend in ("numpy", "numba"):
         state = StepState.create(np.arange(7, dtype=dtype), 2)
-        state.vectors[1] = tiny * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
-        state.vectors[2] = tiny
+        state.vectors[1] = least * np.array([1.0, -1.05, 0, 4, -4, 1, 1])
         data = Data(np.zeros((1, 6), dtype), np.full((1, 1), -1e9, dtype), np.ones(1, dtype))
         steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
-        assert get_backend(name).train_steps(Task(network, Adam(), data), state, steps) == 1
-        found[name] = state.vectors[:, :6].copy()
-    kept, flushed = found["numpy"][1:], found["numba"][1:]
-    denormal = (abs(kept) < tiny) & (kept != 0)
-    assert denormal.sum() == 9
-    assert (flushed[denormal] == 0).all()
-    assert (flushed[~denormal] == kept[~denormal]).all()
-    assert abs(flushed - kept).max() < testing.UPDATE_FLOOR
+        assert get_backend(backend).train_steps(Task(network, Adam(), data), state, steps) == 1
+        found[backend] = state.vectors[:, :6].copy()
+    kept, flushed = found["numpy"][1], found["numba"][1]
+    small = (abs(kept) < least) & (kept != 0)
+    assert small.sum() == 3
+    assert (flushed[small] == 0).all()
+    assert (flushed[~small] == kept[~small]).all()
+    assert abs(found["numba"] - found["numpy"]).max() < testing.UPDATE_FLOOR
+
+
+@pytest.mark.parametrize("optimizer", [Adam(), AdamW(), RMSprop()], ids=lambda optimizer: type(optimizer).__name__)
+def test_no_moment_of_squares_is_subnormal(optimizer, dtype):
+    """The kernel squares no gradient below LEAST_SQUARED, of which the moment is normal and the reference's."""
+    network, least = Network((3, 1), bias="none", reduction="sum"), dtype(LEAST_SQUARED[np.dtype(dtype).name])
+    found = {}
+    for backend in ("numpy", "numba"):
+        state = StepState.create(np.zeros(3, dtype), optimizer.n_slots)
+        data = Data(
+            np.array([[least, np.nextafter(least, dtype(0)), 0]], dtype), -np.ones((1, 1), dtype), np.ones(1, dtype)
+        )
+        steps = Steps(np.array([0]), np.array([0]), np.array([1]), np.array([1e-3]), np.empty(1))
+        assert get_backend(backend).train_steps(Task(network, optimizer, data), state, steps) == 1
+        found[backend] = state.vectors.copy()
+    moments = found["numba"][-1, :3]
+    assert moments[0] == moments[1] == moments[2] > np.finfo(dtype).tiny
+    assert abs(moments[0] - found["numpy"][-1, 0]) <= 2 * np.spacing(moments[0])
+    assert abs(found["numba"] - found["numpy"]).max() < max(testing.UPDATE_FLOOR, 4 * np.finfo(dtype).eps)
 
 
 # --------------------------------------------------------------------------------------------------------------- memory

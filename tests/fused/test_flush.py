@@ -64,3 +64,20 @@ def test_no_gradient_is_subnormal_where_a_network_is_sure(backend, dtype):
     gradient = gradient_of(network, backend, params, X, Y, weight)
     np.testing.assert_array_equal(network.biases(gradient)[1], np.where(abs(delta) < least(dtype)[0], 0, delta))
     assert abs(gradient[gradient != 0]).min() >= tiny
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_no_activation_and_no_slope_is_subnormal(activation, backend, dtype):
+    """Of a sweep of z down to where sigmoid is 0: a and the gradient by z are 0 or at least the least."""
+    network, least = Network((1, 1), output=activation, bias="none", reduction="sum"), LEAST_DELTA[np.dtype(dtype).name]
+    z = np.linspace(-1, 1.2 * np.log(np.finfo(dtype).tiny), 997, dtype=dtype)
+    a = predict(network, np.ones(1, dtype), z[:, None], backend=backend)[:, 0]
+    assert (a == 0).any()
+    assert (a != 0).any()
+    assert abs(a[a != 0]).min() >= least
+    slopes = [
+        gradient_of(network, backend, np.ones(1, dtype), row, row * 0 - 1, np.ones(1, dtype))[0]
+        for row in z[:, None, None]
+    ]
+    assert min(abs(slope) for slope in slopes if slope) >= least
+    assert slopes[-1] == 0
