@@ -77,7 +77,8 @@ fix_defects : bool, default=False
     Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/howto/scikit-learn.md.
 n_threads : int or None, default=None
     Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the `threads` of
-    `fastnn.train`. They show in no bit."""
+    `fastnn.train`. They show in no bit. None: as many as it pays to, by measurement. A number above 1 may take more
+    than 10 times as long as one thread where other programs use the cores."""
 
 _ATTRIBUTES = f"""\
 coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)
