@@ -21,7 +21,7 @@ from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCH
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
-from fastnn.estimators.scoring import HeldOut
+from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.solver import Solver
 from fastnn.memory import Array
@@ -52,6 +52,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     best_validation_score_: float | None
     best_loss_: float | None
     _seeded: np.random.RandomState
+    scoring: Any = None  # estimators of version 0.2, which were pickled, have none
 
     @classmethod
     @functools.cache
@@ -128,6 +129,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             super()._validate_params()
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{error}{self._hint()}") from None
+        check_scoring_name(self.scoring, type(self).__name__)
         if not isinstance(self.activation, str):
             for i, name in enumerate(self.activation):
                 check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS)

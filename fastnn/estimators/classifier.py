@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -111,6 +111,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         expose_decision_function: bool = False,
         fix_defects: bool = False,
         n_threads: int | None = None,
+        scoring: str | Callable[..., float] | None = None,
     ) -> None:
         store_parameters(self, locals())
 

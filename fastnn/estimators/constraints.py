@@ -53,6 +53,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "intercepts_init": ["array-like", None],
     "fix_defects": ["boolean"],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "scoring": [str, callable, None],
 }
 
 

@@ -51,7 +51,7 @@ momentum : float, default=0.9
 nesterovs_momentum : bool, default=True
     For "sgd".
 early_stopping : bool, default=False
-    Whether a part of the rows is set aside, training stops by their `score`, and the best epoch's
+    Whether a part of the rows is set aside, training stops by their score (see `scoring`), and the best epoch's
     weights are kept.
 validation_fraction : float, default=0.1
     Part of the rows that early stopping sets aside.
@@ -78,7 +78,13 @@ fix_defects : bool, default=False
 n_threads : int or None, default=None
     Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the `threads` of
     `fastnn.train`. They show in no bit. None: as many as it pays to, by measurement. A number above 1 may take more
-    than 10 times as long as one thread where other programs use the cores."""
+    than 10 times as long as one thread where other programs use the cores.
+scoring : str, callable or None, default=None
+    The score by which early stopping goes, of the rows that it sets aside or that `fit` was given. None is
+    scikit-learn's: accuracy or R^2. "loss" is the negative of the loss, without the penalty; take it for classes of
+    which one is rare, where accuracy hardly moves. Also the name of a scorer of scikit-learn's, such as
+    "average_precision", or a function (estimator, X, y) of which greater values are better; where the rows have
+    weights, it is given them as ``sample_weight=``."""
 
 _ATTRIBUTES = f"""\
 coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)
@@ -97,7 +103,10 @@ loss_curve_ : list of float
     Loss of each epoch. This and the next three are not there for "lbfgs".
 best_loss_ : float or None
 validation_scores_ : list of float or None
+    Early stopping's score after each epoch; of ``scoring="loss"`` the negative loss, as in HistGradientBoosting,
+    so that greater is better.
 best_validation_score_ : float or None
+    The greatest of them.
 validation_loss_curve_ : list of float
     Loss of the validation data that `fit` was given, after each epoch.
 stop_reason_ : str

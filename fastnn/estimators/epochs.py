@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.constraints import threads_of
 from fastnn.estimators.record import FitRecord
-from fastnn.estimators.scoring import HeldOut
+from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -63,6 +63,11 @@ class Epochs:
         self.n_epochs = 1 if inputs.incremental else mlp.max_iter
         self.best_params = inputs.params.copy() if inputs.first_pass or mlp.fix_defects else None
         self.record = FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
+        self.scorer: Scorer | None = None
+        if inputs.held_out is not None:
+            inputs.held_out.check_weights()
+            if mlp.scoring not in (None, LOSS):
+                self.scorer = Scorer(mlp, mlp.scoring, inputs.held_out)
 
         n = len(inputs.rows)
         compiled = getattr(inputs.backend.backend, "shuffle_rows", None)
@@ -127,12 +132,12 @@ class Epochs:
         if self.inputs.loss_is_nan:
             losses = np.full(len(losses), np.nan)
         self._append(losses.tolist())
+        validation_loss = None
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
-            arguments = self.inputs.backend, self.inputs.network, core.state.params, core.task.threads
-            loss = self.inputs.validation.loss(*arguments)
-            record.validation_loss_curve.append(loss)
-        if self.scored:
-            self._score(learned)
+            validation_loss = self._loss_of(self.inputs.validation)
+            record.validation_loss_curve.append(validation_loss)
+        if self.inputs.held_out is not None:
+            self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
         elif core.rule is None:
             record.no_improvement_count = 0
         else:
@@ -164,18 +169,30 @@ class Epochs:
         record.n_iter += len(losses)
         record.t += len(losses) * self.plan.n_rows
 
-    def _score(self, learned: bool) -> None:
-        """Score the rows held out: NaN if the parameters are not finite (`learned` is False)."""
-        mlp, held_out, record = self.mlp, self.inputs.held_out, self.record
-        assert held_out is not None
-        assert record.validation_scores is not None
-        if learned:
-            arguments = self.inputs.backend, self.inputs.network, self.core.state.params, self.core.task.threads
-            outputs = held_out.outputs(*arguments)
-        else:
-            outputs = np.full(held_out.Y.shape, np.nan)
-        score, best = held_out.score(outputs), record.best_validation_score
+    def _loss_of(self, rows: HeldOut) -> float:
+        return rows.loss(self.inputs.backend, self.inputs.network, self.core.state.params, self.core.task.threads)
+
+    def _score(self, held_out: HeldOut, learned: bool, validation_loss: float | None) -> float:
+        """Score the rows held out; parameters that are not finite (`learned` is False) have no score to speak of.
+
+        `validation_loss` is the loss of these rows, where it is known: of rows that the caller gave.
+        """
+        network, params = self.inputs.network, self.core.state.params
+        if self.mlp.scoring is None:
+            arguments = self.inputs.backend, network, params, self.core.task.threads
+            return held_out.score(*arguments) if learned else held_out.score_of_nothing()
+        if not learned:
+            return -np.inf
+        if self.scorer is not None:
+            return self.scorer.score(network, params)
+        loss = self._loss_of(held_out) if validation_loss is None else validation_loss
+        return -np.inf if np.isnan(loss) else -loss
+
+    def _count_score(self, score: float) -> None:
+        """Record a score; keep the parameters if it is the best, else count an epoch without improvement."""
+        mlp, record, best = self.mlp, self.record, self.record.best_validation_score
         assert best is not None
+        assert record.validation_scores is not None
         record.validation_scores.append(score)
         if mlp.verbose:
             _say(f"Validation score: {score:f}")

@@ -17,6 +17,7 @@ from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
 from fastnn.memory import READABLE, Array
+from fastnn.network import Network
 from fastnn.training.inputs import FEW
 
 
@@ -84,6 +85,15 @@ class Fitted:
         """Make `coefs_` and `intercepts_` views of one vector."""
         self.coefs_, self.intercepts_ = list(weights.coefs), list(weights.intercepts)
         self._flat = weights
+
+    def _with(self, network: Network, params: Array) -> Any:
+        """Return a copy of the estimator with other weights (n_params,) that predicts from arrays without names."""
+        params = np.array(params)
+        twin = object.__new__(type(self))
+        vars(twin).update(vars(self))
+        vars(twin).pop("feature_names_in_", None)
+        twin._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
+        return twin
 
     def _weights_now(self) -> Weights:
         """Return the fitted weights; check all of them if an array in `coefs_` or `intercepts_` was replaced."""

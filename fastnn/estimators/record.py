@@ -20,6 +20,8 @@ class FitRecord:
     validation_scores: list[float] | None
     best_validation_score: float | None
     validation_loss_curve: list[float] | None
+    scoring: Any = None
+    """The `scoring` of the scores."""
     n_iter: int = 0
     loss: float = np.nan
     stop_reason: str = ""
@@ -38,6 +40,8 @@ class FitRecord:
             Whether there is a loss of validation data to record.
         """
         before: dict[str, Any] = {} if first_pass else vars(mlp)
+        if before.get("_scored_by") != mlp.scoring:  # those of before are of another kind
+            before = {n: v for n, v in before.items() if n not in ("validation_scores_", "best_validation_score_")}
         curve = before.get("validation_loss_curve_")
         record = cls(
             t=before.get("t_", 0),
@@ -47,6 +51,7 @@ class FitRecord:
             validation_scores=before.get("validation_scores_"),
             best_validation_score=before.get("best_validation_score_"),
             validation_loss_curve=list(curve or ()) if validated else curve,
+            scoring=mlp.scoring,
         )
         if mlp.early_stopping:
             record.best_loss = None
@@ -60,9 +65,9 @@ class FitRecord:
     def attributes(self) -> dict[str, Any]:
         """Return the fitted attributes by their names on the estimator."""
         values = dict(vars(self))
-        count = values.pop("no_improvement_count")
+        private = {"_no_improvement_count": values.pop("no_improvement_count"), "_scored_by": values.pop("scoring")}
         if self.validation_loss_curve is None:
             del values["validation_loss_curve"]
         if not self.loss_curve:
             del values["loss"]  # no epoch has ended
-        return {**{f"{name}_": value for name, value in values.items()}, "_no_improvement_count": count}
+        return {f"{name}_": value for name, value in values.items()} | private

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,6 +89,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         intercepts_init: Sequence[Any] | None = None,
         fix_defects: bool = False,
         n_threads: int | None = None,
+        scoring: str | Callable[..., float] | None = None,
     ) -> None:
         store_parameters(self, locals())
 

@@ -47,8 +47,8 @@ class Saving:
 
         Kept are the weights, the parameters and the fitted attributes: labels, names of features, curves and scores.
         Not kept are the optimizer's moments and the generator (`partial_fit` and ``warm_start=True`` go on with new
-        ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init` (they are None afterwards), a
-        back end of your own but for its name, metadata requests and callbacks.
+        ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init`, a function as `scoring`
+        (they are None afterwards), a back end of your own but for its name, metadata requests and callbacks.
 
         Parameters
         ----------
@@ -170,6 +170,8 @@ def model_of(mlp: Any) -> Model:
 def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
     parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
+    if callable(parameters["scoring"]):
+        parameters["scoring"] = None
     seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
     fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
     curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
@@ -231,6 +233,8 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
     check_arrays(arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays})
     vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})
+    if hasattr(mlp, "validation_scores_"):
+        mlp._scored_by = mlp.scoring
     mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
     params = arrays["params"]
     mlp._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))

@@ -1,18 +1,44 @@
-"""Validation rows, which are not trained on: scikit-learn's score of them, and their loss."""
+"""Validation rows, which are not trained on: their score, by which early stopping goes, and their loss."""
 
 from __future__ import annotations
 
 import functools
+import math
+import numbers
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError
 
+from fastnn.checking.arguments import did_you_mean, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.state import Data, Task
 from fastnn.training.monitors import Score, accuracy, r2
+
+Scoring = str | Callable[..., float]
+"""The `scoring` of an estimator, where it is not None."""
+
+LOSS = "loss"
+"""The scoring by which the score is the negative of the loss, as in HistGradientBoosting."""
+
+
+def check_scoring_name(scoring: Any, owner: str) -> None:
+    """Raise InvalidParameterError for a text that names no score."""
+    if not isinstance(scoring, str) or scoring == LOSS:
+        return
+    from sklearn.metrics import get_scorer_names
+
+    names = get_scorer_names()
+    if scoring not in names:
+        raise InvalidParameterError(
+            f"The 'scoring' parameter of {owner} must be None, 'loss', a scorer's name, of those in "
+            f"sklearn.metrics.get_scorer_names(), or a callable (estimator, X, y). Got {shown(scoring)} instead."
+            f"{did_you_mean(scoring, names)}"
+        )
 
 
 class HeldOut:
@@ -25,17 +51,13 @@ class HeldOut:
         As the loss takes them: zeros and ones for a classifier.
     sample_weight : (n,) or None
     labels : {None, "one", "many", "single"}
-        The score: R2 for None; else the accuracy, of rows with one label of three or more ("one"), with yes or no in
-        each column ("many"), or where all rows have the same ("single").
+        scikit-learn's score of the estimator: R2 for None; else the accuracy, of rows with one label of three or more
+        ("one"), with yes or no in each column ("many"), or where all rows have the same ("single").
     """
 
     def __init__(self, X: Any, Y: Array, sample_weight: Array | None, labels: str | None) -> None:
         self.X, self.Y, self.sample_weight, self.labels = X, Y, sample_weight, labels
         self._task: Task | None = None
-
-    def outputs(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> Array:
-        """Return the network's outputs (n, n_outputs)."""
-        return backend.predict(network, params, self.X, threads)
 
     def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
         """Return the mean loss, without the penalty of alpha."""
@@ -45,12 +67,17 @@ class HeldOut:
             self._task = Task(network, SGD(), data, threads=threads)
         return float(backend.loss(self._task, params))
 
-    def score(self, outputs: Array) -> float:
-        """Return the accuracy or R2; NaN for R2 if an output is not finite."""
+    def score(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
+        """Return scikit-learn's score of the estimator: the accuracy or R2."""
+        return self._of_outputs(backend.predict(network, params, self.X, threads))
+
+    def score_of_nothing(self) -> float:
+        """Return the same score of parameters that are not finite: scikit-learn's R2 is NaN then."""
+        return self._of_outputs(np.full(self.Y.shape, np.nan))
+
+    def _of_outputs(self, outputs: Array) -> float:
         if self.labels is None and not np.isfinite(outputs).all():
             return float("nan")
-        if self.sample_weight is not None and not self.sample_weight.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
         return self._score(outputs)
 
     @functools.cached_property
@@ -60,3 +87,56 @@ class HeldOut:
         if self.labels is None:
             return r2(self.Y, self.sample_weight)
         return accuracy(self.Y, self.sample_weight, exclusive=self.labels == "one")
+
+    def check_weights(self) -> None:
+        """Raise ValueError, in scikit-learn's words, where all weights are 0."""
+        if self.sample_weight is not None and not self.sample_weight.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+
+
+class Scorer:
+    """A scorer of scikit-learn's interface, and the rows that it scores.
+
+    Parameters
+    ----------
+    mlp : BaseMLP
+        The estimator that is being fitted, with all its fitted attributes but the weights.
+    scoring : str or callable
+        The name of a scorer, or a function (estimator, X, y) whose greater values are better.
+    rows : HeldOut
+    """
+
+    def __init__(self, mlp: Any, scoring: Scoring, rows: HeldOut) -> None:
+        from sklearn.metrics import check_scoring
+
+        self.scoring, self.rows, self.mlp = scoring, rows, mlp
+        self.scorer: Callable[..., Any] = check_scoring(mlp, scoring=scoring)
+        self.y = mlp._decode(rows.Y)
+
+    def score(self, network: Network, params: Array) -> float:
+        """Return the score of these parameters (n_params,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where the scorer takes no weights, of rows that have some, or returns what is no number.
+        """
+        weight = self.rows.sample_weight
+        estimator, options = self.mlp._with(network, params), {} if weight is None else {"sample_weight": weight}
+        try:
+            value = self.scorer(estimator, self.rows.X, self.y, **options)
+        except TypeError as error:
+            if weight is None:
+                raise
+            raise TypeError(
+                f"scoring={shown(self.scoring)} was called with sample_weight=, for the validation rows have weights, "
+                f"those of class_weight included: {error}"
+            ) from error
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+            raise TypeError(f"scoring={shown(self.scoring)} must return a number, not {shown(value)}")
+        if math.isnan(value):
+            raise ValueError(
+                f"scoring={shown(self.scoring)} returned NaN for the {len(self.rows.Y)} validation rows, as a score "
+                "does that is not defined for them, such as of one class: give more rows, or X_val and y_val"
+            )
+        return float(value)
