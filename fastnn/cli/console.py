@@ -94,8 +94,11 @@ def check_output(path: Path | None, option: str) -> None:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
-    """Show the progress of the body on stderr; yield a function that counts a step and may name the next one."""
+def progress(what: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """Show the progress of the body on stderr; yield a function that counts a step and may name the next one.
+
+    A total of None is a number of steps that is not known before the last one.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     if not err.is_terminal:
         yield _lines(what, total)
@@ -105,7 +108,7 @@ def progress(what: str, total: int) -> Iterator[Callable[..., None]]:
         yield lambda what=None: bar.update(task, advance=1, description=what)
 
 
-def _lines(begin: str, total: int) -> Callable[..., None]:
+def _lines(begin: str, total: int | None) -> Callable[..., None]:
     """Print a line on stderr each `SILENCE` seconds, in place of a bar, where stderr is not a terminal."""
     done, said = 0, time.monotonic()
 
@@ -114,6 +117,7 @@ def _lines(begin: str, total: int) -> Callable[..., None]:
         done += 1
         if time.monotonic() - said >= SILENCE:
             said = time.monotonic()
-            err.print(f"fastnn: {what or begin}, {done} of {total}", soft_wrap=True, markup=False, highlight=False)
+            of_all = "steps done" if total is None else f"of {total}"
+            err.print(f"fastnn: {what or begin}, {done} {of_all}", soft_wrap=True, markup=False, highlight=False)
 
     return advance

@@ -10,7 +10,7 @@ import typer
 from fastnn import plotting
 from fastnn.cli.console import check_output, progress, say, show
 from fastnn.gate import report
-from fastnn.gate.compare import FEWEST, PAIRS, THRESHOLD, GateSettings, compare
+from fastnn.gate.compare import PAIRS, THRESHOLD, GateSettings, compare
 
 _COMMAND = "CMD"
 
@@ -46,15 +46,15 @@ def gate(
     if plot:
         import matplotlib  # noqa: F401  a missing one is reported before anything is run
     settings = GateSettings(pairs=pairs, threshold=threshold, timed=not counts)
-    with progress("first runs", 4 if counts else 4 + 2 * min(FEWEST, pairs)) as advance:
+    with progress("first runs", 4 if counts else None) as advance:
         outcome = compare(base, head, settings, advance)
-    show("Head against base", report.table(outcome))
+    show(report.TITLE, report.table(outcome))
     say(report.notes(outcome), "dim")
     say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")
     if json:
         report.save(outcome, json)
         say(f"All samples: {json}")
-    if plot and outcome.comparisons:
+    if plot:
         say(f"Ratios: {plotting.save(report.draw(outcome), plot)}")
     if summary:
         with summary.open("a", encoding="utf-8") as file:

@@ -153,7 +153,8 @@ def compare(
     Raises
     ------
     CommandError
-        If a command fails or prints something else, or if the two measure nothing in common.
+        If a command fails or prints something else, or if the two measure nothing in common, of counts where nothing is
+        to be timed.
     """
     start = time.perf_counter()
     commands = (base, head)
@@ -167,8 +168,9 @@ def compare(
     warm = (run_one(0, "counting"), run_one(1, "timing"))
     values, of_base, of_head = [sample.values for sample in warm], warm[0].counts, warm[1].counts
     common = [q for q in values[0] if q in values[1]]
-    if not common and not of_base.keys() & of_head.keys():
-        raise CommandError("base and head measure nothing of the same name, so they cannot be compared")
+    if not of_base.keys() & of_head.keys() and not (settings.timed and common):
+        what = "measure nothing" if settings.timed else "print no count"
+        raise CommandError(f"base and head {what} of the same name, so they cannot be compared")
     counts = tuple(Count(name, of_base.get(name), of_head.get(name)) for name in {**of_base, **of_head})
     comparisons: tuple[Comparison, ...] = ()
     if settings.timed and common and not any(count.worse for count in counts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fastnn import plotting
+from fastnn.files.figures import empty_figure
 from fastnn.gate.compare import Comparison, Outcome
 from fastnn.gate.statistics import CONFIDENCE
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Of the JSON file."""
+
+TITLE = "Head against base"
 
 _COLORS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
 _UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
@@ -72,7 +76,7 @@ def table(outcome: Outcome) -> Table:
 
 def markdown(outcome: Outcome) -> str:
     """Return the table and its conclusion as Markdown, for a page such as the summary of a job on GitHub."""
-    lines = ["### Head against base", "", f"| {' | '.join(_TITLES)} |", "|---|---:|---:|---:|---|"]
+    lines = [f"### {TITLE}", "", f"| {' | '.join(_TITLES)} |", "|---|---:|---:|---:|---|"]
     for row in _rows(outcome):
         what = row.what.replace("|", "\\|").replace("\n", " ")
         ratio = f"{row.ratio} {row.interval}".strip()
@@ -143,11 +147,17 @@ def save(outcome: Outcome, path: Path) -> None:
 
 
 def draw(outcome: Outcome) -> Figure:
-    """Draw each ratio with its interval, and the limit above which it is slower."""
+    """Draw each ratio with its interval, and the limit above which it is slower; where nothing was timed, say why."""
+    if not outcome.comparisons:
+        figure, axes = empty_figure(TITLE, "", "")
+        figure.set_figheight(2.0)
+        axes.set_axis_off()
+        axes.annotate(textwrap.fill(conclusion(outcome), 80), (0, 0.4), xycoords="axes fraction", fontsize=13)
+        return figure
     rows = {c.quantity.name: c.ratio for c in outcome.comparisons}
     wrong = {c.quantity.name for c in outcome.comparisons if c.slower}
     limits = sorted({c.threshold for c in outcome.comparisons if c.quantity.kind == "trainings"})
-    return plotting.ratios(rows, wrong, limits, "Head against base", f"head / base, {outcome.cpu}, {outcome.date}")
+    return plotting.ratios(rows, wrong, limits, TITLE, f"head / base, {outcome.cpu}, {outcome.date}")
 
 
 def with_unit(number: float, kind: str = "seconds") -> str:

@@ -1,12 +1,13 @@
 """The command `fastnn gate`: what it prints and writes, and with what it ends."""
 
+import itertools
 import json
 
 import pytest
 from gate_samples import DIGITS, ONLINE, python, sample
 
 from fastnn.gate import compare
-from fastnn.gate.compare import Comparison, Outcome
+from fastnn.gate.compare import Comparison, Count, Outcome
 from fastnn.gate.samples import Quantity, Sample
 
 THRESHOLD = compare.THRESHOLD
@@ -40,12 +41,34 @@ def test_threshold(gate, runs):
 
 
 def test_fail_by_count(gate, runs, tmp_path):
+    """The picture is there, for who uploads it, and says why it shows nothing."""
     runs(lambda command, i: sample(counts=[("compiled", 2 if command == "head" else 0)]))
     code, out, _ = gate("--base", "base", "--head", "head", "--json", "out.json", "--plot", "out.png")
     assert code == 1
     assert "FAILED, more than before, and so nothing was timed: compiled: 0 to 2." in out
     assert json.loads((tmp_path / "out.json").read_text("utf-8"))["counts"][0]["verdict"] == "more"
-    assert not (tmp_path / "out.png").exists()
+    assert "Ratios: out.png" in out
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--counts",)])
+def test_nothing_compared_is_no_success(gate, runs, arguments):
+    """Without counts, `--counts` compares nothing; without it, the names of what is timed differ as well."""
+    other = (lambda command: ONLINE if command == "head" else DIGITS) if not arguments else lambda command: DIGITS
+    runs(lambda command, i: sample(counts=(), quantity=other(command)))
+    code, out, err = gate("--base", "base", "--head", "head", *arguments)
+    assert (code, out) == (2, "")
+    assert ("print no count" if arguments else "measure nothing") + " of the same name" in err
+
+
+def test_progress_counts_the_runs_and_promises_no_number(gate, runs, monkeypatch):
+    """What is slower is timed again, so that the number of runs is not known before."""
+    clock = itertools.count(0.0, 10.0)
+    monkeypatch.setattr("fastnn.cli.console.time.monotonic", lambda: next(clock))
+    runs(lambda command, i: sample(1.5 if command == "head" else 1.0))
+    _, _, err = gate("--base", "base", "--head", "head")
+    assert err.splitlines()[-1] == "fastnn: timing again, 26 steps done"
+    assert " of " not in err
 
 
 def test_a_broken_command_is_one_clear_line(gate):
@@ -105,3 +128,6 @@ def test_the_picture_marks_what_is_slower():
     colors = {line.get_color() for line in axes.lines if line.get_marker() == "o"}
     assert len(colors) == 2
     assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "online"]
+    counts = (Count("compiled", 0, 2),)
+    (axes,) = report.draw(Outcome("2026-01-01", "cpu", "a", "b", (1.0, 1.0), counts, (), (), 1.0)).axes
+    assert "nothing was timed: compiled: 0 to 2." in axes.texts[0].get_text()
