@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import fill_layers
+from fastnn.checking.arguments import check_seed, fill_layers
 from fastnn.memory import Array
 
 
@@ -165,13 +165,16 @@ class Layered:
         fill_layers("biases", self.biases(params), biases)
         return params
 
-    def init_params(self, random_state: np.random.RandomState, dtype: DTypeLike = np.float64) -> Array:
-        """Draw initial parameters.
+    def init_params(
+        self, random_state: int | np.integer[Any] | np.random.RandomState | None = None, dtype: DTypeLike = np.float64
+    ) -> Array:
+        """Draw initial parameters: with a seed, those that ``train(..., seed=seed)`` begins with.
 
         Parameters
         ----------
-        random_state : numpy.random.RandomState
-            Drawn from layer by layer, W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams.
+        random_state : None, int or RandomState
+            A seed, as for `fastnn.train`. None: other numbers at each call. A RandomState is drawn from layer by layer,
+            W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams.
         dtype : float32 or float64
             Draws are made in float64 and rounded once.
 
@@ -180,13 +183,20 @@ class Layered:
         ndarray (n_params,)
             The parameters.
 
+        Raises
+        ------
+        TypeError, ValueError
+            For what is no seed.
+
         Examples
         --------
-        >>> import numpy as np
         >>> from fastnn import Network
-        >>> Network((1, 1), init="normal", bias_init=0.5).init_params(np.random.RandomState(0)).round(3)
+        >>> Network((1, 1), init="normal", bias_init=0.5).init_params(0).round(3)
         array([1.764, 0.5  ])
         """
+        check_seed("random_state", random_state)
+        if not isinstance(random_state, np.random.RandomState):
+            random_state = np.random.RandomState(random_state)
         return params_of(self, draw(self, random_state), np.empty(self.n_params, dtype))
 
     @cached_property

@@ -69,6 +69,25 @@ def test_draws_are_those_of_the_documentation():
     assert params[0] == pytest.approx(1.690525703800356, rel=1e-15)
 
 
+@pytest.mark.parametrize("seed", [0, np.int64(7), 2**32 - 1])
+def test_a_seed_draws_what_a_training_by_it_begins_with(seed):
+    network = Network((3, 5, 2), "tanh")
+    begun = train(network, np.zeros((4, 3)), np.zeros((4, 2)), epochs=0, seed=seed)
+    assert network.init_params(seed).tobytes() == begun.params.tobytes()
+    assert network.init_params(np.random.RandomState(seed)).tobytes() == begun.params.tobytes()
+    assert network.init_params(None).tobytes() != network.init_params().tobytes()
+
+
+@pytest.mark.parametrize("seed", [np.random.default_rng(0), -1, 2**32, True, 0.5, "0"])
+def test_what_is_no_seed_is_refused_as_by_train(seed):
+    network = Network((1, 1))
+    with pytest.raises((TypeError, ValueError)) as of_train:
+        train(network, [[0.0]], [0.0], epochs=0, seed=seed)
+    with pytest.raises(of_train.type) as caught:
+        network.init_params(seed)
+    assert str(caught.value) == str(of_train.value).replace("seed", "random_state", 1)
+
+
 def test_uniform_draws_are_scikit_learns():
     """The bound has a 2 in place of the 6 for sigmoid layers; biases too. Its own drawing, layer by layer."""
     network = Network((4, 6, 3, 2), ("sigmoid", "relu"), "softmax", "cross_entropy")

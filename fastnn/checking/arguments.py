@@ -119,6 +119,18 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+def check_seed(name: str, seed: Any) -> None:
+    """Raise TypeError or ValueError unless `seed` is None, an integer below 2**32, or a RandomState on MT19937."""
+    if isinstance(seed, np.random.RandomState):
+        if not isinstance(seed._bit_generator, np.random.MT19937):
+            kind = type(seed._bit_generator).__name__
+            raise ValueError(f"{name} must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
+    elif isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
+        raise TypeError(f"{name} must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
+    elif seed is not None and not 0 <= seed < 2**32:
+        raise ValueError(f"{name} must be from 0 to {2**32 - 1}, not {seed}")
+
+
 def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
     lower = f"{'greater than' if low_open else 'at least'} {low:g}" if low > -math.inf else ""
     upper = f"{'less than' if high_open else 'at most'} {high:g}" if high < math.inf else ""

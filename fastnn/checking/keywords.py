@@ -103,8 +103,7 @@ def _remedy(unknown: str, legal: Collection[str]) -> str:
         near = difflib.get_close_matches(unknown, legal, 1)
         names = ", ".join(name for name in legal if name != "self")
         return f": did you mean {near[0]!r}?" if near else f"; it has {names}"
+    if not re.match(r"\w+[=(]", remedy):  # a sentence, no code
+        return f": {remedy}"
     inner = remedy.partition("(")[2].removesuffix(")").removeprefix("..., ")
-    if inner.partition("=")[0] in legal:
-        remedy = inner
-    is_code = re.match(r"\w+[=(]", remedy)
-    return f": say {remedy}" if is_code else f": {remedy}"
+    return f": say {inner if inner.partition('=')[0] in legal else remedy}"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking.arguments import check_seed
 from fastnn.layers import draw
 from fastnn.network import Network
 
@@ -58,15 +59,9 @@ class MT19937(np.random.MT19937):
 
 def make_random_state(seed: Seed) -> np.random.RandomState:
     """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    check_seed("seed", seed)
     if isinstance(seed, np.random.RandomState):
-        if not isinstance(seed._bit_generator, np.random.MT19937):
-            kind = type(seed._bit_generator).__name__
-            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
         return seed
-    if isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
-        raise TypeError(f"seed must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be from 0 to {2**32 - 1}, not {seed}")
     random_state = new_random_state()
     random_state.seed(system_words() if seed is None else int(seed))
     return random_state

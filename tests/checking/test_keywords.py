@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import RPROP, SGD, Adam, AdamW, Network, ReduceRate, Stop, every, train, train_many
-from fastnn.checking.keywords import REMEDIES
+from fastnn import RPROP, SGD, Adam, AdamW, Network, Population, ReduceRate, Stop, every, train, train_many
+from fastnn.checking.keywords import _NO_DROPOUT, REMEDIES
 from fastnn.optimizers import OPTIMIZERS
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
@@ -19,6 +19,10 @@ def fit(**options):
 
 def fit_many(**options):
     return train_many(NETWORK, X, X[:, 0], seed=range(2), **options)
+
+
+def population(**options):
+    return Population(NETWORK, X, X[:, 0], seed=range(2), **options)
 
 
 def result_resume(**options):
@@ -58,7 +62,10 @@ CASES = [
     (SGD, {"betas": (0.9, 0.99)}, "SGD has no argument 'betas': say optimizer=Adam(beta_1=..., beta_2=...)"),
     (Adam, {"clipnorm": 1}, "Adam has no argument 'clipnorm': no gradients are clipped here"),
     (Network, {"sizes": (2, 1), "use_bias": False}, "Network has no argument 'use_bias': say bias=..."),
-    (Network, {"sizes": (2, 1), "dropout": 0.5}, "Network has no argument 'dropout': there is no dropout"),
+    (Network, {"sizes": (2, 1), "dropout": 0.5}, f"Network has no argument 'dropout': {_NO_DROPOUT}"),
+    (fit, {"epochs": 1, "dropout": 0.5}, f"train has no argument 'dropout': {_NO_DROPOUT}"),
+    (fit_many, {"epochs": 1, "dropout": 0.5}, f"train_many has no argument 'dropout': {_NO_DROPOUT}"),
+    (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
 
 
