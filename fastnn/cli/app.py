@@ -18,7 +18,14 @@ from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
 from fastnn.gate.report import with_unit
 from fastnn.measuring import machine
-from fastnn.measuring.timing import ENTRY_POINTS, first_calls, first_members, first_shared_step, first_shuffle
+from fastnn.measuring.timing import (
+    ENTRY_POINTS,
+    first_calls,
+    first_function,
+    first_members,
+    first_shared_step,
+    first_shuffle,
+)
 from fastnn.memory import ALIGNMENT
 
 app = typer.Typer(
@@ -108,8 +115,8 @@ def warmup() -> None:
     """Compile all kernels into the disk cache.
 
     Those that came with the wheel are there already. It compiles the kernels of both dtypes for one thread, for several
-    threads and for many networks, and the one that shuffles rows, so that later processes start at once. It ends with 1
-    if a kernel could not be kept.
+    threads, for many networks and for one row (result.function()), and the one that shuffles rows, so that later
+    processes start at once. It takes about half a minute, and ends with 1 if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
@@ -122,6 +129,7 @@ def warmup() -> None:
             table.add_row(dtype.name, *map(with_unit, (*seconds, sum(seconds))))
             table.add_row("  threads", "", "", "", with_unit(first_shared_step(dtype)))
             table.add_row("  many", "", "", "", with_unit(first_members(dtype)))
+            table.add_row("  one row", "", "", "", with_unit(first_function(dtype)))
         table.add_row("row orders", "", "", "", with_unit(first_shuffle()))
     show("First calls, compiled or loaded", table)
     cache = machine.cache()

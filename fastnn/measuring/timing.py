@@ -137,6 +137,15 @@ def first_members(dtype: DTypeLike) -> float:
     return time.perf_counter() - start
 
 
+def first_function(dtype: DTypeLike) -> float:
+    """Make a function of one row, `TrainingResult.function`; return the seconds that it took."""
+    network, X = Network((1, 1)), np.ones((1, 1), dtype)
+    result = train(network, X, X, epochs=0)
+    start = time.perf_counter()
+    result.function()
+    return time.perf_counter() - start
+
+
 def first_shuffle() -> float:
     """Shuffle one row in compiled code, which serves all later ones; return the seconds that it took."""
     numba: Any = get_backend("numba")

@@ -14,6 +14,7 @@ from terminal import uninstall, without_colors
 
 from fastnn import __version__, cli, workloads
 from fastnn.compiler import cache
+from fastnn.compiler.program import ENTRIES
 from fastnn.cores import available_cores
 from fastnn.measuring import machine
 
@@ -206,6 +207,22 @@ def test_versions_name_what_is_missing(monkeypatch):
 
     monkeypatch.setattr(machine.importlib.metadata, "version", version)
     assert machine.versions()["scikit-learn"] == "not installed"
+
+
+WARM = """
+from fastnn import cli
+from fastnn.compiler.loader import origins
+try:
+    cli.main(["warmup"])
+except SystemExit as end:
+    assert not end.code
+print(*sorted(origins))
+"""
+
+
+def test_warmup_leaves_no_kernel_to_be_compiled_later():
+    every = sorted(f"{name}.{dtype}" for name, dtypes in ENTRIES.items() for dtype in dtypes)
+    assert python(WARM)[-1].split() == every
 
 
 def test_warmup_compiles_both_dtypes_and_says_where(run, monkeypatch):
