@@ -35,7 +35,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     if type(value) is np.ndarray and value.dtype.kind in _REAL:
         return value
     _check_kind(name, value)
-    if _is_frame(value):
+    if is_frame(value):
         return _of_frame(name, value, dtype)
     if hasattr(value, "to_numpy") and hasattr(value, "dtype") and getattr(value, "ndim", 1) == 1:
         return _of_column(name, value, "")
@@ -84,7 +84,8 @@ def _first_object(name: str, array: Array) -> str:
 # ---------------------------------------------------------------------------------------------------------- data frames
 
 
-def _is_frame(value: Any) -> bool:
+def is_frame(value: Any) -> bool:
+    """Return whether this is a data frame, of whatever library."""
     return hasattr(value, "columns") and hasattr(value, "dtypes")
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers
@@ -24,6 +24,7 @@ from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.solver import Solver
+from fastnn.estimators.validation import validate_data
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from fastnn.backends import Backend
 from fastnn.estimators import labels
@@ -22,6 +21,7 @@ from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.validation import validate_data
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 

@@ -9,12 +9,12 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.validation import validate_data
 from fastnn.memory import Array
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
-from sklearn.utils.validation import validate_data
 
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.validation import validate_data
 from fastnn.many.predictions import mean_and_deviation
 from fastnn.memory import Array
 

@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn.checking.arguments import shown
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.sklearn_warnings import Warned, kept_warnings, warn_of_members
+from fastnn.estimators.validation import validate_data
 from fastnn.many.engine import chosen_engine
 from fastnn.memory import Array
 from fastnn.training.interrupts import Flag, heeding

@@ -9,13 +9,14 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
+from fastnn.estimators.validation import validate_data
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.training.inputs import FEW

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
@@ -18,6 +18,7 @@ from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.validation import validate_data
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 

@@ -9,12 +9,13 @@ import pytest
 
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
@@ -51,6 +52,70 @@ def test_a_number_gets_no_hint():
 def test_a_keyword_that_fit_does_not_have(kind):
     with pytest.raises(TypeError, match=rf"{kind.__name__}\.fit\(\) got an unexpected keyword argument 'eval_set'"):
         kind().fit(X, Y, eval_set=[(X, Y)])
+
+
+# ------------------------------------------------------------------------------------------------------- values of X
+
+N = 12
+WRONG = {
+    "words": (
+        list("MF") * 6,
+        ValueError,
+        "X must hold real numbers; its column 'b' holds text ('M' in row 0): encode it",
+    ),
+    "dates": (np.arange(N).astype("M8[D]"), TypeError, "its column 'b' holds dates"),
+    "NaN": ([1, np.nan] * 6, ValueError, "Input X contains NaN, the first at X[1, 1], in its column 'b': fill such"),
+    "infinity": (
+        [1, np.inf] * 6,
+        ValueError,
+        "Input X contains infinity, the first at X[1, 1], in its column 'b': fill",
+    ),
+    "None": ([1, None] * 6, ValueError, "Input X contains NaN, the first at X[1, 1], in its column 'b': fill such"),
+}
+FITTED = [
+    MLPClassifier((2,), max_iter=2),
+    MLPRegressor(hidden_layer_sizes=(2,), max_iter=2),
+    MLPEnsembleClassifier(MLPClassifier((2,), max_iter=2), 2),
+    MLPEnsembleRegressor(MLPRegressor(hidden_layer_sizes=(2,), max_iter=2), 2),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("estimator", FITTED, ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize(("values", "error", "text"), WRONG.values(), ids=WRONG)
+def test_what_is_no_number_is_named_with_its_column(estimator, values, error, text):
+    pandas = pytest.importorskip("pandas")
+    good = pandas.DataFrame({"a": np.arange(float(N)), "b": 1.0})
+    frame, labels = good.assign(b=values), np.arange(N) % 2
+    estimator = clone(estimator)
+    for call in (lambda: estimator.fit(frame, labels), lambda: estimator.fit(good, labels).predict(frame)):
+        with pytest.raises(error) as caught:
+            call()
+        assert text in str(caught.value)
+        assert "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps" in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_categories_of_text_are_named_too():
+    pandas = pytest.importorskip("pandas")
+    good = pandas.DataFrame({"a": np.arange(float(N)), "b": 1.0})
+    mlp = MLPClassifier((2,), max_iter=2).fit(good, np.arange(N) % 2)
+    with pytest.raises(ValueError, match=r"its column 'b' holds text \('M' in row 0\)"):
+        mlp.predict(good.assign(b=pandas.Categorical(list("MF") * 6)))
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        (np.array([[1, "M"], [2, "F"]], object), r"X must hold real numbers, .*; X\[0, 1\] is 'M'"),
+        ([[0.0, np.nan], [1.0, 2.0]], r"Input X contains NaN\.\nMLPClassifier does not accept"),
+        (np.array([[0, 1], [1, 1j]]), "Complex data not supported"),
+        (np.zeros(2), "Expected 2D array, got 1D array instead"),
+    ],
+)
+def test_tables_without_names_of_columns(table, text):
+    with pytest.raises(ValueError, match=text):
+        MLPClassifier().fit(table, [0, 1])
 
 
 # ------------------------------------------------------------------------------------------------------------- warnings
