@@ -10,6 +10,7 @@ import typer
 
 from fastnn import plotting
 from fastnn.backends import BACKENDS
+from fastnn.checking.arguments import did_you_mean
 from fastnn.cli import bench_report as measure
 from fastnn.cli import bench_work, rendering
 from fastnn.cli.console import check_output, chosen_dtypes, progress, say, show
@@ -101,7 +102,8 @@ def bench(
 def _check_names(option: str, names: Iterable[str] | None, legal: Iterable[str]) -> None:
     for name in names or ():
         if name not in legal:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(legal)}", param_hint=option)
+            told = "; ".join(legal)  # commas are in the names
+            raise typer.BadParameter(f"{name!r}{did_you_mean(name, legal)} is none of: {told}", param_hint=option)
 
 
 def _number_of_threads(text: str) -> int:

@@ -279,6 +279,14 @@ def test_bench_refuses_what_it_does_not_know(run, options):
     assert "Traceback" not in err
 
 
+def test_names_of_workloads_are_parted_by_what_is_in_none_of_them(run):
+    code, _, err = run("--workload", "seed validation")
+    assert code == 2
+    listed = " ".join(err.split()).partition("is none of: ")[2].split("; ")
+    assert listed == list(bench_work.NAMES)
+    assert "(did you mean 'seed, validation'?)" in " ".join(err.split())
+
+
 def test_bench_times_nothing_when_the_answers_differ(run, monkeypatch):
     monkeypatch.setattr(correctness, "train", lambda *data, **options: train(*data, **options | {"seed": 1}))
     monkeypatch.setattr(bench, "interleaved", lambda *_: pytest.fail("timed"))
