@@ -201,7 +201,11 @@ def _refuse(name, array, shape, dtype, flags):
         wanted += " and writeable"
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{wanted}, not {array!r:.200}")
-    raise ValueError(
-        f"{wanted}; this one is of {array.dtype} with shape {array.shape}, C order {array.flags.c_contiguous}, "
-        f"aligned {array.flags.aligned}, writeable {array.flags.writeable}"
-    )
+    found = {
+        f"of {array.dtype}": array.dtype != dtype,
+        f"of shape {array.shape}": array.shape != shape,
+        "not in C order": not array.flags.c_contiguous,
+        "not aligned": not array.flags.aligned,
+        "read-only": flags == WRITEABLE and not array.flags.writeable,
+    }
+    raise ValueError(f"{wanted}; this one is {', '.join(what for what, is_wrong in found.items() if is_wrong)}")

@@ -154,11 +154,12 @@ def test_a_wrong_type_is_refused_when_it_is_compiled(x, out):
 @pytest.mark.parametrize(
     ("x", "out", "message"),
     [
-        (np.zeros(4), np.zeros(2), r"x must be an array of float64 with shape \(3,\).*this one is .*shape \(4,\)"),
+        (np.zeros(4), np.zeros(2), r"x must be an array of float64 with shape \(3,\).*this one is of shape \(4,\)$"),
         (np.zeros(3), np.zeros(1), r"out must be an array of float64 with shape \(2,\)"),
-        (np.zeros(3, np.float32), np.zeros(2), "x must be .*this one is of float32"),
-        (np.zeros(6)[::2], np.zeros(2), "x must be .*C order False"),
-        (np.zeros(3), np.frombuffer(bytes(16)), "out must be .*writeable False"),
+        (np.zeros(3, np.float32), np.zeros(2), "x must be .*this one is of float32$"),
+        (np.zeros(4, np.float16), np.zeros(2), r"x must be .*; this one is of float16, of shape \(4,\)$"),
+        (np.zeros(6)[::2], np.zeros(2), "x must be .*; this one is not in C order$"),
+        (np.zeros(3), np.frombuffer(bytes(16)), "out must be .*; this one is read-only$"),
         ([0, 0, 0], np.zeros(2), r"x must be .*not \[0, 0, 0\]"),
         (np.zeros(3), None, "out must be .*not None"),
     ],
