@@ -48,7 +48,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False  # the template of a class lists them
 numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {
-    **{name: f"fastnn.{name}" for name in fastnn.__all__},
+    **{name: f"fastnn.{name}" for name in dir(fastnn)},
     "array-like": ":term:`array-like <numpy:array_like>`",
     "callable": ":py:func:`callable`",
     "data frame": "pandas.DataFrame",

@@ -1,6 +1,7 @@
 """fastnn trains small neural networks on a CPU: a NumPy reference and a fused Numba kernel behind one interface.
 
-Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it is first used.
+Its public names are listed in ``fastnn/__init__.pyi``; each is imported when it is first used. ``from fastnn import *``
+brings all of them but the estimators, with which scikit-learn would be imported.
 """
 
 from __future__ import annotations
@@ -24,17 +25,15 @@ def _homes() -> dict[str, str]:
     return {alias.name: str(line.module) for line in imports for alias in line.names}
 
 
-def _names() -> list[str]:
-    """List the public names that can be used: without scikit-learn there are no estimators."""
-    import importlib.util
-
-    lacking = () if importlib.util.find_spec("sklearn") else ("fastnn.estimators",)
+def _names(estimators: bool) -> list[str]:
+    """List the public names, those of the estimators only where asked for."""
+    lacking = () if estimators else ("fastnn.estimators",)
     return [name for name, home in _homes().items() if not (home.startswith(lacking) or name.startswith("_"))]
 
 
 def __getattr__(name: str) -> object:
     if name == "__all__":
-        return _names()
+        return _names(estimators=False)
     if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
     home = _homes()[name]
@@ -46,7 +45,9 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(_names())
+    import importlib.util
+
+    return sorted(_names(estimators=importlib.util.find_spec("sklearn") is not None))
 
 
 def _look_for_another_owner() -> None:

@@ -27,7 +27,7 @@ def put_in_order(kind):
 
 def put_all_in_order(_app):
     """Do so for all public classes, before the first page is read."""
-    for name in fastnn.__all__:
+    for name in dir(fastnn):
         if inspect.isclass(kind := getattr(fastnn, name)):
             put_in_order(kind)
 
