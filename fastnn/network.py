@@ -27,6 +27,8 @@ class Activation(NamedTuple):
     needs_z: bool = False  # its derivative is a function of z, not of the activation itself
     default_loss: str = "squared_error"  # of a network with this output that names none
     kinks: tuple[float, ...] = ()  # the z at which its derivative jumps
+    low: float = -math.inf  # the bounds of what it gives, which targets must not go beyond
+    high: float = math.inf
 
 
 class Loss(NamedTuple):
@@ -49,17 +51,23 @@ GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpe
 
 ACTIVATIONS: dict[str, Activation] = {
     "identity": Activation("z"),
-    "sigmoid": Activation("1 / (1 + exp(-z))"),
-    "tanh": Activation("tanh z"),
-    "relu": Activation("z where z > 0 else 0", kinks=(0.0,)),
+    "sigmoid": Activation("1 / (1 + exp(-z))", low=0, high=1),
+    "tanh": Activation("tanh z", low=-1, high=1),
+    "relu": Activation("z where z > 0 else 0", kinks=(0.0,), low=0),
     "leaky_relu": Activation(f"z where z > 0 else {LEAKY_SLOPE} z", kinks=(0.0,)),
-    "elu": Activation("z where z > 0 else exp(z) - 1"),
-    "selu": Activation(f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))", kinks=(0.0,)),
-    "softplus": Activation("log(1 + exp(z))"),
-    "silu": Activation("z sigmoid(z)", needs_z=True),
-    "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True),
-    "softmax": Activation("exp(z) / sum(exp(z)) over the outputs of a row", hidden=False, default_loss="cross_entropy"),
-    "exp": Activation("exp(z)", hidden=False),
+    "elu": Activation("z where z > 0 else exp(z) - 1", low=-1),
+    "selu": Activation(
+        f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))",
+        kinks=(0.0,),
+        low=-SELU_SCALE * SELU_ALPHA,
+    ),
+    "softplus": Activation("log(1 + exp(z))", low=0),
+    "silu": Activation("z sigmoid(z)", needs_z=True, low=-0.2784645428),
+    "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True, low=-0.1700407506),
+    "softmax": Activation(
+        "exp(z) / sum(exp(z)) over the outputs of a row", hidden=False, default_loss="cross_entropy", low=0, high=1
+    ),
+    "exp": Activation("exp(z)", hidden=False, low=0),
 }
 
 HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)

@@ -182,6 +182,19 @@ def test_the_losses_that_clip_are_those_that_say_so(name):
         assert LOSSES[name].clips == np.array_equal(value(a, y), value(reference.clip(a), y))
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_gives_what_its_line_in_the_registry_says(name):
+    """Nothing beyond its bounds, and numbers at both of them, or very large ones where there is none."""
+    z = np.append(np.linspace(-100, 80, 18_001), [-1e9, 1e9])
+    with np.errstate(over="ignore"):
+        a = reference.ACTIVATION_FUNCTIONS[name].value(np.stack([z, np.zeros_like(z)], axis=1))[:, 0]
+    line = ACTIVATIONS[name]
+    assert line.low - 1e-8 <= a.min()
+    assert a.max() <= line.high + 1e-8
+    assert a.min() < (line.low + 1e-5 if np.isfinite(line.low) else -999)
+    assert a.max() > (line.high - 1e-5 if np.isfinite(line.high) else 999)
+
+
 @pytest.mark.nojit
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_far_from_zero(name, backend):

@@ -106,7 +106,7 @@ def check_number(
     if not math.isfinite(number):
         raise ValueError(f"{name} must be finite, not {number}")
     if number < low or number > high or (low_open and number == low) or (high_open and number == high):
-        raise ValueError(f"{name} must be {_interval(low, high, low_open, high_open)}, not {number:g}")
+        raise ValueError(f"{name} must be {interval(low, high, low_open, high_open)}, not {number:g}")
     return number
 
 
@@ -131,7 +131,8 @@ def check_seed(name: str, seed: Any) -> None:
         raise ValueError(f"{name} must be from 0 to {2**32 - 1}, not {seed}")
 
 
-def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:
+def interval(low: float, high: float, low_open: bool = False, high_open: bool = False) -> str:
+    """Return "at least 0 and at most 1", or the part of it that says something."""
     lower = f"{'greater than' if low_open else 'at least'} {low:g}" if low > -math.inf else ""
     upper = f"{'less than' if high_open else 'at most'} {high:g}" if high < math.inf else ""
     return " and ".join(filter(None, (lower, upper)))

@@ -95,7 +95,7 @@ def train(
         names are not compared.
     Y : array-like (n, n_outputs)
         The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss
-        cross_entropy.
+        cross_entropy. What the output can never give, such as 2 where it is sigmoid, is refused.
     sample_weight : array-like (n,), optional
         The weights of the rows, all 1 where it is not given. Not negative, nor too small for the dtype of X; a batch
         whose weights are all 0 is skipped.

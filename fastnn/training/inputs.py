@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import counted, shown
+from fastnn.checking.arguments import counted, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, Array
-from fastnn.network import LOSSES, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
 
@@ -25,6 +25,9 @@ _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 FEW_ROWS = 4096
 """Rows so few that their weights stay in memory for the next training."""
+
+SCALING_ERROR = 1e-5
+"""By so much targets may be beyond what an output gives: scaled to a range, in float32, they are there but for this."""
 
 FEW = 24
 """Up to so many numbers Python's sum takes less time than NumPy's."""
@@ -163,7 +166,7 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
     if len(targets) != n:
         raise ValueError(f"X has {n} rows, Y has {len(targets)}")
     if not assume_finite:
-        _check_range(network.loss, targets)
+        _check_range(network, targets)
     return targets
 
 
@@ -187,19 +190,31 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
     return _read_only(Y)
 
 
-def _check_range(loss: str, Y: Array) -> None:
-    line = LOSSES[loss]
-    low, high = line.low, line.high
-    if low != -math.inf or high != math.inf:
-        wrong = (low > Y) | (high < Y)
-        if wrong.any():
-            raise ValueError(f"loss {loss!r} takes {line.targets}; {_first('Y', wrong, Y)}")
+def _check_range(network: Network, Y: Array) -> None:
+    """Raise ValueError for targets that the loss does not take, and for those that the output can never give."""
+    loss, line, given = network.loss, LOSSES[network.loss], ACTIVATIONS[network.output]
+    wrong = _beyond(Y, line.low, line.high)
+    if wrong.any():
+        raise ValueError(f"loss {loss!r} takes {line.targets}; {_first('Y', wrong, Y)}")
+    wrong = _beyond(Y, given.low - SCALING_ERROR, given.high + SCALING_ERROR)
+    if wrong.any():
+        bounds, remedy = interval(given.low, given.high), "scale Y, or take another output, such as 'identity'"
+        if (given.low, given.high) == (0, 1) and (np.trunc(Y) == Y).all():
+            remedy = "labels go in as 0 and 1; for other numbers " + remedy
+        raise ValueError(
+            f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: {remedy}"
+        )
     if loss == "cross_entropy":
         sums = Y.sum(axis=1, dtype=np.float64)
         off = abs(sums - 1) > 1e-3
         if off.any():
             row = int(np.argmax(off))
             raise ValueError(f"loss {loss!r} takes {line.targets}; row {row} of Y sums to {sums[row]:g}")
+
+
+def _beyond(Y: Array, low: float, high: float) -> Array:
+    """Return which targets are less than `low` or more than `high`; an empty array where both are infinite."""
+    return np.zeros(0, bool) if low == -math.inf and high == math.inf else (low > Y) | (high < Y)
 
 
 def _check_matrix(name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool) -> Array:

@@ -127,7 +127,9 @@ def test_resume_refuses_what_does_not_fit(go, data, monkeypatch):
         "optimizer of its state is Adam, that of this training is? SGD": {"optimizer": SGD()},
         "dtype of its state is float64, that of this training float32": {"dtype": "float32"},
         "activation of its state is tanh, that of this training relu": {"network": Network((3, 4, 2))},
-        "output of its state is identity, that of this training tanh": {"network": Network((3, 4, 2), "tanh", "tanh")},
+        "output of its state is identity, that of this training leaky_relu": {
+            "network": Network((3, 4, 2), "tanh", "leaky_relu")
+        },
         "loss of its state is squared_error, that of this training huber": {
             "network": dataclasses.replace(NETWORK, loss="huber")
         },

@@ -18,7 +18,7 @@ from good_input import (
     with_value,
 )
 
-from fastnn import Network, loss_and_gradient, predict, train
+from fastnn import ACTIVATIONS, Network, Stop, loss_and_gradient, predict, train
 
 
 class Loader:
@@ -179,6 +179,22 @@ REFUSED = {
         ValueError,
         "loss 'poisson' takes numbers that are not negative; Y[3, 1] is -1",
     ),
+    "labels 1 and 2 for sigmoid": (
+        {"network": Network((3, 1), output="sigmoid"), "Y": np.arange(N) % 2 + 1},
+        ValueError,
+        "output 'sigmoid' gives numbers that are at least 0 and at most 1; Y[1, 0] is 2.0: labels go in as 0 and 1; "
+        "for other numbers scale Y, or take another output, such as 'identity'",
+    ),
+    "targets of 100 for tanh": (
+        {"network": Network((3, 1), output="tanh"), "Y": np.linspace(-1, 100.5, N)},
+        ValueError,
+        "output 'tanh' gives numbers that are at least -1 and at most 1; Y[1, 0] is 8.22",
+    ),
+    "negative targets for softplus": (
+        {"network": Network((3, 1), output="softplus", loss="huber"), "Y": with_value(np.ones(N), 4, -2)},
+        ValueError,
+        "output 'softplus' gives numbers that are at least 0; Y[4, 0] is -2.0: scale Y, or take another output, such",
+    ),
 }
 """The arguments that differ from good ones, the exception, and a part of its text."""
 
@@ -207,6 +223,23 @@ OF_LOSS = [
 )
 def test_predict_and_loss_and_gradient_refuse(function, case):
     assert_refused(REFUSED[case], function)
+
+
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_each_output_takes_what_it_gives_but_for_rounding(output, backend):
+    """Targets at its bounds, as scaling leaves them; not those beyond, also where they are validated on."""
+    bounds = {-1: ACTIVATIONS[output].low, 1: ACTIVATIONS[output].high}
+    low, high = (bound if np.isfinite(bound) else sign * 1e6 for sign, bound in bounds.items())
+    network, X = Network((1, 2), output=output, loss="squared_error"), [[0.0], [1.0]]
+    options = {"epochs": 1, "seed": 0, "backend": backend}
+    right = np.array([[low, high], [low - 1e-6, high + 1e-6]])
+    train(network, X, right, **options)
+    for sign in (sign for sign, bound in bounds.items() if np.isfinite(bound)):
+        wrong = np.where(right == bounds[sign], right + 0.1 * sign, right)
+        with pytest.raises(ValueError, match=f"^output '{output}' gives numbers that are at "):
+            train(network, X, wrong, **options)
+        with pytest.raises(ValueError, match=f"^validation: output '{output}' gives"):
+            train(network, X, right, stop=Stop(validation=(X, wrong)), **options)
 
 
 @pytest.mark.parametrize("function", [train, predict, loss_and_gradient])

@@ -41,7 +41,7 @@ CASES = {
     "schedule of the C library": {"optimizer": SGD(cosine(0.1, steps=20, final=0.01)), "batch_size": 5},
     "float32 of bytes": {"X": (X * 100).astype(np.int8), "dtype": "float32", "batch_size": 5},
     "float32 of float64": {"dtype": "float32", "batch_size": 5},
-    "other network": {"network": Network((3, 4, 4, 2), ("relu", "gelu"), "sigmoid", "huber", reduction="sum")},
+    "other network": {"network": Network((3, 4, 4, 2), ("relu", "gelu"), "leaky_relu", "huber", reduction="sum")},
 }
 
 
