@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastnn.checking import display
 from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes
 from fastnn.checking.docstrings import Filled, summaries, table
 from fastnn.checking.keywords import explains_keywords
@@ -206,6 +207,14 @@ class Network(Layered):
             raise ValueError(f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {fitting}")
         if self.output == "softmax" and self.sizes[-1] == 1:
             raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
+
+    def _repr_html_(self) -> str:
+        activation = self.activation if isinstance(self.activation, str) else ", ".join(self.activation)
+        facts: dict[str, object] = {"layers": display.sizes_text(self.sizes), "activation": activation}
+        facts |= {"output": self.output, "loss function": self.loss, "parameters": f"{self.n_params:,}"}
+        further = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.kw_only)
+        unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
+        return display.card(self, facts | unusual)
 
     @property
     def n_inputs(self) -> int:

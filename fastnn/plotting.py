@@ -26,6 +26,11 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#08306b", "linewidth": 2, "linestyle": (0, (4, 3))},
     {"color": "#d94801", "linewidth": 2, "linestyle": ":"},
 )
+_OF_ONE: tuple[dict[str, Any], ...] = (
+    {"color": "#08306b", "linewidth": 2},
+    {"color": "#d94801", "linewidth": 2, "linestyle": (0, (4, 3))},
+)
+"""The curves of one training: its losses, and those of its validation data."""
 
 
 def error_curve(
@@ -283,7 +288,8 @@ def _scale_as_losses(axes: Axes) -> None:
 
 
 def _draw(axes: Axes, curves: Mapping[str, Array], first: int) -> None:
+    styles = _OF_ONE if curves.keys() <= {"training", "validation"} else _STYLES
     for i, (label, y) in enumerate(curves.items()):
-        axes.plot(np.arange(first, first + len(y)), y, label=label, **_STYLES[i % len(_STYLES)])
+        axes.plot(np.arange(first, first + len(y)), y, label=label, **styles[i % len(styles)])
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=axes.xaxis.label.get_fontproperties().get_size_in_points() - 1)

@@ -75,6 +75,15 @@ def test_a_result_draws_itself():
 
 
 @pytest.mark.parametrize("draw", DRAW)
+def test_the_curves_of_one_training_are_thin_lines(draw):
+    """A broad pale line is for one that lies below another."""
+    of_one, of_two = draw(trained(stop=Stop(validation=0.3))), draw({"numpy": trained(), "numba": trained()})
+    assert [line.get_linewidth() for line in draw(trained()).axes[0].lines] == [2]
+    assert [line.get_linewidth() for line in of_one.axes[0].lines] == [2, 2]
+    assert [line.get_linewidth() for line in of_two.axes[0].lines] == [7, 2]
+
+
+@pytest.mark.parametrize("draw", DRAW)
 def test_curves_are_drawn_in_axes_of_ones_own(draw):
     from matplotlib.figure import Figure
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking import display
 from fastnn.memory import Array
-from fastnn.training import chart, display
+from fastnn.training import chart
 from fastnn.training.history import History
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking import display
 from fastnn.checking.arguments import check_flag
 from fastnn.many.history import ManyHistory, picture
 from fastnn.many.member_results import (
@@ -27,7 +28,7 @@ from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
 from fastnn.many.saving import Saving
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import chart, display
+from fastnn.training import chart
 from fastnn.training.history import History
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason

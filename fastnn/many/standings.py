@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking import display
 from fastnn.checking.arguments import check_integer, counted
 from fastnn.many.continued import Continued
 from fastnn.many.history import picture
 from fastnn.many.member_results import losses_of, place_of_best
 from fastnn.many.members import Member
 from fastnn.many.results import ManyResult
-from fastnn.training import chart, display
+from fastnn.training import chart
 from fastnn.training.results import TrainingResult
 
 

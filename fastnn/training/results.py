@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, cast
 
 from fastnn.backends import Backend, get_backend
+from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import display
 from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs, check_network, check_params
 from fastnn.training.optional_parts import call_with_threads
@@ -101,13 +101,10 @@ class TrainingResult(Saving):
         return display.card(self, facts, self.history._chart())
 
     def _facts(self) -> dict[str, object]:
-        sizes: list[object] = list(self.network.sizes)
-        if len(sizes) > 9:
-            sizes[4:-4] = ["..."]
         backend = self.backend if isinstance(self.backend, str) else self.backend.name
         ended = {**self.history._facts(), "ended by": repr(self.stop_reason)}
         of_training = {"state": "none"} if self.state.index is None else ended
-        return {"network": "-".join(map(str, sizes)), **of_training, "back end": backend}
+        return {"network": display.sizes_text(self.network.sizes), **of_training, "back end": backend}
 
     @property
     def n_epochs(self) -> int:

@@ -12,9 +12,9 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn.checking import display
 from fastnn.memory import Array
 from fastnn.state import StepState
-from fastnn.training import display
 
 
 class Counters(TypedDict, total=False):

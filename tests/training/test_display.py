@@ -116,6 +116,16 @@ def test_a_notebook_shows_a_card_with_the_same_facts(backend):
     assert len(pairs) < 15
 
 
+def test_a_network_is_a_card_that_says_what_is_unusual_in_it():
+    assert card(Network((2, 3, 1), "tanh")).texts == [
+        *("Network", "layers", "2-3-1", "activation", "tanh", "output", "identity", "loss function", "squared_error"),
+        *("parameters", "13"),
+    ]
+    unusual = card(Network((2, 3, 4, 1), ("tanh", "relu"), bias="none", bias_init=0.5)).texts
+    assert unusual[4] == "tanh, relu"
+    assert unusual[-4:] == ["bias", "none", "bias init", "0.5"]
+
+
 def test_the_card_has_a_picture_of_the_losses(backend):
     """A point for each epoch, from left to right; the greatest loss is the highest point."""
     result = trained(backend, epochs=9, stop=Stop(validation=0.5))

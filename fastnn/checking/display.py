@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def line(thing: object, facts: Mapping[str, object]) -> str:
     """Return an object's line for `repr`: its class, and facts by their names."""
     return f"<{type(thing).__name__}: {', '.join(f'{name} {fact}' for name, fact in facts.items())}>"
+
+
+def sizes_text(sizes: Sequence[int]) -> str:
+    """Return the widths of a network's layers as "3-5-1", the middle of many left out."""
+    shown = list(map(str, sizes))
+    if len(shown) > 9:
+        shown[4:-4] = ["..."]
+    return "-".join(shown)
 
 
 def card(thing: object, facts: Mapping[str, object], picture: str = "") -> str:
