@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from fastnn.backends import Backend
 
 
+DECLINED = "does not support what this check is about"
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Print no letter for a check that the back end declines: of a small one they would be thirty lines of s."""
+    is_declined = report.skipped and isinstance(report.longrepr, tuple) and DECLINED in report.longrepr[2]
+    return ("skipped", "", "SKIPPED") if is_declined else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test that takes `fastnn_check` one test for each check."""
     if "fastnn_check" in metafunc.fixturenames:
@@ -58,7 +67,7 @@ def fastnn_check(request: pytest.FixtureRequest, fastnn_backend: str | Backend) 
         try:
             return request.param.run(backend)
         except Declined:  # in the same words each time: pytest folds such skips into one line
-            pytest.skip(f"{backend.name} does not support what this check is about")
+            pytest.skip(f"{backend.name} {DECLINED}")
         except AssertionError as error:  # which says all that the way through the suite would
             raise AssertionError(str(error)) from None
 

@@ -228,6 +228,15 @@ def test_each_check_is_a_test_of_its_own_that_fails_by_its_name(project):
     assert "broken does not support what this check is about" in reason
 
 
+def test_declined_checks_are_counted_and_print_no_letters(project):
+    """What ran has its letters: passed, failed, and an error where there is no back end."""
+    letters = re.sub(r" +\[ *\d+%\]", "", project.partition("\n=")[0]).replace("\n", "")
+    found = [verdict for name in PROJECT for verdict, *_ in verdicts(project, name)]
+    assert found.count("SKIPPED") > 50
+    assert len(letters) == len(found) - found.count("SKIPPED")
+    assert set(letters) == set(".FE")
+
+
 def test_a_kind_of_which_nothing_runs_fails_as_a_test_of_its_own(project):
     found = verdicts(project, "narrow")
     failed = [test for verdict, test, _ in found if verdict == "FAILED"]
