@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -129,13 +129,15 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         try:
             super()._validate_params()
         except InvalidParameterError as error:
-            raise InvalidParameterError(f"{error}{self._hint()}") from None
+            raise InvalidParameterError(f"{error}{self._hint(str(error))}") from None
         check_scoring_name(self.scoring, type(self).__name__)
         if not isinstance(self.activation, str):
             for i, name in enumerate(self.activation):
                 check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS)
 
-    def _hint(self) -> str:
+    def _hint(self, error: str) -> str:
+        if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
+            return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
         for name, constraints in self._parameter_constraints.items():
             legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
             value = getattr(self, name)

@@ -42,6 +42,15 @@ def test_another_librarys_name(kind, parameters, hint):
         kind(**parameters).fit(X, Y)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_number_as_learning_rate_is_told_where_it_goes(kind):
+    hint = r"Got 0\.01 instead\. \(learning_rate is the schedule; did you mean learning_rate_init=0\.01\?\)$"
+    with pytest.raises(ValueError, match=hint):
+        kind(learning_rate=0.01).fit(X, Y)
+    with pytest.raises(ValueError, match=r"The 'activation' parameter .* \(did you mean 'relu'\?\)$"):
+        kind(activation="ReLU", learning_rate=0.01).fit(X, Y)
+
+
 def test_a_number_gets_no_hint():
     with pytest.raises(ValueError, match="alpha") as caught:
         MLPClassifier(alpha=-1).fit(X, Y)
