@@ -161,8 +161,7 @@ class exponential(Schedule):
 class cosine(Schedule):
     """Half a cosine from `learning_rate` down to `final` over `steps` steps, and `final` from then on.
 
-    Loshchilov and Hutter, SGDR, ICLR 2017, equation 5. The cosine is the C library's: its last bit may differ between
-    machines.
+    Loshchilov and Hutter, SGDR, ICLR 2017, equation 5. The same bits on every machine.
 
     Parameters
     ----------
@@ -191,8 +190,8 @@ class cosine(Schedule):
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
         n = min(self.steps, NEVER)
-        part = np.minimum(steps, n) / n
-        return self.final + (self.learning_rate - self.final) * (1 + np.cos(math.pi * part)) / 2
+        height = _half_cosine(np.minimum(steps, n) / n)
+        return self.final + (self.learning_rate - self.final) * height
 
 
 @dataclass(frozen=True)
@@ -268,6 +267,19 @@ class one_cycle(Schedule):
         """The rates (n,) of the steps (n,)."""
         n = min(self.steps, NEVER)
         return _lines(steps, (0, self.start), (self.rise * n, self.learning_rate), (n, self.final))
+
+
+def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``(1 + cos(pi part)) / 2`` of parts (n,) from 0 to 1: 1 at 0, 0 at 1, with an error of 3e-16 between.
+
+    It is ``(1 - sin(pi (part - 1/2))) / 2`` by the sine's Taylor polynomial of degree 23, in products and sums that each
+    machine rounds alike; the last bit of `numpy.cos` differs between processors.
+    """
+    x = math.pi * (part - 0.5)
+    series = np.ones_like(x)
+    for k in range(22, 0, -2):
+        series = 1 - x * x / (k * (k + 1)) * series
+    return np.clip((1 - x * series) / 2, 0, 1) * (part < 1)
 
 
 def _lines(steps: NDArray[np.int64], *points: tuple[float, float]) -> NDArray[np.float64]:

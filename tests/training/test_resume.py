@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bits import bits, state_bits
 
-from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, load, step_decay, train
+from fastnn import RPROP, SGD, Adam, DivergenceError, Network, Stop, cosine, exponential, load, step_decay, train
 from fastnn.backends import Data, Steps, StepState, Task, get_backend
 
 NETWORK = Network((3, 4, 2), "tanh")
@@ -38,7 +38,8 @@ CASES = {
     "RPROP": {"optimizer": RPROP(0.01)},
     "sequential": {"optimizer": SGD(0.1, sequential=True), "batch_size": 5},
     "schedule": {"optimizer": Adam(step_decay(0.1, every=7)), "batch_size": 5},
-    "schedule of the C library": {"optimizer": SGD(cosine(0.1, steps=20, final=0.01)), "batch_size": 5},
+    "schedule of the C library": {"optimizer": SGD(exponential(0.1, decay=0.99)), "batch_size": 5},
+    "schedule that ends": {"optimizer": SGD(cosine(0.1, steps=20, final=0.01)), "batch_size": 5},
     "float32 of bytes": {"X": (X * 100).astype(np.int8), "dtype": "float32", "batch_size": 5},
     "float32 of float64": {"dtype": "float32", "batch_size": 5},
     "other network": {"network": Network((3, 4, 4, 2), ("relu", "gelu"), "leaky_relu", "huber", reduction="sum")},
