@@ -27,7 +27,7 @@ def _homes() -> dict[str, str]:
 
 def _names(estimators: bool) -> list[str]:
     """List the public names, those of the estimators only where asked for."""
-    lacking = () if estimators else ("fastnn.estimators",)
+    lacking = () if estimators else ("fastnn.estimators", "fastnn.tabular")
     return [name for name, home in _homes().items() if not (home.startswith(lacking) or name.startswith("_"))]
 
 

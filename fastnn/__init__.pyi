@@ -37,6 +37,9 @@ from fastnn.schedules import exponential as exponential
 from fastnn.schedules import one_cycle as one_cycle
 from fastnn.schedules import step_decay as step_decay
 from fastnn.schedules import warm_up as warm_up
+from fastnn.tabular import TablePreparation as TablePreparation
+from fastnn.tabular import TabularClassifier as TabularClassifier
+from fastnn.tabular import TabularRegressor as TabularRegressor
 from fastnn.training import train as train
 from fastnn.training.callbacks import Progress as Progress
 from fastnn.training.callbacks import every as every

@@ -1,0 +1,206 @@
+"""The base of TabularClassifier and TabularRegressor: the stages of a fit, and the outputs of the ensemble."""
+
+from __future__ import annotations
+
+import math
+import time
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from fastnn.errors import warn
+from fastnn.files.description import without_state
+from fastnn.many import ManyResult
+from fastnn.many.history import ManyHistory
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.tabular.members import Rows, Sample, parts, splits, train_members
+from fastnn.tabular.preparation import TablePreparation
+from fastnn.tabular.presets import PRESETS, settings_of
+from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
+from fastnn.training.results import TrainingResult
+
+
+class Validation(NamedTuple):
+    """The rows of the caller's own to validate on, as `fit` takes them."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+
+    def check(self, cv: Any, groups: Any) -> None:
+        """Raise ValueError for parts without the others, and for another way to choose rows beside them."""
+        for name, value, needed, other in (
+            ("X_val", self.X, "y_val", self.y),
+            ("y_val", self.y, "X_val", self.X),
+            ("sample_weight_val", self.sample_weight, "X_val", self.X),
+        ):
+            if value is not None and other is None:
+                raise ValueError(f"{name} is provided, but {needed} was not provided.")
+        for name, value in (("cv", cv), ("groups", groups)):
+            if self.X is not None and value is not None:
+                raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
+
+
+class BaseTabular(BaseEstimator, ABC):
+    """The base of both estimators."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "preset": [StrOptions(set(PRESETS))],
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
+        "n_members": [Interval(Integral, 1, None, closed="left"), None],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither"), None],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither"), None],
+        "cv": ["cv_object"],
+        "max_categories": [Interval(Integral, 2, None, closed="left")],
+        "max_time": [Interval(Real, 0, None, closed="neither"), None],
+        "n_jobs": [Interval(Integral, 1, None, closed="left"), Options(Integral, {-1}), None],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    estimators_: list[TrainingResult]
+    history_: ManyHistory
+    preparation_: TablePreparation
+
+    @abstractmethod
+    def _learn_targets(self, y: Any) -> Array:
+        """Learn from y what the outputs stand for; return its targets (n, n_outputs) float32."""
+
+    @abstractmethod
+    def _targets(self, y: Any) -> Array:
+        """Return other targets (n, n_outputs) float32."""
+
+    @abstractmethod
+    def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network: ...
+
+    @abstractmethod
+    def _set_out_of_bag(self, outputs: Array, targets: Array) -> None:
+        """Set the attributes of rows' mean outputs (n, n_outputs) by the members that left them out; NaN where none did."""
+
+    def _labels(self, targets: Array) -> Rows | None:
+        """Return the labels (n,) that are dealt out evenly, if there are any."""
+        return None
+
+    def _weight(self, X: Any, y: Any, sample_weight: Any) -> Array | None:
+        """Return the weights (n,) of rows."""
+        return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+
+    # ------------------------------------------------------------------------------------------------------------ fit
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any) -> Self:
+        began = time.perf_counter()
+        validation.check(self.cv, groups)
+        random_state = check_random_state(self.random_state)
+        preparation = TablePreparation(self.max_categories)
+        matrices = preparation.fit_with_gaps(X, random_state)
+        targets = self._learn_targets(y)
+        check_consistent_length(matrices[0], targets)
+        if len(targets) < 2:
+            raise ValueError(
+                "n_samples=1: a member learns from some rows and is judged by others, so there must be two"
+            )
+        labels = self._labels(targets)
+        fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
+        left_out = splits(self.cv, targets, labels, groups, fraction, random_state)
+        settings = settings_of(self, len(targets), classes=labels is not None, n_splits=len(left_out))
+        if validation.X is None:
+            left_out = left_out or parts(len(targets), settings.n_members, fraction, labels, random_state)
+            left_out = [left_out[i % len(left_out)] for i in range(settings.n_members)]
+        network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
+        sample = Sample(
+            np.vstack(matrices) * input_scale(network),
+            targets,
+            self._weight(matrices[0], y, sample_weight),
+            None if validation.X is None else self._validation(preparation, network, validation),
+        )
+        left = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
+        try:
+            many = train_members(network, sample, left_out, settings, random_state, left, self.n_jobs, self.verbose)
+        except TrainingInterrupted as interrupt:
+            many = interrupt.result
+        members = self._trained(many)
+        self._set_preparation(preparation)
+        self.estimators_ = [without_state(network, many.params[i].copy(), "numba") for i in members]
+        self.history_ = ManyHistory([many[i].history for i in members])
+        self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
+        self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
+        return self
+
+    def _validation(self, preparation: TablePreparation, network: Network, validation: Validation) -> tuple[Any, ...]:
+        """Return the caller's own validation rows as (X, Y, weight)."""
+        try:
+            inputs = preparation.transform(validation.X) * input_scale(network)
+        except ValueError as error:
+            raise ValueError(f"X_val, the validation rows: {error}") from None
+        targets = self._targets(validation.y)
+        check_consistent_length(inputs, targets)
+        weight = self._weight(inputs, validation.y, validation.sample_weight)
+        return (inputs, targets) if weight is None else (inputs, targets, weight)
+
+    def _trained(self, many: ManyResult) -> list[int]:
+        """Return the members whose epochs all ended; where there are none, those that ended one."""
+        reasons, n_epochs = many.stop_reason, many.n_epochs
+        members = [i for i, reason in enumerate(reasons) if reason == "epochs"]
+        members = members or np.flatnonzero(n_epochs).tolist()
+        if not members and "interrupted" in reasons:
+            raise KeyboardInterrupt
+        if not members:
+            raise ValueError(
+                f"max_time={self.max_time} seconds were over before an epoch of {len(many)} members: give more"
+            )
+        if "interrupted" in reasons:
+            how_far = f"fit was interrupted: the estimator has {len(members)} of {len(many)} members"
+            warn(InterruptWarning(how_far, many), ("fastnn", "sklearn"))
+        return members
+
+    def _set_preparation(self, preparation: TablePreparation) -> None:
+        self.preparation_ = preparation
+        self.n_features_in_ = preparation.n_features_in_
+        self.__dict__.pop("feature_names_in_", None)
+        if hasattr(preparation, "feature_names_in_"):
+            self.feature_names_in_ = preparation.feature_names_in_
+
+    def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> None:
+        total, count = np.zeros(sample.targets.shape), np.zeros((len(sample.targets), 1))
+        for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
+            total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
+            count[rows] += 1
+        with np.errstate(invalid="ignore"):
+            self._set_out_of_bag(total / count, sample.targets)
+
+    # -------------------------------------------------------------------------------------------------------- predict
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the members' mean outputs (n, n_outputs)."""
+        check_is_fitted(self)
+        inputs = self.preparation_.transform(X) * input_scale(self.estimators_[0].network)
+        total = np.zeros(())
+        for member in self.estimators_:
+            total = total + member.predict(inputs, assume_finite=True).astype(np.float64)
+        return total / len(self.estimators_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.non_deterministic = False
+        return tags
+
+
+def input_scale(network: Network) -> np.float32:
+    """Return what inputs are multiplied by: so the first layer learns at the rate of the others, for its width.
+
+    With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
+    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018).
+    """
+    return np.float32(math.sqrt(network.sizes[1] / network.n_inputs))

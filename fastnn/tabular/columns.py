@@ -1,0 +1,188 @@
+"""The columns of a table as it is, read as numbers or as words; what a network cannot take is an error by name."""
+
+from __future__ import annotations
+
+import datetime
+import numbers
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+from fastnn.checking.arguments import shown
+from fastnn.memory import Array
+
+MOST_WORDS = 3
+"""Words in the mean level of a column of many levels, above which it is free text."""
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T]|$)")
+_DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_MISSING = ("NoneType", "NAType")
+
+
+class Column(NamedTuple):
+    """A column: float64 numbers with NaN for gaps, or words in an object array, with None, NaN or NA for gaps."""
+
+    label: str  # for messages
+    values: Array  # (n,)
+
+    @property
+    def holds_numbers(self) -> bool:
+        """Whether it holds numbers, not words."""
+        return bool(self.values.dtype.kind == "f")
+
+
+class Table:
+    """A data frame of pandas or polars, or an array, whose columns are read when they are asked for.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is no table of two dimensions with a row, and for two columns of one name.
+    """
+
+    def __init__(self, X: Any, name: str = "X") -> None:
+        self.is_frame = all(hasattr(X, part) for part in ("columns", "dtypes", "__getitem__"))
+        if not self.is_frame:
+            if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
+                X = _as_objects(X)  # numbers beside words would all become words
+            X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)
+        self._X = X
+        self.n_rows, self.n_columns = X.shape
+        self._columns: list[Any] | None = list(X.columns) if self.is_frame else None
+        if not self.n_columns:
+            raise ValueError(f"{name}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+        if not self.n_rows:
+            raise ValueError(f"{name}: 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+        if self._columns is not None and len(set(self._columns)) < self.n_columns:
+            twice = next(column for column in self._columns if self._columns.count(column) > 1)
+            raise ValueError(f"{name} has two columns of the name {twice!r}: rename one of them or drop it")
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of a frame's columns; None unless all of them are texts."""
+        columns = self._columns
+        return columns if columns is not None and all(isinstance(column, str) for column in columns) else None
+
+    def label(self, j: int) -> str:
+        """Return what messages call column j."""
+        return f"column {j}" if self._columns is None else f"column {self._columns[j]!r}"
+
+    def column(self, j: int) -> Column:
+        """Read column j.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For dates, infinity, words beside numbers, and what is neither number nor word.
+        """
+        series = self._X[:, j] if self._columns is None else self._X[self._columns[j]]
+        label = self.label(j)
+        values = _values(series, label)
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            if not finite.all() and np.isinf(values).any():
+                row = int(np.isinf(values).argmax())
+                raise ValueError(
+                    f"{label} holds infinity in row {row}: say NaN where a number is unknown, or the largest that it can be"
+                )
+        return Column(label, values)
+
+
+def _as_objects(X: Any) -> Any:
+    try:
+        return np.array(X, object)
+    except ValueError:  # ragged: scikit-learn says so
+        return X
+
+
+def _values(series: Any, label: str) -> Array:
+    """Return a column as float64 numbers or as objects."""
+    dtype = getattr(series, "dtype", None)
+    kind = getattr(dtype, "kind", "O")
+    if type(dtype).__name__ in ("CategoricalDtype", "Categorical", "Enum"):
+        return np.asarray(series, object)
+    if kind in "iuf" and not isinstance(dtype, np.dtype):  # pandas' own types, which know gaps
+        return np.asarray(series.to_numpy(np.float64, na_value=np.nan))
+    values = np.asarray(series)
+    kind = values.dtype.kind
+    if kind in "iuf":
+        return values.astype(np.float64)
+    if kind in "mM":
+        raise _dates(label)
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: {label} holds complex numbers; say real and imaginary parts")
+    return _objects(values.astype(object), label)
+
+
+def _objects(values: Array, label: str) -> Array:
+    """Return objects as float64 if all are numbers, else as they are, if all are words."""
+    kinds = {kind for kind in map(_kind_of, set(map(type, values.tolist()))) if kind}
+    if "number" in kinds and not any(_kind_of(type(v)) == "number" and v == v for v in values.tolist()):
+        kinds.discard("number")  # NaN in a column of words
+    if kinds <= {"number"}:
+        return np.array([np.nan if type(v).__name__ in _MISSING else v for v in values.tolist()], np.float64)
+    if kinds == {"date"}:
+        raise _dates(label)
+    if len(kinds) > 1 and kinds != {"boolean", "number"}:
+        raise ValueError(
+            f"{label} holds {' and '.join(_example(values, kind) for kind in sorted(kinds))}: make it one or the other, "
+            'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
+        )
+    if "other" in kinds:
+        raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
+    return values
+
+
+def _kind_of(kind: type) -> str:
+    """Return what a type of value is, "" for a gap."""
+    if kind.__name__ in _MISSING:
+        return ""
+    for name, kinds in (
+        ("boolean", (bool, np.bool_)),
+        ("text", (str,)),
+        ("date", _DATES),
+        ("number", (numbers.Number,)),
+    ):
+        if issubclass(kind, kinds):
+            return name
+    return "date" if kind.__name__ == "NaTType" else "other"
+
+
+def _example(values: Array, kind: str) -> str:
+    row, value = next((i, v) for i, v in enumerate(values.tolist()) if _kind_of(type(v)) == kind and v == v)
+    what = {"number": "numbers", "text": "words", "date": "dates", "boolean": "booleans"}.get(kind, "things")
+    return f"{what} ({shown(value)} in row {row})"
+
+
+def _dates(label: str) -> ValueError:
+    return ValueError(
+        f"{label} holds dates: put numbers in its place, such as the days since a first day, the month or the day of "
+        "the week"
+    )
+
+
+def is_gap(value: Any) -> bool:
+    """Return whether a word is missing: None, NaN or pandas' NA."""
+    return type(value).__name__ in _MISSING or value != value
+
+
+def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
+    """Raise ValueError for words that are dates or free text; `n` is how many there are, `most` how many may differ."""
+    texts = [level for level in levels if isinstance(level, str)]
+    if texts and all(map(_DATE.match, texts)):
+        raise _dates(label)
+    if len(texts) > max(most, n / 2) and sum(len(text.split()) for text in texts) > MOST_WORDS * len(texts):
+        raise ValueError(
+            f"{label} holds free text: turn it into numbers before, such as by skrub's TextEncoder or StringEncoder, or "
+            "drop it"
+        )
+
+
+def kinds_of(values: Iterable[Any]) -> set[str]:
+    """Return what values are: "number", "text", "boolean"; booleans are numbers too, and gaps nothing."""
+    kinds = {kind for kind in map(_kind_of, set(map(type, values))) if kind}
+    return kinds | {"number"} if "boolean" in kinds else kinds

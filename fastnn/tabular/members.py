@@ -1,0 +1,139 @@
+"""The members of an ensemble: the rows that each leaves out, its initial parameters, and the call that trains all."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
+
+from fastnn.many import ManyProgress, ManyResult, train_many
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.optimizers import Adam
+from fastnn.schedules import cosine
+from fastnn.tabular.presets import Settings
+from fastnn.training import Stop
+
+Rows = NDArray[np.int64]
+
+BETA_2 = 0.99
+"""Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
+
+
+class Sample(NamedTuple):
+    """The rows of a fit, as a network takes them."""
+
+    inputs: Array  # (c n, n_inputs) float32: the rows, and c - 1 copies of all of them with more gaps
+    targets: Array  # (n, n_outputs) float32
+    weight: Array | None  # (n,)
+    validation: tuple[Any, ...] | None  # rows of the caller's own: (X, Y) or (X, Y, weight)
+
+
+def splits(
+    cv: Any,
+    targets: Array,
+    labels: Rows | None,
+    groups: Any,
+    fraction: float,
+    random_state: np.random.RandomState,
+) -> list[Rows]:
+    """Return the rows that each split of `cv` leaves out; none where there are neither `cv` nor groups.
+
+    Groups without `cv` make splits that leave out about `fraction` of the rows each, and no group in part.
+    """
+    if cv is None and groups is None:
+        return []
+    if groups is not None and (cv is None or isinstance(cv, Integral)):
+        n_splits = min(round(1 / fraction), len(np.unique(groups))) if cv is None else int(cv)
+        kind = GroupKFold if labels is None else StratifiedGroupKFold
+        cv = kind(n_splits, shuffle=True, random_state=random_state)
+    y = targets if labels is None else labels
+    splitter = check_cv(cv, y, classifier=labels is not None)
+    return [np.asarray(test) for _, test in splitter.split(np.zeros((len(y), 1)), y, groups)]
+
+
+def parts(
+    n: int, n_members: int, fraction: float, labels: Rows | None, random_state: np.random.RandomState
+) -> list[Rows]:
+    """Return a part of n rows for each member: disjoint ones of equal sizes, until all rows are dealt out.
+
+    Rows of one label are dealt to all parts alike.
+    """
+    n_parts = min(round(1 / fraction), n)
+    dealt: list[Rows] = []
+    while len(dealt) < n_members:
+        order = random_state.permutation(n)
+        if labels is not None:
+            order = order[np.argsort(labels[order], kind="stable")]
+        dealt += [np.sort(order[k::n_parts][: n // n_parts]) for k in range(n_parts)]
+    return dealt[:n_members]
+
+
+def initial_params(network: Network, random_state: np.random.RandomState) -> Array:
+    """Draw initial parameters (n_params,) float32, uniform: weights of variance 1 / width, biases of variance 1."""
+    limit = math.sqrt(3)  # of a uniform distribution of variance 1
+    width = math.sqrt(network.sizes[1])
+    weights = [random_state.uniform(-limit, limit, (layer.fan_in, layer.fan_out)) / width for layer in network.layers]
+    biases = [random_state.uniform(-limit, limit, layer.fan_out) for layer in network.layers]
+    return network.pack(weights, biases).astype(np.float32)
+
+
+def train_members(
+    network: Network,
+    sample: Sample,
+    left_out: list[Rows],
+    settings: Settings,
+    random_state: np.random.RandomState,
+    max_time: float | None,
+    n_jobs: int | None,
+    verbose: bool,
+) -> ManyResult:
+    """Train the members of an ensemble, each of which has its best epoch by the rows that it leaves out.
+
+    Without any such rows all choose by the sample's validation rows. A row's copies are where the row is.
+    """
+    n = len(sample.targets)
+    n_copies = len(sample.inputs) // n
+    trained_on = [np.delete(np.arange(n), own) for own in left_out]
+    n_rows = n_copies * max(map(len, trained_on), default=n)
+    batch_size = min(settings.batch_size, n_rows)
+    epochs = math.ceil(settings.epochs / (1 if n_copies == 1 else n_copies / 2))
+    rate = cosine(settings.learning_rate, steps=epochs * math.ceil(n_rows / batch_size))
+    options: dict[str, Any] = {}
+    if left_out:
+        options["validation_rows"] = left_out
+        options["rows"] = [np.concatenate([k * n + rows for k in range(n_copies)]) for rows in trained_on]
+    if sample.weight is not None:
+        options["sample_weight"] = np.tile(sample.weight, n_copies)
+    return train_many(
+        network,
+        sample.inputs,
+        np.tile(sample.targets, (n_copies, 1)),
+        params=[initial_params(network, random_state) for _ in range(settings.n_members)],
+        seed=random_state.randint(2**31 - 1, size=settings.n_members).tolist(),
+        optimizer=Adam(rate, beta_2=BETA_2),
+        epochs=epochs,
+        batch_size=batch_size,
+        stop=Stop(validation=sample.validation, restore_best=True, max_seconds=max_time, on_interrupt="raise"),
+        callbacks=[] if max_time is None else [Deadline(max_time)],
+        dtype="float32",
+        assume_finite=True,
+        n_jobs=n_jobs,
+        progress=verbose,
+        **options,
+    )
+
+
+class Deadline:
+    """A callback that ends the trainings when there is no time for another member."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __call__(self, progress: ManyProgress) -> bool:
+        """Return whether a member that takes as long as those so far would end too late."""
+        return progress.seconds * (1 + 1 / progress.n_ended) > self.seconds

@@ -1,0 +1,342 @@
+"""TablePreparation: the numbers that a network takes of a table as it is, by plain arrays that fit has set."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from numbers import Integral
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn.errors import warn
+from fastnn.memory import Array
+from fastnn.tabular import imputation
+from fastnn.tabular.columns import Column, Table, check_words, is_gap, kinds_of
+
+LIMIT = 3.0
+"""The largest number after scaling, which larger ones come near to."""
+
+N_COPIES = 3
+"""Copies of the rows with more gaps."""
+
+
+class Levels(NamedTuple):
+    """The levels of a column of words."""
+
+    column: int
+    levels: list[Any]  # sorted
+    has_rest: bool
+    """Whether rarer levels are one more, which unknown ones belong to."""
+    is_one_number: bool
+    """Whether the column is one number: -1 for the first of two levels, 1 for the second, 0 for unknown ones."""
+
+    @property
+    def width(self) -> int:
+        """Columns of the matrix."""
+        return 1 if self.is_one_number else len(self.levels) + self.has_rest
+
+    def codes(self, column: Column) -> NDArray[np.int64]:
+        """Return the number of the level in each row (n,), -1 for gaps and unknown ones."""
+        number_of = {level: k for k, level in enumerate(self.levels)}
+        words = column.values.tolist()
+        codes = np.fromiter(map(number_of.get, words, itertools.repeat(-1)), np.int64, len(words))
+        if self.has_rest:
+            rest = [i for i in np.flatnonzero(codes < 0) if not is_gap(words[i])]
+            codes[rest] = len(self.levels)
+        return codes
+
+    def numbers(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the numbers (n, width) of levels."""
+        if self.is_one_number:
+            return np.array([-1, 1, 0], np.float32)[codes][:, None]
+        return (codes[:, None] == np.arange(self.width)).astype(np.float32)
+
+
+class TablePreparation(TransformerMixin, BaseEstimator):
+    """A transformer of tables as they are into the numbers that a network learns well from.
+
+    `TabularClassifier` and `TabularRegressor` begin with it. Alone it goes before another model in a Pipeline.
+
+    Parameters
+    ----------
+    max_categories : int, default=200
+        Levels of a column of words, at most: of more levels the rarest are one, with a warning that names the column.
+
+    Attributes
+    ----------
+    centers_, factors_, means_ : ndarray of shape (n_numbers,)
+        Of each column of numbers that is not constant: its median, 1 over its interquartile range (over half its range
+        where that is 0), and its mean after scaling.
+    has_gaps_ : ndarray of shape (n_numbers,)
+        Whether numbers were missing in `fit`, of which the matrix then has a column.
+    imputation_ : ndarray of shape (n_numbers, n_numbers)
+        The coefficients by which a missing number is guessed from the others; zeros where none was missing.
+    number_columns_ : list of int
+        The places of the columns of numbers.
+    levels_ : list of Levels
+        The places and levels of the columns of words.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all are texts.
+
+    Notes
+    -----
+    A number x becomes ``s = (x - center) * factor`` and then ``s / sqrt(1 + (s / 3)^2)``, which is within -3 and 3
+    (Holzmüller et al., RealMLP, NeurIPS 2024). A missing number becomes the mean of a normal distribution, given the
+    numbers that are known of its row; a column more says where that was. A word becomes a 1 in the column of its level;
+    two levels are one column of -1 and 1, if no word is missing. Unknown and missing words are zeros. Constant columns
+    are left out. Booleans are words of two levels.
+
+    All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to float32 once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import TablePreparation
+    >>> X = [[1.0, "red"], [2.0, "blue"], [3.0, "red"], [None, "green"]]
+    >>> TablePreparation().fit_transform(X).round(2)
+    array([[-0.95,  0.  ,  0.  ,  0.  ,  1.  ],
+           [ 0.  ,  0.  ,  1.  ,  0.  ,  0.  ],
+           [ 0.95,  0.  ,  0.  ,  0.  ,  1.  ],
+           [ 0.  ,  1.  ,  0.  ,  1.  ,  0.  ]], dtype=float32)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {"max_categories": [Interval(Integral, 2, None, closed="left")]}
+
+    def __init__(self, max_categories: int = 200) -> None:
+        self.max_categories = max_categories
+
+    # ------------------------------------------------------------------------------------------------------------ fit
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the columns of a table.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Numbers, booleans and words; None, NaN and NA are gaps.
+        y : None
+            Not looked at.
+
+        Returns
+        -------
+        self : TablePreparation
+            The fitted transformer.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a column of dates, free text, infinity, words beside numbers, or other things, by its name.
+
+        Examples
+        --------
+        >>> from fastnn import TablePreparation
+        >>> TablePreparation().fit([[1.0, "red"], [2.0, "blue"]]).levels_[0].levels
+        ['blue', 'red']
+        """
+        self._fit(X)
+        return self
+
+    def fit_with_gaps(self, X: Any, random_state: np.random.RandomState) -> list[NDArray[np.float32]]:
+        """Learn the columns of a table; return its matrix and, where numbers are missing, copies with more gaps.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            As for `fit`.
+        random_state : RandomState
+            Draws the gaps: in a copy a column's numbers are missing about twice as often.
+
+        Returns
+        -------
+        list of ndarray of shape (n_samples, n_numbers)
+            The matrix of `transform`, and three or no copies.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TablePreparation
+        >>> X = [[1.0, 2.0], [2.0, None], [3.0, 4.0]]
+        >>> len(TablePreparation().fit_with_gaps(X, np.random.RandomState(0)))
+        4
+        """
+        numbers, codes = self._fit(X)
+        gaps = np.isnan(numbers)
+        tables = [numbers]
+        for _ in range(N_COPIES if gaps.any() else 0):
+            more = random_state.random_sample(numbers.shape) < gaps.mean(axis=0)
+            tables.append(np.where(more, np.nan, numbers))
+        return [self._matrix(table, codes) for table in tables]
+
+    def _fit(self, X: Any) -> tuple[Array, list[NDArray[np.int64]]]:
+        """Learn the columns; return the numbers (n, n_numbers), and the codes (n,) of each column of words."""
+        table = Table(X)
+        self.n_features_in_ = table.n_columns
+        self.__dict__.pop("feature_names_in_", None)
+        if table.names is not None:
+            self.feature_names_in_ = np.array(table.names, object)
+        self.number_columns_, self.levels_ = [], []
+        numbers, codes = [], []
+        for j in range(table.n_columns):
+            column = table.column(j)
+            if column.holds_numbers:
+                known = column.values[~np.isnan(column.values)]
+                if len(known) and (len(known) < table.n_rows or (known != known[0]).any()):
+                    self.number_columns_.append(j)
+                    numbers.append(column.values)
+            elif (levels := self._levels(j, column)) is not None:
+                self.levels_.append(levels)
+                codes.append(levels.codes(column))
+        Z = np.array(numbers, np.float64).reshape(len(numbers), table.n_rows).T
+        self._fit_numbers(Z)
+        return Z, codes
+
+    def _fit_numbers(self, numbers: Array) -> None:
+        self.has_gaps_ = np.isnan(numbers).any(axis=0)
+        k = len(self.has_gaps_)
+        self.centers_, self.factors_, self.means_ = np.zeros(k), np.zeros(k), np.zeros(k)
+        self.imputation_ = np.zeros((k, k))
+        for i, column in enumerate(numbers.T):
+            known = column[~np.isnan(column)] if self.has_gaps_[i] else column
+            low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
+            spread = high - low or (known.max() - known.min()) / 2
+            self.factors_[i] = 1 / spread if spread else 0.0
+        scaled = self._scaled(numbers)
+        for i, column in enumerate(scaled.T):
+            self.means_[i] = column[~np.isnan(column)].mean()
+        if self.has_gaps_.any():
+            self.imputation_ = imputation.fit_matrix(scaled - self.means_)
+
+    def _levels(self, j: int, column: Column) -> Levels | None:
+        """Return the levels of a column of words; None of a constant one."""
+        counts = Counter(column.values.tolist())
+        n_gaps = sum(counts.pop(word) for word in list(counts) if is_gap(word))
+        check_words(column.label, counts, len(column.values) - n_gaps, self.max_categories)
+        levels, most = sorted(counts), self.max_categories
+        has_rest = len(levels) > most
+        if has_rest:
+            warn(
+                UserWarning(
+                    f"{column.label} has {len(levels)} levels: the {most - 1} most frequent ones stay, the others are one "
+                    f"(max_categories={most}); drop the column if it only numbers the rows"
+                ),
+                ("fastnn", "sklearn"),
+            )
+            levels = sorted(sorted(levels, key=counts.__getitem__, reverse=True)[: most - 1])
+        plain = [level.item() if isinstance(level, np.generic) else level for level in levels]
+        if len(levels) < 2 and not n_gaps:
+            return None
+        return Levels(j, plain, has_rest, len(levels) == 2 and not has_rest and not n_gaps)
+
+    # ------------------------------------------------------------------------------------------------------ transform
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Make the numbers of a table.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            A frame's columns are taken by their names, in any order, if `fit` saw names; others are passed over, with a
+            warning.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_numbers)
+            The matrix, float32.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a column that is missing, or that holds words where it held numbers, or the reverse.
+
+        Examples
+        --------
+        >>> from fastnn import TablePreparation
+        >>> preparation = TablePreparation().fit([[1.0, "red"], [2.0, "blue"], [4.0, "red"]])
+        >>> preparation.transform([[2.0, "green"]])
+        array([[0., 0.]], dtype=float32)
+        """
+        check_is_fitted(self)
+        table = Table(X)
+        places = self._places(table)
+        numbers = np.empty((table.n_rows, len(self.number_columns_)))
+        for i, j in enumerate(self.number_columns_):
+            numbers[:, i] = self._column(table, places[j], {"number"}).values
+        codes = [one.codes(self._column(table, places[one.column], kinds_of(one.levels))) for one in self.levels_]
+        return self._matrix(numbers, codes)
+
+    def _places(self, table: Table) -> list[int]:
+        """Return the place in a table of each column that `fit` saw."""
+        seen = getattr(self, "feature_names_in_", None)
+        if seen is None or table.names is None:
+            if table.n_columns != self.n_features_in_:
+                raise ValueError(
+                    f"X has {table.n_columns} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                    "features as input"
+                )
+            return list(range(table.n_columns))
+        place_of = {name: j for j, name in enumerate(table.names)}
+        if lacking := [name for name in seen if name not in place_of]:
+            raise ValueError(f"X lacks the column{'s' * (len(lacking) > 1)} {_listed(lacking)}, which fit saw")
+        if table.n_columns > len(seen):
+            others = [name for name in table.names if name not in set(seen)]
+            warn(
+                UserWarning(f"X has columns that fit did not see, not used here: {_listed(others)}"),
+                ("fastnn", "sklearn"),
+            )
+        return [place_of[name] for name in seen]
+
+    def _column(self, table: Table, j: int, kinds: set[str]) -> Column:
+        """Return a column of what `fit` saw there; booleans are numbers where it saw numbers."""
+        column = table.column(j)
+        there = {"number"} if column.holds_numbers else kinds_of(column.values.tolist())
+        if (
+            there
+            and not there & kinds
+            and not np.isnan(column.values.astype(float) if column.holds_numbers else 0).all()
+        ):
+            was, is_ = ("numbers", "words") if "number" in kinds else ("words", "numbers")
+            raise ValueError(
+                f"{column.label} held {was} in fit and holds {is_} now: make them {was}, by pandas.to_numeric or .astype(str)"
+            )
+        if kinds == {"number"} and not column.holds_numbers:
+            return column._replace(values=np.array([np.nan if is_gap(v) else v for v in column.values.tolist()], float))
+        return column
+
+    def _matrix(self, numbers: Array, codes: list[NDArray[np.int64]]) -> NDArray[np.float32]:
+        """Return the matrix (n, n_numbers) of numbers with NaN for gaps, and codes."""
+        scaled = self._scaled(numbers)
+        gaps = np.isnan(scaled)
+        if gaps.any():
+            scaled = imputation.fill(scaled - self.means_, self.imputation_) + self.means_
+        parts = [scaled, gaps[:, self.has_gaps_]]
+        parts += [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
+        width = sum(part.shape[1] for part in parts)
+        matrix = np.zeros((len(numbers), max(width, 1)), np.float32)  # of constants alone one column, of zeros
+        first = 0
+        for part in parts:
+            matrix[:, first : first + part.shape[1]] = part
+            first += part.shape[1]
+        return matrix
+
+    def _scaled(self, numbers: Array) -> Array:
+        scaled = (numbers - self.centers_) * self.factors_
+        return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        return tags
+
+
+def _listed(names: list[Any]) -> str:
+    """Return names for a message, of many the first ones."""
+    return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
