@@ -6,11 +6,11 @@ import math
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
@@ -23,7 +23,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.members import Rows, Sample, parts, splits, train_members
 from fastnn.tabular.preparation import TablePreparation
-from fastnn.tabular.presets import PRESETS, settings_of
+from fastnn.tabular.presets import PRESETS, Settings, settings_of
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
@@ -84,50 +84,91 @@ class BaseTabular(BaseEstimator, ABC):
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network: ...
 
     @abstractmethod
-    def _set_out_of_bag(self, outputs: Array, targets: Array) -> None:
-        """Set the attributes of rows' mean outputs (n, n_outputs) by the members that left them out; NaN where none did."""
+    def _score(self, targets: Array, outputs: Array) -> float:
+        """Return the accuracy, or R^2, of outputs (n, n_outputs)."""
+
+    @abstractmethod
+    def _set_out_of_bag(self, outputs: Array) -> None:
+        """Show the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
 
     def _labels(self, targets: Array) -> Rows | None:
         """Return the labels (n,) that are dealt out evenly, if there are any."""
         return None
 
     def _weight(self, X: Any, y: Any, sample_weight: Any) -> Array | None:
-        """Return the weights (n,) of rows."""
+        """Return the weights (n,) of rows, None where all are 1."""
         return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
 
     # ------------------------------------------------------------------------------------------------------------ fit
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any) -> Self:
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+        groups: Any = None,
+    ) -> Self:
+        """Fit the ensemble to a table and its targets.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Numbers, booleans and words, as they are; None, NaN and NA are gaps.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The targets: labels of a classifier (n_samples,), numbers of a regressor.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Not negative; a row of weight 0 is neither trained on nor judged by.
+        X_val, y_val : as X and y, default=None
+            Rows to choose the members' best epochs by; members then train on all rows of X.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
+        groups : array-like of shape (n_samples,), default=None
+            What rows belong to, such as a patient: a member leaves out all rows of a group, or none.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator. After Ctrl-C it has the members that were through, with an `InterruptWarning`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For columns that are neither numbers nor words, by name; for targets that are missing, or all of one class;
+            for two ways to choose the rows to validate on.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TabularRegressor
+        >>> X = [[size, color] for size in np.linspace(0, 1, 50) for color in ("red", "blue")]
+        >>> y = [size if color == "red" else 1 - size for size, color in X]
+        >>> bool(TabularRegressor("fast", random_state=0).fit(X, y).score(X, y) > 0.99)
+        True
+        """
         began = time.perf_counter()
+        validation = Validation(X_val, y_val, sample_weight_val)
         validation.check(self.cv, groups)
+        weight = self._weight(X, y, sample_weight)
         random_state = check_random_state(self.random_state)
         preparation = TablePreparation(self.max_categories)
         matrices = preparation.fit_with_gaps(X, random_state)
         targets = self._learn_targets(y)
         check_consistent_length(matrices[0], targets)
-        if len(targets) < 2:
-            raise ValueError(
-                "n_samples=1: a member learns from some rows and is judged by others, so there must be two"
-            )
-        labels = self._labels(targets)
-        fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
-        left_out = splits(self.cv, targets, labels, groups, fraction, random_state)
-        settings = settings_of(self, len(targets), classes=labels is not None, n_splits=len(left_out))
-        if validation.X is None:
-            left_out = left_out or parts(len(targets), settings.n_members, fraction, labels, random_state)
-            left_out = [left_out[i % len(left_out)] for i in range(settings.n_members)]
+        used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
+        left_out, settings = self._left_out(targets, used, validation, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
-        sample = Sample(
-            np.vstack(matrices) * input_scale(network),
-            targets,
-            self._weight(matrices[0], y, sample_weight),
-            None if validation.X is None else self._validation(preparation, network, validation),
-        )
+        own_rows = None if validation.X is None else self._validation(preparation, network, validation)
+        sample = Sample(np.vstack(matrices) * input_scale(network), targets, weight, own_rows)
         left = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
         try:
             many = train_members(network, sample, left_out, settings, random_state, left, self.n_jobs, self.verbose)
         except TrainingInterrupted as interrupt:
-            many = interrupt.result
+            many = cast(ManyResult, interrupt.result)
         members = self._trained(many)
         self._set_preparation(preparation)
         self.estimators_ = [without_state(network, many.params[i].copy(), "numba") for i in members]
@@ -135,6 +176,26 @@ class BaseTabular(BaseEstimator, ABC):
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
         self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
         return self
+
+    def _left_out(
+        self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState
+    ) -> tuple[list[Rows], Settings]:
+        """Return which of the used rows each member leaves out, none if there are others to judge by, and the settings."""
+        if len(used) < 2:
+            raise ValueError(
+                f"n_samples={len(used)}: a member learns from some rows and is judged by others, which takes 2 rows"
+            )
+        labels = self._labels(targets)
+        fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
+        left_out = splits(self.cv, targets, labels, groups, fraction, random_state)
+        settings = settings_of(self, len(used), classes=labels is not None, n_splits=len(left_out))
+        if validation.X is not None:
+            return [], settings
+        left_out = [np.intersect1d(rows, used) for rows in left_out]
+        if not left_out:
+            own_labels = None if labels is None else labels[used]
+            left_out = [used[rows] for rows in parts(len(used), settings.n_members, fraction, own_labels, random_state)]
+        return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
     def _validation(self, preparation: TablePreparation, network: Network, validation: Validation) -> tuple[Any, ...]:
         """Return the caller's own validation rows as (X, Y, weight)."""
@@ -171,12 +232,15 @@ class BaseTabular(BaseEstimator, ABC):
             self.feature_names_in_ = preparation.feature_names_in_
 
     def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> None:
+        """Set what the members predict of the rows that they left out."""
         total, count = np.zeros(sample.targets.shape), np.zeros((len(sample.targets), 1))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
             total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
             count[rows] += 1
-        with np.errstate(invalid="ignore"):
-            self._set_out_of_bag(total / count, sample.targets)
+        outputs = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+        self._set_out_of_bag(outputs)
+        known = np.flatnonzero(count)
+        self.oob_score_ = self._score(sample.targets[known], outputs[known]) if len(known) > 1 else np.nan
 
     # -------------------------------------------------------------------------------------------------------- predict
 
@@ -193,7 +257,6 @@ class BaseTabular(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
-        tags.non_deterministic = False
         return tags
 
 

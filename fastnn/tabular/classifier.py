@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
@@ -16,13 +16,66 @@ from sklearn.utils.validation import column_or_1d
 from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular, Validation
+from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.columns import is_gap
+from fastnn.tabular.documentation import documented
 from fastnn.tabular.members import Rows
 
 LABEL_SMOOTHING = 0.1
 
 
+@documented
 class TabularClassifier(ClassifierMixin, BaseTabular):
+    """A classifier of the rows of tables as they are: an ensemble of networks that learns well by itself.
+
+    It prepares the columns (see `TablePreparation`), trains the members by one call of `train_many`, each on the rows
+    but for a part by which its best epoch is chosen, and predicts the mean of their probabilities.
+
+    Parameters
+    ----------
+    %(parameters)s
+    label_smoothing : float, default=None
+        The part of a row's target that is spread over all classes; None is 0.1.
+    %(more_parameters)s
+    class_weight : dict, "balanced" or None, default=None
+        Multiplies the weights of the rows of each class. "balanced": n_samples / (n_classes * rows of the class).
+    %(last_parameters)s
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    %(attributes)s
+    oob_decision_function_ : ndarray of shape (n_samples, n_classes)
+        The mean probabilities of each row by the members that left it out; NaN where all trained on it.
+    oob_score_ : float
+        Their accuracy, on the rows where there are any.
+    %(last_attributes)s
+
+    See Also
+    --------
+    TabularRegressor : The same for numbers.
+    MLPClassifier : One network, with scikit-learn's parameters and numbers.
+
+    Notes
+    -----
+    Members are networks of gelu layers of one width, which Adam trains in float32, with beta_2 = 0.99. Inputs are
+    multiplied by the root of width / columns: Adam at one rate is then Adam at the rates of the neural tangent kernel's
+    parametrization (Jacot et al., NeurIPS 2018), which suit tables (Holzmüller et al., RealMLP, NeurIPS 2024).
+    Of more than 10,000 rows, epochs become fewer and batches larger. The same seed gives the same bits on every
+    machine, for any `n_jobs`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import TabularClassifier
+    >>> X = [[size, color] for size in np.linspace(0, 1, 50) for color in ("red", "blue")]
+    >>> y = ["big" if size > (0.3 if color == "red" else 0.7) else "small" for size, color in X]
+    >>> model = TabularClassifier("fast", random_state=0).fit(X, y)
+    >>> model.predict([[0.5, "red"], [0.5, "blue"]]).tolist()
+    ['big', 'small']
+    """
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseTabular._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left"), None],
@@ -50,25 +103,49 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ) -> None:
         store_parameters(self, locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-        groups: Any = None,
-    ) -> Self:
-        return self._fit(X, y, sample_weight, Validation(X_val, y_val, sample_weight_val), groups)
-
     def predict(self, X: Any) -> Array:
-        p = self._outputs(X)
-        return self.classes_[p.argmax(axis=1)]
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Columns as those of `fit`: of a frame by their names, in any order; others are passed over, with a warning.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+            The labels of the greatest probabilities.
+
+        Examples
+        --------
+        >>> from fastnn import TabularClassifier
+        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model.predict([["blue"], ["red"]])
+        array([0, 1])
+        """
+        outputs = self._outputs(X)
+        return self.classes_[outputs.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
+        """Predict the classes' probabilities.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            As for `predict`.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+
+        Examples
+        --------
+        >>> from fastnn import TabularClassifier
+        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model.predict_proba([["blue"]]).shape
+        (1, 2)
+        """
         return self._outputs(X)
 
     def _learn_targets(self, y: Any) -> Array:
@@ -101,24 +178,22 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         of_class = compute_sample_weight(self.class_weight, y)
         return of_class if weight is None else of_class * weight
 
-    def _set_out_of_bag(self, outputs: Array, targets: Array) -> None:
+    def _score(self, targets: Array, outputs: Array) -> float:
+        return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+
+    def _set_out_of_bag(self, outputs: Array) -> None:
         self.oob_decision_function_ = outputs
-        known = ~np.isnan(outputs[:, 0])
-        right = outputs.argmax(axis=1) == self._labels(targets)
-        self.oob_score_ = float(right[known].mean()) if known.any() else np.nan
 
 
 def _labels_of(y: Any) -> Array:
-    shape = getattr(y, "shape", ()) or np.shape(y)
-    if len(shape) == 2 and shape[1] > 1:
+    y = y if hasattr(y, "iloc") else np.asarray(y)
+    if y.ndim == 2 and y.shape[1] > 1:
         raise ValueError(
-            f"y has {shape[1]} columns where a row has one class: fit a TabularClassifier for each column, by "
+            f"y has {y.shape[1]} columns where a row has one class: fit a TabularClassifier for each column, by "
             "sklearn.multioutput.MultiOutputClassifier"
         )
     y = column_or_1d(y, warn=True)
-    if y.dtype.kind == "O" or y.dtype.kind == "f":
-        gaps = np.array([v is None or v != v for v in y.tolist()], bool)
-        if gaps.any():
-            raise ValueError(f"y is missing (NaN) in {gaps.sum()} rows, such as row {gaps.argmax()}: leave them out")
+    if y.dtype.kind in "Of" and any(gaps := [is_gap(label) for label in y.tolist()]):
+        raise ValueError(f"y is missing (NaN) in {sum(gaps)} rows, such as row {gaps.index(True)}: leave them out")
     check_classification_targets(y)
     return y

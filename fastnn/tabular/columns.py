@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
 from fastnn.checking.arguments import shown
 from fastnn.memory import Array
+
+LARGEST = 1e150
+"""The largest number, whose square is finite."""
 
 MOST_WORDS = 3
 """Words in the mean level of a column of many levels, above which it is free text."""
@@ -82,13 +84,12 @@ class Table:
         series = self._X[:, j] if self._columns is None else self._X[self._columns[j]]
         label = self.label(j)
         values = _values(series, label)
-        if values.dtype.kind == "f":
-            finite = np.isfinite(values)
-            if not finite.all() and np.isinf(values).any():
-                row = int(np.isinf(values).argmax())
-                raise ValueError(
-                    f"{label} holds infinity in row {row}: say NaN where a number is unknown, or the largest that it can be"
-                )
+        if values.dtype.kind == "f" and (too_large := abs(values) > LARGEST).any():
+            row = int(too_large.argmax())
+            what = "infinity" if np.isinf(values[row]) else f"{values[row]:g}"
+            raise ValueError(
+                f"{label} holds {what} in row {row}: say NaN where a number is unknown, or a number below {LARGEST:g}"
+            )
         return Column(label, values)
 
 
@@ -129,8 +130,8 @@ def _objects(values: Array, label: str) -> Array:
         raise _dates(label)
     if len(kinds) > 1 and kinds != {"boolean", "number"}:
         raise ValueError(
-            f"{label} holds {' and '.join(_example(values, kind) for kind in sorted(kinds))}: make it one or the other, "
-            'by pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
+            f"{label} holds {' and '.join(_example(values, kind) for kind in sorted(kinds))}: make them alike, by "
+            'pandas.to_numeric(..., errors="coerce") if words mean gaps, by .astype(str) if numbers are levels'
         )
     if "other" in kinds:
         raise TypeError(f"{label} holds {_example(values, 'other')}, which is neither a number nor a word")
@@ -177,8 +178,8 @@ def check_words(label: str, levels: Iterable[Any], n: int, most: int) -> None:
         raise _dates(label)
     if len(texts) > max(most, n / 2) and sum(len(text.split()) for text in texts) > MOST_WORDS * len(texts):
         raise ValueError(
-            f"{label} holds free text: turn it into numbers before, such as by skrub's TextEncoder or StringEncoder, or "
-            "drop it"
+            f"{label} holds free text: drop it, or turn it into numbers before, such as by skrub's StringEncoder or "
+            "TextEncoder"
         )
 
 

@@ -98,7 +98,8 @@ def train_members(
     """
     n = len(sample.targets)
     n_copies = len(sample.inputs) // n
-    trained_on = [np.delete(np.arange(n), own) for own in left_out]
+    used = np.ones(n, bool) if sample.weight is None else sample.weight > 0
+    trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), own)) for own in left_out]
     n_rows = n_copies * max(map(len, trained_on), default=n)
     batch_size = min(settings.batch_size, n_rows)
     epochs = math.ceil(settings.epochs / (1 if n_copies == 1 else n_copies / 2))

@@ -199,15 +199,15 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return Z, codes
 
     def _fit_numbers(self, numbers: Array) -> None:
-        self.has_gaps_ = np.isnan(numbers).any(axis=0)
-        k = len(self.has_gaps_)
+        k = numbers.shape[1]
+        self.has_gaps_: NDArray[np.bool_] = np.asarray(np.isnan(numbers).any(axis=0))
         self.centers_, self.factors_, self.means_ = np.zeros(k), np.zeros(k), np.zeros(k)
         self.imputation_ = np.zeros((k, k))
         for i, column in enumerate(numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
-            spread = high - low or (known.max() - known.min()) / 2
-            self.factors_[i] = 1 / spread if spread else 0.0
+            spread = high - low or known.max() / 2 - known.min() / 2
+            self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
         scaled = self._scaled(numbers)
         for i, column in enumerate(scaled.T):
             self.means_[i] = column[~np.isnan(column)].mean()
@@ -224,7 +224,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         if has_rest:
             warn(
                 UserWarning(
-                    f"{column.label} has {len(levels)} levels: the {most - 1} most frequent ones stay, the others are one "
+                    f"{column.label} has {len(levels)} levels: the {most - 1} most frequent ones stay, the rest is one "
                     f"(max_categories={most}); drop the column if it only numbers the rows"
                 ),
                 ("fastnn", "sklearn"),
@@ -304,7 +304,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         ):
             was, is_ = ("numbers", "words") if "number" in kinds else ("words", "numbers")
             raise ValueError(
-                f"{column.label} held {was} in fit and holds {is_} now: make them {was}, by pandas.to_numeric or .astype(str)"
+                f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by pandas.to_numeric or "
+                ".astype(str)"
             )
         if kinds == {"number"} and not column.holds_numbers:
             return column._replace(values=np.array([np.nan if is_gap(v) else v for v in column.values.tolist()], float))
@@ -315,7 +316,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         scaled = self._scaled(numbers)
         gaps = np.isnan(scaled)
         if gaps.any():
-            scaled = imputation.fill(scaled - self.means_, self.imputation_) + self.means_
+            scaled = np.where(gaps, imputation.fill(scaled - self.means_, self.imputation_) + self.means_, scaled)
         parts = [scaled, gaps[:, self.has_gaps_]]
         parts += [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
         width = sum(part.shape[1] for part in parts)
@@ -327,13 +328,15 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return matrix
 
     def _scaled(self, numbers: Array) -> Array:
-        scaled = (numbers - self.centers_) * self.factors_
+        with np.errstate(over="ignore"):
+            scaled = np.clip((numbers - self.centers_) * self.factors_, -1e9, 1e9)  # squashed they are LIMIT to the bit
         return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
 

@@ -62,7 +62,7 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int) ->
     sizes = tuple(int(n) for n in sizes) if hasattr(sizes, "__iter__") else (int(sizes),)
     if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
         raise ValueError(
-            f"hidden_layer_sizes must be equal widths, such as (64, 64), not {sizes}: one learning rate serves all layers"
+            f"hidden_layer_sizes must be equal widths, such as (64, 64), not {sizes}: all learn at one rate"
         )
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
     share = math.sqrt(max(1.0, n_rows / FULL_ROWS))

@@ -2,20 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
 from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular, Validation
+from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.documentation import documented
 
 
+@documented
 class TabularRegressor(RegressorMixin, BaseTabular):
+    """A regressor of the rows of tables as they are: an ensemble of networks that learns well by itself.
+
+    It prepares the columns (see `TablePreparation`) and scales the targets, trains the members by one call of
+    `train_many`, each on the rows but for a part by which its best epoch is chosen, and predicts the mean of their
+    outputs, within the range of the targets.
+
+    Parameters
+    ----------
+    %(parameters)s
+    %(more_parameters)s
+    %(last_parameters)s
+
+    Attributes
+    ----------
+    %(attributes)s
+    oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        The mean predictions of each row by the members that left it out; NaN where all trained on it.
+    oob_score_ : float
+        Their R^2, on the rows where there are any.
+    %(last_attributes)s
+
+    See Also
+    --------
+    TabularClassifier : The same for classes; its notes are of both.
+    MLPRegressor : One network, with scikit-learn's parameters and numbers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import TabularRegressor
+    >>> X = [[size, color] for size in np.linspace(0, 1, 50) for color in ("red", "blue")]
+    >>> y = [size if color == "red" else 1 - size for size, color in X]
+    >>> model = TabularRegressor("fast", random_state=0).fit(X, y)
+    >>> model.predict([[0.5, "red"], [1.0, "blue"]]).round(1)
+    array([0.5, 0. ])
+    """
+
     def __init__(
         self,
         preset: str = "good",
@@ -35,21 +74,26 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     ) -> None:
         store_parameters(self, locals())
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        *,
-        X_val: Any = None,
-        y_val: Any = None,
-        sample_weight_val: Any = None,
-        groups: Any = None,
-    ) -> Self:
-        return self._fit(X, y, sample_weight, Validation(X_val, y_val, sample_weight_val), groups)
-
     def predict(self, X: Any) -> Array:
+        """Predict numbers.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            Columns as those of `fit`: of a frame by their names, in any order; others are passed over, with a warning.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            The members' mean predictions.
+
+        Examples
+        --------
+        >>> from fastnn import TabularRegressor
+        >>> model = TabularRegressor("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1.0, 0.0] * 20)
+        >>> model.predict([["blue"], ["red"]]).round(1)
+        array([0., 1.])
+        """
         return self._decoded(self._outputs(X))
 
     def _learn_targets(self, y: Any) -> Array:
@@ -74,10 +118,11 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
         return Network((n_inputs, *hidden, n_outputs), "gelu")
 
-    def _set_out_of_bag(self, outputs: Array, targets: Array) -> None:
+    def _score(self, targets: Array, outputs: Array) -> float:
+        return float(r2_score(targets, outputs))
+
+    def _set_out_of_bag(self, outputs: Array) -> None:
         self.oob_prediction_ = self._decoded(outputs)
-        known = ~np.isnan(outputs[:, 0])
-        self.oob_score_ = float(r2_score(targets[known], outputs[known])) if known.sum() > 1 else np.nan
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,0 +1,38 @@
+"""Small tables with words, gaps and numbers, and short forms of the estimators of tables."""
+
+import numpy as np
+import pandas as pd
+
+import fastnn
+
+SHORT = {"epochs": 4, "n_jobs": 1, "random_state": 0}
+"""Parameters with which a fit takes some 10 ms."""
+
+
+def mixed(n=60, seed=0):
+    """A frame of all kinds of columns, labels and numbers of its rows."""
+    rs = np.random.RandomState(seed)
+    frame = pd.DataFrame(
+        {
+            "size": rs.randn(n),
+            "count": rs.randint(0, 9, n),
+            "color": rs.choice(["red", "blue", "green"], n),
+            "grade": pd.Categorical(rs.choice([1, 2, 3], n)),
+            "new": rs.rand(n) < 0.5,
+            "age": pd.array(rs.randint(0, 90, n), dtype="Int64"),
+            "always": 1.0,
+        }
+    )
+    y = frame["size"] * (frame["color"] == "red") + 0.1 * frame["count"]
+    frame.loc[rs.rand(n) < 0.2, "size"] = np.nan
+    frame.loc[rs.rand(n) < 0.2, "color"] = None
+    frame.loc[rs.rand(n) < 0.2, "age"] = pd.NA
+    return frame, np.where(y > 0.4, "high", "low"), y.to_numpy()
+
+
+def both(**options):
+    """A classifier and a regressor, with which targets of `mixed` each goes."""
+    return {
+        "classifier": (fastnn.TabularClassifier("fast", **SHORT | options), 1),
+        "regressor": (fastnn.TabularRegressor("fast", **SHORT | options), 2),
+    }

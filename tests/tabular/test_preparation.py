@@ -1,0 +1,214 @@
+"""TablePreparation: numbers of all kinds of columns, gaps, unknown words; errors that name the column."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from small_tables import mixed
+
+from fastnn import TablePreparation
+from fastnn.tabular import imputation
+
+
+def test_numbers_are_scaled_by_their_quartiles_and_squashed():
+    x = np.array([0.0, 1.0, 2.0, 3.0, 1000.0])
+    scaled = (x - 2) / 2  # the median, and the distance of the quartiles 1 and 3
+    expected = scaled / np.sqrt(1 + (scaled / 3) ** 2)
+    made = TablePreparation().fit_transform(x[:, None])
+    assert made.dtype == np.float32
+    assert_allclose(made[:, 0], expected, rtol=1e-6)
+    assert (abs(TablePreparation().fit(x[:, None]).transform([[1e150], [-1e150]])) == 3).all()
+
+
+def test_a_column_whose_quartiles_are_equal_is_scaled_by_half_its_range():
+    made = TablePreparation().fit_transform(np.array([0.0] * 9 + [4.0])[:, None])
+    assert_allclose(made[:, 0], [0] * 9 + [2 / np.sqrt(1 + 4 / 9)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [["a", "b", "a", None]],
+        [[1.0, np.nan, 3.0, 4.0], ["a", "b", "c", "a"]],
+        [[True, False, True, True], [5, 5, 5, 5], [None, None, None, None]],
+        [[0, 1, 2, 3], ["x", "x", "x", "x"], [None, "x", "x", "x"]],
+    ],
+)
+def test_arrays_lists_and_frames_are_the_same_table(columns):
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    frame = pd.DataFrame({f"c{i}": column for i, column in enumerate(columns)})
+    expected = TablePreparation().fit_transform(rows)
+    assert TablePreparation().fit_transform(np.array(rows, object)).tobytes() == expected.tobytes()
+    assert TablePreparation().fit_transform(frame).tobytes() == expected.tobytes()
+    assert TablePreparation().fit(rows).transform(frame).tobytes() == expected.tobytes()
+
+
+def test_polars_frames_are_the_same_table():
+    polars = pytest.importorskip("polars", reason="needs polars")
+    columns = {"a": [1, None, 3], "b": ["x", None, "y"], "c": [True, False, None], "d": [1.5, 2.5, 3.5]}
+    made = TablePreparation().fit_transform(polars.DataFrame(columns))
+    assert made.tobytes() == TablePreparation().fit_transform(pd.DataFrame(columns)).tobytes()
+
+
+def test_words_are_one_column_a_level():
+    made = TablePreparation().fit([["b"], ["a"], ["c"], ["a"]])
+    assert made.transform([["a"], ["b"], ["c"], ["unknown"], [None]]).tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+        [0, 0, 0],
+        [0, 0, 0],
+    ]
+
+
+def test_two_levels_are_one_column_unless_words_are_missing():
+    assert TablePreparation().fit([["b"], ["a"]]).transform([["a"], ["b"], ["c"], [None]]).tolist() == [
+        [-1],
+        [1],
+        [0],
+        [0],
+    ]
+    assert TablePreparation().fit_transform([["b"], ["a"], [None]]).tolist() == [[0, 1], [1, 0], [0, 0]]
+
+
+def test_rare_levels_are_one():
+    words = ["a"] * 5 + ["b"] * 4 + ["c"] * 2 + ["d"]
+    preparation = TablePreparation(max_categories=3)
+    with pytest.warns(UserWarning, match="column 0 has 4 levels: the 2 most frequent ones stay"):
+        preparation.fit([[word] for word in words])
+    assert preparation.transform([["a"], ["c"], ["d"], ["unknown"], [None]]).tolist() == [
+        [1, 0, 0],
+        [0, 0, 1],
+        [0, 0, 1],
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
+
+
+def test_the_order_of_named_columns_does_not_matter_and_others_are_passed_over():
+    frame, *_ = mixed()
+    preparation = TablePreparation().fit(frame)
+    expected = preparation.transform(frame).tobytes()
+    assert preparation.transform(frame[frame.columns[::-1]]).tobytes() == expected
+    with pytest.warns(UserWarning, match="did not see, not used here: 'other'"):
+        assert preparation.transform(frame.assign(other=3)).tobytes() == expected
+    with pytest.raises(ValueError, match="X lacks the columns 'size', 'color', which fit saw"):
+        preparation.transform(frame.drop(columns=["size", "color"]))
+
+
+def test_a_copy_has_more_gaps_and_the_same_words():
+    frame, *_ = mixed(500)
+    preparation = TablePreparation()
+    matrix, *copies = preparation.fit_with_gaps(frame, np.random.RandomState(0))
+    k = len(preparation.number_columns_)
+    indicators = slice(k, k + preparation.has_gaps_.sum())
+    assert len(copies) == 3
+    assert matrix.tobytes() == preparation.transform(frame).tobytes()
+    for copy in copies:
+        assert (copy[:, indicators] >= matrix[:, indicators]).all()
+        assert 1.5 < copy[:, indicators].mean() / matrix[:, indicators].mean() < 2.1
+        assert (copy[:, indicators.stop :] == matrix[:, indicators.stop :]).all()
+    assert len(TablePreparation().fit_with_gaps(frame.dropna(), np.random.RandomState(0))) == 1
+
+
+def test_gaps_are_guessed_from_the_other_columns():
+    """A column that is twice another one, but for gaps, is guessed to 2 % of its spread; its mean is 50 times as far."""
+    rs = np.random.RandomState(0)
+    X = rs.randn(400, 3)
+    X[:, 1] = 2 * X[:, 0]
+    preparation = TablePreparation()
+    gaps = rs.rand(400) < 0.2
+    whole = TablePreparation().fit(X).transform(X)[gaps, 1]
+    X[gaps, 1] = np.nan
+    error = preparation.fit_transform(X)[gaps, 1] - whole
+    assert error.std() < 0.15 * whole.std()
+
+
+def test_the_matrix_of_imputation_is_the_conditional_mean():
+    """Rows with one gap are filled as by the normal distribution of the covariance: by numpy.linalg, an outside oracle."""
+    rs = np.random.RandomState(0)
+    Z = rs.randn(300, 4) @ rs.randn(4, 4)
+    Z -= Z.mean(axis=0)
+    Z[0, 2] = np.nan
+    matrix = imputation.fit_matrix(Z)
+    filled = imputation.fill(Z, matrix)
+    covariance = filled.T @ filled / len(filled)
+    covariance += np.eye(4) * imputation.RIDGE * np.trace(covariance) / 4
+    others = [0, 1, 3]
+    expected = covariance[2, others] @ np.linalg.solve(covariance[np.ix_(others, others)], Z[0, others])
+    assert_allclose(filled[0, 2], expected, rtol=1e-6)
+
+
+BAD = {
+    "dates": ([datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)], "column 'c' holds dates"),
+    "timestamps": (pd.to_datetime(["2020-01-01", "2020-01-02"]), "column 'c' holds dates"),
+    "times with gaps": ([pd.Timestamp("2020"), pd.NaT], "column 'c' holds dates"),
+    "spans": (pd.to_timedelta([1, 2], "D"), "column 'c' holds dates"),
+    "dates as text": (["2020-01-01", "2020-01-02"], "column 'c' holds dates"),
+    "infinity": ([1.0, np.inf], "column 'c' holds infinity in row 1: say NaN"),
+    "too large numbers": ([1.0, -1e200], "column 'c' holds -1e\\+200 in row 1: say NaN where a number is unknown"),
+    "words beside numbers": ([1, "x"], r"column 'c' holds numbers \(1 in row 0\) and words \('x' in row 1\)"),
+    "lists": ([[1], [2]], "column 'c' holds things .* neither a number nor a word"),
+    "complex": ([1j, 2j], "column 'c' holds complex numbers"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_number_and_no_word_is_named(case):
+    values, message = BAD[case]
+    with pytest.raises((ValueError, TypeError), match=message):
+        TablePreparation().fit(pd.DataFrame({"b": [1.0, 2.0], "c": values}))
+
+
+def test_free_text_is_named():
+    texts = [f"a sentence of its own for row {i}" for i in range(30)]
+    with pytest.raises(ValueError, match=r"column 'c' holds free text: drop it, or .* skrub"):
+        TablePreparation(max_categories=10).fit(pd.DataFrame({"c": texts}))
+
+
+def test_two_columns_of_one_name_are_an_error():
+    with pytest.raises(ValueError, match="X has two columns of the name 'a': rename one of them or drop it"):
+        TablePreparation().fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+
+
+def test_numbers_and_words_that_change_places_are_named():
+    preparation = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
+    with pytest.raises(ValueError, match="column 'a' held numbers in fit and holds words now"):
+        preparation.transform(pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}))
+    with pytest.raises(ValueError, match="column 'b' held words in fit and holds numbers now"):
+        preparation.transform(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+    made = preparation.transform(pd.DataFrame({"a": [None, None], "b": [None, None]}))  # gaps are neither
+    assert made.tolist() == [[0, 0], [0, 0]]
+
+
+def test_the_callers_table_is_never_written():
+    frame, *_ = mixed()
+    before = frame.copy()
+    TablePreparation().fit_with_gaps(frame, np.random.RandomState(0))
+    pd.testing.assert_frame_equal(frame, before)
+    X = np.random.RandomState(0).randn(9, 2)
+    X.flags.writeable = False
+    TablePreparation().fit_transform(X)
+
+
+columns = st.one_of(
+    st.lists(st.one_of(st.none(), st.floats(-1e150, 1e150)), min_size=6, max_size=6),
+    st.lists(st.one_of(st.none(), st.sampled_from("abc")), min_size=6, max_size=6),
+    st.lists(st.one_of(st.none(), st.booleans()), min_size=6, max_size=6),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(columns, min_size=1, max_size=5), st.permutations(range(6)))
+def test_rows_are_independent_and_finite(drawn, order):
+    """Whatever the table, numbers are within -3 and 3 but for guesses, finite, and a row's do not depend on the others."""
+    rows = [list(row) for row in zip(*drawn, strict=True)]
+    preparation = TablePreparation().fit(rows)
+    made = preparation.transform(rows)
+    assert np.isfinite(made).all()
+    assert preparation.transform([rows[i] for i in order]).tobytes() == made[list(order)].tobytes()
+    assert all(preparation.transform([row]).tobytes() == own.tobytes() for row, own in zip(rows, made, strict=True))
