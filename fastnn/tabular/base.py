@@ -151,14 +151,24 @@ class BaseTabular(BaseEstimator, ABC):
         True
         """
         began = time.perf_counter()
+        before = dict(vars(self))
         validation = Validation(X_val, y_val, sample_weight_val)
         validation.check(self.cv, groups)
-        weight = self._weight(X, y, sample_weight)
+        try:
+            self._fit(X, y, sample_weight, validation, groups, began)
+        except BaseException:  # the estimator stays as it was
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any, began: float) -> None:
         random_state = check_random_state(self.random_state)
         preparation = TablePreparation(self.max_categories)
         matrices = preparation.fit_with_gaps(X, random_state)
         targets = self._learn_targets(y)
         check_consistent_length(matrices[0], targets)
+        weight = self._weight(X, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._left_out(targets, used, validation, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
@@ -175,7 +185,6 @@ class BaseTabular(BaseEstimator, ABC):
         self.history_ = ManyHistory([many[i].history for i in members])
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
         self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
-        return self
 
     def _left_out(
         self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from fastnn.checking.arguments import shown
 from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -154,7 +155,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         y = _labels_of(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"y has only one class, {self.classes_[0]!r}: there is nothing to tell apart")
+            raise ValueError(
+                f"y has only one class, {shown(self.classes_.tolist()[0])}: there is nothing to tell apart"
+            )
         return self._targets(y)
 
     def _targets(self, y: Any) -> Array:

@@ -116,7 +116,7 @@ def test_a_copy_has_more_gaps_and_the_same_words():
 
 
 def test_gaps_are_guessed_from_the_other_columns():
-    """A column that is twice another one, but for gaps, is guessed to 2 % of its spread; its mean is 50 times as far."""
+    """A column that is twice another one, but for gaps, is guessed to a seventh of its spread."""
     rs = np.random.RandomState(0)
     X = rs.randn(400, 3)
     X[:, 1] = 2 * X[:, 0]
@@ -129,7 +129,7 @@ def test_gaps_are_guessed_from_the_other_columns():
 
 
 def test_the_matrix_of_imputation_is_the_conditional_mean():
-    """Rows with one gap are filled as by the normal distribution of the covariance: by numpy.linalg, an outside oracle."""
+    """A row with one gap is filled by the normal distribution of the covariance, as by numpy.linalg."""
     rs = np.random.RandomState(0)
     Z = rs.randn(300, 4) @ rs.randn(4, 4)
     Z -= Z.mean(axis=0)
@@ -205,7 +205,7 @@ columns = st.one_of(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(columns, min_size=1, max_size=5), st.permutations(range(6)))
 def test_rows_are_independent_and_finite(drawn, order):
-    """Whatever the table, numbers are within -3 and 3 but for guesses, finite, and a row's do not depend on the others."""
+    """Whatever the table, all numbers are finite, and those of a row do not depend on the others."""
     rows = [list(row) for row in zip(*drawn, strict=True)]
     preparation = TablePreparation().fit(rows)
     made = preparation.transform(rows)

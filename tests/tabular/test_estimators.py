@@ -1,0 +1,335 @@
+"""TabularClassifier and TabularRegressor: scikit-learn's contract, rows left out and ways to say which, time, Ctrl-C."""
+
+import pickle
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.base import clone
+from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_score
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from small_tables import SHORT, both, mixed
+
+from fastnn import InterruptWarning, TablePreparation, TabularClassifier, TabularRegressor
+from fastnn.tabular import members
+from fastnn.tabular.presets import PRESETS, settings_of
+
+FRAME, LABELS, NUMBERS = mixed()
+CHECKED = [
+    TablePreparation(),
+    TabularClassifier("fast", epochs=8, n_jobs=1),
+    TabularRegressor("fast", epochs=8, n_jobs=1),
+]
+DIFFERENT = {
+    "check_sample_weight_equivalence_on_dense_data": "a row that is there twice is drawn twice: other orders, other bits"
+}
+
+
+def contract():
+    for estimator in CHECKED:
+        for i, (instance, check) in enumerate(estimator_checks_generator(estimator)):  # some are there twice
+            yield pytest.param(instance, check, id=f"{type(estimator).__name__}-{i}-{check.func.__name__}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(contract()))
+@pytest.mark.filterwarnings("ignore")
+def test_check_estimator(estimator, check):
+    if check.func.__name__ in DIFFERENT:
+        pytest.skip(DIFFERENT[check.func.__name__])
+    check(estimator)
+
+
+@pytest.fixture(params=["classifier", "regressor"])
+def kind(request):
+    return request.param
+
+
+def fit(kind, **options):
+    model, which = both(**options)[kind]
+    return model.fit(FRAME, (FRAME, LABELS, NUMBERS)[which])
+
+
+def outputs(model, X=FRAME):
+    return model.predict_proba(X) if hasattr(model, "classes_") else model.predict(X)
+
+
+def test_it_learns_words_gaps_and_products():
+    """A table of 600 rows where a word says whether a number counts, with gaps: 90 % of the labels, R2 of 0.8."""
+    X, labels, numbers = mixed(600)
+    X_test, labels_test, numbers_test = mixed(300, seed=1)
+    options = {"random_state": 0, "n_jobs": 1}
+    assert TabularClassifier("fast", **options).fit(X, labels).score(X_test, labels_test) > 0.8
+    assert TabularRegressor("fast", **options).fit(X, numbers).score(X_test, numbers_test) > 0.6
+
+
+def test_the_same_seed_gives_the_same_bits(kind):
+    one, two = fit(kind, n_jobs=1), fit(kind, n_jobs=2)
+    assert outputs(one).tobytes() == outputs(two).tobytes()
+    assert outputs(fit(kind, random_state=1)).tobytes() != outputs(one).tobytes()
+
+
+def test_the_prediction_is_the_members_mean(kind):
+    model = fit(kind)
+    inputs = model.preparation_.transform(FRAME) * np.float32(np.sqrt(32 / model.estimators_[0].network.n_inputs))
+    mean = np.mean([member.predict(inputs) for member in model.estimators_], axis=0, dtype=np.float64)
+    if kind == "classifier":
+        assert_allclose(model.predict_proba(FRAME), mean, rtol=1e-15)
+        assert (model.predict(FRAME) == model.classes_[mean.argmax(axis=1)]).all()
+    else:
+        y = mean[:, 0] * NUMBERS.std() + NUMBERS.mean()
+        assert_allclose(model.predict(FRAME), np.clip(y, NUMBERS.min(), NUMBERS.max()), rtol=1e-6, atol=1e-6)
+
+
+def test_one_row_has_the_bits_it_has_among_others(kind):
+    model = fit(kind)
+    whole = outputs(model)
+    assert all(outputs(model, FRAME[i : i + 1]).tobytes() == whole[i : i + 1].tobytes() for i in range(0, 60, 7))
+
+
+def test_members_leave_out_disjoint_parts_of_equal_sizes_with_the_labels_shares():
+    labels = np.repeat([0, 1], [70, 33])
+    dealt = members.parts(103, 8, 0.125, labels, np.random.RandomState(0))
+    assert [len(part) for part in dealt] == [12] * 8
+    assert len(set(np.concatenate(dealt))) == 96
+    assert all(3 <= labels[part].sum() <= 5 for part in dealt)
+    again = members.parts(103, 10, 0.25, None, np.random.RandomState(0))
+    assert len(set(np.concatenate(again[:4]))) == 100
+    assert set(again[4]) != set(again[0])
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_few_rows_leave_out_one_at_least(n):
+    dealt = members.parts(n, 4, 0.1, None, np.random.RandomState(0))
+    assert [len(part) for part in dealt] == [1] * 4
+
+
+def test_rows_left_out_are_predicted_by_the_others(kind):
+    model = fit(kind, n_members=10, validation_fraction=0.1)
+    values = model.oob_decision_function_ if kind == "classifier" else model.oob_prediction_
+    assert np.isfinite(values).all()  # 10 parts of 6 of 60 rows
+    assert len(values) == len(FRAME)
+    few = fit(kind, n_members=2, validation_fraction=0.1)
+    values = few.oob_decision_function_ if kind == "classifier" else few.oob_prediction_
+    known = ~np.isnan(values.reshape(60, -1)[:, 0])
+    assert known.sum() == 12
+    if kind == "classifier":
+        right = few.classes_[values[known].argmax(axis=1)] == LABELS[known]
+        assert few.oob_score_ == right.mean()
+
+
+def test_no_member_sees_a_copy_of_a_row_that_it_leaves_out(monkeypatch):
+    """With gaps there are copies of rows: those of rows left out are in no member's rows."""
+    calls = []
+    train_many = members.train_many
+    monkeypatch.setattr(
+        members, "train_many", lambda *a, **options: (calls.append(options), train_many(*a, **options))[1]
+    )
+    TabularRegressor("fast", **SHORT).fit(FRAME, NUMBERS)
+    (options,) = calls
+    for rows, left_out in zip(options["rows"], options["validation_rows"], strict=True):
+        assert len(rows) == 4 * (60 - len(left_out))
+        assert not set(rows % 60) & set(left_out)
+        assert (left_out < 60).all()  # judged by rows as they are
+
+
+def test_groups_are_left_out_whole(kind, monkeypatch):
+    groups = np.repeat(np.arange(20), 3)
+    left_out = members.splits(None, NUMBERS[:, None], None, groups, 0.25, np.random.RandomState(0))
+    assert len(left_out) == 4
+    assert all(len(rows) == 3 * len(set(groups[rows])) for rows in left_out)
+    model, which = both()[kind]
+    model.fit(FRAME, (FRAME, LABELS, NUMBERS)[which], groups=groups)
+    assert len(model.estimators_) == 10  # as many as splits: one for each tenth of the rows
+
+
+@pytest.mark.parametrize("cv", [3, KFold(3), TimeSeriesSplit(3), [(np.arange(40), np.arange(40, 60))]])
+def test_cv_says_what_members_leave_out(kind, cv):
+    model = fit(kind, cv=cv)
+    n_splits = 1 if isinstance(cv, list) else 3
+    assert len(model.estimators_) == {1: 4, 3: 6}[n_splits]
+    values = model.oob_decision_function_[:, 0] if kind == "classifier" else model.oob_prediction_
+    left_out = {"int": 60, "KFold": 60, "TimeSeriesSplit": 45, "list": 20}[type(cv).__name__]
+    assert np.isfinite(values).sum() == left_out
+
+
+def test_rows_of_ones_own_to_validate_on(kind):
+    model, which = both()[kind]
+    y = (FRAME, LABELS, NUMBERS)[which]
+    model.fit(FRAME[:40], y[:40], X_val=FRAME[40:], y_val=y[40:])
+    values = model.oob_decision_function_ if kind == "classifier" else model.oob_prediction_
+    assert np.isnan(values).all()
+    assert np.isnan(model.oob_score_)
+    assert model.best_validation_score_ == -np.nanmin(model.history_.validation_loss, axis=1).mean()
+    weighted, _ = both()[kind]
+    weighted.fit(FRAME[:40], y[:40], X_val=FRAME[40:], y_val=y[40:], sample_weight_val=np.arange(20))
+    assert weighted.best_validation_score_ != model.best_validation_score_
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "message"),
+    [
+        ({}, {"X_val": FRAME}, "X_val is provided, but y_val was not provided"),
+        ({}, {"y_val": NUMBERS}, "y_val is provided, but X_val was not provided"),
+        ({}, {"sample_weight_val": NUMBERS}, "sample_weight_val is provided, but X_val was not provided"),
+        ({"cv": 3}, {"X_val": FRAME, "y_val": NUMBERS}, "X_val and cv are two ways"),
+        ({}, {"X_val": FRAME, "y_val": NUMBERS, "groups": NUMBERS}, "X_val and groups are two ways"),
+        ({}, {"X_val": FRAME.drop(columns="size"), "y_val": NUMBERS}, "X_val, the validation rows: X lacks the column"),
+        ({"hidden_layer_sizes": (32, 16)}, {}, "hidden_layer_sizes must be equal widths"),
+        ({"preset": "slow"}, {}, "'preset' parameter of TabularRegressor must be"),
+    ],
+)
+def test_two_ways_to_say_a_thing_and_half_of_one_are_errors(options, given, message):
+    with pytest.raises(ValueError, match=message):
+        TabularRegressor(**{"preset": "fast", **SHORT, **options}).fit(FRAME, NUMBERS, **given)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.where(np.arange(60) == 7, None, LABELS), r"y is missing \(NaN\) in 1 rows, such as row 7"),
+        (np.full(60, "a"), "y has only one class, 'a'"),
+        (np.eye(60), "y has 60 columns where a row has one class: .*MultiOutputClassifier"),
+        (NUMBERS, "Unknown label type: continuous"),
+    ],
+)
+def test_targets_that_are_no_classes_are_errors(y, message):
+    with pytest.raises(ValueError, match=message):
+        TabularClassifier("fast", **SHORT).fit(FRAME, y)
+
+
+def test_missing_numbers_are_an_error():
+    with pytest.raises(ValueError, match="contains NaN"):
+        TabularRegressor("fast", **SHORT).fit(FRAME, np.where(np.arange(60) == 7, np.nan, NUMBERS))
+
+
+def test_several_targets():
+    y = np.column_stack([NUMBERS, -2 * NUMBERS + 1])
+    model = TabularRegressor("fast", **SHORT).fit(FRAME, y)
+    assert model.predict(FRAME).shape == model.oob_prediction_.shape == (60, 2)
+    assert_allclose(model.predict(FRAME).mean(axis=0), y.mean(axis=0), atol=0.5 * y.std())
+    assert TabularRegressor("fast", **SHORT).fit(FRAME, y[:, :1]).predict(FRAME).shape == (60,)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_few_rows(kind, n):
+    model, which = both()[kind]
+    y = (FRAME, np.where(np.arange(60) == 0, "a", "b"), NUMBERS)[which]  # a class of one row
+    assert np.isfinite(outputs(model.fit(FRAME[:n], y[:n]))).all()
+
+
+def test_one_column_and_none_that_differs(kind):
+    model, which = both()[kind]
+    y = (FRAME, LABELS, NUMBERS)[which]
+    assert np.isfinite(outputs(model.fit(FRAME[["size"]], y), FRAME[["size"]])).all()
+    constant = FRAME[["always"]]
+    assert np.ptp(outputs(model.fit(constant, y), constant), axis=0).max() == 0
+
+
+def test_a_target_that_does_not_differ():
+    assert (TabularRegressor("fast", **SHORT).fit(FRAME, np.full(60, 7.0)).predict(FRAME) == 7).all()
+
+
+def test_weights_count_rows(kind):
+    model, which = both()[kind]
+    y = (FRAME, LABELS, NUMBERS)[which]
+    plain = outputs(model.fit(FRAME, y))
+    assert (outputs(clone(model).fit(FRAME, y, np.ones(60))) == plain).all()
+    assert (outputs(clone(model).fit(FRAME, y, np.arange(60))) != plain).any()
+
+
+def test_class_weights_multiply_the_rows():
+    y = np.where(np.arange(60) < 6, "rare", "often")
+    plain = TabularClassifier("fast", **SHORT).fit(FRAME, y)
+    balanced = TabularClassifier("fast", **SHORT, class_weight="balanced").fit(FRAME, y)
+    weight = np.where(y == "rare", 60 / 12, 60 / 108)
+    rare = list(plain.classes_).index("rare")
+    assert balanced.predict_proba(FRAME)[:, rare].mean() > plain.predict_proba(FRAME)[:, rare].mean()
+    by_rows = TabularClassifier("fast", **SHORT).fit(FRAME, y, weight)
+    assert balanced.predict_proba(FRAME).tobytes() == by_rows.predict_proba(FRAME).tobytes()
+
+
+def test_rows_of_weight_0_are_neither_trained_on_nor_judged_by():
+    weight = np.ones(60)
+    weight[::3] = 0
+    y = np.where(weight == 0, 1e9, NUMBERS)
+    model = TabularRegressor("fast", **SHORT).fit(FRAME, np.where(weight == 0, NUMBERS.max(), NUMBERS), weight)
+    assert np.isnan(model.oob_prediction_[::3]).all()
+    assert len(y) == len(model.oob_prediction_)
+
+
+def test_the_callers_own_parameters_take_the_place_of_the_presets():
+    model = TabularRegressor("good", hidden_layer_sizes=16, n_members=3, epochs=5, batch_size=7, learning_rate=0.01)
+    settings = settings_of(model, 100, classes=False, n_splits=0)
+    assert settings == ((16,), 3, 5, 7, 0.01)
+    fitted = model.set_params(random_state=0, n_jobs=1).fit(FRAME, NUMBERS)
+    assert [member.network.sizes[1:-1] for member in fitted.estimators_] == [(16,)] * 3
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_more_rows_take_fewer_epochs_and_larger_batches(preset):
+    model = TabularRegressor(preset)
+    few, many, most = (settings_of(model, n, classes=False, n_splits=0) for n in (1000, 10**5, 10**8))
+    assert few.epochs == PRESETS[preset].epochs
+    assert few.epochs > many.epochs > most.epochs >= 4
+    assert few.batch_size == 32 < many.batch_size < most.batch_size == 256
+
+
+def test_max_time_leaves_members_out_that_would_be_too_late(kind):
+    model = fit(kind, max_time=1e6)
+    assert len(model.estimators_) == 4
+    model = fit(kind, max_time=1e-9, epochs=10**5)  # the first member ends at once, after an epoch or before
+    assert len(model.estimators_) == 1
+
+
+class Deadline:
+    def __init__(self, n_ended, seconds):
+        self.n_ended, self.seconds = n_ended, seconds
+
+
+@pytest.mark.parametrize(
+    ("n_ended", "seconds", "ends"), [(1, 4.0, False), (1, 6.0, True), (4, 7.0, False), (4, 9.0, True)]
+)
+def test_no_member_begins_that_would_end_after_max_time(n_ended, seconds, ends):
+    assert members.Deadline(10.0)(Deadline(n_ended, seconds)) is ends
+
+
+def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
+    """A signal after the second member: the estimator has two members and predicts."""
+    train_many = members.train_many
+
+    def interrupted(*arguments, **options):
+        def raise_signal(progress):
+            if progress.n_ended == 2:
+                signal.raise_signal(signal.SIGINT)
+
+        return train_many(*arguments, **options | {"callbacks": [raise_signal]})
+
+    monkeypatch.setattr(members, "train_many", interrupted)
+    with pytest.warns(InterruptWarning, match="the estimator has 2 of 4 members"):
+        model = fit(kind)
+    assert len(model.estimators_) == 2
+    assert np.isfinite(outputs(model)).all()
+
+
+def test_it_is_pickled_and_cloned(kind):
+    model = fit(kind)
+    again = pickle.loads(pickle.dumps(model))
+    assert outputs(again).tobytes() == outputs(model).tobytes()
+    assert not hasattr(clone(model), "estimators_")
+
+
+def test_it_goes_into_scikit_learns_tools():
+    model = TabularClassifier("fast", **SHORT)
+    assert cross_val_score(model, FRAME, LABELS, cv=2).shape == (2,)
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(kind):
+    model = fit(kind)
+    before = outputs(model).tobytes()
+    with pytest.raises(ValueError, match="holds dates"):
+        model.fit(pd.DataFrame({"when": pd.to_datetime(["2020-01-01"] * 60)}), NUMBERS)
+    with pytest.raises(ValueError, match="n_splits"):
+        model.set_params(cv=100).fit(FRAME, np.arange(60) % 3)
+    assert outputs(model).tobytes() == before
