@@ -24,6 +24,7 @@ from fastnn.network import Network
 from fastnn.tabular.members import Rows, Sample, parts, splits, train_members
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.presets import PRESETS, Settings, settings_of
+from fastnn.tabular.saving import Saving
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
@@ -49,7 +50,7 @@ class Validation(NamedTuple):
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
 
 
-class BaseTabular(BaseEstimator, ABC):
+class BaseTabular(Saving, BaseEstimator, ABC):
     """The base of both estimators."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -87,9 +88,9 @@ class BaseTabular(BaseEstimator, ABC):
     def _score(self, targets: Array, outputs: Array) -> float:
         """Return the accuracy, or R^2, of outputs (n, n_outputs)."""
 
-    @abstractmethod
     def _set_out_of_bag(self, outputs: Array) -> None:
-        """Show the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
+        """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
+        self._out_of_bag = outputs
 
     def _labels(self, targets: Array) -> Rows | None:
         """Return the labels (n,) that are dealt out evenly, if there are any."""

@@ -185,6 +185,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
     def _set_out_of_bag(self, outputs: Array) -> None:
+        super()._set_out_of_bag(outputs)
         self.oob_decision_function_ = outputs
 
 

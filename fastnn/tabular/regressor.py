@@ -13,6 +13,7 @@ from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.documentation import documented
 
 
@@ -102,17 +103,18 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         y = _numbers_of(self, y)
         self._one_target = y.ndim == 1
         y = y.reshape(len(y), -1)
-        self._mean, self._deviation = y.mean(axis=0), y.std(axis=0)
-        self._deviation[self._deviation == 0] = 1.0
-        self._low, self._high = y.min(axis=0), y.max(axis=0)
+        deviation = y.std(axis=0)
+        self._scaling = np.array([y.mean(axis=0), np.where(deviation, deviation, 1.0), y.min(axis=0), y.max(axis=0)])
         return self._targets(y)
 
     def _targets(self, y: Any) -> Array:
         y = _numbers_of(self, y)
-        return ((y.reshape(len(y), -1) - self._mean) / self._deviation).astype(np.float32)
+        mean, deviation, *_ = self._scaling
+        return ((y.reshape(len(y), -1) - mean) / deviation).astype(np.float32)
 
     def _decoded(self, outputs: Array) -> Array:
-        y = np.clip(outputs * self._deviation + self._mean, self._low, self._high)
+        mean, deviation, low, high = self._scaling
+        y = np.clip(outputs * deviation + mean, low, high)
         return y[:, 0] if self._one_target else y
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
@@ -122,6 +124,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         return float(r2_score(targets, outputs))
 
     def _set_out_of_bag(self, outputs: Array) -> None:
+        super()._set_out_of_bag(outputs)
         self.oob_prediction_ = self._decoded(outputs)
 
     def __sklearn_tags__(self) -> Any:
@@ -131,5 +134,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
 
 def _numbers_of(estimator: Any, y: Any) -> Array:
-    y = _check_y(y, multi_output=True, y_numeric=True, estimator=estimator)
-    return np.asarray(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y, np.float64)
+    y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
+    if (abs(y) > LARGEST).any():
+        raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")
+    return y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y

@@ -1,0 +1,247 @@
+"""The estimators of tables in files: saved and loaded without pickle.
+
+The file is an archive as of `fastnn.files.archive`:
+
+    header        uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
+    columns       uint8     JSON: names of the table's columns, places of those of numbers, places and levels of words
+    numbers       (4, n_numbers)               centers, factors, means, and 1 where there were gaps
+    imputation    (n_numbers, n_numbers)
+    params        (n_members, n_params)        float32
+    losses        (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
+    out_of_bag    (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
+    classes       a classifier's labels: numbers, or JSON as uint8
+    targets       (4, n_outputs)               of a regressor: means, deviations, least and largest ones
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin, is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn.errors import ModelFileError
+from fastnn.estimators.saving import plain, unplain
+from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.files.description import description, network_of, without_state
+from fastnn.files.export import check_not_exported, label_list
+from fastnn.files.json_texts import list_of, table_of, text_of
+from fastnn.many.history import ManyHistory
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.tabular.preparation import Levels, TablePreparation
+from fastnn.training.history import History
+
+_REQUIRED = ("columns", "numbers", "imputation", "params", "losses", "out_of_bag")
+TABLE = Format("fastnn table", 1, _REQUIRED, ("classes", "targets"))
+
+_NOT_KEPT = ("random_state", "cv")
+"""Parameters that may be objects: numbers of them are kept."""
+
+_SCORES = ("best_validation_score_", "oob_score_")
+
+
+class Saving:
+    """The methods `save` and `load`."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one .npz file, without pickle; `load` reads it.
+
+        Kept are the preparation, the members' networks, the parameters, the losses, the scores and the outputs for rows
+        left out. A `random_state` or a `cv` that is an object is None afterwards.
+
+        Parameters
+        ----------
+        path : str or path
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        ValueError, TypeError
+            For labels or parameters that are not numbers or texts, and for a suffix such as ".onnx".
+        OSError
+            When the file cannot be written.
+
+        Examples
+        --------
+        >>> from fastnn import TabularClassifier
+        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> model.save("colors.npz")
+        >>> TabularClassifier.load("colors.npz").predict([["blue"], ["red"]])
+        array([0, 1])
+        """
+        check_is_fitted(self)
+        check_not_exported(path, "estimators_[0].export({}), of the first member,")
+        write_archive(path, TABLE, *_content(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an estimator that `save` wrote. Nothing in the file is executed.
+
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        TabularClassifier or TabularRegressor
+            It predicts the same to the bit.
+
+        Raises
+        ------
+        OSError
+            When there is no such file or it cannot be read.
+        ModelFileError
+            When it is not such a file, holds the other estimator, is damaged, or was written by a later version of
+            fastnn. A ValueError too.
+
+        Examples
+        --------
+        >>> from fastnn import TabularRegressor
+        >>> model = TabularRegressor("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1.0, 0.0] * 20)
+        >>> model.save("colors.npz")
+        >>> bool((TabularRegressor.load("colors.npz").predict([["red"]]) == model.predict([["red"]])).all())
+        True
+        """
+        return read_archive(path, {TABLE: lambda header, arrays: _estimator(cls, header, arrays)})
+
+
+# ---------------------------------------------------------------------------------------------------------------- save
+
+
+def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return header and arrays of an estimator's file."""
+    parameters = model.get_params(deep=False)
+    for name in _NOT_KEPT:
+        if not isinstance(parameters[name], (int, np.integer)):
+            parameters[name] = None
+    network, preparation, history = model.estimators_[0].network, model.preparation_, model.history_
+    header = {
+        **description(network, model.estimators_[0].params, "numba"),
+        "kind": "classifier" if is_classifier(model) else "regressor",
+        "parameters": {name: plain(name, value) for name, value in parameters.items()},
+        "scores": {name: float(getattr(model, name)) for name in _SCORES},
+    }
+    columns = {
+        "n": preparation.n_features_in_,
+        "names": getattr(preparation, "feature_names_in_", np.zeros(0)).tolist(),
+        "numbers": preparation.number_columns_,
+        "words": [list(levels) for levels in preparation.levels_],
+    }
+    p = preparation
+    arrays = {
+        "columns": _text(columns),
+        "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
+        "imputation": p.imputation_,
+        "params": np.array([member.params for member in model.estimators_]),
+        "losses": np.array([history.loss, history.validation_loss]),
+        "out_of_bag": model._out_of_bag,
+    }
+    if is_classifier(model):
+        classes = model.classes_
+        header["labels"] = classes.dtype.kind
+        return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else _text(label_list(classes))}
+    header["one_target"] = model._one_target
+    return header, arrays | {"targets": model._scaling}
+
+
+def _text(value: Any) -> Array:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+# ---------------------------------------------------------------------------------------------------------------- load
+
+
+def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    """Build an estimator of a file's header and arrays; any error means that the file is damaged."""
+    kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
+    if header["kind"] != kind:
+        raise ModelFileError(f"it holds a {header['kind']!s:.50} of tables, not a {kind}")
+    model = cls(**{name: unplain(value) for name, value in header["parameters"].items()})
+    model._validate_params()
+    n_members, n_params = arrays["params"].shape
+    network = network_of(header["network"], n_params)
+    n_epochs, n_rows = arrays["losses"].shape[-1], len(arrays["out_of_bag"])
+    shapes = {
+        "params": (np.float32, (max(n_members, 1), network.n_params)),
+        "losses": (np.float64, (2, n_members, n_epochs)),
+        "out_of_bag": (np.float64, (n_rows, network.n_outputs)),
+        "targets": (np.float64, (4, network.n_outputs)),
+    }
+    check_arrays(arrays, shapes)
+    if not np.isfinite(arrays["params"]).all():
+        raise ModelFileError("damaged: params must be finite")
+    model._set_preparation(_preparation(arrays, network, model.max_categories))
+    model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
+    ended = [int((~np.isnan(loss)).sum()) for loss in arrays["losses"][0]]
+    model.history_ = ManyHistory(
+        [History(*arrays["losses"][:, i, :n], seconds=np.nan) for i, n in enumerate(ended)]
+    )
+    for name in _SCORES:
+        setattr(model, name, float(header["scores"][name]))
+    if kind == "classifier":
+        model.classes_ = _classes(header["labels"], arrays["classes"], network.n_outputs)
+    else:
+        model._one_target, model._scaling = bool(header["one_target"]), arrays["targets"]
+        if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
+            raise ModelFileError("damaged: its targets are not those of its network")
+    if network != model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs):
+        raise ModelFileError("damaged: its network is not that of such an estimator")
+    model._set_out_of_bag(arrays["out_of_bag"])
+    return model
+
+
+def _preparation(arrays: dict[str, Array], network: Network, max_categories: int) -> TablePreparation:
+    """Build the preparation of a file; raise ModelFileError where its columns are not those of the network."""
+    text = text_of(arrays["columns"], "table of columns")
+    columns = table_of(text, sum(array.nbytes for array in arrays.values()))
+    preparation = TablePreparation(max_categories)
+    n, places = columns["n"], columns["numbers"]
+    levels = [Levels(place, list(own), bool(rest), bool(one)) for place, own, rest, one in columns["words"]]
+    preparation.n_features_in_, preparation.number_columns_, preparation.levels_ = n, places, levels
+    k = len(places)
+    check_arrays(arrays, {"numbers": (np.float64, (4, k)), "imputation": (np.float64, (k, k))})
+    preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
+    preparation.has_gaps_, preparation.imputation_ = gaps == 1, arrays["imputation"]
+    if columns["names"]:
+        preparation.feature_names_in_ = np.array(columns["names"], object)
+    used = [*places, *(own.column for own in levels)]
+    width = k + int(gaps.sum()) + sum(own.width for own in levels)
+    names = columns["names"]
+    legal = {
+        "places": all(type(place) is int and 0 <= place < n for place in used) and len(set(used)) == len(used),
+        "names": isinstance(names, list) and len(set(names)) == len(names) and len(names) in (0, n),
+        "texts": all(isinstance(name, str) for name in names),
+        "levels": all(_are_levels(own, max_categories) for own in levels),
+        "numbers": np.isfinite(arrays["numbers"]).all() and np.isfinite(arrays["imputation"]).all(),
+        "gaps": np.isin(gaps, (0, 1)).all(),
+        "inputs": max(width, 1) == network.n_inputs,
+    }
+    for what, fits in legal.items():
+        if not fits:
+            raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
+    return preparation
+
+
+def _are_levels(own: Levels, most: int) -> bool:
+    levels = own.levels
+    kinds = {type(level) for level in levels}
+    plain_kinds = kinds <= {str} or kinds <= {bool} or kinds <= {int, float}
+    in_order = all(a < b for a, b in zip(levels, levels[1:], strict=False))
+    return 0 < len(levels) <= most and plain_kinds and in_order and (not own.is_one_number or len(levels) == 2)
+
+
+def _classes(kind: str, classes: Array, n: int) -> Array:
+    """Return the labels of a file."""
+    if kind not in ("i", "u", "f"):
+        classes = np.array(list_of(text_of(classes, "list of labels"), n), object if kind == "O" else None)
+    if classes.shape != (n,) or classes.dtype.kind != kind:
+        raise ModelFileError(f"damaged: labels {classes.dtype} {classes.shape} of {n} outputs")
+    label_list(classes)  # raises ValueError for labels of another kind
+    return classes
