@@ -181,8 +181,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     header = {
         **description(model.network, model.params, mlp.backend),
         "kind": "classifier" if is_classifier(mlp) else "regressor",
-        "parameters": {name: _plain(name, value) for name, value in {**parameters, "random_state": seed}.items()},
-        "fitted": {name: _plain(name, value) for name, value in fitted.items()},
+        "parameters": {name: plain(name, value) for name, value in {**parameters, "random_state": seed}.items()},
+        "fitted": {name: plain(name, value) for name, value in fitted.items()},
     }
     if is_classifier(mlp):
         classes, labels = mlp.classes_, mlp._label_binarizer
@@ -195,17 +195,17 @@ def _text(values: list[Any]) -> Array:
     return np.frombuffer(json.dumps(values).encode(), np.uint8)
 
 
-def _plain(name: str, value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
     """Return a parameter in JSON's types; a tuple and a dictionary as an object that says so."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.tolist()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        inner = [_plain(name, each) for each in value]
+        inner = [plain(name, each) for each in value]
         return inner if isinstance(value, list) else {"tuple": inner}
     if isinstance(value, dict):
-        return {"dict": [[_plain(name, key), _plain(name, each)] for key, each in value.items()]}
+        return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
     raise TypeError(f"{name} cannot be saved: it holds {type(value).__name__}, which is neither number nor text")
 
 
@@ -222,7 +222,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50}, not a {kind}")
     network = checked_network(header, arrays)
-    mlp = cls(**{name: _value(value) for name, value in header["parameters"].items()}, backend=header["backend"])
+    mlp = cls(**{name: value_of(value) for name, value in header["parameters"].items()}, backend=header["backend"])
     mlp._validate_params()
     for name, value in header["fitted"].items():
         legal = isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None
@@ -264,12 +264,12 @@ def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
     mlp._label_binarizer = binarizer_with(classes, kind, bool(labels["sparse"]))
 
 
-def _value(plain: Any) -> Any:
-    """Return the parameter that `_plain` turned into JSON."""
+def value_of(plain: Any) -> Any:
+    """Return the parameter that `plain` turned into JSON."""
     if isinstance(plain, list):
-        return [_value(each) for each in plain]
+        return [value_of(each) for each in plain]
     if isinstance(plain, dict):
         if "tuple" in plain:
-            return tuple(map(_value, plain["tuple"]))
-        return {_value(key): _value(each) for key, each in plain["dict"]}
+            return tuple(map(value_of, plain["tuple"]))
+        return {value_of(key): value_of(each) for key, each in plain["dict"]}
     return plain

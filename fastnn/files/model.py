@@ -47,6 +47,13 @@ CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
 MODEL = Format("fastnn model", 1, ("params",))
 ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
 """What `fastnn.estimators.saving` writes."""
+TABLE = Format(
+    "fastnn table",
+    1,
+    ("columns", "numbers", "imputation", "params", "losses", "out_of_bag"),
+    ("classes", "targets"),
+)
+"""What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))
 """What `fastnn.files.many` writes."""
 
@@ -184,7 +191,7 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
     if is_safetensors(path):
         return read_safetensors(path)
     builders: dict[Format, Builder[Any]] = {CHECKPOINT: _result, CHECKPOINT_1: _result_1, MODEL: _network}
-    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator})
+    return read_archive(path, builders | {MANY: _many, ESTIMATOR: _estimator, TABLE: _estimator})
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
@@ -207,7 +214,8 @@ def _many(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
 
 
 def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
-    name = {"classifier": "MLPClassifier", "regressor": "MLPRegressor"}.get(header["kind"], "an estimator")
+    kind = {"classifier": "Classifier", "regressor": "Regressor"}.get(header["kind"], "Classifier")
+    name = ("Tabular" if header["format"] == TABLE.name else "MLP") + kind
     raise ModelFileError(f"it holds an estimator, not a training result: {name}.load reads it")
 
 

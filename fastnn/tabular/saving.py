@@ -24,19 +24,17 @@ from sklearn.base import ClassifierMixin, is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import ModelFileError
-from fastnn.estimators.saving import plain, unplain
-from fastnn.files.archive import Format, check_arrays, read_archive, write_archive
+from fastnn.estimators.saving import plain, value_of
+from fastnn.files.archive import check_arrays, read_archive, write_archive
 from fastnn.files.description import description, network_of, without_state
 from fastnn.files.export import check_not_exported, label_list
 from fastnn.files.json_texts import list_of, table_of, text_of
+from fastnn.files.model import TABLE
 from fastnn.many.history import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.training.history import History
-
-_REQUIRED = ("columns", "numbers", "imputation", "params", "losses", "out_of_bag")
-TABLE = Format("fastnn table", 1, _REQUIRED, ("classes", "targets"))
 
 _NOT_KEPT = ("random_state", "cv")
 """Parameters that may be objects: numbers of them are kept."""
@@ -163,7 +161,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     kind = "classifier" if issubclass(cls, ClassifierMixin) else "regressor"
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50} of tables, not a {kind}")
-    model = cls(**{name: unplain(value) for name, value in header["parameters"].items()})
+    model = cls(**{name: value_of(value) for name, value in header["parameters"].items()})
     model._validate_params()
     n_members, n_params = arrays["params"].shape
     network = network_of(header["network"], n_params)
@@ -180,9 +178,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model._set_preparation(_preparation(arrays, network, model.max_categories))
     model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
     ended = [int((~np.isnan(loss)).sum()) for loss in arrays["losses"][0]]
-    model.history_ = ManyHistory(
-        [History(*arrays["losses"][:, i, :n], seconds=np.nan) for i, n in enumerate(ended)]
-    )
+    model.history_ = ManyHistory([History(*arrays["losses"][:, i, :n], seconds=np.nan) for i, n in enumerate(ended)])
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
