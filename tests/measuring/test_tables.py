@@ -213,11 +213,15 @@ def test_a_file_of_another_machine_is_an_error(tiny, tmp_path):
             script.main(command)
 
 
-def test_what_fails_is_told_and_not_kept(tiny, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("n_before", [0, 1])
+def test_what_fails_is_told_and_not_kept(n_before, tiny, tmp_path, monkeypatch, capsys):
+    fits = []
+
     def fit(kind, X, y, seed):
-        if len(X) == 45:
+        fits.append(len(X))
+        if fits.count(45) > n_before:
             raise ArithmeticError("so it is")
-        return lambda X: X
+        return lambda X: np.zeros(len(X))
 
     monkeypatch.setitem(methods.METHODS, "mlp", methods.METHODS["mlp"]._replace(fit=fit))
     monkeypatch.setitem(methods.METHODS, "hist", methods.METHODS["hist"]._replace(package="no_such_package"))
