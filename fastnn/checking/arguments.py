@@ -17,13 +17,37 @@ from fastnn.memory import Array
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
+MOST_CHARACTERS = 200
+"""Characters of a text that comes from a caller, in an error, which has several of them and at most 1,000 in all."""
+
+
+def cut(text: object, most: int = MOST_CHARACTERS) -> str:
+    """Return a text that may come from anywhere, such as a name or another error's, in one line that is not long."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[: most * 3 // 4]}...{line[len(line) - most // 4 + 3 :]}"
+
 
 def shown(value: Any) -> str:
     """Return a value's text in errors: the shape of an array or a data frame, else a short repr."""
-    shape = getattr(value, "shape", ())
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} of shape {shape}"
-    return " ".join(_SHORT.repr(value).split())
+    try:
+        shape = getattr(value, "shape", ())
+        if isinstance(shape, tuple) and shape:
+            return cut(f"{type(value).__name__} of shape {shape}")
+        return cut(_SHORT.repr(value))
+    except Exception:  # an integer of so many digits that Python does not write it, or what has no repr
+        return cut(f"an object of type {type(value).__name__}")
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type in errors."""
+    return cut(type(value).__name__)
+
+
+def decimal(number: Any) -> str:
+    """Return the shortest decimal that is this number in its dtype, one of NumPy's, whatever its print options are."""
+    if number == 0 or 1e-4 <= abs(number) < 1e16:
+        return np.format_float_positional(number, trim="0")
+    return np.format_float_scientific(number, trim="-")
 
 
 def counted(n: int, noun: str) -> str:
@@ -35,7 +59,7 @@ def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
     """Return `value` if it is one of the names in `legal`, else raise an error that suggests the right one."""
     legal = list(legal)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {type(value).__name__}")
+        raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {kind_of(value)}")
     if value in legal:
         return str(value)
     raise ValueError(f"unknown {name} {shown(value)}{did_you_mean(value, legal)}; one of {', '.join(legal)}")
@@ -60,9 +84,9 @@ def _plain(name: str) -> str:
 def check_integer(name: str, value: Any, low: int | None = None) -> int:
     """Return `value`, an integer of Python or NumPy that is not below `low`, as an int."""
     if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
-        raise TypeError(f"{name} must be an integer, not {shown(value)} of type {type(value).__name__}")
+        raise TypeError(f"{name} must be an integer, not {shown(value)} of type {kind_of(value)}")
     if low is not None and value < low:
-        raise ValueError(f"{name} must be at least {low}, not {value}")
+        raise ValueError(f"{name} must be at least {low}, not {shown(value)}")
     return int(value)
 
 

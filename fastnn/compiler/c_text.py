@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import types
 
+from fastnn.checking.arguments import decimal
+
 LONGEST = 80  # characters of an expression, beyond which a part of it becomes a variable
 
 BITS = """/* The bits of a number, and the number that has these bits. */
@@ -45,7 +47,7 @@ def literal(x, kind):
     """Return the C literal of a finite number, with all its digits."""
     kind = getattr(kind, "elem", kind)  # of a vector, that of its numbers
     if isinstance(kind, types.Float):
-        return f"{np.dtype(kind.name).type(x)!s}{'f' * (kind.bitwidth == 32)}"
+        return decimal(np.dtype(kind.name).type(x)) + "f" * (kind.bitwidth == 32)
     if kind.signed or abs(x) < kind.bitwidth:
         return str(x)
     return f"{x % 2**kind.bitwidth:#x}u" + "ll" * (kind.bitwidth == 64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import importlib
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,10 +143,20 @@ def _write(data: bytes, file: BinaryIO) -> None:
 
 def label_list(classes: Array) -> list[Any]:
     """Return a classifier's labels as Python's numbers, booleans or texts; ValueError for any other kind."""
-    labels: list[Any] = classes.tolist()
-    if not all(isinstance(label, (bool, int, float, str)) for label in labels):
-        raise ValueError(f"only labels that are numbers, booleans or texts can be written, not {shown(labels)}")
+    labels = [_plain_label(label) for label in classes.tolist()]
+    if None in labels:
+        raise ValueError(
+            f"only labels that are finite numbers, booleans or texts can be written, not {shown(classes.tolist())}"
+        )
     return labels
+
+
+def _plain_label(label: Any) -> Any:
+    """Return a label as one of Python's own types, whose repr is code for it, whatever a subclass says; else None."""
+    for kind, plain in ((bool, bool), (int, int.__int__), (float, float.__float__), (str, str.__str__)):
+        if isinstance(label, kind) and not (kind is float and not math.isfinite(label)):
+            return plain(label)
+    return None
 
 
 def layers_of(model: Model) -> list[tuple[Array, Array | None, str]]:

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from fastnn import __version__
+from fastnn.checking.arguments import decimal, shown
 from fastnn.files.export import WRITTEN_BY, Model, label_list
 from fastnn.memory import Array
 
@@ -90,6 +91,13 @@ void {name}_predict_batch(size_t n, const {number} *x, {number} *out)
 }}
 """
 
+C_HEADERS = (
+    *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math"),
+    *("setjmp", "signal", "stdalign", "stdarg", "stdatomic", "stdbit", "stdbool", "stdckdint", "stddef", "stdint"),
+    *("stdio", "stdlib", "stdnoreturn", "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype"),
+)
+"""The names of the headers of C23, without ".h"."""
+
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
@@ -126,11 +134,15 @@ def _labels(model: Model) -> str:
 
 
 def check_name(name: str) -> None:
-    """Raise ValueError unless the functions of a file of this name can be called after it."""
+    """Raise ValueError unless functions can be called after a file of this name, and its header hides none of C's."""
+    if name.lower() in C_HEADERS:
+        raise ValueError(f"{name}.h is a header of C's own, which ours would hide: write to {name}_net.c")
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         return
     fitting = re.sub(r"[^A-Za-z0-9_]+", "_", name).lstrip("_0123456789") or "net"
-    raise ValueError(f"C functions are named after the file, and {name!r} is no name in C: write to {fitting}.c")
+    raise ValueError(
+        f"C functions are named after the file, and {shown(name)} is no name in C: write to {fitting:.50}.c"
+    )
 
 
 def note(model: Model) -> str:
@@ -177,6 +189,6 @@ def _arrays(model: Model, number: str) -> str:
 def _array(name: str, array: Array, number: str, shape: str) -> str:
     """Return the definition of an array of constants; they are finite, and so many digits name no other number."""
     suffix, a_line = ("f", 8) if number == "float" else ("", 4)
-    numbers = [f"{x!s}{suffix}" for x in array.reshape(-1)]
+    numbers = [decimal(x) + suffix for x in array.reshape(-1)]
     lines = ",\n    ".join(", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line))
     return f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"

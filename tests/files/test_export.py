@@ -1,10 +1,11 @@
 """Export: the format by the suffix or by name, all files or none, and clear errors."""
 
 import os
+import runpy
 
 import numpy as np
 import pytest
-from exported import NETWORKS, trained
+from exported import EVERYTHING, NETWORKS, trained
 
 import fastnn
 from fastnn import Network
@@ -82,6 +83,55 @@ def test_an_activation_without_a_line_in_the_format_is_named(tmp_path, monkeypat
     assert os.listdir(tmp_path) == []
 
 
-def test_labels_that_no_file_can_hold_are_refused():
-    with pytest.raises(ValueError, match="only labels that are numbers, booleans or texts can be written"):
-        export.label_list(np.array([("a", 1)], object))
+@pytest.mark.parametrize("format", [*export.FORMATS, "save"])
+def test_print_options_of_numpy_show_in_no_file(format, dtype, tmp_path):
+    """Doctests and notebooks set them for the whole process; in the form of 1.13 weights lost their last digits."""
+    if format == "onnx":
+        pytest.importorskip("onnx", reason="onnx is not installed")
+    result = trained(EVERYTHING, dtype)
+    write = result.save if format == "save" else lambda path: result.export(path, format)
+    written = []
+    for options in ({}, {"legacy": "1.13"}, {"precision": 2, "suppress": True, "threshold": 1, "floatmode": "fixed"}):
+        with np.printoptions(**options):
+            write(tmp_path / "net.x")
+        written.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert written[0] == written[1] == written[2]
+
+
+class Label(str):
+    """A text whose repr is other code."""
+
+    def __repr__(self):
+        return "0]); import os; raise SystemExit; np.array([0"
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[Label("a"), Label("b")], [True, False], [3, 5], [0.5, np.float64(2.0)], [np.str_("a"), "b"]],
+    ids=["texts", "booleans", "integers", "numbers", "NumPy's texts"],
+)
+def test_labels_are_written_as_pythons_own(labels, tmp_path):
+    model = export.Model(Network((1, 2), output="softmax"), np.array([1.0, -1.0, 0, 0]), "labels", object_array(labels))
+    export.export(model, tmp_path / "net.py")
+    classes = runpy.run_path(tmp_path / "net.py")["predict"](np.array([[1.0], [-1.0]]))
+    assert classes.tolist() == [str(label) if isinstance(label, str) else label for label in labels]
+    assert "import os" not in (tmp_path / "net.py").read_text()
+    for path in export.export(model, tmp_path / "net.c"):
+        assert "import os" not in path.read_text()
+
+
+def object_array(values):
+    array = np.empty(len(values), object)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("label", [float("nan"), float("inf"), None, ("a", 1), 1j])
+@pytest.mark.parametrize("format", export.FORMATS)
+def test_labels_without_a_literal_are_refused(label, format, tmp_path):
+    if format == "onnx":
+        pytest.importorskip("onnx", reason="onnx is not installed")
+    model = export.Model(Network((1, 2), output="softmax"), np.zeros(4), "labels", object_array([0, label]))
+    with pytest.raises(ValueError, match="only labels that are finite numbers, booleans or texts can be written"):
+        export.export(model, tmp_path / "net", format)
+    assert os.listdir(tmp_path) == []

@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from bits import bits
-from exported import HIDDEN, NETWORKS, rows, trained
+from exported import EVERYTHING, NETWORKS, rows, trained
 
 from fastnn import MLPClassifier, MLPRegressor, Network, predict
 from fastnn.files import to_c
@@ -21,9 +21,6 @@ needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C 
 needs_arm64 = pytest.mark.skipif(
     not all(map(shutil.which, ARM64)), reason="apt-get install gcc-aarch64-linux-gnu qemu-user: not both are here"
 )
-
-EVERYTHING = Network((5, *[6] * len(HIDDEN), 4), tuple(HIDDEN), "exp")
-"""A network with every hidden activation, one a layer."""
 
 SHAPES = [Network((1, 1)), Network((2, 1, 9)), Network((3, 17, 4, 33, 2)), Network((64, 64, 10), output="softmax")]
 
@@ -234,6 +231,15 @@ def test_a_name_that_c_does_not_have_is_refused(name, fitting, tmp_path):
     with pytest.raises(ValueError, match=f"^{message}$"):
         trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}.c")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["float", "stdint", "stddef", "math", "Math", "threads"])
+def test_a_name_of_a_header_of_c_is_refused(name, tmp_path):
+    """With ``-I.`` ours would be read in its place."""
+    with pytest.raises(ValueError, match=rf"^{name}\.h is a header of C's own, .*: write to {name}_net\.c$"):
+        trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}.c")
+    assert list(tmp_path.iterdir()) == []
+    trained(NETWORKS["tanh"], np.float64).export(tmp_path / f"{name}_net.c")
 
 
 def test_a_name_of_c_itself_will_do(tmp_path):

@@ -14,6 +14,9 @@ NETWORKS = {
     "one layer": Network((5, 3)),
 }
 
+EVERYTHING = Network((5, *[6] * len(HIDDEN), 4), tuple(HIDDEN), "exp")
+"""A network with every hidden activation, one a layer."""
+
 
 def rows(dtype=np.float64, n=500):
     """Rows (n, 5) of all sizes that inputs have, zeros among them."""
