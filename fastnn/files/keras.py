@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import cut, shown
 from fastnn.checking.installed import missing_package
 from fastnn.files.export import Model, formula, layers_of
-from fastnn.files.taken_over import Taken, result_of
+from fastnn.files.taken_over import Taken, own_kind, result_of
 from fastnn.network import LEAKY_SLOPE
 from fastnn.training.results import TrainingResult
 
@@ -26,6 +26,14 @@ _LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Softmax": ("softmax", {"axis": -1}),
 }
 """{class in keras.layers: our activation, and the options with which it is that}."""
+
+_IDLE = ("Dropout", "Identity")
+"""Layers that change nothing where nothing is trained."""
+
+_PACKAGE = "keras."
+"""The package of Keras' own layers and functions."""
+
+_FLOATS = ("float32", "float64")
 
 
 def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
@@ -50,7 +58,8 @@ def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> 
     Raises
     ------
     TypeError, ValueError
-        For another model, layer or activation, which is named, and where the layers do not fit.
+        For another model, layer or activation, which is named, where the layers do not fit, for inputs that Keras
+        rounds (``Input(..., dtype="int32")``), and for a layer with a hook or a `call` of its own.
 
     Examples
     --------
@@ -65,50 +74,56 @@ def from_keras(model: Any, *, output: str | None = None, loss: str = "auto") -> 
     ...     print((4, 8, 3))
     (4, 8, 3)
     """
-    if type(model).__name__ != "Sequential" or not hasattr(model, "layers"):
+    if own_kind(model, _PACKAGE) != "Sequential":
         raise TypeError(f"from_keras takes a keras.Sequential, not {shown(model)}")
-    return result_of(map(_taken, _parts(model)), "Dense", output, loss)
+    return result_of((_taken(*part) for part in _parts(model)), "Dense", output, loss)
 
 
-def _parts(model: Any) -> Iterator[Any]:
+def _parts(model: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over the layers that compute something, with the names of their classes."""
+    for tensor in getattr(model, "inputs", ()):
+        if tensor.dtype not in _FLOATS:
+            raise ValueError(
+                f"the inputs of {shown(model)} must be float32 or float64, not {tensor.dtype}: Keras rounds them"
+            )
     for part in model.layers:
-        if type(part).__name__ == "Sequential":
+        kind = own_kind(part, _PACKAGE)
+        if kind == "Sequential":
             yield from _parts(part)
-        elif type(part).__name__ not in ("InputLayer", "Dropout", "Identity"):
-            yield part
+        elif kind not in ("InputLayer", *_IDLE):
+            yield kind, part
 
 
-def _taken(part: Any) -> Taken:
-    kind = type(part).__name__
+def _taken(kind: str, part: Any) -> Taken:
     if kind == "Activation":
         return Taken(part, _function(part))
     if kind in _LAYERS:
         name, options = _LAYERS[kind]
         for option, value in options.items():
             if getattr(part, option) != value:
-                raise ValueError(f"{part}: fastnn's {name} is that of {option}={value!r}")
+                raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={value!r}")
         return Taken(part, name)
     if kind != "Dense":
-        known = ", ".join(("Dense", "Activation", *_LAYERS, "Dropout", "Identity"))
-        raise ValueError(f"no layer of fastnn's is like {part}; there are {known}")
+        known = ", ".join(("Dense", "Activation", *_LAYERS, *_IDLE))
+        raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
     arrays = part.get_weights()
     if len(arrays) != 1 + part.use_bias:
         raise ValueError(
-            f"{part} must have weights, {1 + part.use_bias} arrays, not {len(arrays)}: is the model built?"
+            f"{shown(part)} must have weights, {1 + part.use_bias} arrays, not {len(arrays)}: is the model built?"
         )
-    if any(dtype not in ("float32", "float64") for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
-        raise TypeError(f"{part} must compute in float32 or float64, not {part.compute_dtype}")
+    if any(dtype not in _FLOATS for dtype in (part.compute_dtype, *map(str, {a.dtype for a in arrays}))):
+        raise TypeError(f"{shown(part)} must compute in float32 or float64, not {part.compute_dtype}")
     return Taken(part, _function(part), *arrays)
 
 
 def _function(part: Any) -> str:
     """Return our activation for the function of a layer of Keras'."""
     function, known = part.activation, {theirs: ours for ours, theirs in _NAMES.items()}
-    name = getattr(function, "__name__", str(function))
-    if name not in known or not function.__module__.startswith("keras."):
+    name = getattr(function, "__name__", shown(function))
+    if name not in known or not getattr(function, "__module__", "").startswith(_PACKAGE):
         beside = {"gelu": " (ours is that of approximate=True)", "leaky_relu": f" (our slope is {LEAKY_SLOPE})"}
         has = ", ".join(known)
-        raise ValueError(f"no activation of fastnn's is Keras' {name}{beside.get(name, '')}; it has {has}")
+        raise ValueError(f"no activation of fastnn's is Keras' {cut(name)}{beside.get(name, '')}; it has {has}")
     return known[name]
 
 

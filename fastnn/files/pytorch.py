@@ -8,7 +8,7 @@ from typing import Any
 from fastnn.checking.arguments import shown
 from fastnn.checking.installed import missing_package
 from fastnn.files.export import Model, formula, layers_of
-from fastnn.files.taken_over import Taken, result_of
+from fastnn.files.taken_over import Taken, own_kind, result_of
 from fastnn.network import LEAKY_SLOPE
 from fastnn.training.results import TrainingResult
 
@@ -35,7 +35,7 @@ _FROM_TORCH: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
     "LeakyReLU": ("leaky_relu", {"negative_slope": (LEAKY_SLOPE,)}),
     "ELU": ("elu", {"alpha": (1,)}),
     "SELU": ("selu", {}),
-    "Softplus": ("softplus", {"beta": (1,)}),
+    "Softplus": ("softplus", {"beta": (1,), "threshold": (20, 40)}),  # PyTorch's, and that of `_TO_TORCH`
     "SiLU": ("silu", {}),
     "GELU": ("gelu", {"approximate": ("tanh",)}),
     "Softmax": ("softmax", {"dim": (1, -1)}),
@@ -44,6 +44,9 @@ _FROM_TORCH: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
 
 _IDLE = ("Identity", "Dropout")
 """Modules that change nothing where nothing is trained."""
+
+_PACKAGE = "torch.nn.modules."
+"""The package of PyTorch's own modules; other ones have the same names, such as those of its quantized layers."""
 
 
 def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") -> TrainingResult:
@@ -68,7 +71,8 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     Raises
     ------
     TypeError, ValueError
-        For another module or activation, which is named, and where the layers do not fit.
+        For another module or activation, which is named, where the layers do not fit, and for a module whose outputs
+        are not those of its weights: by hooks, a `forward` of its own, or a weight that is computed (pruned, normed).
 
     Examples
     --------
@@ -81,22 +85,29 @@ def from_torch(module: Any, *, output: str | None = None, loss: str = "auto") ->
     ...     print((4, 8, 3))
     (4, 8, 3)
     """
-    if type(module).__name__ != "Sequential" or not hasattr(module, "state_dict"):
+    if own_kind(module, _PACKAGE) != "Sequential":
         raise TypeError(f"from_torch takes a torch.nn.Sequential, not {shown(module)}")
-    return result_of((_taken(part) for part in _parts(module)), "Linear", output, loss)
+    return result_of((_taken(*part) for part in _parts(module)), "Linear", output, loss)
 
 
-def _parts(module: Any) -> Iterator[Any]:
+def _parts(module: Any) -> Iterator[tuple[str, Any]]:
+    """Iterate over the modules that compute something, with the names of their classes."""
     for part in module:
-        if type(part).__name__ == "Sequential":
+        kind = own_kind(part, _PACKAGE)
+        if kind == "Sequential":
             yield from _parts(part)
-        elif type(part).__name__ not in _IDLE:
-            yield part
+        elif kind not in _IDLE:
+            yield kind, part
 
 
-def _taken(part: Any) -> Taken:
-    if type(part).__name__ != "Linear":
-        return Taken(part, _activation(part))
+def _taken(kind: str, part: Any) -> Taken:
+    if kind != "Linear":
+        return Taken(part, _activation(kind, part))
+    for name in "weight", "bias":
+        if name not in part._parameters:  # what stands there is computed, when the module is called
+            raise ValueError(
+                f"the {name} of {shown(part)} is no parameter: prune.remove or remove_weight_norm makes it one"
+            )
     return Taken(part, "identity", _array(part.weight).T, None if part.bias is None else _array(part.bias))
 
 
@@ -106,15 +117,15 @@ def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy()
 
 
-def _activation(part: Any) -> str:
+def _activation(kind: str, part: Any) -> str:
     """Return our activation for a module of PyTorch's, whose options must be those of ours."""
-    kind = type(part).__name__
     if kind not in _FROM_TORCH:
-        raise ValueError(f"no layer of fastnn's is like {part}; there are Linear, {', '.join((*_FROM_TORCH, *_IDLE))}")
+        known = ", ".join(("Linear", *_FROM_TORCH, *_IDLE))
+        raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
     name, options = _FROM_TORCH[kind]
     for option, legal in options.items():
         if getattr(part, option) not in legal:
-            raise ValueError(f"{part}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
+            raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
     return name
 
 

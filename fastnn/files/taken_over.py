@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,27 @@ class Taken(NamedTuple):
     b: Array | None = None  # (fan_out,)
 
 
+def own_kind(part: Any, package: str) -> str:
+    """Return the name of a part's class; "" for a class that is not of this package, the library's own.
+
+    Raises
+    ------
+    ValueError
+        For a part that computes something else than its class and its weights say.
+    """
+    said = {}
+    if hasattr(part, "_forward_hooks"):  # a module of PyTorch's, as Keras' layers are where they compute by it
+        torch = sys.modules.get("torch.nn.modules.module")
+        for hooks in "_forward_pre_hooks", "_forward_hooks":
+            said[f"a hook, in its {hooks}"] = getattr(part, hooks)
+            said[f"a hook of all modules, in torch's _global{hooks}"] = getattr(torch, f"_global{hooks}", ())
+    for name in "forward", "call", "_call_impl":
+        said[f"a {name} of its own"] = name in getattr(part, "__dict__", ())
+    if found := [what for what, is_there in said.items() if is_there]:
+        raise ValueError(f"{shown(part)} has {found[0]}, and so may compute something else than its weights say")
+    return type(part).__name__ if type(part).__module__.startswith(package) else ""
+
+
 def result_of(layers: Iterable[Taken], kind: str, output: str | None, loss: str) -> TrainingResult:
     """Make a result without a state; `kind` is what the library calls a layer with weights.
 
@@ -38,7 +60,7 @@ def result_of(layers: Iterable[Taken], kind: str, output: str | None, loss: str)
             biases.append(layer.b)
             names.append(layer.activation)
         elif not names or names[-1] != "identity":
-            raise ValueError(f"{layer.part} must stand after a {kind} layer, one activation after each")
+            raise ValueError(f"{shown(layer.part)} must stand after a {kind} layer, one activation after each")
         else:
             names[-1] = layer.activation
     if not names:
