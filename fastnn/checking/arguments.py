@@ -21,10 +21,14 @@ MOST_CHARACTERS = 200
 """Characters of a text that comes from a caller, in an error, which has several of them and at most 1,000 in all."""
 
 
-def cut(text: object, most: int = MOST_CHARACTERS) -> str:
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most so many characters, by leaving out what stands before its last quarter."""
+    return text if len(text) <= most else f"{text[: most * 3 // 4]}...{text[len(text) - most // 4 + 3 :]}"
+
+
+def cut(text: object) -> str:
     """Return a text that may come from anywhere, such as a name or another error's, in one line that is not long."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= most else f"{line[: most * 3 // 4]}...{line[len(line) - most // 4 + 3 :]}"
+    return shortened(" ".join(str(text).split()), MOST_CHARACTERS)
 
 
 def shown(value: Any) -> str:

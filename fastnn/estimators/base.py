@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers
+from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
@@ -24,7 +24,7 @@ from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.solver import Solver
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import checked_sparse, short_errors, validated
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
@@ -86,13 +86,14 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
     ) -> Any:
-        hidden = self._hidden_sizes()
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        y_given = y
-        X, Y = self._encode(X, y, incremental, first_pass)
-        sample_weight = self._weights(y_given, sample_weight)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        with short_errors():
+            hidden = self._hidden_sizes()
+            y = y_given = checked_sparse("y", y)
+            X, Y = self._encode(X, y, incremental, first_pass)
+            sample_weight = self._weights(y_given, sample_weight)
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._random_state = self._generator()
         stochastic = self.solver in STOCHASTIC_SOLVERS
         if self.early_stopping and incremental:
@@ -124,6 +125,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             self._seeded = check_random_state(seed)
         return self._seeded
 
+    @short_errors()
     def _validate_params(self) -> None:
         """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
         try:
@@ -149,7 +151,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         sizes = self.hidden_layer_sizes
         sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
         if not all(type(n) is int and n > 0 for n in sizes) and np.any(np.array(sizes) <= 0):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
         return sizes
 
     def _begin(
@@ -225,11 +227,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
         return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
 
+    @short_errors()
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
         try:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+            X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
+        y = checked_sparse("the y of validation data", y)
         Y = self._encode_validation(y)
         if len(Y) != X.shape[0]:
             raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")

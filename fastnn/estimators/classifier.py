@@ -21,7 +21,7 @@ from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import checked_sparse, short_errors, validated
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
@@ -363,9 +363,11 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         """
         if self.class_weight == "balanced":
             raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")
-        if self._is_first_partial_fit(classes):
-            self._label_binarizer = LabelBinarizer()
-            self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
+        with short_errors():
+            y = checked_sparse("y", y)
+            if self._is_first_partial_fit(classes):
+                self._label_binarizer = LabelBinarizer()
+                self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _is_first_partial_fit(self, classes: Any) -> bool:
@@ -383,15 +385,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return False
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = validated(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
         y = raveled(y)
         goes_on = hasattr(self, "classes_") and (self.warm_start or incremental)
         if not goes_on:

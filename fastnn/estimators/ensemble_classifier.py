@@ -14,7 +14,7 @@ from fastnn.estimators.base import store_parameters
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import short_errors, validated
 from fastnn.memory import Array
 
 
@@ -87,6 +87,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
     ) -> None:
         store_parameters(self, locals())
 
+    @short_errors()
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the members to X and y.
@@ -114,7 +115,7 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
         >>> len(ensemble.estimators_)
         3
         """
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32))
+        X, y = validated(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(y)
         self.classes_, numbers = np.unique(raveled(y), return_inverse=True)
         return self._fit(X, np.asarray(y), sample_weight, numbers)

@@ -12,7 +12,7 @@ from fastnn.estimators.base import store_parameters
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import short_errors, validated
 from fastnn.many.predictions import mean_and_deviation
 from fastnn.memory import Array
 
@@ -79,6 +79,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
     ) -> None:
         store_parameters(self, locals())
 
+    @short_errors()
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the members to X and y.
@@ -109,7 +110,7 @@ class MLPEnsembleRegressor(RegressorMixin, BaseEnsemble):
         3
         """
         dtypes = np.float64, np.float32
-        X, y = validate_data(self, X, y, accept_sparse=["csr", "csc"], multi_output=True, y_numeric=True, dtype=dtypes)
+        X, y = validated(self, X, y, multi_output=True, y_numeric=True, dtype=dtypes)
         return self._fit(X, raveled(np.asarray(y)), sample_weight, None)
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

@@ -19,7 +19,7 @@ from fastnn.checking.arguments import shown
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.sklearn_warnings import Warned, kept_warnings, warn_of_members
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import short_errors, validated
 from fastnn.many.engine import chosen_engine
 from fastnn.memory import Array
 from fastnn.training.interrupts import Flag, heeding
@@ -42,6 +42,10 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     estimators_: list[Any]
     rows_: list[Array]
+
+    @short_errors()
+    def _validate_params(self) -> None:
+        super()._validate_params()
 
     @abstractmethod
     def _score_oob(self, X: Any, y: Array) -> None:
@@ -106,8 +110,7 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
 
     def _checked(self, X: Any) -> Any:
         check_is_fitted(self)
-        dtypes = np.float64, np.float32
-        return validate_data(self, X, accept_sparse=["csr", "csc"], dtype=dtypes, reset=False)
+        return validated(self, X, dtype=(np.float64, np.float32), reset=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

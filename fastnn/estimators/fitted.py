@@ -16,7 +16,7 @@ from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.constraints import network_of
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import validated
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.training.inputs import FEW
@@ -125,9 +125,9 @@ class Fitted:
             # A sum is finite only if all its terms are. Of a few numbers, such as one row's, Python's is the quickest.
             quick = X.size <= FEW and math.isfinite(sum(X.ravel().tolist()))
             if not quick and not np.isfinite(X).all():
-                X = validate_data(self, X, reset=False)  # raises what is to be raised
+                X = validated(self, X, reset=False)  # raises what is to be raised
         else:
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            X = validated(self, X, reset=False)
             if X.shape[1] != weights.sizes[0]:
                 raise ValueError(f"X has {X.shape[1]} features, but coefs_[0] has {weights.sizes[0]} rows")
             single = np.result_type(X.dtype, params.dtype) == np.float32

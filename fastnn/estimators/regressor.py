@@ -12,13 +12,14 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import shown
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import validate_data
+from fastnn.estimators.validation import short_errors, validated
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
@@ -239,26 +240,19 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @short_errors()
     def _validate_params(self) -> None:
         try:
             super()._validate_params()
         except InvalidParameterError as error:
             if isinstance(self.loss, str):
                 raise
-            hint = f" (loss is the first argument; did you mean hidden_layer_sizes={self.loss!r}?)"
+            hint = f" (loss is the first argument; did you mean hidden_layer_sizes={shown(self.loss)}?)"
             raise InvalidParameterError(f"{error}{hint}") from None
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        dtypes = np.float64, np.float32
+        X, y = validated(self, X, y, multi_output=True, y_numeric=True, dtype=dtypes, reset=reset)
         return X, self._column(y)
 
     def _encode_validation(self, y: Any) -> Array:

@@ -1,32 +1,90 @@
-"""scikit-learn's validation of X and y, with errors that name the column and say what to do about it."""
+"""scikit-learn's validation of X and y, after a full check of what is sparse; errors name the column, and are short."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.utils import validation
+import scipy.sparse
+from sklearn.utils.validation import validate_data
 
+from fastnn.checking.arguments import cut, shortened
 from fastnn.checking.values import is_frame, real_array
+
+NO_Y = "no_validation"
+"""scikit-learn's word for y where there is none."""
+
+MOST_IN_ALL = 900
+"""Characters of an error that another library raises."""
 
 _REMEDY = "in a Pipeline, OneHotEncoder encodes words and SimpleImputer fills gaps"
 
 
-def validate_data(estimator: Any, X: Any, y: Any = "no_validation", **options: Any) -> Any:
-    """Return what scikit-learn's function of this name returns.
+def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
+    """Return X, or X and y, as scikit-learn's `validate_data` does; it takes the options. A sparse X is CSR or CSC.
 
-    Its errors are scikit-learn's, but for values of a data frame that are no numbers or missing, and for words.
+    Raises
+    ------
+    ValueError, TypeError
+        For what scikit-learn refuses, in its words but for values of a data frame that are no numbers or missing, and
+        for words; and for sparse matrices with indices that are not theirs.
     """
-    try:
-        checked = validation.validate_data(estimator, X, y, **options)
+    with short_errors():
+        X, y = checked_sparse("X", X), checked_sparse("y", y)
+        try:
+            checked = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **options)
+        except (TypeError, ValueError) as error:
+            told = "" if "feature names" in str(error) else _told(X, error)
+            if not told:
+                raise
+            kind = ValueError if isinstance(error, ValueError) else TypeError
+            raise kind(told) from None
         is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
         return checked.astype(np.float64) if is_object else checked
-    except (TypeError, ValueError) as error:
-        told = "" if "feature names" in str(error) else _told(X, error)
-        if not told:
-            raise
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(told) from None
+
+
+def checked_sparse(name: str, X: Any) -> Any:
+    """Return a sparse matrix as CSR or CSC, of scipy's own class, with indices within its shape; else X itself.
+
+    scipy converts a matrix of any format in compiled code, which takes indices on trust: it reads and writes anywhere.
+    """
+    if not scipy.sparse.issparse(X):
+        return X
+    kind, form = "array" if isinstance(X, scipy.sparse.sparray) else "matrix", X.format
+    try:
+        X = getattr(scipy.sparse, f"{form}_{kind}")(X)  # shares the arrays; all sizes are checked, and COO's indices
+        if form == "lil" and (len(X.rows), *map(len, X.rows)) != (X.shape[0], *map(len, X.data)):
+            raise ValueError("rows and data differ in length")
+        if form in ("csr", "csc", "bsr"):
+            _check_indices(X)
+        if form not in ("csr", "csc"):
+            X = X.tocsr()
+            _check_indices(X)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{name} is a damaged sparse {kind} ({cut(form)}): {cut(error)}") from None
+    return X
+
+
+def _check_indices(X: Any) -> None:
+    """Raise ValueError unless all indices of a compressed matrix are within its shape."""
+    if X.indices.dtype.kind != "i" or X.indptr.dtype.kind != "i":
+        raise ValueError(f"indices and indptr must be integers, not {X.indices.dtype} and {X.indptr.dtype}")
+    if (X.indptr[1:] < X.indptr[:-1]).any():  # scipy looks at that only where the last one is greater than 0
+        raise ValueError("indptr must be a non-decreasing sequence")
+    X.check_format(full_check=True)
+
+
+@contextlib.contextmanager
+def short_errors() -> Iterator[None]:
+    """Shorten the texts of errors, in which scikit-learn, NumPy and scipy may write all of a value."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        if len(str(error)) > MOST_IN_ALL:
+            error.args = (shortened(str(error), MOST_IN_ALL),)
+        raise
 
 
 def _told(X: Any, error: Exception) -> str:

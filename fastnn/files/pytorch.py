@@ -114,6 +114,8 @@ def _taken(kind: str, part: Any) -> Taken:
 def _array(tensor: Any) -> Any:
     if str(tensor.dtype) not in ("torch.float32", "torch.float64"):
         raise TypeError(f"weights must be float32 or float64, not {tensor.dtype}")
+    if getattr(tensor, "is_meta", False):
+        raise ValueError("weights must be in memory: those of the device meta have no numbers")
     return tensor.detach().cpu().numpy()
 
 

@@ -163,5 +163,7 @@ def test_a_hook_of_all_modules_and_quantized_ones_are_refused():
             from_torch(module)
         hook.remove()
     assert from_torch(module).network.sizes == (2, 3, 1)
+    with pytest.raises(ValueError, match="weights must be in memory"):
+        from_torch(torch.nn.Sequential(torch.nn.Linear(2, 1, device="meta")))
     with pytest.raises(ValueError, match="no layer of fastnn's is like DynamicQuantizedLinear"):
         from_torch(torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}))
