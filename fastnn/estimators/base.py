@@ -227,18 +227,18 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _held_out(self, X: Any, Y: Array, weight: Array | None, dtype: np.dtype[Any]) -> HeldOut:
         return HeldOut(contiguous(X, dtype), Y, weight, self._labels())
 
-    @short_errors()
     def _checked_validation(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array | None]:
         try:
             X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
-        y = checked_sparse("the y of validation data", y)
-        Y = self._encode_validation(y)
-        if len(Y) != X.shape[0]:
-            raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
-        weight = self._weights(y, sample_weight)
-        return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
+        with short_errors():
+            y = checked_sparse("the y of validation data", y)
+            Y = self._encode_validation(y)
+            if len(Y) != X.shape[0]:
+                raise ValueError(f"the validation data's X has {X.shape[0]} rows, its y has {len(Y)}")
+            weight = self._weights(y, sample_weight)
+            return X, Y, weight if weight is None else _check_sample_weight(weight, X, ensure_non_negative=True)
 
     def _has_epochs(self) -> bool:
         if self.solver not in STOCHASTIC_SOLVERS:

@@ -14,7 +14,7 @@ from fastnn.estimators.base import store_parameters
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import short_errors, validated
+from fastnn.estimators.validation import validated
 from fastnn.memory import Array
 
 
@@ -87,7 +87,6 @@ class MLPEnsembleClassifier(ClassifierMixin, BaseEnsemble):
     ) -> None:
         store_parameters(self, locals())
 
-    @short_errors()
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the members to X and y.

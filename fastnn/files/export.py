@@ -153,10 +153,9 @@ def label_list(classes: Array) -> list[Any]:
 
 def _plain_label(label: Any) -> Any:
     """Return a label as one of Python's own types, whose repr is code for it, whatever a subclass says; else None."""
-    for kind, plain in ((bool, bool), (int, int.__int__), (float, float.__float__), (str, str.__str__)):
-        if isinstance(label, kind) and not (kind is float and not math.isfinite(label)):
-            return plain(label)
-    return None
+    plains: dict[type, Any] = {bool: bool, int: int.__int__, float: float.__float__, str: str.__str__}
+    found = next((plain(label) for kind, plain in plains.items() if isinstance(label, kind)), None)
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def layers_of(model: Model) -> list[tuple[Array, Array | None, str]]:

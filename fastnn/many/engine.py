@@ -15,11 +15,11 @@ from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from fastnn import __version__
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import cut, kind_of, shown
 from fastnn.errors import EngineError
 from fastnn.many.member_results import MemberResult
 from fastnn.many.shared_files import Laid, files_of, folder_for_workers, in_both, reaches, worth_a_file
-from fastnn.many.tasks import Never, called, packed, train_packed, version
+from fastnn.many.tasks import OTHER_VERSIONS, Never, called, packed, pickled, train_packed, version
 from fastnn.many.units import Unit
 from fastnn.training.interrupts import StopRequest
 
@@ -78,7 +78,10 @@ class Engine:
         self._joblib, self._backend = joblib, backend
         kinds = {kind: name for name, kind in joblib.parallel.BACKENDS.items()}
         self.name: str = kinds.get(type(backend), type(backend).__name__)
-        self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
+        try:
+            self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
+        except Exception as error:  # such as Dask's, after a wait, when no worker has come
+            raise EngineError(f"the engine {self.name} has no workers: {kind_of(error)}: {cut(error)}") from error
         self.seconds_a_work = SECONDS_A_WORK
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
@@ -121,10 +124,11 @@ class Engine:
 
         def once(parallel: Any) -> Iterator[None]:
             left = [k for k in range(len(calls)) if k not in results]
-            tasks = (self._joblib.delayed(called)(k, function, *self._sent(calls[k])) for k in left)
+            delayed = self._joblib.delayed(called)
+            tasks = (delayed(k, __version__, function, *self._sent(calls[k])) for k in left)
             for k, result, error in self._answers(parallel, tasks, Never()):
                 if error is not None:
-                    raise _OfMember(error)
+                    raise _OfMember(error.error())
                 results[k] = result
                 yield
 
@@ -167,8 +171,8 @@ class Engine:
             if not n_left() or flag.requested:
                 return
         raise EngineError(
-            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {type(failure).__name__}: "
-            f"{failure}"
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {kind_of(failure)}: "
+            f"{cut(failure)}"
         ) from failure
 
     def _check(self, parallel: Any, own: list[Any]) -> None:
@@ -178,12 +182,11 @@ class Engine:
             versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
         except Exception as error:
             raise EngineError(
-                f"the workers of {self.name} cannot train: is fastnn installed there? {type(error).__name__}: {error}"
+                f"the workers of {self.name} cannot train: is fastnn installed there? {kind_of(error)}: {cut(error)}"
             ) from error
         if others := versions - {__version__}:
             raise EngineError(
-                f"workers of {self.name} have fastnn {', '.join(sorted(others))}, this process has {__version__}: "
-                "results would not be comparable; install the same version everywhere"
+                OTHER_VERSIONS.format(f"one of the workers of {self.name}", ", ".join(sorted(others)), __version__)
             )
 
     def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
@@ -199,20 +202,20 @@ class Engine:
         return (self._files.get(id(thing), thing) for thing in things)
 
     def _check_pickles(self, own: list[Any]) -> None:
-        """Raise EngineError that names the first object that cannot be pickled, if there is one."""
-
-        def pickle_it(thing: Any) -> None:
-            pickle.dumps(self._joblib.wrap_non_picklable_objects(thing))
-
+        """Raise EngineError that names the first object that cannot be pickled, or unpickled, if there is one."""
         with contextlib.suppress(Exception):
-            return pickle_it(own)  # all at once, for there may be thousands
+            pickle.loads(pickled(own))  # all at once, for there may be thousands
+            return
         for thing in own:
+            what = "pickled (it must hold no lock, file or connection)"
             try:
-                pickle_it(thing)
+                sent = pickled(thing)
+                what = "unpickled"
+                pickle.loads(sent)
             except Exception as error:
                 raise EngineError(
-                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be pickled (it must hold no lock, "
-                    f"file or connection): {type(error).__name__}: {error}"
+                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {kind_of(error)}: "
+                    f"{cut(error)}"
                 ) from error
 
     def _parallel(self) -> Any:
@@ -223,7 +226,7 @@ class Engine:
         """Train all units that are left; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
-                raise _OfMember(trained.error)
+                raise _OfMember(trained.error.error())
             amount = sum(left[number].work for number in numbers)
             self.seconds_a_work = trained.seconds / max(amount, 1)
             member_results = trained.member_results()

@@ -7,14 +7,18 @@ A task is a call of `train_packed` with packed units, which are small, and with 
 from __future__ import annotations
 
 import itertools
+import pickle
 import time
+import traceback
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from fastnn import __version__
+from fastnn.checking.arguments import kind_of, shortened
+from fastnn.errors import EngineError
 from fastnn.many.member_results import MemberResult
 from fastnn.many.members import Member
 from fastnn.many.shared_files import Laid, lay_down, received, take_up
@@ -32,6 +36,53 @@ class PackedUnits(NamedTuple):
     units: list[Unit]
     folder: str | None = None
     """The folder in which arrays may be laid for the caller, see `fastnn.many.shared_files`."""
+    version: str = __version__
+    """The caller's version of fastnn: a worker that came late has not been asked for its own."""
+
+
+def pickled(thing: Any) -> bytes:
+    """Return the pickle of a thing whose class, or the function that it is, may be of the caller's own script."""
+    import joblib
+
+    return pickle.dumps(joblib.wrap_non_picklable_objects(thing, keep_wrapper=False))
+
+
+class SentError(NamedTuple):
+    """An error in the form that goes back to the caller: not every one can be pickled, or made again of its pickle."""
+
+    pickled: bytes
+    """b"" for one that cannot be pickled: it holds a lock, a file, a connection."""
+    instead: RuntimeError
+    """An error with its text, for one whose class takes other arguments than it hands on."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return this form of an error, in a worker."""
+        try:
+            said = str(error)
+        except Exception:
+            said = "its text cannot be had"
+        instead = RuntimeError(f"{kind_of(error)}: {shortened(said, MOST_SAID)}")
+        if hasattr(error, "member"):  # see `train_alone`
+            instead.member = error.member  # type: ignore[attr-defined]
+            instead.add_note(f"fastnn: this was member {error.member}")
+        instead.add_note("raised in a worker:\n\n" + "".join(traceback.format_tb(error.__traceback__)))
+        try:
+            return cls(pickled(error), instead)
+        except Exception:
+            return cls(b"", instead)
+
+    def error(self) -> Exception:
+        """Return the error, in the caller."""
+        try:
+            error = pickle.loads(self.pickled)
+            return error if isinstance(error, Exception) else self.instead
+        except Exception:
+            return self.instead
+
+
+MOST_SAID = 700
+"""Characters of the text of an error that cannot be made again; its traceback is a note."""
 
 
 class Trained(NamedTuple):
@@ -44,7 +95,7 @@ class Trained(NamedTuple):
     """The members' numbers, their places in a stack, and that stack without its arrays."""
     laid: Laid | None = None
     """The arrays of all stacks, one after the other."""
-    error: Exception | None = None
+    error: SentError | None = None
 
     def member_results(self) -> dict[int, MemberResult]:
         """Return {member: its result}: in the caller, and once only."""
@@ -135,20 +186,33 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     arrays = [received(array) for array in sent]
     member_results: dict[int, MemberResult] = {}
     try:
+        check_version(packed_units.version)
         for unit in unpacked(packed_units, arrays):
             member_results |= train_unit(unit, Never())
     except Exception as error:
-        return numbers, Trained(0.0, error=error)
+        return numbers, Trained(0.0, error=SentError.of(error))
     return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)
 
 
-def called(number: int, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, Exception | None]:
+def called(number: int, version: str, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, SentError | None]:
     """Return a function's result in a worker, or an error of its own, for one that is raised is retried."""
     arguments = [received(argument) for argument in sent]
     try:
+        check_version(version)
         return number, function(*arguments), None
     except Exception as error:
-        return number, None, error
+        return number, None, SentError.of(error)
+
+
+def check_version(callers: str) -> None:
+    """Raise EngineError in a worker that has another version of fastnn than the caller."""
+    if callers != __version__:
+        raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, callers))
+
+
+OTHER_VERSIONS = (
+    "{} has fastnn {}, the calling process has {}: results would not be comparable; install the same version everywhere"
+)
 
 
 def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:

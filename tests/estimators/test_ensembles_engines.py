@@ -154,3 +154,22 @@ def test_an_error_of_a_member_is_raised_as_it_is():
     assert not isinstance(error.value, fastnn.EngineError)
     with place("loky"), pytest.raises(ValueError, match="NaN"):
         ensemble().fit(np.full((9, 2), np.nan), np.arange(9) % 2)
+
+
+class TwoArguments(Exception):
+    """It hands on one text, and so cannot be made again of its pickle."""
+
+    def __init__(self, step, why):
+        super().__init__(f"step {step}: {why}")
+
+
+class Failing(KilledOnce):
+    def train_steps(self, task, state, steps):
+        raise TwoArguments(state.t, "sensor gone")
+
+
+def test_an_error_of_any_class_arrives_at_once(monkeypatch, tmp_path):
+    """The workers are not asked again."""
+    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    with place("loky"), pytest.raises(RuntimeError, match="TwoArguments: step 0: sensor gone"):
+        ensemble(backend=Failing(str(tmp_path / "killed"))).fit(X, Y)

@@ -126,6 +126,65 @@ def test_an_error_of_a_member_arrives():
     assert str(error.value).startswith("member ")
 
 
+class TwoArguments(Exception):
+    """It hands on one text, and so cannot be made again of its pickle."""
+
+    def __init__(self, step, why):
+        super().__init__(f"step {step}: {why}")
+
+
+class WithALock(Exception):
+    def __init__(self, why):
+        super().__init__(why)
+        self.lock = threading.Lock()
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    def __reduce__(self):
+        raise RuntimeError("no pickle")
+
+
+def raise_two_arguments(step):
+    raise TwoArguments(step, "sensor gone")
+
+
+def raise_with_a_lock(step):
+    raise WithALock("sensor gone " * 200)
+
+
+def raise_unprintable(step):
+    raise Unprintable
+
+
+def raise_plain(step):
+    raise ZeroDivisionError("sensor gone")
+
+
+ERRORS = {
+    "arrives": (raise_plain, ZeroDivisionError, "sensor gone"),
+    "cannot be unpickled": (raise_two_arguments, RuntimeError, "TwoArguments: step 0: sensor gone"),
+    "cannot be pickled": (raise_with_a_lock, RuntimeError, "WithALock: sensor gone sensor gone"),
+    "has no text": (raise_unprintable, RuntimeError, "Unprintable: its text cannot be had"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_error_of_any_class_arrives_at_once_with_its_text(name, monkeypatch):
+    """The workers are not asked again."""
+    rate, kind, text = ERRORS[name]
+    monkeypatch.setattr(engine, "ATTEMPTS", 1)
+    with joblib.parallel_config("loky", n_jobs=2), pytest.raises(kind) as caught:
+        go(SHORT, optimizer=SGD(rate))
+    assert str(caught.value).startswith(text)
+    assert len(str(caught.value)) <= 1000
+    assert f"fastnn: this was member {caught.value.member}" in caught.value.__notes__
+    if kind is RuntimeError:
+        assert any(f"in {rate.__name__}\n" in note for note in caught.value.__notes__)
+
+
 class Locked(KilledOnce):
     """A back end that cannot be pickled."""
 
@@ -156,6 +215,55 @@ def test_what_cannot_be_sent_is_named(options, name, monkeypatch):
         pytest.raises(fastnn.EngineError, match=f"cannot train: {name}.* cannot be pickled .*lock"),
     ):
         go(SHORT | options)
+
+
+class Once:
+    """A monitor that can be pickled, but not unpickled."""
+
+    def __call__(self, Y, outputs):
+        return 1.0
+
+    def __reduce__(self):
+        return divmod, (1, 0)
+
+
+def test_what_cannot_be_unpickled_is_named(monkeypatch):
+    monkeypatch.setattr(joblib.Parallel, "__call__", lambda *args: pytest.fail("it was sent"))
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.EngineError, match=r"cannot train: <.*Once object.*> cannot be unpickled: ZeroDiv"),
+    ):
+        go(STOPPED, stop=Stop(monitor=Once()))
+
+
+def test_an_engine_without_workers_is_an_error(monkeypatch):
+    """Dask's raises TimeoutError, after ten seconds."""
+
+    def wait(self, n_jobs):
+        raise TimeoutError("no worker after 10 seconds")
+
+    monkeypatch.setattr(joblib.parallel.BACKENDS["loky"], "effective_n_jobs", wait)
+    with (
+        joblib.parallel_config("loky"),
+        pytest.raises(fastnn.EngineError, match="engine loky has no workers: TimeoutError: no worker after 10 seconds"),
+    ):
+        go(SHORT)
+
+
+def test_a_worker_that_comes_late_with_another_version_is_refused(monkeypatch):
+    """It has not been asked for its version before."""
+    right = engine.packed
+
+    def packed(units):
+        plan, arrays = right(units)
+        return plan._replace(version="9.9"), arrays
+
+    monkeypatch.setattr(engine, "packed", packed)
+    with (
+        joblib.parallel_config("loky", n_jobs=2),
+        pytest.raises(fastnn.EngineError, match=f"a worker of the engine has fastnn {fastnn.__version__}.*9.9"),
+    ):
+        go(SHORT)
 
 
 def test_a_callback_need_not_be_pickled(monkeypatch):
