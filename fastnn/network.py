@@ -7,13 +7,15 @@ z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the widths on 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.checking import display
-from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes
+from fastnn.checking.arguments import check_activation, check_choice, check_number, check_sizes, shown
 from fastnn.checking.docstrings import Filled, summaries, table
 from fastnn.checking.keywords import explains_keywords
 from fastnn.layers import Layer as Layer  # where pickles of earlier versions look for it
@@ -216,6 +218,12 @@ class Network(Layered):
         unusual = {f.name.replace("_", " "): value for f, value in further if value != f.default}
         return display.card(self, facts | unusual)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(zip(_FIELDS, _fields(self), strict=True))  # not what follows from them, which is kept beside
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(vars(type(self)(**{name: state[name] for name in _FIELDS if name in state})))
+
     @property
     def n_inputs(self) -> int:
         """Columns of X."""
@@ -274,6 +282,35 @@ class Network(Layered):
         True
         """
         return cls(**values)
+
+
+_FIELDS = tuple(field.name for field in dataclasses.fields(Network))
+_fields = operator.attrgetter(*_FIELDS)
+
+
+@functools.lru_cache(maxsize=64)
+def _made(values: tuple[Any, ...]) -> Network:
+    return Network(**dict(zip(_FIELDS, values, strict=True)))
+
+
+def as_made(network: Network) -> Network:
+    """Return an equal network, which nobody else can have changed: its fields were checked, the rest follows from them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an object of a subclass, and for a network whose attributes were written to after it was made.
+    """
+    if type(network) is not Network:
+        raise TypeError(f"network must be a fastnn Network, and of no subclass, not {shown(network)}")
+    values = _fields(network)
+    try:
+        made = _made(values)
+    except TypeError:  # a value that has no hash
+        made = _made.__wrapped__(values)
+    if values != _fields(made) or (network.n_params, network.layers) != (made.n_params, made.layers):
+        raise ValueError(f"the network was changed after it was made: make a new one in place of {shown(network)}")
+    return made
 
 
 def _tables() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What is trained: a network, its activations and its losses."""
 
+import copy
 import dataclasses
 import json
 
@@ -73,3 +74,17 @@ def test_methods_of_other_libraries_say_what_to_write():
     with pytest.raises(AttributeError, match=r"a Network has no attribute 'sizez'$"):
         _ = network.sizez
     assert not hasattr(network, "fit")
+
+
+def test_a_pickle_has_what_a_network_was_made_of_and_nothing_that_follows():
+    """What follows says where compiled code reads; a pickle of version 0.2 may have it too, and is not believed."""
+    network = Network((3, 5, 1), "tanh")
+    state = copy.copy(vars(network)) | {"layers": Network((3, 900, 1)).layers, "n_params": 26}
+    assert network.n_params == 26
+    assert network.__getstate__().keys() == {field.name for field in dataclasses.fields(Network)}
+    again = Network.__new__(Network)
+    again.__setstate__(state)
+    assert again == network
+    assert again.layers == network.layers
+    with pytest.raises(ValueError, match="sizes"):
+        again.__setstate__(state | {"sizes": (3, -5, 1)})

@@ -25,6 +25,7 @@ from fastnn.fused.preparation import PreparedBatch, PreparedTraining
 from fastnn.fused.team import has_work
 from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
+from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.state import Task
 
@@ -74,6 +75,8 @@ class NumbaBackend:
         n, dtype = len(X), X.dtype
         workspace = self.kept.take(network, dtype, n, ROW_BLOCK)  # of the thread that calls
         try:
+            if params.size != workspace.network.n_params:
+                check("params", params, (workspace.network.n_params,), dtype)
             kernel = workspace.predict
             if kernel is None:  # looked up once: a look-up takes as long as a tenth of one row's prediction
                 kernel = workspace.predict = load_kernel("predict", dtype)
@@ -125,7 +128,7 @@ class NumbaBackend:
         from fastnn.fused.function import Function  # imports Numba
 
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
-        return Function(network, params)
+        return Function(as_made(network), params)
 
     def train_members(self, tasks, which, storage, beta_products, steps, n_steps):
         """Train several members, one after another in one call of compiled code. Optional."""

@@ -6,14 +6,19 @@ that is not its own. `fastnn.training.inputs` checks that numbers are finite. A 
 
 from __future__ import annotations
 
+import weakref
 from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.memory import READABLE, WRITEABLE, padded_size
-from fastnn.network import Network
+from fastnn.checking.arguments import cut, kind_of, shown
+from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
+from fastnn.network import Network, as_made
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.state import Steps
+
+ARRAYS = np.ndarray, np.memmap
+"""The classes of arrays that a kernel can take: others may say what they like of their shape."""
 
 FLOATS = np.dtype(np.float64), np.dtype(np.float32)
 INTEGERS = np.dtype(np.int64)
@@ -27,10 +32,7 @@ def check(name, array, shape, dtype, flags=READABLE):
     """Raise a TypeError or ValueError unless a kernel can take this array by its address."""
     # The flags are one number: to ask for each by its name would take longer than all the rest.
     if not (
-        isinstance(array, np.ndarray)
-        and array.shape == shape
-        and array.dtype == dtype
-        and array.flags.num & flags == flags
+        type(array) in ARRAYS and array.shape == shape and array.dtype == dtype and array.flags.num & flags == flags
     ):
         _refuse(name, array, shape, dtype, flags)
 
@@ -49,7 +51,7 @@ def check_inputs(network, params, X):
         and X.flags.num & params.flags.num & READABLE == READABLE
     ):
         return
-    # Subclasses of arrays may still be right; what is wrong gets the message of one of these checks.
+    # A memory map may still be right; what is wrong gets the message of one of these checks.
     dtype = working_dtype(network, X)
     check("X", X, (*X.shape[:1], network.sizes[0]), dtype)
     check("params", params, (network.n_params,), dtype)
@@ -68,10 +70,9 @@ def check_data(network, data):
 
 def working_dtype(network, X, name="X"):
     """Return the dtype of an array X, float64 or float32, which all arrays of a call share."""
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a fastnn Network, not {network!r:.200}")
-    if not isinstance(X, np.ndarray) or X.dtype not in FLOATS:
-        kind = f"an array of {X.dtype}" if isinstance(X, np.ndarray) else type(X).__name__
+    as_made(network)
+    if type(X) not in ARRAYS or X.dtype not in FLOATS:
+        kind = f"an array of {cut(X.dtype)}" if type(X) in ARRAYS else kind_of(X)
         raise TypeError(f"{name} must be an array of float64 or float32 in native byte order, not {kind}")
     return X.dtype
 
@@ -79,9 +80,9 @@ def working_dtype(network, X, name="X"):
 def check_state(network, optimizer, state, dtype):
     """Check the state that `train_steps` changes in place: of this network and one of the built-in optimizers."""
     if OPTIMIZERS.get(type(optimizer).__name__) is not type(optimizer):
-        raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {optimizer!r:.200}")
+        raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {shown(optimizer)}")
     if state.n_params != network.n_params:
-        raise ValueError(f"the state has {state.n_params!r:.50} parameters, the network {network.n_params}")
+        raise ValueError(f"the state has {shown(state.n_params)} parameters, the network {network.n_params}")
     # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole vectors.
     width = padded_size(network.n_params, dtype)
     if getattr(state.storage, "ndim", 0) == 2:
@@ -97,6 +98,7 @@ class StepNumbers(NamedTuple):
     greatest: int  # the greatest row number
     largest: int  # the rows of the largest batch
     steps: Steps | None = None  # the arrays that were checked, if they are few
+    held: tuple[weakref.ref[Array], ...] = ()  # by `hold`
 
     def knows(self, steps):
         """Return whether these are the steps that were checked: the same arrays, whose rows are the same."""
@@ -119,21 +121,29 @@ def check_steps(steps, n_rows, last=None):
     check("learning_rate", learning_rate, shape, FLOATS[0])
     check("rows", rows, (getattr(rows, "size", 0),), INTEGERS)
     few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
-    kept = steps if few and type(steps) is Steps else None
+    kept = (steps, hold(steps)) if few and type(steps) is Steps else ()
     same_batches = few and last is not None and few[1:] == last.few[1:]
     if same_batches and few[0] == last.few[0] and last.greatest < n_rows:
-        return StepNumbers(few, last.greatest, last.largest, kept)
+        return StepNumbers(few, last.greatest, last.largest, *kept)
     greatest = _greatest(rows)
     if rows.size and greatest >= n_rows:
         wrong = rows[(rows < 0) | (rows >= n_rows)][0]
         raise ValueError(f"the steps take row {wrong}; the data's rows are 0 to {n_rows - 1}")
     if same_batches and len(few[0]) == len(last.few[0]):  # of as many rows, which have been shuffled
-        return StepNumbers(few, greatest, last.largest, kept)
+        return StepNumbers(few, greatest, last.largest, *kept)
     largest = _greatest(stop - start)
     if max(_greatest(start), _greatest(stop), largest) > rows.size:
         wrong = np.flatnonzero((start < 0) | (stop > rows.size) | (stop < start))[0]
         raise ValueError(f"the steps take rows {start[wrong]} to {stop[wrong]} of {rows.size}")
-    return StepNumbers(few, greatest, largest, kept)
+    return StepNumbers(few, greatest, largest, *kept)
+
+
+def hold(arrays):
+    """Return weak references to arrays whose addresses are kept: NumPy refuses to resize an array that has one.
+
+    It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary references.
+    """
+    return tuple(map(weakref.ref, arrays))
 
 
 def _as_bytes(steps):
@@ -153,7 +163,7 @@ def check_members(tasks, which, storage, beta_products, steps, n_steps):
     slots = {(task.optimizer.n_slots, task.optimizer.sequential) for task in tasks}
     if len(slots) > 1 or OPTIMIZERS.get(type(first.optimizer).__name__) is not type(first.optimizer):
         raise ValueError(
-            f"back end 'numba' cannot train members with these optimizers in one call: {first.optimizer!r}"
+            f"back end 'numba' cannot train members with these optimizers in one call: {shown(first.optimizer)}"
         )
     width = max(np.shape(storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
     check("storage", storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
@@ -199,10 +209,11 @@ def _refuse(name, array, shape, dtype, flags):
     wanted = f"{name} must be an array of {dtype} with shape {shape}, in C order and aligned"
     if flags == WRITEABLE:
         wanted += " and writeable"
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{wanted}, not {array!r:.200}")
+    if type(array) not in ARRAYS:
+        kind = f"one of the class {kind_of(array)}" if isinstance(array, np.ndarray) else shown(array)
+        raise TypeError(f"{wanted}, not {kind}")
     found = {
-        f"of {array.dtype}": array.dtype != dtype,
+        f"of {cut(array.dtype)}": array.dtype != dtype,
         f"of shape {array.shape}": array.shape != shape,
         "not in C order": not array.flags.c_contiguous,
         "not aligned": not array.flags.aligned,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.fused.guard import check, check_data
+from fastnn.fused.guard import check, check_data, hold
 from fastnn.fused.layout import ALPHA, LOSS_ALONE, NO_UPDATE, UpdateSpec
 from fastnn.fused.team import Threads
 from fastnn.memory import ROW_BLOCK
@@ -36,7 +36,8 @@ class PreparedTraining(Prepared):
         self._bound.begin(state, data)
         self._threads = Threads.of(task, dtype, n_rows)
         self.kernel, self.of_task = self._bound.kernel, (*self._bound.prepared, data)
-        self._data = tuple(task.data)  # an array that is referred to refuses to be resized
+        self._data = tuple(task.data)
+        self._held = hold((*self._data, *self._state))
 
     _bound = None
 
@@ -75,6 +76,7 @@ class PreparedBatch(Prepared):
     def __init__(self, backend, network, data, penalty, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
         super().__init__(backend, backend.kept.take(network, dtype, n, ROW_BLOCK))
+        network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
         self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
@@ -82,7 +84,7 @@ class PreparedBatch(Prepared):
         self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
-        self._data, self._threads = tuple(data), None
+        self._data, self._held, self._threads = tuple(data), hold(data), None
         self._call = kernel.bound(None, n, int(with_gradient), *of_network, self._spec, prepared(data), rows)
 
     def divide(self, task, remembered=False):
@@ -92,7 +94,7 @@ class PreparedBatch(Prepared):
             self._threads = Threads.of(task, self._params[-1], n, remembered)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
-            self._state = StepState(params.reshape(1, -1), task.network.n_params)
+            self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)
             self._steps = Steps(np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1))
             self.of_task = self.workspace.scratch, self.workspace.model, self._spec, prepared(task.data)
 

@@ -54,7 +54,7 @@ class Team:
 
     def __init__(self, n, training):
         workspace, n_rows = training.workspace, training.n_rows
-        network, dtype, block, *_ = workspace.key
+        network, (_, dtype, block, *_) = workspace.network, workspace.key
         self._kernel = load_kernel("train_together", dtype)
         self._scratches = make_scratches(network, dtype, n_rows, block, n)
         for scratch in self._scratches:

@@ -6,6 +6,7 @@ import threading
 
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.layout import constants_of, describe, make_scratch, set_task_constants, update_spec
+from fastnn.network import as_made
 
 KEEP = 2**23
 """Bytes that a thread may hold on to between calls: of a network of a million weights, the scratch of one row."""
@@ -20,6 +21,7 @@ class Workspace:
     def __init__(self, key, rows):
         self.key = key
         network, dtype, block, *_ = key
+        self.network = network = as_made(network)
         self.description = describe(network, dtype, block)
         self.buffers = make_scratch(network, dtype, rows, block)
         self.model, self.scratch = prepared(self.description), prepared(self.buffers)
@@ -87,7 +89,9 @@ class Workspaces(threading.local):
 
         It is taken out while it is used, at once: a signal's handler or a finalizer may call fastnn in the midst of it.
         """
-        key, kept = (network, dtype, block, rows if rows < block else block, rows > block), self.workspaces
+        # The network is told by its identity; so are its sizes, with which somebody may have exchanged others.
+        key = network, dtype, block, rows if rows < block else block, rows > block, network.sizes, network.bias
+        kept = self.workspaces
         for _ in range(KEPT):
             try:
                 workspace = kept.pop()

@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from fastnn.checking.arguments import counted, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, Array
-from fastnn.network import ACTIVATIONS, LOSSES, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.state import Data
 
@@ -34,14 +34,17 @@ FEW = 24
 
 
 def check_network(network: Any) -> None:
-    """Raise TypeError unless `network` is a Network."""
-    if not isinstance(network, Network):
+    """Raise TypeError unless `network` is a Network, ValueError where it was changed after it was made."""
+    if type(network) is not Network:
         hint = "the network comes first"
         if isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network):
             hint = f"say Network({shown(network)})"
+        elif isinstance(network, Network):
+            hint = "an object of a subclass may say other sizes than those that it was made with"
         elif isinstance(getattr(network, "network", None), Network):
             hint = "say result.network, or result.resume(X, Y, epochs=...) to go on"
         raise TypeError(f"network must be a fastnn Network, not {shown(network)}: {hint}")
+    as_made(network)
 
 
 def check_optimizer(optimizer: Any) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import SGD, Adam, Network, get_backend
 from fastnn.state import Data, Steps, StepState, Task
 
@@ -113,16 +114,14 @@ def test_what_becomes_read_only_between_two_calls_is_not_written(name):
 
 
 def test_what_a_kernel_knows_by_its_address_cannot_be_resized():
-    task, _, steps = one_task()
-    for owner in (task.data, steps):
-        for i in range(len(owner)):
-            with pytest.raises(ValueError, match="cannot resize"):
-                owner[i].resize((1,))
+    """Not without a check of references either: a kernel would read and write what is not the array's any more."""
+    task, state, steps = one_task()
     other = Task(NETWORK, SGD(), Data(np.ones((N, 4)), np.ones((N, 2)), np.ones(N)))
     get_backend("numba").loss(other, np.ones(NETWORK.n_params))
-    for i in range(3):
-        with pytest.raises(ValueError, match="cannot resize"):
-            other.data[i].resize((1,))
+    for array in (*task.data, *steps, state.storage, state.beta_products, *other.data):
+        for refcheck in True, False:
+            with pytest.raises(ValueError, match="cannot resize"):
+                array.resize((1,), refcheck=refcheck)
 
 
 @pytest.mark.parametrize(
@@ -146,11 +145,21 @@ def test_rows_outside_the_data_are_refused(name, value):
         call("train_steps", np.float64, name, change)
 
 
-def test_subclasses_of_arrays_are_taken(dtype):
-    class Mine(np.ndarray):
-        pass
+def test_memory_maps_are_taken_and_other_subclasses_refused(dtype):
+    """An array that says another shape than it has is read far beyond its end."""
 
-    assert np.array_equal(call("predict", dtype, "X", lambda a: a.view(Mine)), call("predict", dtype, None, None))
+    class Lying(np.ndarray):
+        shape = property(lambda self: (10**6, 4))
+
+        def __len__(self):
+            return 10**6
+
+    right = call("predict", dtype, None, None)
+    assert np.array_equal(call("predict", dtype, "X", lambda a: a.view(np.memmap)), right)
+    for method, names in TAKEN.items():
+        for name in names:
+            with pytest.raises(TypeError, match=f"{name} must be an array of .*, not (one of the class )?Lying"):
+                call(method, dtype, name, lambda a: a.view(Lying))
 
 
 @pytest.mark.parametrize("optimizer", [None, SGD, type("Adam", (Adam,), {})()])
@@ -162,7 +171,18 @@ def test_only_built_in_optimizers_reach_a_kernel(optimizer):
         get_backend("numba").train_steps(Task(NETWORK, optimizer, data), state, steps)
 
 
-@pytest.mark.parametrize("network", [None, (4, 5, 2), "network"])
+class WithMoreParameters(Network):
+    n_params = property(lambda self: 10)
+
+
+class WithOtherLayers(Network):
+    layers = property(lambda self: Network((4, 300, 2)).layers)
+    n_params = property(lambda self: NETWORK.n_params)
+
+
+@pytest.mark.parametrize(
+    "network", [None, (4, 5, 2), "network", WithMoreParameters((4, 5, 2)), WithOtherLayers((4, 5, 2))]
+)
 def test_only_networks_reach_a_kernel(network):
     backend, X = get_backend("numba"), np.ones((N, 4))
     data = Data(X, np.ones((N, 2)), np.ones(N))
@@ -173,3 +193,75 @@ def test_only_networks_reach_a_kernel(network):
     ):
         with pytest.raises(TypeError, match="must be a fastnn Network"):
             call()
+
+
+def changed(**values):
+    """A network whose attributes were written to, past what a frozen dataclass refuses."""
+    network = Network((4, 5, 2))
+    assert network.n_params == len(network.layers) + 35  # both are kept from here on
+    vars(network).update(values)
+    return network
+
+
+CHANGED = {
+    "layers": lambda: changed(layers=Network((4, 300, 2)).layers),
+    "parameters": lambda: changed(n_params=10),
+    "inputs": lambda: changed(sizes=(3, 5, 2)),
+    "outputs": lambda: changed(sizes=(4, 5, 300)),
+    "no sizes": lambda: changed(sizes=[4, 5, 2]),
+    "biases": lambda: changed(bias="none"),
+    "an activation": lambda: changed(activation="x; import os"),
+    "a loss": lambda: changed(loss=3),
+    "a subclass": lambda: WithOtherLayers((4, 5, 2)),
+}
+
+OTHERS = ("a subclass", "used"), ("a loss", "used")
+"""An object does not become one of a subclass; settings of a training that were checked are not checked again."""
+
+
+def calls_of(network, dtype):
+    """Calls of public functions and of the back end, with arguments that are right for 4-5-2: their arrays."""
+    params, X, Y = np.ones(NETWORK.n_params, dtype), np.ones((N, 4), dtype), np.ones((N, 2), dtype)
+    backend, data, state = get_backend("numba"), Data(X, Y, np.ones(N, dtype)), StepState.create(params, 0)
+    steps = Steps(np.arange(N), np.array([0]), np.array([N]), np.ones(1), np.zeros(1))
+
+    def of_function():
+        backend.function(network, params)(X[0], out := np.zeros(2, dtype))
+        return out
+
+    return {
+        "predict": lambda: fastnn.predict(network, params, X),
+        "loss_and_gradient": lambda: fastnn.loss_and_gradient(network, params, X, Y)[1],
+        "train": lambda: fastnn.train(network, X, Y, epochs=1, params=params, seed=0).params,
+        "train_many": lambda: fastnn.train_many(network, X, Y, epochs=1, seed=range(2)).params,
+        "the back end's predict": lambda: backend.predict(network, params, X),
+        "the back end's loss_and_gradient": lambda: backend.loss_and_gradient(network, params, data, 0.0)[1],
+        "the back end's train_steps": lambda: (
+            backend.train_steps(Task(network, SGD(), data), state, steps) * state.params
+        ),
+        "the back end's function": of_function,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "after"), [(name, after) for name in CHANGED for after in ("made", "used") if (name, after) not in OTHERS]
+)
+def test_a_network_that_was_changed_reaches_no_kernel(name, after, dtype):
+    """It is refused; or nothing that was changed shows, where its buffers are known from an earlier call."""
+    network, right = CHANGED[name](), calls_of(Network((4, 5, 2)), dtype)
+    if after == "used":
+        values = dict(vars(network))
+        vars(network).clear()
+        vars(network).update(vars(Network((4, 5, 2))))
+        for call in calls_of(network, dtype).values():
+            call()
+        vars(network).update(values)
+    n_refused = 0
+    for door, call in calls_of(network, dtype).items():
+        try:
+            value = call()
+        except (ValueError, TypeError):
+            n_refused += 1
+        else:
+            assert np.array_equal(value, right[door]()), door
+    assert n_refused >= (6 if after == "made" else 1)
