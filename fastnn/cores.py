@@ -100,8 +100,9 @@ def _limits() -> Iterator[Cores]:
 
 
 def _whole_number(text: str) -> int:
-    """Return the whole number in a text; 0 if it is none."""
-    return int(text) if text.strip().isdecimal() else 0
+    """Return the whole number in a text; 0 if it is none, or has more digits than the number of anything."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def _quotas() -> Iterator[float]:

@@ -84,6 +84,18 @@ def test_variables_of_the_environment(monkeypatch, name):
     assert available_cores().number == 16
 
 
+@pytest.mark.parametrize("digits", [30, 5000])
+def test_a_number_of_more_digits_than_any_is_none(monkeypatch, digits):
+    """Python itself refuses to read thousands of them. Of others' variables such a one is passed over."""
+    for name in cores.OTHERS:
+        monkeypatch.setenv(name, "9" * digits)
+    assert available_cores() == (16, "all that the machine has")
+    monkeypatch.setenv(cores.VARIABLE, "9" * digits)
+    with pytest.raises(ValueError, match=f"{cores.VARIABLE} must be a whole number from 1 on, not '999") as caught:
+        available_cores()
+    assert len(str(caught.value)) < 200
+
+
 def test_the_least_counts(monkeypatch, machine):
     machine("cgroup", V2)
     machine("mounted/cpu.max", "600000 100000\n")
