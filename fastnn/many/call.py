@@ -31,8 +31,28 @@ class Caller:
             )
         self.progress = check_flag("progress", progress)
 
+    _is_training = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_is_training": False}  # a callback may copy what is trained
+
+    def check_idle(self) -> None:
+        """Raise RuntimeError while members are trained: a callback may look at them, but not change them."""
+        if self._is_training:
+            raise RuntimeError(
+                "the population is being advanced: a callback, or another thread, may not advance it, nor drop or "
+                "replace members, before that is through"
+            )
+
     def train(self, members: list[Member]) -> tuple[ManyResult, bool]:
         """Train checked members; return the results, and whether Ctrl-C ended them."""
+        self._is_training = True
+        try:
+            return self._train(members)
+        finally:
+            self._is_training = False
+
+    def _train(self, members: list[Member]) -> tuple[ManyResult, bool]:
         interrupt, callbacks = Interrupt(swallows=not _raises(members)), list(self.callbacks)
         with _bar(callbacks) if self.progress else contextlib.nullcontext():
             driver = Driver(members, self.n_jobs, callbacks)

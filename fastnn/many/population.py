@@ -141,6 +141,8 @@ class Population(Standings):
         ------
         KeyError, ValueError, TypeError
             For a number that is no member's, or not any more, and for epochs that are none; nothing is trained then.
+        RuntimeError
+            From a callback: while it advances, a population can be looked at only.
         TrainingInterrupted
             On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``; its `result` is that of `results`.
 
@@ -160,6 +162,7 @@ class Population(Standings):
         >>> population.results().n_epochs
         array([5, 2, 2])
         """
+        self._caller.check_idle()
         wanted = self._wanted(epochs)
         members = [self._trainings[number].part(n) for number, n in wanted.items() if n]
         if not members:
@@ -193,6 +196,8 @@ class Population(Standings):
         ------
         KeyError, TypeError
             For a number that is no member's, or not any more; none is dropped then.
+        RuntimeError
+            From a callback, while it advances.
 
         Examples
         --------
@@ -202,6 +207,7 @@ class Population(Standings):
         >>> population.members
         [1]
         """
+        self._caller.check_idle()
         numbers = set(members) if isinstance(members, Iterable) else {members}
         for number in numbers:
             self._training(number)
@@ -246,6 +252,8 @@ class Population(Standings):
             For a number that is no member's, or not any more.
         TypeError, ValueError
             For settings that `fastnn.train` refuses to go on with.
+        RuntimeError
+            From a callback, while it advances.
 
         Examples
         --------
@@ -257,6 +265,7 @@ class Population(Standings):
         >>> population[2].n_epochs, population[2].history.learning_rate.tolist()
         (3, [0.001, 0.001, 0.1])
         """
+        self._caller.check_idle()
         training = self._training(member if by is None else by)
         if by is not None:
             self._training(member)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import counted, interval, shown
+from fastnn.checking.arguments import counted, decimal, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
@@ -273,7 +273,7 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
     first = (array if given is None else real_array(name, given))[wrong][0]
     if np.isfinite(first):
         raise ValueError(
-            f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {first}"
+            f"{name} must be finite; {_first(name, wrong, array)} in {array.dtype}, which cannot hold {decimal(first)}"
         )
     remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
     raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")

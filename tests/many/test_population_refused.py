@@ -1,5 +1,6 @@
 """What a population refuses, and Ctrl-C and errors while it advances: its members stay whole and go on exactly."""
 
+import copy
 import os
 import signal
 import time
@@ -203,3 +204,33 @@ def test_a_callback_ends_an_advance():
     population.advance(3)
     assert seen == [[0], [1]]
     assert [result.n_epochs for result in population.values()] == [3, 0, 0]
+
+
+CHANGES = {
+    "advance": lambda population: population.advance(1),
+    "drop": lambda population: population.drop(3),
+    "replace": lambda population: population.replace(3, by=0),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_callback_may_not_change_what_is_advanced(name):
+    """It may look at it, and copy it; the members stay as they were."""
+    seen = []
+
+    def callback(progress):
+        seen.append((population.members, copy.deepcopy(population)))
+        CHANGES[name](population)
+
+    population = small(callbacks=[callback], n_jobs=1)
+    with pytest.raises(RuntimeError, match="the population is being advanced: a callback, or another thread, may not"):
+        population.advance(2)
+    members, twin = seen[0]
+    assert population.members == members == [0, 1, 2, 3]
+    assert population.epochs_trained == 0
+    twin._caller.callbacks.clear()
+    for each in twin, population:
+        each._caller.callbacks.clear()
+        each.advance(1)
+        CHANGES[name](each)
+        assert each.epochs_trained > 0

@@ -132,3 +132,12 @@ def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
     changed, kind, text = REFUSED["a network that exhausts memory"]
     with pytest.raises(kind, match=text):
         train(**changed, epochs=1)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="it holds no more than float64")
+def test_a_number_beyond_float64_is_named():
+    """It is written in its own dtype: as a float of Python it would be inf, "which cannot hold inf"."""
+    huge = X.astype(np.longdouble)
+    huge[0, 0] = np.longdouble("1e400")
+    with pytest.raises(ValueError, match=r"X\[0, 0\] is inf in float64, which cannot hold 1e\+400$"):
+        train(NETWORK, huge, Y, epochs=1)
