@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.estimators.attributes import attribute
 from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
 from fastnn.estimators.epochs import FitInputs, fit_in_epochs
 from fastnn.estimators.fitted import Fitted, Weights
@@ -86,6 +87,14 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation_data: Any = None, incremental: bool = False
     ) -> Any:
+        try:
+            return self._fit_unchecked(X, y, sample_weight, validation_data, incremental)
+        except (TypeError, ValueError, AttributeError):
+            if incremental:  # parameters may have been set since they were checked, which takes long
+                self._validate_params()
+            raise
+
+    def _fit_unchecked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         with short_errors():
             hidden = self._hidden_sizes()
@@ -100,8 +109,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError("partial_fit does not support early_stopping=True")
 
         params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass, stochastic)
-        if stochastic and (not incremental or not hasattr(self, "_optimizer")):
-            self._optimizer = Solver(self)
+        if stochastic:
+            known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
+            self._optimizer = Solver(self) if known is None else known
         inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
         params, attributes = fit_in_epochs(self, inputs) if stochastic else fit_lbfgs(self, inputs)
         self.__dict__.update(attributes)
@@ -119,7 +129,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         seed: Any = self.random_state
         if not isinstance(seed, Integral):
             return check_random_state(seed)
-        if "_seeded" in vars(self):
+        if isinstance(vars(self).get("_seeded"), np.random.RandomState):
             self._seeded.seed(int(seed))
         else:
             self._seeded = check_random_state(seed)

@@ -14,7 +14,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import cut, shown
 from fastnn.estimators import labels
+from fastnn.estimators.attributes import attribute, labels_of
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
 from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion, from_result
@@ -165,7 +167,9 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         elif y_type == "multiclass":
             W[...], b[...] = W[:, order], b[order]
         elif y_type.startswith("multilabel") and made.classes_.tolist() != list(range(made.n_outputs_)):
-            raise ValueError(f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {classes!r}")
+            raise ValueError(
+                f"classes of several sigmoid outputs must be range({made.n_outputs_}), not {shown(classes)}"
+            )
         made._label_binarizer = labels.binarizer_with(made.classes_, y_type)
         return made
 
@@ -371,7 +375,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return self._fit(X, y, sample_weight, incremental=True)
 
     def _is_first_partial_fit(self, classes: Any) -> bool:
-        known = getattr(self, "classes_", None)
+        known = labels_of(self) if hasattr(self, "classes_") else None
         if classes is None and known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is None or (known is not None and labels.are_all(classes, known)):
@@ -381,7 +385,8 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
             self.classes_ = given
             return True
         if not np.array_equal(known, given):
-            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
+            was = f"is not the same as on last call to partial_fit, was: {cut(repr(known))}"
+            raise ValueError(f"`classes={cut(repr(classes))}` {was}")
         return False
 
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -391,21 +396,25 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         if not goes_on:
             self._label_binarizer = labels.binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
-        number = labels.numbers_of(y, self.classes_)
-        missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(self.classes_)).all())
+        known = labels_of(self)
+        number = labels.numbers_of(y, known)
+        missing = number is None or (self.warm_start and not np.bincount(number, minlength=len(known)).all())
         if goes_on and missing:
-            labels.check_classes(unique_labels(y), self.classes_, all_again=self.warm_start)
-        return X, labels.targets_of(y, self._label_binarizer, number)
+            labels.check_classes(unique_labels(y), known, all_again=self.warm_start)
+        return X, labels.targets_of(y, self._binarizer(), number)
 
     def _encode_validation(self, y: Any) -> Array:
         number = labels.numbers_of(y, self.classes_)
-        unknown = np.setdiff1d(unique_labels(y), self.classes_) if number is None else ()
-        if len(unknown):
-            raise ValueError(f"the validation data have classes that y has not: {unknown}")
-        return labels.targets_of(y, self._label_binarizer, number)
+        unknown = [] if number is not None else np.setdiff1d(unique_labels(y), self.classes_).tolist()
+        if unknown:
+            raise ValueError(f"the validation data have classes that y has not: {shown(unknown)}")
+        return labels.targets_of(y, self._binarizer(), number)
+
+    def _binarizer(self) -> LabelBinarizer:
+        return attribute(self, "_label_binarizer", LabelBinarizer)
 
     def _decode(self, outputs: Array) -> Any:
-        binarizer, classes = self._label_binarizer, self.classes_
+        binarizer, classes = self._binarizer(), labels_of(self)
         if binarizer.y_type_ == "multiclass" and outputs.shape[1] == len(classes):
             return classes.take(outputs.argmax(axis=1), mode="clip")
         outputs = outputs.ravel() if self.n_outputs_ == 1 else outputs
@@ -418,7 +427,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return of_class if sample_weight is None else of_class * np.asarray(sample_weight)
 
     def _split_by(self, Y: Array) -> Array | None:
-        if self.fix_defects and self._label_binarizer.y_type_ == "multiclass":
+        if self.fix_defects and self._binarizer().y_type_ == "multiclass":
             return Y.argmax(axis=1)
         if self.n_outputs_ > 1:
             return None
@@ -427,7 +436,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         return yes.astype(str) if few else yes  # text, as scikit-learn's error names the classes, takes twice as long
 
     def _output_activation(self) -> str:
-        return "softmax" if self._label_binarizer.y_type_ == "multiclass" else "logistic"
+        return "softmax" if self._binarizer().y_type_ == "multiclass" else "logistic"
 
     def _labels(self) -> str | None:
         if self.out_activation_ == "softmax":

@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from fastnn.checking.arguments import shown
+from fastnn.estimators.attributes import attribute
 from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
 from fastnn.files.description import without_state
@@ -65,7 +66,9 @@ class Conversion:
         """
         theirs = TheirClassifier if issubclass(cls, sklearn.base.ClassifierMixin) else TheirRegressor
         if not isinstance(estimator, theirs):
-            raise TypeError(f"{cls.__name__}.from_sklearn takes a scikit-learn {theirs.__name__}, not {estimator!r}")
+            raise TypeError(
+                f"{cls.__name__}.from_sklearn takes a scikit-learn {theirs.__name__}, not {shown(estimator)}"
+            )
         new = cls(**{**estimator.get_params(deep=False), **parameters})
         return _copy_fitted(estimator, new)
 
@@ -98,7 +101,7 @@ class Conversion:
         for name in ("activation", "solver", "loss"):
             value = mine.get(name)
             if name in known and not any(getattr(c, "options", ()) and value in c.options for c in legal[name]):
-                raise ValueError(f"scikit-learn's {theirs.__name__} has no {name}={value!r}")
+                raise ValueError(f"scikit-learn's {theirs.__name__} has no {name}={shown(value)}")
         return _copy_fitted(self, theirs(**{name: value for name, value in mine.items() if name in known}))
 
     def to_result(self) -> TrainingResult:
@@ -127,8 +130,11 @@ class Conversion:
         """
         model = model_of(self)
         of_fit: dict[str, Any] = vars(self)
-        reason = _REASONS.get(of_fit.get("stop_reason_", ""), "epochs")
-        loss, validation = (np.array(of_fit.get(f"{name}_curve_") or ()) for name in ("loss", "validation_loss"))
+        reason = _REASONS.get(attribute(self, "stop_reason_", str, ""), "epochs")
+        loss, validation = (
+            np.array(attribute(self, f"{name}_curve_", list | None, None) or (), np.float64)
+            for name in ("loss", "validation_loss")
+        )
         result = without_state(model.network, model.params.copy(), of_fit["backend"], reason)
         return dataclasses.replace(result, history=History(loss, validation, 0.0))
 

@@ -15,6 +15,7 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
+from fastnn.estimators.attributes import attribute
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.validation import validated
 from fastnn.memory import READABLE, Array
@@ -80,7 +81,8 @@ class Fitted:
     backend: Any
 
     def _activation(self) -> str | tuple[str, ...]:
-        return self.activation if isinstance(self.activation, str) else tuple(self.activation)
+        activation = attribute(self, "activation", str | list | tuple)
+        return activation if isinstance(activation, str) else tuple(activation)
 
     def _put(self, weights: Weights) -> None:
         """Make `coefs_` and `intercepts_` views of one vector."""
@@ -98,8 +100,8 @@ class Fitted:
 
     def _weights_now(self) -> Weights:
         """Return the fitted weights; check all of them if an array in `coefs_` or `intercepts_` was replaced."""
-        flat: Weights | None = self.__dict__.get("_flat")
-        if flat is not None and _are(self.coefs_, flat.coefs) and _are(self.intercepts_, flat.intercepts):
+        flat = self.__dict__.get("_flat")
+        if type(flat) is Weights and _are(self.coefs_, flat.coefs) and _are(self.intercepts_, flat.intercepts):
             return flat
         return weights_of(self.coefs_, self.intercepts_)
 
@@ -116,9 +118,9 @@ class Fitted:
 
     def _outputs(self, X: Any, output: str | None = None) -> Array:
         """Compute the network's outputs (n, n_outputs), of another output activation where asked for."""
-        output = self.out_activation_ if output is None else output
+        output = attribute(self, "out_activation_", str) if output is None else output
         weights = self._weights_now()
-        if weights.sizes[-1] != self.n_outputs_:
+        if weights.sizes[-1] != attribute(self, "n_outputs_", Integral):
             raise ValueError(f"n_outputs_ is {shown(self.n_outputs_)}, but coefs_[-1] has {weights.sizes[-1]} columns")
         params = weights.params
         if self._is_plain(X, weights):

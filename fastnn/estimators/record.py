@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
+from types import UnionType
 from typing import Any
 
 import numpy as np
+
+from fastnn.estimators.attributes import attribute
 
 
 @dataclass
@@ -39,17 +43,20 @@ class FitRecord:
         validated : bool
             Whether there is a loss of validation data to record.
         """
-        before: dict[str, Any] = {} if first_pass else vars(mlp)
-        if before.get("_scored_by") != mlp.scoring:  # those of before are of another kind
-            before = {n: v for n, v in before.items() if n not in ("validation_scores_", "best_validation_score_")}
-        curve = before.get("validation_loss_curve_")
+        same_score = getattr(mlp, "_scored_by", None) == mlp.scoring  # else those of before are of another kind
+
+        def before(name: str, kind: type | UnionType, default: Any = None) -> Any:
+            is_score = name in ("validation_scores_", "best_validation_score_")
+            return default if first_pass or (is_score and not same_score) else attribute(mlp, name, kind, default)
+
+        curve = before("validation_loss_curve_", list | None)
         record = cls(
-            t=before.get("t_", 0),
-            loss_curve=before.get("loss_curve_", []),  # appended to: copies in each call would take ever longer
-            no_improvement_count=before.get("_no_improvement_count", 0),
-            best_loss=before.get("best_loss_"),
-            validation_scores=before.get("validation_scores_"),
-            best_validation_score=before.get("best_validation_score_"),
+            t=before("t_", Integral, 0),
+            loss_curve=before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
+            no_improvement_count=before("_no_improvement_count", Integral, 0),
+            best_loss=before("best_loss_", Real | None),
+            validation_scores=before("validation_scores_", list | None),
+            best_validation_score=before("best_validation_score_", Real | None),
             validation_loss_curve=list(curve or ()) if validated else curve,
             scoring=mlp.scoring,
         )

@@ -11,7 +11,10 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
+from fastnn.backends import get_backend
+from fastnn.checking.arguments import counted, kind_of
 from fastnn.errors import ModelFileError
+from fastnn.estimators.attributes import labels_of
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
@@ -153,15 +156,29 @@ class Saving:
 def model_of(mlp: Any) -> Model:
     """Return the network of a fitted estimator, with a classifier's labels."""
     mlp._check_fitted()
+    if not isinstance(mlp.backend, str):  # a name may be unknown here
+        get_backend(mlp.backend)
     weights = mlp._weights_now()
     if not np.isfinite(weights.params).all():
         raise ValueError("coefs_ and intercepts_ must be finite")
     network = network_of(weights.sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
     if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
-    if mlp._label_binarizer.y_type_.startswith("multilabel"):
+    kind, classes = mlp._binarizer().y_type_, labels_of(mlp)
+    if not labels_fit(len(classes), kind, network.n_outputs):
+        raise ValueError(
+            f"classes_ has {counted(len(classes), 'label')}, the network {counted(network.n_outputs, 'output')}"
+        )
+    if kind == MULTILABEL:
         return Model(network, weights.params, "multilabel")
-    return Model(network, weights.params, "labels", mlp.classes_)
+    return Model(network, weights.params, "labels", classes)
+
+
+def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
+    """Return whether n labels fit the outputs; `kind` is scikit-learn's name of the kind of targets."""
+    if kind == "binary":
+        return n_outputs == 1 and n in (1, 2)
+    return kind in ("multiclass", MULTILABEL) and n == n_outputs > 1
 
 
 # ---------------------------------------------------------------------------------------------------------------- save
@@ -185,7 +202,7 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
         "fitted": {name: plain(name, value) for name, value in fitted.items()},
     }
     if is_classifier(mlp):
-        classes, labels = mlp.classes_, mlp._label_binarizer
+        classes, labels = labels_of(mlp), mlp._binarizer()
         header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
         arrays["classes"] = classes if classes.dtype.kind in "iuf" else _text(label_list(classes))
     return header, arrays
@@ -206,7 +223,7 @@ def plain(name: str, value: Any) -> Any:
         return inner if isinstance(value, list) else {"tuple": inner}
     if isinstance(value, dict):
         return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
-    raise TypeError(f"{name} cannot be saved: it holds {type(value).__name__}, which is neither number nor text")
+    raise TypeError(f"{name} cannot be saved: it holds {kind_of(value)}, which is neither number nor text")
 
 
 # ---------------------------------------------------------------------------------------------------------------- load
@@ -256,8 +273,7 @@ def _set_labels(mlp: Any, labels: dict[str, Any], classes: Array) -> None:
             raise ModelFileError("damaged: its labels are too long")
         classes = np.array(values, object if labels["kind"] == "O" else None)
     n = classes.size
-    fits = {"binary": n_outputs == 1 and n in (1, 2), "multiclass": n == n_outputs > 1, MULTILABEL: n == n_outputs > 1}
-    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not fits.get(kind):
+    if classes.ndim != 1 or classes.dtype.kind != labels["kind"] or not labels_fit(n, kind, n_outputs):
         raise ModelFileError(f"damaged: {n} labels, {kind!r:.50}, of {n_outputs} outputs")
     label_list(classes)  # raises ValueError for labels of another kind
     mlp.classes_ = classes

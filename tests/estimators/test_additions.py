@@ -232,7 +232,7 @@ def test_a_number_of_threads_that_was_set_since_the_fit_is_checked_too(backend, 
     """scikit-learn checks parameters in the first call of partial_fit only."""
     mlp = MLPClassifier(**SMALL, backend=backend).fit(X_IRIS, Y_IRIS)
     mlp.n_threads = threads
-    with pytest.raises((TypeError, ValueError), match="n_threads must be"):
+    with pytest.raises((TypeError, ValueError), match=r"n_threads.* must be"):
         mlp.partial_fit(X_IRIS, Y_IRIS)
     assert mlp.predict(X_IRIS).shape == (150,)
 

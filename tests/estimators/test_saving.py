@@ -196,7 +196,7 @@ def test_what_cannot_be_saved_is_refused(path):
         MLPRegressor().save(path)
     mlp = fitted("text")
     for change, match in (
-        ({"classes_": np.array([("a", 1), None, 2], object)}, "only labels that are numbers, booleans or texts"),
+        ({"classes_": np.array([("a", 1), None, 2], object)}, "only labels that are finite numbers, booleans or texts"),
         ({"verbose": 1j}, "verbose cannot be saved: it holds complex, which is neither number nor text"),
     ):
         changed = copy.deepcopy(mlp)
