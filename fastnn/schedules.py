@@ -272,8 +272,8 @@ class one_cycle(Schedule):
 def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``(1 + cos(pi part)) / 2`` of parts (n,) from 0 to 1: 1 at 0, 0 at 1, with an error of 3e-16 between.
 
-    It is ``(1 - sin(pi (part - 1/2))) / 2`` by the sine's Taylor polynomial of degree 23, in products and sums that each
-    machine rounds alike; the last bit of `numpy.cos` differs between processors.
+    It is ``(1 - sin(pi (part - 1/2))) / 2`` by the sine's Taylor polynomial of degree 23, in products and sums that all
+    machines round alike; the last bit of `numpy.cos` differs between processors.
     """
     x = math.pi * (part - 0.5)
     series = np.ones_like(x)

@@ -158,8 +158,8 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         try:
             self._fit(X, y, sample_weight, validation, groups, began)
         except BaseException:  # the estimator stays as it was
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         return self
 
@@ -190,7 +190,7 @@ class BaseTabular(Saving, BaseEstimator, ABC):
     def _left_out(
         self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState
     ) -> tuple[list[Rows], Settings]:
-        """Return which of the used rows each member leaves out, none if there are others to judge by, and the settings."""
+        """Return the rows that each member leaves out, of those used, or none with `X_val`; and the settings."""
         if len(used) < 2:
             raise ValueError(
                 f"n_samples={len(used)}: a member learns from some rows and is judged by others, which takes 2 rows"

@@ -15,6 +15,7 @@ The file is an archive as of `fastnn.files.archive`:
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from typing import Any, Self
@@ -178,7 +179,10 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     model._set_preparation(_preparation(arrays, network, model.max_categories))
     model.estimators_ = [without_state(network, params.copy(), "numba") for params in arrays["params"]]
     ended = [int((~np.isnan(loss)).sum()) for loss in arrays["losses"][0]]
-    model.history_ = ManyHistory([History(*arrays["losses"][:, i, :n], seconds=np.nan) for i, n in enumerate(ended)])
+    losses, validation_losses = arrays["losses"]
+    model.history_ = ManyHistory(
+        [History(losses[i, :n], validation_losses[i, :n], seconds=np.nan) for i, n in enumerate(ended)]
+    )
     for name in _SCORES:
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
@@ -229,7 +233,7 @@ def _are_levels(own: Levels, most: int) -> bool:
     levels = own.levels
     kinds = {type(level) for level in levels}
     plain_kinds = kinds <= {str} or kinds <= {bool} or kinds <= {int, float}
-    in_order = all(a < b for a, b in zip(levels, levels[1:], strict=False))
+    in_order = all(a < b for a, b in itertools.pairwise(levels))
     return 0 < len(levels) <= most and plain_kinds and in_order and (not own.is_one_number or len(levels) == 2)
 
 

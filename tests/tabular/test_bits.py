@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from small_tables import both, mixed
 
-
-EXPECTED: dict[str, str] = {}
+EXPECTED = {
+    "classifier": "472c6529458b35d9868eda9c0fb3ad55338435335ff06332b8b5115de3c1c573",
+    "regressor": "8d01df5e2ef31f7558052d50c61052c4df6e19e9ca3e617068920284c489f889",
+}
 
 
 def digests():

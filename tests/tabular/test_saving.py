@@ -39,7 +39,7 @@ def test_all_that_was_learned_is_there_again(model, tmp_path):
 @pytest.mark.parametrize("labels", [np.array([3, 1, 2]), np.array([True, False]), np.array(["a", "b"], object)])
 def test_labels_of_any_kind_are_kept(labels, tmp_path):
     y = labels[np.arange(60) % len(labels)]
-    model = both()["classifier"][0].set_params(class_weight={label: 2.0 for label in labels.tolist()}).fit(FRAME, y)
+    model = both()["classifier"][0].set_params(class_weight=dict.fromkeys(labels.tolist(), 2.0)).fit(FRAME, y)
     model.save(tmp_path / "table.npz")
     again = TabularClassifier.load(tmp_path / "table.npz")
     assert again.classes_.dtype == model.classes_.dtype
