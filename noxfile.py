@@ -80,6 +80,29 @@ def tests(session):
     run_tests(session, *ALL_CORES)
 
 
+QUICK = (
+    "tests/test_layers.py",
+    "tests/test_network.py",
+    "tests/test_reference.py",  # against its formulas, their derivatives, and scikit-learn
+    "tests/fused/test_equality.py",  # the kernel and the reference
+    "tests/fused/test_same_bits.py::test_first_steps_give_the_hashes",
+    "tests/training/test_training.py",
+    "tests/training/test_resume.py",
+    "tests/estimators/test_same_as_scikit_learn.py",
+    "tests/estimators/test_additions.py",
+    "tests/files/test_model.py",
+    "tests/files/test_export.py",
+)
+"""The tests of `quick`."""
+
+
+@nox.session
+def quick(session):
+    """Run two thousand of the tests, in float64: less than a minute of processor time, compilation included."""
+    session.install("-e.[sklearn]", "pytest", "pytest-benchmark", "hypothesis")
+    session.run("python", "-m", "pytest", "-k", "not float32 and not threads", *QUICK, *session.posargs)
+
+
 @nox.session(python=LOWEST_PYTHON)
 def tests_lowest(session):
     """Run the tests on the lowest declared versions of Python and of all dependencies."""

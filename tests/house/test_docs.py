@@ -1,5 +1,6 @@
 """The documentation tells the truth: its code runs, prints what it says, and its quotations are there."""
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -85,6 +86,21 @@ def test_the_first_lines_take_a_classifier_and_classes(tmp_path, monkeypatch, ca
         code = code.replace(name, other)
     exec(code.replace("import TabularRegressor", "import TabularClassifier"), {})
     assert "rows that it has not seen" in capsys.readouterr().out
+
+
+def test_the_sessions_of_nox_that_pages_name_are_there():
+    """README has one command for the tests; `quick` runs files, and a function of one, that there are."""
+    noxfile = ast.parse(text("noxfile.py"))
+    sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
+    named = re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", "".join(map(text, [*PAGES, "CONTRIBUTING.md"])))
+    assert {"tests", "quick", "ci"} <= {name for names in named for name in names.split()} <= sessions
+    (quick,) = (
+        ast.literal_eval(node.value)
+        for node in noxfile.body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "QUICK"
+    )
+    for path, _, function in (path.partition("::") for path in quick):
+        assert f"def {function}" in text(path)
 
 
 def test_the_readme_names_the_lowest_versions():
