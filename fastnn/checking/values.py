@@ -7,6 +7,7 @@ can name the column.
 
 from __future__ import annotations
 
+import itertools
 import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -126,6 +127,45 @@ def _of_column(name: str, column: Any, which: str) -> Array:
             "out"
         )
     return array if array.dtype.kind in _REAL else array.astype(np.float64)
+
+
+Names = tuple[str, ...]
+"""The names of columns, in their order."""
+
+
+def column_names(value: Any) -> Names | None:
+    """Return the names of a data frame's columns where all of them are texts; None for everything else."""
+    if type(value) is np.ndarray or not is_frame(value):
+        return None
+    names = tuple(value.columns)
+    return tuple(map(str, names)) if names and all(isinstance(name, str) for name in names) else None
+
+
+def check_column_names(names: Names | None, known: Names | None) -> None:
+    """Raise ValueError where the columns of X have other names, or another order, than those that were trained on.
+
+    Where one side has no names, columns are taken by position.
+    """
+    if names is None or known is None or names == known:
+        return
+    lacking = [repr(one) for one in known if one not in names]
+    besides = [repr(one) for one in names if one not in known]
+    if lacking or besides:
+        said = [f"{verb} {_few(these)}" for verb, these in (("lacks", lacking), ("has besides", besides)) if these]
+        raise ValueError(
+            f"X has other columns than those that were trained on: it {' and '.join(said)}; result.feature_names has "
+            "those that were, in their order"
+        )
+    pairs = itertools.zip_longest(map(repr, names), map(repr, known), fillvalue="none")
+    i, (one, other) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+    raise ValueError(
+        f"X has the columns that were trained on, in another order: column {i} is {one} and was {other}; "
+        "X[list(result.feature_names)] has them as they were"
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 OF_ONE_THREAD = 10_000

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checking.arguments import shown
+from fastnn.checking.values import Names
 from fastnn.memory import Array
 
 _NONE = object()
@@ -34,3 +35,13 @@ def labels_of(mlp: Any) -> Array:
     if classes.ndim != 1 or not classes.size:
         raise TypeError(f"classes_ must be an array of labels as fit sets it, not {shown(classes)}")
     return classes
+
+
+def feature_names_of(mlp: Any, n: int) -> Names | None:
+    """Return the names of the n columns of X, where it was a data frame with names."""
+    names = attribute(mlp, "feature_names_in_", np.ndarray | None, None)
+    if names is None:
+        return None
+    if names.shape != (n,) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"feature_names_in_ must be an array of {n} names as fit sets it, not {shown(names)}")
+    return tuple(names.tolist())

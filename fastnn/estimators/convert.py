@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 from sklearn.neural_network import MLPRegressor as TheirRegressor
 
 from fastnn.checking.arguments import shown
-from fastnn.estimators.attributes import attribute
+from fastnn.estimators.attributes import attribute, feature_names_of
 from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
 from fastnn.files.description import without_state
@@ -135,7 +135,8 @@ class Conversion:
             np.array(attribute(self, f"{name}_curve_", list | None, None) or (), np.float64)
             for name in ("loss", "validation_loss")
         )
-        result = without_state(model.network, model.params.copy(), of_fit["backend"], reason)
+        names = feature_names_of(self, model.network.n_inputs)
+        result = without_state(model.network, model.params.copy(), of_fit["backend"], reason, feature_names=names)
         return dataclasses.replace(result, history=History(loss, validation, 0.0))
 
 
@@ -183,6 +184,8 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]
     new._put(weights_of([W for W, _, _ in layers], biases))
     new.n_features_in_, new.n_outputs_, new.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
+    if result.feature_names is not None:
+        new.feature_names_in_ = np.array(result.feature_names, object)
     new.out_activation_ = "logistic" if network.output == "sigmoid" else network.output
     history, n_rows = result.history, 0 if result.state.index is None else len(result.state.index)
     new.loss_curve_, new.n_iter_ = history.loss.tolist(), result.n_epochs

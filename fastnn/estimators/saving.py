@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from types import NoneType
@@ -14,14 +13,14 @@ from sklearn.base import ClassifierMixin, is_classifier
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import counted, kind_of
 from fastnn.errors import ModelFileError
-from fastnn.estimators.attributes import labels_of
+from fastnn.estimators.attributes import feature_names_of, labels_of
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
-from fastnn.files.description import checked_network, description
+from fastnn.files.description import checked_network, description, names_of
 from fastnn.files.export import Model, check_not_exported, export, label_list
-from fastnn.files.json_texts import list_of, text_of
+from fastnn.files.json_texts import json_array, list_of, text_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 
@@ -193,8 +192,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
     curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
     arrays = {"params": model.params} | {name: np.array(curve, np.float64) for name, curve in curves.items()}
-    if hasattr(mlp, "feature_names_in_"):
-        arrays["feature_names"] = _text(mlp.feature_names_in_.tolist())
+    if (names := feature_names_of(mlp, model.network.n_inputs)) is not None:
+        arrays["feature_names"] = json_array(names)
     header = {
         **description(model.network, model.params, mlp.backend),
         "kind": "classifier" if is_classifier(mlp) else "regressor",
@@ -204,12 +203,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     if is_classifier(mlp):
         classes, labels = labels_of(mlp), mlp._binarizer()
         header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
-        arrays["classes"] = classes if classes.dtype.kind in "iuf" else _text(label_list(classes))
+        arrays["classes"] = classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))
     return header, arrays
-
-
-def _text(values: list[Any]) -> Array:
-    return np.frombuffer(json.dumps(values).encode(), np.uint8)
 
 
 def plain(name: str, value: Any) -> Any:
@@ -255,10 +250,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     mlp.n_features_in_, mlp.n_outputs_, mlp.n_layers_ = network.n_inputs, network.n_outputs, len(network.sizes)
     params = arrays["params"]
     mlp._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
-    if "feature_names" in arrays:
-        names = list_of(text_of(arrays["feature_names"], "list of names"), network.n_inputs)
-        if len(names) != network.n_inputs or not all(isinstance(name, str) for name in names):
-            raise ModelFileError(f"damaged: its names are not those of {network.n_inputs} features")
+    if (names := names_of(arrays.get("feature_names"), network.n_inputs)) is not None:
         mlp.feature_names_in_ = np.array(names, object)
     if kind == "classifier":
         _set_labels(mlp, header["labels"], arrays["classes"])

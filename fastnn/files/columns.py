@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastnn.errors import ModelFileError
 from fastnn.files.facts import MOST_ROWS, OF_NETWORK, OF_STATE, OPTIMIZER
+from fastnn.files.json_texts import texts_of
 from fastnn.files.row_order import n_rows_of
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -17,7 +18,11 @@ from fastnn.network import Network
 FLOATS = ("params", "vectors", "best_params")
 """Arrays of the training's dtype: where members have both, they are kept in float64, which holds both exactly."""
 
-DTYPES = {"order": (np.uint8,), "random_state": (np.uint32,), **dict.fromkeys(FLOATS, (np.float32, np.float64))}
+DTYPES = {
+    **dict.fromkeys(("order", "feature_names"), (np.uint8,)),
+    "random_state": (np.uint32,),
+    **dict.fromkeys(FLOATS, (np.float32, np.float64)),
+}
 """The dtypes of arrays; others, those of the history, are float64."""
 
 OF_EACH = {False: ("params",), True: ("vectors", "random_state", "loss", "validation_loss", "order")}
@@ -86,6 +91,11 @@ class Columns(NamedTuple):
             "is_single": [dtype == "float32" for dtype in facts["dtype"]],
         }
         numbers |= {name: np.diff(array.ends) for name, array in parts.items()}
+        if (names := parts.get("feature_names")) is not None:
+            n_inputs = [min(network.n_inputs, MOST_ROWS) for network in self.networks]
+            most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)  # inputs have weights
+            numbers["network inputs"] = n_inputs
+            numbers["feature_names"] = [_n_names(names[k], most) for k in range(len(names))]
         for dtype in set(facts["dtype"]):
             numbers |= {f"{name} {dtype}": parts[name].n_finite(dtype) for name in FLOATS if name in parts}
         if self.has_states:
@@ -102,6 +112,8 @@ class Columns(NamedTuple):
         size = {name: table[places[name.split()[0]]] for name, table in tables.items() if name != "is_single"}
         is_single, n = tables["is_single"][places["dtype"]] == 1, size["n_params"]
         yield size["network"] == n
+        if "feature_names" in size:
+            yield (places["feature_names"] == 0) | (size["feature_names"] == size["network inputs"])
         for name in (name for name in FLOATS if name in size):
             n_vectors, rest = np.divmod(size[name], n)
             n_finite = [size.get(f"{name} {dtype}", 0) for dtype in ("float32", "float64")]
@@ -135,3 +147,11 @@ class Columns(NamedTuple):
             yield ~has("counters.rule_on") | (has("counters.rule_best") & has("counters.rule_stale"))
             for name, inner in within:
                 yield ~(has(name) & has(inner))
+
+
+def _n_names(array: Array, most: int) -> int:
+    """Return how many names an array of a file has; 0 where it is no list of names, or one of more than `most`."""
+    try:
+        return len(texts_of(array, "list of names", most))
+    except ValueError:
+        return 0

@@ -10,8 +10,10 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.backends import Backend
+from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import check_arrays
+from fastnn.files.json_texts import texts_of
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import make_storage
@@ -73,10 +75,12 @@ def without_state(
     backend: str | Backend,
     stop_reason: StopReason = "epochs",
     storage: Array | None = None,
+    feature_names: Names | None = None,
 ) -> TrainingResult:
     """Return a result that predicts and cannot be resumed; `storage` is that of its state, if that is made."""
     params.flags.writeable = False
     state = TrainingState(storage_of(params[None]) if storage is None else storage, params.size)
+    state.feature_names = feature_names
     return TrainingResult(network, params, state, no_history(), stop_reason, backend)
 
 
@@ -90,3 +94,13 @@ def storage_of(vectors: Array) -> Array:
 def no_history() -> History:
     """Return the history of a network alone."""
     return History(np.zeros(0), np.zeros(0), 0.0)
+
+
+def names_of(array: Array | None, n: int) -> Names | None:
+    """Return the names of the n columns of X, of the array of a file; None where it has none."""
+    if array is None:
+        return None
+    names = texts_of(array, "list of names", n)
+    if len(names) != n:
+        raise ModelFileError(f"damaged: its feature_names are not the names of {n} columns")
+    return names

@@ -23,6 +23,11 @@ MOST_VALUES, BYTES_A_VALUE = 1 << 17, 10
 """Values of a table: so many, some 10 MB, and one more for so many bytes of the file."""
 
 
+def json_array(value: Any) -> Array:
+    """Return the text of a value as an array (any,) of a file; `text_of` takes it out."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
 def text_of(array: Array, what: str) -> bytes:
     """Return the text that an array (any,) holds; ModelFileError for one of numbers."""
     if array.dtype != np.uint8 or array.ndim != 1:
@@ -65,3 +70,11 @@ def list_of(text: bytes, most: int) -> list[Any]:
     if said[place:] != "]":
         raise ModelFileError("damaged: one of its lists has no end")
     return found
+
+
+def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
+    """Return the texts of the list that an array holds, one or more, up to so many; ModelFileError for any other."""
+    found = list_of(text_of(array, what), most)
+    if not all(isinstance(text, str) for text in found):
+        raise ModelFileError(f"damaged: its {what} has more than texts")
+    return tuple(found)

@@ -22,7 +22,7 @@ import numpy as np
 from fastnn.checking.arguments import check_flag, shown
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import write_archive
-from fastnn.files.columns import FLOATS, OF_EACH, Columns, Parts, Places
+from fastnn.files.columns import DTYPES, FLOATS, OF_EACH, Columns, Parts, Places
 from fastnn.files.description import network_of
 from fastnn.files.export import check_not_exported
 from fastnn.files.facts import MOST_FACTS, OF_NETWORK, OF_STATE, check_facts, is_fact, leaves
@@ -111,7 +111,7 @@ def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) 
         "sizes": {name: [*column.values.values()] for name, column in arrays.items()},
     }
     text = json.dumps(values, separators=(",", ":")).encode()
-    kinds = dict.fromkeys(FLOATS, dtype) | {"order": np.uint8, "random_state": np.uint32}
+    kinds = {name: dtypes[0] for name, dtypes in DTYPES.items()} | dict.fromkeys(FLOATS, dtype)
     content = {
         "values": np.frombuffer(text, np.uint8),
         "which": np.array([columns[name].which for name in differ], width),
@@ -151,7 +151,7 @@ def _check_names(facts: dict[str, Any], sizes: dict[str, Any], arrays: dict[str,
     """Raise ModelFileError unless the columns are such as `save` writes, no others."""
     unknown = [name for name in facts if not is_fact(name, has_states)] + [*(sizes.keys() ^ arrays.keys())]
     if not has_states:
-        unknown += [*(sizes.keys() - OF_EACH[False])]
+        unknown += [*(sizes.keys() - {*OF_EACH[False], "feature_names"})]
     missing = [name for name in (*OF_NETWORK, *(OF_STATE if has_states else ())) if name not in facts]
     missing += [name for name in OF_EACH[has_states] if name not in sizes]
     if unknown or missing or len(facts) > MOST_FACTS or any(type(values) is not list for values in facts.values()):

@@ -10,6 +10,7 @@ The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` rea
     random_state      (624,)           uint32: key of the generator
     loss, validation_loss, learning_rate, measured    float64: the history
     best_params       where there are any
+    feature_names     uint8            JSON: the names of the columns of X, where it was a data frame
 
 Format 1, of version 0.1, has ``index`` and ``validation_rows`` (int64) in place of ``order``, and may lack
 ``learning_rate`` and ``measured``.
@@ -24,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_flag
+from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
-from fastnn.files.description import checked_network, description, storage_of, without_state
+from fastnn.files.description import checked_network, description, names_of, storage_of, without_state
 from fastnn.files.export import check_not_exported
 from fastnn.files.facts import check_facts, leaves
+from fastnn.files.json_texts import json_array
 from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
@@ -40,11 +43,11 @@ from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row
 from fastnn.training.stopping import StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
-_OPTIONAL = ("best_params", "learning_rate", "measured")
+_OPTIONAL = ("best_params", "learning_rate", "measured", "feature_names")
 
 CHECKPOINT_1 = Format("fastnn", 1, (*_STATE, "index"), (*_OPTIONAL, "validation_rows"))
 CHECKPOINT = Format("fastnn", 2, (*_STATE, "order"), _OPTIONAL)
-MODEL = Format("fastnn model", 1, ("params",))
+MODEL = Format("fastnn model", 1, ("params",), ("feature_names",))
 ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_names", "loss_curve", "scores", "losses"))
 """What `fastnn.estimators.saving` writes."""
 TABLE = Format(
@@ -98,11 +101,12 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return a result's part of a file's header, and its arrays, all but the order of the rows."""
     said = description(result.network, result.params, result.backend) | {"stop_reason": result.stop_reason}
+    names = {} if result.feature_names is None else {"feature_names": json_array(result.feature_names)}
     if not state:
-        return said, {"params": result.params}
+        return said, {"params": result.params} | names
     if result.state.random_state is None or result.state.index is None:
         raise ValueError("this result holds a network alone, no state of a training: say save(path, state=False)")
-    return said | _of_state(result), _arrays(result)
+    return said | _of_state(result), _arrays(result) | names
 
 
 def rows_of(state: TrainingState) -> NDArray[np.int64]:
@@ -220,10 +224,8 @@ def _estimator(header: dict[str, Any], arrays: dict[str, Array]) -> NoReturn:
 
 
 def _network(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
-    """Build the result of a network alone."""
     check_facts(leaves(header))
-    network = checked_network(header, arrays)
-    return without_state(network, arrays["params"], header["backend"], header["stop_reason"])
+    return checked_model(header, arrays)
 
 
 def _result_1(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
@@ -249,17 +251,27 @@ def parts_of_rows(rows: NDArray[np.int64], n_validation: int | None) -> dict[str
     return {"index": rows[n_validation:], "validation_rows": rows[:n_validation]}
 
 
+def checked_model(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
+    """Build the result of a network alone; the entries of its header are checked already."""
+    network = checked_network(header, arrays)
+    names = names_of(arrays.get("feature_names"), network.n_inputs)
+    return without_state(network, arrays["params"], header["backend"], header["stop_reason"], feature_names=names)
+
+
 def checked_result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     """Build a result of the parts that `content_of` makes of it and of its rows; its entries are checked already."""
     network = checked_network(header, arrays)
     _check_arrays(arrays, header)
-    result = result_of(network, header, arrays, storage_of(arrays["vectors"]))
+    names = names_of(arrays.get("feature_names"), network.n_inputs)
+    result = result_of(network, header, arrays, storage_of(arrays["vectors"]), names)
     result.state.check()
     return result
 
 
-def result_of(network: Network, header: dict[str, Any], arrays: dict[str, Array], storage: Array) -> TrainingResult:
-    """Build a result of parts that fit; `storage` is that of its state."""
+def result_of(
+    network: Network, header: dict[str, Any], arrays: dict[str, Array], storage: Array, feature_names: Names | None
+) -> TrainingResult:
+    """Build a result of parts that fit; `storage` and `feature_names` are those of its state."""
     state = TrainingState(storage, network.n_params)
     state.t, state.batch, state.optimizer = header["t"], header["batch"], header["optimizer"]
     state.beta_products = np.array(header["beta_products"], np.float64)
@@ -272,6 +284,7 @@ def result_of(network: Network, header: dict[str, Any], arrays: dict[str, Array]
     }
     state.index, state.counters = arrays["index"], network_counters(network) | header["counters"]
     state.validation_rows, state.best_params = arrays.get("validation_rows"), arrays.get("best_params")
+    state.feature_names = feature_names
     params = arrays["params"]
     params.flags.writeable = False
     more = {name: arrays[name] for name in ("learning_rate", "measured") if name in arrays}

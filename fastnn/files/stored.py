@@ -7,23 +7,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend, get_backend
+from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files.columns import FLOATS, Columns
-from fastnn.files.description import checked_network, no_history, storage_of, without_state
+from fastnn.files.description import names_of, no_history, storage_of, without_state
 from fastnn.files.facts import nested
-from fastnn.files.model import checked_result, parts_of_rows, result_of
+from fastnn.files.model import checked_model, checked_result, parts_of_rows, result_of
 from fastnn.files.row_order import unpack
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
+
+T = TypeVar("T")
 
 
 class StoredResults:
@@ -32,7 +35,7 @@ class StoredResults:
     def __init__(self, columns: Columns) -> None:
         self._which, self._parts, self.has_states = columns.which, columns.parts, columns.has_states
         self._facts = columns.facts | {"network": columns.networks}
-        self._made: dict[tuple[Any, ...], Array] = {}
+        self._made: dict[tuple[Any, ...], Any] = {}
 
     def __len__(self) -> int:
         return len(self._which["network"])
@@ -42,10 +45,10 @@ class StoredResults:
         place = int(self._which[name][i]) if name in self._which else 0
         return (self._facts if name in self._facts else self._parts)[name][place - 1] if place else None
 
-    def _once(self, make: Callable[[], Array], name: str, i: int, *of: Any) -> Array:
+    def _once(self, make: Callable[[], T], name: str, i: int, *of: Any) -> T:
         """Return what `make` makes of member i's array of a column.
 
-        It is made once, and read-only, where other members have the same array; `of` says what else it depends on.
+        It is made once, an array read-only, where other members have the same array; `of` says what else it depends on.
         """
         place = int(self._which[name][i])
         if self._n_members[name][place] < 2:
@@ -53,7 +56,8 @@ class StoredResults:
         key = name, place, *of
         if key not in self._made:
             made = make()
-            made.flags.writeable = False
+            if isinstance(made, np.ndarray):
+                made.flags.writeable = False
             self._made.setdefault(key, made)
         return self._made[key]
 
@@ -75,6 +79,11 @@ class StoredResults:
         own = self._floats("params", i)
         return self._floats("vectors", i)[: self.network(i).n_params] if own is None else own
 
+    def feature_names(self, i: int) -> Names | None:
+        """Return the names of the columns of its X."""
+        array, n = self._value("feature_names", i), self.network(i).n_inputs
+        return None if array is None else self._once(lambda: names_of(array, n), "feature_names", i)
+
     def history(self, i: int) -> History:
         """Return its history."""
         if not self.has_states:
@@ -94,17 +103,15 @@ class StoredResults:
         column = "vectors" if self.has_states else "params"
         storage = self._once(lambda: storage_of(vectors), column, i, "storage", header["dtype"], *vectors.shape)
         if self.has_states:
-            return result_of(header["network"], header, arrays, storage)
-        return without_state(header["network"], arrays["params"], header["backend"], header["stop_reason"], storage)
+            return result_of(header["network"], header, arrays, storage, self.feature_names(i))
+        more = header["backend"], header["stop_reason"], storage, self.feature_names(i)
+        return without_state(header["network"], arrays["params"], *more)
 
     def check(self, i: int) -> None:
         """Raise ModelFileError with member i's number where it is damaged, as of a result in a file of its own."""
         try:
             header, arrays = self._content(i)
-            if self.has_states:
-                checked_result(header, arrays)
-            else:
-                checked_network(header, arrays)
+            (checked_result if self.has_states else checked_model)(header, arrays)
         except Exception as error:
             raise ModelFileError(f"member {i}: {error}") from error
 

@@ -67,7 +67,16 @@ def block_key(member: Member) -> Hashable | None:
         return None
     network, backend = settings.network, settings.backend
     kind = type(optimizer), optimizer.n_slots, optimizer.sequential
-    return id(network), id(backend), data.X.dtype, *kind, n, settings.batch_size, settings.shuffle
+    return (
+        id(network),
+        id(backend),
+        data.X.dtype,
+        *kind,
+        n,
+        settings.batch_size,
+        settings.shuffle,
+        settings.feature_names,
+    )
 
 
 def _begins_plainly(member: Member) -> bool:
@@ -229,6 +238,7 @@ class Block:
             seconds,
             [chosen.get(id(member.rows[0])) for member in members],
             self.generators,
+            settings.feature_names,
         )
 
 

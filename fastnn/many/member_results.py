@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted
 from fastnn.checking.learning_rates import describe
+from fastnn.checking.values import Names
 from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -49,6 +50,11 @@ class Unbegun:
         return self._begun.params
 
     @property
+    def feature_names(self) -> Names | None:
+        """The names of the columns of X."""
+        return self._begun.feature_names
+
+    @property
     def history(self) -> History:
         """An empty history."""
         return History(np.zeros(0), np.zeros(0), 0.0, monitor=name_of(self._monitor))
@@ -82,6 +88,9 @@ class Source(Protocol):
     def params(self, i: int) -> Array:
         """Return its parameters (n_params,), read-only."""
 
+    def feature_names(self, i: int) -> Names | None:
+        """Return the names of the columns of its X."""
+
     def history(self, i: int) -> History:
         """Return its history."""
 
@@ -112,6 +121,11 @@ class Stored(NamedTuple):
     def params(self) -> Array:
         """The parameters (n_params,), read-only."""
         return self.source.params(self.place)
+
+    @property
+    def feature_names(self) -> Names | None:
+        """The names of the columns of X."""
+        return self.source.feature_names(self.place)
 
     @property
     def history(self) -> History:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn.checking.arguments import check_integer
+from fastnn.checking.values import column_names
 from fastnn.many.arguments import Spread
 from fastnn.many.stack import Stacked
 from fastnn.memory import Array, padded_size
@@ -161,13 +162,18 @@ class _MemberChecks:
             params = self._once(
                 ("params", id(network), id(params), data.X.dtype), lambda: check_params(network, params, data.X.dtype)
             )
-        member = Member(0, settings._replace(resume=None), 0, data, rows, None, params, resume)
+        names = column_names(given["X"])
+        if names is None and resume is not None:
+            names = resume.feature_names
+        member = Member(0, settings._replace(resume=None, feature_names=names), 0, data, rows, None, params, resume)
         kind = type(settings.optimizer), settings.batch_size, settings.shuffle
         size = len(data.X), data.X.dtype, id(given["sample_weight"])
         whole = member
         if _by_seed(member):  # what depends on the seed is checked for each member
             whole = member._replace(data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
-        self._once(("start", id(network), size, id(rows), id(stop), id(resume), kind), lambda: check_start(whole))
+        self._once(
+            ("start", id(network), size, id(rows), id(stop), id(resume), kind, names), lambda: check_start(whole)
+        )
         return member
 
     def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checking.values import check_column_names, column_names
 from fastnn.many.member_results import MemberResult
 from fastnn.memory import Array
 from fastnn.training.inputs import check_inputs
@@ -17,7 +18,10 @@ from fastnn.training.results import TrainingResult
 def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bool) -> Iterator[Array]:
     """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
     checked: dict[tuple[int, Any], Array] = {}
+    names = column_names(X)
     for member_result in member_results:
+        if names is not None:
+            check_column_names(names, member_result.feature_names)
         kind = member_result.network.n_inputs, member_result.params.dtype
         if kind not in checked:
             checked[kind] = check_inputs(member_result.network, X, member_result.params.dtype, assume_finite)

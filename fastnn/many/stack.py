@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend
+from fastnn.checking.values import Names
 from fastnn.memory import Array, aligned_zeros
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -47,6 +48,7 @@ class Stack:
     digests: list[int | None]
     """The hash of the rows that each member was trained on; None for all rows."""
     generators: list[Kept]
+    feature_names: Names | None = None
 
     def result(self, k: int) -> TrainingResult:
         """Return member k's result, as `train` alone would."""
@@ -67,6 +69,7 @@ class Stack:
             random_state=random_state,
             index=index,
             counters=counters,
+            feature_names=self.feature_names,
         )
         return TrainingResult(self.network, self.params(k), state, self.history(k), "epochs", self.backend)
 
@@ -137,6 +140,11 @@ class Stacked(NamedTuple):
     def history(self) -> History:
         """The losses and learning rates."""
         return self.stack.history(self.place)
+
+    @property
+    def feature_names(self) -> Names | None:
+        """The names of the columns of X."""
+        return self.stack.feature_names
 
     @property
     def n_epochs(self) -> int:

@@ -16,7 +16,6 @@ The file is an archive as of `fastnn.files.archive`:
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from typing import Any, Self
 
@@ -29,7 +28,7 @@ from fastnn.estimators.saving import plain, value_of
 from fastnn.files.archive import check_arrays, read_archive, write_archive
 from fastnn.files.description import description, network_of, without_state
 from fastnn.files.export import check_not_exported, label_list
-from fastnn.files.json_texts import list_of, table_of, text_of
+from fastnn.files.json_texts import json_array, list_of, table_of, text_of
 from fastnn.files.model import TABLE
 from fastnn.many.history import ManyHistory
 from fastnn.memory import Array
@@ -135,7 +134,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     }
     p = preparation
     arrays = {
-        "columns": _text(columns),
+        "columns": json_array(columns),
         "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
         "imputation": p.imputation_,
         "params": np.array([member.params for member in model.estimators_]),
@@ -145,13 +144,9 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     if is_classifier(model):
         classes = model.classes_
         header["labels"] = classes.dtype.kind
-        return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else _text(label_list(classes))}
+        return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))}
     header["one_target"] = model._one_target
     return header, arrays | {"targets": model._scaling}
-
-
-def _text(value: Any) -> Array:
-    return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
 # ---------------------------------------------------------------------------------------------------------------- load

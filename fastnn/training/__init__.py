@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.values import column_names
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
@@ -91,8 +92,8 @@ def train(
         Sizes, activations and loss.
     X : array-like or data frame (n, n_inputs)
         The inputs, numbers. float32 is trained in float32, everything else in float64, unless `dtype` says otherwise.
-        Copied only where its dtype, byte order or memory layout asks for it. A frame's columns are taken by position;
-        names are not compared.
+        Copied only where its dtype, byte order or memory layout asks for it. The names of a frame's columns are kept,
+        as `feature_names` of the result; frames with other names, or these in another order, are refused later on.
     Y : array-like (n, n_outputs)
         The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss
         cross_entropy. What the output can never give, such as 2 where it is sigmoid, is refused.
@@ -215,6 +216,8 @@ def train(
     )
     observers, controllers = sorted_callbacks(callbacks)
     data = check_data(network, X, Y, sample_weight, assume_finite, working_dtype(dtype, resume))
+    if (names := column_names(X)) is not None:
+        settings = settings._replace(feature_names=names)
     chosen = choose_rows(rows, validation_rows, len(data.X), settings.stop)
     run, random_state = start(settings, data, chosen, seed, params, started)
     interrupt = Interrupt(swallows=settings.stop.on_interrupt == "return")

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn.backends import Backend, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, shown
+from fastnn.checking.values import Names, check_column_names
 from fastnn.memory import ROW_BLOCK
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -45,6 +46,8 @@ class Settings(NamedTuple):
     new_rows: bool
     assume_finite: bool
     threads: int | None
+    feature_names: Names | None = None
+    """The names of the columns of X, where it is a data frame with names."""
 
     @property
     def n_vectors(self) -> int:
@@ -122,6 +125,8 @@ def start(
     else:
         state, random_state = resumed(network, optimizer, dtype, n, resume, new_rows, stop, chosen)
         seeded = None
+    check_column_names(settings.feature_names, state.feature_names)
+    state.feature_names = state.feature_names or settings.feature_names
     if held_out is not None:
         stop = dataclasses.replace(stop, validation=rows_of(data, held_out))
     validation = validation_data(network, data, chosen, state, stop, settings.assume_finite)

@@ -32,7 +32,7 @@ def predict(
         Its dtype is the one computed in: float32, or float64 for everything else.
     X : array-like or data frame (n, n_inputs)
         Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``. A
-        frame's columns are taken by position, not by name: they must be in the order of the training's.
+        frame's columns are taken by position; `TrainingResult.predict` compares their names.
     backend : {"numba", "numpy"}, name or Backend
         What computes.
     assume_finite : bool

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import check_flag, shown
+from fastnn.checking.values import check_column_names, column_names
 from fastnn.layers import draw, params_of
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -149,6 +150,7 @@ def validation_data(
         part = rows_of(data, rows_at(rows, split))
     else:
         try:
+            check_column_names(column_names(stop.validation[0]), state.feature_names)
             X = check_inputs(network, stop.validation[0], data.X.dtype, assume_finite)
             Y, weight = (*stop.validation[1:], None)[:2]
             part = check_data(network, X, Y, weight, assume_finite)

@@ -59,7 +59,7 @@ class Run:
         self.n_epochs, self.started, self.rule = n_epochs, started, rule
         self.stop = stop = Stop() if stop is None else stop
         self.scores = Scores(task, backend, stop, validation, state, plan.rows)
-        self.validation_rows = state.validation_rows
+        self.validation_rows, self.feature_names = state.validation_rows, state.feature_names
         self.epochs = EpochLog()
         self.state: StepState = state
         """Only what a back end changes is kept up to date; `result` adds the rest."""
@@ -241,7 +241,8 @@ class Run:
 
     def _state_maker(self, steps: StepState) -> Callable[[], TrainingState]:
         """Return a function that makes the state of a result. It refers to no data: a result keeps none in memory."""
-        task, plan, rule, validation_rows = self.task, self.plan, self.rule, self.validation_rows
+        task, plan, rule = self.task, self.plan, self.rule
+        validation_rows, feature_names = self.validation_rows, self.feature_names
         network, optimizer, alpha = task.network, task.optimizer, task.alpha
         asked, epoch, partial, batch = plan.asked, self.n_epochs_in_all, self.epoch_loss.partial, plan.batch
         random_state, index = plan.generator_state(network), plan.index
@@ -264,6 +265,7 @@ class Run:
                 batch=batch,
                 counters=training_counters(network, optimizer, alpha, asked, epoch, partial) | told,
                 best_params=best,
+                feature_names=feature_names,
             )
 
         return make

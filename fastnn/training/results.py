@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fastnn.backends import Backend, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
+from fastnn.checking.values import Names, check_column_names, column_names
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
@@ -112,6 +113,11 @@ class TrainingResult(Saving):
         return len(self.history.loss)
 
     @property
+    def feature_names(self) -> Names | None:
+        """The names of the columns of X, where it was a data frame whose columns are called by texts; else None."""
+        return self.state.feature_names
+
+    @property
     def weights(self) -> list[Array]:
         """The layers' W (fan_in, fan_out), views of `params`."""
         return self.network.weights(self.params)
@@ -134,7 +140,8 @@ class TrainingResult(Saving):
         Parameters
         ----------
         X : array-like or data frame (n, n_inputs)
-            The inputs, in the training's order of columns: those of a frame are taken by position, not by name.
+            The inputs. A frame must have the columns of the frame that was trained on, in the same order; where one of
+            the two was no frame with names, columns are taken by position.
         backend : {"numba", "numpy"}, name or Backend, optional
             What computes them; where it is not given, what trained.
         assume_finite : bool
@@ -160,6 +167,8 @@ class TrainingResult(Saving):
         >>> result.predict(np.ones((5, 2))).shape
         (5, 1)
         """
+        if (names := column_names(X)) is not None:
+            check_column_names(names, self.feature_names)
         network, params, own = self._right
         if network is not self.network or params is not self.params or own is not self.backend:
             params = self._checked_params()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking import display
+from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.state import StepState
 
@@ -88,6 +89,8 @@ class TrainingState(StepState):
         Counts of epochs and stop rules, and the options that go on unless others are given.
     best_params : ndarray (n_params,) or None
         The parameters of the best epoch so far, where the stop rules ask for them.
+    feature_names : tuple of str or None
+        The names of the columns of X, where it was a data frame with names.
 
     Examples
     --------
@@ -114,6 +117,8 @@ class TrainingState(StepState):
     """Counts of epochs and stop rules, and the options that go on unless others are given."""
     best_params: Array | None = None
     """The parameters (n_params,) of the best epoch so far, where the stop rules ask for them."""
+    feature_names: Names | None = None
+    """The names of the columns of X, where it was a data frame with names."""
 
     def __repr__(self) -> str:
         facts = {
@@ -202,6 +207,12 @@ def _are_counters(counters: Any) -> bool:
     return all(fits(counters[name]) for name, fits in COUNTERS.items() if name in counters)
 
 
+def _are_names(names: Any, counters: Counters) -> bool:
+    if not isinstance(names, tuple) or not all(map(is_text, names)):
+        return False
+    return len(names) == counters.get("sizes", [len(names)])[0]
+
+
 COUNTS: dict[str, Callable[[Any], bool]] = {
     "t": lambda t: is_count(t) and t < 2**62,
     "batch": is_count,
@@ -254,5 +265,6 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "best_params": lambda state, a: (
         a is None or (_is_array(a, (state.storage.dtype.type,), 1) and a.size == state.n_params)
     ),
+    "feature_names": lambda state, names: names is None or _are_names(names, state.counters),
 }
 """The check of each field; a later one may rely on those before it."""

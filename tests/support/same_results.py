@@ -20,7 +20,7 @@ def assert_same_state(state, other):
     """Assert that two states are equal."""
     assert state.vectors.tobytes() == other.vectors.tobytes()
     assert state.beta_products.tobytes() == other.beta_products.tobytes()
-    for name in ("t", "batch", "optimizer", "counters"):
+    for name in ("t", "batch", "optimizer", "counters", "feature_names"):
         assert getattr(state, name) == getattr(other, name), name
     for name in ("index", "validation_rows", "best_params"):
         assert np.array_equal(getattr(state, name), getattr(other, name)), name

@@ -1,0 +1,255 @@
+"""The names of a frame's columns are kept, and compared wherever rows come in later: no column is taken for another."""
+
+import json
+import pickle
+import re
+import types
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pandas", reason="needs pandas")
+pytest.importorskip("sklearn", reason="needs scikit-learn")
+
+import pandas
+from good_input import refusal
+from memory_of_files import little_memory
+from model_files import parts_of, write
+from same_results import assert_same_result
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network, Population, Stop, loss_and_gradient, predict, train, train_many
+
+N = 8
+TABLE = np.random.RandomState(0).uniform(-1, 1, (N, 3))
+Y = TABLE[:, 0] * TABLE[:, 1]
+NAMES = ("income", "age", "rooms")
+FRAME = pandas.DataFrame(TABLE, columns=list(NAMES))
+OTHER_ORDER = FRAME[["income", "rooms", "age"]]
+NETWORK = Network((3, 4, 1), "tanh")
+IN_ANOTHER_ORDER = (
+    ValueError,
+    "X has the columns that were trained on, in another order: column 1 is 'rooms' and was 'age'; "
+    "X[list(result.feature_names)] has them as they were",
+)
+
+
+def fit(X=FRAME, **options):
+    return train(NETWORK, X, Y, **{"epochs": 2, "seed": 0, **options})
+
+
+def test_frames_with_other_columns_are_refused(backend):
+    result = fit(backend=backend)
+    assert result.feature_names == NAMES
+    expected = result.predict(FRAME)
+    assert refusal(result.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
+    kind, text = refusal(result.predict, FRAME.rename(columns={"age": "years"}))
+    assert (kind, text) == (
+        ValueError,
+        "X has other columns than those that were trained on: it lacks 'age' and has besides 'years'; "
+        "result.feature_names has those that were, in their order",
+    )
+    assert "it has besides 'Y'" in refusal(result.predict, FRAME.assign(Y=Y))[1]
+    assert "it lacks 'rooms'" in refusal(result.predict, FRAME[["income", "age"]])[1]
+    assert np.array_equal(result.predict(OTHER_ORDER[list(result.feature_names)]), expected)
+
+
+def test_where_one_side_has_no_names_columns_go_by_position(backend):
+    unnamed = pandas.DataFrame(TABLE)
+    named, by_numbers, array = (fit(X, backend=backend) for X in (FRAME, unnamed, TABLE))
+    assert by_numbers.feature_names is array.feature_names is None
+    for result in (named, by_numbers, array):
+        for X in (FRAME, unnamed, TABLE, TABLE.tolist()):
+            assert np.array_equal(result.predict(X), named.predict(FRAME))
+    by_position = predict(NETWORK, array.params, OTHER_ORDER.to_numpy(), backend=backend)
+    assert np.array_equal(array.predict(OTHER_ORDER), by_position)
+    of_no_training = predict(NETWORK, named.params, OTHER_ORDER, backend=backend)
+    assert np.array_equal(of_no_training, by_position)
+    assert loss_and_gradient(NETWORK, named.params, FRAME, Y)[0] > 0
+
+
+def test_a_frame_that_goes_on_training_is_compared(backend):
+    first, whole = fit(backend=backend), fit(backend=backend, epochs=5)
+    assert refusal(first.resume, OTHER_ORDER, Y, epochs=3) == IN_ANOTHER_ORDER
+    assert refusal(first.resume, OTHER_ORDER, Y, epochs=3, new_rows=True) == IN_ANOTHER_ORDER
+    assert refusal(fit, OTHER_ORDER, seed=None, resume=first.state, backend=backend) == IN_ANOTHER_ORDER
+    for X in (FRAME, TABLE):
+        again = first.resume(X, Y, epochs=3)
+        assert again.feature_names == NAMES
+        assert np.array_equal(again.params, whole.params)
+    assert fit(TABLE, backend=backend).resume(FRAME, Y, epochs=1).feature_names == NAMES
+
+
+def test_validation_data_are_compared():
+    kind, text = refusal(fit, stop=Stop(validation=(OTHER_ORDER, Y)))
+    assert (kind, text) == (ValueError, f"validation: {IN_ANOTHER_ORDER[1]}")
+    for X in (FRAME, TABLE):
+        assert len(fit(stop=Stop(validation=(X, Y))).history.validation_loss) == 2
+
+
+def test_callbacks_and_errors_have_the_names_too():
+    seen = []
+    fit(callbacks=[lambda progress: seen.append(progress.result().feature_names)])
+    assert seen == [NAMES] * 2
+
+
+# --------------------------------------------------------------------------------------------------------- many at once
+
+
+ALONE = {"stop": Stop(validation=0.25)}  # which no block of members does
+
+
+@pytest.mark.parametrize("options", [{}, ALONE], ids=["in a block", "alone"])
+def test_members_have_the_names(options):
+    many = train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2, **options)
+    assert [one.feature_names for one in many] == [NAMES] * 3
+    assert refusal(many.predict, OTHER_ORDER) == IN_ANOTHER_ORDER
+    assert np.array_equal(many.predict(FRAME), many.predict(TABLE))
+    assert_same_result(many[1], fit(seed=1, **options))
+    again = train_many(NETWORK, TABLE, Y, resume=[one.state for one in many], epochs=1)
+    assert [one.feature_names for one in again] == [NAMES] * 3
+    kind, text = refusal(train_many, NETWORK, OTHER_ORDER, Y, resume=[one.state for one in many], epochs=1)
+    assert (kind, text.removeprefix("member 0: ")) == IN_ANOTHER_ORDER
+
+
+def test_each_member_has_the_names_of_its_own_frame():
+    many = train_many(NETWORK, [FRAME, OTHER_ORDER, TABLE], Y, seed=0, epochs=2)
+    assert [one.feature_names for one in many] == [NAMES, tuple(OTHER_ORDER), None]
+    assert refusal(many.predict, FRAME)[1].startswith("X has the columns that were trained on, in another order")
+    assert np.array_equal(many[[0, 2]].predict(FRAME), many[[0, 2]].predict(TABLE))
+
+
+@pytest.mark.parametrize("options", [{}, ALONE], ids=["in a block", "alone"])
+def test_a_population_keeps_them_from_part_to_part(options):
+    population = Population(NETWORK, FRAME, Y, seed=range(2), **options)
+    for _ in range(2):
+        population.advance(1)
+        population.replace(1, by=0, learning_rate=0.1)
+    assert [population[i].feature_names for i in population] == [NAMES] * 2
+    assert refusal(population.results().predict, OTHER_ORDER) == IN_ANOTHER_ORDER
+
+
+# -------------------------------------------------------------------------------------------------- files and elsewhere
+
+
+@pytest.mark.parametrize("state", [True, False])
+def test_files_keep_them(tmp_path, state):
+    for i, X in enumerate((FRAME, TABLE)):
+        result = fit(X)
+        result.save(tmp_path / f"{i}.npz", state=state)
+        again = fastnn.load(tmp_path / f"{i}.npz")
+        assert again.feature_names == result.feature_names
+        assert np.array_equal(again.predict(FRAME), result.predict(FRAME))
+    assert refusal(fastnn.load(tmp_path / "0.npz").predict, OTHER_ORDER) == IN_ANOTHER_ORDER
+
+
+@pytest.mark.parametrize("state", [True, False])
+@pytest.mark.parametrize("frames", [FRAME, [FRAME, OTHER_ORDER, TABLE]], ids=["one frame", "one for each"])
+def test_files_of_many_keep_them(tmp_path, state, frames):
+    many = train_many(NETWORK, frames, Y, seed=range(3), epochs=2)
+    many.save(tmp_path / "many.npz", state=state)
+    again = fastnn.load(tmp_path / "many.npz")
+    assert refusal(again.predict, OTHER_ORDER[["age", "income", "rooms"]]) == refusal(
+        many.predict, OTHER_ORDER[["age", "income", "rooms"]]
+    )
+    assert [one.feature_names for one in again] == [one.feature_names for one in many]
+    assert np.array_equal(again.predict(TABLE), many.predict(TABLE))
+
+
+def test_many_long_names_of_any_letters_fit_into_a_file(tmp_path):
+    names = [f'{"é" * 40} "{i}" [\\,] \n{{' for i in range(3000)]
+    frame = pandas.DataFrame(np.ones((2, 3000), np.float32), columns=names)
+    train(Network((3000, 1)), frame, [0.0, 1.0], epochs=1, seed=0).save(tmp_path / "wide.npz")
+    assert fastnn.load(tmp_path / "wide.npz").feature_names == tuple(names)
+
+
+@pytest.mark.parametrize("state", [True, False])
+@pytest.mark.parametrize("text", ['["a", "b"]', '["a", "b", 3]', '["a", "b", ["c"]]', "{}", "[[], [], []]", '["a'])
+def test_damaged_names_are_refused(tmp_path, state, text):
+    fit().save(tmp_path / "good.npz", state=state)
+    arrays = dict(np.load(tmp_path / "good.npz"))
+    np.savez(tmp_path / "bad.npz", **arrays | {"feature_names": np.frombuffer(text.encode(), np.uint8)})
+    with pytest.raises(fastnn.ModelFileError, match=r"bad.npz: damaged") as error:
+        fastnn.load(tmp_path / "bad.npz")
+    assert any(why in str(error.value) for why in ("names of 3 columns", "one of its lists", "than texts", "string"))
+
+
+@pytest.mark.parametrize("state", [True, False])
+@pytest.mark.parametrize("text", ['["income", "age"]', '["a", "b", 3]', '["a", "b", []]', '["a', "{}"])
+def test_damaged_names_of_a_member_are_refused(tmp_path, state, text):
+    """Members 0 and 2 have the right names, and member 1 others."""
+    path = tmp_path / "many.npz"
+    train_many(NETWORK, [FRAME, OTHER_ORDER, FRAME], Y, seed=range(3), epochs=2).save(path, state=state)
+    header, arrays = parts_of(path.read_bytes())
+    table = json.loads(arrays["values"].tobytes())
+    right, other = table["sizes"]["feature_names"]
+    table["sizes"]["feature_names"] = [right, len(text)]
+    arrays["feature_names"] = np.append(arrays["feature_names"][:-other], np.frombuffer(text.encode(), np.uint8))
+    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    with pytest.raises(fastnn.ModelFileError, match=r"many.npz: member 1: (damaged|Unterminated string)"):
+        fastnn.load(path)
+
+
+def test_names_beyond_the_inputs_are_refused_before_they_are_parsed(tmp_path):
+    path, text = tmp_path / "many.npz", json.dumps(["ab"] * 500_000)
+    train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2).save(path)
+    header, arrays = parts_of(path.read_bytes())
+    table = json.loads(arrays["values"].tobytes())
+    table["sizes"]["feature_names"] = [len(text)]
+    table["facts"]["network"][0]["sizes"][0] = 500_000
+    arrays["feature_names"] = np.frombuffer(text.encode(), np.uint8)
+    write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    with little_memory(path, base=2_000_000, factor=4), pytest.raises(fastnn.ModelFileError, match="member 0: damaged"):
+        fastnn.load(path)
+
+
+def test_members_that_share_names_have_them_once(tmp_path):
+    train_many(NETWORK, FRAME, Y, seed=range(3), epochs=2).save(tmp_path / "many.npz")
+    again = fastnn.load(tmp_path / "many.npz")
+    assert again[0].feature_names is again[2].feature_names
+
+
+def test_exports_are_what_they_were(tmp_path):
+    named, by_position = fit(), fit(TABLE)
+    for suffix in (".c", ".py", ".safetensors"):
+        texts = []
+        for result in (named, by_position):
+            (path, *_) = result.export(tmp_path / f"net{suffix}")
+            texts.append(path.read_bytes())
+        assert texts[0] == texts[1]
+
+
+def test_estimators_hand_them_on_and_take_them_over():
+    result = fit()
+    mlp = MLPRegressor.from_result(result)
+    assert mlp.feature_names_in_.tolist() == list(NAMES)
+    assert "The feature names should match" in refusal(mlp.predict, OTHER_ORDER)[1]
+    assert mlp.to_result().feature_names == NAMES
+    labels = Network((3, 4, 2), output="softmax")
+    classified = train(labels, FRAME, Y > 0, epochs=1, seed=0)
+    assert MLPClassifier.from_result(classified, [0, 1]).to_result().feature_names == NAMES
+    assert MLPRegressor.from_result(fit(TABLE)).to_result().feature_names is None
+
+
+def test_a_state_of_version_0_2_which_had_no_names_goes_on():
+    state = fit(TABLE).state
+    older = pickle.loads(pickle.dumps(state))
+    del older.feature_names
+    assert train(NETWORK, FRAME, Y, epochs=1, resume=older).feature_names == NAMES
+
+
+def test_a_state_with_names_that_are_none_is_damaged():
+    for wrong in (list(NAMES), (1, 2, 3), NAMES[:2], "abc"):
+        state = fit().state
+        state.feature_names = wrong
+        with pytest.raises(ValueError, match="no training leaves this feature_names: " + re.escape(repr(wrong))):
+            state.check()
+
+
+def test_frames_of_other_libraries_have_names_too():
+    polars = types.SimpleNamespace(columns=["a", "b"], dtypes=["f64"] * 2)
+    from fastnn.checking.values import column_names
+
+    assert column_names(polars) == ("a", "b")
+    assert column_names(pandas.DataFrame({"a": [1], 2: [2]})) is None
+    assert column_names(TABLE) is column_names([[1.0]]) is None
