@@ -1,7 +1,6 @@
 """SIGTERM and SIGKILL: no kill loses what was saved."""
 
 import os
-import random
 import signal
 
 import pytest
@@ -43,38 +42,49 @@ def test_a_kill_loses_nothing_that_a_callback_has_saved(signum, tmp_path):
 
 
 SAVING = """
-import os, signal, sys, time
+import os, signal, sys
 import numpy as np
 from fastnn import SGD, Network, load, train
-path, kills, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+path, kills = sys.argv[1], int(sys.argv[2])
 network = Network((300, 400, 1))
 X, options = np.ones((1, 300)), {"optimizer": SGD(), "epochs": 0, "backend": "numpy"}
 results = [train(network, X, [1.0], seed=s, **options) for s in (1, 2)]
 known = [result.params.tobytes() for result in results]
-results[0].save(path)
-random_state, seen = np.random.RandomState(seed), set()
-for _ in range(kills):
+
+def save(moment):
+    # Save the second result, and be killed at that call or return of a function; return how many there are.
+    moments = 0
+    def count(*event):
+        nonlocal moments
+        moments += 1
+        if moments == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+    sys.setprofile(count)
+    results[1].save(path)
+    sys.setprofile(None)
+    return moments
+
+save(0)
+seen = []
+for moment in np.linspace(1, save(0), kills).astype(int).tolist():
+    results[0].save(path)
     pid = os.fork()
     if not pid:
-        try:
-            while True:
-                for result in results:
-                    result.save(path)
-        finally:
-            os._exit(1)
-    time.sleep(random_state.uniform(0.002, 0.05))
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    seen.add(known.index(load(path).params.tobytes()))
+        save(moment)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    seen.append(known.index(load(path).params.tobytes()))
 left = [name for name in os.listdir(os.path.dirname(path)) if name != os.path.basename(path)]
 assert all(name.startswith(".") and name.endswith(".tmp") for name in left)
-print("in the midst", len(left), "seen", len(seen))
+assert seen == sorted(seen)
+print("in the midst", len(left), "old", seen.count(0), "new", seen.count(1))
 """
 
 
 def test_a_kill_during_save_leaves_a_whole_file(tmp_path):
-    """The old or the new one; a fair part of the kills must have hit the writing itself."""
-    (line,) = python(SAVING, tmp_path / "model", 30, random.Random(0).randrange(2**31))
-    _, _, _, left, _, seen = line.split()
-    assert int(left) >= 5
-    assert int(seen) == 2
+    """At 60 moments of the writing, from its first call to its last return: the old file up to one, then the new one."""
+    (line,) = python(SAVING, tmp_path / "model", 60)
+    _, _, _, left, _, old, _, new = line.split()
+    assert 0 < int(left) < int(old) < 60
+    assert int(new) > 0
