@@ -83,7 +83,7 @@ print("in the midst", len(left), "old", seen.count(0), "new", seen.count(1))
 
 
 def test_a_kill_during_save_leaves_a_whole_file(tmp_path):
-    """At 60 moments of the writing, from its first call to its last return: the old file up to one, then the new one."""
+    """At 60 moments, from its first call to its last return: the old file up to one of them, then the new one."""
     (line,) = python(SAVING, tmp_path / "model", 60)
     _, _, _, left, _, old, _, new = line.split()
     assert 0 < int(left) < int(old) < 60
