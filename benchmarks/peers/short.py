@@ -26,13 +26,14 @@ def table(found: dict) -> str:
         lines.append(row([describe(VALIDATED), *_cells(found["validated"][VALIDATED])]))
     lines += [row(cells) for cells in _many(found.get("many", {}).get("networks", {}))]
     a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
-    own = ", ".join(b[key] for key in ("date", "cpu") if key in b and b[key] != a[key])
+    facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
+    own = ", ".join(other for one, other in zip(*facts, strict=False) if one != other)
     elsewhere = f" (many networks: {own})" if own else ""
     return "\n".join(
         [
             *lines,
             "",
-            f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores"
+            f"Measured on {a['date']} with {facts[0][-1]} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores"
             f"{elsewhere}: one training of fastnn on one thread, many "
             "networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
             "Answers are compared before anything is timed; figures are medians.",

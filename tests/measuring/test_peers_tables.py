@@ -18,22 +18,23 @@ from benchmarks.peers import aims, charts, short, tables  # noqa: E402
 from benchmarks.peers.measure import SKLEARN, US  # noqa: E402
 from benchmarks.peers.threads import ALL  # noqa: E402
 
+ABOUT = {"date": "today", "cpu": "A", "cores": 2, "versions": {"fastnn": "0.2"}}
+
 
 def test_the_short_table_has_the_faster_of_two_rivals():
     seconds = {US: [1.0, 1.0], "scikit-learn": [9.0, 9.0], "PyTorch": [3.0, 3.0], "JAX": [2.0, 8.0]}
     lanes = {title: {"seconds": times} for title, times in seconds.items()}
-    found = {"about": dict.fromkeys(("date", "cpu", "cores")), "workloads": {"iris": lanes, "seed": {US: lanes[US]}}}
+    found = {"about": ABOUT, "workloads": {"iris": lanes, "seed": {US: lanes[US]}}}
     table = [line.split("float64 | ")[-1] for line in short.table({"threads": found}).splitlines()]
     assert table[2:5] == ["1 | 9.00 | 3.00 |", "1 |  |  |", ""]
 
 
 def test_the_short_table_counts_the_iterations_of_many_networks_together():
-    about = dict.fromkeys(("date", "cpu", "cores"))
     digits = {US: [0.5, 0.5], "scikit-learn": [9.0, 9.0], "JAX": [2.0, 2.0]}
     members = {"train_many": [8.0, 8.0, 8.0], "JAX vmap": [16.0], "joblib, scikit-learn": [32.0, 48.0]}
     lanes, jobs = ({title: {"seconds": s} for title, s in times.items()} for times in (digits, members))
     found = {
-        "threads": {"about": about, "workloads": {}},
+        "threads": {"about": ABOUT, "workloads": {}},
         "validated": {"digits, validation": lanes},
         "many": {"networks": {"seed": {"1000, equal": {"64": jobs}}}},
     }
@@ -44,11 +45,14 @@ def test_the_short_table_counts_the_iterations_of_many_networks_together():
 
 @pytest.mark.parametrize(
     ("where", "said"),
-    [({"date": "today", "cpu": "A"}, "cores: one"), ({"date": "today", "cpu": "B"}, "cores (many networks: B): one")],
+    [
+        ({}, "Measured on today with fastnn 0.2 by `nox -s peers` on one A, 2 cores: one"),
+        ({"cpu": "B"}, "cores (many networks: B): one"),
+        ({"date": "then", "versions": {"fastnn": "0.1"}}, "cores (many networks: then, fastnn 0.1): one"),
+    ],
 )
-def test_the_short_table_says_where_many_networks_were_trained_if_elsewhere(where, said):
-    about = {"date": "today", "cpu": "A", "cores": 2}
-    found = {"threads": {"about": about, "workloads": {}}, "many": {"about": where, "networks": {}}}
+def test_the_short_table_says_by_which_version_and_where_many_networks_were_trained_if_otherwise(where, said):
+    found = {"threads": {"about": ABOUT, "workloads": {}}, "many": {"about": ABOUT | where, "networks": {}}}
     assert said in short.table(found)
 
 
@@ -56,7 +60,7 @@ def by_threads():
     """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
     seconds = {US: 4.0, ALL: 2.0, "JAX, 1 core": 6.0, "JAX": 3.0, SKLEARN: 20.0}
     lanes = {title: {"seconds": [s] * 3, "own_rules": title == SKLEARN} for title, s in seconds.items()}
-    about = {"date": "today", "cpu": "a CPU", "cores": 2, "load": 0.1, "versions": {"jax": "1"}}
+    about = {"date": "today", "cpu": "a CPU", "cores": 2, "load": 0.1, "versions": {"fastnn": "0.2", "jax": "1"}}
     return {"about": about, "workloads": {"tab": lanes}}
 
 
