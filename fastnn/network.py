@@ -49,7 +49,7 @@ class Loss(NamedTuple):
 
 LEAKY_SLOPE = 0.01
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
-LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}  # a delta below it is 0, so that no product is subnormal
+LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}  # a delta below it, times its row's weight, is 0
 GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -51,9 +51,12 @@ def selu(z: Array) -> Array:
     return SELU_SCALE * np.where(z.real > 0, z, SELU_ALPHA * np.expm1(np.where(z.real > 0, 0, z)))
 
 
-def flush(x: Array) -> Array:
-    """x, but 0 where it is below `LEAST_DELTA`: products of it may be subnormal, which take some CPUs 100 cycles"""
-    return np.where(abs(x.real) < LEAST_DELTA[x.real.dtype.name], 0, x)
+def flush(x: Array, weight: Any = 1) -> Array:
+    """x, but 0 where it is below `LEAST_DELTA`, of a delta times its row's weight: products may be subnormal then
+
+    Some processors take a hundred cycles for such a product, and a network that knows its rows by heart has many.
+    """
+    return np.where(abs(x.real) < weight * LEAST_DELTA[x.real.dtype.name], 0, x)
 
 
 def silu(z: Array) -> Array:
@@ -213,7 +216,7 @@ def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
         delta = a - batch.Y
     else:
         delta = ACTIVATION_FUNCTIONS[network.output].delta(LOSS_FUNCTIONS[network.loss].d(a, batch.Y), a, z)
-    return flush(batch.weight * delta)
+    return flush(batch.weight * delta, batch.weight)
 
 
 def backward(
@@ -249,7 +252,8 @@ def backward(
             after_layer(l)
         if l > 0:
             below = network.layers[l - 1].activation
-            delta = flush(ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1]))
+            delta = ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
+            delta = flush(delta, batch.weight)
 
 
 # --------------------------------------------------------------------------------------------------------- optimizers

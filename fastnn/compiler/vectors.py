@@ -179,11 +179,6 @@ def is_double(v):
     return (v.type.elem.bitwidth if isinstance(v, Traced) else v.itemsize * 8) == 64
 
 
-def zero_below(least, x):
-    """Return 0 where |x| is below `least`, {dtype: number}, also for -0.0; else x, also for NaN."""
-    return where_gt(like(x, least["float64" if is_double(x) else "float32"]), absolute(x), like(x, 0.0), x)
-
-
 def _format(v):
     """Return the mantissa's bits, the bias of the exponent, and the bits of sqrt(1/2) as an integer."""
     return (52, 1023, 0x3FE6A09E667F3BCD) if is_double(v) else (23, 127, 0x3F3504F3)

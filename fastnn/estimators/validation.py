@@ -35,14 +35,14 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         X, y = checked_sparse("X", X), checked_sparse("y", y)
         try:
             checked = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **options)
+            is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
+            return checked.astype(np.float64) if is_object else checked
         except (TypeError, ValueError) as error:
             told = "" if "feature names" in str(error) else _told(X, error)
             if not told:
                 raise
             kind = ValueError if isinstance(error, ValueError) else TypeError
             raise kind(told) from None
-        is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
-        return checked.astype(np.float64) if is_object else checked
 
 
 def checked_sparse(name: str, X: Any) -> Any:

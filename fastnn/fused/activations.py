@@ -12,7 +12,7 @@ from fastnn.compiler.control import choose, each, switch
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import fma, is_double, like, maximum, where_gt, zero_below
+from fastnn.compiler.vectors import absolute, fma, is_double, like, maximum, where_gt
 from fastnn.fused.layout import ACTIVATION_CODES
 from fastnn.memory import ceil_div
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
@@ -45,22 +45,26 @@ def _forward(function, slope=None):
 def _backward(function, by_slope=False):
     """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)`` on single vectors.
 
-    With `by_slope` it is ``function(d, f'(z))``. Its result is flushed: no delta is subnormal, or -0.0.
+    With `by_slope` it is ``function(d, f'(z))``.
     """
 
     @traced
-    def derive(D, A, slopes, n, width):
+    def derive(D, A, slopes, weight, n, width):
         L = lanes_of(D)
-        # One loop over the whole panel: padding has d = 0, a = 0 and f'(z) = 0, so its delta is 0.
-        for i in each(n * width // L, step=L):
-            store(D, i, flush(function(load(D, i), load(slopes if by_slope else A, i))))
+        # In padding d, a and f'(z) are 0, and so is delta.
+        for b in each(width // L, step=L):
+            w = load(weight, b)
+            for o in each(n):
+                i = o * width + b
+                store(D, i, flush(function(load(D, i), load(slopes if by_slope else A, i)), w))
 
     return derive
 
 
-def flush(x):
-    """Return 0 where |x| is below LEAST_DELTA, also for -0.0; else x. `flush` in the reference."""
-    return zero_below(LEAST_DELTA, x)
+def flush(x, w):
+    """Return 0 where |x| is below LEAST_DELTA times the row weight w, else x: `flush` in the reference."""
+    least = w * LEAST_DELTA["float64" if is_double(w) else "float32"]
+    return where_gt(least, absolute(x), like(x, 0.0), x)
 
 
 def positive(x, p, q):
@@ -89,7 +93,9 @@ def elu(z, alpha=1.0):
 
 def gate(x):
     """Return sigmoid(x), but 0 where that is below LEAST_DELTA: no activation, and no slope, is subnormal."""
-    return flush(sigmoid(maximum(like(x, GATE_BEGINS["float64" if is_double(x) else "float32"]), x)))
+    dtype, nothing = "float64" if is_double(x) else "float32", like(x, 0.0)
+    s = sigmoid(maximum(like(x, GATE_BEGINS[dtype]), x))
+    return where_gt(like(x, LEAST_DELTA[dtype]), s, nothing, s)
 
 
 def silu_slope(z):
@@ -146,27 +152,28 @@ def _row_softmax(z, n):
 
 
 @traced
-def _softmax_delta(D, A, slopes, n, width):
+def _softmax_delta(D, A, slopes, weight, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
     L = lanes_of(D)
     for b in each(width // L, step=L):
+        w = load(weight, b)
         inner = [zero(D)]  # the inner product of d and a: each output depends on each z, so delta of one takes in all d
         for o in each(n, inner):
             inner[0] = fma(load(D, o * width + b), load(A, o * width + b), inner[0])
         for o in each(n):
             i = o * width + b
-            store(D, i, flush(load(A, i) * (load(D, i) - inner[0])))
+            store(D, i, flush(load(A, i) * (load(D, i) - inner[0]), w))
 
 
 @outlined
-def _row_softmax_delta(d, a, n):
+def _row_softmax_delta(d, a, weight, n):
     """Overwrite a single row d (n to the end of its vector,) like `_softmax_delta`."""
-    L = lanes_of(d)
+    L, w = lanes_of(d), load(weight, 0)
     inner = [zero(d)]
     for o in each(n, inner):
         inner[0] = fma(splat(d, o), splat(a, o), inner[0])
     for i in each(ceil_div(n, L), step=L):
-        store(d, i, flush(load(a, i) * (load(d, i) - inner[0])))
+        store(d, i, flush(load(a, i) * (load(d, i) - inner[0]), w))
 
 
 # Neither silu nor gelu has a formula for f'(z) in terms of a, which is what forward leaves for the others.
@@ -221,18 +228,18 @@ def numbers_of_row(name):
 
 
 @outlined
-def activation_delta(D, A, slopes, n, width, code):
+def activation_delta(D, A, slopes, weight, n, width, code):
     """Overwrite d = dL/da by delta = d f'(z) on the panel D (n, width); A and `slopes` (n, width) are `activate`'s."""
-    panels = D, A, slopes, n, width
+    panels = D, A, slopes, weight, n, width
     switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items()})
 
 
 @traced
-def row_activation_delta(d, a, slopes, n, code):
+def row_activation_delta(d, a, slopes, weight, n, code):
     """Overwrite a single row d (n to the end of its vector,) like `activation_delta`."""
-    L = lanes_of(d)
+    L = lanes_of(d)  # as in `row_activate`
     choose(
         code == SOFTMAX,
-        lambda: _row_softmax_delta(d, a, n),
-        lambda: activation_delta(d, a, slopes, 1, ceil_div(n, L) * L, code),
+        lambda: _row_softmax_delta(d, a, weight, n),
+        lambda: activation_delta(d, a, slopes, weight, ceil_div(n, L), L, code),
     )

@@ -10,7 +10,7 @@ from fastnn.compiler.control import choose, each, pick, sweep, when
 from fastnn.compiler.lanes import store_horizontal_sums
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import blend_prefix
+from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
 from fastnn.fused.matmul import Strided, backward_product, forward_product
 from fastnn.fused.single_row import row_delta, row_product
@@ -50,7 +50,7 @@ def backward_layer(layer, scratch, params, delta, below, width):
     W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
     A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
-    activation_delta(below, A, slopes, fan_in, width, layer.activation_below)
+    activation_delta(below, A, slopes, scratch.weight, fan_in, width, layer.activation_below)
 
 
 @outlined
@@ -59,7 +59,7 @@ def row_backward_layer(layer, scratch, params, delta, below):
     fan_in, first = layer.fan_in, layer.input * lanes_of(params)  # a row of the buffer is a vector apart, as above
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
     a, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
-    row_activation_delta(below, a, slopes, fan_in, layer.activation_below)
+    row_activation_delta(below, a, slopes, scratch.weight, fan_in, layer.activation_below)
 
 
 @traced
@@ -73,7 +73,7 @@ def bias_gradient(layer, gradient, params, panels, times_bias):
     db, b = offset(gradient, layer.bias), offset(params, layer.bias)
     n_rows = pick(n_bias == fan_out, 1, fan_out)  # of D that go into a sum
     for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
-        acc = [zero(gradient)] * tile
+        acc = [like(zero(gradient), -0.0)] * tile  # whatever is added first, its bits stay
         for r in each(n_rows, acc):
             for _, D, _, width, _ in panels(acc):
                 rows = [offset(D, (o + j + r) * width) for j in range(tile)]
@@ -111,6 +111,7 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
     def gradient(i):
         """Return the vector of the gradient that begins at bias i."""
         (s,) = choose(n_bias == fan_out, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))])
+        s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
         (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
         return s
 

@@ -85,11 +85,11 @@ def output_delta(scratch, model, width, n):
 
     def panel():
         output_loss(model.loss, scratch, A, n_outputs, width)
-        activation_delta(D, A, slopes, n_outputs, width, code)
+        activation_delta(D, A, slopes, scratch.weight, n_outputs, width, code)
 
     def row():
         row_loss(model.loss, scratch, A, n_outputs)
-        row_activation_delta(D, A, slopes, n_outputs, code)
+        row_activation_delta(D, A, slopes, scratch.weight, n_outputs, code)
 
     choose(is_single_row(model, n), row, panel)
 
@@ -250,7 +250,7 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
     def carry_back():
-        activation_delta(D, A, slopes, model.n_outputs, width, _output_code(model, layer))
+        activation_delta(D, A, slopes, scratch.weight, model.n_outputs, width, _output_code(model, layer))
         for k in each(model.n_layers):
             layer_k = layer_at(model, model.n_layers - 1 - k)
             delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)

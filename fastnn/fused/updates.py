@@ -26,13 +26,11 @@ from fastnn.compiler.vectors import (
     maximum,
     sqrt,
     where_gt,
-    zero_below,
 )
 from fastnn.fused.layer_records import each_layer
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 
-SMALLEST_NORMAL = {"float32": 2.0**-126, "float64": 2.0**-1022}
 LEAST_SQUARED = {"float32": 2.0**-54, "float64": 2.0**-500}  # its square is normal, also times 1e-5
 ROW_TILES = (4, 1)  # vectors of delta kept in registers, where there is no state that takes them
 
@@ -196,8 +194,9 @@ def square_weights(scratch, model, params):
 
 
 def flush(x):
-    """Return 0 where x is subnormal, that is, where a CPU may take 20 times as long; else x."""
-    return zero_below(SMALLEST_NORMAL, x)
+    """Return 0 where |x| is below the smallest normal number, which a CPU computes with 20 times slower; NaN passes."""
+    tiny = like(x, 2.0**-1022 if is_double(x) else 2.0**-126)
+    return where_gt(tiny, absolute(x), like(x, 0.0), x)
 
 
 def _square(g, factor):

@@ -1,68 +1,90 @@
-"""A delta below LEAST_DELTA is 0 in both back ends, in each layer, and all other numbers are what they were."""
+"""A delta that is tiny beside its row's weight is 0 in both back ends, in each layer; all others are as they were."""
 
 import numpy as np
 import pytest
 
 from fastnn import Network, get_backend, predict
 from fastnn.fused.backend import NumbaBackend
-from fastnn.network import HIDDEN, LEAST_DELTA
+from fastnn.network import HIDDEN, LEAST_DELTA, LOSSES
+from fastnn.reference import ACTIVATION_FUNCTIONS
 from fastnn.state import Data
-from fastnn.testing.problems import PAIRS, draw
+from fastnn.testing.problems import draw
 
 pytestmark = pytest.mark.nojit
 
+ROWS = (1, 9, 40)  # a single row, a panel, and panels of two threads
+TINY_Z = {"sigmoid": 1, "softplus": 1, "exp": 1}  # {output whose f' is tiny where z is very negative: its target}
 
-def least(dtype):
-    """LEAST_DELTA of a dtype, and the next smaller number."""
-    least = dtype(LEAST_DELTA[np.dtype(dtype).name])
-    return least, np.nextafter(least, dtype(0))
+
+def least_of(dtype):
+    """LEAST_DELTA of a dtype."""
+    return dtype(LEAST_DELTA[np.dtype(dtype).name])
 
 
 def gradient_of(network, backend, params, X, Y, weight):
-    """The gradient of a sum; for more rows than a vector has, by two threads where the back end has threads."""
+    """The gradient of a sum; for many rows by two threads, where the back end has threads."""
     backend = get_backend(backend)
     threads = {"threads": 2} if isinstance(backend, NumbaBackend) and len(X) > 16 else {}
     return backend.loss_and_gradient(network, params, Data(X, Y, weight), 0.0, **threads)[1]
 
 
-@pytest.mark.parametrize("n", [1, 2, 40])
-def test_the_least_delta_is_the_last_that_is_kept(n, backend, dtype):
-    """Of an output, whose delta is its row's weight; and of a neuron below it, by a weight between them."""
-    ones, output, hidden = np.ones((n, 1), dtype), Network((1, 1), reduction="sum"), Network((1, 1, 1), "identity")
-    for size, kept in zip(least(dtype), (True, False), strict=True):
-        gradient = gradient_of(output, backend, np.zeros(2, dtype), ones, -ones, np.full(n, size))
-        assert gradient.tolist() == [n * float(size) * kept] * 2
-        params = np.array([0, 0, -size, 0], dtype)
-        gradient = gradient_of(hidden, backend, params, ones, -ones, ones[:, 0])
-        assert gradient.tolist() == [-float(size) * kept] * 2 + [0, 1]
+@pytest.mark.parametrize("weight", [1.0, 4.0, 2.0**-20])
+@pytest.mark.parametrize("n", ROWS)
+def test_the_least_delta_is_the_last_that_is_kept(n, weight, backend, dtype):
+    """Of an output by its target, of a neuron below it by the weight between them."""
+    ones, weights = np.ones((n, 1), dtype), np.full(n, weight, dtype)
+    output, hidden, least = Network((1, 1), reduction="sum"), Network((1, 1, 1), "identity"), least_of(dtype)
+    for size in (least, np.nextafter(least, dtype(0))):
+        kept = float(size) * (size == least)
+        gradient = gradient_of(output, backend, np.zeros(2, dtype), ones, -size * ones, weights)
+        assert gradient.tolist() == [n * weight * kept] * 2
+        gradient = gradient_of(hidden, backend, np.array([0, 0, -size, 0], dtype), ones, -ones, weights)
+        assert gradient.tolist() == [-kept] * 2 + [0, 1]
 
 
-@pytest.mark.parametrize(("loss", "output"), PAIRS)
-def test_a_gradient_is_that_of_its_deltas_or_zero(loss, output, backend, dtype):
-    """Row weights that are powers of two scale all deltas exactly: by a smaller one they all fall below the least."""
-    activation = HIDDEN[PAIRS.index((loss, output)) % len(HIDDEN)]
-    network = Network((3, 5, 2), activation, output, loss, reduction="sum")
-    for n in (1, 9, 40):
-        params, X, Y, _ = draw(network, n, dtype)
-        one, small, tiny = (
-            gradient_of(network, backend, params, X, Y, np.full(n, weight, dtype))
-            for weight in (1, 2.0**-20, least(dtype)[0] * 2.0**-20)
-        )
-        np.testing.assert_array_equal(small, one * dtype(2.0**-20))
-        assert not tiny.any()
-    assert one.any()
+@pytest.mark.parametrize("activation", HIDDEN)
+@pytest.mark.parametrize("n", ROWS)
+def test_the_gradient_of_a_hidden_layer_is_that_of_its_deltas_or_zero(activation, n, backend, dtype):
+    """Its deltas are in proportion to the weights above it, which are so small that they show in no output."""
+    network = Network((3, 5, 2), activation, "tanh", reduction="sum")
+    params, X, Y, _ = draw(network, n, dtype)
+    W = network.weights(params)[1]
+    given, found = W.copy(), []
+    for size in (2.0**-60, 2.0**-80, least_of(dtype) * 2.0**-20):
+        W[:] = given * dtype(size)
+        gradient = gradient_of(network, backend, params, X, Y, np.ones(n, dtype))
+        found.append(gradient[: network.layers[0].bias.stop])
+    np.testing.assert_array_equal(found[1], found[0] * dtype(2.0**-20))
+    assert found[0].any()
+    assert not found[2].any()
 
 
-def test_no_gradient_is_subnormal_where_a_network_is_sure(backend, dtype):
-    """The deltas of classes that are all but impossible are their probabilities, down to subnormal ones."""
-    tiny, network = np.finfo(dtype).tiny, Network((1, 3, 40), "tanh", "softmax", reduction="sum")
+@pytest.mark.parametrize("output", [name for name in LOSSES["absolute_error"].outputs if name != "softmax"])
+@pytest.mark.parametrize("n", ROWS)
+def test_tiny_deltas_of_outputs_are_zero(output, n, backend, dtype):
+    """Those of z far from 0, or very near to it."""
+    network, tiny = Network((1, 1), output=output, reduction="sum"), least_of(dtype) / 1000
+    y = TINY_Z.get(output, 0)
+    z = np.log(tiny) if y else tiny
+    functions = ACTIVATION_FUNCTIONS[output]
+    a = functions.value(z)
+    assert 0 < abs(functions.delta(a - y, a, z)) < least_of(dtype)
+    X, Y = np.zeros((n, 1), dtype), np.full((n, 1), y, dtype)
+    assert not gradient_of(network, backend, np.array([0, z], dtype), X, Y, np.ones(n, dtype)).any()
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared_error"])
+def test_no_gradient_is_subnormal_where_a_network_is_sure(loss, backend, dtype):
+    """The deltas of classes that are all but impossible are in proportion to probabilities, down to subnormal ones."""
+    tiny, network = np.finfo(dtype).tiny, Network((1, 3, 40), "tanh", "softmax", loss, reduction="sum")
     params = np.full(network.n_params, 0.5, dtype)
     network.biases(params)[1][:] = np.linspace(0, 1.05 * np.log(tiny), 40)
     X, Y, weight = np.ones((1, 1), dtype), np.eye(40, dtype=dtype)[:1], np.ones(1, dtype)
-    delta = (predict(network, params, X, backend=backend) - Y)[0]
-    assert (abs(delta[delta != 0]) < tiny).any()
+    p = predict(network, params, X, backend=backend)[0]
+    assert (p[p != 0] < tiny).any()
     gradient = gradient_of(network, backend, params, X, Y, weight)
-    np.testing.assert_array_equal(network.biases(gradient)[1], np.where(abs(delta) < least(dtype)[0], 0, delta))
+    delta = network.biases(gradient)[1]
+    assert not delta[p < least_of(dtype) / 4].any()
     assert abs(gradient[gradient != 0]).min() >= tiny
 
 

@@ -85,7 +85,10 @@ def estimators():
     fitted = [kind(**small, random_state=0).fit(X, LABELS) for kind in kinds]
     members = [kind(**small) for kind in kinds]
     several = [kind(model, 2, random_state=0, n_jobs=1) for kind, model in zip(ensembles, members, strict=True)]
-    return [*fitted, *(ensemble.fit(X, LABELS) for ensemble in several)]
+    tables = [getattr(fastnn, name) for name in ("TabularClassifier", "TabularRegressor") if name in dir(fastnn)]
+    of_tables = [kind("fast", epochs=1, n_jobs=1, random_state=0).fit(X, LABELS) for kind in tables]
+    preparations = [model.preparation_ for model in of_tables]
+    return [*fitted, *(ensemble.fit(X, LABELS) for ensemble in several), *of_tables, *preparations]
 
 
 def exception(kind, result):

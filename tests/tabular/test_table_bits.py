@@ -43,7 +43,7 @@ def here():
     ids=lambda variables: " ".join(variables.values()),
 )
 def test_bits_do_not_depend_on_blas_and_instructions(here, variables):
-    code = "import warnings; warnings.simplefilter('ignore'); import test_bits; print(test_bits.digests())"
+    code = "import warnings; warnings.simplefilter('ignore'); import test_table_bits; print(test_table_bits.digests())"
     path = os.pathsep.join([os.path.dirname(__file__), *filter(None, sys.path)])
     environment = {**os.environ, **variables, "PYTHONPATH": path}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
