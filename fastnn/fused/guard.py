@@ -143,7 +143,7 @@ def hold(arrays):
 
     It does so with ``refcheck=False`` too, by which `ndarray.resize` passes over ordinary references.
     """
-    return tuple(map(weakref.ref, arrays))
+    return (*map(weakref.ref, arrays),)  # unlike `tuple(...)`, of a size that Python keeps spare ones of
 
 
 def _as_bytes(steps):

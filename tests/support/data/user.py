@@ -65,7 +65,7 @@ def estimate() -> tuple[Any, Any]:
     labels = [0, 1, 0, 1, 0, 1]
     fastnn.MLPEnsembleClassifier(classifier, 2, sampling="seeds", random_state=0).fit(X, labels)
     fastnn.MLPEnsembleRegressor(regressor, 2, random_state=0).fit(X, X[:, 0]).predict(X, return_std=True)
-    table = fastnn.TablePreparation().fit_transform(X)
+    table = fastnn.TablePreparation().fit(X).transform(X)
     fastnn.TabularClassifier("fast", epochs=1, random_state=0).fit(table, labels).predict_proba(table)
     fastnn.TabularRegressor("fast", epochs=1, random_state=0).fit(table, X[:, 0]).save("table.npz")
     return classifier.fit(X, labels).predict(X), regressor.fit(X, X[:, 0]).predict(X)
