@@ -35,7 +35,7 @@ def __getattr__(name: str) -> object:
     if name == "__all__":
         return _names(estimators=False)
     if name.startswith("_") or name not in _homes():
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r:.200}")
     home = _homes()[name]
     value = vars(importlib.import_module(home)).get(name)
     if value is None:  # a module

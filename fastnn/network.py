@@ -191,7 +191,7 @@ class Network(Layered):
         def __getattr__(self, name):
             hint = _ELSEWHERE.get(name)
             beside = f": it holds no weights, write {hint}" if hint else ""
-            raise AttributeError(f"a Network has no attribute {name!r}{beside}", name=name, obj=self)
+            raise AttributeError(f"a Network has no attribute {shown(name)}{beside}", name=name, obj=self)
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization

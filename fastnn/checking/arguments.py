@@ -42,28 +42,36 @@ def shown(value: Any) -> str:
         return cut(f"an object of type {type(value).__name__}")
 
 
-def kind_of(value: Any) -> str:
+def class_of(value: Any) -> str:
     """Return the name of a value's type in errors."""
     return cut(type(value).__name__)
 
 
 def decimal(number: Any) -> str:
     """Return the shortest decimal that is this number in its dtype, one of NumPy's, whatever its print options are."""
-    if number == 0 or 1e-4 <= abs(number) < 1e16:
+    if number == 0 or 1e-4 <= float(abs(number)) < 1e16:
         return np.format_float_positional(number, trim="0")
     return np.format_float_scientific(number, trim="-")
 
 
+MOST_WRITTEN = 10**24
+
+
+def amount(n: int) -> str:
+    """Return a count in errors; of one with more digits than anybody reads, how large it is at least."""
+    return f"{n:,}" if n <= MOST_WRITTEN else "more than 10^24"
+
+
 def counted(n: int, noun: str) -> str:
     """Return "1 column", "2 columns"."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
+    return f"{n if n <= MOST_WRITTEN else amount(n)} {noun}{'' if n == 1 else 's'}"
 
 
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:
     """Return `value` if it is one of the names in `legal`, else raise an error that suggests the right one."""
     legal = list(legal)
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {kind_of(value)}")
+        raise TypeError(f"{name} must be one of {', '.join(legal)}, not {shown(value)} of type {class_of(value)}")
     if value in legal:
         return str(value)
     raise ValueError(f"unknown {name} {shown(value)}{did_you_mean(value, legal)}; one of {', '.join(legal)}")
@@ -88,7 +96,7 @@ def _plain(name: str) -> str:
 def check_integer(name: str, value: Any, low: int | None = None) -> int:
     """Return `value`, an integer of Python or NumPy that is not below `low`, as an int."""
     if type(value) is not int and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
-        raise TypeError(f"{name} must be an integer, not {shown(value)} of type {kind_of(value)}")
+        raise TypeError(f"{name} must be an integer, not {shown(value)} of type {class_of(value)}")
     if low is not None and value < low:
         raise ValueError(f"{name} must be at least {low}, not {shown(value)}")
     return int(value)
@@ -173,7 +181,7 @@ def fill_layers(name: str, places: Sequence[Array], arrays: Sequence[Any]) -> No
     for i, (place, given) in enumerate(zip(places, arrays, strict=True)):
         array = np.asarray(given)
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"{name}[{i}] must hold real numbers, not {array.dtype}")
+            raise TypeError(f"{name}[{i}] must hold real numbers, not {cut(array.dtype)}")
         if array.shape != place.shape:
             hint = f"; {name}[{i}].T has it" if array.T.shape == place.shape else ""
             raise ValueError(f"{name}[{i}] must have the shape {place.shape}, not {array.shape}{hint}")

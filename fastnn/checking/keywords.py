@@ -87,7 +87,7 @@ def explains_keywords(function: F) -> F:
             if began or not unknown:
                 raise
         name = function.__qualname__.removesuffix(".__init__")
-        raise TypeError(f"{name} has no argument {unknown[0]!r}{_remedy(unknown[0], legal)}")
+        raise TypeError(f"{name} has no argument {unknown[0]!r:.200}{_remedy(unknown[0], legal)}")
 
     return cast(F, explained)
 

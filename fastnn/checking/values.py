@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.memory import Array
 
 _REAL = "fiub"  # the kinds of dtypes that hold real numbers
@@ -43,7 +43,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as ragged:
-        raise ValueError(f"{name} is not a table of numbers: {ragged}") from None
+        raise ValueError(f"{name} is not a table of numbers: {cut(ragged)}") from None
     if array.dtype.kind == "O" and not array.ndim:
         hint = ": say result.params" if name == "params" and hasattr(value, "params") else ""
         raise TypeError(f"{name} must be an array of numbers, not {_described(value)}{hint}")
@@ -53,7 +53,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
             where = _first_object(name, array)
         elif what == "text" and name == "Y":
             where = LABELS
-        raise TypeError(f"{name} must hold real numbers, not {what} (dtype {array.dtype}){where}")
+        raise TypeError(f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}")
     return array
 
 
@@ -68,7 +68,7 @@ def _described(value: Any) -> str:
     """Describe an object that is no array, and how to make one of it."""
     if isinstance(value, Iterable) and not isinstance(value, Mapping):
         return (
-            f"an iterable ({type(value).__name__}): collect what it yields, such as by np.concatenate(list(...)), in "
+            f"an iterable ({class_of(value)}): collect what it yields, such as by np.concatenate(list(...)), in "
             "an np.memmap where it does not fit the memory"
         )
     return shown(value)
@@ -98,7 +98,7 @@ def _of_frame(name: str, frame: Any, dtype: DTypeLike | None) -> Array:
         columns = [(column.name, column) for column in frame.get_columns()]
     else:
         columns = list(frame.items())
-    arrays = [_of_column(name, column, f"column {label!r}") for label, column in columns]
+    arrays = [_of_column(name, column, f"column {shown(label)}") for label, column in columns]
     table = np.empty((len(frame), len(arrays)), np.result_type(np.bool_, *arrays) if dtype is None else dtype)
     with np.errstate(over="ignore"):
         for j, array in enumerate(arrays):
@@ -118,7 +118,7 @@ def _of_column(name: str, column: Any, which: str) -> Array:
         item = array[row]
         if array.dtype.kind == "O" and isinstance(item, _NUMBERS):
             continue
-        what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, type(item).__name__)
+        what = "text" if isinstance(item, str) else _KINDS.get(array.dtype.kind, class_of(item))
         remedy = LABELS if what == "text" and name == "Y" else ": encode it as numbers"
         raise TypeError(f"{name} must hold real numbers; {its} holds {what} ({shown(item)} in row {row}){remedy}")
     if missing.any():

@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from fastnn.checking.arguments import cut
+
 POSIX = hasattr(os, "geteuid")
 DAY = 86400  # seconds
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -166,13 +168,13 @@ def _refuse_unsafe(path, found, on_the_way=False):
     remedy = "set FASTNN_CACHE_DIR to a folder of your own"
     # Whoever owns the root folder could exchange everything. In some containers it is shown as a nobody's.
     if found.st_uid not in (os.geteuid(), 0, os.stat("/").st_uid):
-        whose = f"{path} belongs to another user, number {found.st_uid}"
+        whose = f"{cut(path)} belongs to another user, number {found.st_uid}"
         raise PermissionError(f"{whose}, who could plant code there: {remedy}")
     # On the way others may add (sticky, as in /tmp), and a link has no such rights: where it leads is looked at next.
     harmless = on_the_way and (found.st_mode & stat.S_ISVTX or stat.S_ISLNK(found.st_mode))
     if found.st_mode & _OTHERS_WRITE and not harmless:
         raise PermissionError(
-            f"{path} can be written by other users, who could plant code there: take that right from them "
+            f"{cut(path)} can be written by other users, who could plant code there: take that right from them "
             f"(chmod go-w), or {remedy}"
         )
 

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from fastnn.checking.arguments import shown
 from fastnn.compiler.program import sources_digest
 from fastnn.compiler.settings import numba_settings
 from fastnn.errors import warn
@@ -132,7 +133,7 @@ def _best(levels):
     chosen = [level for level in levels if wanted in (None, "", level["name"])]
     if not chosen:
         names = ", ".join(level["name"] for level in levels)
-        raise RuntimeError(f"{VARIABLE} is {wanted!r}, which is neither none nor one of {names}")
+        raise RuntimeError(f"{VARIABLE} is {shown(wanted)}, which is neither none nor one of {names}")
     flags = cpu_flags()
     for level in chosen:
         if flags.issuperset(level["flags"]):

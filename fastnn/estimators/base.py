@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import check_choice, did_you_mean, fill_layers, shown
+from fastnn.checking.arguments import check_choice, cut, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.attributes import attribute
 from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
@@ -89,9 +89,11 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     ) -> Any:
         try:
             return self._fit_unchecked(X, y, sample_weight, validation_data, incremental)
-        except (TypeError, ValueError, AttributeError):
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             if incremental:  # parameters may have been set since they were checked, which takes long
                 self._validate_params()
+            if isinstance(error, OverflowError):
+                raise ValueError(f"a parameter is too large for a number of float64: {error}") from error
             raise
 
     def _fit_unchecked(self, X: Any, y: Any, sample_weight: Any, validation_data: Any, incremental: bool) -> Any:
@@ -173,11 +175,11 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             fitted = self._weights_now()
             if fitted.sizes != sizes:
                 raise ValueError(
-                    f"the fitted network has layers of {fitted.sizes}, this fit asks for {sizes}: keep them, or make a "
-                    "new estimator"
+                    f"the fitted network has layers of {shown(fitted.sizes)}, this fit asks for {shown(sizes)}: keep "
+                    "them, or make a new estimator"
                 )
             self.n_outputs_ = sizes[-1]
-            return fitted.params, network_of(sizes, activation, self.out_activation_, self.loss)
+            return fitted.params, network_of(sizes, activation, attribute(self, "out_activation_", str), self.loss)
         self.t_ = self.n_iter_ = 0
         self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output_activation()
@@ -253,7 +255,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _has_epochs(self) -> bool:
         if self.solver not in STOCHASTIC_SOLVERS:
             raise AttributeError(
-                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+                f"partial_fit is only available for stochastic optimizers. {cut(self.solver)} is not stochastic."
             )
         return True
 

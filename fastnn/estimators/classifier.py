@@ -365,7 +365,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         >>> mlp.t_  # samples seen
         450
         """
-        if self.class_weight == "balanced":
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
             raise ValueError("class_weight='balanced' is not supported for partial_fit: give sample_weight instead")
         with short_errors():
             y = checked_sparse("y", y)

@@ -16,6 +16,7 @@ from fastnn.checking.arguments import shown
 from fastnn.estimators.attributes import attribute, feature_names_of
 from fastnn.estimators.fitted import Fitted, weights_of
 from fastnn.estimators.saving import model_of
+from fastnn.estimators.validation import short_errors
 from fastnn.files.description import without_state
 from fastnn.files.export import Model, layers_of
 from fastnn.training.history import History
@@ -100,10 +101,12 @@ class Conversion:
         legal = theirs._parameter_constraints
         for name in ("activation", "solver", "loss"):
             value = mine.get(name)
-            if name in known and not any(getattr(c, "options", ()) and value in c.options for c in legal[name]):
+            names = {option for kind in legal.get(name, ()) for option in getattr(kind, "options", ())}
+            if name in known and not (isinstance(value, str) and value in names):
                 raise ValueError(f"scikit-learn's {theirs.__name__} has no {name}={shown(value)}")
         return _copy_fitted(self, theirs(**{name: value for name, value in mine.items() if name in known}))
 
+    @short_errors()
     def to_result(self) -> TrainingResult:
         """Make a training result of this fitted estimator: it predicts the network's outputs and can be saved.
 

@@ -63,7 +63,8 @@ class BaseEnsemble(MetaEstimatorMixin, BaseEstimator, ABC):
         if self.oob_score and self.sampling == "seeds":
             raise ValueError("with sampling='seeds' each member sees all rows, so that there is no out-of-bag score")
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            with short_errors():
+                sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         random_state = check_random_state(self.random_state)
         seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members)
         rows = self._rows(X.shape[0], labels, random_state)

@@ -12,11 +12,11 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import check_choice, shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.attributes import attribute
-from fastnn.estimators.constraints import network_of
+from fastnn.estimators.constraints import HIDDEN_ACTIVATIONS, network_of
 from fastnn.estimators.validation import validated
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
@@ -82,7 +82,9 @@ class Fitted:
 
     def _activation(self) -> str | tuple[str, ...]:
         activation = attribute(self, "activation", str | list | tuple)
-        return activation if isinstance(activation, str) else tuple(activation)
+        if isinstance(activation, str):
+            return activation
+        return tuple(check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS) for i, name in enumerate(activation))
 
     def _put(self, weights: Weights) -> None:
         """Make `coefs_` and `intercepts_` views of one vector."""
@@ -147,6 +149,7 @@ class Fitted:
             type(X) is np.ndarray
             and X.ndim == 2
             and X.dtype == weights.params.dtype
+            and type(self.n_features_in_) is int
             and X.shape[1] == weights.sizes[0] == self.n_features_in_
             and X.shape[0] > 0
             and X.flags.num & READABLE == READABLE

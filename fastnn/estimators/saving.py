@@ -11,12 +11,13 @@ import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import counted, kind_of
+from fastnn.checking.arguments import class_of, counted
 from fastnn.errors import ModelFileError
-from fastnn.estimators.attributes import feature_names_of, labels_of
+from fastnn.estimators.attributes import attribute, feature_names_of, labels_of
 from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
+from fastnn.estimators.validation import short_errors
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description, names_of
 from fastnn.files.export import Model, check_not_exported, export, label_list
@@ -160,7 +161,8 @@ def model_of(mlp: Any) -> Model:
     weights = mlp._weights_now()
     if not np.isfinite(weights.params).all():
         raise ValueError("coefs_ and intercepts_ must be finite")
-    network = network_of(weights.sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
+    output, loss = (attribute(mlp, name, str) for name in ("out_activation_", "loss"))
+    network = network_of(weights.sizes, mlp._activation(), output, loss)
     if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
     kind, classes = mlp._binarizer().y_type_, labels_of(mlp)
@@ -183,6 +185,7 @@ def labels_fit(n: int, kind: Any, n_outputs: int) -> bool:
 # ---------------------------------------------------------------------------------------------------------------- save
 
 
+@short_errors()
 def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return header and arrays of an estimator's file."""
     parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
@@ -218,7 +221,7 @@ def plain(name: str, value: Any) -> Any:
         return inner if isinstance(value, list) else {"tuple": inner}
     if isinstance(value, dict):
         return {"dict": [[plain(name, key), plain(name, each)] for key, each in value.items()]}
-    raise TypeError(f"{name} cannot be saved: it holds {kind_of(value)}, which is neither number nor text")
+    raise TypeError(f"{name} cannot be saved: it holds {class_of(value)}, which is neither number nor text")
 
 
 # ---------------------------------------------------------------------------------------------------------------- load

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.checking.arguments import cut, shortened
 from fastnn.checking.values import is_frame, real_array
+from fastnn.estimators.attributes import attribute
+
+_INDICES = ("indices", "indptr", "row", "col", "offsets")
+"""Arrays of integers, in one format of sparse matrices or another; scipy cuts off what is behind a decimal point."""
 
 NO_Y = "no_validation"
 """scikit-learn's word for y where there is none."""
@@ -31,6 +36,8 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         For what scikit-learn refuses, in its words but for values of a data frame that are no numbers or missing, and
         for words; and for sparse matrices with indices that are not theirs.
     """
+    if not options.get("reset", True):
+        attribute(estimator, "n_features_in_", Integral)
     with short_errors():
         X, y = checked_sparse("X", X), checked_sparse("y", y)
         try:
@@ -54,23 +61,26 @@ def checked_sparse(name: str, X: Any) -> Any:
         return X
     kind, form = "array" if isinstance(X, scipy.sparse.sparray) else "matrix", X.format
     try:
+        for part in _INDICES:
+            if (dtype := getattr(getattr(X, part, None), "dtype", None)) is not None and dtype.kind != "i":
+                raise ValueError(f"{part} must be integers, not {cut(dtype)}")
         X = getattr(scipy.sparse, f"{form}_{kind}")(X)  # shares the arrays; all sizes are checked, and COO's indices
         if form == "lil" and (len(X.rows), *map(len, X.rows)) != (X.shape[0], *map(len, X.data)):
             raise ValueError("rows and data differ in length")
+        if form == "bsr" and any(n % width for n, width in zip(X.shape, X.blocksize, strict=True)):
+            raise ValueError(f"blocks of {X.blocksize} do not fill the shape {X.shape}")
         if form in ("csr", "csc", "bsr"):
             _check_indices(X)
         if form not in ("csr", "csc"):
             X = X.tocsr()
             _check_indices(X)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(f"{name} is a damaged sparse {kind} ({cut(form)}): {cut(error)}") from None
     return X
 
 
 def _check_indices(X: Any) -> None:
     """Raise ValueError unless all indices of a compressed matrix are within its shape."""
-    if X.indices.dtype.kind != "i" or X.indptr.dtype.kind != "i":
-        raise ValueError(f"indices and indptr must be integers, not {X.indices.dtype} and {X.indptr.dtype}")
     if (X.indptr[1:] < X.indptr[:-1]).any():  # scipy looks at that only where the last one is greater than 0
         raise ValueError("indptr must be a non-decreasing sequence")
     X.check_format(full_check=True)
@@ -85,6 +95,8 @@ def short_errors() -> Iterator[None]:
         if len(str(error)) > MOST_IN_ALL:
             error.args = (shortened(str(error), MOST_IN_ALL),)
         raise
+    except OverflowError as error:
+        raise ValueError(f"an integer is too large for a number of float64: {error}") from error
 
 
 def _told(X: Any, error: Exception) -> str:

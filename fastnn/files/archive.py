@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from fastnn import __version__
+from fastnn.checking.arguments import cut
 from fastnn.errors import ModelFileError
 from fastnn.files.json_texts import MAX_HEADER_BYTES, header_of, text_of
 from fastnn.files.whole import name_of, write_whole
@@ -88,9 +89,9 @@ def read_archive(path: str | os.PathLike[str], builders: Mapping[Format, Builder
             form, header, arrays = _content(file, list(builders))
             return builders[form](header, arrays)
         except ModelFileError as error:
-            raise ModelFileError(f"{name!s}: {_short(error)}") from None
+            raise ModelFileError(f"{cut(name)}: {_short(error)}") from None
         except Exception as error:  # any error that the zip, NumPy and JSON readers raise for a damaged file
-            raise ModelFileError(f"{name!s}: damaged, or no {kind} file at all ({_short(error)})") from error
+            raise ModelFileError(f"{cut(name)}: damaged, or no {kind} file at all ({_short(error)})") from error
 
 
 def open_bounded(path: str | os.PathLike[str]) -> Bounded:
@@ -151,7 +152,8 @@ def _content(file: Bounded, forms: Sequence[Format]) -> tuple[Format, dict[str, 
         lost = [name for name in header.get("arrays", ()) if name not in names]  # an optional one: checksums miss that
         if unknown or missing or lost:
             raise ModelFileError(
-                f"damaged: it lacks {missing or lost or 'nothing'} and has the unexpected {unknown or 'nothing'}"
+                f"damaged: it lacks {cut(missing or lost or 'nothing')} and has the unexpected "
+                f"{cut(unknown or 'nothing')}"
             )
         found = {n: _array(archive, m, file.size) for n, m in zip(names, members, strict=True) if n != "header"}
     return form, header, found

@@ -89,7 +89,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """
     if not hasattr(figure, "savefig"):
         raise TypeError(
-            f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {figure!r:.80}"
+            f"figure must be a matplotlib Figure, as the functions of fastnn.plotting return, not {shown(figure)}"
         )
     path = Path(path)
     form = path.suffix.lower().removeprefix(".") or "png"

@@ -24,7 +24,8 @@ from typing import Any, NoReturn, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_flag
+from fastnn.backends import get_backend
+from fastnn.checking.arguments import check_flag, class_of, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
@@ -37,10 +38,11 @@ from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
+from fastnn.training.inputs import check_network, check_params
 from fastnn.training.options import network_counters
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once
-from fastnn.training.stopping import StopReason
+from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")
 _OPTIONAL = ("best_params", "learning_rate", "measured", "feature_names")
@@ -86,16 +88,40 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     OSError
         When the file cannot be written.
     ValueError
-        When the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
+        When the result has no state to write, for parts that do not fit one another, and for a suffix of a format of
+        `export`, such as ".onnx".
     """
     if not isinstance(result, TrainingResult):
-        raise TypeError(f"save takes a training result, not {type(result).__name__}")
+        raise TypeError(f"save takes a training result, not {class_of(result)}")
     check_not_exported(path, "result.export({})")
-    said, arrays = content_of(result, check_flag("state", state))
+    _check(result, check_flag("state", state))
+    said, arrays = content_of(result, state)
     if state:
         write_archive(path, CHECKPOINT, said, arrays | {"order": pack(rows_of(result.state))})
     else:
         write_archive(path, MODEL, said, arrays)
+
+
+def _check(result: TrainingResult, state: bool) -> None:
+    """Raise TypeError or ValueError for a part of a result, exchanged since, with which no file would load."""
+    check_network(result.network)
+    if check_params(result.network, result.params) is not result.params:
+        raise TypeError(f"params must be an array of float32 or float64, not {shown(result.params)}")
+    if result.stop_reason not in STOP_REASONS:
+        raise ValueError(f"stop_reason must be one of {', '.join(STOP_REASONS)}, not {shown(result.stop_reason)}")
+    if not isinstance(result.backend, str):
+        get_backend(result.backend)
+    if not state:
+        return
+    if not isinstance(result.state, TrainingState) or not isinstance(result.history, History):
+        raise TypeError("state and history must be those of a training: say save(path, state=False)")
+    result.state.check()
+    found, right = (result.state.n_params, result.state.storage.dtype), (result.network.n_params, result.params.dtype)
+    if found != right:
+        raise ValueError(
+            f"the state has {found[0]} parameters of {found[1]}, the result {right[0]} of {right[1]}: say "
+            "save(path, state=False)"
+        )
 
 
 def content_of(result: TrainingResult, state: bool) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend, get_backend
+from fastnn.checking.arguments import cut
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
 from fastnn.files.columns import FLOATS, Columns
@@ -113,7 +114,7 @@ class StoredResults:
             header, arrays = self._content(i)
             (checked_result if self.has_states else checked_model)(header, arrays)
         except Exception as error:
-            raise ModelFileError(f"member {i}: {error}") from error
+            raise ModelFileError(f"member {i}: {cut(error)}") from error
 
     def _content(self, i: int) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the header and the arrays of member i's result."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.checking.arguments import cut
 from fastnn.errors import ModelFileError
 from fastnn.files.archive import Bounded, open_bounded
 from fastnn.files.description import checked_network, description, without_state
@@ -84,10 +85,10 @@ def read_safetensors(path: str | os.PathLike[str]) -> TrainingResult:
             file.limit = file.size
             return _result(header, file.read())
         except ModelFileError as error:
-            raise ModelFileError(f"{os.fsdecode(path)}: {error}") from None
+            raise ModelFileError(f"{cut(os.fsdecode(path))}: {error}") from None
         except Exception as error:  # any error that JSON, NumPy and missing entries raise for a damaged file
             message = f"damaged, or no safetensors file of fastnn's ({error!s:.200})"
-            raise ModelFileError(f"{os.fsdecode(path)}: {message}") from error
+            raise ModelFileError(f"{cut(os.fsdecode(path))}: {message}") from error
 
 
 def _result(header: dict[str, Any], data: bytes) -> TrainingResult:

@@ -13,12 +13,20 @@ from fastnn.checking.arguments import shown
 
 Path = str | bytes | os.PathLike[str]
 
+MOST_OF_A_PATH = 4096 if os.name == "posix" else 32767
+"""Characters of a path, which is what systems take."""
+
 
 def name_of(path: Any) -> Any:
     """Return the name of a file. A number would be the descriptor of one that is open."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
-    return os.fspath(path)
+    name = os.fspath(path)
+    if len(name) > MOST_OF_A_PATH:  # the system's error would have all of it
+        raise OSError(
+            errno.ENAMETOOLONG, f"the name of a file has at most {MOST_OF_A_PATH:,} characters, not {len(name):,}"
+        )
+    return name
 
 
 def check_place(path: Path) -> str:
@@ -34,11 +42,11 @@ def check_place(path: Path) -> str:
         raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
     folder = os.path.dirname(place)
     if not os.path.exists(folder):
-        raise OSError(errno.ENOENT, f"there is no folder {folder!r}; make it first", os.fspath(path))
+        raise OSError(errno.ENOENT, f"there is no folder {shown(folder)}; make it first", os.fspath(path))
     if not os.path.isdir(folder):
-        raise OSError(errno.ENOTDIR, f"{folder!r} is a file, not a folder", os.fspath(path))
+        raise OSError(errno.ENOTDIR, f"{shown(folder)} is a file, not a folder", os.fspath(path))
     if not os.access(folder, os.W_OK):
-        raise OSError(errno.EACCES, f"the folder {folder!r} cannot be written by this user", os.fspath(path))
+        raise OSError(errno.EACCES, f"the folder {shown(folder)} cannot be written by this user", os.fspath(path))
     return place
 
 

@@ -6,6 +6,7 @@ import ctypes
 
 import numpy as np
 
+from fastnn.checking.arguments import cut
 from fastnn.compiler.arguments import symbol
 from fastnn.compiler.first_class import FirstClass, bound, of_arrays
 from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
@@ -50,8 +51,8 @@ class Function(FirstClass):
         n_bytes = n_scratch * self.dtype.itemsize + 2 * ALIGNMENT
         if n_bytes > STACK:
             raise ValueError(
-                f"layers of {', '.join(map(str, network.sizes))} neurons would take {n_bytes:,} bytes of the stack, "
-                f"more than {STACK:,}: use predict, whose buffers are elsewhere"
+                f"layers of {cut(', '.join(map(str, network.sizes)))} neurons would take {n_bytes:,} bytes of the "
+                f"stack, more than {STACK:,}: use predict, whose buffers are elsewhere"
             )
         layers = describe(network, self.dtype, 1).layers.copy()
         places = np.resize([0, second], len(network.sizes))

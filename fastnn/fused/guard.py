@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastnn.checking.arguments import cut, kind_of, shown
+from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
 from fastnn.optimizers import OPTIMIZERS
@@ -72,7 +72,7 @@ def working_dtype(network, X, name="X"):
     """Return the dtype of an array X, float64 or float32, which all arrays of a call share."""
     as_made(network)
     if type(X) not in ARRAYS or X.dtype not in FLOATS:
-        kind = f"an array of {cut(X.dtype)}" if type(X) in ARRAYS else kind_of(X)
+        kind = f"an array of {cut(X.dtype)}" if type(X) in ARRAYS else class_of(X)
         raise TypeError(f"{name} must be an array of float64 or float32 in native byte order, not {kind}")
     return X.dtype
 
@@ -210,7 +210,7 @@ def _refuse(name, array, shape, dtype, flags):
     if flags == WRITEABLE:
         wanted += " and writeable"
     if type(array) not in ARRAYS:
-        kind = f"one of the class {kind_of(array)}" if isinstance(array, np.ndarray) else shown(array)
+        kind = f"one of the class {class_of(array)}" if isinstance(array, np.ndarray) else shown(array)
         raise TypeError(f"{wanted}, not {kind}")
     found = {
         f"of {cut(array.dtype)}": array.dtype != dtype,

@@ -94,11 +94,13 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
         )
     if not lists and n_members > 1 and seed is not None:
         raise ValueError(
-            f"all {n_members} members would be trained alike, by the same seed: give one each, such as "
-            f"seed=range({n_members}), or leave it out"
+            f"all {shown(n_members)} members would be trained alike, by the same seed: give one each, such as "
+            f"seed=range({shown(n_members)}), or leave it out"
         )
     if not lists and n_members > 1 and given["resume"] is not None:
-        raise ValueError(f"all {n_members} members would go on alike, from the same state: give a list of states")
+        raise ValueError(
+            f"all {shown(n_members)} members would go on alike, from the same state: give a list of states"
+        )
     return Spread(n_members, {name: value for name, value in given.items() if name not in lists}, lists)
 
 
@@ -150,7 +152,7 @@ def _n_members(lengths: dict[str, int], n: Any) -> int:
     first, length = next(iter(lengths.items()))
     for name, other in lengths.items():
         if other != length:
-            said = f"n is {length}" if first == "n" else f"{first} has {counted(length, 'value')}"
+            said = f"n is {shown(length)}" if first == "n" else f"{first} has {counted(length, 'value')}"
             raise ValueError(f"{said}, {name} has {counted(other, 'value')}: give one for each member, or one for all")
     if not length:
         raise ValueError(f"{first} is empty: there is no member to train")

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 from fastnn import __version__
-from fastnn.checking.arguments import cut, kind_of, shown
+from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.errors import EngineError
 from fastnn.many.member_results import MemberResult
 from fastnn.many.shared_files import Laid, files_of, folder_for_workers, in_both, reaches, worth_a_file
@@ -81,7 +81,7 @@ class Engine:
         try:
             self.n_workers: int = backend.effective_n_jobs(-1 if n_jobs is None else n_jobs)
         except Exception as error:  # such as Dask's, after a wait, when no worker has come
-            raise EngineError(f"the engine {self.name} has no workers: {kind_of(error)}: {cut(error)}") from error
+            raise EngineError(f"the engine {self.name} has no workers: {class_of(error)}: {cut(error)}") from error
         self.seconds_a_work = SECONDS_A_WORK
         self._folder: str | None = None
         self._files: dict[int, Laid] = {}
@@ -171,7 +171,7 @@ class Engine:
             if not n_left() or flag.requested:
                 return
         raise EngineError(
-            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {kind_of(failure)}: "
+            f"the engine {self.name} failed {ATTEMPTS} times, {n_left()} members are left: {class_of(failure)}: "
             f"{cut(failure)}"
         ) from failure
 
@@ -182,7 +182,7 @@ class Engine:
             versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
         except Exception as error:
             raise EngineError(
-                f"the workers of {self.name} cannot train: is fastnn installed there? {kind_of(error)}: {cut(error)}"
+                f"the workers of {self.name} cannot train: is fastnn installed there? {class_of(error)}: {cut(error)}"
             ) from error
         if others := versions - {__version__}:
             raise EngineError(
@@ -214,7 +214,7 @@ class Engine:
                 pickle.loads(sent)
             except Exception as error:
                 raise EngineError(
-                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {kind_of(error)}: "
+                    f"the workers of {self.name} cannot train: {shown(thing)} cannot be {what}: {class_of(error)}: "
                     f"{cut(error)}"
                 ) from error
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import counted
+from fastnn.checking.arguments import counted, cut
 from fastnn.checking.learning_rates import describe
 from fastnn.checking.values import Names
 from fastnn.many.stack import Stacked
@@ -196,7 +196,7 @@ def sign_of(kinds: Iterable[Scored | None]) -> int:
     if len(numbers) > 1:
         named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
         said = ", ".join(f"{counted(n, 'member')} by {name}" for name, n in sorted(named))
-        raise ValueError(f"the scores cannot be compared ({said}): compare members of one kind, or by predictions")
+        raise ValueError(f"the scores cannot be compared ({cut(said)}): compare members of one kind, or by predictions")
     return 1 if all(monitor == "loss" for monitor, _ in numbers) else -1
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.checking.arguments import check_integer
+from fastnn.checking.arguments import amount, check_integer
 from fastnn.checking.values import column_names
 from fastnn.many.arguments import Spread
 from fastnn.many.stack import Stacked
@@ -98,8 +98,8 @@ def check_members(given: Spread) -> list[Member]:
         needed += members[-1].nbytes * (given.n_members if alike else 1)
         if needed > memory() * MEMORY_LIMIT_FRACTION:
             raise MemoryError(
-                f"the results of {given.n_members:,} members take {'about' if alike else 'more than'} {needed:,} "
-                f"bytes, this machine has {memory():,}"
+                f"the results of {amount(given.n_members)} members take {'about' if alike else 'more than'} "
+                f"{amount(needed)} bytes, this machine has {memory():,}"
             )
     return members
 

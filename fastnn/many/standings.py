@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking import display
-from fastnn.checking.arguments import check_integer, counted
+from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.many.continued import Continued
 from fastnn.many.history import picture
 from fastnn.many.member_results import losses_of, place_of_best
@@ -177,4 +177,4 @@ class Standings(Mapping[int, TrainingResult]):
             return self._trainings[number]
         if 0 <= number < self._n:
             raise KeyError(f"member {number} was dropped")
-        raise KeyError(f"there is no member {number}: they are 0 to {self._n - 1}")
+        raise KeyError(f"there is no member {shown(number)}: they are 0 to {self._n - 1}")

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.arguments import kind_of, shortened
+from fastnn.checking.arguments import class_of, shortened
 from fastnn.errors import EngineError
 from fastnn.many.member_results import MemberResult
 from fastnn.many.members import Member
@@ -62,7 +62,7 @@ class SentError(NamedTuple):
             said = str(error)
         except Exception:
             said = "its text cannot be had"
-        instead = RuntimeError(f"{kind_of(error)}: {shortened(said, MOST_SAID)}")
+        instead = RuntimeError(f"{class_of(error)}: {shortened(said, MOST_SAID)}")
         if hasattr(error, "member"):  # see `train_alone`
             instead.member = error.member  # type: ignore[attr-defined]
             instead.add_note(f"fastnn: this was member {error.member}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from fastnn.checking.arguments import check_integer, shown
+from fastnn.checking.arguments import check_integer, cut, shown
 from fastnn.checking.keywords import explains_keywords
 from fastnn.training.results import TrainingResult
 
@@ -177,7 +177,7 @@ def check_callback(callback: Any) -> None:
         inspect.signature(callback).bind("progress")
     except TypeError as error:
         raise TypeError(
-            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {error}"
+            f"callbacks must be functions of one argument, the progress; {shown(callback)}: {cut(error)}"
         ) from None
     except ValueError:  # a function of an extension module need not have a signature
         pass

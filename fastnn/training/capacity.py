@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import MOST_WRITTEN, amount
 from fastnn.memory import ROW_BLOCK
 from fastnn.network import Network
 
@@ -39,13 +40,15 @@ def check_memory(
     needed = (network.n_params * n_vectors + of_rows) * dtype.itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
-            f"a network of sizes {_shortened(network.sizes)} has {network.n_params:,} parameters; with {n_vectors} "
-            f"vectors of them and {block + others:,} rows at a time it takes {needed:,} bytes, this machine has "
-            f"{memory():,}"
+            f"a network of sizes {_shortened(network.sizes)} has {amount(network.n_params)} parameters; with "
+            f"{n_vectors} vectors of them and {block + others:,} rows at a time it takes {amount(needed)} bytes, this "
+            f"machine has {memory():,}"
         )
 
 
 def _shortened(sizes: tuple[int, ...]) -> str:
+    if max(sizes) > MOST_WRITTEN:
+        return f"up to {amount(max(sizes))}"
     return str(sizes) if len(sizes) <= 10 else f"({', '.join(map(str, sizes[:5]))}, ..., {sizes[-1]})"
 
 

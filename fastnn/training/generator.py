@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_seed
+from fastnn.checking.arguments import check_seed, class_of
 from fastnn.layers import draw
 from fastnn.network import Network
 
@@ -61,6 +61,9 @@ def make_random_state(seed: Seed) -> np.random.RandomState:
     """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
     check_seed("seed", seed)
     if isinstance(seed, np.random.RandomState):
+        if not isinstance(seed._bit_generator, np.random.MT19937):
+            kind = class_of(seed._bit_generator)
+            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
         return seed
     random_state = new_random_state()
     random_state.seed(system_words() if seed is None else int(seed))
@@ -158,7 +161,7 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64],
     for order in orders:
         if not np.array_equal(np.sort(order), right):
             raise ValueError(
-                f"seed is a RandomState of a class of its own, {type(random_state).__name__}, which must put the rows "
+                f"seed is a RandomState of a class of its own, {class_of(random_state)}, which must put the rows "
                 f"in another order, each row once; it made {order} of {len(rows)} rows"
             )
 

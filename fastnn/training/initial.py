@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from fastnn.backends import Backend
-from fastnn.checking.arguments import check_flag, shown
+from fastnn.checking.arguments import check_flag, class_of, cut, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.layers import draw, params_of
 from fastnn.memory import Array
@@ -90,7 +90,7 @@ def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
             hint = "; pass the state of one of its members, such as resume=many[0].state"
         if isinstance(resume, (str, os.PathLike)):
             hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
-        raise TypeError(f"resume must be the state of a training result, not {type(resume).__name__}{hint}")
+        raise TypeError(f"resume must be the state of a training result, not {class_of(resume)}{hint}")
     if resume.index is None or resume.random_state is None:
         raise ValueError(
             "resume must be the state of a training; this one has no row order and no generator, as after "
@@ -182,7 +182,9 @@ def row_plan(
                 f"batch_size is {plan.batch_size} now; it may change between epochs only"
             )
         if not 0 <= state.batch < plan.steps_per_epoch:
-            raise ValueError(f"resume is damaged: {state.batch} batches of an epoch of {plan.steps_per_epoch} are done")
+            raise ValueError(
+                f"resume is damaged: {shown(state.batch)} batches of an epoch of {plan.steps_per_epoch} are done"
+            )
     if optimizer.full_batch:
         check_full_batch(optimizer.name, batch_size, plan.n_rows)
     return plan
@@ -207,7 +209,7 @@ def _check_fits(network: Network, optimizer: Optimizer, dtype: np.dtype[Any], re
 def _listed(value: Any) -> str:
     """Return a list as "(3, 4, 2)", the only one of a list as itself."""
     several = isinstance(value, list) and len(value) != 1
-    return f"({', '.join(map(str, value))})" if several else str(value[0] if isinstance(value, list) else value)
+    return cut(f"({', '.join(map(str, value))})" if several else value[0] if isinstance(value, list) else value)
 
 
 def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, stop: Stop) -> None:

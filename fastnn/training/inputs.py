@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import counted, decimal, interval, shown
+from fastnn.checking.arguments import class_of, counted, decimal, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
@@ -51,7 +51,8 @@ def check_optimizer(optimizer: Any) -> None:
     """Raise TypeError, which says what to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
-    meant = [name for name in OPTIMIZERS if str(getattr(optimizer, "__name__", optimizer)).lower() == name.lower()]
+    given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
+    meant = [name for name in OPTIMIZERS if given.lower() == name.lower()]
     hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"
     raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 
@@ -144,7 +145,7 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
         isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in params
     ):
         raise ValueError(
-            f"params must be one vector of {network.n_params} numbers, not a {type(params).__name__} of arrays: "
+            f"params must be one vector of {network.n_params} numbers, not a {class_of(params)} of arrays: "
             "network.pack(weights, biases) makes one of them"
         )
     if dtype is None:

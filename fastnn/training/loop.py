@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import shown
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, StepState, Task
@@ -104,7 +105,9 @@ class Run:
             state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
             if n_wanted and self.backend.train_steps(self.task, state, again) != n_wanted:
-                raise RuntimeError(f"back end {self.backend.name!r} did not repeat its own steps, from the same state")
+                raise RuntimeError(
+                    f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state"
+                )
         n_ended = len(losses)
         if n_ended:
             self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])

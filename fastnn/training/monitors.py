@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.checking.arguments import check_choice, shown
+from fastnn.checking.arguments import check_choice, cut, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -34,7 +34,7 @@ def check_monitor(monitor: Any) -> None:
     try:
         inspect.signature(monitor).bind("Y", "outputs")
     except TypeError as error:
-        raise TypeError(f"monitor must be a function of (Y, outputs); {shown(monitor)}: {error}") from None
+        raise TypeError(f"monitor must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}") from None
     except ValueError:  # a function of an extension module need not have a signature
         pass
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -81,7 +82,7 @@ def check_supported(
     """
     if is_supported(backend, network, optimizer, alpha=alpha, sample_weight=sample_weight):
         return
-    what = f"back end {backend.name!r} cannot train this network with {optimizer.name}"
+    what = f"back end {shown(backend.name)} cannot train this network with {optimizer.name}"
     if is_supported(backend, network, optimizer):
         if not is_supported(backend, network, optimizer, alpha=alpha):
             raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")

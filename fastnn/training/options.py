@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
-from fastnn.checking.arguments import check_flag, check_integer, check_number
+from fastnn.checking.arguments import check_flag, check_integer, check_number, cut
 from fastnn.network import Network
 from fastnn.optimizers import Adam, Optimizer
 from fastnn.training.inputs import check_optimizer
@@ -69,11 +69,13 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
         return Optimizer.from_dict(values)
     except LookupError:
         raise ValueError(
-            f"resume: the learning rate of its state is a function ({values['learning_rate']}), which a state does not "
-            f"keep: give optimizer={values['name']}(learning_rate=...) again"
+            f"resume: the learning rate of its state is a function ({cut(values['learning_rate'])}), which a state "
+            f"does not keep: give optimizer={cut(values['name'])}(learning_rate=...) again"
         ) from None
     except (TypeError, ValueError) as error:
-        raise ValueError(f"resume: its state's optimizer cannot be made again ({error}): give optimizer=") from None
+        raise ValueError(
+            f"resume: its state's optimizer cannot be made again ({cut(error)}): give optimizer="
+        ) from None
 
 
 def training_counters(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_number
+from fastnn.checking.arguments import check_number, class_of, cut
 from fastnn.checking.learning_rates import LearningRate
 from fastnn.schedules import SCHEDULES, Schedule
 
@@ -48,8 +48,8 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
         rates = np.asarray(rate.rates(np.arange(first, first + n)))
         if rates.shape != (n,) or rates.dtype.kind not in "fiu":
             raise ValueError(
-                f"{type(rate).__name__}.rates must return {n} real numbers, one for each step, not an array of "
-                f"{rates.dtype} with shape {rates.shape}"
+                f"{class_of(rate)}.rates must return {n} real numbers, one for each step, not an array of "
+                f"{cut(rates.dtype)} with shape {rates.shape}"
             )
         return np.require(rates, np.float64, ["C", "A"])
     values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))

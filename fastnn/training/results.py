@@ -85,7 +85,9 @@ class TrainingResult(Saving):
             """Make a field of `_in_parts`: Python asks for what it has not found."""
             parts = self.__dict__.get("_parts", {})
             if name not in parts:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+                raise AttributeError(
+                    f"{type(self).__name__!r} object has no attribute {name!r:.200}", name=name, obj=self
+                )
             return self.__dict__.setdefault(name, parts[name]())  # of two threads both get the first one's
 
     def __getstate__(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Callable
 
 from fastnn.backends import Backend
+from fastnn.checking.arguments import class_of, cut
 from fastnn.memory import Array
 from fastnn.state import Data, Task
 from fastnn.training.exceptions import MonitorError
@@ -105,8 +106,8 @@ class Scores:
             return self._score(outputs)
         except Exception as error:
             raise MonitorError(
-                f"the monitor {name_of(self.stop.monitor)} failed after epoch {len(self.measured)} of this call: "
-                f"{type(error).__name__}: {error}; `.result` of this error is the training up to there",
+                f"the monitor {cut(name_of(self.stop.monitor))} failed after epoch {len(self.measured)} of this call: "
+                f"{class_of(error)}: {cut(error)}; `.result` of this error is the training up to there",
                 so_far(),
             ) from error
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.checking import display
+from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.state import StepState
@@ -149,7 +150,7 @@ class TrainingState(StepState):
         """
         for name, fits in _FIELDS.items():
             if not fits(self, getattr(self, name)):
-                raise ValueError(f"the state is damaged: no training leaves this {name}: {getattr(self, name)!r:.200}")
+                raise ValueError(f"the state is damaged: no training leaves this {name}: {shown(getattr(self, name))}")
 
 
 WRONG_ROW_ORDER = "its row order is not a permutation of the rows"

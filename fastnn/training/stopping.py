@@ -151,7 +151,8 @@ class Stop:
         elif isinstance(self.validation, int) and self.validation > 1:
             raise ValueError(
                 f"validation is the part of the rows that is held out, greater than 0 and less than 1, not "
-                f"{self.validation}: for so many rows say {self.validation} / len(X), or train(validation_rows=...)"
+                f"{shown(self.validation)}: for so many rows say {shown(self.validation)} / len(X), or "
+                "train(validation_rows=...)"
             )
         elif self.validation is not None:
             hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"

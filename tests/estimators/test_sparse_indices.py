@@ -16,9 +16,7 @@ Y = X[:, 0]
 LABELS = (Y > 0).astype(int)
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:indices array has non-integer dtype"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def compressed(name, place, value):
@@ -56,8 +54,17 @@ def fewer_offsets(matrix):
     matrix.offsets = matrix.offsets[:-1]
 
 
+def float_offsets(matrix):
+    matrix.offsets = matrix.offsets + 0.5
+
+
 def of_dictionary(matrix):
     matrix._dict[(40, 1)] = 2.0
+
+
+def narrower_blocks(matrix):
+    """Of a width that does not divide that of the matrix: scipy's own check passes them."""
+    matrix.data = np.ones((len(matrix.data), matrix.blocksize[0], 3))
 
 
 def fractions(matrix):
@@ -71,11 +78,12 @@ SPOILED = {
     "csr rows": ("csr", compressed("indptr", 4, 3), "indptr must be a non-decreasing sequence"),
     "csr empty": ("csr", decreasing, "indptr must be a non-decreasing sequence"),
     "csr first": ("csr", compressed("indptr", 0, 1), "index pointer should start with 0"),
-    "csr no integers": ("csr", fractions, "indices and indptr must be integers, not float64 and int32"),
+    "csr no integers": ("csr", fractions, "indices must be integers, not float64"),
     "csc too large": ("csc", compressed("indices", 17, 30), "indices must be < 30"),
     "csc negative": ("csc", compressed("indices", 45, -1), "indices must be >= 0"),
     "bsr too large": ("bsr", compressed("indices", 7, 4), "column index|indices must be <"),
     "bsr negative": ("bsr", compressed("indices", 7, -1), "column index|indices must be >= 0"),
+    "bsr blocks": ("bsr", narrower_blocks, "blocks of .* do not fill the shape"),
     "coo row": ("coo", coordinate("row", 30), "axis 0 index 30 exceeds|row index exceeds"),
     "coo column": ("coo", coordinate("col", 4), "axis 1 index 4 exceeds|column index exceeds"),
     "coo negative": ("coo", coordinate("row", -1), "negative axis 0|negative row"),
@@ -84,6 +92,7 @@ SPOILED = {
     "lil too large for a number": ("lil", of_list(10**30), "too large to convert|too big to convert"),
     "lil lengths": ("lil", longer_list, "rows and data differ in length"),
     "dia offsets": ("dia", fewer_offsets, r"number of diagonals \(33\) does not match the number of offsets \(32\)"),
+    "dia no integers": ("dia", float_offsets, "offsets must be integers, not float64"),
     "dok": ("dok", of_dictionary, "axis 0 index 40 exceeds|row index exceeds"),
 }
 

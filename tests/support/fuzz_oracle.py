@@ -1,21 +1,41 @@
-"""What the fuzzer's cases are held to: a few lines of NumPy, or the reference back end."""
+"""What the fuzzer's cases are held to: clear errors, and a few lines of NumPy, or the reference back end."""
 
 import copy
 import itertools
+import re
 
 import numpy as np
 from fuzz_values import right_array, same
 
-from fastnn import Network
+from fastnn import FastnnError, Network
 
-FINE = "fine"
+FINE, REFUSED, DIVERGED, UNKNOWN = "fine", "refused", "diverged", "unknown"
+"""What a case comes to that is as it should be; the last is an answer that nothing here knows better."""
+
+UNCLEAR, REFUSED_WRONGLY, WRONG = "unclear error", "error where a number is due", "silently wrong"
+"""What it comes to otherwise, if it does not end the process or goes on for ever."""
+
+DOCUMENTED = (ValueError, TypeError, MemoryError, FastnnError, OSError)
+
+MOST_CHARACTERS = 1000
+"""Of an error's text."""
+
+OF_PYTHON = re.compile(
+    r"(member \d+: )?('[\w.]+' object|unsupported operand|Exceeds the limit|'\S+' not supported between"
+    r"|The truth value of an array|object of type '\w+' has no len|unhashable type|Python int too large|int too large"
+    r"|index \S+ is out of bounds|\S+\(\) (takes|got|missing)|operands could not be broadcast|only integer scalar)"
+)
+"""The first words of Python's and NumPy's own errors, which name no argument."""
 
 
 class Failure(Exception):
-    """The findings of a case."""
+    """The findings of a case, which is one of the columns above."""
+
+    def __init__(self, what, text):
+        super().__init__(f"{what}: {text}")
 
 
-def attempt(call):
+def quietly(call):
     """The value that a call returned, and the exception that it raised: one of them is None."""
     try:
         return call(), None
@@ -23,35 +43,130 @@ def attempt(call):
         return None, error
 
 
+def attempt(call, also=()):
+    """The same of a call of fastnn, whose errors must be clear: documented, short, and of its own words."""
+    value, error = quietly(call)
+    if error is not None and not is_clear(error, also):
+        raise Failure(UNCLEAR, f"{type(error).__name__} of {len(str(error)):,} characters: {error!s:.300}") from error
+    return value, error
+
+
+def is_clear(error, also=()):
+    """Whether an error says what is wrong, as far as its words tell."""
+    text = str(error)
+    if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
+        return True  # as scikit-learn has it for a solver without epochs
+    return isinstance(error, (*DOCUMENTED, *also)) and len(text) <= MOST_CHARACTERS and not OF_PYTHON.match(text)
+
+
 def twin_of(value):
     """A deep copy; None where a part of it cannot be copied."""
-    return attempt(lambda: copy.deepcopy(value))[0]
+    return quietly(lambda: copy.deepcopy(value))[0]
 
 
 def judge(call, expected, tolerance=1e-6):
     """Hold a call to what is expected: an array, or None where an error is due."""
     value, error = attempt(call)
     if expected is None and error is None:
-        raise Failure(f"number where an error is due: {np.ravel(value)[:3]}")
+        raise Failure(WRONG, f"number where an error is due: {np.ravel(value)[:3]}")
     if expected is not None and error is not None:
-        raise Failure(f"error where a number is due: {error!r:.200}")
+        raise Failure(REFUSED_WRONGLY, f"{error!r:.200}")
     if expected is not None and not same(value, expected, tolerance):
-        raise Failure(f"wrong number: {np.ravel(value)[:3]}, not {np.ravel(expected)[:3]}")
-    return FINE if error is None else "refused"
+        raise Failure(WRONG, f"{np.ravel(value)[:3]}, not {np.ravel(expected)[:3]}")
+    return FINE if error is None else REFUSED
 
 
 def agree(of_numba, of_numpy, twin, tolerance=1e-3):
     """Hold the two back ends to one another: numbers of both, or errors of both, the other one's of a twin."""
     if twin is None:
-        return "refused" if attempt(of_numba)[1] else "unknown"
+        return REFUSED if attempt(of_numba)[1] else UNKNOWN
     (a, e), (b, f) = attempt(of_numba), attempt(of_numpy)
     if (e is None) != (f is None):
         if any(word in f"{e}{f}" for word in ("finite", "diverged", "overflow")):
-            return "diverged"
-        raise Failure(f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.200}, numpy {np.ravel(b)[:3]} {f!r:.200}")
+            return DIVERGED
+        raise Failure(
+            WRONG, f"back ends differ: numba {np.ravel(a)[:3]} {e!r:.200}, numpy {np.ravel(b)[:3]} {f!r:.200}"
+        )
     if e is None and not same(a, b, tolerance):
-        raise Failure(f"wrong number: {np.ravel(a)[:3]}, the reference has {np.ravel(b)[:3]}")
-    return FINE if e is None else "refused"
+        raise Failure(WRONG, f"{np.ravel(a)[:3]}, the reference has {np.ravel(b)[:3]}")
+    return FINE if e is None else REFUSED
+
+
+def same_bits(call, right):
+    """Hold a call to the bits of another one, both of arrays; where this one is refused, so must the other be."""
+    (a, e), (b, f) = attempt(call), attempt(right)
+    if e is not None or f is not None:
+        if f is None:
+            raise Failure(REFUSED_WRONGLY, f"{e!r:.200}")
+        if e is None:
+            raise Failure(WRONG, f"number where an error is due: {str(a)[:50]}, for {f!r:.200}")
+        return REFUSED
+    for one, other in zip(a, b, strict=True):
+        one, other = (x.astype(x.dtype.newbyteorder("=")) for x in map(np.asarray, (one, other)))
+        same = one.tolist() == other.tolist() if one.dtype.hasobject else one.tobytes() == other.tobytes()
+        if one.dtype != other.dtype or one.shape != other.shape or not same:
+            raise Failure(WRONG, f"{np.ravel(one)[:3]}, not {np.ravel(other)[:3]} to the bit")
+    return FINE
+
+
+def dense(matrix):
+    """The numbers of a sparse matrix by its attributes, in plain Python; None where they make none."""
+    return quietly(lambda: _dense(matrix))[0]
+
+
+def _dense(matrix):
+    n_rows, n_columns = matrix.shape
+    if matrix.format in ("csr", "csc", "bsr"):
+        entries = _of_compressed(matrix, n_rows, n_columns)
+    elif matrix.format == "coo":
+        entries = list(zip(_integers(matrix.row), _integers(matrix.col), matrix.data.tolist(), strict=True))
+    elif matrix.format == "dok":
+        entries = [(*_integers(key), value) for key, value in matrix._dict.items()]
+    elif matrix.format == "lil":
+        assert len(matrix.rows) == len(matrix.data) == n_rows
+        lists = enumerate(zip(matrix.rows, matrix.data, strict=True))
+        entries = [(i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True)]
+    else:
+        data, offsets = np.asarray(matrix.data), _integers(matrix.offsets)
+        assert data.ndim == 2
+        assert len(data) == len(offsets) == len(set(offsets))
+        columns = [
+            (j - offset, j, x) for offset, d in zip(offsets, data, strict=True) for j, x in enumerate(d.tolist())
+        ]
+        entries = [(i, j, x) for i, j, x in columns if 0 <= i < n_rows and j < n_columns]
+    found = np.zeros((n_rows, n_columns))
+    for i, j, x in entries:
+        assert 0 <= i < n_rows
+        assert 0 <= j < n_columns
+        found[i, j] += x
+    return found
+
+
+def _integers(values):
+    array = np.asarray(values)
+    assert array.ndim == 1
+    assert array.dtype.kind == "i" or (not array.size and isinstance(values, list))
+    return array.tolist()
+
+
+def _of_compressed(matrix, n_rows, n_columns):
+    """The entries of a CSR, CSC or BSR matrix."""
+    assert all(isinstance(part, np.ndarray) for part in (matrix.data, matrix.indices, matrix.indptr))
+    assert matrix.data.ndim == (3 if matrix.format == "bsr" else 1)
+    R, C = matrix.data.shape[1:] if matrix.format == "bsr" else (1, 1)
+    assert n_rows % R == n_columns % C == 0
+    ends, indices, data = _integers(matrix.indptr), _integers(matrix.indices), matrix.data.reshape(-1, R, C)
+    n_major = (n_columns if matrix.format == "csc" else n_rows) // R
+    assert len(ends) == n_major + 1
+    assert ends[0] == 0
+    assert len(indices) == len(data) >= ends[-1]
+    assert all(a <= b for a, b in itertools.pairwise(ends))
+    for major, (first, stop) in enumerate(itertools.pairwise(ends)):
+        for k in range(first, stop):
+            for r, c in itertools.product(range(R), range(C)):
+                i, j = major * R + r, indices[k] * C + c
+                assert indices[k] >= 0
+                yield (j, i, data[k, r, c]) if matrix.format == "csc" else (i, j, data[k, r, c])
 
 
 # ------------------------------------------------------------------------------------------------------- what is right
@@ -106,7 +221,7 @@ def outputs_due(mlp, rows):
 
 def equal(n, value):
     """Whether a value plainly is this number."""
-    return attempt(lambda: bool(n == value))[0] is True
+    return quietly(lambda: bool(n == value))[0] is True
 
 
 def network_outputs(network, params, rows):

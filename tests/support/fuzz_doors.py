@@ -1,0 +1,552 @@
+"""The fuzzer's doors beside single objects: many networks, populations, threads, exports, files, sparse matrices."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import pickle
+import runpy
+import tempfile
+import zipfile
+
+import numpy as np
+import scipy.sparse
+from fuzz_objects import LABELS, NETWORK, OPTIONS, N, X, Y, fitted, other_network, result_of
+from fuzz_oracle import (
+    FINE,
+    REFUSED,
+    UNKNOWN,
+    WRONG,
+    Failure,
+    agree,
+    attempt,
+    dense,
+    judge,
+    outputs_due,
+    quietly,
+    same_bits,
+    twin_of,
+)
+
+import fastnn
+from fastnn import MLPClassifier, Network, Population, Stop, train, train_many
+from fastnn.files.export import FORMATS
+
+# -------------------------------------------------------------------------------------------- many networks at a time
+
+OWN = {
+    "seed": lambda draw, i: draw.of([i, i + 7, 2**32 - 1 - i]),
+    "epochs": lambda draw, i: draw.integer(4),
+    "learning_rate": lambda draw, i: draw.of([0.1, 0.01, 1e-3, 0.0]),
+    "alpha": lambda draw, i: draw.of([0.0, 0.1]),
+    "batch_size": lambda draw, i: draw.of([None, 5, N, 1]),
+    "shuffle": lambda draw, i: draw.chance(0.5),
+    "networks": lambda draw, i: draw.of([NETWORK, Network((4, 2)), Network((4, 3, 2), "tanh")]),
+    "sample_weight": lambda draw, i: np.arange(1.0, N + 1),
+    "rows": lambda draw, i: np.arange(i % 3, N),
+    "Y": lambda draw, i: Y * (i + 1),
+}
+"""{an argument of train_many: the value of member i}."""
+
+
+SEVERAL = (list, tuple, range, memoryview, np.ndarray)
+
+
+def many(draw):
+    """Many trainings in one call, some of whose arguments are for each member: they have the bits of `train`."""
+    m = 1 + draw.integer(4)
+    names = sorted({draw.of(sorted(OWN)) for _ in range(3)} | {"seed"})
+    own = {name: [OWN[name](draw, i) for i in range(m)] for name in names}
+    shared = {"networks": NETWORK, "Y": Y, "epochs": 2, "optimizer": draw.of([fastnn.Adam(0.01), fastnn.SGD(0.1)])}
+    shared |= {"X": X.astype(draw.of([np.float64, np.float32])), "backend": draw.of(["numba", "numba", "numpy"])}
+    if draw.chance(0.3):
+        shared["stop"] = draw.of([Stop(patience=1), Stop(validation=0.3, restore_best=True), Stop(tol=1e9, patience=0)])
+    shared = {name: value for name, value in shared.items() if name not in own}
+    for _ in range(draw.of([0, 0, 1, 2])):  # in one member, or in what is for all
+        if draw.chance(0.5):
+            name, i = draw.of(sorted(own)), draw.integer(m)
+            own[name][i] = spoiled(draw, name, own[name][i])
+        else:
+            name = draw.of(sorted(shared))
+            shared[name] = spoiled(draw, name, shared[name])
+    given = {**shared, **own, "n_jobs": draw.of([1, 1, 2, None])}
+    for name in own:
+        if name in ("seed", "epochs", "learning_rate", "alpha") and draw.chance(0.2):
+            shape = draw.of([tuple, np.array, lambda values: values + values[:1]])
+            given[name] = quietly(lambda shape=shape, name=name: shape(own[name]))[0]
+    shared_lists = [name for name in shared if name not in ("X", "Y") and isinstance(shared[name], SEVERAL)]
+    if shared_lists:
+        return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # which members have which value
+
+    if given["seed"] is None or any(seed is None for seed in own["seed"]):
+        return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # of the system's own luck
+    result, error = attempt(lambda: train_many(**given))
+    if error is not None:
+        return REFUSED
+    for i, member in enumerate(result):
+        values = {**shared, **{name: values[i] for name, values in own.items()}}
+        values["network"] = values.pop("networks")
+        rate = values.pop("learning_rate", None)
+        if rate is not None:
+            values["optimizer"] = dataclasses.replace(values["optimizer"], learning_rate=rate)
+        same_bits(lambda member=member: arrays_of(member), lambda values=values: arrays_of(trained(values)))
+    return FINE
+
+
+def spoiled(draw, name, value):
+    """A value in the place of an argument's, none that makes a case of years."""
+    value = draw.like(value)
+    while name in ("epochs", "networks") and isinstance(value, int) and value > 9:
+        value = draw.like(value)
+    return value
+
+
+def trained(values):
+    """A training on its own, which ends where it diverges, as a member does."""
+    stop = dataclasses.replace(values.pop("stop", None) or Stop(), on_divergence="stop")
+    return train(**values, stop=stop)
+
+
+def arrays_of(result):
+    """What a training came to."""
+    return [result.params, result.history.loss, result.history.measured, result.state.vectors]
+
+
+class Program:
+    """A population, and trainings that go on by themselves: {member: options, the last result, all losses}."""
+
+    def __init__(self, draw):
+        options = {"optimizer": fastnn.Adam(0.01), "batch_size": draw.of([5, None])}
+        backend = {"backend": draw.of(["numba", "numba", "numpy"])}
+        self.draw, self.population = draw, Population(NETWORK, X, Y, seed=range(3), **options, **backend)
+        self.twins = {
+            i: (options, train(NETWORK, X, Y, epochs=0, seed=i, **options, **backend), np.zeros(0)) for i in range(3)
+        }
+
+    def is_left(self, member):
+        """Whether this is the number of a member that is left."""
+        return type(member) in (int, np.int64) and member in self.twins
+
+    def go_on(self, epochs):
+        """Let trainings go on by so many epochs."""
+        for i, n in epochs.items():
+            options, result, losses = self.twins[i]
+            result = result.resume(X, Y, epochs=n, **options)
+            self.twins[i] = options, result, np.append(losses, result.history.loss)
+
+    def advance(self, epochs):
+        wanted = None
+        if isinstance(epochs, dict) and all(map(self.is_left, epochs)):
+            wanted = epochs
+        elif type(epochs) in (int, np.int64) and 0 <= epochs < 9:
+            wanted = dict.fromkeys(self.twins, int(epochs))
+        _, error = attempt(lambda: self.population.advance(epochs), also=(KeyError,))
+        if (error is None) != (wanted is not None) and self.twins:
+            raise Failure(WRONG, f"advance({epochs!r:.50}): {error!r:.200}")
+        self.go_on({} if error is not None or wanted is None else wanted)
+        return error
+
+    def some(self, member):
+        return self.advance({member: 2}) if self.is_left(member) or type(member) in (int, str, float) else None
+
+    def drop(self, members):
+        _, error = attempt(lambda: self.population.drop(members), also=(KeyError,))
+        if error is None:
+            gone = members if isinstance(members, (list, dict)) else [members]
+            self.twins = {i: twin for i, twin in self.twins.items() if i not in gone}
+        return error
+
+    def replace(self, member):
+        by = self.draw.of([None, *self.twins])
+        changed = {"optimizer": fastnn.Adam(self.draw.of([0.1, 0.5]))} if by is None else {}
+        _, error = attempt(lambda: self.population.replace(member, by=by, **changed), also=(KeyError,))
+        if error is None:
+            options, result, losses = self.twins[int(member) if by is None else by]
+            self.twins[int(member)] = options | changed, result, losses
+        return error
+
+    def copy(self, _):
+        self.population = pickle.loads(pickle.dumps(self.population))
+
+    def look(self, member):
+        population = self.population
+        looks = population.scores, population.ranking, population.best, population.results, lambda: population[member]
+        return attempt(self.draw.of(looks), also=(KeyError,))[1]
+
+
+def population(draw):
+    """A program of calls of a population: its members have the bits of trainings that go on by themselves."""
+    program, n_refused = Program(draw), 0
+    for _ in range(2 + draw.integer(5)):
+        name, member = (
+            draw.of(["advance", "advance", "some", "drop", "replace", "replace", "look", "copy"]),
+            draw.integer(3),
+        )
+        if draw.chance(0.2):
+            member = draw.of([-1, 3, True, None, "a", 0.5, [], [member], {member: 1}, -(10**400), np.int64(member)])
+        n_refused += getattr(program, name)(member) is not None
+        if program.population.members != sorted(program.twins):
+            raise Failure(WRONG, f"members {program.population.members}, not {sorted(program.twins)}, after {name}")
+    for i, (_, result, losses) in program.twins.items():
+        found, right = program.population[i], (result.params, result.state.vectors, losses)
+        same_bits(
+            lambda found=found: (found.params, found.state.vectors, found.history.loss), lambda right=right: right
+        )
+    return REFUSED if n_refused > 1 else FINE
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+
+WIDE = Network((9, 40, 3), "tanh", "softmax")
+WIDE_X = np.random.RandomState(2).standard_normal((300, 9))
+
+
+def threads(draw):
+    """Calls that threads share: they have the bits of those of one."""
+    dtype, n, k = draw.of([np.float64, np.float32]), draw.of([300, 64, 100, 1]), draw.of([2, 3, 4])
+    given = {"X": WIDE_X[:n].astype(dtype), "Y": np.arange(n) % 3, "sample_weight": np.arange(1.0, n + 1)}
+    given["params"] = WIDE.init_params(np.random.RandomState(draw.integer(9)), dtype)
+    for name in sorted({draw.of(sorted(given)) for _ in range(draw.of([0, 0, 1, 2]))}):
+        given[name] = draw.like(given[name])
+    if draw.chance(0.15):
+        k = draw.of([0, -1, 10**400, 2.0, "2", None, True, np.int64(2), [2]])
+    method = draw.of(["train", "predict", "loss_and_gradient"])
+    twin = twin_of(given)
+
+    def call(given, k):
+        X, Y, weight, params = (given[name] for name in ("X", "Y", "sample_weight", "params"))
+        if method == "predict":
+            return [fastnn.predict(WIDE, params, X, threads=k)]
+        if method == "loss_and_gradient":
+            loss, gradient = fastnn.loss_and_gradient(WIDE, params, X, Y, sample_weight=weight, threads=k)
+            return [loss, gradient]
+        options = {"optimizer": fastnn.Adam(0.01), "epochs": 2, "batch_size": draw_size, "seed": 0, "threads": k}
+        return arrays_of(train(WIDE, X, Y, sample_weight=weight, params=params, **options))
+
+    draw_size = draw.of([None, 64, 150])
+    if twin is None or not (k is None or (isinstance(k, (int, np.integer)) and not isinstance(k, bool) and 0 < k < 9)):
+        return REFUSED if attempt(lambda: call(given, k))[1] else UNKNOWN
+    return same_bits(lambda: call(given, k), lambda: call(twin, 1))
+
+
+# --------------------------------------------------------------------------------------------------- exports and files
+
+NAMES = [
+    "net",
+    "net",
+    "net",
+    "net",
+    "my-net",
+    "4th",
+    "math",
+    "while",
+    "größe",
+    "a b",
+    "x" * 300,
+    "..",
+    ".",
+    "",
+    "a\0b",
+    "*/",
+]
+
+
+def exported(draw):
+    """A result or an estimator in a file of each format: what is in it are its weights to the bit, and its labels."""
+    dtype, network = draw.of([np.float64, np.float32]), NETWORK
+    it = result_of(dtype)
+    if draw.chance(0.4):
+        network = Network(
+            (4, 3, 2), draw.of(["gelu", "selu", "tanh"]), draw.of(["identity", "exp", "softmax", "sigmoid"])
+        )
+        it = dataclasses.replace(it, network=network, params=network.init_params(np.random.RandomState(1), dtype))
+    if draw.chance(0.25):
+        name = draw.of(["params", "network"])
+        it = dataclasses.replace(
+            it, **{name: draw.like(getattr(it, name)) if name == "params" else other_network(draw)}
+        )
+    labels = None
+    if draw.chance(0.3):
+        labels = draw.of([np.array(["a", "b", "*/ c"]), np.array([0.5, 2.0, 3.0]), np.array([True, False]), LABELS[:3]])
+        labels = draw.like(labels) if draw.chance(0.4) else labels
+        it = fitted("classifier", dtype)
+        it.classes_ = labels
+    format = draw.of(["save", "npz", *FORMATS, "function", "pickle"])
+    name = draw.of(NAMES)
+    legacy = {"legacy": "1.13"} if draw.chance(0.3) else {}
+    with tempfile.TemporaryDirectory() as folder, np.printoptions(**legacy):
+        return written(it, format, os.path.join(folder, name), labels)
+
+
+def written(it, format, path, labels):
+    """Write a model in a format, and hold what is in the file to it."""
+    params, error = quietly(lambda: np.concatenate([np.ravel(part) for part in parts_of(it)]))
+    if error is not None or params.dtype != np.float32:  # a list of numbers, and integers, are as good
+        params = np.asarray(quietly(lambda: np.asarray(it.params if error else params, np.float64))[0])
+    if format == "function":
+        f, error = attempt(getattr(it, "function", lambda: it.to_result().function()))
+        if error is not None:
+            return REFUSED
+        rows = np.ones((2, f.n_inputs), f.dtype)
+        f(rows[0], out := np.zeros(f.n_outputs, f.dtype))
+        return same_bits(lambda: [out], lambda: [(it if labels is None else it.to_result()).predict(rows)[0]])
+    if format == "pickle" and error is not None:
+        return UNKNOWN
+    if format == "pickle":
+        return same_bits(lambda: parts_of(pickle.loads(pickle.dumps(it))), lambda: parts_of(it))
+    if format in ("save", "npz"):
+        _, error = attempt(lambda: it.save(path + ".npz"))
+        if error is not None:
+            return REFUSED
+        load = fastnn.load if labels is None else type(it).load
+        return same_bits(lambda: parts_of(load(path + ".npz")), lambda: parts_of(it))
+    files, error = attempt(lambda: it.export(path + FORMATS[format].suffix, format))
+    if error is not None:
+        return REFUSED
+    found = READERS[format](str(files[0]))
+    if found.dtype != params.dtype or found.tobytes() != params.tobytes():
+        raise Failure(WRONG, f"{format}: {found[:3]}, not {params[:3]}")
+    if format == "numpy" and labels is not None:
+        module = runpy.run_path(str(files[0]))
+        right = it.predict(X)
+        if module["predict"](X).tolist() != right.tolist():
+            raise Failure(WRONG, f"labels {module['predict'](X)[:3]}, not {right[:3]}")
+    return FINE
+
+
+def parts_of(it):
+    """The weights and biases of a result or an estimator, layer by layer."""
+    if hasattr(it, "coefs_"):
+        pairs = zip(it.coefs_, it.intercepts_, strict=True)
+    else:
+        pairs = zip(it.network.weights(it.params), it.network.biases(it.params), strict=True)
+    return [part for pair in pairs for part in pair]
+
+
+def read_python(path):
+    module = runpy.run_path(path)
+    return np.concatenate([module[f"{kind}{i}"].ravel() for i in range(2) for kind in "Wb"])
+
+
+def read_c(path):
+    """The numbers of the arrays of a C file, by the compiler's rules: the nearest of the type."""
+    with open(path) as file:
+        text = file.read()
+    kind = np.float32 if "static const float W0" in text else np.float64
+    numbers = []
+    for name in ("W0", "b0", "W1", "b1"):
+        body = text.split(f" {name}[")[1].split("{")[1].split("}")[0]
+        numbers += [kind(number.strip().rstrip("f")) for number in body.split(",")]
+    return np.array(numbers, kind)
+
+
+def read_onnx(path):
+    import onnx
+
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    return np.concatenate([a.ravel() for name, a in arrays.items() if name.startswith(("weights", "biases"))])
+
+
+def read_safetensors(path):
+    return fastnn.load(path).params
+
+
+READERS = {"numpy": read_python, "c": read_c, "onnx": read_onnx, "safetensors": read_safetensors}
+
+FILES = {}
+
+
+def files():
+    """The bytes of a good file of each kind, by the function that reads it."""
+    if not FILES:
+        it, mlp = result_of(np.float64), fitted("classifier", np.float64)
+        several = train_many(NETWORK, X, Y, seed=range(3), **OPTIONS)
+        odd = train_many(NETWORK, X, Y, seed=range(2), epochs=[1, 2], stop=Stop(validation=0.3, restore_best=True))
+        with tempfile.TemporaryDirectory() as folder:
+            for i, (it, load, write) in enumerate(
+                (
+                    (it, fastnn.load, lambda it, path: it.save(path)),
+                    (it, fastnn.load, lambda it, path: it.save(path, state=False)),
+                    (it, fastnn.load, lambda it, path: it.export(path, "safetensors")),
+                    (several, fastnn.load, lambda it, path: it.save(path)),
+                    (several, fastnn.load, lambda it, path: it.save(path, state=False)),
+                    (odd, fastnn.load, lambda it, path: it.save(path)),
+                    (mlp, MLPClassifier.load, lambda it, path: it.save(path)),
+                    (fitted("regressor", np.float32), fastnn.MLPRegressor.load, lambda it, path: it.save(path)),
+                )
+            ):
+                write(it, os.path.join(folder, str(i)))
+                with open(os.path.join(folder, str(i)), "rb") as file:
+                    FILES[i] = load, file.read()
+    return FILES
+
+
+def mutated(draw, content):
+    """The bytes of a file that was damaged, or of an archive that was made anew of changed members."""
+    if content[:2] != b"PK" or draw.chance(0.3):
+        content = bytearray(content)
+        for _ in range(draw.of([1, 1, 2, 5]) if content else 0):
+            i, k = draw.integer(len(content)), draw.of([1, 1, 8, 100])
+            change = draw.of(["flip", "cut", "repeat", "zero", "truncate"])
+            if change == "flip":
+                content[i] ^= 1 << draw.integer(8)
+            elif change == "cut":
+                del content[i : i + k]
+            elif change == "repeat":
+                content[i:i] = content[i : i + k]
+            elif change == "zero":
+                content[i : i + k] = b"\0" * len(content[i : i + k])
+            else:
+                del content[i + 1 :]
+            content = content or bytearray(1)
+        return bytes(content)
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = dict(archive)
+    header = json.loads(arrays.pop("header").tobytes())
+    for _ in range(draw.of([1, 1, 2])):
+        if draw.chance(0.5):
+            change_entry(draw, header)
+        else:
+            name = draw.of(sorted(arrays))
+            arrays[name] = draw.like(arrays[name]) if draw.chance(0.9) else np.zeros(0)
+    if draw.chance(0.1):
+        arrays.pop(draw.of(sorted(arrays)))
+    file = io.BytesIO()
+    arrays = {name: np.asarray(quietly(lambda array=array: np.asarray(array))[0]) for name, array in arrays.items()}
+    np.savez(file, header=np.frombuffer(json.dumps(header, default=repr).encode(), np.uint8), **arrays)
+    if draw.chance(0.1):  # packed, which fastnn does not do
+        packed = io.BytesIO()
+        with zipfile.ZipFile(file) as before, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as after:
+            for member in before.namelist():
+                after.writestr(member, before.read(member))
+        file = packed
+    return file.getvalue()
+
+
+JSON = [None, True, False, 0, -1, 1, 2, 2**70, 0.5, "", "relu", "x" * 5000, [], {}, [1], [[]], {"a": 1}, 1e300]
+
+
+def change_entry(draw, header):
+    """Change an entry of a header, at whatever depth."""
+    here = header
+    while True:
+        keys = list(here) if isinstance(here, dict) else list(range(len(here)))
+        key = draw.of(keys)
+        if isinstance(here[key], (dict, list)) and here[key] and draw.chance(0.8):
+            here = here[key]
+            continue
+        change = draw.of(["other", "other", "near", "gone", "more"])
+        if change == "gone":
+            del here[key]
+        elif change == "near" and isinstance(here[key], int):
+            here[key] += draw.of([-1, 1])
+        elif change == "more" and isinstance(here, dict):
+            here["unknown"] = draw.of(JSON)
+        else:
+            here[key] = draw.of(JSON)
+        return
+
+
+def file(draw):
+    """A damaged file: it is refused, or what is in it can be looked at, and gone on with, or refuses clearly to."""
+    load, content = files()[draw.of(sorted(files()))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "file")
+        with open(path, "wb") as out:
+            out.write(mutated(draw, content))
+        it, error = attempt(lambda: load(path))
+    if error is not None:
+        return REFUSED
+    for one in it if isinstance(it, fastnn.ManyResult) else [it]:
+        refused = attempt(lambda one=one: one.predict(X))[1]
+        if hasattr(one, "network") and not refused:
+            attempt(lambda one=one: one.history.loss)
+            attempt(lambda one=one: one.resume(X, Y, epochs=1))
+        elif not refused:
+            attempt(lambda one=one: one.partial_fit(X, LABELS))
+    return FINE
+
+
+# ------------------------------------------------------------------------------------------------------ sparse matrices
+
+PARTS = {
+    **dict.fromkeys(("csr", "csc", "bsr"), ("data", "indices", "indptr", "_shape")),
+    "coo": ("data", "row", "col", "_shape"),
+    "dia": ("data", "offsets", "_shape"),
+    "lil": ("rows", "data", "_shape"),
+    "dok": ("_dict", "_shape"),
+}
+
+
+def sparse(draw):
+    """A sparse X, or y, some of whose parts were changed: it gives the outputs of its numbers, or is refused."""
+    kind, dtype = draw.of(["regressor", "classifier"]), draw.of([np.float64, np.float32])
+    mlp, form = fitted(kind, dtype), draw.of(sorted(PARTS))
+    rows = np.where(np.abs(X) > draw.of([0.0, 0.5, 9.0]), X, 0).astype(dtype)
+    matrix = getattr(scipy.sparse, f"{form}_{draw.of(['matrix', 'array'])}")(rows)
+    for _ in range(draw.of([0, 1, 1, 2])):
+        spoil(draw, matrix, draw.of(PARTS[form]))
+    if quietly(lambda: matrix.dtype in (np.float64, np.float32))[0] is not True:
+        return REFUSED if attempt(lambda: mlp.predict(matrix))[1] else UNKNOWN  # scipy converts few other dtypes
+    if draw.chance(0.3):
+        mlp.set_params(warm_start=True, n_threads=1)
+        method = draw.of(["fit", "partial_fit", "validation_data"])
+        twin, target = pickle.loads(pickle.dumps(mlp)), Y if kind == "regressor" else LABELS
+
+        def weights(mlp, rows):
+            more = {"validation_data": (rows, target)} if method == "validation_data" else {}
+            getattr(mlp, "fit" if more else method)(X if more else rows, target, **more)
+            return np.concatenate([np.ravel(part) for part in (*mlp.coefs_, *mlp.intercepts_)])
+
+        found = dense(matrix)
+        if found is None:
+            return judge(lambda: weights(mlp, matrix), None)
+        return agree(lambda: weights(mlp, matrix), lambda: weights(twin, found.astype(dtype)), twin)
+    found = dense(matrix)
+    due = None if found is None else outputs_due(mlp, found)
+    attempt(lambda: mlp.predict(matrix))
+    return judge(lambda: (mlp.predict if kind == "regressor" else mlp.predict_proba)(matrix), due, 1e-3)
+
+
+def spoil(draw, matrix, part):
+    """Change a part of a sparse matrix, past what scipy's own attributes check."""
+    value = getattr(matrix, part)
+    if part == "_shape":
+        value = draw.of([(N, 4), (N, 3), (N + 1, 4), (N, 40), (10**6, 4), (0, 4), (N, 0), (N,)])
+    elif part == "_dict":
+        value = {**value, draw.of([(0, 0), (N, 0), (0, 4), (-1, 0), (10**9, 1)]): 1.0}
+    elif matrix.format == "lil":
+        value = value.copy()
+        i = draw.integer(len(value))
+        value[i] = draw.of([[0], [4], [-1], [10**9], [0.5], [0, 1, 2], [], [10**30], list(range(10**5))])
+    elif draw.chance(0.7) and getattr(value, "size", 0) and value.dtype.kind == "i":
+        value = value.copy()
+        value.flat[draw.integer(value.size)] = draw.of(
+            [-1, 0, 1, 3, 4, 5, 11, 12, 13, 47, 48, 49, 10**6, -(10**6), 2**31 - 1]
+        )
+    else:
+        value = draw.like(value)
+    name = {"row": "row", "col": "col"}.get(part, part)
+    with contextlib.suppress(Exception):  # scipy refuses some parts itself
+        setattr(matrix, name, value)
+
+
+DOORS = [many] * 4 + [population] * 2 + [threads] * 2 + [exported] * 4 + [file] * 5 + [sparse] * 4
+
+
+def warm():
+    """Make or compile what the cases use."""
+    files()
+    for dtype in (np.float64, np.float32):
+        given = WIDE_X.astype(dtype), np.arange(300) % 3
+        for k in (1, 2):
+            train(WIDE, *given, epochs=1, seed=0, threads=k)
+            fastnn.loss_and_gradient(WIDE, np.zeros(WIDE.n_params, dtype), *given, threads=k)
+        train_many(NETWORK, X.astype(dtype), Y, seed=range(2), epochs=1)
+        with contextlib.suppress(ImportError):
+            result_of(dtype).function()
+            with tempfile.TemporaryDirectory() as folder:
+                for format in FORMATS:
+                    with contextlib.suppress(ImportError):
+                        result_of(dtype).export(os.path.join(folder, "net"), format)

@@ -1,0 +1,49 @@
+"""What the fuzzer's cases are made of: data, fitted estimators and results, made once and copied for each case."""
+
+import pickle
+
+import numpy as np
+
+import fastnn
+from fastnn import MLPClassifier, MLPRegressor, Network, Stop, train
+
+N = 12
+
+X = np.random.RandomState(1).standard_normal((N, 4))
+Y = np.c_[X[:, 0], np.abs(X[:, 1])]
+LABELS = np.arange(N) % 3
+FITTED = {}
+
+
+def fitted(kind, dtype):
+    """A copy of an estimator 4-5-2 or 4-5-3, fitted once."""
+    if (kind, dtype) not in FITTED:
+        mlp = {
+            "regressor": MLPRegressor(hidden_layer_sizes=(5,)),
+            "classifier": MLPClassifier(hidden_layer_sizes=(5,)),
+        }[kind]
+        mlp.set_params(solver="sgd", max_iter=2, random_state=0, batch_size=5, alpha=0.1)
+        FITTED[kind, dtype] = pickle.dumps(mlp.fit(X.astype(dtype), Y if kind == "regressor" else LABELS))
+    return pickle.loads(FITTED[kind, dtype])
+
+
+NETWORK = Network((4, 6, 2), "relu")
+OPTIONS = {"epochs": 2, "batch_size": 5, "alpha": 0.1, "optimizer": fastnn.Adam(0.01)}
+RESULTS = {}
+
+
+def result_of(dtype, seed=0):
+    """A training of 4-6-2, done once, in a copy of its own."""
+    if dtype not in RESULTS:
+        stop = Stop(tol=0.0, patience=5, restore_best=True)
+        RESULTS[dtype] = pickle.dumps(train(NETWORK, X.astype(dtype), Y, seed=0, stop=stop, **OPTIONS))
+    return pickle.loads(RESULTS[dtype])
+
+
+def other_network(draw):
+    """A network like that of the results, or not."""
+    sizes = draw.of(
+        [(4, 6, 2), (4, 6, 2), (4, 9, 2), (4, 2, 2), (4, 300, 2), (4, 3_000_000, 2), (6, 4, 2), (4, 2), (3, 7, 2)]
+    )
+    activation = draw.of(["relu", "tanh", "identity"])
+    return Network(sizes, activation, draw.of(["identity", "softmax", "tanh"]), "squared_error")
