@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn.checking.arguments import check_seed, fill_layers
+from fastnn.checking.arguments import check_seed, fill_layers, shown
 from fastnn.memory import Array
 
 
@@ -195,6 +195,8 @@ class Layered:
         array([1.764, 0.5  ])
         """
         check_seed("random_state", random_state)
+        if not isinstance(dtype, (type, np.dtype)) and dtype not in ("float32", "float64"):
+            raise TypeError(f"dtype must be float32 or float64, not {shown(dtype)}")
         if not isinstance(random_state, np.random.RandomState):
             random_state = np.random.RandomState(random_state)
         return params_of(self, draw(self, random_state), np.empty(self.n_params, dtype))

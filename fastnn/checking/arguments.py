@@ -159,12 +159,12 @@ def check_seed(name: str, seed: Any) -> None:
     """Raise TypeError or ValueError unless `seed` is None, an integer below 2**32, or a RandomState on MT19937."""
     if isinstance(seed, np.random.RandomState):
         if not isinstance(seed._bit_generator, np.random.MT19937):
-            kind = type(seed._bit_generator).__name__
+            kind = class_of(seed._bit_generator)
             raise ValueError(f"{name} must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
     elif isinstance(seed, (bool, np.bool_)) or not isinstance(seed, (int, np.integer, type(None))):
-        raise TypeError(f"{name} must be None, an integer or a numpy.random.RandomState, not {type(seed).__name__}")
+        raise TypeError(f"{name} must be None, an integer or a numpy.random.RandomState, not {class_of(seed)}")
     elif seed is not None and not 0 <= seed < 2**32:
-        raise ValueError(f"{name} must be from 0 to {2**32 - 1}, not {seed}")
+        raise ValueError(f"{name} must be from 0 to {2**32 - 1}, not {shown(seed)}")
 
 
 def interval(low: float, high: float, low_open: bool = False, high_open: bool = False) -> str:

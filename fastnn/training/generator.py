@@ -61,9 +61,6 @@ def make_random_state(seed: Seed) -> np.random.RandomState:
     """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
     check_seed("seed", seed)
     if isinstance(seed, np.random.RandomState):
-        if not isinstance(seed._bit_generator, np.random.MT19937):
-            kind = class_of(seed._bit_generator)
-            raise ValueError(f"seed must be a RandomState with NumPy's frozen stream (MT19937), not with {kind}")
         return seed
     random_state = new_random_state()
     random_state.seed(system_words() if seed is None else int(seed))
