@@ -1,7 +1,9 @@
 """The sizes of the house: how long a function and a file may be, how many parameters, how deep, how many rooms."""
 
 import ast
+import io
 import pathlib
+import tokenize
 
 import pytest
 
@@ -22,6 +24,16 @@ def length(function):
     """Lines of a function without its docstring."""
     docstring = ast.get_docstring(function, clean=False)
     return function.end_lineno - function.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
+
+
+def lines_of_code(text):
+    """Lines of a file that hold code."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docstrings = [n.body[0] for n in ast.walk(ast.parse(text)) if isinstance(n, documented) and ast.get_docstring(n)]
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    code = (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
+    lines = {line for t in tokens if t.type in code for line in range(t.start[0], t.end[0] + 1)}
+    return len(lines - {line for d in docstrings for line in range(d.lineno, d.end_lineno + 1)})
 
 
 def n_parameters(function):
@@ -63,11 +75,12 @@ def test_functions_are_short(file):
 
 @pytest.mark.parametrize("folder", [PACKAGE, TESTS], ids=["package", "tests"])
 def test_files_are_short(folder):
-    """Their documentation counts."""
+    """Neither documentation nor comments nor blank lines count."""
     lines = {
-        path.relative_to(folder).as_posix(): len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.py")
+        path.relative_to(folder).as_posix(): lines_of_code(path.read_text("utf-8")) for path in folder.rglob("*.py")
     }
     assert {name: n for name, n in lines.items() if n > MOST_FILE_LINES} == {}
+    assert lines_of_code('"""A title."""\n\n# a comment\nx = [\n    1,\n]\n') == 3
 
 
 def test_the_root_has_few_rooms():
