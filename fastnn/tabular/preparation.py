@@ -21,8 +21,8 @@ from fastnn.tabular.columns import Column, Table, check_words, is_gap, kinds_of
 LIMIT = 3.0
 """The largest number after scaling, which larger ones come near to."""
 
-N_COPIES = 3
-"""Copies of the rows with more gaps."""
+N_COPIES, FEWEST_GAPS = 3, 0.01
+"""Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
 
 
 class Levels(NamedTuple):
@@ -145,7 +145,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         return self
 
     def fit_with_gaps(self, X: Any, random_state: np.random.RandomState) -> list[NDArray[np.float32]]:
-        """Learn the columns of a table; return its matrix and, where numbers are missing, copies with more gaps.
+        """Learn the columns of a table; return its matrix and, of 1 % of the numbers missing on, copies with more gaps.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         numbers, codes = self._fit(X)
         gaps = np.isnan(numbers)
         tables = [numbers]
-        for _ in range(N_COPIES if gaps.any() else 0):
+        for _ in range(N_COPIES if gaps.size and gaps.mean() >= FEWEST_GAPS else 0):
             more = random_state.random_sample(numbers.shape) < gaps.mean(axis=0)
             tables.append(np.where(more, np.nan, numbers))
         return [self._matrix(table, codes) for table in tables]

@@ -112,7 +112,10 @@ def test_a_copy_has_more_gaps_and_the_same_words():
         assert (copy[:, indicators] >= matrix[:, indicators]).all()
         assert 1.5 < copy[:, indicators].mean() / matrix[:, indicators].mean() < 2.1
         assert (copy[:, indicators.stop :] == matrix[:, indicators.stop :]).all()
-    assert len(TablePreparation().fit_with_gaps(frame.dropna(), np.random.RandomState(0))) == 1
+    few = frame.dropna().reset_index(drop=True)
+    assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
+    few.loc[0, "size"] = np.nan  # fewer than 1 % of the numbers
+    assert len(TablePreparation().fit_with_gaps(few, np.random.RandomState(0))) == 1
 
 
 def test_gaps_are_guessed_from_the_other_columns():
