@@ -67,7 +67,7 @@ def estimate() -> tuple[Any, Any]:
     fastnn.MLPEnsembleRegressor(regressor, 2, random_state=0).fit(X, X[:, 0]).predict(X, return_std=True)
     table = fastnn.TablePreparation().fit(X).transform(X)
     fastnn.TabularClassifier("fast", epochs=1, random_state=0).fit(table, labels).predict_proba(table)
-    fastnn.TabularRegressor("fast", epochs=1, random_state=0).fit(table, X[:, 0]).save("table.npz")
+    fastnn.TabularRegressor("fast", epochs=1, random_state=0).fit(table, X[:, 0]).predict(table)
     return classifier.fit(X, labels).predict(X), regressor.fit(X, X[:, 0]).predict(X)
 
 
