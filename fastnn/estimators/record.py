@@ -43,7 +43,8 @@ class FitRecord:
         validated : bool
             Whether there is a loss of validation data to record.
         """
-        same_score = getattr(mlp, "_scored_by", None) == mlp.scoring  # else those of before are of another kind
+        by, now = getattr(mlp, "_scored_by", None), mlp.scoring
+        same_score = by is now or (isinstance(by, str) and isinstance(now, str) and by == now)  # else of another kind
 
         def before(name: str, kind: type | UnionType, default: Any = None) -> Any:
             is_score = name in ("validation_scores_", "best_validation_score_")

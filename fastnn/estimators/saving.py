@@ -206,7 +206,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     if is_classifier(mlp):
         classes, labels = labels_of(mlp), mlp._binarizer()
         header["labels"] = {"type": labels.y_type_, "sparse": bool(labels.sparse_input_), "kind": classes.dtype.kind}
-        arrays["classes"] = classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))
+        labels_as_text = label_list(classes)  # of numbers too, for those that are not finite do not load
+        arrays["classes"] = classes if classes.dtype.kind in "iuf" else json_array(labels_as_text)
     return header, arrays
 
 

@@ -74,7 +74,7 @@ def checked_sparse(name: str, X: Any) -> Any:
         if form not in ("csr", "csc"):
             X = X.tocsr()
             _check_indices(X)
-    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         raise ValueError(f"{name} is a damaged sparse {kind} ({cut(form)}): {cut(error)}") from None
     return X
 

@@ -185,7 +185,8 @@ def _are_products(betas: Array) -> bool:
 
 def _is_generator(state: Any) -> bool:
     """Return whether this is a state of MT19937; NumPy does not check that its position is within the key."""
-    inner = state.get("state") if isinstance(state, dict) and state.get("bit_generator") == "MT19937" else None
+    kind = state.get("bit_generator") if isinstance(state, dict) else None
+    inner = state.get("state") if isinstance(kind, str) and kind == "MT19937" else None
     if not isinstance(inner, dict) or not _is_array(inner.get("key"), (np.uint32,), 1) or inner["key"].size != 624:
         return False
     has = {**state, "pos": inner.get("pos")}
@@ -222,7 +223,7 @@ COUNTS: dict[str, Callable[[Any], bool]] = {
 
 GENERATOR: dict[str, Callable[[Any], bool]] = {
     "pos": lambda place: is_count(place) and place <= 624,
-    "has_gauss": lambda value: value in (0, 1),
+    "has_gauss": lambda value: is_count(value) and value <= 1,
     "gauss": lambda value: isinstance(value, (float, np.floating)),
 }
 """The check of each number of a generator's state."""

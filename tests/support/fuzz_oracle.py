@@ -54,6 +54,8 @@ def attempt(call, also=()):
 def is_clear(error, also=()):
     """Whether an error says what is wrong, as far as its words tell."""
     text = str(error)
+    if hasattr(error, "result") and not isinstance(error, FastnnError):
+        return True  # of a function of the caller's own, such as a learning rate
     if isinstance(error, AttributeError) and text.endswith("has no attribute 'partial_fit'"):
         return True  # as scikit-learn has it for a solver without epochs
     return isinstance(error, (*DOCUMENTED, *also)) and len(text) <= MOST_CHARACTERS and not OF_PYTHON.match(text)
@@ -127,7 +129,9 @@ def _dense(matrix):
         lists = enumerate(zip(matrix.rows, matrix.data, strict=True))
         entries = [(i, j, x) for i, (row, data) in lists for j, x in zip(_integers(row), data, strict=True)]
     else:
-        data, offsets = np.asarray(matrix.data), _integers(matrix.offsets)
+        data, offsets = matrix.data, _integers(matrix.offsets)
+        assert isinstance(data, np.ndarray)
+        assert isinstance(matrix.offsets, np.ndarray)
         assert data.ndim == 2
         assert len(data) == len(offsets) == len(set(offsets))
         columns = [
