@@ -10,7 +10,7 @@ import os
 from fastnn import train, workloads
 
 try:
-    from fastnn.training import pace
+    from fastnn.training import epochs as pace
 except ImportError:  # version 0.1, which this is compared with
     from fastnn import plan as pace
 

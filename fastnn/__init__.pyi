@@ -18,8 +18,8 @@ from fastnn.files.model import load as load
 from fastnn.files.pytorch import from_torch as from_torch
 from fastnn.many import train_many as train_many
 from fastnn.many.driver import ManyProgress as ManyProgress
-from fastnn.many.history import ManyHistory as ManyHistory
 from fastnn.many.population import Population as Population
+from fastnn.many.results import ManyHistory as ManyHistory
 from fastnn.many.results import ManyResult as ManyResult
 from fastnn.measuring import workloads as workloads
 from fastnn.network import ACTIVATIONS as ACTIVATIONS

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, cut, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.state import Data, GroupState, Steps, StepState, Task, member_steps
 
 __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "register_backend"]
 
@@ -23,7 +27,7 @@ class Backend(Protocol):
     ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
     with the same bits, has a method ``loss(task, params, gradient=None)``. One whose threads share a prediction, or a
     loss and its gradient, has a keyword ``threads=None`` in `predict` and `loss_and_gradient`: how many the caller
-    wants. `fastnn.training.optional_parts` calls a back end with and without them.
+    wants. What a back end lacks `complete` adds.
 
     Attributes
     ----------
@@ -298,3 +302,128 @@ def _checked(backend: object) -> Backend:
 
 
 _known_types: set[type] = set()
+
+
+# ---------------------------------------------------------------------------------------------------- optional parts
+
+
+class Completed:
+    """A back end with all parts of the interface: its own, and defaults in place of those it lacks.
+
+    Parameters
+    ----------
+    backend : Backend
+        It may lack `loss`, the keyword `threads` and the options of `supports`; its `train_group` is a loop.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend, self.name = backend, backend.name
+        self.whole_batches = getattr(backend, "whole_batches", False)
+        self.shuffle_rows = getattr(backend, "shuffle_rows", None)
+        self._loss = getattr(backend, "loss", None)
+
+    def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
+        """Return the answer of the back end, asked about those of the options that it takes."""
+        return bool(supports_with(self.backend, **options)(network, optimizer))
+
+    def predict(self, network: Network, params: Array, X: Array, threads: int | None = None) -> Array:
+        """Compute outputs, by threads where the back end takes a number of them."""
+        return cast(Array, _call(self.backend.predict, threads, network, params, X))
+
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[float, Array]:
+        """Compute the loss of all rows and its gradient, by threads where the back end takes a number of them."""
+        return cast("tuple[float, Array]", _call(self.backend.loss_and_gradient, threads, network, params, data, alpha))
+
+    def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
+        """Compute the loss of all rows of a task; write `gradient` (n_params,), where one is passed."""
+        if self._loss is not None:
+            return cast(float, self._loss(task, params, gradient))
+        loss, computed = self.backend.loss_and_gradient(task.network, params, task.data, task.penalty)
+        if gradient is not None:
+            gradient[...] = computed
+        return loss
+
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
+        """Do steps, and return the number of good ones."""
+        return self.backend.train_steps(task, state, steps)
+
+    def train_group(
+        self, tasks: Sequence[Task], which: NDArray[np.int64], state: GroupState, steps: Steps, n_steps: Any
+    ) -> NDArray[np.int64]:
+        """Train members one after the other: member k on ``tasks[which[k]]`` for ``n_steps[k]`` of the steps.
+
+        Returns
+        -------
+        ndarray (n_members,) of int64
+            The numbers of good steps.
+        """
+        good = [
+            self.train_steps(tasks[which[k]], state.member(k), member_steps(steps, k, int(n)))
+            for k, n in enumerate(n_steps)
+        ]
+        return np.array(good, np.int64)
+
+
+def complete(backend: Backend) -> Any:
+    """Return a back end with all parts of the interface: itself if it has a `train_group`, or a `Completed` one."""
+    return backend if hasattr(backend, "train_group") else Completed(backend)
+
+
+def _call(method: Callable[..., Any], threads: int | None, *arguments: Any) -> Any:
+    """Call a method with `threads`, where a number is passed and the method takes it."""
+    if threads is not None and "threads" in _keywords(getattr(method, "__func__", method)):
+        return method(*arguments, threads=threads)
+    return method(*arguments)
+
+
+def supports_with(
+    backend: Backend, *, alpha: float = 0.0, sample_weight: bool = False
+) -> Callable[[Network, Optimizer], bool]:
+    """Return a back end's `supports` with those of the options that it takes."""
+    supports = backend.supports
+    taken = options_taken(getattr(supports, "__func__", supports))
+    if not taken:
+        return supports
+    options: dict[str, Any] = {"alpha": alpha, "sample_weight": sample_weight}
+    return functools.partial(supports, **{name: options[name] for name in taken})
+
+
+def options_taken(function: Callable[..., Any]) -> frozenset[str]:
+    """Return which of the options "alpha" and "sample_weight" a function takes as keywords."""
+    return _keywords(function) & OPTIONS
+
+
+@functools.lru_cache(maxsize=100)
+def _keywords(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of a function's parameters, and all that are asked for where it takes any keyword."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # a function of an extension module need not have a signature
+        return frozenset()
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return frozenset(parameters) | (OPTIONS if takes_all else frozenset())
+
+
+OPTIONS = frozenset({"alpha", "sample_weight"})
+
+
+def check_supported(
+    backend: Backend, network: Network, optimizer: Optimizer, *, alpha: float = 0.0, sample_weight: bool = False
+) -> None:
+    """Raise ValueError where a back end does not support the training.
+
+    Raises
+    ------
+    ValueError
+        Names the option that is not supported, where the network and the optimizer are.
+    """
+    if supports_with(backend, alpha=alpha, sample_weight=sample_weight)(network, optimizer):
+        return
+    what = f"back end {shown(backend.name)} cannot train this network with {optimizer.name}"
+    if supports_with(backend)(network, optimizer):
+        if not supports_with(backend, alpha=alpha)(network, optimizer):
+            raise ValueError(f"{what} and alpha={alpha:g}: give alpha=0, or take another back end")
+        raise ValueError(f"{what} and sample_weight: leave the weights out, or take another back end")
+    raise ValueError(what)

@@ -224,6 +224,14 @@ class Network(Layered):
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(vars(type(self)(**{name: state[name] for name in _FIELDS if name in state})))
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        """The hash, of use in this process only."""
+        return hash(_fields(self))
+
     @property
     def n_inputs(self) -> int:
         """Columns of X."""

@@ -177,3 +177,23 @@ class StepState:
 def make_storage(n_params: int, n_slots: int, dtype: np.dtype[Any]) -> Array:
     """Return the storage of a state, zeros: of the parameters and the optimizer's vectors."""
     return aligned_zeros((1 + n_slots, padded_size(n_params, dtype)), dtype)
+
+
+@dataclass(eq=False, repr=False)
+class GroupState:
+    """The state of trainings of one shape: a row of each array for each member."""
+
+    storage: Array  # (m, 1 + n_slots, padded), as `StepState.storage`
+    n_params: int
+    t: NDArray[np.int64]  # (m,), the steps done; the caller counts them
+    beta_products: NDArray[np.float64]  # (m, 2)
+
+    def member(self, k: int) -> StepState:
+        """Return member k's state, whose arrays are views."""
+        return StepState(self.storage[k], self.n_params, int(self.t[k]), self.beta_products[k])
+
+
+def member_steps(steps: Steps, k: int, n: int) -> Steps:
+    """Return the first `n` of member k's steps, views of arrays (m, any); (1, any) are the same for all members."""
+    rows, rate, loss = (a[k if len(a) > 1 else 0] for a in (steps.rows, steps.learning_rate, steps.loss))
+    return Steps(rows, steps.start[:n], steps.stop[:n], rate[:n], loss[:n])

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnn import SGD, Network, train
 from fastnn.backends import BACKENDS, get_backend
-from fastnn.training import pace
+from fastnn.training import epochs as pace
 
 OPTIMIZER = SGD(learning_rate=0.001)
 """Without moments: with three more vectors a wide network would not fit the caches, and its curve be no power law."""

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from fastnn.backends import Backend
+from fastnn.backends import Backend, Completed, complete
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
-from fastnn.optimizers import SGD, Optimizer
+from fastnn.optimizers import SGD
 from fastnn.reference import UPDATES, Rates
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.training.optional_parts import call_with_threads, is_supported, loss_of
 
 DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""
 
 
-class Adapter:
-    """A `Backend` on top of another one, which adds a mean over the outputs and sparse X.
+class Adapter(Completed):
+    """A back end on top of another one, which adds a mean over the outputs and sparse X.
 
     Parameters
     ----------
@@ -32,33 +31,30 @@ class Adapter:
     """
 
     def __init__(self, backend: Backend, mean_over_outputs: bool = False) -> None:
-        self.backend = backend
-        self.name = backend.name
+        super().__init__(complete(backend))
         self.mean_over_outputs = mean_over_outputs
-
-    def supports(self, network: Network, optimizer: Optimizer, **options: Any) -> bool:
-        """Return the answer of the back end below."""
-        return is_supported(self.backend, network, optimizer, **options)
 
     def predict(self, network: Network, params: Array, X: Any, threads: int | None = None) -> Array:
         """Return the outputs (n, n_outputs); a sparse X is made dense block by block."""
         if isinstance(X, np.ndarray):
-            return self._outputs(network, params, X, threads)
+            return super().predict(network, params, X, threads)
         outputs = np.empty((X.shape[0], network.n_outputs), params.dtype)
         for block in _blocks(X.shape[0], _rows_at_once(X, params.dtype)):
-            outputs[block] = self._outputs(network, params, _dense(X[block], params.dtype), threads)
+            outputs[block] = super().predict(network, params, _dense(X[block], params.dtype), threads)
         return outputs
 
-    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+    def loss_and_gradient(
+        self, network: Network, params: Array, data: Data, alpha: float, threads: int | None = None
+    ) -> tuple[float, Array]:
         """Return the loss of all rows as one batch, and its gradient (n_params,)."""
         gradient = np.empty_like(params)
-        return self.loss(Task(network, SGD(), data, alpha), params, gradient), gradient
+        return self.loss(Task(network, SGD(), data, alpha, threads=threads or 1), params, gradient), gradient
 
     def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
         """Return the loss of all rows of a task as one batch; write `gradient` (n_params,), where one is given."""
         network, data, alpha = task.network, task.data, task.alpha
         if isinstance(data.X, np.ndarray):
-            loss = loss_of(self.backend, task, params, gradient)
+            loss = super().loss(task, params, gradient)
             if self.mean_over_outputs:
                 p = self._penalty(network, params, data, alpha)
                 loss = (loss - p) / network.n_outputs + p
@@ -77,10 +73,9 @@ class Adapter:
         total /= weights * (network.n_outputs if self.mean_over_outputs else 1)
         return total + self._penalty(network, params, data, alpha)
 
-    def task(self, network: Network, optimizer: Optimizer, data: Data, alpha: float, threads: int | None = 1) -> Task:
-        """Make the task of a training; with `mean_over_outputs`, its losses are divided by n_outputs later."""
-        value_alpha = alpha * network.n_outputs if self.mean_over_outputs else None
-        return Task(network, optimizer, data, alpha, value_alpha, threads)
+    def value_alpha(self, network: Network, alpha: float) -> float | None:
+        """Return the penalty's strength in the value of a loss that is divided by n_outputs later; None: `alpha`."""
+        return alpha * network.n_outputs if self.mean_over_outputs else None
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
@@ -126,11 +121,8 @@ class Adapter:
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
 
-    def _outputs(self, network: Network, params: Array, X: Array, threads: int | None) -> Array:
-        return cast(Array, call_with_threads(self.backend.predict, threads, network, params, X))
-
     def _train(self, task: Task, state: StepState, steps: Steps) -> int:
-        good = self.backend.train_steps(task, state, steps)
+        good = super().train_steps(task, state, steps)
         if self.mean_over_outputs:
             steps.loss[...] /= task.network.n_outputs
         return good

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
-from fastnn.backends import get_backend
+from fastnn.backends import check_supported, get_backend
 from fastnn.checking.arguments import check_choice, cut, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
 from fastnn.estimators.attributes import attribute
@@ -29,7 +29,6 @@ from fastnn.estimators.validation import checked_sparse, short_errors, validated
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
-from fastnn.training.optional_parts import check_supported
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -231,7 +230,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if self.solver in STOCHASTIC_SOLVERS:
             weighted = weight is not None or (validation is not None and validation.sample_weight is not None)
             optimizer = self._optimizer.optimizer
-            check_supported(backend.backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted)
+            check_supported(backend, network, optimizer, alpha=float(self.alpha), sample_weight=weighted)
         return FitInputs(
             network, backend, data, rows, params, held_out, validation, incremental, first_pass, loss_is_nan, on_epoch
         )

@@ -13,7 +13,7 @@ from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.sklearn_warnings import raveled
 from fastnn.estimators.validation import validated
-from fastnn.many.predictions import mean_and_deviation
+from fastnn.many.results import mean_and_deviation
 from fastnn.memory import Array
 
 

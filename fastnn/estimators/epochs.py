@@ -19,12 +19,14 @@ from fastnn.estimators.constraints import threads_of
 from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
 from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
-from fastnn.memory import Array
+from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
-from fastnn.state import Data
-from fastnn.training.batches import RowPlan, check_full_batch
+from fastnn.state import Data, GroupState
+from fastnn.training.epochs import Decisions
 from fastnn.training.interrupts import Interrupt
-from fastnn.training.loop import Run
+from fastnn.training.loop import Group
+from fastnn.training.plan import NO_RULES, Plan
+from fastnn.training.rows import RowOrder, check_full_batch
 from fastnn.training.stopping import Patience
 
 
@@ -69,19 +71,36 @@ class Epochs:
             if mlp.scoring not in (None, LOSS):
                 self.scorer = Scorer(mlp, mlp.scoring, inputs.held_out)
 
-        n = len(inputs.rows)
-        compiled = getattr(inputs.backend.backend, "shuffle_rows", None)
-        self.plan = RowPlan(inputs.rows, _batch_size(mlp, n), mlp.shuffle, mlp._random_state, compiled=compiled)
-        state = mlp._optimizer.begin(inputs.network, inputs.params)
-        self.rate = mlp._optimizer.rate(self.record.t, n, self.plan.steps_per_epoch)
-        optimizer = mlp._optimizer.with_rate(self.rate)
-        task = inputs.backend.task(inputs.network, optimizer, inputs.data, float(mlp.alpha), threads_of(mlp))
-        rule = None
-        if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
-            rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
-            rule.best, rule.stale = self.record.best_loss, self.record.no_improvement_count
+        n, network = len(inputs.rows), inputs.network
+        state = mlp._optimizer.begin(network, inputs.params)
+        batch_size = _batch_size(mlp, n)
+        self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size))
+        plan = Plan(
+            network,
+            inputs.backend,
+            mlp._optimizer.with_rate(self.rate),
+            batch_size,
+            mlp.shuffle,
+            float(mlp.alpha),
+            NO_RULES,
+            self.n_epochs,
+            new_rows=False,
+            assume_finite=True,
+            threads=threads_of(mlp),
+            data=inputs.data,
+            value_alpha=inputs.backend.value_alpha(network, float(mlp.alpha)),
+        )
+        compiled = inputs.backend.backend.shuffle_rows
+        self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
+        states = GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None])
         self.started = time.perf_counter()
-        self.core = Run(task, inputs.backend, state, self.plan, self.n_epochs, rule=rule, started=self.started)
+        self.core = Group([plan], states, self.order, before=[0], started=self.started)
+        self.rule: Patience | None = None
+        if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
+            self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)
+            self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
+            self.core.decisions = Decisions(plan, self.core.tasks[0], None, state)
+            self.core.decisions.rule = self.rule
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end."""
@@ -102,22 +121,22 @@ class Epochs:
             record.stop_reason = "interrupted"
             warn(INTERRUPTED)
         mlp._optimizer.end(self.core.state)
-        if self.plan.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
+        if self.order.steps_per_epoch == 1 and mlp.shuffle and not isinstance(mlp.random_state, (int, np.integer)):
             for _ in range(record.n_iter):  # the core does not shuffle full batches; who shares the generator sees it
-                mlp._random_state.shuffle(np.arange(self.plan.n_rows))
+                mlp._random_state.shuffle(np.arange(self.order.n_rows))
         params, attributes = self.core.state.params, record.attributes()
         if self.scored:
             params = params if self.best_params is None else self.best_params
             network = self.inputs.network
             attributes |= {"_best_coefs": network.weights(params), "_best_intercepts": network.biases(params)}
-        self.plan.give_back()
+        self.order.give_back(mlp._random_state)
         return params, attributes
 
     def _chunk(self) -> None:
         """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
         mlp, core = self.mlp, self.core
         n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
-        self._epochs_ended(core.epochs.losses[core.n_done - n_ended :])
+        self._epochs_ended(core.log.losses[core.n_done - n_ended :])
         if core.stop_reason == "diverged":
             self._diverged()
         late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time
@@ -138,10 +157,10 @@ class Epochs:
             record.validation_loss_curve.append(validation_loss)
         if self.inputs.held_out is not None:
             self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
-        elif core.rule is None:
+        elif self.rule is None:
             record.no_improvement_count = 0
         else:
-            record.no_improvement_count, record.best_loss = core.rule.stale, core.rule.best
+            record.no_improvement_count, record.best_loss = self.rule.stale, self.rule.best
         if mlp._optimizer.schedule == "invscaling":
             mlp._optimizer.learning_rate = self.rate.of_epoch(record.n_iter)
         if record.no_improvement_count > mlp.n_iter_no_change:
@@ -167,10 +186,10 @@ class Epochs:
         record.loss_curve += losses
         record.loss = losses[-1]
         record.n_iter += len(losses)
-        record.t += len(losses) * self.plan.n_rows
+        record.t += len(losses) * self.order.n_rows
 
     def _loss_of(self, rows: HeldOut) -> float:
-        return rows.loss(self.inputs.backend, self.inputs.network, self.core.state.params, self.core.task.threads)
+        return rows.loss(self.inputs.backend, self.inputs.network, self.core.state.params, self.core.tasks[0].threads)
 
     def _score(self, held_out: HeldOut, learned: bool, validation_loss: float | None) -> float:
         """Score the rows held out; parameters that are not finite (`learned` is False) have no score to speak of.
@@ -179,7 +198,7 @@ class Epochs:
         """
         network, params = self.inputs.network, self.core.state.params
         if self.mlp.scoring is None:
-            arguments = self.inputs.backend, network, params, self.core.task.threads
+            arguments = self.inputs.backend, network, params, self.core.tasks[0].threads
             return held_out.score(*arguments) if learned else held_out.score_of_nothing()
         if not learned:
             return -np.inf

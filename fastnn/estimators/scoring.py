@@ -17,7 +17,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.state import Data, Task
-from fastnn.training.monitors import Score, accuracy, r2
+from fastnn.training.stopping import Score, accuracy, r2
 
 Scoring = str | Callable[..., float]
 """The `scoring` of an estimator, where it is not None."""

@@ -10,8 +10,7 @@ from typing import Any
 
 from fastnn.errors import ModelFileError
 from fastnn.network import Network
-from fastnn.training.options import network_counters
-from fastnn.training.state import COUNTERS, COUNTS, GENERATOR, is_count, is_text
+from fastnn.training.state import COUNTERS, COUNTS, GENERATOR, is_count, is_text, network_counters
 from fastnn.training.stopping import STOP_REASONS
 
 MOST_ROWS = 1 << 48

@@ -30,8 +30,8 @@ from fastnn.files.json_texts import is_too_much, table_of, text_of
 from fastnn.files.model import MANY, content_of, rows_of
 from fastnn.files.row_order import planes
 from fastnn.files.stored import StoredResults
-from fastnn.many.member_results import AllStored
 from fastnn.many.results import ManyResult
+from fastnn.many.store import AllStored
 from fastnn.memory import Array
 
 

@@ -39,9 +39,8 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.inputs import check_network, check_params
-from fastnn.training.options import network_counters
 from fastnn.training.results import TrainingResult
-from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once
+from fastnn.training.state import WRONG_ROW_ORDER, TrainingState, holds_each_row_once, network_counters
 from fastnn.training.stopping import STOP_REASONS, StopReason
 
 _STATE = ("params", "vectors", "random_state", "loss", "validation_loss")

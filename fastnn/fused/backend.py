@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn import kit
 from fastnn.compiler.folder import cache_state
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
@@ -12,18 +13,23 @@ from fastnn.fused.guard import (
     FLOATS,
     check,
     check_data,
+    check_group,
     check_inputs,
-    check_members,
     check_shuffle,
     check_state,
     check_steps,
     working_dtype,
 )
 from fastnn.fused.layout import update_spec
-from fastnn.fused.members import member_arguments, train_each
-from fastnn.fused.preparation import PreparedBatch, PreparedTraining
+from fastnn.fused.preparation import (
+    PreparedBatch,
+    PreparedTraining,
+    member_arguments,
+    put_back,
+    take_workspace,
+    train_each,
+)
 from fastnn.fused.team import has_work
-from fastnn.fused.workspace import Workspaces
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -45,13 +51,12 @@ class NumbaBackend:
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
-        self.kept = Workspaces()
 
     def __repr__(self):
         return f"NumbaBackend({'specialize=True' if self.specialize else ''})"
 
     def __reduce__(self):
-        return type(self), (self.specialize,)  # each process has its own workspaces
+        return type(self), (self.specialize,)
 
     def supports(self, network, optimizer):
         """Return whether the optimizer is a built-in one."""
@@ -73,7 +78,7 @@ class NumbaBackend:
     def _predict(self, network, params, X, out):
         """Write the outputs of X to `out` (n, n_outputs), in a workspace of the thread that calls."""
         n, dtype = len(X), X.dtype
-        workspace = self.kept.take(network, dtype, n, ROW_BLOCK)  # of the thread that calls
+        workspace = take_workspace(network, dtype, n, ROW_BLOCK)  # of the thread that calls
         try:
             if params.size != workspace.network.n_params:
                 check("params", params, (workspace.network.n_params,), dtype)
@@ -82,11 +87,11 @@ class NumbaBackend:
                 kernel = workspace.predict = load_kernel("predict", dtype)
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
-            self.kept.put_back(workspace)
+            put_back(workspace)
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
-        batch = PreparedBatch(self, network, data, alpha, True)
+        batch = PreparedBatch(network, data, alpha, True)
         if has_work(threads, network, len(data.X)):
             batch.divide(Task(network, SGD(), data, alpha, threads=threads), remembered=True)
         return batch.loss(params), batch.gradient.copy()
@@ -97,7 +102,7 @@ class NumbaBackend:
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
         if batch is None:
-            batch = PreparedBatch(self, task.network, task.data, task.penalty, with_gradient)
+            batch = PreparedBatch(task.network, task.data, task.penalty, with_gradient)
             batch.divide(task)
         loss = batch.loss(params)
         if with_gradient:
@@ -130,24 +135,24 @@ class NumbaBackend:
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
-    def train_members(self, tasks, which, storage, beta_products, steps, n_steps):
-        """Train several members, one after another in one call of compiled code. Optional."""
-        dtype, n_rows = check_members(tasks, which, storage, beta_products, steps, n_steps)
+    def train_group(self, tasks, which, state, steps, n_steps):
+        """Train several members, one after another in one call of compiled code; return their good steps (m,)."""
+        dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        workspace = self.kept.take(tasks[0].network, dtype, n_rows, block)
-        spec = update_spec(tasks[0], storage.shape[2])
+        workspace = take_workspace(tasks[0].network, dtype, n_rows, block)
+        spec = update_spec(tasks[0], state.storage.shape[2])
         kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         workspace.steps = None  # each member has constants of its own
         good = np.zeros(len(which), np.int64)
         try:
-            given = tasks, which, storage, beta_products, steps, n_steps, workspace
             if IN_PYTHON:
-                train_each(good, kernel, *given)
+                train_each(good, kernel, tasks, which, state, steps, n_steps, workspace)
             else:  # pragma: no cover - compiled
-                members, arguments = load_kernel("train_members", dtype), member_arguments(*given)
+                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace)
+                members = load_kernel("train_members", dtype)
                 members(good, len(good), kernel.code, arguments.rows, arguments.constants, workspace.scratch)
         finally:
-            self.kept.put_back(workspace)
+            put_back(workspace)
         return good
 
     def blocks(self, task, n_rows, dtype):
@@ -165,12 +170,15 @@ class NumbaBackend:
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        self.kept.numbers = numbers = check_steps(steps, len(task.data.X), self.kept.numbers)
+        numbers = check_steps(steps, len(task.data.X), kit.take(NUMBERS))
+        kit.put(NUMBERS, numbers)
         if training is None or numbers.largest > training.n_rows:
             training = PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
         return training
 
+
+NUMBERS = "the steps that were checked last"
 
 MANY = 300_000_000
 """Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter one, waiting for a

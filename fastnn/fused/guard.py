@@ -151,9 +151,10 @@ def _as_bytes(steps):
     return steps.rows.tobytes(), steps.start.tobytes(), steps.stop.tobytes()
 
 
-def check_members(tasks, which, storage, beta_products, steps, n_steps):
-    """Check the arguments of `train_members`; return the working dtype and the size of the largest batch."""
+def check_group(tasks, which, state, steps, n_steps):
+    """Check the arguments of `train_group`; return the working dtype and the size of the largest batch."""
     (first, *others), m = tasks, np.size(which)
+    storage, beta_products = state.storage, state.beta_products
     dtype = check_data(first.network, first.data)
     for task in others:
         if task.network is not first.network or type(task.optimizer) is not type(first.optimizer):

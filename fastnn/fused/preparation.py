@@ -1,13 +1,156 @@
-"""The back end's preparations for calls on the same task or data: checked arrays, packed arguments, a workspace."""
+"""The back end's preparations: workspaces, packed arguments, and calls that need no second check."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.guard import check, check_data, hold
-from fastnn.fused.layout import ALPHA, LOSS_ALONE, NO_UPDATE, UpdateSpec
+from fastnn.fused.layout import (
+    ALPHA,
+    LOSS_ALONE,
+    N_CONSTANTS,
+    NO_UPDATE,
+    UpdateSpec,
+    constants_of,
+    describe,
+    make_scratch,
+    set_task_constants,
+    update_spec,
+)
 from fastnn.fused.team import Threads
-from fastnn.memory import ROW_BLOCK
-from fastnn.state import Steps, StepState
+from fastnn.memory import ROW_BLOCK, Array, address
+from fastnn.network import as_made
+from fastnn.state import Steps, StepState, member_steps
+
+
+class MemberArguments(NamedTuple):
+    """The arguments of `train_members`, and the objects that have to stay in memory during its call."""
+
+    rows: NDArray[np.int64]  # (n_members, N_ARGUMENTS), addresses and numbers of steps
+    constants: Array  # (n_members, N_CONSTANTS)
+    kept: list[object]
+
+
+def member_arguments(tasks, which, state, steps, n_steps, workspace):
+    """Return the arguments of `train_members`, from those of `NumbaBackend.train_group` and a workspace."""
+    storage, beta_products = state.storage, state.beta_products
+    m, stride = len(which), storage.shape[2]
+    specs = [prepared(update_spec(task, stride)) for task in tasks]
+    data = [prepared(task.data) for task in tasks]
+    constants = np.zeros((len(tasks), N_CONSTANTS), storage.dtype)
+    for task, row in zip(tasks, constants, strict=True):
+        set_task_constants(row, task)
+    blocks = np.empty((m, len(steps)), np.int64)  # a member's steps, as an argument block
+    for k, array in enumerate(steps):
+        shared = array.ndim == 1 or len(array) == 1
+        blocks[:, k] = address(array) + (0 if shared else np.arange(m) * array.strides[0])
+    objects = [*storage], [*beta_products]  # a view for each member
+    columns = (
+        *([id(array) for array in views] for views in objects),
+        n_steps,
+        _address(workspace.scratch),
+        _address(workspace.model),
+        np.array([_address(spec) for spec in specs])[which],
+        np.array([_address(arrays) for arrays in data])[which],
+        address(blocks) + np.arange(m) * blocks.strides[0],
+    )
+    arguments = np.empty((m, len(columns)), np.int64)
+    for k, column in enumerate(columns):
+        arguments[:, k] = column
+    return MemberArguments(arguments, constants[which], [objects, specs, data, blocks])
+
+
+def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace):
+    """Call `train_steps` for each member, where kernels run as plain Python: what `train_members` does."""
+    for k, task in enumerate(np.array(tasks, object)[which]):
+        set_task_constants(workspace.buffers.update_constants, task)
+        own, spec = member_steps(steps, k, int(n_steps[k])), update_spec(task, state.storage.shape[2])
+        blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data)
+        good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks, prepared(own))
+
+
+def _address(block):
+    """Return the address of an argument block."""
+    return address(np.frombuffer(block, np.uint8))
+
+
+class Workspace:
+    """A workspace: a network's model and buffers, and both packed as arguments of kernels."""
+
+    def __init__(self, key, rows):
+        self.key = key
+        _, network, dtype, self.block, *_ = key
+        self.network = network = as_made(network)
+        self.description = describe(network, dtype, self.block)
+        self.buffers = make_scratch(network, dtype, rows, self.block)
+        self.model, self.scratch = prepared(self.description), prepared(self.buffers)
+        self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
+        self.predict = None  # the kernel of this name, from the first prediction on
+        self.specialized = {}
+        self.steps = None
+
+    def steps_of(self, task, stride, special):
+        """Return the bound steps of a task: the last ones where its formulas and the state's `stride` are the same."""
+        formulas = task.optimizer, task.alpha, task.penalty, stride, special
+        last = self.steps
+        # By identity first: the learning rate may be any function, and so the optimizers cannot be compared.
+        if last is None or last.formulas[0] is not task.optimizer or last.formulas != formulas:
+            last = self.steps = BoundSteps(self, task, formulas)
+        return last
+
+    def specialized_kernel(self, spec):
+        """Return the specialized `train_steps` for this workspace and kind of optimizer."""
+        kind = spec.code, spec.stride, spec.sequential
+        if kind not in self.specialized:
+            constants = constants_of(self.description, spec, self.buffers)
+            self.specialized[kind] = load_kernel("train_steps", self.buffers.params.dtype, constants)
+        return self.specialized[kind]
+
+
+class BoundSteps:
+    """The kernel `train_steps`, bound to a workspace and a task's formulas; data, state and steps are set anew."""
+
+    def __init__(self, workspace, task, formulas):
+        *_, stride, special = self.formulas = formulas
+        spec = update_spec(task, stride)
+        set_task_constants(workspace.buffers.update_constants, task)
+        dtype = workspace.buffers.params.dtype
+        self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        self.prepared = workspace.scratch, workspace.model, prepared(spec)
+        self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None)
+        self._storage, self._beta_products, self._n_steps, *_, self._data, self._steps = self.call.places
+        self._numbers = None
+
+    def begin(self, state, data):
+        """Set the state, and the data as an argument block, of the steps that follow."""
+        self._storage.value, self._beta_products.value, self._data.value = state.storage, state.beta_products, data
+
+    def take(self, steps, numbers):
+        """Set the steps, unless they are the last ones; `numbers` are their `StepNumbers`."""
+        if numbers is not self._numbers:
+            self._n_steps.value, self._steps.value, self._numbers = steps.loss.size, prepared(steps), numbers
+
+    def end(self):
+        """Let go of the state."""
+        self._storage.value = self._beta_products.value = ()  # with None, ctypes would hold on to what was there
+
+
+def take_workspace(network, dtype, rows, block):
+    """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one."""
+    # A network is known by its identity first, so that one whose sizes were written to has to be known by these too.
+    size = min(rows, block), rows > block
+    key = "workspace", network, dtype, block, *size, network.sizes, network.bias
+    return kit.take(key) or Workspace(key, rows)
+
+
+def put_back(workspace):
+    """Let another call use a workspace."""
+    kit.put(workspace.key, workspace, workspace.nbytes)
 
 
 class Prepared:
@@ -15,12 +158,12 @@ class Prepared:
 
     workspace = None
 
-    def __init__(self, backend, workspace):
-        self._backend, self.workspace = backend, workspace
+    def __init__(self, workspace):
+        self.workspace = workspace
 
     def __del__(self):
         if self.workspace is not None:  # else the constructor has raised an error
-            self._backend.kept.put_back(self.workspace)
+            put_back(self.workspace)
 
 
 class PreparedTraining(Prepared):
@@ -29,7 +172,7 @@ class PreparedTraining(Prepared):
     def __init__(self, backend, task, state, n_rows):
         network, dtype = task.network, state.storage.dtype
         special, n_rows, block = backend.blocks(task, n_rows, dtype)
-        super().__init__(backend, backend.kept.take(network, dtype, n_rows, block))
+        super().__init__(take_workspace(network, dtype, n_rows, block))
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
         self._bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
@@ -73,9 +216,9 @@ class PreparedTraining(Prepared):
 class PreparedBatch(Prepared):
     """The preparations for the loss of all rows as one batch, with its gradient or without."""
 
-    def __init__(self, backend, network, data, penalty, with_gradient):
+    def __init__(self, network, data, penalty, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
-        super().__init__(backend, backend.kept.take(network, dtype, n, ROW_BLOCK))
+        super().__init__(take_workspace(network, dtype, n, ROW_BLOCK))
         network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
         self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None

@@ -8,14 +8,11 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
-from fastnn.many.arguments import arguments_of, spread
-from fastnn.many.call import Callbacks, Caller, tell_interrupted
-from fastnn.many.driver import ManyProgress
-from fastnn.many.history import ManyHistory
-from fastnn.many.members import check_members
-from fastnn.many.results import ManyResult
+from fastnn.many.driver import Callbacks, Caller, ManyProgress, tell_interrupted
+from fastnn.many.members import make_plans
+from fastnn.many.results import ManyHistory, ManyResult
 from fastnn.training import Stop
-from fastnn.training.options import NOT_GIVEN
+from fastnn.training.plan import NOT_GIVEN
 
 __all__ = ["ManyHistory", "ManyProgress", "ManyResult", "train_many"]
 
@@ -143,10 +140,31 @@ def train_many(
     >>> rates.predict(X).shape
     (3, 20, 1)
     """
-    given = arguments_of(locals())
     caller = Caller(n_jobs, callbacks, progress)
-    members = check_members(spread(given, n))
-    result, interrupted = caller.train(members)
+    plans = make_plans(
+        n=n,
+        networks=networks,
+        X=X,
+        Y=Y,
+        sample_weight=sample_weight,
+        rows=rows,
+        validation_rows=validation_rows,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        alpha=alpha,
+        params=params,
+        resume=resume,
+        new_rows=new_rows,
+        stop=stop,
+        backend=backend,
+        dtype=dtype,
+        assume_finite=assume_finite,
+    )
+    result, interrupted = caller.train(plans)
     if interrupted:
-        tell_interrupted(members, result, result, "what train_many returns")
+        tell_interrupted(plans, result, result, "what train_many returns")
     return result

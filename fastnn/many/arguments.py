@@ -14,30 +14,6 @@ from fastnn.training.inputs import check_network
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
 """The dimensions of each argument that is an array, where it serves all members."""
 
-ARGUMENTS = (
-    "networks",
-    "X",
-    "Y",
-    "sample_weight",
-    "rows",
-    "validation_rows",
-    "optimizer",
-    "learning_rate",
-    "epochs",
-    "batch_size",
-    "shuffle",
-    "seed",
-    "alpha",
-    "params",
-    "resume",
-    "new_rows",
-    "stop",
-    "backend",
-    "dtype",
-    "assume_finite",
-)
-"""The arguments that are those of each training."""
-
 FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
 """Arguments of which there is one value for all members."""
 
@@ -50,11 +26,6 @@ class Spread(NamedTuple):
     """{argument: the value that serves all members}."""
     own: dict[str, Sequence[Any]]
     """{argument: its values, one for each member}."""
-
-
-def arguments_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of each training, in order, of a function's local variables."""
-    return {name: values[name] for name in ARGUMENTS}
 
 
 def spread(given: Mapping[str, Any], n: Any = None) -> Spread:

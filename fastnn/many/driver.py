@@ -1,27 +1,29 @@
-"""The driver of many trainings: blocks and single members on threads, Ctrl-C, callbacks.
-
-Threads, order and grouping change no bit: each member is trained as if it were alone.
-"""
+"""The driver of many trainings: units of work on threads or an engine, Ctrl-C, callbacks, a progress bar."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.cores import available_cores, borrow
+from fastnn.errors import warn
+from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine, chosen_engine
-from fastnn.many.member_results import MemberResult, result_of
-from fastnn.many.members import Member
+from fastnn.many.members import known_seed
 from fastnn.many.results import ManyResult
-from fastnn.many.units import Unit, train_unit, units_of
-from fastnn.training.exceptions import attach_result
-from fastnn.training.interrupts import Interrupt
+from fastnn.many.store import MemberResult, result_of
+from fastnn.training.callbacks import ProgressBar, every, sorted_callbacks
+from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted, attach_result
+from fastnn.training.interrupts import AGAIN, Interrupt
+from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
@@ -130,17 +132,17 @@ class Driver:
     """The trainings of some members, on `n_jobs` threads."""
 
     def __init__(
-        self, members: list[Member], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
+        self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
     ) -> None:
         self.engine = chosen_engine(n_jobs)
         if self.engine is not None:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
-            n_jobs = available_cores().number if len(members) > 1 else 1
-        self.units, self.n_threads = units_of(members, n_jobs)
+            n_jobs = available_cores().number if len(plans) > 1 else 1
+        self.units, self.n_threads = units_of(plans, n_jobs)
         self.callbacks = callbacks
-        self.numbers = [member.number for member in members]
-        self.seeds = {member.number: member.known_seed for member in members}
+        self.numbers = [plan.number for plan in plans]
+        self.seeds = {plan.number: known_seed(plan) for plan in plans}
         self.member_results: dict[int, MemberResult] = {}
         """The results of those that have ended, by their numbers."""
         self.began = time.perf_counter()
@@ -168,7 +170,7 @@ class Driver:
     def _result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members, of which those that are left did not begin."""
         for unit in self.units:
-            if any(member.number not in self.member_results for member in unit.members):
+            if any(plan.number not in self.member_results for plan in unit.plans):
                 for number, member_result in train_unit(unit, flag).items():
                     self.member_results.setdefault(number, member_result)
         there = [number for number in self.numbers if number in self.member_results]
@@ -180,11 +182,11 @@ class Driver:
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
-        own = {id(u) for u in self.units if any(isinstance(m.seed, np.random.RandomState) for m in u.members)}
+        own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
         for member_results in engine.train([unit for unit in self.units if id(unit) not in own], flag):
             self._take(member_results, flag)
         # Those, and after Ctrl-C the members that had not ended, none of which begins.
-        self._here([unit for unit in self.units if unit.members[0].number not in self.member_results], flag)
+        self._here([unit for unit in self.units if unit.plans[0].number not in self.member_results], flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
@@ -253,3 +255,88 @@ class Driver:
         for answer in [callback(progress) for callback in self.callbacks]:
             if answer is True or (isinstance(answer, np.bool_) and answer):
                 flag.end("callback")
+
+
+class MembersBar(ProgressBar):
+    """A bar with the number of members that have ended, and the time left: a callback that only observes."""
+
+    counted = "member"
+
+    def __call__(self, progress: ManyProgress) -> None:  # type: ignore[override]
+        """Move the bar to where the trainings are."""
+        n, m = progress.n_ended, progress.n_members
+        self._drawing.move(n, m, f"{n:,}/{m:,}", "")
+
+
+Callbacks = Iterable[Callable[[ManyProgress], Any]]
+
+
+class Caller:
+    """The settings of calls of the driver: the number of threads, callbacks, and whether there is a progress bar."""
+
+    def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
+        self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)
+        self.callbacks: Any = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
+        sorted_callbacks(self.callbacks)
+        if any(isinstance(callback, every) for callback in self.callbacks):
+            raise TypeError(
+                "every(k, ...) counts a training's epochs; these callbacks are called after each block of members"
+            )
+        self.progress = check_flag("progress", progress)
+
+    _is_training = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_is_training": False}  # a callback may copy what is trained
+
+    def check_idle(self) -> None:
+        """Raise RuntimeError while members are trained: a callback may look at them, but not change them."""
+        if self._is_training:
+            raise RuntimeError(
+                "the population is being advanced: a callback, or another thread, may not advance it, nor drop or "
+                "replace members, before that is through"
+            )
+
+    def train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
+        """Train members; return the results, and whether Ctrl-C ended them."""
+        self._is_training = True
+        try:
+            return self._train(plans)
+        finally:
+            self._is_training = False
+
+    def _train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
+        interrupt, callbacks = Interrupt(swallows=not _raises(plans)), list(self.callbacks)
+        with _bar(callbacks) if self.progress else contextlib.nullcontext():
+            driver = Driver(plans, self.n_jobs, callbacks)
+            try:
+                interrupt.begin()
+                result = driver.train(interrupt)
+            finally:
+                interrupt.over = True
+                interrupt.end()
+        return result, interrupt.requested
+
+
+def tell_interrupted(plans: Sequence[Plan], trained: ManyResult, result: ManyResult, kept: str) -> None:
+    """Warn that Ctrl-C ended a call, or raise where a member's stop rules say so; `result` is what that carries.
+
+    `kept` says where the trainings are, such as "what train_many returns".
+    """
+    ended = sum(reason != "interrupted" for reason in trained.stop_reason)
+    how_far = f"training was interrupted when {ended} of {len(plans)} members were through"
+    if _raises(plans):
+        raise TrainingInterrupted(f"{how_far}; `.result` of this error is what was trained up to there", result)
+    again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
+    warn(InterruptWarning(f"{how_far}, which is {kept}; {again}", result))
+
+
+def _raises(plans: Sequence[Plan]) -> bool:
+    return any(plan.stop.on_interrupt == "raise" for plan in plans)
+
+
+def _bar(callbacks: list[Any]) -> contextlib.AbstractContextManager[Any]:
+
+    bar = MembersBar()
+    callbacks.append(bar)
+    return bar

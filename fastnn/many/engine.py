@@ -1,27 +1,244 @@
-"""Engines: units on the workers of loky, Dask or Ray, where the user's `joblib.parallel_config` names one of them.
-
-Nothing here knows which engines there are: joblib does.
-"""
+"""Engines: trainings on the workers of joblib, Dask or Ray; what a task takes there and brings back."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import pickle
 import sys
 import time
+import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.arguments import class_of, cut, shown
+from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
-from fastnn.many.member_results import MemberResult
-from fastnn.many.shared_files import Laid, files_of, folder_for_workers, in_both, reaches, worth_a_file
-from fastnn.many.tasks import OTHER_VERSIONS, Never, called, packed, pickled, train_packed, version
-from fastnn.many.units import Unit
+from fastnn.many.block import Unit, train_unit
+from fastnn.many.shared_files import (
+    Laid,
+    files_of,
+    folder_for_workers,
+    in_both,
+    lay_down,
+    reaches,
+    received,
+    take_up,
+    worth_a_file,
+)
+from fastnn.many.store import MemberResult
+from fastnn.memory import Array
+from fastnn.state import Data
 from fastnn.training.interrupts import StopRequest
+from fastnn.training.plan import Plan
+from fastnn.training.store import ARRAYS, Results, Row
+
+T = TypeVar("T")
+
+
+class PackedUnits(NamedTuple):
+    """The units of a task, whose members have numbers of arrays in the place of arrays."""
+
+    units: list[Unit]
+    folder: str | None = None
+    """The folder in which arrays may be laid for the caller, see `fastnn.many.shared_files`."""
+    version: str = __version__
+    """The caller's version of fastnn: a worker that came late has not been asked for its own."""
+
+
+def pickled(thing: Any) -> bytes:
+    """Return the pickle of a thing whose class, or the function that it is, may be of the caller's own script."""
+    import joblib
+
+    return pickle.dumps(joblib.wrap_non_picklable_objects(thing, keep_wrapper=False))
+
+
+class SentError(NamedTuple):
+    """An error in the form that goes back to the caller: not every one can be pickled, or made again of its pickle."""
+
+    pickled: bytes
+    """b"" for one that cannot be pickled: it holds a lock, a file, a connection."""
+    instead: RuntimeError
+    """An error with its text, for one whose class takes other arguments than it hands on."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """Return this form of an error, in a worker."""
+        try:
+            said = str(error)
+        except Exception:
+            said = "its text cannot be had"
+        instead = RuntimeError(f"{class_of(error)}: {shortened(said, MOST_SAID)}")
+        if hasattr(error, "member"):  # see `train_alone`
+            instead.member = error.member  # type: ignore[attr-defined]
+            instead.add_note(f"fastnn: this was member {error.member}")
+        instead.add_note("raised in a worker:\n\n" + "".join(traceback.format_tb(error.__traceback__)))
+        try:
+            return cls(pickled(error), instead)
+        except Exception:
+            return cls(b"", instead)
+
+    def error(self) -> Exception:
+        """Return the error, in the caller."""
+        try:
+            error = pickle.loads(self.pickled)
+            return error if isinstance(error, Exception) else self.instead
+        except Exception:
+            return self.instead
+
+
+MOST_SAID = 700
+"""Characters of the text of an error that cannot be made again; its traceback is a note."""
+
+
+class Trained(NamedTuple):
+    """The results of a task, in the form that goes back to the caller."""
+
+    seconds: float
+    alone: dict[int, MemberResult] = {}  # noqa: RUF012
+    """{member: its result}, of those that were trained alone."""
+    blocks: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
+    """The members' numbers, their places in a stack, and that stack without its arrays."""
+    laid: Laid | None = None
+    """The arrays of all stacks, one after the other."""
+    error: SentError | None = None
+
+    def member_results(self) -> dict[int, MemberResult]:
+        """Return {member: its result}: in the caller, and once only."""
+        member_results = dict(self.alone)
+        arrays = iter(take_up(self.laid) if self.laid is not None else [])
+        for numbers, places, stack in self.blocks:
+            own: Any = dict(zip(ARRAYS, arrays, strict=False))
+            whole = replace(stack, **own)
+            member_results |= zip(numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False)
+        return member_results
+
+
+def version(own: list[Any]) -> str:
+    """Return a worker's version of fastnn; objects of the caller's own are sent along, to see that they can be."""
+    return __version__
+
+
+def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
+    """Return the packed units of a task, and the arrays that they refer to, each once."""
+    arrays: list[Array] = []
+    places: dict[int, int] = {}
+
+    def place(array: Array | None) -> int | None:
+        if array is None:
+            return None
+        if id(array) not in places:
+            places[id(array)] = len(arrays)
+            arrays.append(array)
+        return places[id(array)]
+
+    own = _own_rows([plan for unit in units for plan in unit.plans])
+
+    def without_arrays(plan: Plan) -> Plan:
+        data: Any = tuple(map(place, plan.data))
+        rows: Any = {"rows": place(plan.rows), "validation_rows": place(plan.validation_rows)}
+        return plan._replace(data=data, state=own.get(plan.number, plan.state), **rows)
+
+    sent = [unit._replace(plans=[without_arrays(plan) for plan in unit.plans]) for unit in units]
+    return PackedUnits(sent), arrays
+
+
+def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
+    """Return {member: its row of a stack} of those that go on from one, in stacks of these members' rows alone."""
+    found: dict[int, list[tuple[int, Row]]] = {}
+    for plan in plans:
+        if isinstance(plan.state, Row):
+            found.setdefault(id(plan.state.results), []).append((plan.number, plan.state))
+    rows: dict[int, Row] = {}
+    for users in found.values():
+        results = users[0][1].results.rows([state.place for _, state in users])
+        rows |= {number: Row(results, place) for place, (number, _) in enumerate(users)}
+    return rows
+
+
+def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
+    """Return the units with their arrays: the inverse of `packed`."""
+    # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
+    own = [np.require(np.asarray(array), None, ["C", "A"]).view() for array in arrays]
+    for array in own:
+        array.flags.writeable = False
+    known: dict[Hashable, Data] = {}
+
+    def with_arrays(plan: Plan) -> Plan:
+        data = known.setdefault(plan.data, Data(*(own[k] for k in plan.data)))
+        train_on, validate_on = (None if k is None else own[k] for k in (plan.rows, plan.validation_rows))
+        return plan._replace(data=data, rows=train_on, validation_rows=validate_on)
+
+    return [unit._replace(plans=[with_arrays(plan) for plan in unit.plans]) for unit in packed_units.units]
+
+
+class Never:
+    """The flag of a worker, or of a caller: nobody raises it; the engine ends the process, or Ctrl-C the call."""
+
+    requested = again = False
+    reason: Any = "interrupted"
+
+    def wait(self, begins: bool) -> None:
+        """Do nothing: Ctrl-C raises KeyboardInterrupt anyway."""
+
+
+def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
+    """Train the units of a task in a worker; return an error of a member's own, for one that is raised is retried."""
+    began = time.perf_counter()
+    arrays = [received(array) for array in sent]
+    member_results: dict[int, MemberResult] = {}
+    try:
+        check_version(packed_units.version)
+        for unit in unpacked(packed_units, arrays):
+            member_results |= train_unit(unit, Never())
+    except Exception as error:
+        return numbers, Trained(0.0, error=SentError.of(error))
+    return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)
+
+
+def called(number: int, version: str, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, SentError | None]:
+    """Return a function's result in a worker, or an error of its own, for one that is raised is retried."""
+    arguments = [received(argument) for argument in sent]
+    try:
+        check_version(version)
+        return number, function(*arguments), None
+    except Exception as error:
+        return number, None, SentError.of(error)
+
+
+def check_version(callers: str) -> None:
+    """Raise EngineError in a worker that has another version of fastnn than the caller."""
+    if callers != __version__:
+        raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, callers))
+
+
+OTHER_VERSIONS = (
+    "{} has fastnn {}, the calling process has {}: results would not be comparable; install the same version everywhere"
+)
+
+
+def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:
+    """Return results in the form that goes back: no object for each member of a block, and arrays laid down at once."""
+    stacks: dict[int, tuple[Results, list[int], list[int]]] = {}
+    alone: dict[int, MemberResult] = {}
+    for number, member_result in member_results.items():
+        if isinstance(member_result, Row):
+            _, numbers, places = stacks.setdefault(id(member_result.results), (member_result.results, [], []))
+            numbers.append(number)
+            places.append(member_result.place)
+        else:
+            alone[number] = member_result
+    arrays = [getattr(stack, name) for stack, _, _ in stacks.values() for name in ARRAYS]
+    nothing: Any = dict.fromkeys(ARRAYS)
+    blocks = [
+        (np.array(numbers), np.array(places), replace(stack, **nothing)) for stack, numbers, places in stacks.values()
+    ]
+    return Trained(seconds, alone, blocks, lay_down(arrays, folder))
+
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -97,16 +314,16 @@ class Engine:
         """
         if not units:
             return
-        chosen = [unit.members[0].settings for unit in units]
-        kinds = [(settings.network, settings.backend, settings.optimizer, settings.stop.monitor) for settings in chosen]
+        chosen = [unit.plans[0] for unit in units]
+        kinds = [(plan.network, plan.backend, plan.optimizer, plan.stop.monitor) for plan in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
         left = dict(enumerate(units))
         with folder_for_workers() as self._folder:
             yield from self._attempts(
                 own,
-                in_both(*(chain(member.data, member.rows) for member in (units[0].members[0], units[-1].members[-1]))),
+                in_both(*((*plan.data, plan.rows, plan.validation_rows) for plan in (chosen[0], units[-1].plans[-1]))),
                 lambda parallel: self._trained(parallel, left, flag),
-                lambda: sum(len(unit.members) for unit in left.values()),
+                lambda: sum(len(unit.plans) for unit in left.values()),
                 flag,
             )
 

@@ -1,24 +1,306 @@
-"""Population: trainings that go on in parts; between two parts members are compared, dropped, replaced."""
+"""A population: trainings that go on part by part, of which members are dropped, copied and replaced."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from fastnn.backends import Backend
-from fastnn.checking.arguments import check_integer
+from fastnn.backends import Backend, check_supported
+from fastnn.checking import display
+from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.checking.keywords import explains_keywords
-from fastnn.many.arguments import arguments_of, spread
-from fastnn.many.call import Callbacks, Caller, tell_interrupted
-from fastnn.many.continued import free
-from fastnn.many.members import check_members, check_start
-from fastnn.many.standings import Standings
-from fastnn.training import Stop
-from fastnn.training.optional_parts import check_supported
-from fastnn.training.options import NOT_GIVEN, choose_options
+from fastnn.many.block import Ended, train_alone
+from fastnn.many.driver import Callbacks, Caller, tell_interrupted
+from fastnn.many.members import check_start, known_seed, make_plans
+from fastnn.many.results import ManyResult, picture
+from fastnn.many.store import MemberResult, Scored, Unbegun, losses_of, place_of_best, score_of
+from fastnn.training import Stop, chart
+from fastnn.training.history import History
+from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
+from fastnn.training.results import TrainingResult
+from fastnn.training.stopping import StopReason, name_of
+from fastnn.training.store import Row
+
+COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
+"""The arrays of a `History`: each has a number for each epoch, or none at all."""
+
+ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged")
+"""The reasons after which a training does not go on of itself."""
+
+
+class Continued:
+    """A member's training, continued part by part. The parts are trained elsewhere and added here."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        """The member as it was asked for: seed and parameters are for the first part, later ones go on from `last`."""
+        self.last: Row | None = None
+        """The result of the last part."""
+        self.stop_reason: StopReason = "epochs"
+        self.n_epochs = 0
+        self.seconds = 0.0
+        self._columns = {name: array("d") for name in COLUMNS}
+
+    def part(self, n_epochs: int) -> Plan:
+        """Return the plan of the next part."""
+        plan = self.plan._replace(n_epochs=n_epochs)
+        if (limit := plan.stop.max_seconds) is not None:
+            left = max(limit - self.seconds, 1e-9)
+            plan = plan._replace(stop=dataclasses.replace(plan.stop, max_seconds=left))
+        if self.last is not None:
+            plan = plan._replace(state=self.last)
+        return plan
+
+    def add(self, part: MemberResult) -> None:
+        """Add a part that was trained."""
+        if isinstance(part, Unbegun):
+            self.stop_reason = part.stop_reason
+            return
+        assert isinstance(part, Row)
+        history = part.history
+        for name, column in self._columns.items():
+            del column[self.n_epochs :]  # of a part that was not added to its end, because of an exception
+            if len(values := getattr(history, name)):
+                column.frombytes(values.tobytes())
+        if self.last is None:
+            self.plan = self.plan._replace(new_rows=False, seed=None, params=None, state=None)
+        self.seconds += history.seconds
+        limit = self.plan.stop.max_seconds
+        in_time = limit is None or self.seconds < limit or part.stop_reason != "epochs"
+        reason: StopReason = part.stop_reason if in_time else "time"
+        self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + part.n_epochs
+
+    def begin(self) -> Row:
+        """Return the result of the last part; of a training that has not begun, one that has only drawn its weights."""
+        if self.last is None:
+            self.add(train_alone(self.part(0), Ended(self.stop_reason)))
+        assert self.last is not None
+        return self.last
+
+    def result(self) -> TrainingResult:
+        """Return the result of all parts, as of one training."""
+        last = self.begin()
+        return TrainingResult(last.network, last.params, last.state(), self.history(), self.stop_reason, last.backend)
+
+    def history(self) -> History:
+        """Return the history of all parts, as of one training."""
+        loss, validation_loss, learning_rate, measured = (
+            np.array(column[: self.n_epochs]) for column in self._columns.values()
+        )
+        return History(loss, validation_loss, self.seconds, learning_rate, measured, self.monitor)
+
+    @property
+    def monitor(self) -> str:
+        """The name of the score."""
+        return name_of(self.plan.stop.monitor)
+
+    @property
+    def scored(self) -> Scored | None:
+        """The kind of the member's scores; None before its first epoch."""
+        return (self.monitor, bool(self._columns["validation_loss"])) if self.n_epochs else None
+
+    def score(self) -> float:
+        """Return the score of the parameters, NaN before the first epoch."""
+        return math.nan if self.last is None else score_of(self.last, self.history())
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a stop rule or divergence has ended the training."""
+        return self.stop_reason in ENDS
+
+    def copy(self, plan: Plan) -> Continued:
+        """Return a copy that goes on from here as another member."""
+        twin = copy.copy(self)
+        twin.plan = plan
+        twin._columns = {name: column[:] for name, column in self._columns.items()}
+        return twin
+
+
+def free(trainings: Collection[Continued]) -> None:
+    """Free the rows of stacks that no training goes on from, and histories that the trainings have."""
+    users_of: dict[int, list[tuple[Continued, int]]] = {}
+    for training in trainings:
+        if training.last is not None:
+            users_of.setdefault(id(training.last.results), []).append((training, training.last.place))
+    for users in users_of.values():
+        last: Any = users[0][0].last
+        places = [place for _, place in users]
+        if len(set(places)) < len(last.results.steps):
+            results, places = last.results.rows(places), list(range(len(places)))
+        elif last.results.losses.size:
+            results = last.results.without_histories()
+        else:
+            continue
+        for place, (training, _) in zip(places, users, strict=True):
+            training.last = Row(results, place)
+
+
+class Standings(Mapping[int, TrainingResult]):
+    """The half of a `Population` that shows how its members stand, and changes nothing."""
+
+    def __init__(self, plans: Iterable[Plan]) -> None:
+        self._trainings = {plan.number: Continued(plan) for plan in plans}
+        self._seeds = {number: known_seed(training.plan) for number, training in self._trainings.items()}
+        self._n = len(self._trainings)
+        self._epochs_trained = 0
+
+    def __getitem__(self, member: int) -> TrainingResult:
+        return self._training(member).result()
+
+    def __contains__(self, member: object) -> bool:
+        return member in self._trainings  # `Mapping` would make its result
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._trainings)
+
+    def __len__(self) -> int:
+        return len(self._trainings)
+
+    def __repr__(self) -> str:
+        dropped = f", {self._n - len(self)} dropped" if len(self) < self._n else ""
+        trained = counted(self._epochs_trained, "epoch")
+        return f"<Population: {counted(len(self), 'member')}{dropped}, {trained} trained>"
+
+    def _repr_html_(self) -> str:
+        facts: dict[str, object] = {"members": len(self), "dropped": self._n - len(self)}
+        facts["epochs trained"] = f"{self._epochs_trained:,}"
+        shown = [self.members[i] for i in chart.some_of(len(self))]
+        histories = [self._trainings[number].history() for number in shown]
+        try:
+            best = self.best()
+        except ValueError:  # none is known
+            return display.card(self, facts, picture(histories, None, ""))
+        facts |= {"best": f"member {best}", "its score": f"{self._trainings[best].score():.4g}"}
+        return display.card(self, facts, picture(histories, self._trainings[best].history(), f"member {best}"))
+
+    @property
+    def members(self) -> list[int]:
+        """The numbers of the members that are left."""
+        return list(self._trainings)
+
+    @property
+    def epochs_trained(self) -> int:
+        """The epochs that all members have trained, those that were dropped or replaced included."""
+        return self._epochs_trained
+
+    def results(self) -> ManyResult:
+        """Collect the results of the members that are left.
+
+        Returns
+        -------
+        ManyResult
+            In the order of `members`.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.drop(1)
+        >>> population.results().n_epochs
+        array([2, 2])
+        """
+        results = [training.result() for training in self._trainings.values()]
+        return ManyResult(results, [self._seeds[number] for number in self._trainings])
+
+    def scores(self) -> dict[int, float]:
+        """Look up the scores of the members that are left.
+
+        Returns
+        -------
+        dict
+            {number of the member: its score}, as `ManyResult.scores` has them; NaN before its first epoch.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.scores()
+        {0: nan, 1: nan, 2: nan}
+        """
+        return {number: training.score() for number, training in self._trainings.items()}
+
+    def best(self) -> int:
+        """Find the member with the best score, of those that are left.
+
+        Returns
+        -------
+        int
+            Its number, the first of `ranking`. No member that diverged.
+
+        Raises
+        ------
+        ValueError
+            As `ranking`, and where no such member has a finite score.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> population.scores()[population.best()] == min(population.scores().values())
+        True
+        """
+        return self.members[place_of_best(self._losses())]
+
+    def ranking(self) -> list[int]:
+        """Sort the members that are left by their scores.
+
+        Returns
+        -------
+        list of int
+            Their numbers, the best first: the lowest loss, or greatest score. Members that diverged or have no finite
+            score are last; those with equal scores are in the order of `members`.
+
+        Raises
+        ------
+        ValueError
+            Before the first epoch of any member, and for members with different scores, such as another monitor, or
+            losses of validation data and of the rows trained on, which cannot be compared.
+
+        Examples
+        --------
+        >>> from fastnn import Network, Population
+        >>> population = Population(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3))
+        >>> population.advance(2)
+        >>> best, *others = population.ranking()
+        >>> population.scores()[best] == min(population.scores().values())
+        True
+        """
+        members = self.members
+        return [members[place] for place in np.argsort(self._losses(), kind="stable")]
+
+    def _losses(self) -> NDArray[np.float64]:
+        """Return the result of `losses_of` for the members that are left."""
+        trainings = self._trainings.values()
+        if trainings and not any(training.n_epochs or training.is_over for training in trainings):
+            raise ValueError(
+                "no member has trained an epoch yet, so that none is better than another: say advance(epochs) first"
+            )
+        return losses_of(
+            (training.scored for training in trainings),
+            (training.score() for training in trainings),
+            (training.stop_reason for training in trainings),
+        )
+
+    def _training(self, member: Any) -> Continued:
+        """Return the training of a member that is left."""
+        training = self._trainings.get(member) if type(member) is int else None
+        if training is not None:
+            return training
+        number = check_integer("member", member)
+        if number in self._trainings:
+            return self._trainings[number]
+        if 0 <= number < self._n:
+            raise KeyError(f"member {number} was dropped")
+        raise KeyError(f"there is no member {shown(number)}: they are 0 to {self._n - 1}")
 
 
 @explains_keywords
@@ -124,9 +406,32 @@ class Population(Standings):
         n_jobs: int | None = None,
         progress: bool = False,
     ) -> None:
-        given = arguments_of({**locals(), "epochs": 0})
         self._caller = Caller(n_jobs, callbacks, progress)
-        super().__init__(check_members(spread(given, n)))
+        super().__init__(
+            make_plans(
+                n=n,
+                networks=networks,
+                X=X,
+                Y=Y,
+                sample_weight=sample_weight,
+                rows=rows,
+                validation_rows=validation_rows,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                epochs=0,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=seed,
+                alpha=alpha,
+                params=params,
+                resume=resume,
+                new_rows=new_rows,
+                stop=stop,
+                backend=backend,
+                dtype=dtype,
+                assume_finite=assume_finite,
+            )
+        )
 
     def advance(self, epochs: int | Mapping[int, int]) -> None:
         """Train the members on.
@@ -164,16 +469,16 @@ class Population(Standings):
         """
         self._caller.check_idle()
         wanted = self._wanted(epochs)
-        members = [self._trainings[number].part(n) for number, n in wanted.items() if n]
-        if not members:
+        plans = [self._trainings[number].part(n) for number, n in wanted.items() if n]
+        if not plans:
             return
-        trained, interrupted = self._caller.train(members)
-        for member, member_result in zip(members, trained._member_results, strict=True):
-            self._trainings[member.number].add(member_result)
+        trained, interrupted = self._caller.train(plans)
+        for plan, member_result in zip(plans, trained._member_results, strict=True):
+            self._trainings[plan.number].add(member_result)
             self._epochs_trained += member_result.n_epochs
         free(self._trainings.values())
         if interrupted:
-            tell_interrupted(members, trained, self.results(), "what the population keeps")
+            tell_interrupted(plans, trained, self.results(), "what the population keeps")
 
     def _wanted(self, epochs: int | Mapping[int, int]) -> dict[int, int]:
         """Return {member: epochs}."""
@@ -270,18 +575,17 @@ class Population(Standings):
         if by is not None:
             self._training(member)
             training.begin()
-        before = training.member.settings
-        optimizer, batch_size, _, alpha = choose_options(
+        before = training.plan
+        options = choose_options(
             before.optimizer if optimizer is None else optimizer,
             before.batch_size if batch_size is NOT_GIVEN else batch_size,
             before.shuffle,
             before.alpha if alpha is NOT_GIVEN else alpha,
         )
         if learning_rate is not None:
-            optimizer = dataclasses.replace(optimizer, learning_rate=learning_rate)
-        check_supported(before.backend, before.network, optimizer, alpha=alpha)
-        after = before._replace(optimizer=optimizer, batch_size=batch_size, alpha=alpha)
-        copy = training.copy(training.member._replace(number=int(member), settings=after))
+            options = options._replace(optimizer=dataclasses.replace(options.optimizer, learning_rate=learning_rate))
+        check_supported(before.backend, before.network, options.optimizer, alpha=options.alpha)
+        copy = training.copy(before._replace(number=int(member), **options._asdict()))
         check_start(copy.part(0))
         self._trainings[int(member)] = copy
         self._seeds[int(member)] = self._seeds[int(member if by is None else by)]

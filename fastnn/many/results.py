@@ -1,10 +1,12 @@
-"""The results of many trainings: a sequence of TrainingResult over stacked arrays, each made when it is asked for."""
+"""ManyResult, the results of many trainings: a sequence of them, their predictions, scores and histories."""
 
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast, overload
 
 import numpy as np
@@ -12,8 +14,8 @@ from numpy.typing import NDArray
 
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag
-from fastnn.many.history import ManyHistory, picture
-from fastnn.many.member_results import (
+from fastnn.checking.values import check_column_names, column_names
+from fastnn.many.store import (
     AllStored,
     MemberResult,
     has_state,
@@ -24,14 +26,184 @@ from fastnn.many.member_results import (
     score_of,
     scored,
 )
-from fastnn.many.predictions import mean_and_deviation, outputs_of, stacked
-from fastnn.many.saving import Saving
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training import chart
 from fastnn.training.history import History
+from fastnn.training.inputs import check_inputs
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
+
+
+def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:
+    """Return a picture of the losses of some members, those of the best one in another color."""
+    validated = bool(histories) and all(len(history.validation_loss) for history in histories)
+    name, attribute = ("validation loss", "validation_loss") if validated else ("loss", "loss")
+    blue, orange = chart.COLORS
+    curves = [chart.Curve(getattr(history, attribute), name, blue, 0.35) for history in histories]
+    if best is not None:
+        curves.append(chart.Curve(getattr(best, attribute), f"{name_of_best}, the best", orange))
+    return chart.chart([curve for curve in curves if len(curve.values)])
+
+
+class ManyHistory:
+    """The histories of many trainings, stacked: a row for each member, NaN behind its end.
+
+    Parameters
+    ----------
+    histories : sequence of History
+        Those of the members.
+
+    Examples
+    --------
+    >>> from fastnn import Network, train_many
+    >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=[2, 4, 3])
+    >>> many.history.loss.shape
+    (3, 4)
+    >>> many.history.loss[0, 2:]
+    array([nan, nan])
+    """
+
+    def __init__(self, histories: Sequence[History]) -> None:
+        self._histories = histories
+
+    def __repr__(self) -> str:
+        return display.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.card(
+            self, self._facts(), picture([self._histories[i] for i in chart.some_of(len(self._histories))], None, "")
+        )
+
+    def _facts(self) -> dict[str, object]:
+        return {"members": len(self._histories), "most epochs": self.loss.shape[1]}
+
+    @functools.cached_property
+    def loss(self) -> NDArray[np.float64]:
+        """The training losses (m, most epochs), see `History.loss`."""
+        return self._stacked("loss")
+
+    @functools.cached_property
+    def validation_loss(self) -> NDArray[np.float64]:
+        """The validation losses (m, most epochs)."""
+        return self._stacked("validation_loss")
+
+    @functools.cached_property
+    def score(self) -> NDArray[np.float64]:
+        """The scores (m, most epochs) by which best epochs are chosen, see `History.score`."""
+        return self._stacked("score")
+
+    @functools.cached_property
+    def learning_rate(self) -> NDArray[np.float64]:
+        """The learning rate (m, most epochs) of each epoch's last step."""
+        return self._stacked("learning_rate")
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """The time (m,) of each training; of short ones, which are trained in blocks, a share of the block's time."""
+        return np.array([history.seconds for history in self._histories])
+
+    @property
+    def best_epoch(self) -> NDArray[np.int64]:
+        """The epoch (m,) with the best score, from 1; 0 where there is none."""
+        return np.array([history.best_epoch for history in self._histories], np.int64)
+
+    def to_dict(self) -> dict[str, Array]:
+        """Return columns, a row for each epoch of each member, such as ``pandas.DataFrame`` takes.
+
+        Returns
+        -------
+        dict of str to ndarray (epochs of all members,)
+            "member", and the columns of `History.to_dict`.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(2), epochs=[1, 2])
+        >>> many.history.to_dict()["member"]
+        array([0, 1, 1])
+        """
+        tables = [history.to_dict() for history in self._histories]
+        member = np.repeat(np.arange(len(tables)), [len(table["epoch"]) for table in tables])
+        names = tables[0] if tables else ()
+        return {"member": member, **{name: np.concatenate([table[name] for table in tables]) for name in names}}
+
+    def _stacked(self, name: str) -> NDArray[np.float64]:
+        rows = [getattr(history, name) for history in self._histories]
+        stacked = np.full((len(rows), max(map(len, rows), default=0)), np.nan)
+        for place, row in zip(stacked, rows, strict=True):
+            place[: len(row)] = row
+        return stacked
+
+
+class Saving:
+    """The method `save` of many results."""
+
+    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
+        """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
+
+        Parameters
+        ----------
+        path : str or path
+            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+        state : bool
+            Whether to write what resuming needs, and the histories. False writes the networks alone.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        ValueError
+            For no member, for one that has no state to write, and for a suffix of a format of `export`.
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> many.save("many.npz")
+        >>> len(fastnn.load("many.npz"))
+        3
+        """
+        from fastnn.files import many
+
+        many.save(path, cast(Any, self), state=state)
+
+
+def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bool) -> Iterator[Array]:
+    """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
+    checked: dict[tuple[int, Any], Array] = {}
+    names = column_names(X)
+    for member_result in member_results:
+        if names is not None:
+            check_column_names(names, member_result.feature_names)
+        kind = member_result.network.n_inputs, member_result.params.dtype
+        if kind not in checked:
+            checked[kind] = check_inputs(member_result.network, X, member_result.params.dtype, assume_finite)
+        if isinstance(member_result, TrainingResult):
+            yield member_result.predict(checked[kind], assume_finite=True)
+        else:
+            yield member_result.backend.predict(member_result.network, member_result.params, checked[kind])
+
+
+def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:
+    """Return the outputs of m members in one array (m, n, n_outputs), of which no second copy is held."""
+    first = next(outputs)
+    array = np.empty((m, *first.shape), dtype)
+    for place, output in zip(array, itertools.chain([first], outputs), strict=True):
+        place[...] = output
+    return array
+
+
+def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the members' outputs, one by one (Welford, Technometrics 4, 1962)."""
+    mean = squares = np.zeros(())
+    k = 0
+    for k, output in enumerate(outputs, 1):
+        change = output.astype(np.float64) - mean
+        mean = mean + change / k
+        squares = squares + change * (output - mean)
+    return mean, np.sqrt(squares / k)
 
 
 class ManyResult(Saving, Sequence[TrainingResult]):

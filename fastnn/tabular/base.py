@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 from fastnn.errors import warn
 from fastnn.files.description import without_state
 from fastnn.many import ManyResult
-from fastnn.many.history import ManyHistory
+from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.members import Rows, Sample, parts, splits, train_members

@@ -30,7 +30,7 @@ from fastnn.files.description import description, network_of, without_state
 from fastnn.files.export import check_not_exported, label_list
 from fastnn.files.json_texts import json_array, list_of, table_of, text_of
 from fastnn.files.model import TABLE
-from fastnn.many.history import ManyHistory
+from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.preparation import Levels, TablePreparation

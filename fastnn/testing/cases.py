@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import Backend
+from fastnn.backends import Backend, supports_with
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS
-from fastnn.training.optional_parts import supports_with
 
 RATE = 0.01
 """A learning rate that suits a small network."""

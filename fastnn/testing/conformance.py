@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from fastnn.backends import Backend, get_backend
+from fastnn.backends import Backend, get_backend, options_taken
 from fastnn.checking.arguments import check_choice
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -19,7 +19,6 @@ from fastnn.testing.check import DTYPES, Check
 from fastnn.testing.numeric import coverage_checks, numeric_checks
 from fastnn.testing.properties import property_checks
 from fastnn.testing.report import Outcome, Report
-from fastnn.training.optional_parts import options_taken
 
 
 def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:

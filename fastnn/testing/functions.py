@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Data, Steps, StepState, Task
+from fastnn.backends import Data, Steps, StepState, Task, options_taken
 from fastnn.checking.arguments import check_choice
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -21,7 +21,6 @@ from fastnn.testing.conformance import run_checks
 from fastnn.testing.numeric import KINDS, ROWS
 from fastnn.testing.report import Report
 from fastnn.training.inputs import check_network
-from fastnn.training.optional_parts import options_taken
 
 _ALPHA = 0.3
 

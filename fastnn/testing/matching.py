@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.backends import BACKENDS, Backend, get_backend
+from fastnn.backends import BACKENDS, Backend, check_supported, get_backend
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -19,7 +19,6 @@ from fastnn.testing.recordable import Course, plan_course
 from fastnn.testing.scales import longest_sum
 from fastnn.testing.tolerances import assert_within
 from fastnn.testing.trainings import Growth, measured_growth
-from fastnn.training.optional_parts import check_supported
 
 
 class Match(NamedTuple):

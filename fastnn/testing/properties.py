@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data
+from fastnn.backends import Backend, Data, supports_with
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
@@ -22,7 +22,6 @@ from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_properties import STATE_PROPERTIES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 from fastnn.testing.trainings import assert_trainings_match
-from fastnn.training.optional_parts import is_supported
 
 _NUMPY = reference.NumpyBackend()
 _HUGE = 1e30  # overflows float32 when squared
@@ -109,7 +108,7 @@ def _kink(name: str, dtype: str, backend: Backend) -> float:
 
 
 def _trains(backend: Backend, network: Network) -> bool:
-    return any(is_supported(backend, network, optimizer) for optimizer in EVERY)
+    return any(supports_with(backend)(network, optimizer) for optimizer in EVERY)
 
 
 def _equal(loss: str, dtype: str, backend: Backend) -> float:

@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, StepState, Task
+from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend
 from fastnn.checking.arguments import check_integer
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.training.batches import RowPlan, check_full_batch
-from fastnn.training.initial import fresh
+from fastnn.training.epochs import learning_rates
+from fastnn.training.initial import fresh, row_order
 from fastnn.training.inputs import check_data, check_network
-from fastnn.training.options import choose_options
-from fastnn.training.rates import learning_rates
-from fastnn.training.stopping import Stop
+from fastnn.training.plan import NO_RULES, Plan, choose_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +99,22 @@ def _plan(
 ) -> Course:
     check_network(network)
     n_steps = check_integer("steps", n_steps, low=1)
-    optimizer, batch_size, shuffle, alpha = choose_options(**options)
-    data = check_data(network, X, Y, sample_weight)
-    state, random_state, _ = fresh(network, optimizer, data.X.dtype, len(data.X), params, seed, Stop())
-    assert state.index is not None
-    plan = RowPlan(state.index, batch_size, shuffle, random_state)
-    if optimizer.full_batch:
-        check_full_batch(optimizer.name, batch_size, plan.n_rows)
-    steps = plan.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
-    return Course(network, optimizer, data, state.params.copy(), steps, alpha)
+    chosen = choose_options(**options)
+    optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
+    plan = Plan(
+        network,
+        get_backend("numpy"),
+        **chosen._asdict(),
+        stop=NO_RULES,
+        n_epochs=0,
+        new_rows=False,
+        assume_finite=False,
+        threads=1,
+        data=data,
+        seed=seed,
+        params=params,
+    )
+    state, random_state, _ = fresh(plan)
+    order = row_order(plan, state, random_state)
+    steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
+    return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)

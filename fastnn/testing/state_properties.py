@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, Steps, StepState, Task
+from fastnn.backends import Backend, Data, Steps, StepState, Task, supports_with
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.testing.cases import PLAIN, Declined, Setting, nearest, optimizer_of
@@ -15,7 +15,6 @@ from fastnn.testing.check import Properties, read_only
 from fastnn.testing.problems import draw_training
 from fastnn.testing.scales import longest_sum, loss_scale
 from fastnn.testing.tolerances import GRADIENT_FACTOR, UPDATE_ULPS, assert_within, ulp_difference
-from fastnn.training.optional_parts import is_supported
 
 _NUMPY = reference.NumpyBackend()
 STATE_PROPERTIES = Properties()
@@ -51,7 +50,7 @@ class _Start:
     def supports(self, optimizer: Optimizer) -> bool:
         """Return whether the back end supports these steps with this optimizer too."""
         weighted = not self.data.sample_weight.all()
-        return is_supported(self.backend, self.network, optimizer, alpha=self.alpha, sample_weight=weighted)
+        return supports_with(self.backend, alpha=self.alpha, sample_weight=weighted)(self.network, optimizer)
 
     def steps(self, *which: int) -> Steps:
         return _steps([self.bounds[s] for s in which], self.rows)

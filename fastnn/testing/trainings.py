@@ -25,8 +25,8 @@ from fastnn.testing.tolerances import (
 )
 from fastnn.testing.updates import update_terms
 from fastnn.training import train
-from fastnn.training.options import choose_options
-from fastnn.training.rates import learning_rates
+from fastnn.training.epochs import learning_rates
+from fastnn.training.plan import choose_options
 
 _FAR = 1e30  # a target that no output comes near
 
@@ -170,7 +170,7 @@ def growth_bound(network: Network, X: Any, Y: Any, params: Array, **options: Any
         return result.params, result.history.loss
 
     given = {name: options[name] for name in ("optimizer", "batch_size") if name in options}
-    _, batch_size, *_ = choose_options(**given)
+    batch_size = choose_options(**given).batch_size
     n_rows = min(batch_size or len(X), len(X))
     return measured_growth(run, params, longest_sum(network, n_rows))
 

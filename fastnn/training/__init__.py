@@ -1,10 +1,9 @@
 """train(): the one driver of all back ends.
 
-`train` checks its input and then does chunks of steps until there is a reason to stop. `begin.py` checks the settings
-and makes a `Run` of them and the data, `initial.py` makes its first state, `batches.py` chooses the rows of each step,
-and `Run.chunk` in `loop.py` is the only place where a back end trains. Stop rules, callbacks, Ctrl-C and the time limit
-need Python, so they are looked at between two chunks. A chunk that went too far is undone and repeated up to the step
-wanted, which is exact, because a step draws nothing at random.
+`plan.py` checks the arguments, `initial.py` makes the first state, `rows.py` chooses the rows of each step, and
+`Group.chunk` in `loop.py` is the only place where a back end trains; `store.py` has the results. Stop rules, callbacks,
+Ctrl-C and the time limit need Python, so they are looked at between two chunks. A chunk that went too far is undone and
+repeated up to the step wanted, which is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations
@@ -19,25 +18,21 @@ from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
-from fastnn.checking.values import column_names
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.training.begin import check_settings, start, working_dtype
 from fastnn.training.callbacks import Callback, Progress, periods, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
-from fastnn.training.generator import Seed, give_back
+from fastnn.training.generator import Seed
 from fastnn.training.history import History
 from fastnn.training.inference import loss_and_gradient, predict
-from fastnn.training.initial import check_resume
-from fastnn.training.inputs import check_data
+from fastnn.training.initial import begin
 from fastnn.training.interrupts import AGAIN, Interrupt, StopRequest
-from fastnn.training.loop import Run
-from fastnn.training.options import NOT_GIVEN, NotGiven
+from fastnn.training.loop import Group
+from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
 from fastnn.training.results import TrainingResult
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
-from fastnn.training.subsets import choose_rows
 
 __all__ = [
     "Callback",
@@ -208,52 +203,57 @@ def train(
     (5, True)
     """
     started = time.perf_counter()
-    check_resume(resume, new_rows, seed, params)
-    options = optimizer, batch_size, shuffle, alpha
-    weighted = sample_weight is not None
-    settings = check_settings(
-        network, backend, epochs, stop, options, resume, new_rows, assume_finite, weighted=weighted, threads=threads
+    plan = make_plan(
+        network=network,
+        X=X,
+        Y=Y,
+        sample_weight=sample_weight,
+        rows=rows,
+        validation_rows=validation_rows,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        alpha=alpha,
+        params=params,
+        resume=resume,
+        new_rows=new_rows,
+        stop=stop,
+        backend=backend,
+        dtype=dtype,
+        assume_finite=assume_finite,
+        threads=threads,
     )
     observers, controllers = sorted_callbacks(callbacks)
-    data = check_data(network, X, Y, sample_weight, assume_finite, working_dtype(dtype, resume))
-    if (names := column_names(X)) is not None:
-        settings = settings._replace(feature_names=names)
-    chosen = choose_rows(rows, validation_rows, len(data.X), settings.stop)
-    run, random_state = start(settings, data, chosen, seed, params, started)
-    interrupt = Interrupt(swallows=settings.stop.on_interrupt == "return")
+    group = begin(plan, started)
+    interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with _bar(observers) if progress else NO_BAR:
         try:
             interrupt.begin()
-            advance(run, interrupt, observers, controllers)
+            advance(group, interrupt, observers, controllers)
         finally:
             interrupt.over = True
             interrupt.end()
-    result = end(run, random_state, seed)
-    _tell(result, interrupt.requested, settings.stop, run.divergence)
+    result = group.result(group.stop_reason)
+    group.give_back()
+    _tell(result, interrupt.requested, plan.stop, group.divergence)
     return result
 
 
-def advance(run: Run, interrupt: StopRequest, observers: list[Callback], controllers: list[Callback]) -> None:
+def advance(group: Group, interrupt: StopRequest, observers: list[Callback], controllers: list[Callback]) -> None:
     """Do chunks of steps until there is a reason to stop, or until `interrupt.requested`."""
-    each = {1} if run.scores.each_epoch else periods(controllers) if controllers else ()
-    while run.stop_reason == "running" and not interrupt.requested:
-        ended = run.chunk(run.epochs_until(each)) if run.n_epochs else 0
-        if ended and run.scores.each_epoch:
-            run.score()
+    scores = group.decisions is not None and group.decisions.scores.each_epoch
+    each = {1} if scores else periods(controllers) if controllers else ()
+    while group.stop_reason == "running" and not interrupt.requested:
+        ended = group.chunk(group.epochs_until(each)) if group.n_epochs else 0
+        if ended and scores:
+            group.score()
         if controllers or observers:
-            _call_back(run, observers, controllers if ended else [])
-        run.check_end()
-    if interrupt.requested and run.stop_reason != "diverged":
-        run.stop_reason = interrupt.reason
-
-
-def end(run: Run, random_state: np.random.RandomState, seed: Seed) -> TrainingResult:
-    """Return the result of a run that is over; its generator may serve another one."""
-    result = run.result(run.stop_reason)
-    run.over = True
-    give_back(random_state, seed)
-    run.plan.give_back()
-    return result
+            _call_back(group, observers, controllers if ended else [])
+        group.check_end()
+    if interrupt.requested and group.stop_reason != "diverged":
+        group.stop_reason = interrupt.reason
 
 
 def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str) -> None:
@@ -268,15 +268,15 @@ def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str
 
 
 def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
-    from fastnn.training.progress import ProgressBar
+    from fastnn.training.callbacks import ProgressBar
 
     bar = ProgressBar()
     observers.append(bar)
     return bar
 
 
-def _call_back(run: Run, observers: list[Callback], controllers: list[Callback]) -> None:
-    now = run.progress()
+def _call_back(group: Group, observers: list[Callback], controllers: list[Callback]) -> None:
+    now = group.progress()
     answers = []
     try:
         for observe in observers:
@@ -284,11 +284,11 @@ def _call_back(run: Run, observers: list[Callback], controllers: list[Callback])
         for control in controllers:  # all are called, whatever the first one says
             answers.append(control(now))
     except Exception as error:
-        attach_result(error, run.result("running"))
+        attach_result(error, group.result("running"))
         raise
     for answer in answers:
         if answer is True or (isinstance(answer, np.bool_) and answer):
-            run.end("callback")
+            group.end("callback")
 
 
 def _how_far(result: TrainingResult) -> str:

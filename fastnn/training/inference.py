@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from fastnn.backends import Backend, get_backend
+from fastnn.backends import Backend, complete, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training.capacity import check_memory
-from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
-from fastnn.training.optional_parts import call_with_threads
+from fastnn.training.inputs import check_data, check_inputs, check_memory, check_network, check_params
 
 
 def predict(
@@ -69,7 +67,7 @@ def predict(
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 1, len(X), params.dtype, backend, threads=threads or 1)
-    return cast(Array, call_with_threads(backend.predict, threads, network, params, X))
+    return cast(Array, complete(backend).predict(network, params, X, threads))
 
 
 def loss_and_gradient(
@@ -143,5 +141,5 @@ def loss_and_gradient(
     backend = get_backend(backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     check_memory(network, 3, len(X), params.dtype, backend, threads=threads)
-    arguments = network, params, data, check_number("alpha", alpha, low=0)
-    return cast("tuple[float, Array]", call_with_threads(backend.loss_and_gradient, threads, *arguments))
+    alpha = check_number("alpha", alpha, low=0)
+    return cast("tuple[float, Array]", complete(backend).loss_and_gradient(network, params, data, alpha, threads))

@@ -1,52 +1,62 @@
-"""The first state of a training: drawn from a seed, or a copy of the state that is resumed."""
+"""The beginning of a training: its first state, drawn from a seed or a copy of the one that is resumed."""
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import math
-import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 
-from fastnn.backends import Backend
-from fastnn.checking.arguments import check_flag, class_of, cut, shown
+from fastnn import kit
+from fastnn.backends import complete
+from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.layers import draw, params_of
-from fastnn.memory import Array
-from fastnn.network import Network
-from fastnn.optimizers import Optimizer
-from fastnn.state import Data, make_storage
-from fastnn.training.batches import RowPlan, check_full_batch, rows_a_step
-from fastnn.training.generator import Seed, Seeded, check_orders, make_random_state, new_random_state
-from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_params
-from fastnn.training.options import network_counters
-from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
+from fastnn.state import Data, GroupState, make_storage
+from fastnn.training.epochs import Decisions
+from fastnn.training.generator import (
+    Place,
+    Seeded,
+    check_orders,
+    give_back,
+    make_random_state,
+    new_random_state,
+    put,
+    shuffle_rows,
+    system_words,
+)
+from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_params
+from fastnn.training.loop import Group
+from fastnn.training.plan import Plan
+from fastnn.training.rows import RowOrder, RowOrders, Rows, check_full_batch, digest, rows_a_step, rows_at, rows_of
+from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
 from fastnn.training.stopping import Stop
-from fastnn.training.subsets import Rows, digest, rows_at, rows_of
+from fastnn.training.store import take_over
 
 FEW_DRAWS = 1024
 """Parameters so few that to draw them again takes no longer than to copy a generator."""
 
 
-def fresh(
-    network: Network, optimizer: Optimizer, dtype: np.dtype[Any], n: int, params: Any, seed: Seed, stop: Stop
-) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
-    """Draw the weights and the validation split of `n` rows; return the first state, the generator, and its `Seeded`.
+def fresh(plan: Plan) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
+    """Draw the weights and the validation split; return the first state, the generator, and its `Seeded`.
 
     That is None where to draw the same again is not possible, or would take longer than to copy the generator.
     """
+    network, seed, dtype = plan.network, plan.seed, plan.data.X.dtype
     random_state = make_random_state(seed)
-    storage = make_storage(network.n_params, optimizer.n_slots, dtype)
-    state = TrainingState(storage, network.n_params, optimizer=optimizer.name)
-    if params is None:
+    storage = make_storage(network.n_params, plan.optimizer.n_slots, dtype)
+    state = TrainingState(storage, network.n_params, optimizer=plan.optimizer.name)
+    if plan.params is None:
         params_of(network, draw(network, random_state), state.params)
     else:
-        state.params[...] = check_params(network, params, dtype)
-    state.index, state.validation_rows = _split(n, random_state, stop)
+        state.params[...] = check_params(network, plan.params, dtype)
+    state.index, state.validation_rows = _split(plan.n_rows, random_state, plan.stop)
     if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
-        return state, random_state, Seeded(int(seed), params is None, n)
+        return state, random_state, Seeded(int(seed), plan.params is None, plan.n_rows)
     return state, random_state, None
 
 
@@ -71,60 +81,22 @@ def all_rows(n: int) -> Rows:
     return rows
 
 
-all_rows_again = functools.lru_cache(maxsize=32)(all_rows)
-"""The same of few rows, made once for small trainings on as many."""
+all_rows_again = kit.remembered(all_rows)
 
 
-def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
-    """Raise TypeError or ValueError unless `resume` is None or an undamaged state, and the other options suit it."""
-    if resume is None:
-        if check_flag("new_rows", new_rows):
-            raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")
-        return
-    if seed is not None or params is not None:
-        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
-    check_flag("new_rows", new_rows)
-    if not isinstance(resume, TrainingState):
-        hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
-        if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
-            hint = "; pass the state of one of its members, such as resume=many[0].state"
-        if isinstance(resume, (str, os.PathLike)):
-            hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
-        raise TypeError(f"resume must be the state of a training result, not {class_of(resume)}{hint}")
-    if resume.index is None or resume.random_state is None:
-        raise ValueError(
-            "resume must be the state of a training; this one has no row order and no generator, as after "
-            "save(path, state=False): train(..., params=result.params) begins a new training at its parameters"
-        )
-    try:
-        resume.check()
-    except ValueError as error:
-        raise ValueError(f"resume does not fit: {error}") from None
-
-
-def resumed(
-    network: Network,
-    optimizer: Optimizer,
-    dtype: np.dtype[Any],
-    n: int,
-    resume: TrainingState,
-    new_rows: bool,
-    stop: Stop,
-    rows: Rows | None,
-) -> tuple[TrainingState, np.random.RandomState]:
+def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
     """Return a copy of the state to go on from, and its generator; network, data and rows must fit it.
 
     With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
     unless they are of validation data of their own.
     """
-    assert resume.index is not None
-    assert resume.random_state is not None
-    _check_fits(network, optimizer, dtype, resume)
-    if not new_rows:
-        _check_rows(resume, resume.index, rows, n, stop)
+    resume, stop, n = plan.state, plan.stop, plan.n_rows
+    _check_fits(plan, resume)
+    if not plan.new_rows:
+        _check_rows(resume, resume.index, plan.rows, n, stop)
     random_state, state = new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
-    if new_rows:
+    if plan.new_rows:
         state.index, state.validation_rows = _split(n, random_state, stop)
         state.batch = 0
         gone = {"loss_sum", "row_sum"}
@@ -132,13 +104,12 @@ def resumed(
             gone |= {"best_score", "best_on", "rule_on", "rule_best", "rule_stale"}
             state.best_params = None
         state.counters = cast(Counters, {name: n for name, n in state.counters.items() if name not in gone})
-    return state, random_state
+    return state, random_state, None
 
 
-def validation_data(
-    network: Network, data: Data, rows: Rows | None, state: TrainingState, stop: Stop, assume_finite: bool
-) -> Data | None:
-    """Return the data to validate on: a copy of the rows that were split off, or the arrays that were given."""
+def validation_data(plan: Plan, state: TrainingState) -> Data | None:
+    """Return the data to validate on: a copy of the rows that were split off, or the arrays that were passed."""
+    data, rows, stop = plan.data, plan.rows, plan.stop
     index, split = state.index, state.validation_rows
     assert index is not None
     if not (rows is None and split is None) and not data.sample_weight[rows_at(rows, index)].any():
@@ -151,9 +122,9 @@ def validation_data(
     else:
         try:
             check_column_names(column_names(stop.validation[0]), state.feature_names)
-            X = check_inputs(network, stop.validation[0], data.X.dtype, assume_finite)
+            X = check_inputs(plan.network, stop.validation[0], data.X.dtype, plan.assume_finite)
             Y, weight = (*stop.validation[1:], None)[:2]
-            part = check_data(network, X, Y, weight, assume_finite)
+            part = check_data(plan.network, X, Y, weight, plan.assume_finite)
         except (TypeError, ValueError) as error:
             raise type(error)(f"validation: {error}") from None
     if not part.sample_weight.any():
@@ -161,44 +132,36 @@ def validation_data(
     return part
 
 
-def row_plan(
-    backend: Backend,
-    optimizer: Optimizer,
-    state: TrainingState,
-    random_state: np.random.RandomState,
-    batch_size: int | None,
-    shuffle: bool,
-    rows: Rows | None,
-) -> RowPlan:
+def row_order(plan: Plan, state: TrainingState, random_state: np.random.RandomState) -> RowOrder:
     """Return the order of the rows from this state on; ValueError for a batch size that does not go with it."""
     assert state.index is not None
-    compiled = getattr(backend, "shuffle_rows", None)
-    plan = RowPlan(state.index, batch_size, shuffle, random_state, state.batch, compiled, rows)
+    compiled = complete(plan.backend).shuffle_rows
+    order = RowOrder(state.index, plan.batch_size, plan.shuffle, random_state, state.batch, compiled, plan.rows)
     if state.batch:
-        was = rows_a_step(state.counters.get("batch_size", batch_size), plan.n_rows)
-        if was != plan.batch_size:
+        was = rows_a_step(state.counters.get("batch_size", plan.batch_size), order.n_rows)
+        if was != order.batch_size:
             raise ValueError(
                 f"resume does not fit: its state is within an epoch of batches of {was} rows, "
-                f"batch_size is {plan.batch_size} now; it may change between epochs only"
+                f"batch_size is {order.batch_size} now; it may change between epochs only"
             )
-        if not 0 <= state.batch < plan.steps_per_epoch:
+        if not 0 <= state.batch < order.steps_per_epoch:
             raise ValueError(
-                f"resume is damaged: {shown(state.batch)} batches of an epoch of {plan.steps_per_epoch} are done"
+                f"resume is damaged: {shown(state.batch)} batches of an epoch of {order.steps_per_epoch} are done"
             )
-    if optimizer.full_batch:
-        check_full_batch(optimizer.name, batch_size, plan.n_rows)
-    return plan
+    if plan.optimizer.full_batch:
+        check_full_batch(plan.optimizer.name, plan.batch_size, order.n_rows)
+    return order
 
 
-def _check_fits(network: Network, optimizer: Optimizer, dtype: np.dtype[Any], resume: TrainingState) -> None:
+def _check_fits(plan: Plan, resume: TrainingState) -> None:
     """Raise ValueError, naming both sides, where the state belongs to another training."""
-    counters = resume.counters
+    counters, network, optimizer = resume.counters, plan.network, plan.optimizer
     has: list[tuple[str, Any, Any]] = [
         *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),
         ("number of parameters", resume.n_params, network.n_params),
         ("optimizer", resume.optimizer, optimizer.name),
         ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
-        ("dtype", resume.storage.dtype, dtype),
+        ("dtype", resume.storage.dtype, plan.data.X.dtype),
     ]
     for what, of_state, of_call in has:
         if of_state != of_call:
@@ -233,3 +196,94 @@ def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, s
             f"resume does not fit: its state keeps {n_split} rows for validation, validation={stop.validation:g} "
             f"of {n} rows is {math.ceil(stop.validation * n)}; the split is made once, when training begins"
         )
+
+
+def begin(plan: Plan, started: float) -> Group:
+    """Return a training that can begin, a group of one; `started` is the time.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a seed, parameters, a state or rows that do not fit.
+    MemoryError
+        For a training that would not fit the machine.
+    """
+    rows_at_once, dtype = plan.rows_a_step, plan.data.X.dtype
+    block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
+    check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, plan.backend, block, plan.threads)
+    state, random_state, seeded = fresh(plan) if plan.state is None else resumed(plan)
+    check_column_names(plan.feature_names, state.feature_names)
+    state.feature_names = state.feature_names or plan.feature_names
+    if plan.validation_rows is not None:
+        plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
+    validation = validation_data(plan, state)
+    order = row_order(plan, state, random_state)
+    order.seeded = None if order.shuffle else seeded
+    group = Group(
+        [plan],
+        GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None]),
+        order,
+        before=[state.counters.get("epoch", 0)],
+        started=started,
+        feature_names=state.feature_names,
+        validation_rows=state.validation_rows,
+    )
+    if plan.stop.decides or state.counters:
+        group.decisions = Decisions(plan, group.tasks[0], validation, state)
+        group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
+        if group.decisions.scores.each_epoch:
+            n = plan.n_rows if validation is None else len(validation.X)
+            check_memory(plan.network, plan.n_vectors, n, dtype, plan.backend)
+    return group
+
+
+def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.AbstractContextManager[Any]) -> Group:
+    """Return several trainings that can begin, of which all that is random is drawn.
+
+    Parameters
+    ----------
+    plans : sequence of Plan
+        Of one shape, without validation, and between epochs.
+    started : float
+        The time.
+    drawing : context manager
+        Entered to draw, by one thread at a time: NumPy lets others run within each draw, so that two threads that draw
+        take turns at every draw, which takes three times as long.
+    """
+    first = plans[0]
+    network, n, m, dtype = first.network, first.n_rows, len(plans), first.data.X.dtype
+    n_slots, most = first.optimizer.n_slots, max(plan.n_epochs for plan in plans)
+    storage = aligned_zeros((m, 1 + n_slots, padded_size(network.n_params, dtype)), dtype)
+    state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
+    shuffles = first.shuffle and first.rows_a_step < n
+    orders = np.empty((m if shuffles else 0, most, n), np.int64)
+    generator, compiled = new_random_state(), complete(first.backend).shuffle_rows
+    before, places, drawn = [0] * m, list[Place](), dict[int, Array]()
+    with drawing:
+        for k, plan in enumerate(plans):
+            index = None
+            if plan.state is not None:
+                before[k], place = take_over(plan.state, state, k)
+                index = None if isinstance(place, Seeded) else place[1]
+                if shuffles:
+                    put(generator, place, network)
+            else:
+                seed: Any = system_words() if plan.seed is None else plan.seed
+                generator.seed(seed)
+                place = Seeded(seed, plan.params is None, n)
+                if plan.params is None:
+                    drawn[k] = draw(network, generator)
+                else:
+                    storage[k, 0, : network.n_params] = plan.params
+            if shuffles:
+                own = orders[k, : plan.n_epochs]
+                shuffle_rows(generator, own, np.arange(n) if index is None else index, compiled)
+                place = generator.get_state(legacy=False), own[-1].copy()
+            places.append(place)
+    give_back(generator, None)
+    if drawn:  # the weights of all members at once: it takes as long as for one
+        params = np.empty((len(drawn), network.n_params), dtype)
+        storage[[*drawn], 0, : network.n_params] = params_of(network, np.array([*drawn.values()]), params)
+    chosen, n_epochs = [plan.rows for plan in plans], [plan.n_epochs for plan in plans]
+    order = RowOrders(chosen, n_epochs, first.rows_a_step, orders, places)
+    return Group(plans, state, order, before=before, started=started, feature_names=first.feature_names)

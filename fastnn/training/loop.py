@@ -1,101 +1,133 @@
-"""The loop of a training: chunks of steps on a back end, and what is measured and decided between two of them."""
+"""The loop of trainings: chunks of steps on a back end, and what is measured and decided between two of them.
+
+A group is trainings of one shape, which do their steps side by side: a row of each array for each member. `train` is a
+group of one. Members for whom something is decided at the ends of epochs are groups of one, too.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnn.backends import Backend
+from fastnn.backends import complete
 from fastnn.checking.arguments import shown
+from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, StepState, Task
-from fastnn.training.batches import RowPlan, first_steps
+from fastnn.state import Data, GroupState, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
-from fastnn.training.epoch_losses import EpochLog, EpochLoss
+from fastnn.training.epochs import Decisions, EpochLog, EpochLoss, Pace, learning_rates
 from fastnn.training.exceptions import attach_result
-from fastnn.training.history import History
-from fastnn.training.monitors import name_of
-from fastnn.training.options import training_counters
-from fastnn.training.pace import Pace
-from fastnn.training.rates import Reduction, learning_rates
+from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
-from fastnn.training.scores import Scores, finite, number
-from fastnn.training.state import Counters, TrainingState
-from fastnn.training.stopping import Patience, Stop, StopReason
+from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
+from fastnn.training.stopping import StopReason, name_of
+from fastnn.training.store import Decided, Results
 
 
-class Run:
-    """A training under way: its measurements and decisions between two chunks of steps."""
+class Group:
+    """Trainings of one shape under way.
 
-    epochs_before = n_done = 0
-    """Epochs that ended in the runs that this one goes on from, and in this call."""
+    Parameters
+    ----------
+    plans : sequence of Plan
+    state : GroupState
+        A row of each array for each member; changed in place.
+    order : RowOrder or RowOrders
+        The rows of the steps.
+    before : sequence of int
+        The epochs of each member before this call.
+    started : float
+        The time of the call.
+    feature_names : tuple of str, optional
+        The names of the columns of X.
+    validation_rows : (any,) int64, optional
+        The rows that were split off, of a group of one.
+    decisions : Decisions, optional
+        What is decided at the ends of the epochs of a group of one.
+    """
+
+    n_done = 0
+    """Epochs that ended in this call, of members that had so many to do."""
     stop_reason: StopReason = "running"
     divergence = ""
     over = False
-    reduction = Reduction()
     epochs_ahead = math.inf
     """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
     snapshot: StepState | None = None
-    """The state when the last chunk began."""
+    """The state of a group of one when the last chunk began."""
 
     def __init__(
         self,
-        task: Task,
-        backend: Backend,
-        state: TrainingState,
-        plan: RowPlan,
-        n_epochs: int,
+        plans: Sequence[Plan],
+        state: GroupState,
+        order: RowOrder | RowOrders,
         *,
-        rule: Patience | None = None,
-        stop: Stop | None = None,
-        validation: Data | None = None,
+        before: Sequence[int],
         started: float,
+        feature_names: Names | None = None,
+        validation_rows: Rows | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
-        self.task, self.backend, self.plan = task, backend, plan
-        self.n_epochs, self.started, self.rule = n_epochs, started, rule
-        self.stop = stop = Stop() if stop is None else stop
-        self.scores = Scores(task, backend, stop, validation, state, plan.rows)
-        self.validation_rows, self.feature_names = state.validation_rows, state.feature_names
-        self.epochs = EpochLog()
-        self.state: StepState = state
-        """Only what a back end changes is kept up to date; `result` adds the rest."""
-        self.pace = Pace(state.n_params, plan.batch_size)
-        self.epoch_loss = EpochLoss(task.data, task.network.reduction, plan.steps_per_epoch)
-        if state.counters:
-            self._take_over(state.counters)
-        if stop.reduce is not None:
-            self.reduction = self.reduction._replace(least=stop.reduce.least)
-
-    def _take_over(self, counters: Counters) -> None:
-        """Take over the counts of the training that this one goes on from."""
-        self.epochs_before = counters.get("epoch", 0)
-        if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
-            self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
-        self.reduction = Reduction(counters.get("rate_factor", 1.0), counters.get("rate_least", 0.0))
-        self.epoch_loss.partial = (counters.get("loss_sum", 0.0), counters.get("row_sum", 0.0))
+        self.plan, *_ = self.plans = plans
+        self.states, self.order, self.before, self.started = state, order, before, started
+        self.backend = complete(self.plan.backend)
+        self.tasks, self.which = tasks_of(plans)
+        self.n_epochs = max(plan.n_epochs for plan in plans)
+        self.feature_names, self.validation_rows, self.decisions = feature_names, validation_rows, decisions
+        self.state = state.member(0)
+        """The state of a group of one."""
+        self.log = EpochLog()
+        self.pace = Pace(state.n_params, order.batch_size)
+        self.epoch_loss = EpochLoss(self.plan.data, self.plan.network.reduction, order.steps_per_epoch)
+        self.lost: list[int] = []
+        """Members of several that diverged: they have to be trained alone."""
 
     def chunk(self, n_epochs: int) -> int:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
-        before, plan, state = time.perf_counter(), self.plan, self.state
-        n_steps = min(self.pace.n_steps, plan.steps_until(int(min(n_epochs, self.epochs_ahead))))
-        steps = plan.draw(n_steps, self._rates(n_steps))
+        began, order, is_one = time.perf_counter(), self.order, len(self.plans) == 1
+        most = self.pace.n_steps if is_one else math.inf
+        n_steps = int(min(most, order.steps_until(int(min(n_epochs, self.epochs_ahead)))))
+        steps = order.draw(n_steps, self._rates(n_steps))
+        losses, n_done = self._train_one(steps, n_steps) if is_one else self._train_several(steps, n_steps)
+        if n_ended := losses.shape[-1]:
+            first = order.steps_until(1) - 1
+            self.log.add(losses, steps.learning_rate[..., first : n_done : order.steps_per_epoch])
+            self.n_done += n_ended
+        order.commit(n_done)
+        if self.pace.is_representative(n_steps, seconds := time.perf_counter() - began):
+            self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
+        return n_ended
+
+    def _train_several(self, steps: Steps, n_steps: int) -> tuple[Array, int]:
+        """Do the steps of all members, each up to its last epoch; return the losses of epochs (m, any)."""
+        wanted = np.array([self.order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
+        good = self.backend.train_group(self.tasks, self.which, self.states, steps, wanted)
+        self.lost = np.flatnonzero(good != wanted).tolist()
+        losses, _ = self.epoch_loss.add(steps, n_steps, self.order.batch)
+        return losses, n_steps
+
+    def _train_one(self, steps: Steps, n_steps: int) -> tuple[Array, int]:
+        """Do steps up to where a rule fires or the training diverges; return the losses of epochs (any,), and how many.
+
+        What goes too far is undone, and repeated up to there: a step draws nothing at random.
+        """
+        order, state, rules = self.order, self.state, self.decisions
         if self.snapshot is None:
             self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
         else:
             self.snapshot.restore(state)
-        n_good = self.backend.train_steps(self.task, state, steps)
-
-        losses, partial = self.epoch_loss.add(steps, n_good, plan.batch)
-        fired = self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
-        n_wanted = n_good
+        n_good = n_wanted = self.backend.train_steps(self.tasks[0], state, steps)
+        losses, partial = self.epoch_loss.add(steps, n_good, order.batch)
+        fired = rules.fired(losses) if rules is not None else None
         self.epochs_ahead *= 2
         if fired is not None:
-            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), plan.steps_until(fired)
+            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), order.steps_until(fired)
             self.epochs_ahead = 2.0 * fired
             self._stall()
         elif n_good < n_steps:
@@ -104,38 +136,31 @@ class Run:
         if n_wanted < n_steps:
             state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
-            if n_wanted and self.backend.train_steps(self.task, state, again) != n_wanted:
+            if n_wanted and self.backend.train_steps(self.tasks[0], state, again) != n_wanted:
                 raise RuntimeError(
                     f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state"
                 )
-        n_ended = len(losses)
-        if n_ended:
-            self.epochs.add(losses, steps.learning_rate[plan.steps_until(1) - 1 : n_wanted : plan.steps_per_epoch])
-            self.n_done += n_ended
-        plan.commit(n_wanted)
         self.epoch_loss.partial = partial
-        if self.pace.is_representative(n_steps, seconds := time.perf_counter() - before):
-            self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
-        return n_ended
+        return losses, n_wanted
 
     def epochs_until(self, periods: Collection[int]) -> int:
         """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
-        epoch, n = self.epochs_before + self.n_done, self.n_epochs - self.n_done
+        epoch, n = self.n_epochs_in_all, self.n_epochs - self.n_done
         for period in periods:
             n = min(n, period - epoch % period)
         return n
 
     @property
     def n_epochs_in_all(self) -> int:
-        """Epochs that ended, earlier runs included."""
-        return self.epochs_before + self.n_done
+        """Epochs that ended, earlier calls included, of a group of one."""
+        return self.before[0] + self.n_done
 
     def go_on(self, optimizer: Optimizer) -> None:
         """Go on with another optimizer after a reason to stop, and count epochs without improvement from 0 again."""
         self.stop_reason = "running"
-        self.task = dataclasses.replace(self.task, optimizer=optimizer)
-        if self.rule is not None:
-            self.rule.stale = 0
+        self.tasks[0] = replace(self.tasks[0], optimizer=optimizer)
+        if self.decisions is not None and self.decisions.rule is not None:
+            self.decisions.rule.stale = 0
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
         """Do one step whose loss and parameters need not be finite; return the losses of the epochs that ended.
@@ -146,12 +171,12 @@ class Run:
             Takes the task, the state, the step's rows and its learning rate; returns the loss.
         """
         self.stop_reason = "running"
-        steps = self.plan.draw(1, self._rates(1))
+        steps = self.order.draw(1, self._rates(1))
         rows = steps.rows[steps.start[0] : steps.stop[0]]
-        batch = Data(*(array[rows] for array in self.task.data))
-        steps.loss[0] = step(self.task, self.state, batch, float(steps.learning_rate[0]))
-        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, 1, self.plan.batch)
-        self.plan.commit(1)
+        batch = Data(*(array[rows] for array in self.tasks[0].data))
+        steps.loss[0] = step(self.tasks[0], self.state, batch, float(steps.learning_rate[0]))
+        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, 1, self.order.batch)
+        self.order.commit(1)
         if len(losses):
             self._count(losses)
         return losses
@@ -163,40 +188,49 @@ class Run:
         return losses
 
     def _count(self, losses: Array) -> None:
-        self.epochs.add(losses, np.full(len(losses), math.nan))
+        self.log.add(losses, np.full(len(losses), math.nan))
         self.n_done += len(losses)
-        if self.rule is not None:
-            self.rule.count(losses)
+        if self.decisions is not None and self.decisions.rule is not None:
+            self.decisions.rule.count(losses)
 
     def score(self) -> None:
         """Take the score of the epoch that has ended, and ask the stop rule about it."""
-        score = self.scores.take(self.state.params, lambda: self.result("running"))
-        if self.rule is not None and not self.scores.of_losses and self.rule.fires(score):
+        rules = self.decisions
+        assert rules is not None
+        score = rules.scores.take(self.state.params, lambda: self.result("running"))
+        if rules.rule is not None and not rules.scores.of_losses and rules.rule.fires(score):
             self._stall()
 
     def _stall(self) -> None:
         """Stop or reduce the learning rate, as the rule says that has fired."""
-        assert self.rule is not None
-        if self.rule.is_over:
-            self.end("tolerance" if self.scores.validation is None else "validation")
-        elif self.stop.reduce is not None:
-            self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
+        assert self.decisions is not None
+        if reason := self.decisions.stall():
+            self.end(reason)
 
-    def _rates(self, n_steps: int) -> Array | float:
-        """Return the learning rates of the next steps, or the one of all."""
-        rate = self.task.optimizer.learning_rate
-        if not callable(rate):
-            return self.reduction.of(rate)
-        try:
-            rates = learning_rates(rate, self.state.t, n_steps)
-        except Exception as error:  # of a function of the caller's own, before any of these steps
-            attach_result(error, self.result("running"))
-            raise
-        return self.reduction.of(rates)
+    def _rates(self, n_steps: int) -> NDArray[np.float64] | float:
+        """Return the learning rates of the next steps (n_steps,), of several members (m, n_steps); or one for all."""
+        if len(self.plans) > 1:
+            return self._rates_of_several(n_steps)
+        rate = self.tasks[0].optimizer.learning_rate
+        if callable(rate):
+            try:
+                rate = learning_rates(rate, self.state.t, n_steps)
+            except Exception as error:  # of a function of the caller's own, before any of these steps
+                attach_result(error, self.result("running"))
+                raise
+        return rate if self.decisions is None else self.decisions.reduction.of(rate)
+
+    def _rates_of_several(self, n_steps: int) -> NDArray[np.float64]:
+        kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.states.t.tolist(), strict=True)]
+        if all(kind == kinds[0] for kind in kinds):
+            kinds = kinds[:1]
+        if all(isinstance(rate, float) for rate, _ in kinds):
+            return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
+        return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
 
     def check_end(self) -> None:
         """End when all epochs are done or the time is over, unless there is a reason to stop already."""
-        limit = self.stop.max_seconds
+        limit = self.plan.stop.max_seconds
         if self.n_done >= self.n_epochs:
             self.end("epochs")
         elif limit is not None and time.perf_counter() - self.started >= limit:
@@ -209,17 +243,18 @@ class Run:
 
     def progress(self) -> Progress:
         """Return the argument of callbacks."""
-        step, (loss, rate) = self.state.t, self.epochs.last
-        validation_losses, measured = self.scores.validation_losses, self.scores.measured
+        step, (loss, rate) = self.state.t, self.log.last
+        scores = None if self.decisions is None else self.decisions.scores
+        validation_losses, measured = (scores.validation_losses, scores.measured) if scores is not None else ((), ())
         now = {
             "epoch": self.n_done,
             "n_epochs": self.n_epochs,
-            "part": self.plan.batch / self.plan.steps_per_epoch,
+            "part": self.order.batch / self.order.steps_per_epoch,
             "step": step,
             "loss": loss,
             "validation_loss": validation_losses[-1] if validation_losses else math.nan,
             "seconds": time.perf_counter() - self.started,
-            "epoch_in_all": self.epochs_before + self.n_done,
+            "epoch_in_all": self.n_epochs_in_all,
             "score": (measured or validation_losses or [loss])[-1],
             "learning_rate": rate,
             "_result": self._result_at,
@@ -234,62 +269,59 @@ class Run:
         return self.result("running")
 
     def result(self, reason: StopReason) -> TrainingResult:
-        """Return the training as it stands: a copy while it goes on, else with the arrays of this run."""
-        goes_on, best = reason == "running", self.scores.best_params
-        steps = StepState.copy(self.state) if goes_on else self.state
-        params = (best if self.stop.restore_best and best is not None else steps.params).copy()
-        params.setflags(write=False)
-        parts = {"state": self._state_maker(steps), "history": self._history_maker(goes_on)}
-        return TrainingResult._in_parts(parts, self.task.network, params, reason, self.backend, self.state.threads)
+        """Return the result of a group of one as it stands: a copy while it goes on."""
+        return self.results(reason).result(0)
 
-    def _state_maker(self, steps: StepState) -> Callable[[], TrainingState]:
-        """Return a function that makes the state of a result. It refers to no data: a result keeps none in memory."""
-        task, plan, rule = self.task, self.plan, self.rule
-        validation_rows, feature_names = self.validation_rows, self.feature_names
-        network, optimizer, alpha = task.network, task.optimizer, task.alpha
-        asked, epoch, partial, batch = plan.asked, self.n_epochs_in_all, self.epoch_loss.partial, plan.batch
-        random_state, index = plan.generator_state(network), plan.index
-        told, best = self.scores.counters(), self.scores.best_params
-        if self.reduction.factor < 1:
-            told |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
-        if rule is not None:
-            told |= {"rule_on": self.stop.score_name, "rule_best": finite(rule.best), "rule_stale": rule.stale}
+    def results(self, reason: StopReason) -> Results:
+        """Return the results as they stand: copies while the trainings go on, else with the arrays of this group."""
+        plan, order, states = self.plan, self.order, self.states
+        storage, beta_products = states.storage, states.beta_products
+        if reason == "running":
+            storage, beta_products = storage.copy(), beta_products.copy()
+        chosen = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
+        n_epochs = [min(self.n_done, own.n_epochs) for own in self.plans]
+        steps, per_epoch = [self.state.t], order.steps_per_epoch
+        if len(self.plans) > 1:
+            steps = [t + n * per_epoch for t, n in zip(states.t.tolist(), n_epochs, strict=True)]
+        return Results(
+            plan.network,
+            plan.backend,
+            plan.batch_size,
+            plan.shuffle,
+            self.feature_names,
+            [(task.optimizer, task.alpha) for task in self.tasks],
+            self.which,
+            storage,
+            beta_products,
+            np.array(n_epochs, np.int64),
+            [epochs + n for epochs, n in zip(self.before, n_epochs, strict=True)],
+            steps,
+            *self.log.arrays(),
+            (time.perf_counter() - self.started) / len(self.plans),
+            [None if own.rows is None else chosen[id(own.rows)] for own in self.plans],
+            order.places(plan.network),
+            {0: self._decided(reason)} if len(self.plans) == 1 else {},
+        )
 
-        def make() -> TrainingState:
-            return TrainingState(
-                steps.storage,
-                steps.n_params,
-                steps.t,
-                steps.beta_products,
-                optimizer=optimizer.name,
-                random_state=random_state(),
-                index=index.copy(),
-                validation_rows=validation_rows,
-                batch=batch,
-                counters=training_counters(network, optimizer, alpha, asked, epoch, partial) | told,
-                best_params=best,
-                feature_names=feature_names,
-            )
+    def _decided(self, reason: StopReason) -> Decided:
+        """Return what the result of a group of one has besides."""
+        own = Decided(
+            reason,
+            monitor=name_of(self.plan.stop.monitor),
+            validation_rows=self.validation_rows,
+            batch=self.order.batch,
+            partial=self.epoch_loss.partial,
+            threads=self.state.threads,
+        )
+        return own if self.decisions is None else self.decisions.decided(own)
 
-        return make
-
-    def _history_maker(self, goes_on: bool) -> Callable[[], History]:
-        """Return a function that makes the history of a result."""
-        scores, epochs, monitor = self.scores, self.epochs, self.stop.monitor
-        losses, rates, seconds = epochs.losses, epochs.rates, time.perf_counter() - self.started
-        validation_losses, measured = scores.validation_losses, scores.measured
-        if goes_on:
-            losses, rates, validation_losses, measured = losses[:], rates[:], validation_losses[:], measured[:]
-
-        def make() -> History:
-            columns = losses, validation_losses, rates, measured
-            loss, validation_loss, rate, score = (np.ndarray(len(c), np.float64, c) for c in columns)  # no copies
-            return History(loss, validation_loss, seconds, rate, score, name_of(monitor))
-
-        return make
+    def give_back(self) -> None:
+        """Let other trainings use what this group, which is over, has taken out of the kit."""
+        self.over = True
+        self.order.give_back(self.plan.seed)
 
     def _describe_divergence(self, learning_rate: float, n_good: int) -> str:
-        epoch, batch = divmod(self.plan.batch + n_good, self.plan.steps_per_epoch)
+        epoch, batch = divmod(self.order.batch + n_good, self.order.steps_per_epoch)
         epoch += self.n_epochs_in_all
         assert self.snapshot is not None
         return (
@@ -297,3 +329,15 @@ class Run:
             f"the loss or a parameter is not finite. Try a smaller learning rate (here it was {learning_rate:g}) or "
             "inputs and targets of the size of 1; `.result` of this error is the training up to the step before."
         )
+
+
+def tasks_of(plans: Sequence[Plan]) -> tuple[list[Task], NDArray[np.int64]]:
+    """Return a task for each optimizer, penalty and data that there are, and the place (m,) of each member in them."""
+    places: dict[tuple[int, float, int], int] = {}
+    tasks, which = [], []
+    for plan in plans:
+        place = places.setdefault((id(plan.optimizer), plan.alpha, id(plan.data)), len(places))
+        if place == len(tasks):
+            tasks.append(Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads))
+        which.append(place)
+    return tasks, np.array(which, np.int64)

@@ -16,6 +16,7 @@ from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
+from fastnn.network import Network
 from fastnn.state import StepState
 
 
@@ -270,3 +271,39 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "feature_names": lambda state, names: names is None or _are_names(names, state.counters),
 }
 """The check of each field; a later one may rely on those before it."""
+
+
+def training_counters(
+    network: Network,
+    optimizer: dict[str, Any],
+    alpha: float,
+    asked: Counters,
+    epoch: int,
+    partial: tuple[float, float] = (0.0, 0.0),
+) -> Counters:
+    """Return a training's counters in JSON's types: its epochs, and its options, some as they were `asked` for.
+
+    `epoch` is the number of epochs that ended, `partial` the sums of losses and rows of one that has begun.
+    """
+    return {
+        "epoch": epoch,
+        "loss_sum": partial[0],
+        "row_sum": partial[1],
+        "optimizer": optimizer,
+        "alpha": alpha,
+        **asked,
+        **network_counters(network),
+    }
+
+
+def network_counters(network: Network) -> Counters:
+    """Describe a network in JSON's types, as states keep it: all but how the initial parameters were drawn."""
+    return {
+        "sizes": list(network.sizes),
+        "activation": [layer.activation for layer in network.layers[:-1]],
+        "output": network.output,
+        "loss": network.loss,
+        "bias": network.bias,
+        "bias_gradient": network.bias_gradient,
+        "reduction": network.reduction,
+    }

@@ -14,7 +14,7 @@ from hostile import SCALARS, SCALES, any_array, run, scalars, spoiled
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train
 from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES, REDUCTIONS
-from fastnn.training import pace
+from fastnn.training import epochs as pace
 
 N, SIZES = 7, (3, 4, 2)
 GOOD_X = np.linspace(-1, 1, N * 3).reshape(N, 3)

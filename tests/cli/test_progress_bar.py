@@ -25,7 +25,7 @@ def test_a_log_is_told_now_and_then_how_far_a_command_is(capsys, monkeypatch):
 def test_progress_bar_follows_the_training():
     from rich.console import Console
 
-    from fastnn.training.progress import ProgressBar
+    from fastnn.training.callbacks import ProgressBar
 
     drawn = io.StringIO()
     with ProgressBar(Console(file=drawn, force_terminal=True, width=120)) as bar:

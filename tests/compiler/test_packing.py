@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kernel_runs import everything
 
-from fastnn import Network, get_backend
+from fastnn import Network, kit
 from fastnn.compiler import arguments, loader
 from fastnn.compiler.loader import bound_in_python, load_kernel
 from fastnn.fused.layout import Model, Scratch, UpdateSpec, describe, make_scratch
@@ -53,7 +53,7 @@ def test_a_named_tuple_is_packed_by_its_annotations():
 
 def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     """Each value of each call: arrays of the annotated dtype, contiguous, and numbers of the annotated kind."""
-    from fastnn.fused import backend, kernels, preparation, workspace
+    from fastnn.fused import backend, kernels, preparation
 
     checked = set()
 
@@ -83,12 +83,10 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
         call.bound = functools.partial(bound_in_python, call)
         return call
 
-    for module in (backend, preparation, workspace):
+    for module in (backend, preparation):
         monkeypatch.setattr(module, "load_kernel", checking_load)
-    for module in (preparation, workspace):
-        monkeypatch.setattr(module, "prepared", lambda arguments: arguments)
-    monkeypatch.setattr(workspace, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
+    monkeypatch.setattr(preparation, "prepared", lambda arguments: arguments)
+    monkeypatch.setattr(kit, "take", lambda key: None)
     everything(dtype)
     for kind in (Model, Scratch, UpdateSpec, Data, Steps):
         assert {f"{kind.__name__}.{name}" for name in kind._fields} <= checked

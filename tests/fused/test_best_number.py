@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastnn.fused import best_number
-from fastnn.fused.best_number import BestNumber
+from fastnn.fused import team as best_number
+from fastnn.fused.team import BestNumber
 
 pytestmark = pytest.mark.nojit
 

@@ -9,11 +9,11 @@ from bits import all_bits
 from guards import between_guards, intact
 from kernel_runs import MIXED, OPTIMIZER_CASES, SMALL, do_steps, everything
 
-from fastnn import Network, get_backend, loss_and_gradient, testing
+from fastnn import Network, get_backend, kit, loss_and_gradient, testing
 from fastnn.compiler import cache, program
 from fastnn.compiler.loader import bound_in_python
 from fastnn.fused import backend as fused_backend
-from fastnn.fused import preparation, workspace
+from fastnn.fused import preparation
 from fastnn.fused.updates import LEAST_SQUARED
 from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
@@ -95,15 +95,14 @@ FILLED = {"rates", "zeros"}  # by the back end, and the padding of gradient; all
 
 def replace_scratch(monkeypatch, change):
     """Let `change` replace each buffer, anew for each call of a kernel."""
-    right = workspace.make_scratch
+    right = preparation.make_scratch
 
     def make_scratch(*args):
         scratch = right(*args)
         return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
 
-    monkeypatch.setattr(workspace, "make_scratch", make_scratch)
-    monkeypatch.setattr(workspace, "KEEP", -1)
-    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
+    monkeypatch.setattr(preparation, "make_scratch", make_scratch)
+    monkeypatch.setattr(kit, "take", lambda key: None)
 
 
 def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
@@ -185,7 +184,7 @@ def test_no_kernel_writes_beyond_its_buffers(dtype, monkeypatch):
             for field, copied in zip(value, copy, strict=True):
                 write_back(field, copied)
 
-    for module in (fused_backend, preparation, workspace):
+    for module in (fused_backend, preparation):
         monkeypatch.setattr(module, "load_kernel", load_kernel)
     assert everything(dtype) == clean
     assert called == {"train_steps", "predict", "loss_and_gradient"}

@@ -1,4 +1,4 @@
-"""Arrays of several trainings are looked at before train_members gets their addresses, and it writes its own only."""
+"""Arrays of several trainings are looked at before train_group gets their addresses, and it writes its own only."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from test_guard import KINDS, NETWORK, N
 from fastnn import SGD, Adam, get_backend, train_many
 from fastnn.memory import aligned_zeros, padded_size
 from fastnn.reference import NumpyBackend
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.state import Data, GroupState, Steps, StepState, Task
 
 M, N_STEPS = 3, 2
 
@@ -38,7 +38,8 @@ def call(arrays, optimizer=None):
     """Train members on the arrays."""
     X, Y, weight, which, storage, products, *steps, n_steps = arrays.values()
     tasks = [Task(NETWORK, Adam(), Data(X, Y, weight), 0.1), Task(NETWORK, optimizer or Adam(0.5), Data(X, Y, weight))]
-    return get_backend("numba").train_members(tasks, which, storage, products, Steps(*steps), n_steps)
+    state = GroupState(storage, NETWORK.n_params, np.zeros(M, np.int64), products)
+    return get_backend("numba").train_group(tasks, which, state, Steps(*steps), n_steps)
 
 
 @pytest.mark.nojit

@@ -12,9 +12,9 @@ import pytest
 from bits import all_bits, bits
 from kernel_runs import MIXED, SMALL
 
-from fastnn import SGD, Adam, Network, Stop, get_backend, train
+from fastnn import SGD, Adam, Network, Stop, get_backend, kit, train
 from fastnn.fused import backend as fused_backend
-from fastnn.fused import preparation, workspace
+from fastnn.fused import preparation
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.problems import draw
 
@@ -37,10 +37,10 @@ def made(monkeypatch):
 
         return call
 
-    for module, name in itertools.product((fused_backend, preparation, workspace), PARTS):
+    for module, name in itertools.product((fused_backend, preparation), PARTS):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
-    monkeypatch.setattr(get_backend("numba"), "kept", workspace.Workspaces())
+    kit.clear()
     return counts
 
 
@@ -178,27 +178,11 @@ def test_threads_may_share_a_task():
         assert list(threads.map(work, [0, 1, 2, 3] * 100)) == expected * 100
 
 
-def test_a_thread_holds_on_to_few_workspaces(monkeypatch):
+def test_a_workspace_serves_an_equal_network(made):
     backend = get_backend("numba")
-    monkeypatch.setattr(backend, "kept", workspace.Workspaces())
-    for n in range(1, 9):
-        backend.predict(Network((n, 2)), np.ones(2 * n + 2), np.ones((3, n)))
-    kept = backend.kept.workspaces
-    assert [each.key[0].sizes[0] for each in kept] == [5, 6, 7, 8]
-    monkeypatch.setattr(workspace, "KEEP", sum(each.nbytes for each in kept[2:]))
-    backend.predict(Network((7, 2)), np.ones(16), np.ones((3, 7)))
-    assert [each.key[0].sizes[0] for each in kept] == [8, 5, 6, 7]  # the last one was used last
-    backend.predict(Network((4, 2)), np.ones(10), np.ones((3, 4)))
-    assert [each.key[0].sizes[0] for each in kept] == [7, 4]
-
-
-def test_a_workspace_serves_an_equal_network_and_knows_it_from_then_on(made):
-    backend = get_backend("numba")
-    first, twin = Network((3, 2)), Network((3, 2))
-    for network in first, twin:
+    for network in Network((3, 2)), Network((3, 2)):
         backend.predict(network, np.ones(8), np.ones((3, 3)))
     assert made["Workspace"] == 1
-    assert backend.kept.workspaces[-1].key[0] is twin  # by identity: to compare networks takes a fifth of a call
 
 
 def test_the_formulas_of_one_task_are_not_those_of_the_next(made):

@@ -24,7 +24,7 @@ import fastnn
 from fastnn.compiler import program
 from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.training import pace
+from fastnn.training import epochs as pace
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from same_bits import RUNS
 import fastnn
 from fastnn import memory
 from fastnn.compiler import loader
-from fastnn.fused import backend, workspace
+from fastnn.fused import backend, preparation
 
 OWN = fastnn.get_backend("numba", specialize=True)
 IN_CI = ("online float32", "wide float32")
@@ -107,14 +107,14 @@ def test_more_layers_than_are_unrolled():
 @pytest.mark.parametrize("name", GUARDED)
 def test_nothing_is_written_beyond_the_buffers(name, monkeypatch):
     """They lie elsewhere, each between two zones that stay as they are; the kernel is another one then."""
-    guarded, make_scratch = [], workspace.make_scratch
+    guarded, make_scratch = [], preparation.make_scratch
 
     def guard(buffer):
         inside, zones = between_guards(buffer)
         guarded.append(zones)
         return inside
 
-    monkeypatch.setattr(workspace, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(guard, s)))
+    monkeypatch.setattr(preparation, "make_scratch", lambda *args: type(s := make_scratch(*args))(*map(guard, s)))
     assert_right_bits(name, monkeypatch)
     assert len(guarded) > 15
     assert all(map(intact, guarded))

@@ -33,7 +33,7 @@ import fuzz
 from fastnn.estimators import fitted, validation
 from fastnn.files import archive, to_c, to_numpy
 from fastnn.fused import backend, guard
-from fastnn.many import continued, results
+from fastnn.many import population as continued, results
 from fastnn.training import state
 
 RIGHT, RIGHT_LAYERS = results.result_of, to_numpy.layers_of

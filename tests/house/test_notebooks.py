@@ -8,7 +8,7 @@ import pytest
 from survival import environment
 
 import fastnn
-from fastnn.training import progress
+from fastnn.training import callbacks as progress
 
 CELLS = (
     "import numpy as np, fastnn\nX = np.linspace(-1, 1, 60)[:, None]\nnetwork = fastnn.Network((1, 8, 1), 'tanh')",

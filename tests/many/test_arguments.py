@@ -172,13 +172,13 @@ def test_a_split_without_weight_is_refused_before_anything_is_trained():
 def test_too_many_members_are_refused_before_they_are_made(options, said, monkeypatch):
     monkeypatch.setattr(members, "memory", lambda: 10**10)
     made = []
-    right = members.Member
+    right = members._Checks.plan
 
     def counting(*values):
         made.append(values)
         return right(*values)
 
-    monkeypatch.setattr(members, "Member", counting)
+    monkeypatch.setattr(members._Checks, "plan", counting)
     with pytest.raises(MemoryError, match=rf"members take {said} [\d,]+ bytes, this machine has 10,000,000,000"):
         train_many(**{"networks": NETWORK, "X": X, "Y": Y, "epochs": 100, "backend": Idle()} | options)
     assert len(made) <= 4

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn import Network, train_many
-from fastnn.many import block, units
+from fastnn.many import block
+from fastnn.many import block as units
 
 REAL = {name: getattr(block, name) for name in ("LEAST_WORK", "MEMBER_WORK")}
 
@@ -35,13 +36,13 @@ def test_several_threads_take_the_longest_units_first_and_end_with_small_ones(mo
         assert many.n_epochs.tolist() == epochs
     (in_order, _), (by_work, n_threads) = found
     assert n_threads == 2
-    firsts = [unit.members[0].number for unit in in_order]
+    firsts = [unit.plans[0].number for unit in in_order]
     assert firsts == sorted(firsts)
     works = [unit.work for unit in by_work]
     assert works == sorted(works, reverse=True)
-    assert by_work[0].members[0].n_epochs == 100_000
+    assert by_work[0].plans[0].n_epochs == 100_000
     assert works[-2] < sum(works[1:]) / 6
-    assert sorted(member.number for unit in by_work for member in unit.members) == list(range(len(epochs)))
+    assert sorted(plan.number for unit in by_work for plan in unit.plans) == list(range(len(epochs)))
 
 
 @pytest.mark.parametrize("total", [8e6, 14e6, 30e6, 60e6, 1e9])

@@ -83,8 +83,8 @@ def test_arrays_are_sent_once(monkeypatch):
         not isinstance(part, np.ndarray)
         for plan, _ in sent
         for unit in plan.units
-        for m in unit.members
-        for part in (*m.data, *m.rows)
+        for own in unit.plans
+        for part in (*own.data, own.rows, own.validation_rows)
     )
 
 
@@ -400,8 +400,8 @@ def test_a_population_sends_the_rows_of_its_members_only(monkeypatch):
     with joblib.parallel_config("loky", n_jobs=2):
         monkeypatch.setattr(engine, "packed", lambda units: sent.append(right(units)) or sent[-1])
         there = advanced()
-    states = [m.state for plan, _ in sent for unit in plan.units for m in unit.members if m.state is not None]
+    states = [own.state for plan, _ in sent for unit in plan.units for own in unit.plans if own.state is not None]
     assert len(states) == 20
-    assert sum({id(state.stack): len(state.stack.steps) for state in states}.values()) == 20
+    assert sum({id(state.results): len(state.results.steps) for state in states}.values()) == 20
     for member in here:
         assert_same_result(here[member], there[member])

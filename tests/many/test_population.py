@@ -105,13 +105,19 @@ def test_nothing_is_trained_twice(monkeypatch):
     """The steps that the back end does are those of the epochs that were asked for."""
     counted = []
     backend = get_backend("numba")
-    original = type(backend).train_members
+    kind = type(backend)
+    train_group, train_steps = kind.train_group, kind.train_steps
 
-    def count(self, tasks, which, storage, beta_products, steps, n_steps):
+    def of_a_group(self, tasks, which, state, steps, n_steps):
         counted.extend(n_steps.tolist())
-        return original(self, tasks, which, storage, beta_products, steps, n_steps)
+        return train_group(self, tasks, which, state, steps, n_steps)
 
-    monkeypatch.setattr(type(backend), "train_members", count)
+    def of_one(self, task, state, steps):
+        counted.append(len(steps.loss))
+        return train_steps(self, task, state, steps)
+
+    monkeypatch.setattr(kind, "train_group", of_a_group)
+    monkeypatch.setattr(kind, "train_steps", of_one)
     population = small(n_jobs=1)
     for _ in range(3):
         population.advance(2)

@@ -11,8 +11,8 @@ from same_results import assert_same_result
 
 from fastnn import SGD, Adam, InterruptWarning, MonitorError, Network, Population, Stop, TrainingInterrupted, train
 from fastnn.many import block
-from fastnn.training import pace
-from fastnn.training.loop import Run
+from fastnn.training import epochs as pace
+from fastnn.training.loop import Group
 
 RANDOM = np.random.RandomState(5)
 X = RANDOM.rand(20, 3)
@@ -144,7 +144,7 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
     """Others that are like it but for that, which a block can train."""
     population = small(n_jobs=1, backend=backend)
     population.advance(2)
-    right = Run.chunk
+    right = Group.chunk
 
     def chunk(run, n_epochs):
         signal.raise_signal(signal.SIGINT)
@@ -153,7 +153,7 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is
         patch.setattr(pace, "FIRST_CHUNK_STEPS", 2)
-        patch.setattr(Run, "chunk", chunk)
+        patch.setattr(Group, "chunk", chunk)
         with pytest.warns(InterruptWarning):
             population.advance({3: 9})
     assert population[3].state.batch == 2

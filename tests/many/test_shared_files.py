@@ -11,7 +11,8 @@ from same_results import assert_same_result
 from waiting import no_endless_wait
 
 from fastnn import Network, train_many
-from fastnn.many import shared_files, tasks
+from fastnn.many import engine as tasks
+from fastnn.many import shared_files
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
 for_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives folders to other users")

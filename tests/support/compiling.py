@@ -16,7 +16,7 @@ import warnings
 
 import numpy as np
 
-from fastnn import SGD, Network, get_backend, loss_and_gradient, predict, train
+from fastnn import SGD, Network, kit, loss_and_gradient, predict, train
 from fastnn.compiler import loader
 from fastnn.training import interrupts
 
@@ -58,7 +58,7 @@ def forget():
     from fastnn.fused import kernels
 
     loader._kernels.clear()
-    get_backend("numba").kept.workspaces.clear()  # they have their kernels
+    kit.clear()  # workspaces have their kernels
     for name in CALLS:
         getattr(kernels, {"train": "train_steps"}.get(name, name)).overloads.clear()
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(dir=FOLDER)

@@ -29,7 +29,7 @@ from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, Optimizer  # noqa: E402
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
-from fastnn.training.batches import RowPlan  # noqa: E402
+from fastnn.training.rows import RowOrder  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
 FEW = 2  # steps where a step takes seconds: without compilation, or where fma is a call
@@ -157,7 +157,7 @@ def train(run, n_steps=None, chunk=None, backend="numba"):
     task = Task(run.network, run.optimizer, Data(*rows), run.alpha, threads=run.threads)
     backend = get_backend(backend)
     state = StepState.create(params, run.optimizer.n_slots)
-    plan = RowPlan(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
+    plan = RowOrder(np.arange(len(task.data.X)), run.batch_size, True, np.random.RandomState(0))
     steps = plan.draw(n_steps, run.optimizer.learning_rate)
     for first in range(0, n_steps, chunk or n_steps):
         part = slice(first, first + (chunk or n_steps))

@@ -11,7 +11,7 @@ from chunks import chunks_of
 from small_training import NETWORK, N, Recorder, SignalAt
 
 from fastnn import SGD, Adam, InterruptWarning, Network, Stop, step_decay, train
-from fastnn.training import pace
+from fastnn.training import epochs as pace
 from fastnn.training.state import TrainingState
 
 CASES = {

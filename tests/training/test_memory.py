@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, loss_and_gradient, predict, train
-from fastnn.training import capacity
+from fastnn.training import inputs
 
 
 def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(monkeypatch, backend):
     """The parameters would: a network of few of them can have very many neurons, for each row of a block or a batch."""
-    monkeypatch.setattr(capacity, "memory", lambda: 10_000_000)
+    monkeypatch.setattr(inputs, "memory", lambda: 10_000_000)
     network, X = Network((1, 2000, 1)), np.ones((300, 1))
     params, rows = np.zeros(network.n_params), 256 if backend == "numba" else 300
     for call in (
@@ -28,7 +28,7 @@ def test_activations_that_do_not_fit_are_refused_before_anything_is_allocated(mo
 @pytest.mark.parametrize("stop", [Stop(validation=0.99), Stop(restore_best=True)])
 def test_numpy_needs_memory_for_each_row_that_it_looks_at(monkeypatch, stop):
     """A block of rows of this network takes 4 MB, so the kernel does with less."""
-    monkeypatch.setattr(capacity, "memory", lambda: 10_000_000)
+    monkeypatch.setattr(inputs, "memory", lambda: 10_000_000)
     network, X = Network((1, 500, 1)), np.ones((2000, 1))
     params = np.zeros(network.n_params)
 
@@ -52,7 +52,7 @@ def test_numpy_is_refused_what_it_would_hold(monkeypatch):
     predict(network, params, X, backend="numpy")
     held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    monkeypatch.setattr(capacity, "memory", lambda: 0)
+    monkeypatch.setattr(inputs, "memory", lambda: 0)
     with pytest.raises(MemoryError) as error:
         predict(network, params, X, backend="numpy")
     asked = int(re.search(r"it takes ([0-9,]+) bytes", str(error.value))[1].replace(",", ""))

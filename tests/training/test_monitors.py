@@ -9,7 +9,7 @@ from small_training import N
 
 from fastnn import Adam, MonitorError, Network, Stop, predict, train
 from fastnn.testing.tolerances import assert_within
-from fastnn.training.monitors import accuracy, r2, scorer
+from fastnn.training.stopping import accuracy, r2, scorer
 
 CLASSES = Network((3, 4, 3), "tanh", "softmax")
 BINARY = Network((3, 4, 2), "tanh", "sigmoid", "log_loss")

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Network, Stop, train
-from fastnn.backends import get_backend
+from fastnn.backends import complete, get_backend, options_taken
 from fastnn.reference import NumpyBackend
 from fastnn.state import Data, Task
-from fastnn.training.optional_parts import loss_of, options_taken
 
 
 class Choosy(NumpyBackend):
@@ -99,5 +98,5 @@ def test_loss_of_a_task_is_that_of_loss_and_gradient(backend, dtype):
     back_end, data = get_backend(backend), Data(X, Y, np.ones(7, dtype))
     loss, gradient = back_end.loss_and_gradient(network, params, data, 0.25)
     written, task = np.empty_like(params), Task(network, SGD(), data, 0.25)
-    assert loss_of(back_end, task, params) == loss_of(back_end, task, params, written) == loss
+    assert complete(back_end).loss(task, params) == complete(back_end).loss(task, params, written) == loss
     np.testing.assert_array_equal(written, gradient)

@@ -7,7 +7,7 @@ import pytest
 
 from fastnn import one_cycle
 from fastnn.schedules import Schedule
-from fastnn.training.rates import learning_rates
+from fastnn.training.epochs import learning_rates
 
 
 @pytest.mark.parametrize("first", [0, 250, 10**6])

@@ -9,8 +9,8 @@ from bits import all_bits, bits, result_bits
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, get_backend, loss_and_gradient, predict, train
+from fastnn.backends import complete
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.training.optional_parts import loss_of
 
 NETWORK = Network((3, 4, 2), "tanh")
 PACKAGE = str(pathlib.Path(fastnn.__file__).parent)
@@ -69,7 +69,7 @@ def steps(backend, task, seed):
     state = StepState.create(NETWORK.init_params(random_state, np.float64), task.optimizer.n_slots)
     rows = Steps(np.arange(9), np.array([0, 5]), np.array([5, 9]), random_state.rand(2), np.empty(2))
     assert backend.train_steps(task, state, rows) == 2
-    return all_bits(state.vectors, state.beta_products, rows.loss), loss_of(backend, task, state.params)
+    return all_bits(state.vectors, state.beta_products, rows.loss), complete(backend).loss(task, state.params)
 
 
 TASK = Task(NETWORK, Adam(), Data(X, Y, np.ones(9)), 0.1)

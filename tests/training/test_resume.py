@@ -69,7 +69,7 @@ def test_within_an_epoch_too(go, monkeypatch):
             seen.append(progress.result())
 
     look.per_chunk = True
-    monkeypatch.setattr("fastnn.training.pace.FIRST_CHUNK_STEPS", 7)
+    monkeypatch.setattr("fastnn.training.epochs.FIRST_CHUNK_STEPS", 7)
     whole = go(batch_size=5, seed=3, callbacks=[look])
     assert seen[0].state.batch == 2
     assert state_bits(seen[0].resume(X, Y, epochs=2).state) == state_bits(whole.state)

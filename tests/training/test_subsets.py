@@ -13,7 +13,8 @@ from good_input import WEIGHT, X, Y, assert_refused, assert_said_in_a_few_lines
 from small_training import NETWORK, Recorder, SignalAt
 
 from fastnn import SGD, Adam, InterruptWarning, Network, ReduceRate, Stop, load, train
-from fastnn.training import interrupts, subsets
+from fastnn.training import interrupts
+from fastnn.training import rows as subsets
 
 N = 23
 

@@ -9,7 +9,8 @@ from small_training import SignalAt
 
 import fastnn
 from fastnn import Adam, DivergenceError, InterruptWarning, Network, Stop, cores, train
-from fastnn.training import capacity, pace
+from fastnn.training import epochs as pace
+from fastnn.training import inputs
 
 NETWORK = Network((23, 37, 3), "tanh")
 X = np.random.RandomState(0).standard_normal((300, 23))
@@ -102,11 +103,11 @@ def test_an_interrupted_training_goes_on_with_another_number(threads, monkeypatc
 
 def test_each_thread_takes_memory(monkeypatch):
     network, rows = Network((1, 2000, 1)), np.ones((256, 1))
-    monkeypatch.setattr(capacity, "memory", lambda: 60_000_000)
+    monkeypatch.setattr(inputs, "memory", lambda: 60_000_000)
     train(network, rows, rows, batch_size=None, epochs=1, threads=2)
     with pytest.raises(MemoryError, match="256 rows at a time it takes"):
         train(network, rows, rows, batch_size=None, epochs=1, threads=50)
-    monkeypatch.setattr(capacity, "memory", lambda: 20_000_000)
+    monkeypatch.setattr(inputs, "memory", lambda: 20_000_000)
     train(network, rows, rows, batch_size=None, epochs=1, threads=1)
     for threads in (2, None):  # who keep the deltas of all layers
         with pytest.raises(MemoryError, match="256 rows at a time it takes"):

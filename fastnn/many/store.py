@@ -1,4 +1,4 @@
-"""The results of members, made already or made when they are asked for, and their scores."""
+"""The results of members: rows of results, those of a file, of trainings that did not begin; their scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from numpy.typing import NDArray
 
 from fastnn.backends import Backend
 from fastnn.checking.arguments import counted, cut
-from fastnn.checking.learning_rates import describe
 from fastnn.checking.values import Names
-from fastnn.many.stack import Stacked
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
-from fastnn.training.monitors import Monitor, name_of
 from fastnn.training.results import TrainingResult
-from fastnn.training.stopping import StopReason
+from fastnn.training.stopping import Monitor, StopReason, name_of
+from fastnn.training.store import PLAIN, Row
 
 
 class Unbegun:
@@ -34,7 +32,7 @@ class Unbegun:
         backend: Backend,
         monitor: Monitor,
         stop_reason: StopReason,
-        begin: Callable[[], TrainingResult],
+        begin: Callable[[], Row],
     ) -> None:
         self.network, self.backend, self.stop_reason = network, backend, stop_reason
         self._monitor, self._begin = monitor, begin
@@ -42,7 +40,7 @@ class Unbegun:
     @functools.cached_property
     def _begun(self) -> TrainingResult:
         """The result, made once, for it may have drawn a seed."""
-        return self._begin()
+        return self._begin().result()
 
     @property
     def params(self) -> Array:
@@ -165,7 +163,7 @@ class AllStored(Sequence[Stored]):
         return Stored(self._source, places) if isinstance(places, int) else [self[k] for k in places]
 
 
-MemberResult = TrainingResult | Stacked | Stored | Unbegun
+MemberResult = TrainingResult | Row | Stored | Unbegun
 
 
 def result_of(member_result: MemberResult) -> TrainingResult:
@@ -222,9 +220,9 @@ def place_of_best(losses: NDArray[np.float64]) -> int:
 
 def rate_of(member_result: MemberResult) -> float:
     """Return the learning rate of a member's optimizer, of a schedule its `learning_rate`; NaN for any other."""
-    if isinstance(member_result, Stacked):
-        optimizer, _ = member_result.stack.optimizers[member_result.stack.which[member_result.place]]
-        rate: Any = describe(optimizer.learning_rate)
+    if isinstance(member_result, Row):
+        results, place = member_result
+        rate: Any = results.optimizer(place)["learning_rate"]
     else:
         counters = {} if isinstance(member_result, Unbegun) else result_of(member_result).state.counters
         rate = counters.get("optimizer", {}).get("learning_rate")
@@ -232,13 +230,20 @@ def rate_of(member_result: MemberResult) -> float:
     return float(rate) if isinstance(rate, (int, float)) else np.nan
 
 
-def score_of(member_result: MemberResult) -> float:
-    """Return the score of the parameters that a member has."""
-    scores = member_result.history.score
+def score_of(member_result: MemberResult, history: History | None = None) -> float:
+    """Return the score of the parameters that a member has; `history` is that of all parts of its training."""
+    history = member_result.history if history is None else history
+    scores = history.score
     if not len(scores):
         return np.nan
-    if isinstance(member_result, TrainingResult) and member_result.state.best_params is not None:
-        best = member_result.state.counters.get("best_score")
-        if best is not None and np.array_equal(member_result.params, member_result.state.best_params):
-            return best if member_result.history.monitor == "loss" else -best
+    best = None
+    if isinstance(member_result, Row):
+        own = member_result.results.decided.get(member_result.place, PLAIN)
+        best = own.counters.get("best_score") if own.params is not None else None
+    elif isinstance(member_result, TrainingResult):
+        state = member_result.state
+        is_best = state.best_params is not None and np.array_equal(member_result.params, state.best_params)
+        best = state.counters.get("best_score") if is_best else None
+    if best is not None:
+        return best if history.monitor == "loss" else -best
     return float(scores[-1])

@@ -1,0 +1,374 @@
+"""What an epoch is measured by and trained with: its learning rate, its loss, its score, the length of chunks."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from array import array
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kit
+from fastnn.backends import complete
+from fastnn.checking.arguments import check_number, class_of, cut
+from fastnn.checking.learning_rates import LearningRate
+from fastnn.memory import Array
+from fastnn.schedules import SCHEDULES, Schedule
+from fastnn.state import Data, Steps, Task
+from fastnn.training.exceptions import MonitorError
+from fastnn.training.plan import Plan
+from fastnn.training.results import TrainingResult
+from fastnn.training.rows import Rows, rows_of
+from fastnn.training.state import Counters, TrainingState
+from fastnn.training.stopping import Stop, StopReason, name_of, scorer
+from fastnn.training.store import Decided
+
+CHUNK_SECONDS = 0.05
+"""The time that a chunk should take: Ctrl-C, progress and time limits wait for its end."""
+MAX_CHUNK_STEPS = 65_536
+MAX_CHUNK_ROWS = 1 << 22
+"""Limits the memory that the row numbers of a chunk take: 32 MB."""
+FIRST_CHUNK_STEPS = 1_024
+FIRST_CHUNK_WORK = 1 << 22
+"""The first chunk has no measurement to go by: at most so many rows times parameters."""
+
+
+class Pace:
+    """The length of the next chunk: about `CHUNK_SECONDS` by the time of the last one, so compiling spoils one only."""
+
+    def __init__(self, n_params: int, batch_size: int) -> None:
+        self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
+        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)))
+
+    def is_representative(self, n_steps: int, seconds: float) -> bool:
+        """Return whether a chunk is as long as was planned, not shorter because an epoch ended, or took too long."""
+        return n_steps == self.n_steps or seconds > CHUNK_SECONDS
+
+    def measured(self, n_steps: int, seconds: float) -> None:
+        """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
+        if n_steps:
+            self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
+
+
+RATE_BLOCK = 256
+"""Steps whose rates a built-in schedule computes at once, where at most a quarter of them are asked for."""
+
+
+class Reduction(NamedTuple):
+    """The reduction of learning rates so far: a rate r becomes ``max(factor r, min(r, least))``."""
+
+    factor: float = 1.0
+    least: float = 0.0
+
+    def of(self, rates: NDArray[np.float64] | float) -> NDArray[np.float64] | float:
+        """Return the reduced rates (n,), or the reduced rate."""
+        return rates if self.factor == 1 else np.maximum(rates * self.factor, np.minimum(rates, self.least))
+
+
+def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64]:
+    """Return the rates (n,) of the steps ``first ... first + n - 1``.
+
+    Raises
+    ------
+    ValueError
+        When a function of the step returns a negative number or one that is not finite, or a schedule's `rates`
+        something else than one real number for each step.
+    """
+    if not callable(rate):
+        rates = np.empty(n)
+        rates.fill(rate)  # `np.full` takes three times as long for the first chunk of a small training
+        return rates
+    if isinstance(rate, Schedule) and type(rate) in SCHEDULES.values():  # one's own may know no others
+        block, at = divmod(first, RATE_BLOCK)
+        if 4 * n <= RATE_BLOCK and at + n <= RATE_BLOCK:
+            return _rates_of_block(rate, block)[at : at + n].copy()
+    if isinstance(rate, Schedule):
+        rates = np.asarray(rate.rates(np.arange(first, first + n)))
+        if rates.shape != (n,) or rates.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{class_of(rate)}.rates must return {n} real numbers, one for each step, not an array of "
+                f"{cut(rates.dtype)} with shape {rates.shape}"
+            )
+        return np.require(rates, np.float64, ["C", "A"])
+    values = (check_number(f"learning_rate({step})", rate(step), low=0) for step in range(first, first + n))
+    return np.fromiter(values, np.float64, n)
+
+
+@kit.remembered
+def _rates_of_block(rate: Schedule, block: int) -> NDArray[np.float64]:
+    """Return the rates (RATE_BLOCK,) of a block of steps; those of one step would take as long as many small epochs."""
+    return rate.rates(np.arange(block * RATE_BLOCK, (block + 1) * RATE_BLOCK))
+
+
+NOTHING = (0.0, 0.0)
+"""The sums of an epoch that has not begun."""
+
+
+class EpochLoss:
+    """The losses of epochs from the losses of steps.
+
+    For ``reduction="mean"`` an epoch's loss is ``sum(L_s rows_s) / sum(rows_s)`` over its steps, for "sum" the plain
+    sum; steps that were skipped do not count. Sums run in the order of the steps, whatever the chunks.
+    """
+
+    partial = NOTHING
+    """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
+    _whole: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    """The last result of `_rows_of_epoch`."""
+
+    def __init__(self, data: Data, reduction: str, steps_per_epoch: int) -> None:
+        self._mean = reduction == "mean"
+        self._steps_per_epoch = steps_per_epoch
+        self._counted = None if steps_per_epoch == 1 or data.sample_weight.all() else data.sample_weight > 0
+
+    def add(self, steps: Steps, n_steps: int, batch: int) -> tuple[NDArray[np.float64], tuple[float, float]]:
+        """Return the losses (..., n) of the epochs that end within the first `n_steps` steps, and `partial` after them.
+
+        `batch` is the number of steps that the current epoch had before. Losses of several members (m, any) begin and
+        end with epochs.
+        """
+        losses = steps.loss if n_steps == steps.loss.shape[-1] else steps.loss[:n_steps]
+        if self._steps_per_epoch == 1:
+            return losses, NOTHING
+        with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number, on the way to divergence
+            if batch == 0 and n_steps % self._steps_per_epoch == 0:  # whole epochs: the same sums, of which none is cut
+                rows, row_sums = self._rows_of_epochs(steps, n_steps)
+                loss_sums, partial = _sum(losses * rows, self._steps_per_epoch), NOTHING
+            else:
+                rows = self._rows(steps, n_steps)
+                loss_sums, loss_rest = _sums(losses * rows, batch, self._steps_per_epoch, self.partial[0])
+                row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
+                partial = loss_rest, row_rest
+            return (loss_sums / row_sums if self._mean else loss_sums), partial
+
+    def _rows_of_epochs(self, steps: Steps, n_steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `_rows` of whole epochs, and their sums: those of the last ones if all rows count."""
+        if self._whole is None or self._counted is not None or len(self._whole[0]) != n_steps:
+            rows = self._rows(steps, n_steps)
+            self._whole = rows, _sum(rows, self._steps_per_epoch)
+        return self._whole
+
+    def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
+        """Return the factor of each step's loss: its rows, or 1 for a sum; 0 where the step was skipped."""
+        if not self._mean:
+            return np.ones(n_steps)
+        start, stop = steps.start[:n_steps], steps.stop[:n_steps]
+        rows = (stop - start).astype(np.float64)
+        if self._counted is not None:
+            n_before = np.concatenate([[0], np.cumsum(self._counted[steps.rows])])
+            rows[n_before[stop] == n_before[start]] = 0
+        return rows
+
+
+class EpochLog:
+    """The loss and the learning rate of each epoch that ended."""
+
+    def __init__(self) -> None:
+        self.losses, self._rates = array("d"), array("d")
+        self._of_several: tuple[Array, Array] | None = None
+
+    def add(self, losses: NDArray[np.float64], rates: NDArray[np.float64]) -> None:
+        """Append epochs: losses (n,), and the rates (n,) of their last steps; or all (m, n) of several members."""
+        if losses.ndim > 1:
+            self._of_several = losses, rates.copy()
+            return
+        self.losses.frombytes(losses.tobytes())
+        self._rates.frombytes(rates.tobytes())
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """The last epoch's loss and learning rate; NaN before there is one."""
+        return (self.losses[-1], self._rates[-1]) if self.losses else (math.nan, math.nan)
+
+    def arrays(self) -> tuple[Array, Array]:
+        """Return the losses (m, n) of the epochs so far, and rates (m, n); (1, n) where they are the same for all."""
+        if self._of_several is not None:
+            return self._of_several
+        losses, rates = np.array([self.losses]), np.array([self._rates])
+        return losses, rates
+
+
+def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
+    """Sum each epoch's values, strictly from left to right; also return the sum of the epoch that has not ended."""
+    left = per_epoch - batch if batch else 0  # steps that the epoch under way still needs
+    if len(values) < left:
+        return np.zeros(0), _running(carry, values)
+    whole, rest = np.split(values[left:], [(len(values) - left) // per_epoch * per_epoch])
+    sums = _sum(whole, per_epoch)
+    if left:
+        sums = np.concatenate([[_running(carry, values[:left])], sums])
+    return sums, _running(0.0, rest)
+
+
+def _sum(values: NDArray[np.float64], per_epoch: int) -> NDArray[np.float64]:
+    """Return the sums (..., n_epochs) of the values (..., n_epochs * per_epoch), strictly from left to right."""
+    if values.ndim == 1 and len(values) == per_epoch:  # in a third of the time
+        return np.add.accumulate(values)[-1:]
+    return np.cumsum(values.reshape(*values.shape[:-1], -1, per_epoch), axis=-1)[..., -1]
+
+
+def _running(carry: float, values: NDArray[np.float64]) -> float:
+    return float(np.cumsum(np.concatenate([[carry], values]))[-1])
+
+
+class Decisions:
+    """The decisions for a training at the ends of its epochs: by scores, when to stop or to reduce the rate."""
+
+    reduction = Reduction()
+
+    def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
+        self.stop, self.rule = plan.stop, plan.stop.rule()
+        self.scores = Scores(task, complete(plan.backend), plan.stop, validation, state, plan.rows)
+        counters = state.counters
+        if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
+            self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
+        least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
+        self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
+
+    def fired(self, losses: NDArray[np.float64]) -> int | None:
+        """Take in the losses (n,) of epochs, and return after how many of them the rule fires, if it goes by these."""
+        return self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
+
+    def stall(self) -> StopReason | None:
+        """Return why training stops, now that the rule has fired, or reduce the learning rate."""
+        assert self.rule is not None
+        if self.rule.is_over:
+            return "tolerance" if self.scores.validation is None else "validation"
+        if self.stop.reduce is not None:
+            self.reduction = self.reduction._replace(factor=self.reduction.factor * self.stop.reduce.factor)
+        return None
+
+    def decided(self, own: Decided) -> Decided:
+        """Return the part of a result with the scores so far, and with the counts by which a training goes on."""
+        scores, rule = self.scores, self.rule
+        counters = scores.counters()
+        if self.reduction.factor < 1:
+            counters |= {"rate_factor": self.reduction.factor, "rate_least": self.reduction.least}
+        if rule is not None:
+            counters |= {"rule_on": self.stop.score_name, "rule_best": finite(rule.best), "rule_stale": rule.stale}
+        best = scores.best_params
+        return own._replace(
+            params=best.copy() if self.stop.restore_best and best is not None else None,
+            validation_loss=np.array(scores.validation_losses),
+            measured=np.array(scores.measured),
+            counters=counters,
+            best_params=best,
+        )
+
+
+class Scores:
+    """The scores of epochs by `Stop.monitor`, and the best of them; less is better, but in what the history shows.
+
+    Parameters
+    ----------
+    task : Task
+        The training.
+    backend
+        A back end with all parts, see `fastnn.backends.complete`.
+    stop : Stop
+        Says what the score is.
+    validation : Data, optional
+        The rows that are not trained on.
+    state : TrainingState
+        Brings the best score of an earlier training, which counts if it is one of the same kind.
+    rows : (any,) int64, optional
+        The rows that were chosen to train on. They are copied where their outputs are scored.
+    """
+
+    best = math.inf
+    best_on: str | None = None
+    """The name of the score: `Stop.score_name`."""
+
+    def __init__(
+        self,
+        task: Task,
+        backend: Any,
+        stop: Stop,
+        validation: Data | None,
+        state: TrainingState,
+        rows: Rows | None = None,
+    ) -> None:
+        self.task, self.backend, self.stop = task, backend, stop
+        self.validation = None
+        if validation is not None:
+            self.validation = Task(task.network, task.optimizer, validation, threads=task.threads)
+        self.validation_losses = array("d")
+        self.measured = array("d")
+        """The scores, where they are not the validation losses: of the monitor, or the loss of all rows."""
+        self.of_losses = validation is None and stop.monitor == "loss"
+        """Whether the stop rule goes by the training losses of the steps."""
+        self.each_epoch = not self.of_losses or stop.restore_best
+        """Whether anything is taken at the end of an epoch."""
+        if rows is not None and validation is None and self.each_epoch:
+            self.task = dataclasses.replace(task, data=rows_of(task.data, rows))
+        if stop.monitor != "loss":
+            used = _used(self.task.data, state) if validation is None else _used(validation)
+            self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
+
+        self.best_params = state.best_params
+        if state.counters:
+            self.best, self.best_on = number(state.counters.get("best_score")), state.counters.get("best_on")
+        if stop.restore_best:
+            if self.best_on != stop.score_name and (self.best_on or stop.monitor != "loss"):
+                self.best, self.best_params = math.inf, None
+            self.best_on = stop.score_name
+
+    def take(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
+        """Return the score of the epoch that has ended, and keep the parameters (n_params,) if it is the best one.
+
+        Raises
+        ------
+        MonitorError
+            With the result `so_far`, when a monitor of the caller's own fails.
+        """
+        score = math.nan
+        if self.validation is not None:
+            score = self.backend.loss(self.validation, params)
+            self.validation_losses.append(score)
+        if self.stop.monitor != "loss":
+            self.measured.append(math.nan)  # whatever comes next: an epoch that has ended has a score
+            self.measured[-1] = self._monitored(params, so_far)
+            score = -self.measured[-1]
+        elif self.validation is None:
+            score = self.backend.loss(self.task, params)
+            self.measured.append(score)
+        if self.stop.restore_best and math.isfinite(score) and score < self.best:
+            self.best, self.best_params = score, params.copy()
+        return score
+
+    def _monitored(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
+        outputs = self.backend.predict(self.task.network, params, self.inputs, self.task.threads)
+        try:
+            return self._score(outputs)
+        except Exception as error:
+            raise MonitorError(
+                f"the monitor {cut(name_of(self.stop.monitor))} failed after epoch {len(self.measured)} of this call: "
+                f"{class_of(error)}: {cut(error)}; `.result` of this error is the training up to there",
+                so_far(),
+            ) from error
+
+    def counters(self) -> Counters:
+        """Return the counters of the best score."""
+        best: Counters = {"best_score": finite(self.best)}
+        return best if self.best_on is None else best | {"best_on": self.best_on}
+
+
+def _used(rows: Data, state: TrainingState | None = None) -> Data:
+    """Return the rows whose weight is not 0, of a state those that it trains on."""
+    used = rows.sample_weight > 0
+    if state is not None and state.validation_rows is not None:
+        used[state.validation_rows] = False
+    return rows if used.all() else Data(*(array[used] for array in rows))
+
+
+def finite(value: float) -> float | None:
+    """Return None in place of infinity ("no score yet"), which JSON does not have."""
+    return value if math.isfinite(value) else None
+
+
+def number(value: float | None) -> float:
+    """Return infinity in place of None."""
+    return math.inf if value is None else value

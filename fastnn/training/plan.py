@@ -1,0 +1,307 @@
+"""The plan of a training: all its arguments, checked, by their names.
+
+`train` makes one plan, `train_many` one for each member. Nothing that a plan holds is changed by a training.
+"""
+
+from __future__ import annotations
+
+import enum
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn import kit
+from fastnn.backends import Backend, check_supported, get_backend
+from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, shown
+from fastnn.checking.values import Names, column_names
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.optimizers import Adam, Optimizer
+from fastnn.state import Data
+from fastnn.training.generator import Seed
+from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer
+from fastnn.training.rows import Rows, choose_rows, rows_a_step
+from fastnn.training.state import TrainingState
+from fastnn.training.stopping import Stop
+
+NO_RULES = Stop()
+"""The stop rules of a training that goes on to its last epoch."""
+
+SETTINGS = "the settings of the last training"
+
+NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
+
+
+class Plan(NamedTuple):
+    """The checked arguments of a training; parts that are equal for several plans are one object."""
+
+    network: Network
+    backend: Backend
+    optimizer: Optimizer
+    batch_size: int | None
+    """Rows a step; None: all rows."""
+    shuffle: bool
+    alpha: float
+    stop: Stop
+    n_epochs: int
+    new_rows: bool
+    assume_finite: bool
+    threads: int | None
+    data: Data = NO_ROWS
+    rows: Rows | None = None
+    """The rows to train on; None: all of them."""
+    validation_rows: Rows | None = None
+    """The rows to validate on; None: as the stop rules say."""
+    feature_names: Names | None = None
+    """The names of the columns of X, where it is a data frame with names."""
+    seed: Seed = None
+    params: Array | None = None
+    state: Any = None
+    """The state to go on from, in place of seed and parameters: a `TrainingState`, or a row of results."""
+    value_alpha: float | None = None
+    """As that of `fastnn.backends.Task`."""
+    number: int = 0
+    """The member's number."""
+
+    @property
+    def n_rows(self) -> int:
+        """The rows to train on, before a part of them is split off for validation."""
+        return len(self.data.X if self.rows is None else self.rows)
+
+    @property
+    def rows_a_step(self) -> int:
+        """The rows of each batch but an epoch's last one."""
+        return rows_a_step(self.batch_size, self.n_rows)
+
+    @property
+    def n_vectors(self) -> int:
+        """Vectors of parameters that a training holds: state, snapshot, gradient, best parameters."""
+        return 2 * (1 + self.optimizer.n_slots) + 2
+
+
+def make_plan(
+    *,
+    network: Any,
+    X: Any,
+    Y: Any,
+    sample_weight: Any,
+    rows: Any,
+    validation_rows: Any,
+    optimizer: Any,
+    epochs: Any,
+    batch_size: Any,
+    shuffle: Any,
+    seed: Any,
+    alpha: Any,
+    params: Any,
+    resume: Any,
+    new_rows: Any,
+    stop: Any,
+    backend: Any,
+    dtype: Any,
+    assume_finite: Any,
+    threads: Any,
+) -> Plan:
+    """Check the arguments of `train`; seed and parameters are checked where they are used first.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arguments that do not fit.
+    """
+    check_resume(resume, new_rows, seed, params)
+    plan = check_settings(
+        network=network,
+        backend=backend,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        alpha=alpha,
+        epochs=epochs,
+        stop=stop,
+        resume=resume,
+        new_rows=new_rows,
+        assume_finite=assume_finite,
+        weighted=sample_weight is not None,
+        threads=threads,
+    )
+    data = check_data(network, X, Y, sample_weight, assume_finite, working_dtype(dtype, resume))
+    train_on, validate_on = choose_rows(rows, validation_rows, len(data.X), plan.stop)
+    return plan._replace(
+        data=data,
+        rows=train_on,
+        validation_rows=validate_on,
+        feature_names=column_names(X),
+        seed=seed,
+        params=params,
+        state=resume,
+    )
+
+
+def check_settings(*, backend: Any, resume: TrainingState | None, weighted: bool, **settings: Any) -> Plan:
+    """Check the arguments but the rows and where to begin; return a plan without these.
+
+    A loop of small trainings passes the same objects, none of which can change, again and again: the kit has the last
+    ones. Nothing is held that may hold the caller's data: functions, validation data, states.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no setting, and for a training that the back end does not support.
+    """
+    is_named, backend = isinstance(backend, str), get_backend(backend)
+    given = (backend, weighted, *settings.values())
+    known = kit.take(SETTINGS)
+    if known is None or resume is not None or not all(map(operator.is_, given, known[0])):
+        plan = _checked(backend=backend, resume=resume, weighted=weighted, **settings)
+        if not is_named or plan.stop is not NO_RULES or resume is not None or callable(plan.optimizer.learning_rate):
+            return plan
+        known = given, plan
+    kit.put(SETTINGS, known)
+    return known[1]
+
+
+def _checked(
+    *,
+    network: Any,
+    backend: Backend,
+    optimizer: Any,
+    batch_size: Any,
+    shuffle: Any,
+    alpha: Any,
+    epochs: Any,
+    stop: Any,
+    resume: TrainingState | None,
+    new_rows: bool,
+    assume_finite: Any,
+    weighted: bool,
+    threads: Any,
+) -> Plan:
+    stop = NO_RULES if stop is None else stop
+    check_network(network)
+    if not isinstance(stop, Stop):
+        raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
+    chosen = choose_options(optimizer, batch_size, shuffle, alpha, resume)
+    n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
+    weighted = weighted or stop.has_weights
+    check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
+    return Plan(
+        network,
+        backend,
+        **chosen._asdict(),
+        stop=stop,
+        n_epochs=n_epochs,
+        new_rows=new_rows,
+        assume_finite=assume_finite,
+        threads=None if threads is None else check_integer("threads", threads, low=1),
+    )
+
+
+def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:
+    """Return the dtype to compute in: that asked for, else that of the state to go on from, else None, that of X."""
+    return resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
+
+
+class NotGiven(enum.Enum):
+    """The type of `NOT_GIVEN`, the default of arguments for which None means something else."""
+
+    NOT_GIVEN = enum.auto()
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+NOT_GIVEN = NotGiven.NOT_GIVEN
+
+DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": True, "alpha": 0.0}
+
+
+class Options(NamedTuple):
+    """The options that a resumed training takes over, unless others are passed."""
+
+    optimizer: Optimizer
+    batch_size: int | None
+    """Rows a step; None: all rows."""
+    shuffle: bool
+    alpha: float
+
+
+def choose_options(
+    optimizer: Optimizer | None = None,
+    batch_size: int | NotGiven | None = NOT_GIVEN,
+    shuffle: bool | NotGiven = NOT_GIVEN,
+    alpha: float | NotGiven = NOT_GIVEN,
+    resume: TrainingState | None = None,
+) -> Options:
+    """Choose the options of a training, of which some were given; a batch size of None is all rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an option of the wrong type or outside its range, and for one that neither was given nor is in the state.
+    """
+    kept: Mapping[str, Any] = DEFAULTS
+    if resume is not None:
+        kept = resume.counters
+        given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
+        asked = zip(DEFAULTS, given, strict=True)
+        lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
+        if lacking:
+            raise ValueError(
+                f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn did not keep: "
+                f"give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+            )
+    if optimizer is None:
+        optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
+    check_optimizer(optimizer)
+    if batch_size is NOT_GIVEN:
+        batch_size = None if optimizer.full_batch else kept["batch_size"]
+    if batch_size is not None:
+        batch_size = check_integer("batch_size", batch_size, low=1)
+    shuffle = check_flag("shuffle", kept["shuffle"] if shuffle is NOT_GIVEN else shuffle)
+    alpha = check_number("alpha", kept["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
+    return Options(optimizer, batch_size, shuffle, alpha)
+
+
+def _optimizer_of(values: dict[str, Any]) -> Optimizer:
+    try:
+        return Optimizer.from_dict(values)
+    except LookupError:
+        raise ValueError(
+            f"resume: the learning rate of its state is a function ({cut(values['learning_rate'])}), which a state "
+            f"does not keep: give optimizer={cut(values['name'])}(learning_rate=...) again"
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"resume: its state's optimizer cannot be made again ({cut(error)}): give optimizer="
+        ) from None
+
+
+def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
+    """Raise TypeError or ValueError unless `resume` is None or an undamaged state, and the other options suit it."""
+    if resume is None:
+        if check_flag("new_rows", new_rows):
+            raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")
+        return
+    if seed is not None or params is not None:
+        raise ValueError("resume brings its own generator and parameters: give it without seed and params")
+    check_flag("new_rows", new_rows)
+    if not isinstance(resume, TrainingState):
+        hint = "; pass its .state" if isinstance(getattr(resume, "state", None), TrainingState) else ""
+        if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
+            hint = "; pass the state of one of its members, such as resume=many[0].state"
+        if isinstance(resume, (str, os.PathLike)):
+            hint = f"; say resume=fastnn.load({shown(str(resume))}).state"
+        raise TypeError(f"resume must be the state of a training result, not {class_of(resume)}{hint}")
+    if resume.index is None or resume.random_state is None:
+        raise ValueError(
+            "resume must be the state of a training; this one has no row order and no generator, as after "
+            "save(path, state=False): train(..., params=result.params) begins a new training at its parameters"
+        )
+    try:
+        resume.check()
+    except ValueError as error:
+        raise ValueError(f"resume does not fit: {error}") from None

@@ -1,0 +1,332 @@
+"""The rows of a training: which are chosen, and their order, of which each step takes its batch."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn import kit
+from fastnn.checking.values import real_array
+from fastnn.memory import ceil_div
+from fastnn.network import Network
+from fastnn.state import Data, Steps
+from fastnn.training.generator import Place, Seed, Seeded, ShuffleRows, bookmark, give_back, shuffle_rows
+from fastnn.training.stopping import Stop
+
+Rows = NDArray[np.int64]
+
+
+def choose_rows(rows: Any, validation_rows: Any, n: int, stop: Stop) -> tuple[Rows | None, Rows | None]:
+    """Return the rows to train on (None: all of them, in order) and those to validate on (None: the stop rules' data).
+
+    Parameters
+    ----------
+    rows, validation_rows : array-like of int, optional
+        Numbers of rows, from 0 to n - 1. Where `validation_rows` are given alone, all others are trained on.
+    n : int
+        The rows of X.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what holds no numbers of rows, for rows on both sides, and for two kinds of validation data.
+    """
+    train_on = None if rows is None else _checked("rows", rows, n)
+    if validation_rows is None:
+        return train_on, None
+    validate_on = _checked("validation_rows", validation_rows, n)
+    if stop.validation is not None:
+        raise ValueError("validation_rows and Stop(validation=...) are both given: leave one of them out")
+    held_out = np.zeros(n, bool)
+    held_out[validate_on] = True
+    if train_on is None:
+        train_on = np.flatnonzero(~held_out).astype(np.int64, copy=False)
+        if not train_on.size:
+            raise ValueError(f"validation_rows are all {n} rows of X: none is left to train on")
+    elif (both := train_on[held_out[train_on]]).size:
+        raise ValueError(
+            f"row {both[0]} is in rows and in validation_rows, as are {len(np.unique(both))} in all: a score of rows "
+            "that are trained on says little of others; where it is wanted, say Stop(validation=(X[v], Y[v]))"
+        )
+    return train_on, validate_on
+
+
+def _checked(name: str, rows: Any, n: int) -> Rows:
+    """Return numbers of rows as an array of its own."""
+    array = real_array(name, rows)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the numbers of rows")
+    if not array.size:
+        raise ValueError(f"{name} is empty: give the numbers of rows, or leave it out")
+    if array.dtype.kind not in "iu":
+        hint = f": say {name}=np.flatnonzero(mask)" if array.dtype.kind == "b" else ""
+        raise TypeError(f"{name} must hold integers, the numbers of rows, not {array.dtype}{hint}")
+    outside = (array < 0) | (array >= n)
+    if outside.any():
+        i = int(outside.argmax())
+        hint = "; negative numbers do not count from the end" if array[i] < 0 else ""
+        raise ValueError(f"{name}[{i}] is {array[i]}, the rows of X are 0 to {n - 1}{hint}")
+    return np.array(array, np.int64)
+
+
+def rows_at(rows: Rows | None, positions: Rows) -> Rows:
+    """Return the rows of X at these positions of the rows to train on."""
+    return positions if rows is None else rows.take(positions)
+
+
+def rows_of(data: Data, rows: Rows) -> Data:
+    """Return a read-only copy of these rows of the data."""
+    part = Data(*(array[rows] for array in data))
+    for array in part:
+        array.flags.writeable = False
+    return part
+
+
+def digest(rows: Rows) -> int:
+    """Return a number by which a state knows the rows that it was trained on."""
+    return zlib.crc32(rows.data)
+
+
+class RowOrder:
+    """The order of the rows of one training.
+
+    Parameters
+    ----------
+    index : (n,) int64
+        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed. Where
+        `rows` are given, their positions there.
+    batch_size : int or None
+        Rows a step; the last batch of an epoch may be shorter. None, or more than there are: all of them.
+    shuffle : bool
+        Whether an epoch begins with a shuffle. Full batches are never shuffled.
+    random_state : RandomState
+        The generator that shuffles: one call of its `shuffle` an epoch.
+    batch : int
+        Steps done in the current epoch.
+    compiled : callable, optional
+        A back end's `shuffle_rows`, to shuffle by.
+    rows : (any,) int64, optional
+        The rows of the data that are chosen to train on; some may be there several times.
+    """
+
+    seeded: Seeded | None = None
+    """The way in which the generator came to its state, if it can be repeated; none where rows are shuffled."""
+    _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
+    # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
+    # the same arrays twice. The last draw's steps, and where they began.
+    _steps: Steps | None = None
+    _place = (0, 0)
+
+    def __init__(
+        self,
+        index: NDArray[np.int64],
+        batch_size: int | None,
+        shuffle: bool,
+        random_state: np.random.RandomState,
+        batch: int = 0,
+        compiled: ShuffleRows | None = None,
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.index = index
+        self.n_rows = len(index)
+        self.batch_size = rows_a_step(batch_size, self.n_rows)
+        self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
+        self.shuffle = shuffle and self.steps_per_epoch > 1
+        self.random_state = random_state
+        self.batch = batch
+        self.compiled = compiled
+        self.rows = rows
+        self._drawn = (0, index)  # steps of the last draw, and the order of the rows at its end
+
+    def steps_until(self, n_epochs: int) -> int:
+        """Count the steps until `n_epochs` epochs have ended, the current one included."""
+        return n_epochs * self.steps_per_epoch - self.batch
+
+    def draw(self, n_steps: int, learning_rate: NDArray[np.float64] | float) -> Steps:
+        """Return the next steps, with these rates, or one for all; `commit` says how many of them were done.
+
+        Arrays are used again by the next draw: those of rates and losses, and all of them where it has the same rows.
+        """
+        last, place = self._steps, (self.batch, n_steps)
+        if self.shuffle or last is None or place != self._place:
+            order = self._orders(n_steps)
+            self._drawn = n_steps, order if len(order) == self.n_rows else order[-self.n_rows :]
+            if last is None or place != self._place:
+                find = batches_again if n_steps <= AGAIN else batches
+                last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
+            rows = rows_at(self.rows, order)
+            if rows is not last.rows:
+                last = Steps(rows, *last[1:])
+            self._steps, self._place = last, place
+        last.loss.fill(0)
+        if isinstance(learning_rate, float):
+            last.learning_rate.fill(learning_rate)  # in half the time
+        else:
+            last.learning_rate[:] = learning_rate
+        return last
+
+    def commit(self, n_steps: int) -> None:
+        """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
+        n_drawn, index = self._drawn
+        if n_steps < n_drawn:
+            if self._undo is not None:
+                self._undo()
+            index = self._orders(n_steps)[-self.n_rows :]
+        self.index = index.copy() if index.base is not None and index.base.size > index.size else index
+        self.batch = (self.batch + n_steps) % self.steps_per_epoch
+
+    def places(self, network: Network) -> list[Place]:
+        """Return where the generator stands now, with the order of the rows."""
+        if self.seeded is not None:
+            return [self.seeded]
+        return [(self.random_state.get_state(legacy=False), self.index)]
+
+    def give_back(self, seed: Seed) -> None:
+        """Let another training use the generator and the steps of this one, which is over."""
+        give_back(self.random_state, seed)
+        steps = self._steps
+        if steps is not None and steps.rows.size <= AGAIN and steps.loss.size <= AGAIN:
+            kit.put(("steps", id(steps.start)), steps)
+
+    def _orders(self, n_steps: int) -> NDArray[np.int64]:
+        """Return the rows of the next steps' epochs, one after another; an epoch that has begun keeps its order."""
+        self._undo = None
+        if not self.shuffle:
+            return self.index
+        begun, n_epochs = int(self.batch > 0), ceil_div(self.batch + n_steps, self.steps_per_epoch)
+        if n_epochs <= begun:
+            return self.index
+        self._undo = bookmark(self.random_state)
+        orders = np.empty((n_epochs, self.n_rows), np.int64)
+        orders[:begun] = self.index
+        shuffle_rows(self.random_state, orders[begun:], self.index, self.compiled)
+        return orders.reshape(-1)
+
+
+class RowOrders:
+    """The rows of all steps of several trainings of as many rows, which begin and end with epochs.
+
+    Parameters
+    ----------
+    rows : list of (any,) int64 or None
+        The rows of the data that are chosen, of each member.
+    n_epochs : list of int
+        The epochs of each member.
+    batch_size : int
+        Rows a step.
+    orders : (m, most epochs, n) int64
+        The order of the rows in each epoch, positions in the members' rows; (0, ...) where no member shuffles.
+    places : list of Place
+        Where the generator of each member stands after its last epoch.
+    """
+
+    batch = 0
+
+    def __init__(
+        self,
+        rows: list[Rows | None],
+        n_epochs: list[int],
+        batch_size: int,
+        orders: NDArray[np.int64],
+        places: list[Place],
+    ) -> None:
+        self.n_rows, self.batch_size, self.shuffle = orders.shape[2], batch_size, len(orders) > 0
+        self.steps_per_epoch = ceil_div(self.n_rows, batch_size)
+        self._chosen, self._n_epochs, self._orders, self._places = rows, n_epochs, orders, places
+
+    def steps_until(self, n_epochs: int) -> int:
+        """Count the steps until `n_epochs` epochs have ended."""
+        return n_epochs * self.steps_per_epoch
+
+    def draw(self, n_steps: int, learning_rate: NDArray[np.float64]) -> Steps:
+        """Return all steps, with these rates (m, n_steps) or (1, n_steps)."""
+        start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
+        return Steps(self._rows(), start, stop, learning_rate, np.zeros((len(self._chosen), n_steps)))
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Return the rows of the steps (m, any), or (1, any) where they are the same for all members."""
+        chosen = self._chosen
+        if self.shuffle:
+            flat = self._orders.reshape(len(chosen), -1)
+            for rows, n_epochs, order in zip(chosen, self._n_epochs, flat, strict=True):
+                order[n_epochs * self.n_rows :] = 0  # of epochs that the member does not have
+                if rows is not None:
+                    order[...] = rows_at(rows, order)
+            return flat
+        if any(rows is not chosen[0] for rows in chosen):
+            return np.array([rows_at(rows, np.arange(self.n_rows)) for rows in chosen])
+        return rows_at(chosen[0], np.arange(self.n_rows))[None]
+
+    def commit(self, n_steps: int) -> None:
+        """Count the steps as done: nothing is drawn after them."""
+
+    def places(self, network: Network) -> list[Place]:
+        """Return where the generators stand, with the orders of the rows."""
+        return self._places
+
+    def give_back(self, seed: Seed) -> None:
+        """Do nothing: the generator that drew all orders is in the kit already."""
+
+
+def batches(
+    n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the starts and stops of steps' batches in the rows of their epochs, of which the first has `begun` steps.
+
+    The epochs' rows are the same ones, or, with `shuffle`, lie one after the other.
+    """
+    if batch_size == n_rows and not shuffle:  # the same as below, in a tenth of the time
+        start, stop = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
+        stop.fill(n_rows)
+        return start, stop
+    epoch, batch = np.divmod(np.arange(begun, begun + n_steps), ceil_div(n_rows, batch_size))
+    start = batch * batch_size
+    stop = np.minimum(start + batch_size, n_rows)
+    if shuffle:
+        start += epoch * n_rows
+        stop += epoch * n_rows
+    return start, stop
+
+
+AGAIN = 1024
+"""Steps and rows so few that they stay in memory for the next training."""
+
+
+@kit.remembered
+def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the result of `batches`, read-only, made once for small trainings that are alike."""
+    both = batches(*numbers)
+    for array in both:
+        array.flags.writeable = False
+    return both
+
+
+def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
+    """Return steps with these batches: those of a training that is over, if the kit has them."""
+    # The steps hold the array that they are known by, which therefore is no other one of the same number.
+    steps: Steps | None = kit.take(("steps", id(start)))
+    if steps is None or steps.start is not start:
+        steps = Steps(np.empty(0, np.int64), start, stop, np.empty(len(start)), np.empty(len(start)))
+    return steps
+
+
+def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
+    """Raise ValueError where an optimizer (a solver) that takes full batches only is given smaller ones."""
+    if rows_a_step(batch_size, n_rows) < n_rows:
+        raise ValueError(
+            f"{name} takes full batches only: leave out batch_size={batch_size}, there are {n_rows} rows to train on"
+        )
+
+
+def rows_a_step(batch_size: int | None, n_rows: int) -> int:
+    """Return the rows of each batch but an epoch's last one; None, or more than there are, stands for all rows."""
+    return n_rows if batch_size is None else min(batch_size, n_rows)
+
+
+def first_steps(steps: Steps, n: int) -> Steps:
+    """Return the first `n` steps, as views."""
+    return Steps(steps.rows, steps.start[:n], steps.stop[:n], steps.learning_rate[:n], steps.loss[:n])
