@@ -371,6 +371,11 @@ def complete(backend: Backend) -> Any:
     return backend if hasattr(backend, "train_group") else Completed(backend)
 
 
+def original(backend: Backend) -> Backend:
+    """Return the back end that `complete` was called with."""
+    return backend.backend if isinstance(backend, Completed) else backend
+
+
 def _call(method: Callable[..., Any], threads: int | None, *arguments: Any) -> Any:
     """Call a method with `threads`, where a number is passed and the method takes it."""
     if threads is not None and "threads" in _keywords(getattr(method, "__func__", method)):

@@ -1,9 +1,9 @@
 """The kit: what a next small training may use again, in place of making it anew.
 
 Generators, arrays of steps and workspaces take as long to make, and to check, as hundreds of steps of a small network.
-Whoever needs one takes it from here, where there is one, and makes it elsewhere: without the kit (`off`) all is the
-same, but slower. What is taken is gone from the kit at once, so that a signal's handler, a finalizer or another thread
-that trains in the midst of a training makes its own.
+They lie on shelves, which are lists: whoever needs a thing takes it, or makes it where there is none, and puts it back
+afterwards. What is taken is gone at once, so that a signal's handler, a finalizer or another thread that trains in the
+midst of a training makes its own. Without the kit (`off`) all is the same, but slower.
 """
 
 from __future__ import annotations
@@ -15,45 +15,63 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-MOST_KEYS = 32
-MOST_OF_A_KEY = 8
-"""Threads may each have one."""
+MOST_THINGS = 8
+"""Things on a shelf: threads may each have one."""
+MOST_SHELVES = 32
+"""Shelves of things that have a key."""
 MOST_BYTES = 2**23
-"""Bytes of the things of all keys, one of each: of a network of a million weights, the workspace of one row."""
+"""Bytes of one thing of each key: of a network of a million weights, the workspace of one row."""
 
-_things: dict[Hashable, list[Any]] = {}
-_bytes: dict[Hashable, int] = {}
+
+class Shelf(list[Any]):
+    """Things of one kind that no call uses now."""
+
+    def __init__(self, key: Hashable = None) -> None:
+        super().__init__()
+        self.key, self.nbytes, self.is_kept = key, 0, key is None
+
+    def take(self) -> Any:
+        """Take a thing; None where there is none."""
+        try:
+            return self.pop()
+        except IndexError:
+            return None
+
+    def put(self, thing: Any, nbytes: int = 0) -> None:
+        """Put a thing back, `nbytes` large, unless there are enough."""
+        if not self.is_kept:
+            _keep(self, nbytes)
+        if self.is_kept and len(self) < MOST_THINGS:
+            self.append(thing)
+
+
+_shelves: list[Shelf] = []
+_by_key: dict[Hashable, Shelf] = {}
 _is_on = [True]
 
 
-def take(key: Hashable) -> Any:
-    """Take a thing out of the kit; None where there is none of this key."""
-    things = _things.get(key)
-    try:
-        return things.pop() if things else None
-    except IndexError:  # another thread was faster
-        return None
+def shelf() -> Shelf:
+    """Return a new shelf, for things that all are alike."""
+    _shelves.append(Shelf())
+    return _shelves[-1]
 
 
-def put(key: Hashable, thing: Any, nbytes: int = 0) -> None:
-    """Put a thing into the kit, `nbytes` large, unless there are enough of its key."""
-    things = _things.get(key)
-    if things is None:
-        things = _make_room(key, nbytes)
-    if len(things) < MOST_OF_A_KEY:
-        things.append(thing)
+def shelf_of(key: Hashable) -> Shelf:
+    """Return the shelf of the things that have a key; a new one is kept as soon as a thing is put there."""
+    things = _by_key.get(key)
+    return Shelf(key) if things is None else things
 
 
-def _make_room(key: Hashable, nbytes: int) -> list[Any]:
-    """Return the list of a new key, those of the oldest ones are left out; of one that has no room, a list to lose."""
+def _keep(things: Shelf, nbytes: int) -> None:
+    """Keep a new shelf, unless its things are too large; the oldest ones make room for it."""
     if nbytes > MOST_BYTES or not _is_on[0]:
-        return []
-    while len(_things) >= MOST_KEYS or sum([*_bytes.values()]) + nbytes > MOST_BYTES:
-        oldest = next(iter([*_things]), None)
-        _things.pop(oldest, None)
-        _bytes.pop(oldest, None)
-    _bytes[key] = nbytes
-    return _things.setdefault(key, [])
+        return
+    while len(_by_key) >= MOST_SHELVES or sum([each.nbytes for each in [*_by_key.values()]]) + nbytes > MOST_BYTES:
+        for key in [*_by_key][:1]:
+            if oldest := _by_key.pop(key, None):
+                oldest.is_kept = False
+    things.nbytes, things.is_kept = nbytes, True
+    _by_key[things.key] = things
 
 
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
@@ -63,13 +81,16 @@ def remembered(function: Callable[..., T]) -> Callable[..., T]:
 
 def clear() -> None:
     """Leave out all things."""
-    _things.clear()
-    _bytes.clear()
+    for things in _shelves:
+        things.clear()
+    for things in [*_by_key.values()]:
+        things.is_kept = False
+    _by_key.clear()
 
 
 @contextlib.contextmanager
 def off() -> Iterator[None]:
-    """Let all things be made anew within the context, as tests do."""
+    """Let all things that have a key be made anew within the context, and the others once, as tests do."""
     clear()
     _is_on[0] = False
     try:

@@ -29,12 +29,12 @@ WRITEABLE = 0x501
 DATA = object.__basicsize__
 """Offset in bytes of the data pointer in an array's object: part of NumPy's binary interface."""
 
-_word_at = ctypes.c_size_t.from_address
+word_at = ctypes.c_size_t.from_address
 
 
 def address(array: Array) -> int:
     """Return the address of an array's data, read as compiled code does: `array.ctypes.data` takes 5 times as long."""
-    return _word_at(id(array) + DATA).value
+    return word_at(id(array) + DATA).value
 
 
 def aligned_zeros(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:

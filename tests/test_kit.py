@@ -13,32 +13,42 @@ def _empty():
 
 
 def test_what_is_taken_is_gone():
-    assert kit.take("thing") is None
-    kit.put("thing", 1)
-    kit.put("thing", 2)
-    assert [kit.take("thing") for _ in range(3)] == [2, 1, None]
+    shelf = kit.shelf_of("thing")
+    assert shelf.take() is None
+    for n in range(2):
+        shelf.put(n)
+    assert [kit.shelf_of("thing").take() for _ in range(3)] == [1, 0, None]
 
 
-def test_there_are_few_things_of_a_key_and_few_keys():
+def test_there_are_few_things_on_a_shelf_and_few_shelves():
     for n in range(20):
-        kit.put("thing", n)
-    assert [kit.take("thing") for _ in range(kit.MOST_OF_A_KEY + 1)] == [*range(kit.MOST_OF_A_KEY - 1, -1, -1), None]
-    for n in range(kit.MOST_KEYS + 3):
-        kit.put(n, n)
-    assert len(kit._things) == kit.MOST_KEYS
-    assert kit.take(0) is None
-    assert kit.take(kit.MOST_KEYS + 2) == kit.MOST_KEYS + 2
+        kit.shelf_of("thing").put(n)
+    assert list(kit.shelf_of("thing")) == list(range(kit.MOST_THINGS))
+    for n in range(kit.MOST_SHELVES + 3):
+        kit.shelf_of(n).put(n)
+    assert len(kit._by_key) == kit.MOST_SHELVES
+    assert kit.shelf_of(0).take() is None
+    assert kit.shelf_of(kit.MOST_SHELVES + 2).take() == kit.MOST_SHELVES + 2
 
 
-def test_the_oldest_keys_leave_where_bytes_are_too_many():
-    kit.put("huge", 1, kit.MOST_BYTES + 1)
-    assert kit.take("huge") is None
-    for n in range(5):
-        kit.put(n, n, kit.MOST_BYTES // 3)
-    assert [kit.take(n) for n in range(5)] == [None, None, 2, 3, 4]
+def test_the_oldest_shelves_leave_where_bytes_are_too_many():
+    kit.shelf_of("huge").put(1, kit.MOST_BYTES + 1)
+    assert kit.shelf_of("huge").take() is None
+    first = kit.shelf_of(0)
+    first.put(0, kit.MOST_BYTES // 3)
+    for n in range(1, 5):
+        kit.shelf_of(n).put(n, kit.MOST_BYTES // 3)
+    assert [kit.shelf_of(n).take() for n in range(5)] == [None, None, 2, 3, 4]
+    first.put(0, kit.MOST_BYTES // 3)  # a workspace that comes back late is taken in again
+    assert kit.shelf_of(0).take() == 0
 
 
-def test_without_the_kit_nothing_is_held():
+@pytest.mark.parametrize("shelf", [kit.shelf, lambda: kit.shelf_of("thing")])
+def test_without_the_kit_nothing_is_left_of_before(shelf):
+    things = shelf()
+    things.put(1)
     with kit.off():
-        kit.put("thing", 1)
-        assert kit.take("thing") is None
+        assert things.take() is None or things.key == "thing"
+        assert kit.shelf_of("thing").take() is None
+        kit.shelf_of("thing").put(2)
+        assert kit.shelf_of("thing").take() is None

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import Network, train
-from fastnn.layers import draw, params_of
-from fastnn.network import BIASES, INITS
+from fastnn.network import BIASES, INITS, draw, params_of
 
 
 @pytest.mark.parametrize("bias", BIASES)

@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import operator
 import struct
 import typing
 
 import numpy as np
 
-from fastnn.memory import address
+from fastnn.memory import DATA, address, word_at
 
 
 def pack(value):
     """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
     if isinstance(value, np.ndarray):
         return address(value)
-    pack_words, word_of = _packer(type(value))
-    # By way of a list: of an iterator Python makes a tuple of ten and cuts it, and keeps 2000 of those that were cut.
-    return pack_words(*list(map(operator.call, word_of, value)))  # bytes: ctypes passes their address
+    pack_words, are_numbers = _packer(type(value))
+    words = []  # a list: of an iterator Python makes a tuple of ten and cuts it, and keeps 2000 of those that were cut
+    for field, is_number in zip(value, are_numbers, strict=True):
+        words.append(field if is_number else word_at(id(field) + DATA).value)  # `address`, without a call
+    return pack_words(*words)  # bytes: ctypes passes their address
 
 
 @functools.cache
 def _packer(kind):
-    """Return the function of `struct` that packs a NamedTuple's words, and for each field one that makes its word."""
+    """Return the function of `struct` that packs a NamedTuple's words, and for each field whether it is a number."""
     hints = list(typing.get_type_hints(kind).values())
-    word_of = [operator.pos if hint in (int, float) else address for hint in hints]  # +x is a number as it is
-    return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, word_of
+    are_numbers = [hint in (int, float) for hint in hints]
+    return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, are_numbers
 
 
 def symbol(name, kind):

@@ -15,7 +15,7 @@ KERNEL_REVISION = 2
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = _PACKAGE / "compiler", _PACKAGE / "fused"
-SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("layers", "memory", "network", "optimizers", "state"))
+SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("memory", "network", "optimizers", "state"))
 """Files outside of the two folders whose constants end up in machine code."""
 
 ENTRIES = {

@@ -17,15 +17,22 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking.arguments import check_choice, cut, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.attributes import attribute
-from fastnn.estimators.constraints import CONSTRAINTS, HIDDEN_ACTIVATIONS, STOCHASTIC_SOLVERS, draw_params, network_of
-from fastnn.estimators.epochs import FitInputs, fit_in_epochs
+from fastnn.estimators.epochs import FitInputs, Solver, fit_in_epochs
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
-from fastnn.estimators.solver import Solver
-from fastnn.estimators.validation import checked_sparse, short_errors, validated
+from fastnn.estimators.validation import (
+    CONSTRAINTS,
+    HIDDEN_ACTIVATIONS,
+    STOCHASTIC_SOLVERS,
+    attribute,
+    checked_sparse,
+    draw_params,
+    network_of,
+    short_errors,
+    validated,
+)
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data

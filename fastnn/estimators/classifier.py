@@ -16,14 +16,19 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from fastnn.backends import Backend
 from fastnn.checking.arguments import cut, shown
 from fastnn.estimators import labels
-from fastnn.estimators.attributes import attribute, labels_of
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
-from fastnn.estimators.constraints import CLASSIFIER_LOSSES
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
-from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import checked_sparse, short_errors, validated
+from fastnn.estimators.sklearn_callbacks import raveled
+from fastnn.estimators.validation import (
+    CLASSIFIER_LOSSES,
+    attribute,
+    checked_sparse,
+    labels_of,
+    short_errors,
+    validated,
+)
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.ensembles import BaseEnsemble
-from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.sklearn_callbacks import raveled
 from fastnn.estimators.validation import validated
 from fastnn.memory import Array
 

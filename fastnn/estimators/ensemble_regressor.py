@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.ensembles import BaseEnsemble
 from fastnn.estimators.regressor import MLPRegressor
-from fastnn.estimators.sklearn_warnings import raveled
+from fastnn.estimators.sklearn_callbacks import raveled
 from fastnn.estimators.validation import validated
 from fastnn.many.results import mean_and_deviation
 from fastnn.memory import Array

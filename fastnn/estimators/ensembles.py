@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 from fastnn.checking.arguments import shown
 from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
-from fastnn.estimators.sklearn_warnings import Warned, kept_warnings, warn_of_members
+from fastnn.estimators.sklearn_callbacks import Warned, kept_warnings, warn_of_members
 from fastnn.estimators.validation import short_errors, validated
 from fastnn.many.engine import chosen_engine
 from fastnn.memory import Array

@@ -1,33 +1,236 @@
-"""The stochastic solvers: fastnn's chunks of steps, with scikit-learn's rules between epochs.
-
-Where nothing has to be checked between two epochs, `Run.chunk` does many of them in one call of the back end;
-early stopping, validation data and callbacks make chunks of one epoch.
-"""
+"""The stochastic solvers: chunks of steps with scikit-learn's rules between epochs, and what a next fit takes over."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 from array import array
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import UnionType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn.checking.learning_rates import LearningRate
 from fastnn.estimators.adapter import Adapter
-from fastnn.estimators.constraints import threads_of
-from fastnn.estimators.record import FitRecord
 from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
-from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
+from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
+from fastnn.estimators.validation import attribute, threads_of
 from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
-from fastnn.state import Data, GroupState
+from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
+from fastnn.schedules import Schedule
+from fastnn.state import Data, StepState
 from fastnn.training.epochs import Decisions
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
 from fastnn.training.rows import RowOrder, check_full_batch
+from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Patience
+
+
+@dataclass
+class FitRecord:
+    """Fitted attributes before the fit ends, with the names on the estimator but for the last underscore."""
+
+    t: int
+    """Samples seen, earlier calls included."""
+    loss_curve: list[float]
+    no_improvement_count: int
+    best_loss: float | None
+    validation_scores: list[float] | None
+    best_validation_score: float | None
+    validation_loss_curve: list[float] | None
+    scoring: Any = None
+    """The `scoring` of the scores."""
+    n_iter: int = 0
+    loss: float = np.nan
+    stop_reason: str = ""
+    """Why training ended; "" while it goes on."""
+
+    @classmethod
+    def begin(cls, mlp: Any, first_pass: bool, validated: bool) -> FitRecord:
+        """Continue the record of an estimator's earlier fits, or begin a new one.
+
+        Parameters
+        ----------
+        mlp : BaseMLP
+        first_pass : bool
+            Whether the weights are new; then the record begins anew.
+        validated : bool
+            Whether there is a loss of validation data to record.
+        """
+        by, now = getattr(mlp, "_scored_by", None), mlp.scoring
+        same_score = by is now or (isinstance(by, str) and isinstance(now, str) and by == now)  # else of another kind
+
+        def before(name: str, kind: type | UnionType, default: Any = None) -> Any:
+            is_score = name in ("validation_scores_", "best_validation_score_")
+            return default if first_pass or (is_score and not same_score) else attribute(mlp, name, kind, default)
+
+        curve = before("validation_loss_curve_", list | None)
+        record = cls(
+            t=before("t_", Integral, 0),
+            loss_curve=before("loss_curve_", list, []),  # appended to: copies in each call would take ever longer
+            no_improvement_count=before("_no_improvement_count", Integral, 0),
+            best_loss=before("best_loss_", Real | None),
+            validation_scores=before("validation_scores_", list | None),
+            best_validation_score=before("best_validation_score_", Real | None),
+            validation_loss_curve=list(curve or ()) if validated else curve,
+            scoring=mlp.scoring,
+        )
+        if mlp.early_stopping:
+            record.best_loss = None
+            record.validation_scores = list(record.validation_scores or ())
+            if record.best_validation_score is None:
+                record.best_validation_score = -np.inf
+        elif record.best_loss is None:
+            record.best_loss = np.inf
+        return record
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the fitted attributes by their names on the estimator."""
+        values = dict(vars(self))
+        private = {"_no_improvement_count": values.pop("no_improvement_count"), "_scored_by": values.pop("scoring")}
+        if self.validation_loss_curve is None:
+            del values["validation_loss_curve"]
+        if not self.loss_curve:
+            del values["loss"]  # no epoch has ended
+        return {f"{name}_": value for name, value in values.items()} | private
+
+
+SMALLEST_RATE = 1e-6
+"""An adaptive learning rate that is no larger than this ends the training."""
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """scikit-learn's "invscaling": constant within an epoch, ``base / (t + 1) ** power_t`` with t in samples.
+
+    `learning_rate` is that of the first epoch, `t` the number of samples seen before it.
+    """
+
+    base: float
+    power_t: float
+    t: int
+    n_rows: int
+    steps_per_epoch: int
+
+    def of_epoch(self, epoch: int) -> float:
+        """Return the rate of an epoch, counted from 0 in this call."""
+        if epoch == 0:
+            return self.learning_rate
+        return self.base / (self.t + epoch * self.n_rows + 1) ** self.power_t
+
+    def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The rates (n,) of the steps (n,), which ascend."""
+        epochs = steps // self.steps_per_epoch
+        if not len(epochs):
+            return np.zeros(0)
+        first = int(epochs[0])
+        rates = np.array([self.of_epoch(epoch) for epoch in range(first, int(epochs[-1]) + 1)])
+        return rates[epochs - first]
+
+
+class Solver:
+    """The counterpart of scikit-learn's `_optimizer`; it keeps the settings that it was made with.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+        Its learning rate is the initial one.
+    schedule : {"constant", "invscaling", "adaptive"}
+    learning_rate : float
+        The rate now.
+    t : int
+        Steps done.
+    """
+
+    def __init__(self, mlp: Any) -> None:
+        rate = float(mlp.learning_rate_init)
+        self.schedule = mlp.learning_rate if mlp.solver == "sgd" else "constant"
+        self.power_t = float(mlp.power_t)
+        self.optimizer: Optimizer
+        if mlp.solver == "sgd":
+            self.optimizer = SGD(rate, momentum=mlp.momentum, nesterov=bool(mlp.nesterovs_momentum))
+        elif mlp.solver == "adam":
+            self.optimizer = Adam(rate, beta_1=mlp.beta_1, beta_2=mlp.beta_2, epsilon=mlp.epsilon)
+        else:
+            self.optimizer = RPROP(rate)
+        self.base = self.learning_rate = rate
+        self.t = 0
+        self._slots: Array | None = None
+        self._beta_products = np.ones(2)
+        self._network: Network | None = None
+
+    def begin(self, network: Network, params: Array) -> TrainingState:
+        """Return the state of a training that begins at `params` and goes on with the last one's vectors."""
+        state = TrainingState.create(params, self.optimizer.n_slots)
+        state.optimizer = self.optimizer.name
+        if self._slots is not None:
+            if self._slots.shape[1] != network.n_params:
+                raise ValueError(
+                    f"coefs_ and intercepts_ hold {network.n_params} numbers, but the optimizer has moments of "
+                    f"{self._slots.shape[1]}: fit begins with new ones"
+                )
+            state.vectors[1:] = self._slots
+            state.beta_products = self._beta_products.copy()
+        self._network = network
+        return state
+
+    def end(self, state: StepState) -> None:
+        """Keep the vectors and counts of a training that ended."""
+        self._slots, self._beta_products = state.vectors[1:], state.beta_products
+        self.t += state.t
+        if isinstance(self.optimizer, Adam):
+            first, second = (1 - state.beta_products).tolist()
+            if first > 0:
+                self.learning_rate = self.base * math.sqrt(second) / first
+
+    def rate(self, t: int, n_rows: int, steps_per_epoch: int) -> LearningRate:
+        """Return the learning rate of a training that begins when `t` samples have been seen."""
+        if self.schedule == "invscaling":
+            return InverseScaling(self.learning_rate, self.base, self.power_t, t, n_rows, steps_per_epoch)
+        return self.base if isinstance(self.optimizer, Adam) else self.learning_rate
+
+    def patience_is_over(self) -> tuple[bool, str]:
+        """Lower an adaptive rate after epochs without improvement; return whether training ends, and a text for it."""
+        if self.schedule != "adaptive":
+            return True, " Stopping."
+        if self.learning_rate <= SMALLEST_RATE:
+            return True, " Learning rate too small. Stopping."
+        self.learning_rate /= 5.0
+        return False, f" Setting learning rate to {self.learning_rate:f}"
+
+    def with_rate(self, rate: LearningRate) -> Optimizer:
+        """Return fastnn's optimizer with this learning rate."""
+        if rate == self.optimizer.learning_rate:
+            return self.optimizer
+        return dataclasses.replace(self.optimizer, learning_rate=rate)
+
+    def _slot(self, row: int) -> list[Array]:
+        if self._slots is None or self._network is None or row >= len(self._slots):
+            return []
+        return self._network.weights(self._slots[row]) + self._network.biases(self._slots[row])
+
+    @property
+    def velocities(self) -> list[Array]:
+        """SGD's momentum: those of the weights, then those of the biases."""
+        return self._slot(0)
+
+    @property
+    def ms(self) -> list[Array]:
+        """Adam's first moments: those of the weights, then those of the biases."""
+        return self._slot(0)
+
+    @property
+    def vs(self) -> list[Array]:
+        """Adam's second moments: those of the weights, then those of the biases."""
+        return self._slot(1)
 
 
 class FitInputs(NamedTuple):
@@ -90,11 +293,10 @@ class Epochs:
             data=inputs.data,
             value_alpha=inputs.backend.value_alpha(network, float(mlp.alpha)),
         )
-        compiled = inputs.backend.backend.shuffle_rows
+        compiled = inputs.backend.shuffle_rows
         self.order = RowOrder(inputs.rows, batch_size, mlp.shuffle, mlp._random_state, compiled=compiled)
-        states = GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None])
         self.started = time.perf_counter()
-        self.core = Group([plan], states, self.order, before=[0], started=self.started)
+        self.core = Group([plan], state, self.order, before=[0], started=self.started)
         self.rule: Patience | None = None
         if self.record.best_loss is not None and not inputs.loss_is_nan:  # it is None where scores decide
             self.rule = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False)

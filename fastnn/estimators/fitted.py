@@ -15,9 +15,7 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_choice, shown
 from fastnn.checking.values import real_array
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.attributes import attribute
-from fastnn.estimators.constraints import HIDDEN_ACTIVATIONS, network_of
-from fastnn.estimators.validation import validated
+from fastnn.estimators.validation import HIDDEN_ACTIVATIONS, attribute, network_of, validated
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.training.inputs import FEW

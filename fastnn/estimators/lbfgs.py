@@ -9,9 +9,9 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.estimators.constraints import threads_of
 from fastnn.estimators.epochs import FitInputs
-from fastnn.estimators.sklearn_warnings import INTERRUPTED, warn
+from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
+from fastnn.estimators.validation import threads_of
 from fastnn.memory import Array
 from fastnn.optimizers import SGD
 from fastnn.state import Task

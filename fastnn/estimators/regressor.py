@@ -14,12 +14,11 @@ from sklearn.utils.validation import check_array
 from fastnn.backends import Backend
 from fastnn.checking.arguments import shown
 from fastnn.estimators.base import BaseMLP, store_parameters, validation_rows
-from fastnn.estimators.constraints import REGRESSOR_LOSSES
 from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
-from fastnn.estimators.sklearn_warnings import raveled
-from fastnn.estimators.validation import short_errors, validated
+from fastnn.estimators.sklearn_callbacks import raveled
+from fastnn.estimators.validation import REGRESSOR_LOSSES, short_errors, validated
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 

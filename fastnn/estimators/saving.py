@@ -13,11 +13,9 @@ from sklearn.base import ClassifierMixin, is_classifier
 from fastnn.backends import get_backend
 from fastnn.checking.arguments import class_of, counted
 from fastnn.errors import ModelFileError
-from fastnn.estimators.attributes import attribute, feature_names_of, labels_of
-from fastnn.estimators.constraints import network_of
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
-from fastnn.estimators.validation import short_errors
+from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of, short_errors
 from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
 from fastnn.files.description import checked_network, description, names_of
 from fastnn.files.export import Model, check_not_exported, export, label_list

@@ -1,19 +1,153 @@
-"""scikit-learn's validation of X and y, after a full check of what is sparse; errors name the column, and are short."""
+"""The validation of what an estimator is given: attributes, parameters, sparse matrices, texts of errors."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import math
 from collections.abc import Iterator
-from numbers import Integral
+from numbers import Integral, Real
+from types import UnionType
 from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 from sklearn.utils.validation import validate_data
 
-from fastnn.checking.arguments import cut, shortened
-from fastnn.checking.values import is_frame, real_array
-from fastnn.estimators.attributes import attribute
+from fastnn.checking.arguments import check_integer, cut, shortened, shown
+from fastnn.checking.values import Names, is_frame, real_array
+from fastnn.memory import Array
+from fastnn.network import HIDDEN, Network
+
+_NONE = object()
+
+
+def attribute(mlp: Any, name: str, kind: type | UnionType, default: Any = _NONE) -> Any:
+    """Return a fitted attribute; `default`, if given, where there is none.
+
+    Raises
+    ------
+    TypeError
+        For an attribute that is of another class than `fit` gives it.
+    """
+    value = getattr(mlp, name) if default is _NONE else vars(mlp).get(name, default)
+    if not isinstance(value, kind):
+        what = getattr(kind, "__name__", str(kind))
+        raise TypeError(f"{name} must be as fit sets it, of the class {what}, not {shown(value)}")
+    return value
+
+
+def labels_of(mlp: Any) -> Array:
+    """Return the labels (n_classes,) of a fitted classifier."""
+    classes: Array = attribute(mlp, "classes_", np.ndarray)
+    if classes.ndim != 1 or not classes.size:
+        raise TypeError(f"classes_ must be an array of labels as fit sets it, not {shown(classes)}")
+    return classes
+
+
+def feature_names_of(mlp: Any, n: int) -> Names | None:
+    """Return the names of the n columns of X, where it was a data frame with names."""
+    names = attribute(mlp, "feature_names_in_", np.ndarray | None, None)
+    if names is None:
+        return None
+    if names.shape != (n,) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"feature_names_in_ must be an array of {n} names as fit sets it, not {shown(names)}")
+    return tuple(names.tolist())
+
+
+STOCHASTIC_SOLVERS = ("sgd", "adam", "rprop")
+"""Those that learn in epochs, and know `partial_fit`."""
+
+HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name in HIDDEN)
+"""scikit-learn's four, and the further ones of `fastnn.Network`."""
+
+CLASSIFIER_LOSSES = ("log_loss", "squared_error")
+REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+    "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), list, tuple],
+    "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+    "alpha": [Interval(Real, 0, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+    "power_t": [Interval(Real, 0, None, closed="left")],
+    "max_iter": [Interval(Integral, 1, None, closed="left")],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [Interval(Real, 0, None, closed="left")],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+    "beta_1": [Interval(Real, 0, 1, closed="left")],
+    "beta_2": [Interval(Real, 0, 1, closed="left")],
+    "epsilon": [Interval(Real, 0, None, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+    "max_fun": [Interval(Integral, 1, None, closed="left")],
+    # fastnn's own
+    "backend": [str, HasMethods(["predict", "loss_and_gradient", "train_steps"])],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
+    "coefs_init": ["array-like", None],
+    "intercepts_init": ["array-like", None],
+    "fix_defects": ["boolean"],
+    "n_threads": [Interval(Integral, 1, None, closed="left"), None],
+    "scoring": [str, callable, None],
+}
+
+
+def threads_of(mlp: Any) -> int | None:
+    """Return an estimator's number of threads, checked: `partial_fit` of a fitted one checks no parameters."""
+    threads = getattr(mlp, "n_threads", None)  # an estimator pickled by version 0.1 has none
+    return None if threads is None else check_integer("n_threads", threads, low=1)
+
+
+@functools.lru_cache(maxsize=512)
+def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output: str, loss: str) -> Network:
+    """Make fastnn's network from scikit-learn's names.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Inputs, hidden layers, outputs.
+    activation : str or tuple of str
+        Activation of the hidden layers: one name, or one each.
+    output : {"identity", "exp", "logistic", "softmax"}
+    loss : str
+        "log_loss" is the cross entropy where the output is softmax.
+    """
+    if loss == "log_loss" and output == "softmax":
+        loss = "cross_entropy"
+    hidden = core_name(activation) if isinstance(activation, str) else tuple(core_name(name) for name in activation)
+    return Network(sizes, hidden, core_name(output), loss)
+
+
+def core_name(activation: str) -> str:
+    """Return fastnn's name of an activation."""
+    return "sigmoid" if activation == "logistic" else activation
+
+
+def draw_params(network: Network, activation: str | tuple[str, ...], random_state: np.random.RandomState) -> Any:
+    """Draw initial parameters (n_params,) in float64 as scikit-learn does.
+
+    Uniform within ``sqrt(6 / (fan_in + fan_out))``, biases too; 2 in place of 6 where the activation is the logistic
+    function. Unlike in `Network.init_params`, the range of the output layer depends on the activation of the hidden
+    layers, not on its own.
+    """
+    if isinstance(activation, str):
+        names: tuple[str, ...] = (activation,) * network.n_layers
+    else:
+        names = (*activation, *activation[-1:]) or ("identity",)
+    params = np.empty(network.n_params)
+    for layer, name in zip(network.layers, names, strict=True):
+        bound = math.sqrt((2 if name == "logistic" else 6) / (layer.fan_in + layer.fan_out))
+        params[layer.all] = random_state.uniform(-bound, bound, layer.fan_in * layer.fan_out + layer.n_bias)
+    return params
+
 
 _INDICES = ("indices", "indptr", "row", "col", "offsets")
 """Arrays of integers, in one format of sparse matrices or another; scipy cuts off what is behind a decimal point."""

@@ -24,12 +24,12 @@ from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import (
     PreparedBatch,
     PreparedTraining,
+    has_work,
     member_arguments,
     put_back,
     take_workspace,
     train_each,
 )
-from fastnn.fused.team import has_work
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -170,15 +170,16 @@ class NumbaBackend:
         if training is None or not training.has(state):
             training = None
             check_state(task.network, task.optimizer, state, check_data(task.network, task.data))
-        numbers = check_steps(steps, len(task.data.X), kit.take(NUMBERS))
-        kit.put(NUMBERS, numbers)
+        numbers = check_steps(steps, len(task.data.X), NUMBERS[-1] if NUMBERS else None)
+        NUMBERS[:] = [numbers]
         if training is None or numbers.largest > training.n_rows:
             training = PreparedTraining(self, task, state, numbers.largest)
         training.take(steps, numbers)
         return training
 
 
-NUMBERS = "the steps that were checked last"
+NUMBERS = kit.shelf()
+"""The `StepNumbers` of the steps that were checked last."""
 
 MANY = 300_000_000
 """Rows times parameters of a prediction from which on threads share it: some 5 ms. In a shorter one, waiting for a

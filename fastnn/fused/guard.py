@@ -37,6 +37,15 @@ def check(name, array, shape, dtype, flags=READABLE):
         _refuse(name, array, shape, dtype, flags)
 
 
+def check_each(*arrays):
+    """Check arrays, each with its name, as `check` does one: in one call, for there are many."""
+    for array, name, shape, dtype, flags in arrays:
+        if not (
+            type(array) in ARRAYS and array.shape == shape and array.dtype == dtype and array.flags.num & flags == flags
+        ):
+            _refuse(name, array, shape, dtype, flags)
+
+
 def check_inputs(network, params, X):
     """Check the arguments of `predict`; right ones pass the first lines in a quarter of a microsecond."""
     if (
@@ -62,9 +71,11 @@ def check_data(network, data):
     X, Y, weight = data
     dtype = working_dtype(network, X)
     n = X.shape[:1]
-    check("X", X, (*n, network.sizes[0]), dtype)
-    check("Y", Y, (*n, network.sizes[-1]), dtype)
-    check("sample_weight", weight, n, dtype)
+    check_each(
+        (X, "X", (*n, network.sizes[0]), dtype, READABLE),
+        (Y, "Y", (*n, network.sizes[-1]), dtype, READABLE),
+        (weight, "sample_weight", n, dtype, READABLE),
+    )
     return dtype
 
 
@@ -87,8 +98,10 @@ def check_state(network, optimizer, state, dtype):
     width = padded_size(network.n_params, dtype)
     if getattr(state.storage, "ndim", 0) == 2:
         width = max(width, state.storage.shape[1])
-    check("storage", state.storage, (1 + optimizer.n_slots, width), dtype, WRITEABLE)
-    check("beta_products", state.beta_products, (2,), FLOATS[0], WRITEABLE)
+    check_each(
+        (state.storage, "storage", (1 + optimizer.n_slots, width), dtype, WRITEABLE),
+        (state.beta_products, "beta_products", (2,), FLOATS[0], WRITEABLE),
+    )
 
 
 class StepNumbers(NamedTuple):
@@ -115,11 +128,13 @@ def check_steps(steps, n_rows, last=None):
         return last
     rows, start, stop, learning_rate, loss = steps
     shape = (getattr(loss, "size", 0),)
-    check("loss", loss, shape, FLOATS[0], WRITEABLE)
-    check("start", start, shape, INTEGERS)
-    check("stop", stop, shape, INTEGERS)
-    check("learning_rate", learning_rate, shape, FLOATS[0])
-    check("rows", rows, (getattr(rows, "size", 0),), INTEGERS)
+    check_each(
+        (loss, "loss", shape, FLOATS[0], WRITEABLE),
+        (start, "start", shape, INTEGERS, READABLE),
+        (stop, "stop", shape, INTEGERS, READABLE),
+        (learning_rate, "learning_rate", shape, FLOATS[0], READABLE),
+        (rows, "rows", (getattr(rows, "size", 0),), INTEGERS, READABLE),
+    )
     few = _as_bytes(steps) if rows.size + start.size <= FEW else ()
     kept = (steps, hold(steps)) if few and type(steps) is Steps else ()
     same_batches = few and last is not None and few[1:] == last.few[1:]

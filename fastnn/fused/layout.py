@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.arguments import relative
-from fastnn.layers import Layer
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
-from fastnn.network import ACTIVATIONS, LOSSES, Network
+from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.state import Task
 

@@ -82,9 +82,9 @@ def _address(block):
 class Workspace:
     """A workspace: a network's model and buffers, and both packed as arguments of kernels."""
 
-    def __init__(self, key, rows):
-        self.key = key
-        _, network, dtype, self.block, *_ = key
+    def __init__(self, shelf, rows):
+        self.shelf = shelf
+        network, dtype, self.block, *_ = shelf.key
         self.network = network = as_made(network)
         self.description = describe(network, dtype, self.block)
         self.buffers = make_scratch(network, dtype, rows, self.block)
@@ -123,34 +123,28 @@ class BoundSteps:
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
         self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None)
-        self._storage, self._beta_products, self._n_steps, *_, self._data, self._steps = self.call.places
-        self._numbers = None
-
-    def begin(self, state, data):
-        """Set the state, and the data as an argument block, of the steps that follow."""
-        self._storage.value, self._beta_products.value, self._data.value = state.storage, state.beta_products, data
-
-    def take(self, steps, numbers):
-        """Set the steps, unless they are the last ones; `numbers` are their `StepNumbers`."""
-        if numbers is not self._numbers:
-            self._n_steps.value, self._steps.value, self._numbers = steps.loss.size, prepared(steps), numbers
-
-    def end(self):
-        """Let go of the state."""
-        self._storage.value = self._beta_products.value = ()  # with None, ctypes would hold on to what was there
+        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps = self.call.places
+        self.numbers = None  # the `StepNumbers` of the steps
 
 
 def take_workspace(network, dtype, rows, block):
     """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one."""
     # A network is known by its identity first, so that one whose sizes were written to has to be known by these too.
-    size = min(rows, block), rows > block
-    key = "workspace", network, dtype, block, *size, network.sizes, network.bias
-    return kit.take(key) or Workspace(key, rows)
+    shelf = kit.shelf_of((network, dtype, block, min(rows, block), rows > block, network.sizes, network.bias))
+    return shelf.take() or Workspace(shelf, rows)
 
 
 def put_back(workspace):
     """Let another call use a workspace."""
-    kit.put(workspace.key, workspace, workspace.nbytes)
+    workspace.shelf.put(workspace, workspace.nbytes)
+
+
+WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
+
+
+def has_work(threads, network, rows):
+    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
+    return rows * network.n_params >= WORK if threads is None else threads > 1
 
 
 class Prepared:
@@ -158,12 +152,9 @@ class Prepared:
 
     workspace = None
 
-    def __init__(self, workspace):
-        self.workspace = workspace
-
     def __del__(self):
-        if self.workspace is not None:  # else the constructor has raised an error
-            put_back(self.workspace)
+        if (workspace := self.workspace) is not None:  # else the constructor has raised an error
+            workspace.shelf.put(workspace, workspace.nbytes)
 
 
 class PreparedTraining(Prepared):
@@ -172,21 +163,21 @@ class PreparedTraining(Prepared):
     def __init__(self, backend, task, state, n_rows):
         network, dtype = task.network, state.storage.dtype
         special, n_rows, block = backend.blocks(task, n_rows, dtype)
-        super().__init__(take_workspace(network, dtype, n_rows, block))
+        self.workspace = take_workspace(network, dtype, n_rows, block)
         self.n_rows, self._state = n_rows, (state.storage, state.beta_products)
-        self._bound = self.workspace.steps_of(task, state.storage.shape[1], special)
+        self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
-        self._bound.begin(state, data)
-        self._threads = Threads.of(task, dtype, n_rows)
-        self.kernel, self.of_task = self._bound.kernel, (*self._bound.prepared, data)
+        bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
+        self._threads = Threads.of(task, dtype, n_rows) if has_work(task.threads, network, n_rows) else None
+        self.kernel, self.of_task = bound.kernel, (*bound.prepared, data)
         self._data = tuple(task.data)
         self._held = hold((*self._data, *self._state))
 
     _bound = None
 
     def __del__(self):
-        if self._bound is not None:
-            self._bound.end()
+        if (bound := self._bound) is not None:  # with None, ctypes would hold on to the arrays of the state
+            bound.storage.value = bound.beta_products.value = ()
         super().__del__()
 
     def has(self, state):
@@ -201,8 +192,9 @@ class PreparedTraining(Prepared):
 
     def take(self, steps, numbers):
         """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""
-        self._numbers, self._arrays = numbers, tuple(steps)
-        self._bound.take(steps, numbers)
+        self._numbers, self._arrays, bound = numbers, tuple(steps), self._bound
+        if numbers is not bound.numbers:
+            bound.n_steps.value, bound.steps.value, bound.numbers = steps.loss.size, prepared(steps), numbers
 
     def train(self, state, steps):
         """Do the steps of the last `take`, and return the number of good ones."""
@@ -218,7 +210,7 @@ class PreparedBatch(Prepared):
 
     def __init__(self, network, data, penalty, with_gradient):
         dtype, n = check_data(network, data), len(data.X)
-        super().__init__(take_workspace(network, dtype, n, ROW_BLOCK))
+        self.workspace = take_workspace(network, dtype, n, ROW_BLOCK)
         network = self.workspace.network
         self._params = "params", (network.n_params,), dtype
         self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None
@@ -233,7 +225,9 @@ class PreparedBatch(Prepared):
     def divide(self, task, remembered=False):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         n = len(task.data.X)
-        if self._data[2].any():  # where no row weighs anything, a step would be skipped
+        if (
+            has_work(task.threads, task.network, n) and self._data[2].any()
+        ):  # where no row weighs anything, a step would be skipped
             self._threads = Threads.of(task, self._params[-1], n, remembered)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone

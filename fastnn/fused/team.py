@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
 from fastnn.cores import borrow, cores_of_thread, cpus, idle_cores
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
-from fastnn.layers import Layer
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
-from fastnn.network import Network
+from fastnn.network import Layer, Network
 from fastnn.state import Steps
 
 WARM = 0.01
@@ -113,7 +112,6 @@ class BestNumber:
 
 
 VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it saves
-WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
 
 INNER = 3  # times as long as a number of a product takes one of a gradient that is made of inner products
 
@@ -189,11 +187,6 @@ def _sleeper():
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
-def has_work(threads, network, rows):
-    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return rows * network.n_params >= WORK if threads is None else threads > 1
-
-
 @functools.lru_cache(maxsize=64)
 def _best_of(network, dtype, rows, most):
     """Return the measurements of such steps: calls of a single step take them over from one another."""
@@ -212,8 +205,6 @@ class Threads:
 
         `remembered`: without a number that was asked for, go on from the measurements of earlier calls of such steps.
         """
-        if not has_work(task.threads, task.network, rows):
-            return None
         most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
         if most < 2 or task.optimizer.sequential:
             return None

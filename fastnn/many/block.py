@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.backends import Completed, original
 from fastnn.many.members import begin_alone
 from fastnn.many.store import MemberResult, Unbegun
 from fastnn.memory import ceil_div
@@ -53,7 +54,7 @@ def block_key(plan: Plan) -> Hashable | None:
     optimizer, n = plan.optimizer, plan.n_rows
     rate, has_batches = optimizer.learning_rate, plan.rows_a_step < n
     if (
-        not hasattr(plan.backend, "train_group")
+        isinstance(plan.backend, Completed)
         or not _begins_plainly(plan)
         or plan.validation_rows is not None
         or plan.stop.decides
@@ -198,7 +199,7 @@ def _unbegun(plan: Plan, reason: StopReason) -> MemberResult:
     if isinstance(plan.seed, np.random.RandomState):  # its owner sees what was drawn, as after `train`
         return train_alone(plan, Ended(reason))
     begin = functools.partial(train_alone, plan, Ended(reason))
-    return Unbegun(plan.network, plan.backend, plan.stop.monitor, reason, begin)
+    return Unbegun(plan.network, original(plan.backend), plan.stop.monitor, reason, begin)
 
 
 def train_alone(plan: Plan, flag: StopRequest) -> Row:

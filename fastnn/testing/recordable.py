@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend
+from fastnn.backends import Backend, Data, Steps, StepState, Task, complete, get_backend
 from fastnn.checking.arguments import check_integer
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
@@ -103,7 +103,7 @@ def _plan(
     optimizer, data = chosen.optimizer, check_data(network, X, Y, sample_weight)
     plan = Plan(
         network,
-        get_backend("numpy"),
+        complete(get_backend("numpy")),
         **chosen._asdict(),
         stop=NO_RULES,
         n_epochs=0,
@@ -114,7 +114,7 @@ def _plan(
         seed=seed,
         params=params,
     )
-    state, random_state, _ = fresh(plan)
+    state, random_state, _ = fresh(plan, len(data.X))
     order = row_order(plan, state, random_state)
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)

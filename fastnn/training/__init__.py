@@ -235,7 +235,7 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    result = group.result(group.stop_reason)
+    result = group.results(group.stop_reason).result(0)
     group.give_back()
     _tell(result, interrupt.requested, plan.stop, group.divergence)
     return result

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import kit
-from fastnn.backends import complete
 from fastnn.checking.arguments import check_number, class_of, cut
 from fastnn.checking.learning_rates import LearningRate
 from fastnn.memory import Array
@@ -42,10 +41,6 @@ class Pace:
     def __init__(self, n_params: int, batch_size: int) -> None:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)))
-
-    def is_representative(self, n_steps: int, seconds: float) -> bool:
-        """Return whether a chunk is as long as was planned, not shorter because an epoch ended, or took too long."""
-        return n_steps == self.n_steps or seconds > CHUNK_SECONDS
 
     def measured(self, n_steps: int, seconds: float) -> None:
         """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
@@ -117,7 +112,7 @@ class EpochLoss:
     partial = NOTHING
     """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
     _whole: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    """The last result of `_rows_of_epoch`."""
+    """`_rows` of whole epochs, and their sums: those of the last ones, if all rows count."""
 
     def __init__(self, data: Data, reduction: str, steps_per_epoch: int) -> None:
         self._mean = reduction == "mean"
@@ -135,7 +130,10 @@ class EpochLoss:
             return losses, NOTHING
         with np.errstate(over="ignore", invalid="ignore"):  # losses near the largest number, on the way to divergence
             if batch == 0 and n_steps % self._steps_per_epoch == 0:  # whole epochs: the same sums, of which none is cut
-                rows, row_sums = self._rows_of_epochs(steps, n_steps)
+                if self._whole is None or self._counted is not None or len(self._whole[0]) != n_steps:
+                    rows = self._rows(steps, n_steps)
+                    self._whole = rows, _sum(rows, self._steps_per_epoch)
+                rows, row_sums = self._whole
                 loss_sums, partial = _sum(losses * rows, self._steps_per_epoch), NOTHING
             else:
                 rows = self._rows(steps, n_steps)
@@ -143,13 +141,6 @@ class EpochLoss:
                 row_sums, row_rest = _sums(rows, batch, self._steps_per_epoch, self.partial[1])
                 partial = loss_rest, row_rest
             return (loss_sums / row_sums if self._mean else loss_sums), partial
-
-    def _rows_of_epochs(self, steps: Steps, n_steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return `_rows` of whole epochs, and their sums: those of the last ones if all rows count."""
-        if self._whole is None or self._counted is not None or len(self._whole[0]) != n_steps:
-            rows = self._rows(steps, n_steps)
-            self._whole = rows, _sum(rows, self._steps_per_epoch)
-        return self._whole
 
     def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
         """Return the factor of each step's loss: its rows, or 1 for a sum; 0 where the step was skipped."""
@@ -183,12 +174,13 @@ class EpochLog:
         """The last epoch's loss and learning rate; NaN before there is one."""
         return (self.losses[-1], self._rates[-1]) if self.losses else (math.nan, math.nan)
 
-    def arrays(self) -> tuple[Array, Array]:
+    def arrays(self, goes_on: bool) -> tuple[Array, Array]:
         """Return the losses (m, n) of the epochs so far, and rates (m, n); (1, n) where they are the same for all."""
         if self._of_several is not None:
             return self._of_several
-        losses, rates = np.array([self.losses]), np.array([self._rates])
-        return losses, rates
+        losses, rates = (self.losses[:], self._rates[:]) if goes_on else (self.losses, self._rates)
+        shape = 1, len(losses)
+        return np.ndarray(shape, np.float64, losses), np.ndarray(shape, np.float64, rates)  # no copies
 
 
 def _sums(values: NDArray[np.float64], batch: int, per_epoch: int, carry: float) -> tuple[NDArray[np.float64], float]:
@@ -221,7 +213,7 @@ class Decisions:
 
     def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
         self.stop, self.rule = plan.stop, plan.stop.rule()
-        self.scores = Scores(task, complete(plan.backend), plan.stop, validation, state, plan.rows)
+        self.scores = Scores(task, plan.backend, plan.stop, validation, state, plan.rows)
         counters = state.counters
         if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]

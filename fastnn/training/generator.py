@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.checking.arguments import check_seed, class_of
-from fastnn.layers import draw
-from fastnn.network import Network
+from fastnn.network import Network, draw
 
 Seed = int | np.integer[Any] | np.random.RandomState | None
 
@@ -30,6 +29,9 @@ BY_NUMPY = 2**20
 
 _n_shuffled = [0]
 """The rows that this process has shuffled."""
+
+
+GENERATORS = kit.shelf()
 
 
 class MT19937(np.random.MT19937):
@@ -57,7 +59,8 @@ class MT19937(np.random.MT19937):
 
 def make_random_state(seed: Seed) -> np.random.RandomState:
     """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
-    check_seed("seed", seed)
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        check_seed("seed", seed)
     if isinstance(seed, np.random.RandomState):
         return seed
     random_state = new_random_state()
@@ -73,13 +76,13 @@ def system_words() -> NDArray[np.uint32]:
 def new_random_state() -> np.random.RandomState:
     """Return a generator in any state, to be seeded or set."""
     # Making one takes 150 us, as long as many a small training; seeding one 2 us.
-    return kit.take("generator") or np.random.RandomState(MT19937())
+    return GENERATORS.take() or np.random.RandomState(MT19937())
 
 
 def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
     """Let another training use the generator of one that is over, unless it is the caller's own."""
     if random_state is not seed:
-        kit.put("generator", random_state)
+        GENERATORS.put(random_state)
 
 
 class Seeded(NamedTuple):
@@ -148,7 +151,8 @@ def shuffle_rows(
         orders[e] = before
         before = orders[e]
         random_state.shuffle(before)
-    check_orders(random_state, orders, order)
+    if type(random_state) is not np.random.RandomState:
+        check_orders(random_state, orders, order)
 
 
 def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64], rows: NDArray[np.int64]) -> None:

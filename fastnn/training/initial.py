@@ -11,12 +11,11 @@ from typing import Any, cast
 import numpy as np
 
 from fastnn import kit
-from fastnn.backends import complete
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
-from fastnn.layers import draw, params_of
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
-from fastnn.state import Data, GroupState, make_storage
+from fastnn.network import draw, params_of
+from fastnn.state import Data, GroupState
 from fastnn.training.epochs import Decisions
 from fastnn.training.generator import (
     Place,
@@ -41,22 +40,23 @@ FEW_DRAWS = 1024
 """Parameters so few that to draw them again takes no longer than to copy a generator."""
 
 
-def fresh(plan: Plan) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
-    """Draw the weights and the validation split; return the first state, the generator, and its `Seeded`.
+def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
+    """Draw the weights and the validation split of `n` rows; return the first state, the generator, and its `Seeded`.
 
     That is None where to draw the same again is not possible, or would take longer than to copy the generator.
     """
     network, seed, dtype = plan.network, plan.seed, plan.data.X.dtype
     random_state = make_random_state(seed)
-    storage = make_storage(network.n_params, plan.optimizer.n_slots, dtype)
-    state = TrainingState(storage, network.n_params, optimizer=plan.optimizer.name)
+    storage = aligned_zeros((1 + plan.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
+    state = TrainingState(storage, network.n_params, optimizer=type(plan.optimizer).__name__)
+    params = storage[0, : network.n_params]
     if plan.params is None:
-        params_of(network, draw(network, random_state), state.params)
+        params_of(network, draw(network, random_state), params)
     else:
-        state.params[...] = check_params(network, plan.params, dtype)
-    state.index, state.validation_rows = _split(plan.n_rows, random_state, plan.stop)
+        params[...] = check_params(network, plan.params, dtype)
+    state.index, state.validation_rows = _split(n, random_state, plan.stop)
     if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
-        return state, random_state, Seeded(int(seed), plan.params is None, plan.n_rows)
+        return state, random_state, Seeded(int(seed), plan.params is None, n)
     return state, random_state, None
 
 
@@ -135,7 +135,7 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
 def row_order(plan: Plan, state: TrainingState, random_state: np.random.RandomState) -> RowOrder:
     """Return the order of the rows from this state on; ValueError for a batch size that does not go with it."""
     assert state.index is not None
-    compiled = complete(plan.backend).shuffle_rows
+    compiled = plan.backend.shuffle_rows
     order = RowOrder(state.index, plan.batch_size, plan.shuffle, random_state, state.batch, compiled, plan.rows)
     if state.batch:
         was = rows_a_step(state.counters.get("batch_size", plan.batch_size), order.n_rows)
@@ -208,20 +208,24 @@ def begin(plan: Plan, started: float) -> Group:
     MemoryError
         For a training that would not fit the machine.
     """
-    rows_at_once, dtype = plan.rows_a_step, plan.data.X.dtype
+    n, dtype = plan.n_rows, plan.data.X.dtype
+    rows_at_once = n if plan.batch_size is None else min(plan.batch_size, n)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
     check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, plan.backend, block, plan.threads)
-    state, random_state, seeded = fresh(plan) if plan.state is None else resumed(plan)
-    check_column_names(plan.feature_names, state.feature_names)
-    state.feature_names = state.feature_names or plan.feature_names
+    state, random_state, seeded = fresh(plan, n) if plan.state is None else resumed(plan)
+    if plan.feature_names is not None:
+        check_column_names(plan.feature_names, state.feature_names)
+        state.feature_names = state.feature_names or plan.feature_names
     if plan.validation_rows is not None:
         plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
-    validation = validation_data(plan, state)
+    validation = None
+    if plan.rows is not None or state.validation_rows is not None or plan.stop.validation is not None:
+        validation = validation_data(plan, state)
     order = row_order(plan, state, random_state)
     order.seeded = None if order.shuffle else seeded
     group = Group(
         [plan],
-        GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None]),
+        state,
         order,
         before=[state.counters.get("epoch", 0)],
         started=started,
@@ -257,7 +261,7 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
     shuffles = first.shuffle and first.rows_a_step < n
     orders = np.empty((m if shuffles else 0, most, n), np.int64)
-    generator, compiled = new_random_state(), complete(first.backend).shuffle_rows
+    generator, compiled = new_random_state(), first.backend.shuffle_rows
     before, places, drawn = [0] * m, list[Place](), dict[int, Array]()
     with drawing:
         for k, plan in enumerate(plans):

@@ -161,7 +161,7 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
 
 def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
     n_outputs, are_classes = network.sizes[-1], network.loss == "cross_entropy"
-    targets = real_array("Y", Y, dtype)
+    targets = Y if type(Y) is np.ndarray and Y.ndim == 2 else real_array("Y", Y, dtype)
     if are_classes and targets.ndim == 1:
         return _one_hot(targets, n, n_outputs, dtype)
     if are_classes and targets.shape[1:] == (1,):
@@ -199,6 +199,12 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
 def _check_range(network: Network, Y: Array) -> None:
     """Raise ValueError for targets that the loss does not take, and for those that the output can never give."""
     loss, line, given = network.loss, LOSSES[network.loss], ACTIVATIONS[network.output]
+    low, high = max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
+    if low == -math.inf and high == math.inf:
+        return
+    numbers = Y.ravel().tolist() if Y.size <= FEW else [Y.min(), Y.max()]
+    if low <= min(numbers) and max(numbers) <= high and loss != "cross_entropy":
+        return
     wrong = _beyond(Y, line.low, line.high)
     if wrong.any():
         raise ValueError(f"loss {loss!r} takes {line.targets}; {_first('Y', wrong, Y)}")

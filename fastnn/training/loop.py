@@ -10,24 +10,25 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import complete
+from fastnn.backends import Completed
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
 from fastnn.state import Data, GroupState, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
-from fastnn.training.epochs import Decisions, EpochLog, EpochLoss, Pace, learning_rates
+from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
 from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
 from fastnn.training.stopping import StopReason, name_of
-from fastnn.training.store import Decided, Results
+from fastnn.training.store import PLAIN, Decided, Results
 
 
 class Group:
@@ -36,8 +37,8 @@ class Group:
     Parameters
     ----------
     plans : sequence of Plan
-    state : GroupState
-        A row of each array for each member; changed in place.
+    state : StepState or GroupState
+        The state of one, or a row of each array for each member; changed in place.
     order : RowOrder or RowOrders
         The rows of the steps.
     before : sequence of int
@@ -65,7 +66,7 @@ class Group:
     def __init__(
         self,
         plans: Sequence[Plan],
-        state: GroupState,
+        state: StepState | GroupState,
         order: RowOrder | RowOrders,
         *,
         before: Sequence[int],
@@ -74,23 +75,26 @@ class Group:
         validation_rows: Rows | None = None,
         decisions: Decisions | None = None,
     ) -> None:
-        self.plan, *_ = self.plans = plans
-        self.states, self.order, self.before, self.started = state, order, before, started
-        self.backend = complete(self.plan.backend)
-        self.tasks, self.which = tasks_of(plans)
-        self.n_epochs = max(plan.n_epochs for plan in plans)
+        self.plan = plan = plans[0]
+        self.plans, self.state, self.order, self.before, self.started = plans, state, order, before, started
+        self.backend: Any = plan.backend
+        self.is_one = len(plans) == 1
+        if self.is_one:
+            task = Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads)
+            self.tasks, self.which, self.n_epochs = [task], FIRST, plan.n_epochs
+        else:
+            self.tasks, self.which = tasks_of(plans)
+            self.n_epochs = max(plan.n_epochs for plan in plans)
         self.feature_names, self.validation_rows, self.decisions = feature_names, validation_rows, decisions
-        self.state = state.member(0)
-        """The state of a group of one."""
         self.log = EpochLog()
         self.pace = Pace(state.n_params, order.batch_size)
-        self.epoch_loss = EpochLoss(self.plan.data, self.plan.network.reduction, order.steps_per_epoch)
+        self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
         self.lost: list[int] = []
         """Members of several that diverged: they have to be trained alone."""
 
     def chunk(self, n_epochs: int) -> int:
         """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
-        began, order, is_one = time.perf_counter(), self.order, len(self.plans) == 1
+        began, order, is_one = time.perf_counter(), self.order, self.is_one
         most = self.pace.n_steps if is_one else math.inf
         n_steps = int(min(most, order.steps_until(int(min(n_epochs, self.epochs_ahead)))))
         steps = order.draw(n_steps, self._rates(n_steps))
@@ -100,14 +104,15 @@ class Group:
             self.log.add(losses, steps.learning_rate[..., first : n_done : order.steps_per_epoch])
             self.n_done += n_ended
         order.commit(n_done)
-        if self.pace.is_representative(n_steps, seconds := time.perf_counter() - began):
+        seconds = time.perf_counter() - began
+        if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # else it was shorter because an epoch ended
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
         return n_ended
 
     def _train_several(self, steps: Steps, n_steps: int) -> tuple[Array, int]:
         """Do the steps of all members, each up to its last epoch; return the losses of epochs (m, any)."""
         wanted = np.array([self.order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
-        good = self.backend.train_group(self.tasks, self.which, self.states, steps, wanted)
+        good = self.backend.train_group(self.tasks, self.which, self.state, steps, wanted)
         self.lost = np.flatnonzero(good != wanted).tolist()
         losses, _ = self.epoch_loss.add(steps, n_steps, self.order.batch)
         return losses, n_steps
@@ -145,7 +150,7 @@ class Group:
 
     def epochs_until(self, periods: Collection[int]) -> int:
         """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
-        epoch, n = self.n_epochs_in_all, self.n_epochs - self.n_done
+        epoch, n = self.before[0] + self.n_done, self.n_epochs - self.n_done
         for period in periods:
             n = min(n, period - epoch % period)
         return n
@@ -209,7 +214,7 @@ class Group:
 
     def _rates(self, n_steps: int) -> NDArray[np.float64] | float:
         """Return the learning rates of the next steps (n_steps,), of several members (m, n_steps); or one for all."""
-        if len(self.plans) > 1:
+        if not self.is_one:
             return self._rates_of_several(n_steps)
         rate = self.tasks[0].optimizer.learning_rate
         if callable(rate):
@@ -221,7 +226,7 @@ class Group:
         return rate if self.decisions is None else self.decisions.reduction.of(rate)
 
     def _rates_of_several(self, n_steps: int) -> NDArray[np.float64]:
-        kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.states.t.tolist(), strict=True)]
+        kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.state.t.tolist(), strict=True)]
         if all(kind == kinds[0] for kind in kinds):
             kinds = kinds[:1]
         if all(isinstance(rate, float) for rate, _ in kinds):
@@ -231,10 +236,12 @@ class Group:
     def check_end(self) -> None:
         """End when all epochs are done or the time is over, unless there is a reason to stop already."""
         limit = self.plan.stop.max_seconds
+        if self.stop_reason != "running":
+            return
         if self.n_done >= self.n_epochs:
-            self.end("epochs")
+            self.stop_reason = "epochs"
         elif limit is not None and time.perf_counter() - self.started >= limit:
-            self.end("time")
+            self.stop_reason = "time"
 
     def end(self, reason: StopReason) -> None:
         """Stop after this chunk for this reason, unless there is one already."""
@@ -274,18 +281,23 @@ class Group:
 
     def results(self, reason: StopReason) -> Results:
         """Return the results as they stand: copies while the trainings go on, else with the arrays of this group."""
-        plan, order, states = self.plan, self.order, self.states
-        storage, beta_products = states.storage, states.beta_products
-        if reason == "running":
+        plan, order, state, goes_on = self.plan, self.order, self.state, reason == "running"
+        storage, beta_products = state.storage, state.beta_products
+        if goes_on:
             storage, beta_products = storage.copy(), beta_products.copy()
-        chosen = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
-        n_epochs = [min(self.n_done, own.n_epochs) for own in self.plans]
-        steps, per_epoch = [self.state.t], order.steps_per_epoch
-        if len(self.plans) > 1:
-            steps = [t + n * per_epoch for t, n in zip(states.t.tolist(), n_epochs, strict=True)]
+        decided, n_epochs, digests = {}, [self.n_done], [None if plan.rows is None else digest(plan.rows)]
+        if self.is_one:
+            storage, beta_products, steps = storage[None], beta_products[None], [state.t]
+            own = self._decided(reason)
+            decided = {} if own is PLAIN else {0: own}
+        else:
+            n_epochs = [min(self.n_done, own.n_epochs) for own in self.plans]
+            steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
+            known = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
+            digests = [known.get(id(own.rows)) for own in self.plans]
         return Results(
             plan.network,
-            plan.backend,
+            plan.backend.backend if isinstance(plan.backend, Completed) else plan.backend,
             plan.batch_size,
             plan.shuffle,
             self.feature_names,
@@ -293,27 +305,31 @@ class Group:
             self.which,
             storage,
             beta_products,
-            np.array(n_epochs, np.int64),
-            [epochs + n for epochs, n in zip(self.before, n_epochs, strict=True)],
+            n_epochs,
+            [self.before[k] + n for k, n in enumerate(n_epochs)],
             steps,
-            *self.log.arrays(),
+            *self.log.arrays(goes_on),
             (time.perf_counter() - self.started) / len(self.plans),
-            [None if own.rows is None else chosen[id(own.rows)] for own in self.plans],
+            digests,
             order.places(plan.network),
-            {0: self._decided(reason)} if len(self.plans) == 1 else {},
+            decided,
         )
 
     def _decided(self, reason: StopReason) -> Decided:
         """Return what the result of a group of one has besides."""
+        order, rules, partial, threads = self.order, self.decisions, self.epoch_loss.partial, self.state.threads
+        if rules is None and reason == "epochs" and not order.batch and threads == 1 and self.validation_rows is None:
+            return PLAIN
+        monitor = name_of(self.plan.stop.monitor)
         own = Decided(
             reason,
-            monitor=name_of(self.plan.stop.monitor),
+            monitor=monitor,
             validation_rows=self.validation_rows,
-            batch=self.order.batch,
-            partial=self.epoch_loss.partial,
-            threads=self.state.threads,
+            batch=order.batch,
+            partial=partial,
+            threads=threads,
         )
-        return own if self.decisions is None else self.decisions.decided(own)
+        return own if rules is None else rules.decided(own)
 
     def give_back(self) -> None:
         """Let other trainings use what this group, which is over, has taken out of the kit."""
@@ -331,13 +347,17 @@ class Group:
         )
 
 
+FIRST = np.zeros(1, np.int64)
+"""The place of the task of a group of one."""
+
+
 def tasks_of(plans: Sequence[Plan]) -> tuple[list[Task], NDArray[np.int64]]:
     """Return a task for each optimizer, penalty and data that there are, and the place (m,) of each member in them."""
     places: dict[tuple[int, float, int], int] = {}
-    tasks, which = [], []
+    tasks, which = list[Task](), list[int]()
     for plan in plans:
         place = places.setdefault((id(plan.optimizer), plan.alpha, id(plan.data)), len(places))
         if place == len(tasks):
-            tasks.append(Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads))
+            tasks.append(Task(plan.network, plan.optimizer, plan.data, plan.alpha))
         which.append(place)
     return tasks, np.array(which, np.int64)

@@ -91,6 +91,9 @@ def digest(rows: Rows) -> int:
     return zlib.crc32(rows.data)
 
 
+STEPS = kit.shelf()
+
+
 class RowOrder:
     """The order of the rows of one training.
 
@@ -133,8 +136,8 @@ class RowOrder:
     ) -> None:
         self.index = index
         self.n_rows = len(index)
-        self.batch_size = rows_a_step(batch_size, self.n_rows)
-        self.steps_per_epoch = ceil_div(self.n_rows, self.batch_size)
+        self.batch_size = self.n_rows if batch_size is None else min(batch_size, self.n_rows)
+        self.steps_per_epoch = -(-self.n_rows // self.batch_size)
         self.shuffle = shuffle and self.steps_per_epoch > 1
         self.random_state = random_state
         self.batch = batch
@@ -158,7 +161,7 @@ class RowOrder:
             if last is None or place != self._place:
                 find = batches_again if n_steps <= AGAIN else batches
                 last = steps_again(*find(self.n_rows, self.batch_size, self.shuffle, self.batch, n_steps))
-            rows = rows_at(self.rows, order)
+            rows = order if self.rows is None else rows_at(self.rows, order)
             if rows is not last.rows:
                 last = Steps(rows, *last[1:])
             self._steps, self._place = last, place
@@ -190,14 +193,14 @@ class RowOrder:
         give_back(self.random_state, seed)
         steps = self._steps
         if steps is not None and steps.rows.size <= AGAIN and steps.loss.size <= AGAIN:
-            kit.put(("steps", id(steps.start)), steps)
+            STEPS.put(steps)
 
     def _orders(self, n_steps: int) -> NDArray[np.int64]:
         """Return the rows of the next steps' epochs, one after another; an epoch that has begun keeps its order."""
         self._undo = None
         if not self.shuffle:
             return self.index
-        begun, n_epochs = int(self.batch > 0), ceil_div(self.batch + n_steps, self.steps_per_epoch)
+        begun, n_epochs = int(self.batch > 0), -(-(self.batch + n_steps) // self.steps_per_epoch)
         if n_epochs <= begun:
             return self.index
         self._undo = bookmark(self.random_state)
@@ -306,9 +309,8 @@ def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
-    """Return steps with these batches: those of a training that is over, if the kit has them."""
-    # The steps hold the array that they are known by, which therefore is no other one of the same number.
-    steps: Steps | None = kit.take(("steps", id(start)))
+    """Return steps with these batches: those of the last training that is over, if they are its."""
+    steps: Steps | None = STEPS.take()
     if steps is None or steps.start is not start:
         steps = Steps(np.empty(0, np.int64), start, stop, np.empty(len(start)), np.empty(len(start)))
     return steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import numbers
@@ -290,6 +291,12 @@ class Stop:
         if not isinstance(self.reduce, (ReduceRate, type(None))):
             raise TypeError(f"reduce must be a ReduceRate, such as ReduceRate(0.5), not {shown(self.reduce)}")
 
+    @functools.cached_property
+    def decides(self) -> bool:
+        """Whether anything is scored or decided before the last epoch, divergence and Ctrl-C aside."""
+        options = self.tol, self.patience, self.validation, self.max_seconds, self.reduce
+        return self.restore_best or self.monitor != "loss" or any(option is not None for option in options)
+
     def __repr__(self) -> str:
         """Show the rules that were given, and arrays by their shapes."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -313,12 +320,6 @@ class Stop:
         if self.validation is None:
             return name
         return "validation" if name == "loss" else f"validation {name}"
-
-    @property
-    def decides(self) -> bool:
-        """Whether anything is scored or decided before the last epoch, divergence and Ctrl-C aside."""
-        reasons = self.rule(), self.validation, self.max_seconds, self.reduce
-        return self.restore_best or self.monitor != "loss" or any(reason is not None for reason in reasons)
 
     def rule(self) -> Patience | None:
         """Make the count of epochs without improvement.

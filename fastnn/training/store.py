@@ -60,7 +60,7 @@ class Results:
     """The place (m,) of each member in `optimizers`."""
     storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
     beta_products: NDArray[np.float64]  # (m, 2)
-    n_epochs: NDArray[np.int64]  # (m,), of this call
+    n_epochs: Sequence[int]  # of this call
     epochs: Sequence[int]  # in all, those of earlier calls included
     steps: Sequence[int]  # in all
     losses: NDArray[np.float64]  # (m, most epochs)
@@ -148,10 +148,10 @@ class Results:
         m = len(self.steps)
         nothing, none = np.zeros((m, 0)), {"validation_loss": NO_NUMBERS, "measured": NO_NUMBERS}
         decided: Any = {k: own._replace(**none) for k, own in self.decided.items()}
-        return replace(self, n_epochs=np.zeros(m, np.int64), losses=nothing, rates=nothing, decided=decided)
+        return replace(self, n_epochs=[0] * m, losses=nothing, rates=nothing, decided=decided)
 
 
-ARRAYS = "which", "storage", "beta_products", "n_epochs", "losses", "rates"
+ARRAYS = "which", "storage", "beta_products", "losses", "rates"
 """The arrays of results, by their names."""
 
 
@@ -189,7 +189,7 @@ class Row(NamedTuple):
     @property
     def n_epochs(self) -> int:
         """Epochs that ended."""
-        return int(self.results.n_epochs[self.place])
+        return self.results.n_epochs[self.place]
 
     @property
     def stop_reason(self) -> StopReason:

@@ -56,7 +56,7 @@ class TestLBFGS:
 
     @staticmethod
     def _network(mlp):
-        from fastnn.estimators.constraints import network_of
+        from fastnn.estimators.validation import network_of
 
         return network_of(mlp._weights_now().sizes, mlp._activation(), mlp.out_activation_, mlp.loss)
 

@@ -102,7 +102,7 @@ def replace_scratch(monkeypatch, change):
         return scratch._replace(**{name: change(name, buffer, args[0]) for name, buffer in scratch._asdict().items()})
 
     monkeypatch.setattr(preparation, "make_scratch", make_scratch)
-    monkeypatch.setattr(kit, "take", lambda key: None)
+    monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
 
 
 def test_scratch_is_written_before_it_is_read(dtype, monkeypatch):
