@@ -68,10 +68,16 @@ def _keep(things: Shelf, nbytes: int) -> None:
         return
     while len(_by_key) >= MOST_SHELVES or sum([each.nbytes for each in [*_by_key.values()]]) + nbytes > MOST_BYTES:
         for key in [*_by_key][:1]:
-            if oldest := _by_key.pop(key, None):
-                oldest.is_kept = False
+            _drop(_by_key.pop(key, None))
     things.nbytes, things.is_kept = nbytes, True
     _by_key[things.key] = things
+
+
+def _drop(things: Shelf | None) -> None:
+    """Let go of a shelf's things, which may know the shelf."""
+    if things is not None:
+        things.is_kept = False
+        things.clear()
 
 
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
@@ -83,9 +89,8 @@ def clear() -> None:
     """Leave out all things."""
     for things in _shelves:
         things.clear()
-    for things in [*_by_key.values()]:
-        things.is_kept = False
-    _by_key.clear()
+    for key in [*_by_key]:
+        _drop(_by_key.pop(key, None))
 
 
 @contextlib.contextmanager

@@ -243,11 +243,6 @@ def _callable(address_of, function_name, signature):
             _refuse(status)
         return result.value
 
-    def call_without_result(*values):
-        status = function(unused, unused, *values)
-        if status != 0:
-            _refuse(status)
-
     def bound(*values):
         places, result = list(map(operator.call, argument_types, values)), result_type()
         again = functools.partial(of_converted, byref(result), unused, *places)
@@ -261,7 +256,9 @@ def _callable(address_of, function_name, signature):
         call_again.places = places
         return call_again
 
-    chosen = call if result_type else call_without_result
+    function_without_result = ctypes.CFUNCTYPE(ctypes.c_int32, pointer, pointer, *argument_types)(address_of_code)
+    function_without_result.errcheck = lambda status, *_: _refuse(status) if status != 0 else None
+    chosen = call if result_type else functools.partial(function_without_result, unused, unused)
     chosen.bound, chosen.code, chosen.address_of = bound, address_of_code, address_of
     return chosen
 

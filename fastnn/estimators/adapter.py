@@ -81,7 +81,10 @@ class Adapter(Completed):
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
         data = task.data
         if isinstance(data.X, np.ndarray):
-            return self._train(task, state, steps)
+            good = self.backend.train_steps(task, state, steps)
+            if self.mean_over_outputs:
+                steps.loss[...] /= task.network.n_outputs
+            return good
         at_once = _rows_at_once(data.X, state.storage.dtype)
         n_rows = steps.stop - steps.start
         s = 0
@@ -102,7 +105,7 @@ class Adapter(Completed):
                 few = Steps(
                     np.arange(len(rows)), stop - n_rows[group], stop, steps.learning_rate[group], steps.loss[group]
                 )
-                good = self._train(dataclasses.replace(task, data=part), state, few)
+                good = self.train_steps(dataclasses.replace(task, data=part), state, few)
             if good < n_steps:
                 return s + good
             s += n_steps
@@ -120,12 +123,6 @@ class Adapter(Completed):
             rates = Rates(rate, state.beta_products, network.is_weight(gradient.dtype))
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)
         return loss
-
-    def _train(self, task: Task, state: StepState, steps: Steps) -> int:
-        good = super().train_steps(task, state, steps)
-        if self.mean_over_outputs:
-            steps.loss[...] /= task.network.n_outputs
-        return good
 
     @staticmethod
     def _penalty(network: Network, params: Array, data: Data, alpha: float) -> float:

@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight
 from fastnn.backends import check_supported, get_backend
 from fastnn.checking.arguments import check_choice, cut, did_you_mean, fill_layers, shown
 from fastnn.estimators.adapter import Adapter, contiguous
-from fastnn.estimators.epochs import FitInputs, Solver, fit_in_epochs
+from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
@@ -121,7 +121,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
             self._optimizer = Solver(self) if known is None else known
         inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-        params, attributes = fit_in_epochs(self, inputs) if stochastic else fit_lbfgs(self, inputs)
+        params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
         self.__dict__.update(attributes)
         if self.fix_defects and not stochastic:
             params = params.astype(X.dtype, copy=False)

@@ -253,9 +253,8 @@ class FitInputs(NamedTuple):
     """Called after each epoch with the parameters, for scikit-learn's callbacks; returns True to stop. Or None."""
 
 
-def fit_in_epochs(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
-    """Train by a stochastic solver; return the parameters (n_params,), and the fitted attributes of the fit."""
-    return Epochs(mlp, inputs).run()
+EACH = (1,)
+"""The periods of what is done after each epoch."""
 
 
 class Epochs:
@@ -305,7 +304,7 @@ class Epochs:
             self.core.decisions.rule = self.rule
 
     def run(self) -> tuple[Array, dict[str, Any]]:
-        """Train to the end."""
+        """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
         mlp, record = self.mlp, self.record
         interrupt = Interrupt()
         try:
@@ -337,7 +336,7 @@ class Epochs:
     def _chunk(self) -> None:
         """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
         mlp, core = self.mlp, self.core
-        n_ended = core.chunk(1 if self.by_epoch else self.n_epochs - core.n_done)
+        n_ended = core.chunk(EACH if self.by_epoch else ())
         self._epochs_ended(core.log.losses[core.n_done - n_ended :])
         if core.stop_reason == "diverged":
             self._diverged()

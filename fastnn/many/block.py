@@ -19,7 +19,6 @@ from fastnn.many.members import begin_alone
 from fastnn.many.store import MemberResult, Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
-from fastnn.training import advance
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.initial import begin_group
 from fastnn.training.interrupts import StopRequest
@@ -182,7 +181,7 @@ def train_unit(
     if len(unit.plans) == 1:
         return {plan.number: train_alone(plan, flag) for plan in unit.plans}
     group = begin_group(unit.plans, time.perf_counter(), drawing)
-    group.chunk(group.n_epochs)
+    group.chunk()
     results, lost = group.results("epochs"), {*group.lost}
     # What diverged is trained anew, alone, so that its last good step is found.
     return {plan.number: train_alone(plan, flag) if k in lost else Row(results, k) for k, plan in enumerate(unit.plans)}
@@ -209,7 +208,8 @@ def train_alone(plan: Plan, flag: StopRequest) -> Row:
     """
     try:
         group = begin_alone(plan)
-        advance(group, flag, [], [])
+        while group.goes_on() and not flag.requested:
+            group.chunk()
     except Exception as error:
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
             if isinstance(error, MonitorError):
@@ -218,6 +218,8 @@ def train_alone(plan: Plan, flag: StopRequest) -> Row:
                 error.add_note(f"fastnn: this was member {plan.number}")
             error.member = plan.number  # type: ignore[attr-defined]
         raise
+    if flag.requested:
+        group.interrupt(flag.reason)
     results = group.results(group.stop_reason)
     group.give_back()
     return Row(results, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -129,12 +130,12 @@ class _StopFlag:
 
 
 class Driver:
-    """The trainings of some members, on `n_jobs` threads."""
+    """The trainings of some members, on `n_jobs` threads, in one call of `train`."""
 
     def __init__(
         self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
     ) -> None:
-        self.engine = chosen_engine(n_jobs)
+        self.engine = chosen_engine(n_jobs) if "joblib" in sys.modules else None
         if self.engine is not None:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
@@ -147,27 +148,24 @@ class Driver:
         """The results of those that have ended, by their numbers."""
         self.began = time.perf_counter()
 
-    def train(self, interrupt: Interrupt) -> ManyResult:
-        """Train all members, or end early where Ctrl-C or a callback asks for it; raise what a training raises."""
-        flag = _StopFlag(interrupt)
-        try:
-            if self.engine is not None:
-                self._on_engine(self.engine, flag)
-            elif self.n_threads > 1:
-                self._on_threads(flag)
-            else:
-                self._here(self.units, flag)
-        except Exception as error:
-            flag.end("interrupted")
-            own = getattr(error, "result", None)
-            if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-                self.member_results[error.member] = own
-                del error.result  # type: ignore[attr-defined]
-            attach_result(error, self._result(flag))
-            raise
-        return self._result(flag)
+    def elsewhere(self, flag: _StopFlag) -> list[Unit]:
+        """Train units on an engine or on threads; return those that are left for this thread."""
+        if self.engine is not None:
+            self._on_engine(self.engine, flag)
+        elif self.n_threads > 1:
+            self._on_threads(flag)
+        return [unit for unit in self.units if unit.plans[0].number not in self.member_results]
 
-    def _result(self, flag: _StopFlag) -> ManyResult:
+    def failed(self, error: Exception, flag: _StopFlag) -> None:
+        """Give an error that ends all trainings what was trained so far as its `result`."""
+        flag.end("interrupted")
+        own = getattr(error, "result", None)
+        if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
+            self.member_results[error.member] = own
+            del error.result  # type: ignore[attr-defined]
+        attach_result(error, self.result(flag))
+
+    def result(self, flag: _StopFlag) -> ManyResult:
         """Return the results of all members, of which those that are left did not begin."""
         for unit in self.units:
             if any(plan.number not in self.member_results for plan in unit.plans):
@@ -176,17 +174,11 @@ class Driver:
         there = [number for number in self.numbers if number in self.member_results]
         return ManyResult([self.member_results[number] for number in there], [self.seeds[number] for number in there])
 
-    def _here(self, units: Sequence[Unit], flag: _StopFlag) -> None:
-        for unit in units:
-            self._take(train_unit(unit, flag), flag)
-
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
         """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
         own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
         for member_results in engine.train([unit for unit in self.units if id(unit) not in own], flag):
-            self._take(member_results, flag)
-        # Those, and after Ctrl-C the members that had not ended, none of which begins.
-        self._here([unit for unit in self.units if unit.plans[0].number not in self.member_results], flag)
+            self.take(member_results, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
         """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
@@ -212,7 +204,7 @@ class Driver:
         helpers = borrow(self.n_threads)
         try:
             if not helpers:  # the system starts no more threads
-                return self._here(self.units, flag)
+                return
             for helper in helpers:
                 helper.put(work)
                 n_at_work += 1
@@ -224,7 +216,7 @@ class Driver:
                 left -= 1
                 if isinstance(found, BaseException):
                     raise found
-                self._take(found, flag)
+                self.take(found, flag)
         except BaseException:
             flag.end("interrupted")
             while True:  # whoever is at work ends at its next chunk; nobody begins another unit
@@ -243,7 +235,7 @@ class Driver:
                 if isinstance(found := through.get(), dict):
                     self.member_results.update(found)
 
-    def _take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
+    def take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
         """Keep the results of a unit, and tell callbacks of them."""
         self.member_results.update(found)
         if not self.callbacks or flag.requested:
@@ -298,23 +290,33 @@ class Caller:
             )
 
     def train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
-        """Train members; return the results, and whether Ctrl-C ended them."""
-        self._is_training = True
+        """Train members, or end early where Ctrl-C or a callback asks for it; what a training raises ends all of them.
+
+        Returns
+        -------
+        ManyResult
+            The results.
+        bool
+            Whether Ctrl-C ended the trainings.
+        """
+        interrupt, callbacks = Interrupt(swallows=not _raises(plans)), list(self.callbacks)
+        flag, self._is_training = _StopFlag(interrupt), True
         try:
-            return self._train(plans)
+            with _bar(callbacks) if self.progress else contextlib.nullcontext():
+                driver = Driver(plans, self.n_jobs, callbacks)
+                try:
+                    interrupt.begin()
+                    for unit in driver.elsewhere(flag):
+                        driver.take(train_unit(unit, flag), flag)
+                    result = driver.result(flag)
+                except Exception as error:
+                    driver.failed(error, flag)
+                    raise
+                finally:
+                    interrupt.over = True
+                    interrupt.end()
         finally:
             self._is_training = False
-
-    def _train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
-        interrupt, callbacks = Interrupt(swallows=not _raises(plans)), list(self.callbacks)
-        with _bar(callbacks) if self.progress else contextlib.nullcontext():
-            driver = Driver(plans, self.n_jobs, callbacks)
-            try:
-                interrupt.begin()
-                result = driver.train(interrupt)
-            finally:
-                interrupt.over = True
-                interrupt.end()
         return result, interrupt.requested
 
 

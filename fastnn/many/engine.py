@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 import numpy as np
 
 from fastnn import __version__
+from fastnn.backends import original
 from fastnn.checking.arguments import class_of, cut, shortened, shown
 from fastnn.errors import EngineError
 from fastnn.many.block import Unit, train_unit
@@ -240,7 +241,6 @@ def _trained(member_results: dict[int, MemberResult], folder: str | None, second
     return Trained(seconds, alone, blocks, lay_down(arrays, folder))
 
 
-T = TypeVar("T")
 U = TypeVar("U")
 
 TASK_SECONDS = 0.5
@@ -315,7 +315,7 @@ class Engine:
         if not units:
             return
         chosen = [unit.plans[0] for unit in units]
-        kinds = [(plan.network, plan.backend, plan.optimizer, plan.stop.monitor) for plan in chosen]
+        kinds = [(plan.network, original(plan.backend), plan.optimizer, plan.stop.monitor) for plan in chosen]
         own = list({id(part): part for kind in kinds for part in kind}.values())
         left = dict(enumerate(units))
         with folder_for_workers() as self._folder:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,13 @@ from fastnn.checking.keywords import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.training.callbacks import Callback, Progress, periods, sorted_callbacks
+from fastnn.training.callbacks import Callback, Progress, epochs_of, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import begin
-from fastnn.training.interrupts import AGAIN, Interrupt, StopRequest
+from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
 from fastnn.training.results import TrainingResult
@@ -45,8 +45,6 @@ __all__ = [
     "predict",
     "train",
 ]
-
-NO_BAR = contextlib.nullcontext()
 
 
 @explains_keywords
@@ -225,70 +223,66 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    observers, controllers = sorted_callbacks(callbacks)
-    group = begin(plan, started)
+    group, watch = begin(plan, started), Watch(callbacks, progress)
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
-    with _bar(observers) if progress else NO_BAR:
+    with watch.bar:
         try:
             interrupt.begin()
-            advance(group, interrupt, observers, controllers)
+            while group.goes_on() and not interrupt.requested:
+                watch.look(group, group.chunk(watch.periods))
         finally:
             interrupt.over = True
             interrupt.end()
-    result = group.results(group.stop_reason).result(0)
+    return end(group, interrupt)
+
+
+class Watch:
+    """The callbacks of a training, its progress bar among them."""
+
+    bar: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+    periods: Collection[int] = ()
+    """The numbers of epochs after which a callback is to be called, each time so many have ended."""
+
+    def __init__(self, callbacks: Iterable[Callback], progress: bool) -> None:
+        self.observers, self.controllers = sorted_callbacks(callbacks)
+        if self.controllers:
+            self.periods = epochs_of(self.controllers)
+        if progress:
+            from fastnn.training.callbacks import ProgressBar
+
+            self.bar = bar = ProgressBar()
+            self.observers.append(bar)
+
+    def look(self, group: Group, n_ended: int) -> None:
+        """Call the callbacks after a chunk in which `n_ended` epochs ended; each may end the training."""
+        if not self.observers and not self.controllers:
+            return
+        now = group.progress()
+        try:
+            for observe in self.observers:
+                observe(now)
+            answers = [control(now) for control in self.controllers] if n_ended else []  # all, whatever one says
+        except Exception as error:
+            attach_result(error, group.result("running"))
+            raise
+        if any(answer is True or (isinstance(answer, np.bool_) and answer) for answer in answers):
+            group.end("callback")
+
+
+def end(group: Group, interrupt: Interrupt) -> TrainingResult:
+    """Return the result of a training that is over; raise or warn, as the stop rules say, where it ended early."""
+    if interrupt.requested:
+        group.interrupt(interrupt.reason)
+    result, stop = group.results(group.stop_reason).result(0), group.plan.stop
     group.give_back()
-    _tell(result, interrupt.requested, plan.stop, group.divergence)
-    return result
-
-
-def advance(group: Group, interrupt: StopRequest, observers: list[Callback], controllers: list[Callback]) -> None:
-    """Do chunks of steps until there is a reason to stop, or until `interrupt.requested`."""
-    scores = group.decisions is not None and group.decisions.scores.each_epoch
-    each = {1} if scores else periods(controllers) if controllers else ()
-    while group.stop_reason == "running" and not interrupt.requested:
-        ended = group.chunk(group.epochs_until(each)) if group.n_epochs else 0
-        if ended and scores:
-            group.score()
-        if controllers or observers:
-            _call_back(group, observers, controllers if ended else [])
-        group.check_end()
-    if interrupt.requested and group.stop_reason != "diverged":
-        group.stop_reason = interrupt.reason
-
-
-def _tell(result: TrainingResult, interrupted: bool, stop: Stop, divergence: str) -> None:
-    """Raise or warn, as the stop rules say, where a training ended by Ctrl-C or by divergence."""
-    if interrupted and stop.on_interrupt == "raise":
+    if interrupt.requested and stop.on_interrupt == "raise":
         raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
     if result.stop_reason == "diverged" and stop.on_divergence == "raise":
-        raise DivergenceError(divergence, result)
-    if interrupted:
+        raise DivergenceError(group.divergence, result)
+    if interrupt.requested:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
-
-
-def _bar(observers: list[Callback]) -> contextlib.AbstractContextManager[Any]:
-    from fastnn.training.callbacks import ProgressBar
-
-    bar = ProgressBar()
-    observers.append(bar)
-    return bar
-
-
-def _call_back(group: Group, observers: list[Callback], controllers: list[Callback]) -> None:
-    now = group.progress()
-    answers = []
-    try:
-        for observe in observers:
-            observe(now)
-        for control in controllers:  # all are called, whatever the first one says
-            answers.append(control(now))
-    except Exception as error:
-        attach_result(error, group.result("running"))
-        raise
-    for answer in answers:
-        if answer is True or (isinstance(answer, np.bool_) and answer):
-            group.end("callback")
+    return result
 
 
 def _how_far(result: TrainingResult) -> str:

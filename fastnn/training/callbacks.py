@@ -310,7 +310,7 @@ class every:
         return self.callback(progress) if progress.epoch_in_all % self.k == 0 else None
 
 
-def periods(callbacks: Iterable[Callback]) -> set[int]:
+def epochs_of(callbacks: Iterable[Callback]) -> set[int]:
     """Return the periods in epochs of some callbacks; {1} if one of them is called after each epoch."""
     found = {c.k if isinstance(c, every) else 1 for c in callbacks}
     return {1} if 1 in found else found

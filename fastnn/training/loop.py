@@ -76,8 +76,9 @@ class Group:
         decisions: Decisions | None = None,
     ) -> None:
         self.plan = plan = plans[0]
-        self.plans, self.state, self.order, self.before, self.started = plans, state, order, before, started
-        self.backend: Any = plan.backend
+        self.plans, self.order, self.before, self.started = plans, order, before, started
+        self.state: Any = state
+        self.backend = plan.backend
         self.is_one = len(plans) == 1
         if self.is_one:
             task = Task(plan.network, plan.optimizer, plan.data, plan.alpha, plan.value_alpha, plan.threads)
@@ -92,13 +93,34 @@ class Group:
         self.lost: list[int] = []
         """Members of several that diverged: they have to be trained alone."""
 
-    def chunk(self, n_epochs: int) -> int:
-        """Do a chunk of steps, at most until `n_epochs` epochs have ended; return how many epochs ended."""
-        began, order, is_one = time.perf_counter(), self.order, self.is_one
-        most = self.pace.n_steps if is_one else math.inf
-        n_steps = int(min(most, order.steps_until(int(min(n_epochs, self.epochs_ahead)))))
-        steps = order.draw(n_steps, self._rates(n_steps))
-        losses, n_done = self._train_one(steps, n_steps) if is_one else self._train_several(steps, n_steps)
+    def chunk(self, periods: Collection[int] = ()) -> int:
+        """Do a chunk of steps, at most to the next epoch, of all, whose number is a multiple of one of the periods.
+
+        Returns
+        -------
+        int
+            How many epochs ended.
+        """
+        began, order, tasks, state = time.perf_counter(), self.order, self.tasks, self.state
+        n_epochs = min(self.n_epochs - self.n_done, self.epochs_ahead)
+        scores = self.decisions is not None and self.decisions.scores.each_epoch
+        if scores:
+            n_epochs = min(n_epochs, 1)
+        for period in periods:
+            n_epochs = min(n_epochs, period - (self.before[0] + self.n_done) % period)
+        n_steps = order.steps_until(int(n_epochs))
+        if self.is_one:
+            n_steps = min(self.pace.n_steps, n_steps)
+            steps = order.draw(n_steps, self._rates(n_steps))
+            self._save()
+            n_good = self.backend.train_steps(tasks[0], state, steps)
+            losses, n_done = self._counted(steps, n_good)
+        else:
+            n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
+            steps = order.draw(n_steps, self._rates_of_several(n_steps))
+            good = self.backend.train_group(tasks, self.which, state, steps, wanted)
+            losses, _ = self.epoch_loss.add(steps, n_steps, 0)
+            self.lost = np.flatnonzero(good != wanted).tolist()
         if n_ended := losses.shape[-1]:
             first = order.steps_until(1) - 1
             self.log.add(losses, steps.learning_rate[..., first : n_done : order.steps_per_epoch])
@@ -107,27 +129,24 @@ class Group:
         seconds = time.perf_counter() - began
         if n_steps == self.pace.n_steps or seconds > CHUNK_SECONDS:  # else it was shorter because an epoch ended
             self.pace.measured(int(np.count_nonzero(steps.loss)), seconds)
+        if n_ended and scores:
+            self._score()
         return n_ended
 
-    def _train_several(self, steps: Steps, n_steps: int) -> tuple[Array, int]:
-        """Do the steps of all members, each up to its last epoch; return the losses of epochs (m, any)."""
-        wanted = np.array([self.order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
-        good = self.backend.train_group(self.tasks, self.which, self.state, steps, wanted)
-        self.lost = np.flatnonzero(good != wanted).tolist()
-        losses, _ = self.epoch_loss.add(steps, n_steps, self.order.batch)
-        return losses, n_steps
+    def _save(self) -> None:
+        """Save the state of one before a chunk of steps."""
+        if self.snapshot is not None:
+            self.snapshot.restore(self.state)
+            return
+        state = self.state
+        self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
 
-    def _train_one(self, steps: Steps, n_steps: int) -> tuple[Array, int]:
-        """Do steps up to where a rule fires or the training diverges; return the losses of epochs (any,), and how many.
+    def _counted(self, steps: Steps, n_good: int) -> tuple[Array, int]:
+        """Return the losses of epochs (any,), and how many steps count: those up to where a rule fires or all is good.
 
         What goes too far is undone, and repeated up to there: a step draws nothing at random.
         """
-        order, state, rules = self.order, self.state, self.decisions
-        if self.snapshot is None:
-            self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
-        else:
-            self.snapshot.restore(state)
-        n_good = n_wanted = self.backend.train_steps(self.tasks[0], state, steps)
+        order, state, rules, n_wanted, n_steps = self.order, self.state, self.decisions, n_good, len(steps.loss)
         losses, partial = self.epoch_loss.add(steps, n_good, order.batch)
         fired = rules.fired(losses) if rules is not None else None
         self.epochs_ahead *= 2
@@ -139,6 +158,7 @@ class Group:
             self.end("diverged")
             self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
         if n_wanted < n_steps:
+            assert self.snapshot is not None
             state.restore(self.snapshot)
             again = first_steps(steps, n_wanted)
             if n_wanted and self.backend.train_steps(self.tasks[0], state, again) != n_wanted:
@@ -147,13 +167,6 @@ class Group:
                 )
         self.epoch_loss.partial = partial
         return losses, n_wanted
-
-    def epochs_until(self, periods: Collection[int]) -> int:
-        """Return the epochs to go until one whose number, of all, is a multiple of a period, or until the last one."""
-        epoch, n = self.before[0] + self.n_done, self.n_epochs - self.n_done
-        for period in periods:
-            n = min(n, period - epoch % period)
-        return n
 
     @property
     def n_epochs_in_all(self) -> int:
@@ -198,7 +211,7 @@ class Group:
         if self.decisions is not None and self.decisions.rule is not None:
             self.decisions.rule.count(losses)
 
-    def score(self) -> None:
+    def _score(self) -> None:
         """Take the score of the epoch that has ended, and ask the stop rule about it."""
         rules = self.decisions
         assert rules is not None
@@ -213,10 +226,8 @@ class Group:
             self.end(reason)
 
     def _rates(self, n_steps: int) -> NDArray[np.float64] | float:
-        """Return the learning rates of the next steps (n_steps,), of several members (m, n_steps); or one for all."""
-        if not self.is_one:
-            return self._rates_of_several(n_steps)
-        rate = self.tasks[0].optimizer.learning_rate
+        """Return the learning rates (n_steps,) of the next steps of one, or one rate for all of them."""
+        rate: Any = self.tasks[0].optimizer.learning_rate
         if callable(rate):
             try:
                 rate = learning_rates(rate, self.state.t, n_steps)
@@ -226,6 +237,7 @@ class Group:
         return rate if self.decisions is None else self.decisions.reduction.of(rate)
 
     def _rates_of_several(self, n_steps: int) -> NDArray[np.float64]:
+        """Return the learning rates (m, n_steps) of the steps, or (1, n_steps) where they are the same for all."""
         kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.state.t.tolist(), strict=True)]
         if all(kind == kinds[0] for kind in kinds):
             kinds = kinds[:1]
@@ -233,15 +245,20 @@ class Group:
             return np.repeat(np.array([[rate] for rate, _ in kinds], np.float64), n_steps, axis=1)
         return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
 
-    def check_end(self) -> None:
-        """End when all epochs are done or the time is over, unless there is a reason to stop already."""
-        limit = self.plan.stop.max_seconds
-        if self.stop_reason != "running":
-            return
-        if self.n_done >= self.n_epochs:
-            self.stop_reason = "epochs"
-        elif limit is not None and time.perf_counter() - self.started >= limit:
-            self.stop_reason = "time"
+    def goes_on(self) -> bool:
+        """Return whether to do another chunk; end where all epochs are done or, after the first, the time is over."""
+        if self.stop_reason == "running":
+            limit = self.plan.stop.max_seconds
+            if self.n_done >= self.n_epochs:
+                self.stop_reason = "epochs"
+            elif limit is not None and self.snapshot is not None and time.perf_counter() - self.started >= limit:
+                self.stop_reason = "time"
+        return self.stop_reason == "running"
+
+    def interrupt(self, reason: StopReason) -> None:
+        """End because somebody asks for it, whatever other reason there is, unless it diverged."""
+        if self.stop_reason != "diverged":
+            self.stop_reason = reason
 
     def end(self, reason: StopReason) -> None:
         """Stop after this chunk for this reason, unless there is one already."""

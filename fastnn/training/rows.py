@@ -245,7 +245,7 @@ class RowOrders:
         """Count the steps until `n_epochs` epochs have ended."""
         return n_epochs * self.steps_per_epoch
 
-    def draw(self, n_steps: int, learning_rate: NDArray[np.float64]) -> Steps:
+    def draw(self, n_steps: int, learning_rate: Any) -> Steps:
         """Return all steps, with these rates (m, n_steps) or (1, n_steps)."""
         start, stop = batches(self.n_rows, self.batch_size, self.shuffle, 0, n_steps)
         return Steps(self._rows(), start, stop, learning_rate, np.zeros((len(self._chosen), n_steps)))

@@ -76,7 +76,10 @@ class Results:
     def result(self, k: int) -> TrainingResult:
         """Return member k's result, whose state and history are made when somebody asks for them."""
         own = self.decided.get(k, PLAIN)
-        parts = {"state": functools.partial(self.state, k), "history": functools.partial(self.history, k)}
+        parts: dict[str, Any] = {
+            "state": functools.partial(self.state, k),
+            "history": functools.partial(self.history, k),
+        }
         return TrainingResult._in_parts(parts, self.network, self.params(k), own.stop_reason, self.backend, own.threads)
 
     def state(self, k: int) -> TrainingState:
@@ -146,8 +149,8 @@ class Results:
     def without_histories(self) -> Results:
         """Return the same results without their histories."""
         m = len(self.steps)
-        nothing, none = np.zeros((m, 0)), {"validation_loss": NO_NUMBERS, "measured": NO_NUMBERS}
-        decided: Any = {k: own._replace(**none) for k, own in self.decided.items()}
+        nothing, none = np.zeros((m, 0)), NO_NUMBERS
+        decided = {k: own._replace(validation_loss=none, measured=none) for k, own in self.decided.items()}
         return replace(self, n_epochs=[0] * m, losses=nothing, rates=nothing, decided=decided)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fastnn import RPROP, SGD, Adam, Network, Stop, train, train_many
 from fastnn.many import members
-from fastnn.many.arguments import spread
+from fastnn.many.members import spread
 from fastnn.reference import NumpyBackend
 
 RANDOM = np.random.RandomState(1)

@@ -146,9 +146,9 @@ def test_a_member_within_an_epoch_goes_on_exactly_beside_others(backend, monkeyp
     population.advance(2)
     right = Group.chunk
 
-    def chunk(run, n_epochs):
+    def chunk(group):
         signal.raise_signal(signal.SIGINT)
-        return right(run, n_epochs)
+        return right(group)
 
     with monkeypatch.context() as patch:
         patch.setattr(block, "MOST_WORK", 0)  # it is trained alone, as a long training is

@@ -126,7 +126,7 @@ def test_nothing_is_allocated_before_memory_is_refused(monkeypatch):
     def never(*args):
         raise AssertionError("allocated")
 
-    monkeypatch.setattr("fastnn.state.aligned_zeros", never)
+    monkeypatch.setattr("fastnn.training.initial.aligned_zeros", never)
     with pytest.raises(AssertionError, match="allocated"):
         train(NETWORK, X, Y, epochs=1)
     changed, kind, text = REFUSED["a network that exhausts memory"]
