@@ -150,7 +150,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             super()._validate_params()
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{error}{self._hint(str(error))}") from None
-        check_scoring_name(self.scoring, type(self).__name__)
+        if self.scoring is not None:
+            check_scoring_name(self.scoring, type(self).__name__)
         if not isinstance(self.activation, str):
             for i, name in enumerate(self.activation):
                 check_choice(f"activation[{i}]", name, HIDDEN_ACTIVATIONS)

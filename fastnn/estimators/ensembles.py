@@ -20,7 +20,7 @@ from fastnn.cores import available_cores
 from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.sklearn_callbacks import Warned, kept_warnings, warn_of_members
 from fastnn.estimators.validation import short_errors, validated
-from fastnn.many.engine import chosen_engine
+from fastnn.many.driver import chosen_engine
 from fastnn.memory import Array
 from fastnn.training.interrupts import Flag, heeding
 

@@ -310,7 +310,7 @@ class Epochs:
         try:
             interrupt.begin()
             while not record.stop_reason and not interrupt.requested:
-                self._chunk()
+                self._decide(self.core.chunk(EACH if self.by_epoch else ()))
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
                 raise
@@ -333,10 +333,9 @@ class Epochs:
         self.order.give_back(mlp._random_state)
         return params, attributes
 
-    def _chunk(self) -> None:
-        """Do a chunk of steps; record the epochs that ended, and decide whether to go on."""
+    def _decide(self, n_ended: int) -> None:
+        """Record the epochs that ended in a chunk, and decide whether to go on."""
         mlp, core = self.mlp, self.core
-        n_ended = core.chunk(EACH if self.by_epoch else ())
         self._epochs_ended(core.log.losses[core.n_done - n_ended :])
         if core.stop_reason == "diverged":
             self._diverged()

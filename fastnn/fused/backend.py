@@ -117,7 +117,8 @@ class NumbaBackend:
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        good = training.train(state, steps)
+        threads = training.threads
+        good = training.call() if threads is None else threads.train(training, state, steps)
         task.kept[key] = training
         state.t += good if good == len(steps.loss) else good + 1
         return good

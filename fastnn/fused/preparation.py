@@ -168,7 +168,8 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        self._threads = Threads.of(task, dtype, n_rows) if has_work(task.threads, network, n_rows) else None
+        self.threads = Threads.of(task, dtype, n_rows) if has_work(task.threads, network, n_rows) else None
+        self.call = bound.call  # does the steps of the last `take`, by one thread
         self.kernel, self.of_task = bound.kernel, (*bound.prepared, data)
         self._data = tuple(task.data)
         self._held = hold((*self._data, *self._state))
@@ -195,10 +196,6 @@ class PreparedTraining(Prepared):
         self._numbers, self._arrays, bound = numbers, tuple(steps), self._bound
         if numbers is not bound.numbers:
             bound.n_steps.value, bound.steps.value, bound.numbers = steps.loss.size, prepared(steps), numbers
-
-    def train(self, state, steps):
-        """Do the steps of the last `take`, and return the number of good ones."""
-        return self._threads.train(self, state, steps) if self._threads else self._bound.call()
 
     def knows(self, state, steps):
         """Return whether state and steps were checked: they are the same arrays, and the steps' rows are the same."""

@@ -17,7 +17,7 @@ from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.cores import available_cores, borrow
 from fastnn.errors import warn
 from fastnn.many.block import Unit, train_unit, units_of
-from fastnn.many.engine import Engine, chosen_engine
+from fastnn.many.engine import Engine
 from fastnn.many.members import known_seed
 from fastnn.many.results import ManyResult
 from fastnn.many.store import MemberResult, result_of
@@ -135,7 +135,7 @@ class Driver:
     def __init__(
         self, plans: list[Plan], n_jobs: int | None, callbacks: Sequence[Callable[[ManyProgress], Any]]
     ) -> None:
-        self.engine = chosen_engine(n_jobs) if "joblib" in sys.modules else None
+        self.engine = chosen_engine(n_jobs)
         if self.engine is not None:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
@@ -249,6 +249,17 @@ class Driver:
                 flag.end("callback")
 
 
+def chosen_engine(n_jobs: int | None) -> Engine | None:
+    """Return the engine that the user has chosen; None where it is this process, by threads."""
+    joblib = sys.modules.get("joblib")  # who has chosen one has imported it
+    if joblib is None:
+        return None
+    backend, configured = joblib.parallel.get_active_backend(prefer="threads")
+    if getattr(backend, "supports_sharedmem", False):
+        return None
+    return Engine(joblib, backend, configured if n_jobs is None else n_jobs)
+
+
 class MembersBar(ProgressBar):
     """A bar with the number of members that have ended, and the time left: a callback that only observes."""
 
@@ -269,7 +280,8 @@ class Caller:
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
         self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)
         self.callbacks: Any = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
-        sorted_callbacks(self.callbacks)
+        if self.callbacks != []:
+            sorted_callbacks(self.callbacks)
         if any(isinstance(callback, every) for callback in self.callbacks):
             raise TypeError(
                 "every(k, ...) counts a training's epochs; these callbacks are called after each block of members"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pickle
-import sys
 import time
 import traceback
 import warnings
@@ -502,14 +501,3 @@ class Engine:
         return self._joblib.delayed(train_packed)(
             numbers, packed_units._replace(folder=self._folder), *self._sent(arrays)
         )
-
-
-def chosen_engine(n_jobs: int | None) -> Engine | None:
-    """Return the engine that the user has chosen; None where it is this process, by threads."""
-    joblib = sys.modules.get("joblib")  # who has chosen one has imported it
-    if joblib is None:
-        return None
-    backend, configured = joblib.parallel.get_active_backend(prefer="threads")
-    if getattr(backend, "supports_sharedmem", False):
-        return None
-    return Engine(joblib, backend, configured if n_jobs is None else n_jobs)

@@ -12,7 +12,7 @@ from typing import Any, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking import display
+from fastnn.checking import chart, display
 from fastnn.checking.arguments import check_flag
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.many.store import (
@@ -28,7 +28,6 @@ from fastnn.many.store import (
 )
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.training import chart
 from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs
 from fastnn.training.results import TrainingResult

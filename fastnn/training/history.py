@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking import display
+from fastnn.checking import chart, display
 from fastnn.memory import Array
-from fastnn.training import chart
 
 
 def scored_by(monitor: str, *, validated: bool) -> str:

@@ -14,7 +14,7 @@ from fastnn.checking.values import real_array
 from fastnn.memory import ceil_div
 from fastnn.network import Network
 from fastnn.state import Data, Steps
-from fastnn.training.generator import Place, Seed, Seeded, ShuffleRows, bookmark, give_back, shuffle_rows
+from fastnn.training.generator import GENERATORS, Place, Seed, Seeded, ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.stopping import Stop
 
 Rows = NDArray[np.int64]
@@ -190,7 +190,8 @@ class RowOrder:
 
     def give_back(self, seed: Seed) -> None:
         """Let another training use the generator and the steps of this one, which is over."""
-        give_back(self.random_state, seed)
+        if self.random_state is not seed:
+            GENERATORS.put(self.random_state)
         steps = self._steps
         if steps is not None and steps.rows.size <= AGAIN and steps.loss.size <= AGAIN:
             STEPS.put(steps)

@@ -13,7 +13,7 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
-from fastnn.many import engine
+from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
 from fastnn.many.shared_files import Laid
 
@@ -53,14 +53,14 @@ def test_workers_give_the_same_bits(case, task_seconds, backend, monkeypatch):
 def test_a_choice_is_the_users():
     """Threads of this process without one; all workers with one, whatever joblib's default."""
     members = 3
-    assert engine.chosen_engine(None) is None
+    assert driver.chosen_engine(None) is None
     with joblib.parallel_config("threading"):
-        assert engine.chosen_engine(None) is None
+        assert driver.chosen_engine(None) is None
     with joblib.parallel_config("loky"):
-        assert engine.chosen_engine(None).n_workers == joblib.cpu_count()
-        assert engine.chosen_engine(members).n_workers == members
+        assert driver.chosen_engine(None).n_workers == joblib.cpu_count()
+        assert driver.chosen_engine(members).n_workers == members
     with joblib.parallel_config("loky", n_jobs=members):
-        assert engine.chosen_engine(None).n_workers == members
+        assert driver.chosen_engine(None).n_workers == members
 
 
 def test_arrays_are_sent_once(monkeypatch):

@@ -19,8 +19,8 @@ import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.compiler import loader
 from fastnn.cores import available_cores
+from fastnn.many import driver, shared_files
 from fastnn.many import engine as engines
-from fastnn.many import shared_files
 
 RANDOM = np.random.RandomState(1)
 X, Y = RANDOM.rand(2000, 3), RANDOM.rand(2000, 1)
@@ -175,7 +175,7 @@ def main(name, n_threads):
     with cluster(name, n_threads) as (engine, options, wait), tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "killed")
         with joblib.parallel_config(engine, **options):
-            facts["n_workers"] = engines.chosen_engine(None).n_workers
+            facts["n_workers"] = driver.chosen_engine(None).n_workers
             facts["different"] = [case for case in CASES if bits(trained(**CASES[case])) != serial[case]]
             engines.TASK_SECONDS = 1e-9
             few = "blocks", "one diverges"

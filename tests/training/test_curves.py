@@ -5,7 +5,7 @@ import pytest
 
 import fastnn
 from fastnn import Network, plotting, train
-from fastnn.training.curves import curves_by_label
+from fastnn.plotting import curves_by_label
 
 pytest.importorskip("matplotlib")
 

@@ -8,8 +8,8 @@ import pytest
 from public import OBJECTS, X
 
 from fastnn import History, Network, Stop, get_backend, train
+from fastnn.checking import chart
 from fastnn.state import Data, Steps, Task
-from fastnn.training import chart
 
 
 def trained(backend, **options):
