@@ -317,7 +317,8 @@ class Completed:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self.backend, self.name = backend, backend.name
+        self.backend: Any = backend
+        self.name = backend.name
         self.whole_batches = getattr(backend, "whole_batches", False)
         self.shuffle_rows = getattr(backend, "shuffle_rows", None)
         self._loss = getattr(backend, "loss", None)
@@ -348,6 +349,10 @@ class Completed:
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Do steps, and return the number of good ones."""
         return self.backend.train_steps(task, state, steps)
+
+    def decides(self, task: Task, rows_a_step: int, scored: Task) -> bool:
+        """Return whether `train_group` takes rules by which it decides at the ends of epochs: it does not."""
+        return False
 
     def train_group(
         self, tasks: Sequence[Task], which: NDArray[np.int64], state: GroupState, steps: Steps, n_steps: Any

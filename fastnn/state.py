@@ -197,3 +197,32 @@ def member_steps(steps: Steps, k: int, n: int) -> Steps:
     """Return the first `n` of member k's steps, views of arrays (m, any); (1, any) are the same for all members."""
     rows, rate, loss = (a[k if len(a) > 1 else 0] for a in (steps.rows, steps.learning_rate, steps.loss))
     return Steps(rows, steps.start[:n], steps.stop[:n], rate[:n], loss[:n])
+
+
+TOL, LIMIT, EACH, STRICT, RULE_BEST, STALE, BEST, N_RULE = range(8)
+"""The places of numbers in a row of `EpochRules.rules`."""
+
+
+class EpochRules(NamedTuple):
+    """What is decided at the ends of epochs, within a call of a back end: a row of each array for each of m members."""
+
+    first: int
+    """Steps of the current epoch that were done before."""
+    per_epoch: int
+    """Steps of an epoch."""
+    scored: list[Task]
+    """The rows whose loss is taken after each epoch, with the network and the penalty: a task for each member."""
+    labels: NDArray[np.int64] | None
+    """The score is the accuracy by these, not the loss: (m, n), numbers of classes, or (m, n, n_outputs), 1 for yes."""
+    rules: NDArray[np.float64]
+    """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
+    after how many of them the rule fires too; 1 for `strict`, see `Patience`, 2 where what is not finite fails, equal
+    scores do not; the rule's best score and its failed epochs so far; the best score so far."""
+    losses: NDArray[np.float64]
+    """(m, n_epochs), written: the losses."""
+    measured: NDArray[np.float64]
+    """(m, n_epochs), written: the accuracies; (m, 0) where there are none."""
+    best_params: Array
+    """(m, n_params), written: the parameters of the best epoch; (m, 0) where they are not kept."""
+    ended: NDArray[np.int64]
+    """(m, 2), written: how many epochs ended, and whether the rule fired."""

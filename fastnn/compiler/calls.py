@@ -24,7 +24,8 @@ def caller(n_arguments):
         # Numba's calling convention, see `loader._callable`: an integer goes the same way as a pointer.
         kind = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * n_arguments])
         unused = cgutils.alloca_once(builder, BYTES)
-        builder.call(builder.inttoptr(code.value, kind.as_pointer()), [result.value, unused, *words])
+        written = builder.bitcast(result.value, INT64.as_pointer())  # or a float, of as many bytes
+        builder.call(builder.inttoptr(code.value, kind.as_pointer()), [written, unused, *words])
 
     @primitive(lambda code, result, arguments: types.void, call_ir)
     def call(code, result, arguments):

@@ -21,6 +21,7 @@ SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("memory", "network"
 ENTRIES = {
     "train_steps": ("float64", "float32"),
     "train_members": ("float64", "float32"),
+    "end_epoch": ("float64", "float32"),
     "train_together": ("float64", "float32"),
     "loss_and_gradient": ("float64", "float32"),
     "predict": ("float64", "float32"),

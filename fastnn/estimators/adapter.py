@@ -77,6 +77,15 @@ class Adapter(Completed):
         """Return the penalty's strength in the value of a loss that is divided by n_outputs later; None: `alpha`."""
         return alpha * network.n_outputs if self.mean_over_outputs else None
 
+    def decides(self, task: Task, rows_a_step: int, scored: Task) -> bool:
+        """Return the answer of the back end below, where it gets all rows as they are."""
+        are_dense = isinstance(task.data.X, np.ndarray) and isinstance(scored.data.X, np.ndarray)
+        return are_dense and not self.mean_over_outputs and self.backend.decides(task, rows_a_step, scored)
+
+    def train_group(self, *arguments: Any) -> Any:
+        """Train members, by the back end below."""
+        return self.backend.train_group(*arguments)
+
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
         data = task.data

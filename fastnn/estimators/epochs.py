@@ -31,7 +31,7 @@ from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
 from fastnn.training.rows import RowOrder, check_full_batch
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import Patience
+from fastnn.training.stopping import Patience, Stop
 
 
 @dataclass
@@ -302,6 +302,28 @@ class Epochs:
             self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
             self.core.decisions = Decisions(plan, self.core.tasks[0], None, state)
             self.core.decisions.rule = self.rule
+        self.in_call = self._score_in_calls(plan, state)
+        """Whether calls of the back end score the rows held out, and count the epochs."""
+
+    def _score_in_calls(self, plan: Plan, state: TrainingState) -> bool:
+        """Let calls of the back end score the rows held out, if they can: by the loss, or the rows that are right."""
+        mlp, inputs, rows = self.mlp, self.inputs, self.inputs.held_out
+        if rows is None or inputs.validation is not None or inputs.on_epoch is not None or mlp.verbose:
+            return False
+        counts = mlp.scoring is None and rows.labels in ("one", "many") and rows.sample_weight is None
+        if not counts and mlp.scoring != LOSS:
+            return False
+        stop = Stop(restore_best=True, monitor="accuracy" if counts else "loss")
+        decisions = Decisions(plan._replace(stop=stop), self.core.tasks[0], rows.data(state.params.dtype), state)
+        best = self.record.best_validation_score
+        assert best is not None
+        decisions.rule, decisions.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
+        decisions.rule.best, decisions.rule.stale = -best, self.record.no_improvement_count
+        decisions.scores.best, decisions.scores.best_params = -best, self.best_params
+        if not decisions.of_a_call(self.core.tasks[0], self.order.batch_size, trusted=True):
+            return False
+        self.core.decisions, self.core.decides, self.by_epoch = decisions, True, False
+        return True
 
     def run(self) -> tuple[Array, dict[str, Any]]:
         """Train to the end; return the parameters (n_params,), and the fitted attributes of the fit."""
@@ -336,15 +358,18 @@ class Epochs:
     def _decide(self, n_ended: int) -> None:
         """Record the epochs that ended in a chunk, and decide whether to go on."""
         mlp, core = self.mlp, self.core
-        self._epochs_ended(core.log.losses[core.n_done - n_ended :])
+        self._epochs_ended(core.log.losses[core.n_done - n_ended :], in_call=self.in_call)
         if core.stop_reason == "diverged":
             self._diverged()
         late = mlp.max_time is not None and time.perf_counter() - self.started >= mlp.max_time
         if late and not self.record.stop_reason:
             self.record.stop_reason = "time"
 
-    def _epochs_ended(self, losses: Array | array[float], learned: bool = True) -> None:
-        """Record epochs with these losses; a rule can fire after the last of them only."""
+    def _epochs_ended(self, losses: Array | array[float], learned: bool = True, in_call: bool = False) -> None:
+        """Record epochs with these losses; a rule can fire after the last of them only.
+
+        `in_call`: they were scored within the call of the back end.
+        """
         mlp, core, record = self.mlp, self.core, self.record
         if not len(losses):
             return
@@ -355,7 +380,9 @@ class Epochs:
         if self.inputs.validation is not None and record.validation_loss_curve is not None:
             validation_loss = self._loss_of(self.inputs.validation)
             record.validation_loss_curve.append(validation_loss)
-        if self.inputs.held_out is not None:
+        if in_call:
+            self._take_scores(len(losses))
+        elif self.inputs.held_out is not None:
             self._count_score(self._score(self.inputs.held_out, learned, validation_loss))
         elif self.rule is None:
             record.no_improvement_count = 0
@@ -407,6 +434,16 @@ class Epochs:
         loss = self._loss_of(held_out) if validation_loss is None else validation_loss
         return -np.inf if np.isnan(loss) else -loss
 
+    def _take_scores(self, n: int) -> None:
+        """Record the scores of the last `n` epochs, which the back end has taken, with what it has counted."""
+        record, decisions = self.record, self.core.decisions
+        assert decisions is not None and decisions.rule is not None and record.validation_scores is not None  # noqa: PT018
+        scores = decisions.scores
+        losses = scores.validation_losses[-n:]
+        record.validation_scores += scores.measured[-n:] or [-np.inf if loss != loss else -loss for loss in losses]
+        record.best_validation_score, record.no_improvement_count = -scores.best, decisions.rule.stale
+        self.best_params = scores.best_params
+
     def _count_score(self, score: float) -> None:
         """Record a score; keep the parameters if it is the best, else count an epoch without improvement."""
         mlp, record, best = self.mlp, self.record, self.record.best_validation_score
@@ -438,6 +475,8 @@ class Epochs:
         if self.mlp.fix_defects:
             self.record.stop_reason = "diverged"
             return
+        if self.in_call:  # from here on, epoch by epoch
+            self.core.decisions, self.core.decides, self.in_call, self.by_epoch = None, False, False, True
         losses = self.core.force_step(self.inputs.backend.one_step)
         learned = bool(np.isfinite(self.core.state.params).all())
         self._epochs_ended(losses, learned)

@@ -62,10 +62,13 @@ class HeldOut:
     def loss(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
         """Return the mean loss, without the penalty of alpha."""
         if self._task is None:
-            weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
-            data = Data(*(contiguous(array, params.dtype) for array in (self.X, self.Y, weight)))
-            self._task = Task(network, SGD(), data, threads=threads)
+            self._task = Task(network, SGD(), self.data(params.dtype), threads=threads)
         return float(backend.loss(self._task, params))
+
+    def data(self, dtype: np.dtype[Any]) -> Data:
+        """Return the rows as a back end takes them."""
+        weight = np.ones(len(self.Y)) if self.sample_weight is None else self.sample_weight
+        return Data(*(contiguous(array, dtype) for array in (self.X, self.Y, weight)))
 
     def score(self, backend: Adapter, network: Network, params: Array, threads: int | None) -> float:
         """Return scikit-learn's score of the estimator: the accuracy or R2."""

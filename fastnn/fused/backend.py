@@ -15,6 +15,7 @@ from fastnn.fused.guard import (
     check_data,
     check_group,
     check_inputs,
+    check_rules,
     check_shuffle,
     check_state,
     check_steps,
@@ -24,6 +25,7 @@ from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import (
     PreparedBatch,
     PreparedTraining,
+    epoch_ends,
     has_work,
     member_arguments,
     put_back,
@@ -136,25 +138,44 @@ class NumbaBackend:
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
-    def train_group(self, tasks, which, state, steps, n_steps):
-        """Train several members, one after another in one call of compiled code; return their good steps (m,)."""
+    def train_group(self, tasks, which, state, steps, n_steps, rules=None):
+        """Train several members, one after another in one call of compiled code; return their good steps (m,).
+
+        With `EpochRules` each one ends with the epoch at whose end its rule fires.
+        """
         dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        workspace = take_workspace(tasks[0].network, dtype, n_rows, block)
-        spec = update_spec(tasks[0], state.storage.shape[2])
-        kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
-        workspace.steps = None  # each member has constants of its own
+        workspace, scoring, ends, held = take_workspace(tasks[0].network, dtype, n_rows, block), None, None, None
         good = np.zeros(len(which), np.int64)
         try:
+            spec = update_spec(tasks[0], state.storage.shape[2])
+            kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+            workspace.steps = None  # each member has constants of its own
+            if rules is not None:
+                check_rules(tasks[0].network, dtype, n_steps, rules)
+                scoring = take_workspace(tasks[0].network, dtype, len(rules.scored[0].data.X), ROW_BLOCK)
+                scoring.steps = None
+                ends, held = epoch_ends(rules, state, scoring)
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace)
             else:  # pragma: no cover - compiled
-                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace)
+                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends)
                 members = load_kernel("train_members", dtype)
                 members(good, len(good), kernel.code, arguments.rows, arguments.constants, workspace.scratch)
         finally:
             put_back(workspace)
+            if scoring is not None:
+                put_back(scoring)
+        del held
         return good
+
+    def decides(self, task, rows_a_step, scored):
+        """Return whether `train_group` takes rules for such a training, with a task of the rows that are scored.
+
+        Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
+        """
+        several = (has_work(task.threads, task.network, n) for n in (rows_a_step, len(scored.data.X)))
+        return not IN_PYTHON and not any(several)
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""

@@ -66,6 +66,15 @@ def gather_block(scratch, model, data, rows, n):
 
 
 @inlined
+def gathered_block(scratch, data, n):
+    """Return the width and the sum of the weights of a block that the last call has gathered in this workspace."""
+    sum_of_weights = 0.0
+    for b in range(n):
+        sum_of_weights += float(get(scratch.weight, b))
+    return padded(n, lanes_of(data.X)), sum_of_weights
+
+
+@inlined
 def gather_inputs(scratch, X, begin, n, n_inputs, width):
     """Gather the inputs of `n` rows from row `begin` on, all of weight 1."""
     for b in range(width):

@@ -15,7 +15,7 @@ from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.state import Steps
+from fastnn.state import N_RULE, Steps
 
 ARRAYS = np.ndarray, np.memmap
 """The classes of arrays that a kernel can take: others may say what they like of their shape."""
@@ -202,6 +202,35 @@ def check_group(tasks, which, state, steps, n_steps):
         raise ValueError(f"the steps take rows beyond the data's rows, 0 to {n_rows - 1}")
     first = steps._replace(rows=rows[0], learning_rate=learning_rate[0], loss=loss[0])
     return dtype, check_steps(first, n_rows).largest
+
+
+def check_rules(network, dtype, n_steps, rules):
+    """Check what `train_epochs` reads and writes at the ends of epochs."""
+    m = len(n_steps)
+    if len(rules.scored) != m or not (0 <= rules.first < rules.per_epoch):
+        raise ValueError(f"the rules are those of {len(rules.scored)} members of {m}, or begin behind an epoch's end")
+    data = [task.data for task in rules.scored]
+    n, n_epochs = (len(data[0].X) if data else 0), np.shape(rules.losses)[-1]
+    for task in rules.scored:
+        if task.network is not network or check_data(network, task.data) != dtype or len(task.data.X) != n:
+            raise ValueError("the rows that are scored are as many for each member, of its network and dtype")
+    n_kept, n_measured = (np.shape(array)[-1] for array in (rules.best_params, rules.measured))
+    check_each(
+        (rules.rules, "rules", (m, N_RULE), FLOATS[0], WRITEABLE),
+        (rules.losses, "losses", (m, n_epochs), FLOATS[0], WRITEABLE),
+        (rules.measured, "measured", (m, n_epochs if n_measured else 0), FLOATS[0], WRITEABLE),
+        (rules.best_params, "best_params", (m, network.n_params if n_kept else 0), dtype, WRITEABLE),
+        (rules.ended, "ended", (m, 2), INTEGERS, WRITEABLE),
+    )
+    most = (rules.first + int(n_steps.max(initial=0))) // rules.per_epoch
+    if most > n_epochs:
+        raise ValueError(f"{most} epochs may end, the rules have room for the losses of {n_epochs}")
+    rules.ended[...] = 0
+    if rules.labels is not None:
+        shape = (m, n) if np.ndim(rules.labels) == 2 else (m, n, network.n_outputs)
+        check("labels", rules.labels, shape, INTEGERS)
+        if not n_measured:
+            raise ValueError("labels are scored, and there is no room for it in `measured`")
 
 
 def _greatest(numbers):

@@ -5,7 +5,6 @@ All but the last run a batch block by block: gather, forward, loss and output de
 like; the functions of the other files that it calls are traced, see `tracing.py`.
 """
 
-import inspect
 import math
 
 import numpy as np
@@ -16,13 +15,29 @@ from fastnn.compiler.jit import entry
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, padded, penalty, set_step_constants
+from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, gathered_block, padded, penalty, set_step_constants
+from fastnn.fused.epochs import end_epoch as end_epoch
 from fastnn.fused.evaluate import evaluate_objects
-from fastnn.fused.layout import ALPHA, N_CONSTANTS, SCALE, Model, Scratch, UpdateSpec, Weights
+from fastnn.fused.layout import (
+    ALPHA,
+    N_CONSTANTS,
+    N_END,
+    N_TRAIN,
+    SAME_ROWS,
+    SCALE,
+    WITH_GRADIENT,
+    EpochEnds,
+    Model,
+    Scratch,
+    UpdateSpec,
+    Weights,
+)
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients
 from fastnn.state import Data, Steps
+
+call_end_epoch = caller(N_END)
 
 
 @entry
@@ -35,50 +50,63 @@ def train_steps(
     spec: UpdateSpec,
     data: Data,
     steps: Steps,
+    ends: EpochEnds,
 ) -> int:
     """Train: change `vectors` (1 + n_slots, spec.stride), `beta_products` (2,) and `steps.loss`; return the good steps.
 
     `data` and `steps` are the back ends' Data and Steps, X and Y as one-dimensional arrays in C order. A step whose
-    loss or parameters are not finite ends the call; a batch whose weights sum to 0 changes nothing.
+    loss or parameters are not finite ends the call, as does an epoch whose end asks for it; a batch whose weights sum
+    to 0 changes nothing.
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
-    spec, data, steps = unpack(spec), unpack(data), unpack(steps)
+    spec, data, steps, ends = unpack(spec), unpack(data), unpack(steps), unpack(ends)
     gathered, width, block_weight = -1, 0, 0.0  # the step whose only block is still in the panels
-    for s in range(n_steps):
-        first, stop = get(steps.start, s), get(steps.stop, s)
-        divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, spec.penalty), False
-        store(scratch.nan_flag, 0, zero(vectors))
-        begin = first
-        while begin < stop:  # a range with this step would divide
-            n = min(model.block, stop - begin)
-            # A full batch that is one block is gathered once: consecutive steps see the same rows.
-            if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
-                width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
-                gathered = s if n == stop - first else -1
-            divisor += block_weight
-            # Only the last block updates, when the gradient of the whole batch and its divisor are known.
-            learning = begin + n == stop and divisor > 0
-            if learning:
-                divisor = divisor if model.mean else 1.0
-                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-            propagation.forward(scratch, model, vectors, vectors, width, n)
-            propagation.output_delta(scratch, model, width, n)
-            sum_of_losses += float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum of blocks one
-            # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
-            is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
-            propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
-            begin += n
-        # A batch whose weights sum to 0 is skipped: no division by 0, no update, a loss of 0.
-        sum_of_losses = sum_of_losses if learning else 0.0
-        put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
-        put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
-        if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
-            return s  # the driver restores the state before this step and says what happened
+    done, end = 0, n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
+    while done < n_steps:
+        for s in range(done, min(end, n_steps)):
+            first, stop = get(steps.start, s), get(steps.stop, s)
+            divisor, sum_of_losses, learning = 0.0, penalty(scratch, model, vectors, spec.penalty), False
+            store(scratch.nan_flag, 0, zero(vectors))
+            begin = first
+            while begin < stop:  # a range with this step would divide
+                n = min(model.block, stop - begin)
+                # A full batch that is one block is gathered once: consecutive steps see the same rows.
+                if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
+                    width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
+                    gathered = s if n == stop - first else -1
+                divisor += block_weight
+                # Only the last block updates, when the gradient of the whole batch and its divisor are known.
+                learning = begin + n == stop and divisor > 0
+                if learning:
+                    divisor = divisor if model.mean else 1.0
+                    set_step_constants(
+                        scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor
+                    )
+                propagation.forward(scratch, model, vectors, vectors, width, n)
+                propagation.output_delta(scratch, model, width, n)
+                sum_of_losses += float(
+                    get(scratch.sum_of_l, 0)
+                )  # in Python, a float32 would make the sum of blocks one
+                # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
+                is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
+                propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
+                begin += n
+            # A batch whose weights sum to 0 is skipped: no division by 0, no update, a loss of 0.
+            sum_of_losses = sum_of_losses if learning else 0.0
+            put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
+            put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
+            if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
+                return s  # the driver restores the state before this step and says what happened
+        done = min(end, n_steps)
+        if ends.per_epoch > 0 and done == end:
+            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
+            if get(ends.arguments, 0) == 1:
+                return done
+        end += ends.per_epoch
     return n_steps
 
 
-N_ARGUMENTS = len(inspect.signature(train_steps).parameters)
-call_train_steps = caller(N_ARGUMENTS)
+call_train_steps = caller(N_TRAIN)
 
 
 @entry
@@ -92,7 +120,7 @@ def train_members(
 ) -> None:
     """Call `train_steps` for each of several trainings; write their good steps to `good` (n_members,).
 
-    `code` is the address of its machine code, and a row of `arguments` (n_members, N_ARGUMENTS) what it is called with:
+    `code` is the address of its machine code, and a row of `arguments` (n_members, N_TRAIN) what it is called with:
     it is the same code as that of a single training. A row of `constants` (n_members, N_CONSTANTS) goes to
     `scratch.update_constants` before.
     """
@@ -101,21 +129,24 @@ def train_members(
         # A single training finds the constants of its formulas in the workspace, which the members share.
         for k in range(N_CONSTANTS):
             put(scratch.update_constants, k, get(constants, m * N_CONSTANTS + k))
-        call_train_steps(code, offset(good, m), offset(arguments, m * N_ARGUMENTS))
+        call_train_steps(code, offset(good, m), offset(arguments, m * N_TRAIN))
 
 
 @entry
 def loss_and_gradient(
     params: NDArray,
     n_rows: int,
-    with_gradient: int,
+    mode: int,
     scratch: Scratch,
     model: Model,
     spec: UpdateSpec,
     data: Data,
     rows: NDArray[np.int64],
 ) -> float:
-    """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,)."""
+    """Return the loss of all rows as one batch; write its gradient, if wanted, to `scratch.gradient` (n_params,).
+
+    `mode` is `layout.WITH_GRADIENT` or `layout.SAME_ROWS`, both or none.
+    """
     scratch, model, spec, data, rows = unpack(scratch), unpack(model), unpack(spec), unpack(data), unpack(rows)
     # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
@@ -123,15 +154,18 @@ def loss_and_gradient(
     divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.penalty)
     for begin in range(0, n_rows, model.block):  # the gradient is summed block by block, in order
         n = min(model.block, n_rows - begin)
-        width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
+        if mode & SAME_ROWS and n == n_rows:
+            width, block_weight = gathered_block(scratch, data, n)
+        else:
+            width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         divisor += block_weight
         propagation.forward(scratch, model, params, params, width, n)
         propagation.output_delta(scratch, model, width, n)
         sum_of_losses += float(get(scratch.sum_of_l, 0))
-        if with_gradient:
+        if mode & WITH_GRADIENT:
             propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
     divisor = divisor if model.mean else 1.0
-    if with_gradient:
+    if mode & WITH_GRADIENT:
         put(scratch.update_constants, SCALE, 1 / divisor)
         finish_gradients(scratch, model, params)
     return sum_of_losses / divisor

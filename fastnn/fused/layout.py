@@ -116,6 +116,44 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
+N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 13
+"""Words of the arguments of `train_steps`, `loss_and_gradient`, `predict` and `end_epoch`."""
+
+MODE = 2
+"""The place of `mode` in those of `loss_and_gradient`."""
+WITH_GRADIENT, SAME_ROWS = 1, 2
+"""Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the last call."""
+
+
+class EpochEnds(NamedTuple):
+    """The ends of epochs within a call of `train_steps`, at each of which `end_epoch` is called."""
+
+    first: int  # steps of the current epoch that were done before
+    per_epoch: int  # steps of an epoch; 0: nothing is called
+    code: int  # the address of the machine code of `end_epoch`
+    arguments: NDArray[np.int64]  # (1 + N_END,): what it returns is written to the first word, the others are its own
+
+
+class EpochCodes(NamedTuple):
+    """The addresses of the machine code that `end_epoch` calls."""
+
+    loss: int
+    predict: int
+
+
+class EpochNumbers(NamedTuple):
+    """The sizes of the arrays of `end_epoch`, and what it scores."""
+
+    n_epochs: int  # those that losses have room for
+    n_kept: int  # parameters of the best epoch: all, or 0 where they are not kept
+    size: int  # from a member's state to the next one's
+    n_rows: int  # of those that are scored
+    n_outputs: int
+    n_labels: int  # of a member
+    scored: int  # 1: by the rows that are right, 0: by their loss
+    exclusive: int  # 1: labels are numbers of classes
+
+
 class Weights(NamedTuple):
     """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
 

@@ -14,7 +14,13 @@ from fastnn.fused.layout import (
     ALPHA,
     LOSS_ALONE,
     N_CONSTANTS,
+    N_END,
+    N_LOSS,
+    N_PREDICT,
     NO_UPDATE,
+    EpochCodes,
+    EpochEnds,
+    EpochNumbers,
     UpdateSpec,
     constants_of,
     describe,
@@ -27,17 +33,26 @@ from fastnn.memory import ROW_BLOCK, Array, address
 from fastnn.network import as_made
 from fastnn.state import Steps, StepState, member_steps
 
+NO_ENDS = EpochEnds(0, 0, 0, np.zeros(1, np.int64))
+"""The ends of epochs where nothing is decided at them."""
+NOTHING = prepared(NO_ENDS)
+
+
+def _address(block):
+    """Return the address of an argument block."""
+    return address(np.frombuffer(block, np.uint8))
+
 
 class MemberArguments(NamedTuple):
     """The arguments of `train_members`, and the objects that have to stay in memory during its call."""
 
-    rows: NDArray[np.int64]  # (n_members, N_ARGUMENTS), addresses and numbers of steps
+    rows: NDArray[np.int64]  # (n_members, N_TRAIN), addresses and numbers of steps
     constants: Array  # (n_members, N_CONSTANTS)
-    kept: list[object]
+    held: list[object]
 
 
-def member_arguments(tasks, which, state, steps, n_steps, workspace):
-    """Return the arguments of `train_members`, from those of `NumbaBackend.train_group` and a workspace."""
+def member_arguments(tasks, which, state, steps, n_steps, workspace, ends):
+    """Return the arguments of `train_members`, from those of `NumbaBackend.train_group`, a workspace and `Ends`."""
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
     specs = [prepared(update_spec(task, stride)) for task in tasks]
@@ -58,6 +73,7 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace):
         np.array([_address(spec) for spec in specs])[which],
         np.array([_address(arrays) for arrays in data])[which],
         address(blocks) + np.arange(m) * blocks.strides[0],
+        _address(NOTHING) if ends is None else address(ends) + np.arange(m) * ends.strides[0],
     )
     arguments = np.empty((m, len(columns)), np.int64)
     for k, column in enumerate(columns):
@@ -70,13 +86,54 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace):
     for k, task in enumerate(np.array(tasks, object)[which]):
         set_task_constants(workspace.buffers.update_constants, task)
         own, spec = member_steps(steps, k, int(n_steps[k])), update_spec(task, state.storage.shape[2])
-        blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data)
-        good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks, prepared(own))
+        blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data), prepared(own), NOTHING
+        good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def _address(block):
-    """Return the address of an argument block."""
-    return address(np.frombuffer(block, np.uint8))
+def epoch_ends(rules, state, workspace):
+    """Return the `EpochEnds` of each member as argument blocks (m, 4), and the objects that they refer to.
+
+    `workspace` is that of the rows that are scored: it stays as the last call has left it, with the rows in its panels.
+    """
+    network, dtype = workspace.network, workspace.buffers.params.dtype
+    m, n = len(rules.scored), len(rules.scored[0].data.X)
+    labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
+    rows, outputs, views = np.arange(n), np.empty((n, network.n_outputs), dtype), [*state.storage]
+    of_network = _address(workspace.scratch), _address(workspace.model)
+    known = {}
+
+    def block(key, value):
+        """Return the address of an argument block, made once for each key."""
+        if key not in known:
+            known[key] = value, prepared(value)
+        return _address(known[key][1])
+
+    loss, predict = np.empty((m, N_LOSS), np.int64), np.empty((m, N_PREDICT), np.int64)
+    for k, (task, view) in enumerate(zip(rules.scored, views, strict=True)):
+        spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0)
+        of_task = block(task.penalty, spec), block(id(task.data), task.data)
+        loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
+        predict[k] = id(outputs), id(view), n, *of_network, id(task.data.X)
+    codes = EpochCodes(*(load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict")))
+    numbers = EpochNumbers(
+        n_epochs=rules.losses.shape[1],
+        n_kept=rules.best_params.shape[1],
+        size=state.storage[0].size,
+        n_rows=n,
+        n_outputs=network.n_outputs,
+        n_labels=labels[0].size if labels.size else 0,
+        scored=int(rules.labels is not None),
+        exclusive=int(labels.ndim == 2),
+    )
+    arrays = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
+    arrays += loss, predict
+    words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
+    words[:, 1] = np.arange(m)
+    words[:, 2:] = *map(id, arrays), block("codes", codes), block("numbers", numbers)
+    ends = np.empty((m, len(EpochEnds._fields)), np.int64)
+    ends[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
+    ends[:, 3] = address(words) + np.arange(m) * words.strides[0]
+    return ends, [arrays, rows, views, known, words]
 
 
 class Workspace:
@@ -122,8 +179,8 @@ class BoundSteps:
         dtype = workspace.buffers.params.dtype
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
-        self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None)
-        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps = self.call.places
+        self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None, NOTHING)
+        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps, _ = self.call.places
         self.numbers = None  # the `StepNumbers` of the steps
 
 
@@ -170,7 +227,7 @@ class PreparedTraining(Prepared):
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
         self.threads = Threads.of(task, dtype, n_rows) if has_work(task.threads, network, n_rows) else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
-        self.kernel, self.of_task = bound.kernel, (*bound.prepared, data)
+        self.of_task = *bound.prepared, data
         self._data = tuple(task.data)
         self._held = hold((*self._data, *self._state))
 
@@ -190,6 +247,10 @@ class PreparedTraining(Prepared):
             and storage.flags.writeable
             and beta_products.flags.writeable
         )
+
+    def kernel(self, *arguments):
+        """Do steps by one thread, in the place of a team."""
+        return self._bound.kernel(*arguments, NOTHING)
 
     def take(self, steps, numbers):
         """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""

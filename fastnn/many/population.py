@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn.backends import Backend, check_supported
-from fastnn.checking import display
+from fastnn.checking import chart, display
 from fastnn.checking.arguments import check_integer, counted, shown
 from fastnn.checking.keywords import explains_keywords
 from fastnn.many.block import Ended, train_alone
@@ -21,7 +21,7 @@ from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
 from fastnn.many.results import ManyResult, picture
 from fastnn.many.store import MemberResult, Scored, Unbegun, losses_of, place_of_best, score_of
-from fastnn.training import Stop, chart
+from fastnn.training import Stop
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
 from fastnn.training.results import TrainingResult

@@ -16,7 +16,7 @@ from fastnn.checking.arguments import check_number, class_of, cut
 from fastnn.checking.learning_rates import LearningRate
 from fastnn.memory import Array
 from fastnn.schedules import SCHEDULES, Schedule
-from fastnn.state import Data, Steps, Task
+from fastnn.state import BEST, N_RULE, RULE_BEST, STALE, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
@@ -38,9 +38,10 @@ FIRST_CHUNK_WORK = 1 << 22
 class Pace:
     """The length of the next chunk: about `CHUNK_SECONDS` by the time of the last one, so compiling spoils one only."""
 
-    def __init__(self, n_params: int, batch_size: int) -> None:
+    def __init__(self, n_params: int, batch_size: int, n_scored: int = 0) -> None:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
-        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // (n_params * batch_size)))
+        work = n_params * (batch_size + n_scored)  # of a step, with its share of the rows that an epoch scores
+        self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // work))
 
     def measured(self, n_steps: int, seconds: float) -> None:
         """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
@@ -210,15 +211,79 @@ class Decisions:
     """The decisions for a training at the ends of its epochs: by scores, when to stop or to reduce the rate."""
 
     reduction = Reduction()
+    labels: NDArray[np.int64] | None = None
+    """The labels of the rows that are scored, where a call of the back end counts those that are right."""
 
     def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
-        self.stop, self.rule = plan.stop, plan.stop.rule()
+        self.stop, self.rule, self.backend = plan.stop, plan.stop.rule(), plan.backend
         self.scores = Scores(task, plan.backend, plan.stop, validation, state, plan.rows)
         counters = state.counters
         if self.rule is not None and counters.get("rule_on") == self.stop.score_name:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
         least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
+
+    nan_fails = False
+    """Whether a score that is not finite fails to improve, though equal scores do not."""
+
+    def of_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
+        """Return whether a call of the back end may decide at the ends of its epochs, and so do many of them.
+
+        A learning rate that is a function of the caller's own may raise, unless it is `trusted`: then steps are not
+        done in advance.
+        """
+        scores, validated = self.scores, self.scores.validation
+        if not scores.each_epoch or not (validated or (scores.of_losses and self.rule is None)):
+            return False  # nothing is decided, or by the losses of the steps and of all rows besides
+        scored, rate = scores.task if validated is None else validated, task.optimizer.learning_rate
+        if callable(rate) and not trusted and type(rate) not in SCHEDULES.values():
+            return False
+        if not self.backend.decides(task, rows_a_step, scored):
+            return False
+        if self.stop.monitor == "accuracy" and (scored.data.sample_weight == 1).all():
+            exclusive, Y = task.network.loss == "cross_entropy", scored.data.Y
+            self.labels = np.ascontiguousarray(Y.argmax(axis=1) if exclusive else Y > 0.5, np.int64)[None]
+        return self.stop.monitor == "loss" or self.labels is not None
+
+    def rules(self, n_steps: int, first: int, per_epoch: int) -> EpochRules:
+        """Return what a call of the back end is to decide at the ends of its epochs, of `per_epoch` steps each.
+
+        `n_steps` are its steps, `first` those of the current epoch before it.
+        """
+        scores, rule, row = self.scores, self.rule, np.zeros((1, N_RULE))
+        if rule is not None:
+            strict = 2 if self.nan_fails else rule.strict
+            row[0, :BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
+        row[0, BEST] = scores.best
+        n_epochs, labels = (first + n_steps) // per_epoch, self.labels
+        scored = scores.task if scores.validation is None else scores.validation
+        kept = np.zeros((1, scored.network.n_params if self.stop.restore_best else 0), scored.data.X.dtype)
+        if scores.best_params is not None and kept.size:
+            kept[0] = scores.best_params
+        return EpochRules(
+            first,
+            per_epoch,
+            [scored],
+            labels,
+            row,
+            np.zeros((1, n_epochs)),
+            np.zeros((1, 0 if labels is None else n_epochs)),
+            kept,
+            np.zeros((1, 2), np.int64),
+        )
+
+    def take(self, rules: EpochRules) -> bool:
+        """Take over what a call of the back end has decided, and return whether the rule has fired."""
+        scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[0].tolist(), rules.rules[0]
+        of_rows = scores.measured if scores.validation is None else scores.validation_losses
+        of_rows.frombytes(rules.losses[0, :n].tobytes())
+        if self.labels is not None:
+            scores.measured.frombytes(rules.measured[0, :n].tobytes())
+        if rules.best_params.size and row[BEST] < scores.best:
+            scores.best, scores.best_params = float(row[BEST]), rules.best_params[0]
+        if rule is not None:
+            rule.best, rule.stale = float(row[RULE_BEST]), int(row[STALE])
+        return bool(fired)
 
     def fired(self, losses: NDArray[np.float64]) -> int | None:
         """Take in the losses (n,) of epochs, and return after how many of them the rule fires, if it goes by these."""

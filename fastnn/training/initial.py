@@ -16,7 +16,7 @@ from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import draw, params_of
 from fastnn.state import Data, GroupState
-from fastnn.training.epochs import Decisions
+from fastnn.training.epochs import Decisions, Pace
 from fastnn.training.generator import (
     Place,
     Seeded,
@@ -235,6 +235,10 @@ def begin(plan: Plan, started: float) -> Group:
     if plan.stop.decides or state.counters:
         group.decisions = Decisions(plan, group.tasks[0], validation, state)
         group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
+        group.decides = group.decisions.of_a_call(group.tasks[0], order.batch_size)
+        if group.decides:
+            n_scored = n if validation is None else len(validation.X)
+            group.pace = Pace(state.n_params, order.batch_size, n_scored // order.steps_per_epoch)
         if group.decisions.scores.each_epoch:
             n = plan.n_rows if validation is None else len(validation.X)
             check_memory(plan.network, plan.n_vectors, n, dtype, plan.backend)

@@ -62,6 +62,10 @@ class Group:
     """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
     snapshot: StepState | None = None
     """The state of a group of one when the last chunk began."""
+    decides = False
+    """Whether the back end decides at the ends of epochs, within a call."""
+    fired = False
+    """Whether a rule has fired there in the last call."""
 
     def __init__(
         self,
@@ -101,9 +105,10 @@ class Group:
         int
             How many epochs ended.
         """
-        began, order, tasks, state = time.perf_counter(), self.order, self.tasks, self.state
+        began, order, tasks, state, decisions = time.perf_counter(), self.order, self.tasks, self.state, self.decisions
         n_epochs = min(self.n_epochs - self.n_done, self.epochs_ahead)
-        scores = self.decisions is not None and self.decisions.scores.each_epoch
+        in_call = self.decides and not periods
+        scores = decisions is not None and decisions.scores.each_epoch and not in_call
         if scores:
             n_epochs = min(n_epochs, 1)
         for period in periods:
@@ -113,7 +118,7 @@ class Group:
             n_steps = min(self.pace.n_steps, n_steps)
             steps = order.draw(n_steps, self._rates(n_steps))
             self._save()
-            n_good = self.backend.train_steps(tasks[0], state, steps)
+            n_good = self._decide(steps) if in_call else self.backend.train_steps(tasks[0], state, steps)
             losses, n_done = self._counted(steps, n_good)
         else:
             n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
@@ -133,6 +138,19 @@ class Group:
             self._score()
         return n_ended
 
+    def _decide(self, steps: Steps) -> int:
+        """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
+        state, order, decisions = self.state, self.order, self.decisions
+        assert decisions is not None
+        rules = decisions.rules(len(steps.loss), order.batch, order.steps_per_epoch)
+        group = GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None])
+        of_group = Steps(steps.rows[None], steps.start, steps.stop, steps.learning_rate[None], steps.loss[None])
+        n_steps = np.array([len(steps.loss)])
+        n_good = int(self.backend.train_group(self.tasks, self.which, group, of_group, n_steps, rules)[0])
+        state.t += n_good
+        self.fired = decisions.take(rules)
+        return n_good
+
     def _save(self) -> None:
         """Save the state of one before a chunk of steps."""
         if self.snapshot is not None:
@@ -150,7 +168,10 @@ class Group:
         losses, partial = self.epoch_loss.add(steps, n_good, order.batch)
         fired = rules.fired(losses) if rules is not None else None
         self.epochs_ahead *= 2
-        if fired is not None:
+        if self.fired:  # within the call, which ended there
+            self.fired, n_steps = False, n_good
+            self._stall()
+        elif fired is not None:
             losses, partial, n_wanted = losses[:fired], (0.0, 0.0), order.steps_until(fired)
             self.epochs_ahead = 2.0 * fired
             self._stall()
