@@ -355,7 +355,13 @@ class Completed:
         return False
 
     def train_group(
-        self, tasks: Sequence[Task], which: NDArray[np.int64], state: GroupState, steps: Steps, n_steps: Any
+        self,
+        tasks: Sequence[Task],
+        which: NDArray[np.int64],
+        state: GroupState,
+        steps: Steps,
+        n_steps: Any,
+        rules: None = None,
     ) -> NDArray[np.int64]:
         """Train members one after the other: member k on ``tasks[which[k]]`` for ``n_steps[k]`` of the steps.
 

@@ -41,8 +41,10 @@ LEAST_WORK = 6_000_000
 
 def epoch_work(plan: Plan) -> int:
     """Return roughly the number of operations of an epoch."""
-    rows = plan.rows_a_step
-    return ceil_div(plan.n_rows, rows) * (rows * max(plan.network.n_params, 16) + STEP_WORK)
+    rows, validated = plan.rows_a_step, 0
+    if plan.stop.decides or plan.validation_rows is not None:  # the work of a step more, at most
+        validated = plan.n_rows * plan.network.n_params + STEP_WORK
+    return ceil_div(plan.n_rows, rows) * (rows * max(plan.network.n_params, 16) + STEP_WORK) + validated
 
 
 def block_key(plan: Plan) -> Hashable | None:
@@ -50,19 +52,34 @@ def block_key(plan: Plan) -> Hashable | None:
 
     How long it takes is not looked at.
     """
-    optimizer, n = plan.optimizer, plan.n_rows
+    optimizer, stop, n = plan.optimizer, plan.stop, plan.n_rows
     rate, has_batches = optimizer.learning_rate, plan.rows_a_step < n
     if (
         isinstance(plan.backend, Completed)
         or not _begins_plainly(plan)
-        or plan.validation_rows is not None
-        or plan.stop.decides
+        or not _ends_plainly(plan)
         or not (isinstance(rate, float) or type(rate) in SCHEDULES.values())  # a function of the caller's may raise
         or (has_batches and not plan.data.sample_weight.all())
     ):
         return None
     kind = type(optimizer), optimizer.n_slots, optimizer.sequential, plan.batch_size, plan.shuffle, plan.feature_names
-    return id(plan.network), id(plan.backend), plan.data.X.dtype, n, *kind
+    validated: Hashable = None
+    if stop.decides or plan.validation_rows is not None:
+        part = stop.validation if isinstance(stop.validation, float) else None
+        size = len(stop.validation[0]) if isinstance(stop.validation, (tuple, list)) else None
+        n_chosen = None if plan.validation_rows is None else len(plan.validation_rows)
+        validated = part, size, n_chosen, stop.restore_best, stop.monitor
+    return id(plan.network), id(plan.backend), plan.data.X.dtype, n, validated, *kind
+
+
+def _ends_plainly(plan: Plan) -> bool:
+    """Return whether nothing is decided for a member, or all of it at the ends of epochs in compiled code."""
+    stop = plan.stop
+    is_validated = stop.validation is not None or plan.validation_rows is not None
+    if not is_validated:
+        return not stop.decides
+    plain = stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
+    return plain and plan.state is None and not plan.new_rows
 
 
 def _begins_plainly(plan: Plan) -> bool:
@@ -181,6 +198,8 @@ def train_unit(
     if len(unit.plans) == 1:
         return {plan.number: train_alone(plan, flag) for plan in unit.plans}
     group = begin_group(unit.plans, time.perf_counter(), drawing)
+    if group is None:
+        return {plan.number: train_alone(plan, flag) for plan in unit.plans}
     group.chunk()
     results, lost = group.results("epochs"), {*group.lost}
     # What diverged is trained anew, alone, so that its last good step is found.

@@ -272,15 +272,15 @@ class Decisions:
             np.zeros((1, 2), np.int64),
         )
 
-    def take(self, rules: EpochRules) -> bool:
-        """Take over what a call of the back end has decided, and return whether the rule has fired."""
-        scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[0].tolist(), rules.rules[0]
+    def take(self, rules: EpochRules, k: int = 0) -> bool:
+        """Take over what a call of the back end has decided for member k, and return whether the rule has fired."""
+        scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[k].tolist(), rules.rules[k]
         of_rows = scores.measured if scores.validation is None else scores.validation_losses
-        of_rows.frombytes(rules.losses[0, :n].tobytes())
+        of_rows.frombytes(rules.losses[k, :n].tobytes())
         if self.labels is not None:
-            scores.measured.frombytes(rules.measured[0, :n].tobytes())
+            scores.measured.frombytes(rules.measured[k, :n].tobytes())
         if rules.best_params.size and row[BEST] < scores.best:
-            scores.best, scores.best_params = float(row[BEST]), rules.best_params[0]
+            scores.best, scores.best_params = float(row[BEST]), rules.best_params[k]
         if rule is not None:
             rule.best, rule.stale = float(row[RULE_BEST]), int(row[STALE])
         return bool(fired)
@@ -314,6 +314,16 @@ class Decisions:
             counters=counters,
             best_params=best,
         )
+
+
+def together(rules: list[EpochRules]) -> EpochRules | None:
+    """Return the rules of several members, each its own, as those of one call; None where there are none."""
+    if not rules:
+        return None
+    first, scored = rules[0], [task for each in rules for task in each.scored]
+    labels = None if first.labels is None else np.concatenate([each.labels for each in rules])
+    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(4, len(EpochRules._fields))]
+    return EpochRules(first.first, first.per_epoch, scored, labels, *arrays)
 
 
 class Scores:

@@ -245,53 +245,111 @@ def begin(plan: Plan, started: float) -> Group:
     return group
 
 
-def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.AbstractContextManager[Any]) -> Group:
+def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.AbstractContextManager[Any]) -> Group | None:
     """Return several trainings that can begin, of which all that is random is drawn.
 
     Parameters
     ----------
     plans : sequence of Plan
-        Of one shape, without validation, and between epochs.
+        Of one shape, and between epochs; all or none of them validated.
     started : float
         The time.
     drawing : context manager
         Entered to draw, by one thread at a time: NumPy lets others run within each draw, so that two threads that draw
         take turns at every draw, which takes three times as long.
+
+    Returns
+    -------
+    Group or None
+        None where not all of them can be decided in a call of the back end.
     """
     first = plans[0]
-    network, n, m, dtype = first.network, first.n_rows, len(plans), first.data.X.dtype
-    n_slots, most = first.optimizer.n_slots, max(plan.n_epochs for plan in plans)
+    network, m, dtype, n_slots = first.network, len(plans), first.data.X.dtype, first.optimizer.n_slots
+    n, most = first.n_rows - n_split(first), max(plan.n_epochs for plan in plans)
     storage = aligned_zeros((m, 1 + n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
-    shuffles = first.shuffle and first.rows_a_step < n
+    shuffles = first.shuffle and rows_a_step(first.batch_size, n) < n
     orders = np.empty((m if shuffles else 0, most, n), np.int64)
     generator, compiled = new_random_state(), first.backend.shuffle_rows
-    before, places, drawn = [0] * m, list[Place](), dict[int, Array]()
+    before, places, drawn, seeds, splits = [0] * m, list[Place](), dict[int, Array](), list[Any](), list[Any]()
     with drawing:
         for k, plan in enumerate(plans):
-            index = None
+            index, split, seed = None, None, None
             if plan.state is not None:
                 before[k], place = take_over(plan.state, state, k)
                 index = None if isinstance(place, Seeded) else place[1]
                 if shuffles:
                     put(generator, place, network)
             else:
-                seed: Any = system_words() if plan.seed is None else plan.seed
-                generator.seed(seed)
+                seed = system_words() if plan.seed is None else plan.seed
+                numbers = redraw(generator, seed, plan)
                 place = Seeded(seed, plan.params is None, n)
-                if plan.params is None:
-                    drawn[k] = draw(network, generator)
+                if numbers is not None:
+                    drawn[k] = numbers
                 else:
                     storage[k, 0, : network.n_params] = plan.params
+                if isinstance(plan.stop.validation, (int, float)):
+                    index, split = _split(plan.n_rows, generator, plan.stop)
+                    place = generator.get_state(legacy=False), index
             if shuffles:
                 own = orders[k, : plan.n_epochs]
                 shuffle_rows(generator, own, np.arange(n) if index is None else index, compiled)
                 place = generator.get_state(legacy=False), own[-1].copy()
             places.append(place)
+            seeds.append(seed)
+            splits.append((index, split))
     give_back(generator, None)
     if drawn:  # the weights of all members at once: it takes as long as for one
         params = np.empty((len(drawn), network.n_params), dtype)
         storage[[*drawn], 0, : network.n_params] = params_of(network, np.array([*drawn.values()]), params)
-    chosen, n_epochs = [plan.rows for plan in plans], [plan.n_epochs for plan in plans]
-    order = RowOrders(chosen, n_epochs, first.rows_a_step, orders, places)
-    return Group(plans, state, order, before=before, started=started, feature_names=first.feature_names)
+
+    def place_at(k: int, n_epochs: int) -> Place:
+        """Return where the generator of a member stands that ended before its last epoch."""
+        again, plan, own = new_random_state(), plans[k], np.empty((n_epochs, n), np.int64)
+        redraw(again, seeds[k], plan)
+        index, _ = _split(plan.n_rows, again, plan.stop)
+        shuffle_rows(again, own, index, compiled)
+        place = again.get_state(legacy=False), own[-1].copy()
+        give_back(again, None)
+        return place
+
+    chosen = []
+    for plan, (index, split) in zip(plans, splits, strict=True):
+        chosen.append(plan.rows if split is None or shuffles else rows_at(plan.rows, index))
+    n_epochs, batch_size = [plan.n_epochs for plan in plans], rows_a_step(first.batch_size, n)
+    order = RowOrders(chosen, n_epochs, batch_size, orders, places, place_at if shuffles else None)
+    group = Group(plans, state, order, before=before, started=started, feature_names=first.feature_names)
+    if first.stop.decides or first.validation_rows is not None:
+        group.splits = [split for _, split in splits]
+        group.each = decisions_of(group, splits)
+        if not all(each.of_a_call(group.tasks[0], order.batch_size) for each in group.each):
+            return None
+    return group
+
+
+def n_split(plan: Plan) -> int:
+    """Return how many rows are split off for validation."""
+    part = plan.stop.validation
+    return math.ceil(part * plan.n_rows) if isinstance(part, (int, float)) else 0
+
+
+def redraw(generator: np.random.RandomState, seed: Any, plan: Plan) -> Array | None:
+    """Seed a generator; return the numbers of which a member's weights are made, if it draws them."""
+    generator.seed(seed)
+    return draw(plan.network, generator) if plan.params is None else None
+
+
+def decisions_of(group: Group, splits: list[tuple[Any, Any]]) -> list[Decisions]:
+    """Return the decisions of each member; data to validate on that several have in common are checked once."""
+    known: dict[int, Data | None] = {}
+    decisions = []
+    for k, (plan, (index, split)) in enumerate(zip(group.plans, splits, strict=True)):
+        state = TrainingState(group.state.storage[k], group.state.n_params, feature_names=plan.feature_names)
+        state.index, state.validation_rows = all_rows(plan.n_rows) if index is None else index, split
+        if plan.validation_rows is not None:
+            plan = plan._replace(stop=replace(plan.stop, validation=rows_of(plan.data, plan.validation_rows)))
+        own = split is not None or plan.rows is not None or plan.validation_rows is not None
+        if own or id(plan.stop) not in known:
+            known[id(plan.stop)] = validation_data(plan, state)
+        decisions.append(Decisions(plan, group.tasks[group.which[k]], known[id(plan.stop)], state))
+    return decisions

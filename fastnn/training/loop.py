@@ -20,9 +20,9 @@ from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, GroupState, Steps, StepState, Task
+from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
-from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates
+from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
@@ -96,6 +96,12 @@ class Group:
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
         self.lost: list[int] = []
         """Members of several that diverged: they have to be trained alone."""
+        self.each: list[Decisions] = []
+        """What is decided for each of several members, where something is."""
+        self.splits: list[Rows | None] = []
+        """The rows that were split off, of each of these."""
+        self.ends: list[tuple[int, StopReason]] = []
+        """The epochs that each of these has done, and why it ended."""
 
     def chunk(self, periods: Collection[int] = ()) -> int:
         """Do a chunk of steps, at most to the next epoch, of all, whose number is a multiple of one of the periods.
@@ -123,8 +129,11 @@ class Group:
         else:
             n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
             steps = order.draw(n_steps, self._rates_of_several(n_steps))
-            good = self.backend.train_group(tasks, self.which, state, steps, wanted)
+            rules = together([each.rules(n_steps, 0, order.steps_per_epoch) for each in self.each])
+            good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules)
             losses, _ = self.epoch_loss.add(steps, n_steps, 0)
+            if rules is not None:
+                self._end_members(rules, wanted)
             self.lost = np.flatnonzero(good != wanted).tolist()
         if n_ended := losses.shape[-1]:
             first = order.steps_until(1) - 1
@@ -137,6 +146,14 @@ class Group:
         if n_ended and scores:
             self._score()
         return n_ended
+
+    def _end_members(self, rules: EpochRules, wanted: NDArray[np.int64]) -> None:
+        """End each of several members where its rule has fired, with as many steps as `wanted`, which is written."""
+        for k, (each, plan) in enumerate(zip(self.each, self.plans, strict=True)):
+            reason = each.stall() if each.take(rules, k) else None
+            n_done = int(rules.ended[k, 0]) if reason else plan.n_epochs
+            wanted[k] = n_done * self.order.steps_per_epoch
+            self.ends.append((n_done, reason or "epochs"))
 
     def _decide(self, steps: Steps) -> int:
         """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
@@ -329,10 +346,13 @@ class Group:
             own = self._decided(reason)
             decided = {} if own is PLAIN else {0: own}
         else:
-            n_epochs = [min(self.n_done, own.n_epochs) for own in self.plans]
+            n_epochs = [n for n, _ in self.ends] or [min(self.n_done, own.n_epochs) for own in self.plans]
             steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
             known = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
             digests = [known.get(id(own.rows)) for own in self.plans]
+            for k, each in enumerate(self.each):
+                monitor = name_of(each.stop.monitor)
+                decided[k] = each.decided(Decided(self.ends[k][1], monitor=monitor, validation_rows=self.splits[k]))
         return Results(
             plan.network,
             plan.backend.backend if isinstance(plan.backend, Completed) else plan.backend,
@@ -349,7 +369,7 @@ class Group:
             *self.log.arrays(goes_on),
             (time.perf_counter() - self.started) / len(self.plans),
             digests,
-            order.places(plan.network),
+            order.places(n_epochs),
             decided,
         )
 

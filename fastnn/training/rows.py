@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from fastnn import kit
 from fastnn.checking.values import real_array
 from fastnn.memory import ceil_div
-from fastnn.network import Network
 from fastnn.state import Data, Steps
 from fastnn.training.generator import GENERATORS, Place, Seed, Seeded, ShuffleRows, bookmark, shuffle_rows
 from fastnn.training.stopping import Stop
@@ -182,7 +181,7 @@ class RowOrder:
         self.index = index.copy() if index.base is not None and index.base.size > index.size else index
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
-    def places(self, network: Network) -> list[Place]:
+    def places(self, n_done: list[int]) -> list[Place]:
         """Return where the generator stands now, with the order of the rows."""
         if self.seeded is not None:
             return [self.seeded]
@@ -226,6 +225,8 @@ class RowOrders:
         The order of the rows in each epoch, positions in the members' rows; (0, ...) where no member shuffles.
     places : list of Place
         Where the generator of each member stands after its last epoch.
+    place_at : callable, optional
+        Returns where that of member k stands after n epochs, ``place_at(k, n)``; without it that does not matter.
     """
 
     batch = 0
@@ -237,10 +238,12 @@ class RowOrders:
         batch_size: int,
         orders: NDArray[np.int64],
         places: list[Place],
+        place_at: Callable[[int, int], Place] | None = None,
     ) -> None:
         self.n_rows, self.batch_size, self.shuffle = orders.shape[2], batch_size, len(orders) > 0
         self.steps_per_epoch = ceil_div(self.n_rows, batch_size)
         self._chosen, self._n_epochs, self._orders, self._places = rows, n_epochs, orders, places
+        self._place_at = place_at
 
     def steps_until(self, n_epochs: int) -> int:
         """Count the steps until `n_epochs` epochs have ended."""
@@ -268,9 +271,14 @@ class RowOrders:
     def commit(self, n_steps: int) -> None:
         """Count the steps as done: nothing is drawn after them."""
 
-    def places(self, network: Network) -> list[Place]:
-        """Return where the generators stand, with the orders of the rows."""
-        return self._places
+    def places(self, n_done: list[int]) -> list[Place]:
+        """Return where the generators stand after so many epochs of each member, with the orders of the rows."""
+        if self._place_at is None:
+            return self._places
+        return [
+            place if n == n_epochs else self._place_at(k, n)
+            for k, (place, n, n_epochs) in enumerate(zip(self._places, n_done, self._n_epochs, strict=True))
+        ]
 
     def give_back(self, seed: Seed) -> None:
         """Do nothing: the generator that drew all orders is in the kit already."""
