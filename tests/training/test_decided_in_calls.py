@@ -1,0 +1,204 @@
+"""Decisions at the ends of epochs within a call of the back end, against those of an epoch a call, bit by bit."""
+
+import contextlib
+import dataclasses
+import signal
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from bits import history_bits, state_bits
+from chunks import chunks_of
+from drawn import trainings
+from small_training import SignalAt
+
+from fastnn import SGD, Adam, DivergenceError, InterruptWarning, Network, ReduceRate, Stop, train, train_many
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.fused.backend import NumbaBackend
+from fastnn.training.loop import Group
+
+pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
+
+
+@contextlib.contextmanager
+def epoch_a_call():
+    """Let the back end decide nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NumbaBackend, "decides", lambda self, task, rows_a_step, scored: False)
+        yield
+
+
+@st.composite
+def rules(draw):
+    """Stop rules that are decided at the ends of epochs."""
+    pick = lambda *options: draw(st.sampled_from(options))  # noqa: E731
+    return Stop(
+        tol=pick(None, 0.0, 1e-3, 0.1),
+        patience=pick(None, 0, 1, 3),
+        validation=pick(0.2, 0.5),
+        restore_best=pick(True, False),
+        reduce=pick(None, None, ReduceRate(0.5, patience=1)),
+        on_divergence="stop",
+    )
+
+
+def all_bits(result):
+    """Everything that a result has but its seconds."""
+    return state_bits(result.state), history_bits(result), result.params.tobytes(), result.stop_reason
+
+
+def differences(case, stop, n_steps, at):
+    """The outcomes of a training, cut into chunks or by Ctrl-C and resumed: in calls, and an epoch a call."""
+    found = []
+    for context in (contextlib.nullcontext, epoch_a_call):
+        with context(), pytest.MonkeyPatch.context() as patch:
+            chunks_of(patch, n_steps)
+            options = {"stop": stop, "epochs": 8, "seed": None, "threads": 1}
+            whole = case.train("numba", **options | {"params": None, "seed": 3})
+            first = case.train("numba", **options | {"params": None, "seed": 3, "epochs": at})
+            rest = case.train("numba", **options | {"params": None, "epochs": 8 - at, "resume": first.state})
+            found.append([all_bits(result) for result in (whole, first, rest)])
+    return found
+
+
+def check(case, stop, n_steps, at):
+    hypothesis.assume(len(case.problem.X) > 4)
+    with np.errstate(all="ignore"):
+        try:
+            in_calls, by_epochs = differences(case, stop, n_steps, at)
+        except ValueError as error:  # such as a validation set without weight
+            hypothesis.assume("sample_weight" not in str(error) and "validation" not in str(error))
+            raise
+    assert in_calls == by_epochs
+
+
+DRAWN = {
+    "case": trainings(rows=(9, 33), layers=(0, 2), epochs=(1, 2)),
+    "stop": rules(),
+    "n_steps": st.sampled_from([3, 10**6]),
+    "at": st.integers(0, 8),
+}
+
+
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(**DRAWN)
+def test_decisions_are_those_of_an_epoch_a_call(case, stop, n_steps, at):
+    check(case, stop, n_steps, at)
+
+
+@pytest.mark.slow
+@hypothesis.settings(max_examples=2000)
+@hypothesis.given(**DRAWN)
+def test_decisions_are_those_of_an_epoch_a_call_in_thousands(case, stop, n_steps, at):
+    check(case, stop, n_steps, at)
+
+
+R = np.random.RandomState(0)
+X, Y, LABELS = R.rand(60, 4), R.rand(60, 1), R.randint(3, size=60)
+NETWORK, CLASSES = Network((4, 7, 1), "tanh"), Network((4, 7, 3), "tanh", "softmax")
+YES_OR_NO = Network((4, 5, 2), "tanh", "sigmoid", "log_loss")
+CASES = {
+    "patience": {"stop": Stop(validation=0.2, patience=5)},
+    "best parameters": {"stop": Stop(validation=0.2, patience=3, restore_best=True, tol=1e-4)},
+    "best parameters of all rows": {"stop": Stop(restore_best=True), "alpha": 0.1},
+    "no shuffle": {"stop": Stop(validation=0.2, restore_best=True), "shuffle": False},
+    "full batches": {"stop": Stop(validation=0.2, patience=6, restore_best=True), "batch_size": None},
+    "data": {"stop": Stop(validation=(X[:9], Y[:9], np.arange(9)), patience=2, restore_best=True)},
+    "diverged": {"stop": Stop(validation=0.3, on_divergence="stop", restore_best=True), "optimizer": SGD(8.0)},
+    "reduced rate": {"stop": Stop(validation=0.2, patience=20, reduce=ReduceRate(0.5, patience=2))},
+    "accuracy": {"network": CLASSES, "Y": LABELS, "stop": Stop(validation=0.3, patience=4, monitor="accuracy")},
+    "yes or no": {
+        "network": YES_OR_NO,
+        "Y": np.c_[LABELS == 0, LABELS == 1].astype(float),
+        "stop": Stop(validation=0.3, monitor="accuracy", restore_best=True),
+    },
+    "chosen rows": {"validation_rows": np.arange(12), "stop": Stop(patience=3)},
+    "rows": {"rows": np.arange(5, 50), "stop": Stop(validation=0.2, patience=3)},
+    "float32": {"dtype": "float32", "stop": Stop(validation=0.2, patience=3, restore_best=True)},
+}
+
+
+def options_of(case, **others):
+    shared = {"network": NETWORK, "X": X, "Y": Y, "optimizer": Adam(0.03), "epochs": 40, "batch_size": 13}
+    return shared | CASES[case] | others
+
+
+@pytest.fixture
+def epochs_of_calls(monkeypatch):
+    """The epochs that ended in each call that decided."""
+    counts, right = [], Group._decide
+
+    def counting(group, steps):
+        n_good = right(group, steps)
+        counts.append(n_good)
+        return n_good
+
+    monkeypatch.setattr(Group, "_decide", counting)
+    return counts
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_kind_of_rule(case, epochs_of_calls):
+    result = train(**options_of(case, seed=3))
+    assert 1 <= len(epochs_of_calls) <= 1 + (case == "reduced rate") * 30
+    with epoch_a_call():
+        assert all_bits(train(**options_of(case, seed=3))) == all_bits(result)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_members_of_a_group_are_as_alone(case, monkeypatch):
+    groups, right = [], NumbaBackend.train_group
+
+    def watched(self, tasks, which, *rest):
+        groups.append(len(which))
+        return right(self, tasks, which, *rest)
+
+    monkeypatch.setattr(NumbaBackend, "train_group", watched)
+    options = options_of(case)
+    many = train_many(options.pop("network"), options.pop("X"), options.pop("Y"), seed=range(9), n_jobs=1, **options)
+    in_groups = case not in ("reduced rate", "best parameters of all rows")
+    assert (max(groups) == 9) is in_groups
+    for seed, result in enumerate(many):
+        assert all_bits(result) == all_bits(train(**options_of(case, seed=seed)))
+
+
+def test_what_needs_python_at_the_ends_of_epochs_is_not_decided_in_calls(epochs_of_calls):
+    stop = Stop(validation=0.2, patience=5)
+    plain = {"stop": stop, "seed": 3}
+    others = [
+        {"callbacks": [lambda progress: None]},
+        {"optimizer": Adam(lambda step: 0.03)},
+        {"stop": dataclasses.replace(stop, monitor="r2")},
+        {"stop": dataclasses.replace(stop, monitor=lambda y, a: -float(((y - a) ** 2).mean()))},
+        {"threads": 2},
+    ]
+    for other in others:
+        train(**options_of("patience", **plain | other))
+    assert epochs_of_calls == []
+    train(**options_of("patience", **plain))
+    assert epochs_of_calls
+
+
+def test_divergence_and_ctrl_c_within_a_call_leave_the_last_good_step():
+    options = options_of("diverged", seed=3, stop=Stop(validation=0.3))
+    with pytest.raises(DivergenceError) as in_call:
+        train(**options)
+    with epoch_a_call(), pytest.raises(DivergenceError) as alone:
+        train(**options)
+    assert str(in_call.value) == str(alone.value)
+    assert all_bits(in_call.value.result) == all_bits(alone.value.result)
+
+
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="no signals")
+def test_a_training_that_ctrl_c_has_ended_goes_on_exactly(monkeypatch):
+    chunks_of(monkeypatch, 3)
+    options = options_of("best parameters", seed=3)
+    watch = SignalAt(9)
+    watch.per_chunk = True  # an observer, beside which calls decide
+    with pytest.warns(InterruptWarning):
+        first = train(**options | {"callbacks": [watch]})
+    assert first.stop_reason == "interrupted"
+    del options["seed"]
+    rest = train(**options | {"resume": first.state, "epochs": 40 - first.n_epochs})
+    assert all_bits(rest)[0] == all_bits(train(**options_of("best parameters", seed=3)))[0]
