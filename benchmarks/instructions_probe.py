@@ -11,8 +11,11 @@ from fastnn import train, workloads
 
 try:
     from fastnn.training import epochs as pace
-except ImportError:  # version 0.1, which this is compared with
-    from fastnn import plan as pace
+except ImportError:  # an older version, which this is compared with
+    try:
+        from fastnn.training import pace
+    except ImportError:  # version 0.1
+        from fastnn import plan as pace
 
 EPOCHS = {"seed": 50_000, "iris": 1_000, "digits": 10, "online": 3, "tab": 2}
 PREDICTIONS = 500

@@ -12,7 +12,7 @@ if str(ROOT) not in sys.path:
 pytest.importorskip("sklearn")
 
 from benchmarks import instructions, instructions_probe  # noqa: E402
-from fastnn.training import pace  # noqa: E402
+from fastnn.training import epochs as pace  # noqa: E402
 
 
 def dumps(folder, totals):
