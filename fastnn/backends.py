@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, cut, shown
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.state import Data, GroupState, Steps, StepState, Task, member_steps
+from fastnn.state import Data, Steps, StepState, Task
 
 __all__ = ["Backend", "Data", "StepState", "Steps", "Task", "get_backend", "register_backend"]
 
@@ -313,7 +310,7 @@ class Completed:
     Parameters
     ----------
     backend : Backend
-        It may lack `loss`, the keyword `threads` and the options of `supports`; its `train_group` is a loop.
+        It may lack `loss`, the keyword `threads`, the options of `supports`, and `shuffle_rows`.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -354,32 +351,13 @@ class Completed:
         """Return whether `train_group` takes rules by which it decides at the ends of epochs: it does not."""
         return False
 
-    def train_group(
-        self,
-        tasks: Sequence[Task],
-        which: NDArray[np.int64],
-        state: GroupState,
-        steps: Steps,
-        n_steps: Any,
-        rules: None = None,
-    ) -> NDArray[np.int64]:
-        """Train members one after the other: member k on ``tasks[which[k]]`` for ``n_steps[k]`` of the steps.
-
-        Returns
-        -------
-        ndarray (n_members,) of int64
-            The numbers of good steps.
-        """
-        good = [
-            self.train_steps(tasks[which[k]], state.member(k), member_steps(steps, k, int(n)))
-            for k, n in enumerate(n_steps)
-        ]
-        return np.array(good, np.int64)
-
 
 def complete(backend: Backend) -> Any:
-    """Return a back end with all parts of the interface: itself if it has a `train_group`, or a `Completed` one."""
-    return backend if hasattr(backend, "train_group") else Completed(backend)
+    """Return a back end with all parts of the interface: itself if its class has them, or a `Completed` one.
+
+    All parts are those of the fused kernel, of which `train_group` trains several members in a call.
+    """
+    return backend if hasattr(type(backend), "train_group") else Completed(backend)
 
 
 def original(backend: Backend) -> Backend:

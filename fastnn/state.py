@@ -188,10 +188,6 @@ class GroupState:
     t: NDArray[np.int64]  # (m,), the steps done; the caller counts them
     beta_products: NDArray[np.float64]  # (m, 2)
 
-    def member(self, k: int) -> StepState:
-        """Return member k's state, whose arrays are views."""
-        return StepState(self.storage[k], self.n_params, int(self.t[k]), self.beta_products[k])
-
 
 def member_steps(steps: Steps, k: int, n: int) -> Steps:
     """Return the first `n` of member k's steps, views of arrays (m, any); (1, any) are the same for all members."""

@@ -25,7 +25,7 @@ from fastnn.network import Network
 from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
 from fastnn.schedules import Schedule
 from fastnn.state import Data, StepState
-from fastnn.training.epochs import Decisions
+from fastnn.training.epochs import Decisions, Pace
 from fastnn.training.interrupts import Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
@@ -322,6 +322,8 @@ class Epochs:
         decisions.scores.best, decisions.scores.best_params = -best, self.best_params
         if not decisions.of_a_call(self.core.tasks[0], self.order.batch_size, trusted=True):
             return False
+        n_scored = len(rows.Y) // self.order.steps_per_epoch
+        self.core.pace = Pace(state.n_params, self.order.batch_size, n_scored)
         self.core.decisions, self.core.decides, self.by_epoch = decisions, True, False
         return True
 

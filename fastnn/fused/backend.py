@@ -19,6 +19,7 @@ from fastnn.fused.guard import (
     check_shuffle,
     check_state,
     check_steps,
+    hold,
     working_dtype,
 )
 from fastnn.fused.layout import update_spec
@@ -145,7 +146,8 @@ class NumbaBackend:
         """
         dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        workspace, scoring, ends, held = take_workspace(tasks[0].network, dtype, n_rows, block), None, None, None
+        workspace, scoring, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None, None
+        held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
         good = np.zeros(len(which), np.int64)
         try:
             spec = update_spec(tasks[0], state.storage.shape[2])
@@ -153,9 +155,11 @@ class NumbaBackend:
             workspace.steps = None  # each member has constants of its own
             if rules is not None:
                 check_rules(tasks[0].network, dtype, n_steps, rules)
+                held = *held, [hold(task.data) for task in rules.scored]
                 scoring = take_workspace(tasks[0].network, dtype, len(rules.scored[0].data.X), ROW_BLOCK)
                 scoring.steps = None
-                ends, held = epoch_ends(rules, state, scoring)
+                ends, *held_too = epoch_ends(rules, state, scoring)
+                held = *held, held_too
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace)
             else:  # pragma: no cover - compiled
@@ -175,7 +179,9 @@ class NumbaBackend:
         Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
         """
         several = (has_work(task.threads, task.network, n) for n in (rows_a_step, len(scored.data.X)))
-        return not IN_PYTHON and not any(several)
+        names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
+        is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
+        return is_own and not IN_PYTHON and not any(several)
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""

@@ -1,18 +1,15 @@
 """The entry point end_epoch: what is decided at the end of an epoch, which `train_steps` calls by its address.
 
 Ordinary Numba code that knows no network: losses and outputs come from the machine code of the other entry points, so
-that they have the bits that these give alone. `fastnn.reference.EpochEnd` is its twin.
+that they have the bits that these give alone. `Scores` and `Patience` of `training` do the same in Python.
 """
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fastnn.compiler.calls import caller
 from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.memory_ops import get, offset, put, unpack
-from fastnn.fused.layout import MODE, N_LOSS, N_PREDICT, SAME_ROWS, EpochCodes, EpochNumbers
+from fastnn.fused.layout import MODE, N_LOSS, N_PREDICT, SAME_ROWS, EpochArrays, EpochCodes, EpochNumbers
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
 call_loss, call_predict = caller(N_LOSS), caller(N_PREDICT)
@@ -60,47 +57,29 @@ def fires(rule, score):
 
 
 @entry
-def end_epoch(
-    m: int,
-    ended: NDArray[np.int64],
-    rules: NDArray[np.float64],
-    losses: NDArray[np.float64],
-    measured: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    outputs: NDArray,
-    best_params: NDArray,
-    storage: NDArray,
-    loss_arguments: NDArray[np.int64],
-    predict_arguments: NDArray[np.int64],
-    codes: EpochCodes,
-    numbers: EpochNumbers,
-) -> int:
+def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumbers) -> int:
     """Score the epoch that member `m` has ended, keep the parameters if they are the best; return 1 if its rule fires.
 
-    The arrays are those of `EpochRules`, with a row for each member; `loss_arguments` and `predict_arguments` have the
-    words of the calls that score, whose results go to `losses` and `outputs`.
+    The calls that score write their results to `losses` and `outputs`.
     """
-    ended, rules, losses, measured = unpack(ended), unpack(rules), unpack(losses), unpack(measured)
-    labels, outputs, best_params, storage = unpack(labels), unpack(outputs), unpack(best_params), unpack(storage)
-    loss_arguments, predict_arguments = unpack(loss_arguments), unpack(predict_arguments)
-    codes, numbers = unpack(codes), unpack(numbers)
-    epoch, rule = get(ended, 2 * m), offset(rules, m * N_RULE)
+    arrays, codes, numbers = unpack(arrays), unpack(codes), unpack(numbers)
+    epoch, rule = get(arrays.ended, 2 * m), offset(arrays.rules, m * N_RULE)
     at = m * numbers.n_epochs + epoch
-    call_loss(codes.loss, offset(losses, at), offset(loss_arguments, m * N_LOSS))
-    put(loss_arguments, m * N_LOSS + MODE, SAME_ROWS)  # from now on, which are gathered already
-    score = get(losses, at)
+    call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
+    put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on, which are gathered already
+    score = get(arrays.losses, at)
     if numbers.scored > 0:
-        call_predict(codes.predict, offset(ended, 2 * m + 1), offset(predict_arguments, m * N_PREDICT))
-        own = offset(labels, m * numbers.n_labels)
-        right = count_right(outputs, own, numbers.n_rows, numbers.n_outputs, numbers.exclusive)
-        put(measured, at, right / numbers.n_rows)
-        score = -get(measured, at)
+        call_predict(codes.predict, offset(arrays.ended, 2 * m + 1), offset(arrays.predict, m * N_PREDICT))
+        own = offset(arrays.labels, m * numbers.n_labels)
+        right = count_right(arrays.outputs, own, numbers.n_rows, numbers.n_outputs, numbers.exclusive)
+        put(arrays.measured, at, right / numbers.n_rows)
+        score = -get(arrays.measured, at)
     if numbers.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
         put(rule, BEST, score)
-        params, best = offset(storage, m * numbers.size), offset(best_params, m * numbers.n_kept)
+        params, best = offset(arrays.storage, m * numbers.size), offset(arrays.best_params, m * numbers.n_kept)
         for k in range(numbers.n_kept):
             put(best, k, get(params, k))
     fired = fires(rule, score)
-    put(ended, 2 * m, epoch + 1)
-    put(ended, 2 * m + 1, fired)
+    put(arrays.ended, 2 * m, epoch + 1)
+    put(arrays.ended, 2 * m + 1, fired)
     return fired

@@ -205,7 +205,7 @@ def check_group(tasks, which, state, steps, n_steps):
 
 
 def check_rules(network, dtype, n_steps, rules):
-    """Check what `train_epochs` reads and writes at the ends of epochs."""
+    """Check what `end_epoch` reads and writes; no epoch has ended then."""
     m = len(n_steps)
     if len(rules.scored) != m or not (0 <= rules.first < rules.per_epoch):
         raise ValueError(f"the rules are those of {len(rules.scored)} members of {m}, or begin behind an epoch's end")
@@ -229,7 +229,7 @@ def check_rules(network, dtype, n_steps, rules):
     if rules.labels is not None:
         shape = (m, n) if np.ndim(rules.labels) == 2 else (m, n, network.n_outputs)
         check("labels", rules.labels, shape, INTEGERS)
-        if not n_measured:
+        if n_measured != n_epochs:
             raise ValueError("labels are scored, and there is no room for it in `measured`")
 
 

@@ -116,7 +116,7 @@ class Scratch(NamedTuple):
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
 
-N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 13
+N_TRAIN, N_LOSS, N_PREDICT, N_END = 9, 8, 6, 4
 """Words of the arguments of `train_steps`, `loss_and_gradient`, `predict` and `end_epoch`."""
 
 MODE = 2
@@ -132,6 +132,21 @@ class EpochEnds(NamedTuple):
     per_epoch: int  # steps of an epoch; 0: nothing is called
     code: int  # the address of the machine code of `end_epoch`
     arguments: NDArray[np.int64]  # (1 + N_END,): what it returns is written to the first word, the others are its own
+
+
+class EpochArrays(NamedTuple):
+    """The arrays of `end_epoch`: those of `state.EpochRules`, with a row for each member, and what its calls take."""
+
+    ended: NDArray[np.int64]  # (m * 2,)
+    rules: NDArray[np.float64]  # (m * N_RULE,)
+    losses: NDArray[np.float64]  # (m * n_epochs,)
+    measured: NDArray[np.float64]  # (m * n_epochs,), or none
+    labels: NDArray[np.int64]  # (m * n_labels,)
+    outputs: NDArray  # (n_rows * n_outputs,): what `predict` writes
+    best_params: NDArray  # (m * n_kept,)
+    storage: NDArray  # (m * size,): the states
+    loss: NDArray[np.int64]  # (m * N_LOSS,): the words of each member's call of `loss_and_gradient`
+    predict: NDArray[np.int64]  # (m * N_PREDICT,): and of `predict`
 
 
 class EpochCodes(NamedTuple):

@@ -18,6 +18,7 @@ from fastnn.fused.layout import (
     N_LOSS,
     N_PREDICT,
     NO_UPDATE,
+    EpochArrays,
     EpochCodes,
     EpochEnds,
     EpochNumbers,
@@ -52,7 +53,7 @@ class MemberArguments(NamedTuple):
 
 
 def member_arguments(tasks, which, state, steps, n_steps, workspace, ends):
-    """Return the arguments of `train_members`, from those of `NumbaBackend.train_group`, a workspace and `Ends`."""
+    """Return the arguments of `train_members`, from those of `train_group`, a workspace and `EpochEnds` or None."""
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
     specs = [prepared(update_spec(task, stride)) for task in tasks]
@@ -93,12 +94,13 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace):
 def epoch_ends(rules, state, workspace):
     """Return the `EpochEnds` of each member as argument blocks (m, 4), and the objects that they refer to.
 
-    `workspace` is that of the rows that are scored: it stays as the last call has left it, with the rows in its panels.
+    `workspace` is that of the rows that are scored, which are gathered once in a call of a member.
     """
     network, dtype = workspace.network, workspace.buffers.params.dtype
     m, n = len(rules.scored), len(rules.scored[0].data.X)
     labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
-    rows, outputs, views = np.arange(n), np.empty((n, network.n_outputs), dtype), [*state.storage]
+    rows, views = np.arange(n), [*state.storage]
+    outputs = np.empty((n if labels.size else 0, network.n_outputs), dtype)
     of_network = _address(workspace.scratch), _address(workspace.model)
     known = {}
 
@@ -111,7 +113,7 @@ def epoch_ends(rules, state, workspace):
     loss, predict = np.empty((m, N_LOSS), np.int64), np.empty((m, N_PREDICT), np.int64)
     for k, (task, view) in enumerate(zip(rules.scored, views, strict=True)):
         spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0)
-        of_task = block(task.penalty, spec), block(id(task.data), task.data)
+        of_task = block(("penalty", task.penalty), spec), block(("data", id(task.data)), task.data)
         loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
         predict[k] = id(outputs), id(view), n, *of_network, id(task.data.X)
     codes = EpochCodes(*(load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict")))
@@ -125,15 +127,15 @@ def epoch_ends(rules, state, workspace):
         scored=int(rules.labels is not None),
         exclusive=int(labels.ndim == 2),
     )
-    arrays = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
-    arrays += loss, predict
+    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
+    arrays = EpochArrays(*own, loss, predict)
     words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
     words[:, 1] = np.arange(m)
-    words[:, 2:] = *map(id, arrays), block("codes", codes), block("numbers", numbers)
+    words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)
     ends = np.empty((m, len(EpochEnds._fields)), np.int64)
     ends[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
     ends[:, 3] = address(words) + np.arange(m) * words.strides[0]
-    return ends, [arrays, rows, views, known, words]
+    return ends, [rows, views, known, words]
 
 
 class Workspace:

@@ -1,7 +1,7 @@
 """Units of work: blocks of short trainings that one call of compiled code does, and single ones.
 
-A block serves trainings between whose steps nothing has to be decided: all steps are known before the first. What else
-a training may be asked for, `fastnn.training` does. Both give the same bits, for the steps are the same.
+A block is a group of several members: all that is random is drawn before the first step, and what is decided at the
+ends of epochs is decided within the call. Members that may be asked for more are groups of one, with the same bits.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnn.many.store import MemberResult, Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
 from fastnn.training.exceptions import MonitorError
-from fastnn.training.initial import begin_group
+from fastnn.training.initial import begin_group, n_split
 from fastnn.training.interrupts import StopRequest
 from fastnn.training.plan import Plan
 from fastnn.training.stopping import StopReason
@@ -41,10 +41,15 @@ LEAST_WORK = 6_000_000
 
 def epoch_work(plan: Plan) -> int:
     """Return roughly the number of operations of an epoch."""
-    rows, validated = plan.rows_a_step, 0
-    if plan.stop.decides or plan.validation_rows is not None:  # the work of a step more, at most
-        validated = plan.n_rows * plan.network.n_params + STEP_WORK
-    return ceil_div(plan.n_rows, rows) * (rows * max(plan.network.n_params, 16) + STEP_WORK) + validated
+    rows, n_params = plan.rows_a_step, max(plan.network.n_params, 16)
+    n_scored = 0 if not plan.stop.restore_best else plan.n_rows
+    if plan.validation_rows is not None:
+        n_scored = len(plan.validation_rows)
+    elif isinstance(plan.stop.validation, (tuple, list)):
+        n_scored = len(plan.stop.validation[0])
+    elif plan.stop.validation is not None:
+        n_scored = n_split(plan)
+    return ceil_div(plan.n_rows, rows) * (rows * n_params + STEP_WORK) + n_scored * n_params + STEP_WORK
 
 
 def block_key(plan: Plan) -> Hashable | None:
@@ -112,7 +117,7 @@ def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
     left = 0
     for plan in plans:
         parts = plan.network, plan.optimizer, plan.stop, plan.data, plan.rows
-        kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan)
+        kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
         if kind not in found:
             found[kind] = block_key(plan), epoch_work(plan)
         key, an_epoch = found[kind]
@@ -203,7 +208,10 @@ def train_unit(
     group.chunk()
     results, lost = group.results("epochs"), {*group.lost}
     # What diverged is trained anew, alone, so that its last good step is found.
-    return {plan.number: train_alone(plan, flag) if k in lost else Row(results, k) for k, plan in enumerate(unit.plans)}
+    return {
+        plan.number: train_alone(plan._replace(seed=group.seeds[k]), flag) if k in lost else Row(results, k)
+        for k, plan in enumerate(unit.plans)
+    }
 
 
 class Ended(NamedTuple):

@@ -1,9 +1,9 @@
 """train(): the one driver of all back ends.
 
 `plan.py` checks the arguments, `initial.py` makes the first state, `rows.py` chooses the rows of each step, and
-`Group.chunk` in `loop.py` is the only place where a back end trains; `store.py` has the results. Stop rules, callbacks,
-Ctrl-C and the time limit need Python, so they are looked at between two chunks. A chunk that went too far is undone and
-repeated up to the step wanted, which is exact, because a step draws nothing at random.
+`loop.py` lets a back end train, a chunk of steps at a time; `store.py` has the results. Callbacks, Ctrl-C, the time
+limit and stop rules that a back end does not know need Python, so they are looked at between two chunks. A chunk that
+went too far is undone and repeated up to the step wanted, which is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations

@@ -211,6 +211,8 @@ class Decisions:
     """The decisions for a training at the ends of its epochs: by scores, when to stop or to reduce the rate."""
 
     reduction = Reduction()
+    nan_fails = False
+    """Whether a score that is not finite fails to improve, though equal scores do not."""
     labels: NDArray[np.int64] | None = None
     """The labels of the rows that are scored, where a call of the back end counts those that are right."""
 
@@ -222,9 +224,6 @@ class Decisions:
             self.rule.best, self.rule.stale = number(counters.get("rule_best")), counters["rule_stale"]
         least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
-
-    nan_fails = False
-    """Whether a score that is not finite fails to improve, though equal scores do not."""
 
     def of_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
         """Return whether a call of the back end may decide at the ends of its epochs, and so do many of them.
@@ -240,6 +239,8 @@ class Decisions:
             return False
         if not self.backend.decides(task, rows_a_step, scored):
             return False
+        if len(scored.data.X) * task.network.n_params > FIRST_CHUNK_WORK:
+            return False  # some ms: after each, somebody may want to stop
         if self.stop.monitor == "accuracy" and (scored.data.sample_weight == 1).all():
             exclusive, Y = task.network.loss == "cross_entropy", scored.data.Y
             self.labels = np.ascontiguousarray(Y.argmax(axis=1) if exclusive else Y > 0.5, np.int64)[None]

@@ -264,79 +264,100 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
         None where not all of them can be decided in a call of the back end.
     """
     first = plans[0]
-    network, m, dtype, n_slots = first.network, len(plans), first.data.X.dtype, first.optimizer.n_slots
-    n, most = first.n_rows - n_split(first), max(plan.n_epochs for plan in plans)
-    storage = aligned_zeros((m, 1 + n_slots, padded_size(network.n_params, dtype)), dtype)
+    network, m, dtype = first.network, len(plans), first.data.X.dtype
+    storage = aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
-    shuffles = first.shuffle and rows_a_step(first.batch_size, n) < n
-    orders = np.empty((m if shuffles else 0, most, n), np.int64)
-    generator, compiled = new_random_state(), first.backend.shuffle_rows
-    before, places, drawn, seeds, splits = [0] * m, list[Place](), dict[int, Array](), list[Any](), list[Any]()
     with drawing:
-        for k, plan in enumerate(plans):
-            index, split, seed = None, None, None
-            if plan.state is not None:
-                before[k], place = take_over(plan.state, state, k)
-                index = None if isinstance(place, Seeded) else place[1]
-                if shuffles:
-                    put(generator, place, network)
-            else:
-                seed = system_words() if plan.seed is None else plan.seed
-                numbers = redraw(generator, seed, plan)
-                place = Seeded(seed, plan.params is None, n)
-                if numbers is not None:
-                    drawn[k] = numbers
-                else:
-                    storage[k, 0, : network.n_params] = plan.params
-                if isinstance(plan.stop.validation, (int, float)):
-                    index, split = _split(plan.n_rows, generator, plan.stop)
-                    place = generator.get_state(legacy=False), index
-            if shuffles:
-                own = orders[k, : plan.n_epochs]
-                shuffle_rows(generator, own, np.arange(n) if index is None else index, compiled)
-                place = generator.get_state(legacy=False), own[-1].copy()
-            places.append(place)
-            seeds.append(seed)
-            splits.append((index, split))
-    give_back(generator, None)
-    if drawn:  # the weights of all members at once: it takes as long as for one
-        params = np.empty((len(drawn), network.n_params), dtype)
-        storage[[*drawn], 0, : network.n_params] = params_of(network, np.array([*drawn.values()]), params)
-
-    def place_at(k: int, n_epochs: int) -> Place:
-        """Return where the generator of a member stands that ended before its last epoch."""
-        again, plan, own = new_random_state(), plans[k], np.empty((n_epochs, n), np.int64)
-        redraw(again, seeds[k], plan)
-        index, _ = _split(plan.n_rows, again, plan.stop)
-        shuffle_rows(again, own, index, compiled)
-        place = again.get_state(legacy=False), own[-1].copy()
-        give_back(again, None)
-        return place
-
-    chosen = []
-    for plan, (index, split) in zip(plans, splits, strict=True):
-        chosen.append(plan.rows if split is None or shuffles else rows_at(plan.rows, index))
-    n_epochs, batch_size = [plan.n_epochs for plan in plans], rows_a_step(first.batch_size, n)
-    order = RowOrders(chosen, n_epochs, batch_size, orders, places, place_at if shuffles else None)
-    group = Group(plans, state, order, before=before, started=started, feature_names=first.feature_names)
+        drawn = Draws(plans, state)
+    group = Group(plans, state, drawn.order(), before=drawn.before, started=started, feature_names=first.feature_names)
+    group.seeds = drawn.seeds
     if first.stop.decides or first.validation_rows is not None:
-        group.splits = [split for _, split in splits]
-        group.each = decisions_of(group, splits)
-        if not all(each.of_a_call(group.tasks[0], order.batch_size) for each in group.each):
+        group.splits = [split for _, split in drawn.splits]
+        try:
+            group.each = decisions_of(group, drawn.splits)
+        except (TypeError, ValueError):  # of a member, which alone has it with its number
+            return None
+        if not all(each.of_a_call(group.tasks[0], group.order.batch_size) for each in group.each):
             return None
     return group
+
+
+class Draws:
+    """What is random in several trainings, drawn: their first states, the rows that are split off, and all orders."""
+
+    def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
+        self.plans, self.n = plans, plans[0].n_rows - n_split(plans[0])
+        self.batch_size = rows_a_step(plans[0].batch_size, self.n)
+        self.shuffles = plans[0].shuffle and self.batch_size < self.n
+        self.before, self.seeds = [0] * len(plans), list[Any]()
+        self.places, self.splits = list[Place](), list[tuple[Any, Any]]()
+        most = max(plan.n_epochs for plan in plans)
+        self.orders = np.empty((len(plans) if self.shuffles else 0, most, self.n), np.int64)
+        generator, numbers, network = new_random_state(), dict[int, Array](), plans[0].network
+        for k, plan in enumerate(plans):
+            self._draw(k, plan, generator, state, numbers)
+        give_back(generator, None)
+        if numbers:  # the weights of all members at once: it takes as long as for one
+            params = np.empty((len(numbers), network.n_params), state.storage.dtype)
+            params_of(network, np.array([*numbers.values()]), params)
+            state.storage[[*numbers], 0, : network.n_params] = params
+
+    def _draw(
+        self, k: int, plan: Plan, generator: np.random.RandomState, state: GroupState, numbers: dict[int, Array]
+    ) -> None:
+        """Set member k's first state, or draw the numbers of its weights; then draw the split and the orders of rows."""
+        index, split = None, None
+        place: Place
+        seed: Any = system_words() if plan.seed is None else plan.seed
+        if plan.state is not None:
+            self.before[k], place = take_over(plan.state, state, k)
+            index = None if isinstance(place, Seeded) else place[1]
+            if self.shuffles:
+                put(generator, place, plan.network)
+        else:
+            generator.seed(seed)
+            place = Seeded(seed, plan.params is None, self.n)
+            if plan.params is None:
+                numbers[k] = draw(plan.network, generator)
+            else:
+                state.storage[k, 0, : state.n_params] = plan.params
+            if isinstance(plan.stop.validation, (int, float)):
+                index, split = _split(plan.n_rows, generator, plan.stop)
+                place = generator.get_state(legacy=False), index
+        if self.shuffles:
+            place = self._shuffle(generator, self.orders[k, : plan.n_epochs], index)
+        self.places.append(place)
+        self.seeds.append(seed)
+        self.splits.append((index, split))
+
+    def _shuffle(self, generator: np.random.RandomState, orders: Array, index: Array | None) -> Place:
+        """Write the order of the rows of each epoch (n_epochs, n); return where the generator stands after them."""
+        index = np.arange(self.n) if index is None else index
+        shuffle_rows(generator, orders, index, self.plans[0].backend.shuffle_rows)
+        return generator.get_state(legacy=False), orders[-1].copy()
+
+    def place_at(self, k: int, n_epochs: int) -> Place:
+        """Return where the generator of member k stands after so many epochs, before its last one."""
+        generator, plan = new_random_state(), self.plans[k]
+        put(generator, Seeded(self.seeds[k], plan.params is None, self.n), plan.network)
+        index, _ = _split(plan.n_rows, generator, plan.stop)
+        place = self._shuffle(generator, np.empty((n_epochs, self.n), np.int64), index)
+        give_back(generator, None)
+        return place
+
+    def order(self) -> RowOrders:
+        """Return the rows of all steps."""
+        chosen = []
+        for plan, (index, _) in zip(self.plans, self.splits, strict=True):
+            chosen.append(plan.rows if index is None or self.shuffles else rows_at(plan.rows, index))
+        n_epochs, place_at = [plan.n_epochs for plan in self.plans], self.place_at if self.shuffles else None
+        return RowOrders(chosen, n_epochs, self.batch_size, self.orders, self.places, place_at)
 
 
 def n_split(plan: Plan) -> int:
     """Return how many rows are split off for validation."""
     part = plan.stop.validation
     return math.ceil(part * plan.n_rows) if isinstance(part, (int, float)) else 0
-
-
-def redraw(generator: np.random.RandomState, seed: Any, plan: Plan) -> Array | None:
-    """Seed a generator; return the numbers of which a member's weights are made, if it draws them."""
-    generator.seed(seed)
-    return draw(plan.network, generator) if plan.params is None else None
 
 
 def decisions_of(group: Group, splits: list[tuple[Any, Any]]) -> list[Decisions]:

@@ -1,7 +1,7 @@
 """The loop of trainings: chunks of steps on a back end, and what is measured and decided between two of them.
 
 A group is trainings of one shape, which do their steps side by side: a row of each array for each member. `train` is a
-group of one. Members for whom something is decided at the ends of epochs are groups of one, too.
+group of one, and so are members for whom Python has to decide something at the ends of epochs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.backends import Completed
+from fastnn.backends import original
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
@@ -49,8 +49,6 @@ class Group:
         The names of the columns of X.
     validation_rows : (any,) int64, optional
         The rows that were split off, of a group of one.
-    decisions : Decisions, optional
-        What is decided at the ends of the epochs of a group of one.
     """
 
     n_done = 0
@@ -77,7 +75,6 @@ class Group:
         started: float,
         feature_names: Names | None = None,
         validation_rows: Rows | None = None,
-        decisions: Decisions | None = None,
     ) -> None:
         self.plan = plan = plans[0]
         self.plans, self.order, self.before, self.started = plans, order, before, started
@@ -90,7 +87,9 @@ class Group:
         else:
             self.tasks, self.which = tasks_of(plans)
             self.n_epochs = max(plan.n_epochs for plan in plans)
-        self.feature_names, self.validation_rows, self.decisions = feature_names, validation_rows, decisions
+        self.feature_names, self.validation_rows = feature_names, validation_rows
+        self.decisions: Decisions | None = None
+        """What is decided at the ends of the epochs of a group of one."""
         self.log = EpochLog()
         self.pace = Pace(state.n_params, order.batch_size)
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
@@ -100,6 +99,8 @@ class Group:
         """What is decided for each of several members, where something is."""
         self.splits: list[Rows | None] = []
         """The rows that were split off, of each of these."""
+        self.seeds: list[Any] = []
+        """The seeds of several members, those of the system's among them."""
         self.ends: list[tuple[int, StopReason]] = []
         """The epochs that each of these has done, and why it ended."""
 
@@ -355,7 +356,7 @@ class Group:
                 decided[k] = each.decided(Decided(self.ends[k][1], monitor=monitor, validation_rows=self.splits[k]))
         return Results(
             plan.network,
-            plan.backend.backend if isinstance(plan.backend, Completed) else plan.backend,
+            original(plan.backend),
             plan.batch_size,
             plan.shuffle,
             self.feature_names,

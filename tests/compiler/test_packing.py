@@ -86,6 +86,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
     for module in (backend, preparation):
         monkeypatch.setattr(module, "load_kernel", checking_load)
     monkeypatch.setattr(preparation, "prepared", lambda arguments: arguments)
+    monkeypatch.setattr(preparation, "NOTHING", preparation.NO_ENDS)
     monkeypatch.setattr(kit, "shelf_of", kit.Shelf)
     everything(dtype)
     for kind in (Model, Scratch, UpdateSpec, Data, Steps):

@@ -68,6 +68,6 @@ def test_read_only_memory_map(tmp_path, monkeypatch):
         return original(self, task, state, steps)
 
     monkeypatch.setattr(fastnn.estimators.adapter.Adapter, "train_steps", spy)
-    MLPClassifier(**SMALL, early_stopping=True).fit(X, Y_IRIS)
+    MLPClassifier(**SMALL).fit(X, Y_IRIS)
     assert seen
     assert all(seen)

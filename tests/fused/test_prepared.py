@@ -48,8 +48,9 @@ EPOCH_BY_EPOCH = {
     "validation": {"stop": Stop(validation=(X[:5], Y[:5]), patience=10**6)},
     "best parameters": {"stop": Stop(restore_best=True)},
     "both": {"stop": Stop(validation=0.2, restore_best=True)},
-    "callback": {"callbacks": [lambda progress: None]},
+    "callback": {},
 }
+"""With a callback, for which calls of the back end end with each epoch."""
 
 
 @pytest.mark.parametrize("kind", EPOCH_BY_EPOCH)
@@ -58,7 +59,8 @@ EPOCH_BY_EPOCH = {
 def test_no_epoch_prepares_what_an_earlier_one_has(made, kind, optimizer, options):
     def parts(epochs):
         made.update(dict.fromkeys(PARTS, 0))
-        train(NETWORK, X, Y, optimizer=optimizer, epochs=epochs, seed=0, **EPOCH_BY_EPOCH[kind], **options)
+        shared = {"optimizer": optimizer, "epochs": epochs, "seed": 0, "callbacks": [lambda progress: None]}
+        train(NETWORK, X, Y, **shared, **EPOCH_BY_EPOCH[kind], **options)
         return dict(made)
 
     first, few, many = (parts(epochs) for epochs in (2, 3, 30))

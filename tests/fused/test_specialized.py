@@ -10,7 +10,7 @@ from guards import between_guards, intact
 from same_bits import RUNS
 
 import fastnn
-from fastnn import memory
+from fastnn import kit, memory
 from fastnn.compiler import loader
 from fastnn.fused import backend, preparation
 
@@ -128,6 +128,7 @@ def test_the_disk_cache_has_it(tmp_path, monkeypatch):
     for network in (fastnn.Network((3, 1)), fastnn.Network((3, 1)), fastnn.Network((3, 2, 1))):
         monkeypatch.setattr(loader, "_kernels", {})
         monkeypatch.setattr(loader, "origins", {})
+        kit.clear()
         X, Y = np.eye(3), np.ones((3, 1))
         fastnn.train(
             network, X, Y, optimizer=fastnn.SGD(), epochs=1, backend=fastnn.get_backend("numba", specialize=True)
