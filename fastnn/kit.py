@@ -39,10 +39,9 @@ class Shelf(list[Any]):
 
     def put(self, thing: Any, nbytes: int = 0) -> None:
         """Put a thing back, `nbytes` large, unless there are enough."""
-        if not self.is_kept:
-            _keep(self, nbytes)
-        if self.is_kept and len(self) < MOST_THINGS:
-            self.append(thing)
+        things = self if self.is_kept else _kept(self, nbytes)
+        if things.is_kept and len(things) < MOST_THINGS:
+            things.append(thing)
 
 
 _shelves: list[Shelf] = []
@@ -62,15 +61,20 @@ def shelf_of(key: Hashable) -> Shelf:
     return Shelf(key) if things is None else things
 
 
-def _keep(things: Shelf, nbytes: int) -> None:
-    """Keep a new shelf, unless its things are too large; the oldest ones make room for it."""
-    if nbytes > MOST_BYTES or not _is_on[0]:
-        return
+def _kept(things: Shelf, nbytes: int) -> Shelf:
+    """Keep a new shelf, unless its things are too large; the oldest ones make room for it.
+
+    Return it, or the shelf of the same key that another thing has been put on before.
+    """
+    before = _by_key.get(things.key)
+    if before is not None or nbytes > MOST_BYTES or not _is_on[0]:
+        return things if before is None else before
     while len(_by_key) >= MOST_SHELVES or sum([each.nbytes for each in [*_by_key.values()]]) + nbytes > MOST_BYTES:
         for key in [*_by_key][:1]:
             _drop(_by_key.pop(key, None))
     things.nbytes, things.is_kept = nbytes, True
     _by_key[things.key] = things
+    return things
 
 
 def _drop(things: Shelf | None) -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 
 import numpy as np
 
-from fastnn import SGD, Network, train
+from fastnn import SGD, Network, kit, train
 from fastnn.backends import BACKENDS, get_backend
 from fastnn.training import epochs as pace
 
@@ -155,7 +155,9 @@ def memory(workload: NoiseWorkload, backend: str) -> Memory:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        with mock.patch.object(pace, "CHUNK_SECONDS", 1e9):  # else the clock decides how many steps a chunk has
+        # Without the kit each call makes its own work space, whose memory is measured; without a limit of seconds it is
+        # not the clock that decides how many steps a call has.
+        with kit.off(), mock.patch.object(pace, "CHUNK_SECONDS", 1e9):
             train(*arguments, **options, backend=watched)
         most = max(watched.most, tracemalloc.get_traced_memory()[1])
     finally:

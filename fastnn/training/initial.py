@@ -305,7 +305,7 @@ class Draws:
     def _draw(
         self, k: int, plan: Plan, generator: np.random.RandomState, state: GroupState, numbers: dict[int, Array]
     ) -> None:
-        """Set member k's first state, or draw the numbers of its weights; then draw the split and the orders of rows."""
+        """Set member k's first state, or draw the numbers of its weights; then draw the split and orders of rows."""
         index, split = None, None
         place: Place
         seed: Any = system_words() if plan.seed is None else plan.seed

@@ -121,9 +121,7 @@ class Results:
         return optimizer.to_dict() if isinstance(optimizer, Optimizer) else optimizer
 
     def __getstate__(self) -> dict[str, Any]:
-        # A learning rate may be a function of the caller's own, which is not part of a result.
-        said = [(o.to_dict() if isinstance(o, Optimizer) else o, alpha) for o, alpha in self.optimizers]
-        return {**vars(self), "optimizers": said}
+        return {**vars(self), "optimizers": [(_without_function(o), alpha) for o, alpha in self.optimizers]}
 
     def params(self, k: int) -> Array:
         """Return member k's parameters (n_params,), read-only."""
@@ -206,6 +204,13 @@ class Row(NamedTuple):
     def state(self) -> TrainingState:
         """The state, a copy."""
         return self.results.state(self.place)
+
+
+def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict[str, Any]:
+    """Describe an optimizer whose learning rate is a function: it may be the caller's own, no part of a result."""
+    if isinstance(optimizer, Optimizer) and callable(optimizer.learning_rate):
+        return optimizer.to_dict()
+    return optimizer
 
 
 def take_over(state: TrainingState | Row, into: GroupState, k: int) -> tuple[int, Place]:

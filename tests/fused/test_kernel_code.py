@@ -129,7 +129,8 @@ def test_intermediate_code_declares_nothing_and_holds_no_address(name, dtype):
     code = codegen.compiled_entry(name, np.dtype(dtype))[0].library.get_llvm_str()
     declared = {f.name for f in llvm.parse_assembly(code).functions if f.is_declaration} - {"sqrt"}
     assert {f for f in declared if not f.startswith("llvm.")} == set()
-    assert set(re.findall(r"inttoptr \(?i64 (\S+)", code)) <= {"%arg.code"}, "an address in this process"
+    # What is called by its address has it from an argument or a table, in a register; a constant is of this process.
+    assert [name for name in re.findall(r"inttoptr \(?i64 (\S+)", code) if name[0] != "%"] == []
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from fastnn import SGD, Adam, Network, cores, get_backend, predict
 from fastnn.compiler.calls import caller
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.cores import Cores
-from fastnn.fused import backend, team, together
+from fastnn.fused import backend, preparation, team, together
 from fastnn.state import Data, Task
 from fastnn.testing.problems import draw_training
 
@@ -35,7 +35,7 @@ def three_cores(threads, monkeypatch):
     """A machine with so many, where any step is worth a trial, of one, two and three threads in turn."""
     monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
     monkeypatch.setattr(team, "BestNumber", Scripted)
-    monkeypatch.setattr(team, "WORK", 0)
+    monkeypatch.setattr(preparation, "WORK", 0)
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)
 
 

@@ -10,9 +10,9 @@ from bits import all_bits
 
 from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
 from fastnn.cores import Cores
-from fastnn.fused import team
+from fastnn.fused import preparation, team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
-from fastnn.fused.team import Threads, divide
+from fastnn.fused.team import divide
 from fastnn.memory import ALIGNMENT
 from fastnn.network import LOSSES
 from fastnn.state import Data, Steps, StepState, Task
@@ -215,8 +215,9 @@ def test_a_sequential_optimizer_takes_one_thread():
 def test_little_work_is_for_one_thread(monkeypatch):
     """Without a look at the machine."""
     monkeypatch.setattr(cores, "available_cores", lambda: pytest.fail("asked for the cores"))
-    task = Task(Network((4, 16, 3)), SGD(), None, threads=None)
-    assert Threads.of(task, np.dtype(np.float64), 150) is None
+    network = Network((4, 16, 3))
+    _, n_threads = trained(network, SGD(), draw_training(network, 150, np.float64), steps_of(150, 150), None)
+    assert n_threads == 1
 
 
 class Scripted:
@@ -239,7 +240,7 @@ def three_cores(monkeypatch):
     """A machine with so many, where any step is worth a trial."""
     monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
     monkeypatch.setattr(team, "BestNumber", Scripted)
-    monkeypatch.setattr(team, "WORK", 0)
+    monkeypatch.setattr(preparation, "WORK", 0)
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)  # it is compiled where it is not
 
 

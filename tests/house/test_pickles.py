@@ -9,7 +9,7 @@ from survival import python
 from sweep import diverge
 
 import fastnn
-from fastnn import network, testing
+from fastnn import testing
 
 
 def test_there_is_an_object_of_each_public_class():
@@ -34,7 +34,6 @@ def test_classes_and_functions_arrive_as_they_are(way):
 
 
 MOVED = {
-    "fastnn.network": [network.Layer],  # which a network keeps, once it has computed them
     "fastnn.training.results": [fastnn.History],
     "fastnn.testing.conformance": [testing.Outcome, testing.Report],
 }
