@@ -46,6 +46,8 @@ class Shelf(list[Any]):
 
 _shelves: list[Shelf] = []
 _by_key: dict[Hashable, Shelf] = {}
+_last = [Shelf()]
+"""The shelf that was asked for last."""
 _is_on = [True]
 
 
@@ -57,8 +59,13 @@ def shelf() -> Shelf:
 
 def shelf_of(key: Hashable) -> Shelf:
     """Return the shelf of the things that have a key; a new one is kept as soon as a thing is put there."""
+    last = _last[0]
+    if last.key == key:  # faster than by the key's hash where its parts are the same objects, as they are next time
+        last.key = key
+        return last
     things = _by_key.get(key)
-    return Shelf(key) if things is None else things
+    _last[0] = things = Shelf(key) if things is None else things
+    return things
 
 
 def _kept(things: Shelf, nbytes: int) -> Shelf:
@@ -95,6 +102,7 @@ def clear() -> None:
         things.clear()
     for key in [*_by_key]:
         _drop(_by_key.pop(key, None))
+    _last[0] = Shelf()
 
 
 @contextlib.contextmanager

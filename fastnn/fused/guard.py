@@ -242,9 +242,11 @@ def _greatest(numbers):
 def check_shuffle(words, orders, order):
     """Check a generator's words (625,), the orders (k, n) that are written, and the order (n,) before them."""
     n = np.size(order)
-    check("words", words, (625,), WORDS, WRITEABLE)
-    check("orders", orders, (*np.shape(orders)[:1], n), INTEGERS, WRITEABLE)
-    check("order", order, (n,), INTEGERS)
+    check_each(
+        (words, "words", (625,), WORDS, WRITEABLE),
+        (orders, "orders", (*np.shape(orders)[:1], n), INTEGERS, WRITEABLE),
+        (order, "order", (n,), INTEGERS, READABLE),
+    )
     if words[624] > 624:
         raise ValueError(f"the generator is damaged: its position in 624 words is {words[624]}")
 

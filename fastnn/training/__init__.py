@@ -271,15 +271,16 @@ class Watch:
 
 def end(group: Group, interrupt: Interrupt) -> TrainingResult:
     """Return the result of a training that is over; raise or warn, as the stop rules say, where it ended early."""
-    if interrupt.requested:
+    is_interrupted = interrupt.requested
+    if is_interrupted:
         group.interrupt(interrupt.reason)
     result, stop = group.results(group.stop_reason).result(0), group.plan.stop
     group.give_back()
-    if interrupt.requested and stop.on_interrupt == "raise":
+    if is_interrupted and stop.on_interrupt == "raise":
         raise TrainingInterrupted(f"{_how_far(result)}; `.result` of this error is the training up to there", result)
     if result.stop_reason == "diverged" and stop.on_divergence == "raise":
         raise DivergenceError(group.divergence, result)
-    if interrupt.requested:
+    if is_interrupted:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
     return result

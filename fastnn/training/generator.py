@@ -117,9 +117,10 @@ def put(random_state: np.random.RandomState, place: Place, network: Network) -> 
 
 def bookmark(random_state: np.random.RandomState) -> Callable[[], None]:
     """Return a function that puts the generator back to where it stands now, after shuffles."""
-    if not _is_numpys(random_state):
+    words = _words(random_state)
+    if words is None:
         return functools.partial(random_state.set_state, random_state.get_state(legacy=False))
-    words, lock = _words(random_state._bit_generator), random_state._bit_generator.lock
+    lock = random_state._bit_generator.lock
     with lock:
         before = words.copy()
 
@@ -142,10 +143,12 @@ def shuffle_rows(
     place of NumPy's `shuffle` where many rows are to be shuffled; it gives the same orders and leaves the same words.
     """
     _n_shuffled[0] += orders.size
-    if compiled is not None and _n_shuffled[0] > BY_NUMPY and order.size <= 2**32 and _is_numpys(random_state):
-        with random_state._bit_generator.lock:  # another thread may draw from the same generator
-            compiled(_words(random_state._bit_generator), orders, order)
-        return
+    if compiled is not None and _n_shuffled[0] > BY_NUMPY and order.size <= 2**32:
+        words = _words(random_state)
+        if words is not None:
+            with random_state._bit_generator.lock:  # another thread may draw from the same generator
+                compiled(words, orders, order)
+            return
     before = order
     for e in range(len(orders)):
         orders[e] = before
@@ -171,16 +174,16 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64],
             )
 
 
-def _is_numpys(random_state: np.random.RandomState) -> bool:
-    """Return whether all that the generator draws comes from MT19937's words, by NumPy's own methods."""
+def _words(random_state: np.random.RandomState) -> NDArray[np.uint32] | None:
+    """Return a view (625,) of MT19937's words in memory: the key (624,) and the position in it.
+
+    None where not all that the generator draws comes from them, by NumPy's own methods.
+    """
     own = np.random.MT19937, MT19937
-    return type(random_state) is np.random.RandomState and type(random_state._bit_generator) in own
-
-
-def _words(bit_generator: np.random.BitGenerator) -> NDArray[np.uint32]:
-    """Return a view (625,) of MT19937's words in memory: the key (624,) and the position in it."""
+    if type(random_state) is not np.random.RandomState or type(random_state._bit_generator) not in own:
+        return None
     _check_layout()
-    return _view(bit_generator)
+    return _view(random_state._bit_generator)
 
 
 class _Memory(ctypes.Array[ctypes.c_uint32]):
