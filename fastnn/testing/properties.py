@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import reference
-from fastnn.backends import Backend, Data, supports_with
+from fastnn.backends import Backend, Completed, Data, supports_with
+from fastnn.memory import Array
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
@@ -22,6 +24,9 @@ from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_properties import STATE_PROPERTIES
 from fastnn.testing.tolerances import GRADIENT_FACTOR
 from fastnn.testing.trainings import assert_trainings_match
+from fastnn.training import train
+from fastnn.training.results import TrainingResult
+from fastnn.training.stopping import Stop
 
 _NUMPY = reference.NumpyBackend()
 _HUGE = 1e30  # overflows float32 when squared
@@ -180,3 +185,38 @@ for _name, _kind in OPTIMIZERS.items():
         partial(optimizer_of, _name, sequential=True),
         batch_size=_size,
     )
+
+
+@_PROPERTIES.add("validation, patience and the best parameters, decided within a call, are those of an epoch a call")
+def _decisions(dtype: str, backend: Backend) -> float:
+    """Compare with the same back end without `train_group`, to the bit, and the epochs with the reference's.
+
+    The rows to validate have the outputs of the sixth epoch for targets: their loss falls until then, and rises again.
+    """
+    case, best_epoch = supported(backend, *PLAIN), 6
+    params, X, Y, weight = draw_training(case.network, 24, dtype)
+    data, scored = (case.network, X[:16], Y[:16]), X[16:]
+    options: dict[str, Any] = {"params": params, "optimizer": case.optimizer, "batch_size": 4, "seed": 1}
+    options |= case.options(weight[:16])
+    targets = train(*data, **options, epochs=best_epoch, backend=_NUMPY).predict(scored)
+    for patience, restore_best in itertools.product((0, 1, 5), (False, True)):
+        stop = Stop(validation=(scored, targets), patience=patience, restore_best=restore_best)
+        within, apart, right = (
+            train(*data, **options, epochs=30, stop=stop, backend=each)
+            for each in (backend, Completed(backend), _NUMPY)
+        )
+        for name, array in _decided(within).items():
+            if array.tobytes() != _decided(apart)[name].tobytes():
+                raise AssertionError(f"with patience {patience}, {name} differ from those of an epoch a call")
+        ended = [(one.stop_reason, one.n_epochs, one.history.best_epoch) for one in (within, right)]
+        if ended[0] != ended[1]:
+            raise AssertionError(
+                f"with patience {patience} training ends with (reason, epochs, best epoch) = {ended[0]}; with the "
+                f"reference {ended[1]}"
+            )
+    return 0.0
+
+
+def _decided(result: TrainingResult) -> dict[str, Array]:
+    history = result.history
+    return {"parameters": result.params, "last parameters": result.state.params, "scores": history.validation_loss}

@@ -14,9 +14,12 @@ import pytest
 from mutants import Part, report_on
 
 from fastnn import get_backend, register_backend, testing
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.fused.backend import NumbaBackend
 from fastnn.network import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
+from fastnn.state import BEST, LIMIT, RULE_BEST
 from fastnn.testing import check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import run_checks
 
@@ -73,6 +76,24 @@ def test_a_back_end_that_supports_nothing_is_refused():
 
     with pytest.raises(ValueError, match="'nothing' supports no network"):
         check_backend(Nothing())
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="in Python epochs are decided by an epoch a call")
+@pytest.mark.parametrize("place", [LIMIT, RULE_BEST, BEST])
+def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place):
+    """An epoch more of patience, a score to improve on that no epoch reaches, the same for the best parameters."""
+
+    class Other(NumbaBackend):
+        name = "other"
+
+        def train_group(self, tasks, which, state, steps, n_steps, rules=None):
+            if rules is not None:
+                rules.rules[:, place] = rules.rules[:, place] + 1 if place == LIMIT else -1.0
+            return super().train_group(tasks, which, state, steps, n_steps, rules)
+
+    checks = [check for check in conformance_checks(["float64"]) if "decided within a call" in check.what]
+    with pytest.raises(AssertionError, match="parameters differ from those of an epoch a call"):
+        run_checks(checks, Other(), raises=True)
 
 
 def test_a_back_end_that_raises_fails():
