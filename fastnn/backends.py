@@ -24,7 +24,9 @@ class Backend(Protocol):
     ``whole_batches``: the check of the memory takes it into account. One that can compute a loss without its gradient,
     with the same bits, has a method ``loss(task, params, gradient=None)``. One whose threads share a prediction, or a
     loss and its gradient, has a keyword ``threads=None`` in `predict` and `loss_and_gradient`: how many the caller
-    wants. What a back end lacks `complete` adds.
+    wants. What a back end lacks `complete` adds. The fused kernel alone trains groups of members in a call
+    (`train_group`) and decides there at the ends of epochs (`decides`): others are called member by member, and an
+    epoch a call where an epoch is decided.
 
     Attributes
     ----------

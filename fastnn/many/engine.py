@@ -102,18 +102,18 @@ class Trained(NamedTuple):
     alone: dict[int, MemberResult] = {}  # noqa: RUF012
     """{member: its result}, of those that were trained alone."""
     blocks: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
-    """The members' numbers, their places in a stack, and that stack without its arrays."""
+    """The members' numbers, their rows in the results of a group, and these results without their arrays."""
     laid: Laid | None = None
-    """The arrays of all stacks, one after the other."""
+    """The arrays of all these results, one after the other."""
     error: SentError | None = None
 
     def member_results(self) -> dict[int, MemberResult]:
         """Return {member: its result}: in the caller, and once only."""
         member_results = dict(self.alone)
         arrays = iter(take_up(self.laid) if self.laid is not None else [])
-        for numbers, places, stack in self.blocks:
+        for numbers, places, results in self.blocks:
             own: Any = dict(zip(ARRAYS, arrays, strict=False))
-            whole = replace(stack, **own)
+            whole = replace(results, **own)
             member_results |= zip(numbers.tolist(), map(Row, itertools.repeat(whole), places.tolist()), strict=False)
         return member_results
 
@@ -148,7 +148,7 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
 
 
 def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
-    """Return {member: its row of a stack} of those that go on from one, in stacks of these members' rows alone."""
+    """Return {member: its row of results} of those that go on from one, in results of these members alone."""
     found: dict[int, list[tuple[int, Row]]] = {}
     for plan in plans:
         if isinstance(plan.state, Row):
@@ -223,19 +223,20 @@ OTHER_VERSIONS = (
 
 def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:
     """Return results in the form that goes back: no object for each member of a block, and arrays laid down at once."""
-    stacks: dict[int, tuple[Results, list[int], list[int]]] = {}
+    groups: dict[int, tuple[Results, list[int], list[int]]] = {}
     alone: dict[int, MemberResult] = {}
     for number, member_result in member_results.items():
         if isinstance(member_result, Row):
-            _, numbers, places = stacks.setdefault(id(member_result.results), (member_result.results, [], []))
+            _, numbers, places = groups.setdefault(id(member_result.results), (member_result.results, [], []))
             numbers.append(number)
             places.append(member_result.place)
         else:
             alone[number] = member_result
-    arrays = [getattr(stack, name) for stack, _, _ in stacks.values() for name in ARRAYS]
+    arrays = [getattr(results, name) for results, _, _ in groups.values() for name in ARRAYS]
     nothing: Any = dict.fromkeys(ARRAYS)
     blocks = [
-        (np.array(numbers), np.array(places), replace(stack, **nothing)) for stack, numbers, places in stacks.values()
+        (np.array(numbers), np.array(places), replace(results, **nothing))
+        for results, numbers, places in groups.values()
     ]
     return Trained(seconds, alone, blocks, lay_down(arrays, folder))
 

@@ -124,7 +124,7 @@ class Continued:
 
 
 def free(trainings: Collection[Continued]) -> None:
-    """Free the rows of stacks that no training goes on from, and histories that the trainings have."""
+    """Free the rows of results that no training goes on from, and histories that the trainings have."""
     users_of: dict[int, list[tuple[Continued, int]]] = {}
     for training in trainings:
         if training.last is not None:
