@@ -209,9 +209,14 @@ def train_unit(
     results, lost = group.results("epochs"), {*group.lost}
     # What diverged is trained anew, alone, so that its last good step is found.
     return {
-        plan.number: train_alone(plan._replace(seed=group.seeds[k]), flag) if k in lost else Row(results, k)
+        plan.number: train_alone(plan._replace(seed=_again(group.seeds[k])), flag) if k in lost else Row(results, k)
         for k, plan in enumerate(unit.plans)
     }
+
+
+def _again(seed: Any) -> Any:
+    """Return a seed by which the same is drawn again: a new generator where it was the system's words."""
+    return np.random.RandomState(seed) if isinstance(seed, np.ndarray) else seed
 
 
 class Ended(NamedTuple):

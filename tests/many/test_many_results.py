@@ -11,6 +11,7 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import SGD, ManyResult, Network, Stop, train, train_many
+from fastnn.training import initial
 
 RANDOM = np.random.RandomState(4)
 X, Y = RANDOM.rand(24, 3), RANDOM.rand(24, 1)
@@ -224,3 +225,14 @@ def test_several_members_are_chosen_as_from_an_array(chosen):
     assert many[many.n_epochs > 0].params.tobytes() == many.params[[0, 3]].tobytes()
     with pytest.raises(IndexError, match="index 4"):
         many[[4]]
+
+
+def test_a_member_without_a_seed_that_diverges_has_the_weights_that_it_drew(monkeypatch):
+    """It is trained anew, alone, by the words of the system's that it has drawn its weights with."""
+    monkeypatch.setattr(initial, "system_words", lambda: np.arange(4, dtype=np.uint32))
+    options = {"optimizer": SGD(1e200), "epochs": 3, "batch_size": None}
+    many = train_many(NETWORK, 1e3 * X, Y, n=3, **options)
+    stop = Stop(on_divergence="stop")
+    alone = train(NETWORK, 1e3 * X, Y, seed=np.random.RandomState(np.arange(4)), stop=stop, **options)
+    assert many.stop_reason == ["diverged"] * 3 == [alone.stop_reason] * 3
+    assert [one.params.tobytes() for one in many] == [alone.params.tobytes()] * 3
