@@ -118,9 +118,10 @@ def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
     for plan in plans:
         parts = plan.network, plan.optimizer, plan.stop, plan.data, plan.rows
         kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
-        if kind not in found:
-            found[kind] = block_key(plan), epoch_work(plan)
-        key, an_epoch = found[kind]
+        known = found.get(kind)
+        if known is None:
+            known = found[kind] = block_key(plan), epoch_work(plan)
+        key, an_epoch = known
         own = plan.n_epochs * an_epoch + MEMBER_WORK
         if key is None or not plan.n_epochs or own > MOST_WORK:
             alone.append((plan, own))
