@@ -320,7 +320,7 @@ class Epochs:
         decisions.rule, decisions.nan_fails = Patience(mlp.tol, mlp.n_iter_no_change + 1, strict=False), True
         decisions.rule.best, decisions.rule.stale = -best, self.record.no_improvement_count
         decisions.scores.best, decisions.scores.best_params = -best, self.best_params
-        if not decisions.of_a_call(self.core.tasks[0], self.order.batch_size, trusted=True):
+        if not decisions.fit_a_call(self.core.tasks[0], self.order.batch_size, trusted=True):
             return False
         n_scored = len(rows.Y) // self.order.steps_per_epoch
         self.core.pace = Pace(state.n_params, self.order.batch_size, n_scored)

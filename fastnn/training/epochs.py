@@ -225,7 +225,7 @@ class Decisions:
         least = counters.get("rate_least", 0.0) if self.stop.reduce is None else self.stop.reduce.least
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
 
-    def of_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
+    def fit_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
         """Return whether a call of the back end may decide at the ends of its epochs, and so do many of them.
 
         A learning rate that is a function of the caller's own may raise, unless it is `trusted`: then steps are not
@@ -286,7 +286,7 @@ class Decisions:
             rule.best, rule.stale = float(row[RULE_BEST]), int(row[STALE])
         return bool(fired)
 
-    def fired(self, losses: NDArray[np.float64]) -> int | None:
+    def fires_after(self, losses: NDArray[np.float64]) -> int | None:
         """Take in the losses (n,) of epochs, and return after how many of them the rule fires, if it goes by these."""
         return self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
 

@@ -235,7 +235,7 @@ def begin(plan: Plan, started: float) -> Group:
     if plan.stop.decides or state.counters:
         group.decisions = Decisions(plan, group.tasks[0], validation, state)
         group.epoch_loss.partial = (state.counters.get("loss_sum", 0.0), state.counters.get("row_sum", 0.0))
-        group.decides = group.decisions.of_a_call(group.tasks[0], order.batch_size)
+        group.decides = group.decisions.fit_a_call(group.tasks[0], order.batch_size)
         if group.decides:
             n_scored = n if validation is None else len(validation.X)
             group.pace = Pace(state.n_params, order.batch_size, n_scored // order.steps_per_epoch)
@@ -274,10 +274,10 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
     if first.stop.decides or first.validation_rows is not None:
         group.splits = [split for _, split in drawn.splits]
         try:
-            group.each = decisions_of(group, drawn.splits)
+            group.member_decisions = decisions_of(group, drawn.splits)
         except (TypeError, ValueError):  # of a member, which alone has it with its number
             return None
-        if not all(each.of_a_call(group.tasks[0], group.order.batch_size) for each in group.each):
+        if not all(own.fit_a_call(group.tasks[0], group.order.batch_size) for own in group.member_decisions):
             return None
     return group
 
@@ -308,7 +308,7 @@ class Draws:
         """Set member k's first state, or draw the numbers of its weights; then draw the split and orders of rows."""
         index, split = None, None
         place: Place
-        seed: Any = system_words() if plan.seed is None else plan.seed
+        seed: Any = system_words() if plan.seed is None and plan.state is None else plan.seed
         if plan.state is not None:
             self.before[k], place = take_over(plan.state, state, k)
             index = None if isinstance(place, Seeded) else place[1]

@@ -95,7 +95,7 @@ class Group:
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
         self.lost: list[int] = []
         """Members of several that diverged: they have to be trained alone."""
-        self.each: list[Decisions] = []
+        self.member_decisions: list[Decisions] = []
         """What is decided for each of several members, where something is."""
         self.splits: list[Rows | None] = []
         """The rows that were split off, of each of these."""
@@ -130,7 +130,7 @@ class Group:
         else:
             n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
             steps = order.draw(n_steps, self._rates_of_several(n_steps))
-            rules = together([each.rules(n_steps, 0, order.steps_per_epoch) for each in self.each])
+            rules = together([own.rules(n_steps, 0, order.steps_per_epoch) for own in self.member_decisions])
             good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules)
             losses, _ = self.epoch_loss.add(steps, n_steps, 0)
             if rules is not None:
@@ -150,8 +150,8 @@ class Group:
 
     def _end_members(self, rules: EpochRules, wanted: NDArray[np.int64]) -> None:
         """End each of several members where its rule has fired, with as many steps as `wanted`, which is written."""
-        for k, (each, plan) in enumerate(zip(self.each, self.plans, strict=True)):
-            reason = each.stall() if each.take(rules, k) else None
+        for k, (own, plan) in enumerate(zip(self.member_decisions, self.plans, strict=True)):
+            reason = own.stall() if own.take(rules, k) else None
             n_done = int(rules.ended[k, 0]) if reason else plan.n_epochs
             wanted[k] = n_done * self.order.steps_per_epoch
             self.ends.append((n_done, reason or "epochs"))
@@ -182,16 +182,16 @@ class Group:
 
         What goes too far is undone, and repeated up to there: a step draws nothing at random.
         """
-        order, state, rules, n_wanted, n_steps = self.order, self.state, self.decisions, n_good, len(steps.loss)
+        order, state, decisions, n_wanted, n_steps = self.order, self.state, self.decisions, n_good, len(steps.loss)
         losses, partial = self.epoch_loss.add(steps, n_good, order.batch)
-        fired = rules.fired(losses) if rules is not None else None
+        n_fired = decisions.fires_after(losses) if decisions is not None else None
         self.epochs_ahead *= 2
         if self.fired:  # within the call, which ended there
             self.fired, n_steps = False, n_good
             self._stall()
-        elif fired is not None:
-            losses, partial, n_wanted = losses[:fired], (0.0, 0.0), order.steps_until(fired)
-            self.epochs_ahead = 2.0 * fired
+        elif n_fired is not None:
+            losses, partial, n_wanted = losses[:n_fired], (0.0, 0.0), order.steps_until(n_fired)
+            self.epochs_ahead = 2.0 * n_fired
             self._stall()
         elif n_good < n_steps:
             self.end("diverged")
@@ -252,10 +252,10 @@ class Group:
 
     def _score(self) -> None:
         """Take the score of the epoch that has ended, and ask the stop rule about it."""
-        rules = self.decisions
-        assert rules is not None
-        score = rules.scores.take(self.state.params, lambda: self.result("running"))
-        if rules.rule is not None and not rules.scores.of_losses and rules.rule.fires(score):
+        decisions = self.decisions
+        assert decisions is not None
+        score = decisions.scores.take(self.state.params, lambda: self.result("running"))
+        if decisions.rule is not None and not decisions.scores.of_losses and decisions.rule.fires(score):
             self._stall()
 
     def _stall(self) -> None:
@@ -351,9 +351,11 @@ class Group:
             steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
             known = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
             digests = [known.get(id(own.rows)) for own in self.plans]
-            for k, each in enumerate(self.each):
-                monitor = name_of(each.stop.monitor)
-                decided[k] = each.decided(Decided(self.ends[k][1], monitor=monitor, validation_rows=self.splits[k]))
+            for k, decisions in enumerate(self.member_decisions):
+                monitor = name_of(decisions.stop.monitor)
+                decided[k] = decisions.decided(
+                    Decided(self.ends[k][1], monitor=monitor, validation_rows=self.splits[k])
+                )
         return Results(
             plan.network,
             original(plan.backend),

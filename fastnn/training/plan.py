@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import kit
-from fastnn.backends import Backend, check_supported, complete, get_backend
+from fastnn.backends import check_supported, complete, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, shown
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import Array
@@ -168,40 +168,6 @@ def check_settings(
     given = (network, backend, *options, epochs, stop, new_rows, assume_finite, weighted, threads)
     if resume is None and SETTINGS and all(map(operator.is_, given, (last := SETTINGS[-1])[0])):
         return last[1]
-    plan = _checked(
-        network=network,
-        backend=backend,
-        options=options,
-        epochs=epochs,
-        stop=stop,
-        resume=resume,
-        new_rows=new_rows,
-        assume_finite=assume_finite,
-        weighted=weighted,
-        threads=threads,
-    )
-    if is_named and plan.stop is NO_RULES and resume is None and not callable(plan.optimizer.learning_rate):
-        SETTINGS[:] = [(given, plan)]
-    return plan
-
-
-SETTINGS = kit.shelf()
-"""The last arguments of `check_settings`, and the plan that was made of them."""
-
-
-def _checked(
-    *,
-    network: Any,
-    backend: Backend,
-    options: tuple[Any, Any, Any, Any],
-    epochs: Any,
-    stop: Any,
-    resume: TrainingState | None,
-    new_rows: bool,
-    assume_finite: Any,
-    weighted: bool,
-    threads: Any,
-) -> Plan:
     stop = NO_RULES if stop is None else stop
     check_network(network)
     if not isinstance(stop, Stop):
@@ -210,7 +176,7 @@ def _checked(
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     weighted = weighted or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
-    return Plan(
+    plan = Plan(
         network,
         complete(backend),
         **chosen._asdict(),
@@ -220,6 +186,13 @@ def _checked(
         assume_finite=assume_finite,
         threads=None if threads is None else check_integer("threads", threads, low=1),
     )
+    if is_named and stop is NO_RULES and resume is None and not callable(chosen.optimizer.learning_rate):
+        SETTINGS[:] = [(given, plan)]
+    return plan
+
+
+SETTINGS = kit.shelf()
+"""The last arguments of `check_settings`, and the plan that was made of them."""
 
 
 def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:
