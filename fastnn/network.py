@@ -425,7 +425,11 @@ class Network(Layered):
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
         if self.output not in LOSSES[self.loss].outputs:
             fitting = ", ".join(LOSSES[self.loss].outputs)
-            raise ValueError(f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {fitting}")
+            own = ", ".join(name for name, loss in LOSSES.items() if self.output in loss.outputs)
+            raise ValueError(
+                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {fitting}, and "
+                f"{self.output!r} with {own}"
+            )
         if self.output == "softmax" and self.sizes[-1] == 1:
             raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
 

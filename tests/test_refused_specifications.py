@@ -82,7 +82,7 @@ MADE = {
     "an illegal pair": (
         lambda: Network((3, 2), output="identity", loss="log_loss"),
         ValueError,
-        "loss 'log_loss' does not go with output 'identity'; it goes with sigmoid",
+        "loss 'log_loss' does not go with output 'identity'; it goes with sigmoid, and 'identity' with squared_error",
     ),
     "a layer of no neurons": (lambda: Network((3, 0, 2)), ValueError, "sizes[1] must be at least 1, not 0"),
     "half a neuron": (lambda: Network((3, 1.5, 2)), TypeError, "sizes[1] must be an integer"),

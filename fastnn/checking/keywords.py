@@ -97,13 +97,20 @@ def _remedy(unknown: str, legal: Collection[str]) -> str:
     if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
         return f": say {AT_ONCE[own[0]]}"
     remedy = REMEDIES.get(unknown.lower())
+    is_code = remedy is None or re.match(r"\w+[=(]", remedy)  # else a sentence
+    if "random_state" in legal and is_code:  # an estimator, with names of its own for the same
+        wanted = remedy or f"{unknown.lower()}=..."
+        known = [*(name for name, said in REMEDIES.items() if said == wanted), wanted.partition("=")[0]]
+        if same := [name for name in known if name in legal]:
+            return f": say {same[-1]}=..."
+        remedy = None
     if remedy is None:
         import difflib
 
         near = difflib.get_close_matches(unknown, legal, 1)
         names = ", ".join(name for name in legal if name != "self")
         return f": did you mean {near[0]!r}?" if near else f"; it has {names}"
-    if not re.match(r"\w+[=(]", remedy):  # a sentence, no code
+    if not is_code:
         return f": {remedy}"
     inner = remedy.partition("(")[2].removesuffix(")").removeprefix("..., ")
     return f": say {inner if inner.partition('=')[0] in legal else remedy}"

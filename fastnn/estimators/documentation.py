@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspect import cleandoc
 from typing import TypeVar
 
+from fastnn.checking.keywords import explains_keywords
 from fastnn.estimators.validation import HIDDEN_ACTIVATIONS
 from fastnn.training.stopping import STOP_REASONS
 
@@ -122,6 +123,6 @@ _TEXTS = {
 
 
 def documented(estimator: _Estimator) -> _Estimator:
-    """Fill the shared texts into the docstring of an estimator."""
+    """Fill the shared texts into the docstring of an estimator, and let it explain keywords that it does not have."""
     estimator.__doc__ = cleandoc(estimator.__doc__ or "") % _TEXTS
-    return estimator
+    return explains_keywords(estimator)

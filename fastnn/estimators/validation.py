@@ -174,6 +174,8 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         attribute(estimator, "n_features_in_", Integral)
     with short_errors():
         X, y = checked_sparse("X", X), checked_sparse("y", y)
+        if options.get("y_numeric"):
+            refuse_text(y)
         try:
             checked = validate_data(estimator, X, y, accept_sparse=["csr", "csc"], **options)
             is_object = isinstance(checked, np.ndarray) and checked.dtype.kind == "O"  # of categories, in predict
@@ -184,6 +186,17 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
                 raise
             kind = ValueError if isinstance(error, ValueError) else TypeError
             raise kind(told) from None
+
+
+def refuse_text(y: Any) -> None:
+    """Raise ValueError where targets that have to be numbers are text, digits too."""
+    values = np.asarray(y).ravel()
+    if values.dtype.kind in "USO":
+        texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
+        if (i := next(texts, None)) is not None:
+            raise ValueError(
+                f"y holds text, such as {shown(values[i])}: a regressor learns numbers, a classifier labels"
+            )
 
 
 def checked_sparse(name: str, X: Any) -> Any:

@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import counted, shown
 from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -198,6 +198,8 @@ def _labels_of(y: Any) -> Array:
         )
     y = column_or_1d(y, warn=True)
     if y.dtype.kind in "Of" and any(gaps := [is_gap(label) for label in y.tolist()]):
-        raise ValueError(f"y is missing (NaN) in {sum(gaps)} rows, such as row {gaps.index(True)}: leave them out")
+        raise ValueError(
+            f"y is missing (NaN) in {counted(sum(gaps), 'row')}, such as row {gaps.index(True)}: leave them out"
+        )
     check_classification_targets(y)
     return y

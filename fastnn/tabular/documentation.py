@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from fastnn.checking.docstrings import fill
+from fastnn.checking.keywords import explains_keywords
 
 _Estimator = TypeVar("_Estimator", bound=type)
 
@@ -69,6 +70,6 @@ _TEXTS = {
 
 
 def documented(estimator: _Estimator) -> _Estimator:
-    """Fill the shared texts into the docstring of an estimator."""
+    """Fill the shared texts into the docstring of an estimator, and let it explain keywords that it does not have."""
     estimator.__doc__ = fill(estimator.__doc__, _TEXTS)
-    return estimator
+    return explains_keywords(estimator)

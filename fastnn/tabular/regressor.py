@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
 from fastnn.estimators.base import store_parameters
+from fastnn.estimators.validation import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
@@ -134,6 +135,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
 
 def _numbers_of(estimator: Any, y: Any) -> Array:
+    refuse_text(y)
     y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
     if (abs(y) > LARGEST).any():
         raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -5,7 +5,23 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import RPROP, SGD, Adam, AdamW, Network, Population, ReduceRate, Stop, every, train, train_many
+from fastnn import (
+    RPROP,
+    SGD,
+    Adam,
+    AdamW,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    Population,
+    ReduceRate,
+    Stop,
+    TabularClassifier,
+    TabularRegressor,
+    every,
+    train,
+    train_many,
+)
 from fastnn.checking.keywords import _NO_DROPOUT, REMEDIES
 from fastnn.optimizers import OPTIMIZERS
 
@@ -65,6 +81,21 @@ CASES = [
     (Network, {"sizes": (2, 1), "dropout": 0.5}, f"Network has no argument 'dropout': {_NO_DROPOUT}"),
     (fit, {"epochs": 1, "dropout": 0.5}, f"train has no argument 'dropout': {_NO_DROPOUT}"),
     (fit_many, {"epochs": 1, "dropout": 0.5}, f"train_many has no argument 'dropout': {_NO_DROPOUT}"),
+    (
+        MLPClassifier,
+        {"hiden_layer_sizes": (3,)},
+        "MLPClassifier has no argument 'hiden_layer_sizes': did you mean 'hid",
+    ),
+    (MLPClassifier, {"epochs": 3}, "MLPClassifier has no argument 'epochs': say max_iter=..."),
+    (MLPRegressor, {"lr": 3}, "MLPRegressor has no argument 'lr': say learning_rate_init=..."),
+    (MLPRegressor, {"momentun": 3}, "MLPRegressor has no argument 'momentun': did you mean 'momentum'?"),
+    (TabularRegressor, {"seed": 3}, "TabularRegressor has no argument 'seed': say random_state=..."),
+    (TabularClassifier, {"max_iter": 3}, "TabularClassifier has no argument 'max_iter': say epochs=..."),
+    (
+        TabularClassifier,
+        {"momentum": 3},
+        "TabularClassifier has no argument 'momentum'; it has preset, hid",
+    ),
     (population, {"dropout": 0.5}, f"Population has no argument 'dropout': {_NO_DROPOUT}"),
 ]
 

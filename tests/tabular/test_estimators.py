@@ -187,7 +187,7 @@ def test_two_ways_to_say_a_thing_and_half_of_one_are_errors(options, given, mess
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.where(np.arange(60) == 7, None, LABELS), r"y is missing \(NaN\) in 1 rows, such as row 7"),
+        (np.where(np.arange(60) == 7, None, LABELS), r"y is missing \(NaN\) in 1 row, such as row 7"),
         (np.full(60, "a"), "y has only one class, 'a'"),
         (np.eye(60), "y has 60 columns where a row has one class: .*MultiOutputClassifier"),
         (NUMBERS, "Unknown label type: continuous"),
