@@ -349,7 +349,7 @@ class Completed:
         """Do steps, and return the number of good ones."""
         return self.backend.train_steps(task, state, steps)
 
-    def decides(self, task: Task, rows_a_step: int, scored: Task) -> bool:
+    def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
         """Return whether `train_group` takes rules by which it decides at the ends of epochs: it does not."""
         return False
 

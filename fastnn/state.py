@@ -207,9 +207,14 @@ class EpochRules(NamedTuple):
     per_epoch: int
     """Steps of an epoch."""
     scored: list[Task]
-    """The rows whose loss is taken after each epoch, with the network and the penalty: a task for each member."""
+    """The rows whose loss is taken after each epoch, with the network and the penalty: a task for each member, or none
+    where the rule goes by the losses of steps and no parameters are kept."""
     labels: NDArray[np.int64] | None
     """The score is the accuracy by these, not the loss: (m, n), numbers of classes, or (m, n, n_outputs), 1 for yes."""
+    factors: NDArray[np.float64]
+    """(n_steps,), or (0,): the rule goes by the sums of the losses of an epoch's steps, each times its factor."""
+    mean: bool
+    """Whether such a sum is divided by that of the factors."""
     rules: NDArray[np.float64]
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
     after how many of them the rule fires too; 1 for `strict`, see `Patience`, 2 where what is not finite fails, equal
@@ -220,5 +225,7 @@ class EpochRules(NamedTuple):
     """(m, n_epochs), written: the accuracies; (m, 0) where there are none."""
     best_params: Array
     """(m, n_params), written: the parameters of the best epoch; (m, 0) where they are not kept."""
+    sums: NDArray[np.float64]
+    """(m, 2): both sums over the steps of the current epoch that were done before."""
     ended: NDArray[np.int64]
     """(m, 2), written: how many epochs ended, and whether the rule fired."""

@@ -77,9 +77,9 @@ class Adapter(Completed):
         """Return the penalty's strength in the value of a loss that is divided by n_outputs later; None: `alpha`."""
         return alpha * network.n_outputs if self.mean_over_outputs else None
 
-    def decides(self, task: Task, rows_a_step: int, scored: Task) -> bool:
+    def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
         """Return the answer of the back end below, where it gets all rows as they are."""
-        are_dense = isinstance(task.data.X, np.ndarray) and isinstance(scored.data.X, np.ndarray)
+        are_dense = all(isinstance(rows.data.X, np.ndarray) for rows in (task, scored or task))
         return are_dense and not self.mean_over_outputs and self.backend.decides(task, rows_a_step, scored)
 
     def train_group(self, *arguments: Any) -> Any:

@@ -302,6 +302,7 @@ class Epochs:
             self.rule.best, self.rule.stale = self.record.best_loss, self.record.no_improvement_count
             self.core.decisions = Decisions(plan, self.core.tasks[0], None, state)
             self.core.decisions.rule = self.rule
+            self.core.decides = self.core.decisions.fit_a_call(self.core.tasks[0], batch_size, trusted=True)
         self.in_call = self._score_in_calls(plan, state)
         """Whether calls of the back end score the rows held out, and count the epochs."""
 

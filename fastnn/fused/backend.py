@@ -154,11 +154,12 @@ class NumbaBackend:
             kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
             workspace.steps = None  # each member has constants of its own
             if rules is not None:
-                check_rules(tasks[0].network, dtype, n_steps, rules)
+                check_rules(tasks[0].network, dtype, steps, n_steps, rules)
                 held = *held, [hold(task.data) for task in rules.scored]
-                scoring = take_workspace(tasks[0].network, dtype, len(rules.scored[0].data.X), ROW_BLOCK)
+                n_scored = len(rules.scored[0].data.X) if rules.scored else 1
+                scoring = take_workspace(tasks[0].network, dtype, n_scored, ROW_BLOCK)
                 scoring.steps = None
-                ends, *held_too = epoch_ends(rules, state, scoring)
+                ends, *held_too = epoch_ends(rules, state, steps.loss, scoring)
                 held = *held, held_too
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace)
@@ -174,11 +175,12 @@ class NumbaBackend:
         return good
 
     def decides(self, task, rows_a_step, scored):
-        """Return whether `train_group` takes rules for such a training, with a task of the rows that are scored.
+        """Return whether `train_group` takes rules for such a training; `scored` are the rows that are scored, or None.
 
         Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
         """
-        several = (has_work(task.threads, task.network, n) for n in (rows_a_step, len(scored.data.X)))
+        n_scored = 0 if scored is None else len(scored.data.X)
+        several = (has_work(task.threads, task.network, n) for n in (rows_a_step, n_scored))
         names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
         is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
         return is_own and not IN_PYTHON and not any(several)

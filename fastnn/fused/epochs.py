@@ -56,6 +56,19 @@ def fires(rule, score):
     return 1 if stale >= get(rule, LIMIT) or (each > 0 and stale > 0 and int(stale) % each == 0) else 0
 
 
+@inlined
+def loss_of_epoch(arrays, numbers, m, epoch):
+    """Return the loss of member `m`'s epoch from those of its steps, as `EpochLoss` of `training` does."""
+    losses, end = offset(arrays.of_steps, m * numbers.n_steps), (epoch + 1) * numbers.per_epoch - numbers.first
+    total, divisor = 0.0, 0.0
+    if epoch == 0:
+        total, divisor = get(arrays.sums, 2 * m), get(arrays.sums, 2 * m + 1)
+    for s in range(max(end - numbers.per_epoch, 0), end):
+        total += get(losses, s) * get(arrays.factors, s)
+        divisor += get(arrays.factors, s)
+    return total / divisor if numbers.mean == 1 else total
+
+
 @entry
 def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumbers) -> int:
     """Score the epoch that member `m` has ended, keep the parameters if they are the best; return 1 if its rule fires.
@@ -64,10 +77,11 @@ def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumb
     """
     arrays, codes, numbers = unpack(arrays), unpack(codes), unpack(numbers)
     epoch, rule = get(arrays.ended, 2 * m), offset(arrays.rules, m * N_RULE)
-    at = m * numbers.n_epochs + epoch
-    call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
-    put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on, which are gathered already
-    score = get(arrays.losses, at)
+    at, score = m * numbers.n_epochs + epoch, 0.0
+    if numbers.n_rows > 0:
+        call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
+        put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on, which are gathered already
+        score = get(arrays.losses, at)
     if numbers.scored > 0:
         call_predict(codes.predict, offset(arrays.ended, 2 * m + 1), offset(arrays.predict, m * N_PREDICT))
         own = offset(arrays.labels, m * numbers.n_labels)
@@ -79,7 +93,7 @@ def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumb
         params, best = offset(arrays.storage, m * numbers.size), offset(arrays.best_params, m * numbers.n_kept)
         for k in range(numbers.n_kept):
             put(best, k, get(params, k))
-    fired = fires(rule, score)
+    fired = fires(rule, loss_of_epoch(arrays, numbers, m, epoch) if numbers.n_factors > 0 else score)
     put(arrays.ended, 2 * m, epoch + 1)
     put(arrays.ended, 2 * m + 1, fired)
     return fired

@@ -204,10 +204,10 @@ def check_group(tasks, which, state, steps, n_steps):
     return dtype, check_steps(first, n_rows).largest
 
 
-def check_rules(network, dtype, n_steps, rules):
+def check_rules(network, dtype, steps, n_steps, rules):
     """Check what `end_epoch` reads and writes; no epoch has ended then."""
     m = len(n_steps)
-    if len(rules.scored) != m or not (0 <= rules.first < rules.per_epoch):
+    if len(rules.scored) not in (0, m) or not (0 <= rules.first < rules.per_epoch):
         raise ValueError(f"the rules are those of {len(rules.scored)} members of {m}, or begin behind an epoch's end")
     data = [task.data for task in rules.scored]
     n, n_epochs = (len(data[0].X) if data else 0), np.shape(rules.losses)[-1]
@@ -215,15 +215,20 @@ def check_rules(network, dtype, n_steps, rules):
         if task.network is not network or check_data(network, task.data) != dtype or len(task.data.X) != n:
             raise ValueError("the rows that are scored are as many for each member, of its network and dtype")
     n_kept, n_measured = (np.shape(array)[-1] for array in (rules.best_params, rules.measured))
+    if not data and (n_kept or rules.labels is not None):
+        raise ValueError("parameters are kept, or labels scored, and there are no rows to score")
+    n_factors = np.shape(steps.loss)[-1] if np.size(rules.factors) else 0
     check_each(
+        (rules.factors, "factors", (n_factors,), FLOATS[0], READABLE),
+        (rules.sums, "sums", (m, 2), FLOATS[0], READABLE),
         (rules.rules, "rules", (m, N_RULE), FLOATS[0], WRITEABLE),
-        (rules.losses, "losses", (m, n_epochs), FLOATS[0], WRITEABLE),
+        (rules.losses, "losses", (m, n_epochs if data else 0), FLOATS[0], WRITEABLE),
         (rules.measured, "measured", (m, n_epochs if n_measured else 0), FLOATS[0], WRITEABLE),
         (rules.best_params, "best_params", (m, network.n_params if n_kept else 0), dtype, WRITEABLE),
         (rules.ended, "ended", (m, 2), INTEGERS, WRITEABLE),
     )
     most = (rules.first + int(n_steps.max(initial=0))) // rules.per_epoch
-    if most > n_epochs:
+    if data and most > n_epochs:
         raise ValueError(f"{most} epochs may end, the rules have room for the losses of {n_epochs}")
     rules.ended[...] = 0
     if rules.labels is not None:

@@ -139,7 +139,7 @@ class EpochArrays(NamedTuple):
 
     ended: NDArray[np.int64]  # (m * 2,)
     rules: NDArray[np.float64]  # (m * N_RULE,)
-    losses: NDArray[np.float64]  # (m * n_epochs,)
+    losses: NDArray[np.float64]  # (m * n_epochs,), or none
     measured: NDArray[np.float64]  # (m * n_epochs,), or none
     labels: NDArray[np.int64]  # (m * n_labels,)
     outputs: NDArray  # (n_rows * n_outputs,): what `predict` writes
@@ -147,6 +147,9 @@ class EpochArrays(NamedTuple):
     storage: NDArray  # (m * size,): the states
     loss: NDArray[np.int64]  # (m * N_LOSS,): the words of each member's call of `loss_and_gradient`
     predict: NDArray[np.int64]  # (m * N_PREDICT,): and of `predict`
+    of_steps: NDArray[np.float64]  # (m * n_steps,): the losses of the steps
+    factors: NDArray[np.float64]  # (n_steps,), or none
+    sums: NDArray[np.float64]  # (m * 2,)
 
 
 class EpochCodes(NamedTuple):
@@ -162,11 +165,16 @@ class EpochNumbers(NamedTuple):
     n_epochs: int  # those that losses have room for
     n_kept: int  # parameters of the best epoch: all, or 0 where they are not kept
     size: int  # from a member's state to the next one's
-    n_rows: int  # of those that are scored
+    n_rows: int  # of those that are scored; 0: none are
     n_outputs: int
     n_labels: int  # of a member
     scored: int  # 1: by the rows that are right, 0: by their loss
     exclusive: int  # 1: labels are numbers of classes
+    first: int  # steps of the current epoch that were done before
+    per_epoch: int  # steps of an epoch
+    n_steps: int  # of a member, in `of_steps`
+    n_factors: int  # n_steps where the rule goes by the losses of steps, else 0
+    mean: int  # 1: their sum is divided by that of the factors
 
 
 class Weights(NamedTuple):

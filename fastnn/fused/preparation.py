@@ -91,13 +91,14 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace):
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def epoch_ends(rules, state, workspace):
+def epoch_ends(rules, state, losses, workspace):
     """Return the `EpochEnds` of each member as argument blocks (m, 4), and the objects that they refer to.
 
-    `workspace` is that of the rows that are scored, which are gathered once in a call of a member.
+    `losses` (m, n_steps) are those of the steps. `workspace` is that of the rows that are scored, which are gathered
+    once in a call of a member.
     """
     network, dtype = workspace.network, workspace.buffers.params.dtype
-    m, n = len(rules.scored), len(rules.scored[0].data.X)
+    m, n = len(losses), len(rules.scored[0].data.X) if rules.scored else 0
     labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
     rows, views = np.arange(n), [*state.storage]
     outputs = np.empty((n if labels.size else 0, network.n_outputs), dtype)
@@ -111,7 +112,7 @@ def epoch_ends(rules, state, workspace):
         return _address(known[key][1])
 
     loss, predict = np.empty((m, N_LOSS), np.int64), np.empty((m, N_PREDICT), np.int64)
-    for k, (task, view) in enumerate(zip(rules.scored, views, strict=True)):
+    for k, (task, view) in enumerate(zip(rules.scored, views, strict=False)):
         spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0)
         of_task = block(("penalty", task.penalty), spec), block(("data", id(task.data)), task.data)
         loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
@@ -126,9 +127,14 @@ def epoch_ends(rules, state, workspace):
         n_labels=labels[0].size if labels.size else 0,
         scored=int(rules.labels is not None),
         exclusive=int(labels.ndim == 2),
+        first=rules.first,
+        per_epoch=rules.per_epoch,
+        n_steps=losses.shape[1],
+        n_factors=len(rules.factors),
+        mean=int(rules.mean),
     )
     own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
-    arrays = EpochArrays(*own, loss, predict)
+    arrays = EpochArrays(*own, loss, predict, losses, rules.factors, rules.sums)
     words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
     words[:, 1] = np.arange(m)
     words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)

@@ -80,9 +80,8 @@ def block_key(plan: Plan) -> Hashable | None:
 def _ends_plainly(plan: Plan) -> bool:
     """Return whether nothing is decided for a member, or all of it at the ends of epochs in compiled code."""
     stop = plan.stop
-    is_validated = stop.validation is not None or plan.validation_rows is not None
-    if not is_validated:
-        return not stop.decides
+    if not stop.decides and plan.validation_rows is None:
+        return True
     plain = stop.max_seconds is None and stop.reduce is None and stop.monitor in ("loss", "accuracy")
     return plain and plan.state is None and not plan.new_rows
 

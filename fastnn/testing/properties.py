@@ -199,8 +199,8 @@ def _decisions(dtype: str, backend: Backend) -> float:
     options: dict[str, Any] = {"params": params, "optimizer": case.optimizer, "batch_size": 4, "seed": 1}
     options |= case.options(weight[:16])
     targets = train(*data, **options, epochs=best_epoch, backend=_NUMPY).predict(scored)
-    for patience, restore_best in itertools.product((0, 1, 5), (False, True)):
-        stop = Stop(validation=(scored, targets), patience=patience, restore_best=restore_best)
+    for patience, restore_best, validation in itertools.product((0, 1, 5), (False, True), ((scored, targets), None)):
+        stop = Stop(tol=1e-6, validation=validation, patience=patience, restore_best=restore_best)
         within, apart, right = (
             train(*data, **options, epochs=30, stop=stop, backend=each)
             for each in (backend, Completed(backend), _NUMPY)
@@ -219,4 +219,4 @@ def _decisions(dtype: str, backend: Backend) -> float:
 
 def _decided(result: TrainingResult) -> dict[str, Array]:
     history = result.history
-    return {"parameters": result.params, "last parameters": result.state.params, "scores": history.validation_loss}
+    return {"parameters": result.params, "last parameters": result.state.params, "scores": history.score}

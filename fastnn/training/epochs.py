@@ -143,6 +143,12 @@ class EpochLoss:
                 partial = loss_rest, row_rest
             return (loss_sums / row_sums if self._mean else loss_sums), partial
 
+    def factors(self, steps: Steps) -> tuple[NDArray[np.float64], bool]:
+        """Return the factors (n_steps,) of the steps' losses in those of epochs, and whether these are means."""
+        if self._steps_per_epoch == 1:
+            return np.ones(len(steps.start)), False
+        return self._rows(steps, len(steps.start)), self._mean
+
     def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
         """Return the factor of each step's loss: its rows, or 1 for a sum; 0 where the step was skipped."""
         if not self._mean:
@@ -231,14 +237,15 @@ class Decisions:
         A learning rate that is a function of the caller's own may raise, unless it is `trusted`: then steps are not
         done in advance.
         """
-        scores, validated = self.scores, self.scores.validation
-        if not scores.each_epoch or not (validated or (scores.of_losses and self.rule is None)):
-            return False  # nothing is decided, or by the losses of the steps and of all rows besides
-        scored, rate = scores.task if validated is None else validated, task.optimizer.learning_rate
+        scored, rate = self.scores.scored, task.optimizer.learning_rate
+        if not self.each_epoch or (self.stop.monitor != "loss" and self.scores.validation is None):
+            return False
         if callable(rate) and not trusted and type(rate) not in SCHEDULES.values():
             return False
         if not self.backend.decides(task, rows_a_step, scored):
             return False
+        if scored is None:
+            return True
         if len(scored.data.X) * task.network.n_params > FIRST_CHUNK_WORK:
             return False  # some ms: after each, somebody may want to stop
         if self.stop.monitor == "accuracy" and (scored.data.sample_weight == 1).all():
@@ -246,30 +253,40 @@ class Decisions:
             self.labels = np.ascontiguousarray(Y.argmax(axis=1) if exclusive else Y > 0.5, np.int64)[None]
         return self.stop.monitor == "loss" or self.labels is not None
 
-    def rules(self, n_steps: int, first: int, per_epoch: int) -> EpochRules:
+    @property
+    def each_epoch(self) -> bool:
+        """Whether anything is scored or decided at the ends of epochs."""
+        return self.rule is not None or self.scores.scored is not None
+
+    def rules(self, steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
         """Return what a call of the back end is to decide at the ends of its epochs, of `per_epoch` steps each.
 
-        `n_steps` are its steps, `first` those of the current epoch before it.
+        `steps` are those of the call, `first` steps of the current epoch are done before it.
         """
         scores, rule, row = self.scores, self.rule, np.zeros((1, N_RULE))
+        factors, mean = NO_FACTORS, False
+        if rule is not None and scores.of_losses:
+            factors, mean = epoch_loss.factors(steps)
         if rule is not None:
             strict = 2 if self.nan_fails else rule.strict
             row[0, :BEST] = rule.tol, rule.limit, rule.also_each, strict, rule.best, rule.stale
         row[0, BEST] = scores.best
-        n_epochs, labels = (first + n_steps) // per_epoch, self.labels
-        scored = scores.task if scores.validation is None else scores.validation
-        kept = np.zeros((1, scored.network.n_params if self.stop.restore_best else 0), scored.data.X.dtype)
-        if scores.best_params is not None and kept.size:
-            kept[0] = scores.best_params
+        n_epochs, labels, scored = (first + len(steps.start)) // per_epoch, self.labels, scores.scored
+        best = np.zeros((1, scores.task.network.n_params if self.stop.restore_best else 0), scores.task.data.X.dtype)
+        if scores.best_params is not None and best.size:
+            best[0] = scores.best_params
         return EpochRules(
             first,
             per_epoch,
-            [scored],
+            [] if scored is None else [scored],
             labels,
+            factors,
+            mean,
             row,
-            np.zeros((1, n_epochs)),
+            np.zeros((1, 0 if scored is None else n_epochs)),
             np.zeros((1, 0 if labels is None else n_epochs)),
-            kept,
+            best,
+            np.array([epoch_loss.partial]),
             np.zeros((1, 2), np.int64),
         )
 
@@ -277,7 +294,8 @@ class Decisions:
         """Take over what a call of the back end has decided for member k, and return whether the rule has fired."""
         scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[k].tolist(), rules.rules[k]
         of_rows = scores.measured if scores.validation is None else scores.validation_losses
-        of_rows.frombytes(rules.losses[k, :n].tobytes())
+        if rules.scored:
+            of_rows.frombytes(rules.losses[k, :n].tobytes())
         if self.labels is not None:
             scores.measured.frombytes(rules.measured[k, :n].tobytes())
         if rules.best_params.size and row[BEST] < scores.best:
@@ -286,9 +304,10 @@ class Decisions:
             rule.best, rule.stale = float(row[RULE_BEST]), int(row[STALE])
         return bool(fired)
 
-    def fires_after(self, losses: NDArray[np.float64]) -> int | None:
-        """Take in the losses (n,) of epochs, and return after how many of them the rule fires, if it goes by these."""
-        return self.rule.count(losses) if self.rule is not None and self.scores.of_losses else None
+    def fires(self, loss: float, params: Array, so_far: Callable[[], TrainingResult]) -> bool:
+        """Score the epoch that has ended, of this training loss, and return whether the rule fires."""
+        score = loss if self.scores.scored is None else self.scores.take(params, so_far)
+        return self.rule is not None and self.rule.fires(loss if self.scores.of_losses else score)
 
     def stall(self) -> StopReason | None:
         """Return why training stops, now that the rule has fired, or reduce the learning rate."""
@@ -323,8 +342,12 @@ def together(rules: list[EpochRules]) -> EpochRules | None:
         return None
     first, scored = rules[0], [task for each in rules for task in each.scored]
     labels = None if first.labels is None else np.concatenate([each.labels for each in rules])
-    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(4, len(EpochRules._fields))]
-    return EpochRules(first.first, first.per_epoch, scored, labels, *arrays)
+    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(6, len(EpochRules._fields))]
+    return EpochRules(first.first, first.per_epoch, scored, labels, first.factors, first.mean, *arrays)
+
+
+NO_FACTORS = np.zeros(0)
+"""Where the rule does not go by the losses of steps."""
 
 
 class Scores:
@@ -368,12 +391,13 @@ class Scores:
         """The scores, where they are not the validation losses: of the monitor, or the loss of all rows."""
         self.of_losses = validation is None and stop.monitor == "loss"
         """Whether the stop rule goes by the training losses of the steps."""
-        self.each_epoch = not self.of_losses or stop.restore_best
-        """Whether anything is taken at the end of an epoch."""
-        if rows is not None and validation is None and self.each_epoch:
-            self.task = dataclasses.replace(task, data=rows_of(task.data, rows))
+        self.scored = self.validation
+        """The rows that are scored at the end of an epoch, if any."""
+        if validation is None and (not self.of_losses or stop.restore_best):
+            self.scored = self.task if rows is None else dataclasses.replace(task, data=rows_of(task.data, rows))
         if stop.monitor != "loss":
-            used = _used(self.task.data, state) if validation is None else _used(validation)
+            assert self.scored is not None
+            used = _used(self.scored.data, state if validation is None else None)
             self.inputs, self._score = used.X, scorer(stop.monitor, task.network, used.Y, used.sample_weight)
 
         self.best_params = state.best_params
@@ -401,7 +425,7 @@ class Scores:
             self.measured[-1] = self._monitored(params, so_far)
             score = -self.measured[-1]
         elif self.validation is None:
-            score = self.backend.loss(self.task, params)
+            score = self.backend.loss(self.scored, params)
             self.measured.append(score)
         if self.stop.restore_best and math.isfinite(score) and score < self.best:
             self.best, self.best_params = score, params.copy()

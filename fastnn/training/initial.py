@@ -239,7 +239,7 @@ def begin(plan: Plan, started: float) -> Group:
         if group.decides:
             n_scored = n if validation is None else len(validation.X)
             group.pace = Pace(state.n_params, order.batch_size, n_scored // order.steps_per_epoch)
-        if group.decisions.scores.each_epoch:
+        if group.decisions.scores.scored is not None:
             n = plan.n_rows if validation is None else len(validation.X)
             check_memory(plan.network, plan.n_vectors, n, dtype, plan.backend)
     return group

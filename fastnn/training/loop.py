@@ -56,8 +56,6 @@ class Group:
     stop_reason: StopReason = "running"
     divergence = ""
     over = False
-    epochs_ahead = math.inf
-    """Epochs of the next chunk at most: twice those of the last one, from where a rule fired within a chunk."""
     snapshot: StepState | None = None
     """The state of a group of one when the last chunk began."""
     decides = False
@@ -113,14 +111,12 @@ class Group:
             How many epochs ended.
         """
         began, order, tasks, state, decisions = time.perf_counter(), self.order, self.tasks, self.state, self.decisions
-        n_epochs = min(self.n_epochs - self.n_done, self.epochs_ahead)
-        in_call = self.decides and not periods
-        scores = decisions is not None and decisions.scores.each_epoch and not in_call
-        if scores:
-            n_epochs = min(n_epochs, 1)
+        n_epochs = self.n_epochs - self.n_done
         for period in periods:
             n_epochs = min(n_epochs, period - (self.before[0] + self.n_done) % period)
-        n_steps = order.steps_until(int(n_epochs))
+        in_call = self.decides and n_epochs > 1
+        scores = decisions is not None and decisions.each_epoch and not in_call
+        n_steps = order.steps_until(min(n_epochs, 1) if scores else n_epochs)
         if self.is_one:
             n_steps = min(self.pace.n_steps, n_steps)
             steps = order.draw(n_steps, self._rates(n_steps))
@@ -130,7 +126,8 @@ class Group:
         else:
             n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
             steps = order.draw(n_steps, self._rates_of_several(n_steps))
-            rules = together([own.rules(n_steps, 0, order.steps_per_epoch) for own in self.member_decisions])
+            each = [own.rules(steps, 0, order.steps_per_epoch, self.epoch_loss) for own in self.member_decisions]
+            rules = together(each)
             good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules)
             losses, _ = self.epoch_loss.add(steps, n_steps, 0)
             if rules is not None:
@@ -160,7 +157,7 @@ class Group:
         """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
         state, order, decisions = self.state, self.order, self.decisions
         assert decisions is not None
-        rules = decisions.rules(len(steps.loss), order.batch, order.steps_per_epoch)
+        rules = decisions.rules(steps, order.batch, order.steps_per_epoch, self.epoch_loss)
         group = GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None])
         of_group = Steps(steps.rows[None], steps.start, steps.stop, steps.learning_rate[None], steps.loss[None])
         n_steps = np.array([len(steps.loss)])
@@ -178,34 +175,26 @@ class Group:
         self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
 
     def _counted(self, steps: Steps, n_good: int) -> tuple[Array, int]:
-        """Return the losses of epochs (any,), and how many steps count: those up to where a rule fires or all is good.
+        """Return the losses of epochs (any,), and how many steps count: the good ones.
 
-        What goes too far is undone, and repeated up to there: a step draws nothing at random.
+        A step that is not good is undone, by repeating those before it: a step draws nothing at random.
         """
-        order, state, decisions, n_wanted, n_steps = self.order, self.state, self.decisions, n_good, len(steps.loss)
-        losses, partial = self.epoch_loss.add(steps, n_good, order.batch)
-        n_fired = decisions.fires_after(losses) if decisions is not None else None
-        self.epochs_ahead *= 2
+        state, n_steps = self.state, len(steps.loss)
+        losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_good, self.order.batch)
         if self.fired:  # within the call, which ended there
-            self.fired, n_steps = False, n_good
-            self._stall()
-        elif n_fired is not None:
-            losses, partial, n_wanted = losses[:n_fired], (0.0, 0.0), order.steps_until(n_fired)
-            self.epochs_ahead = 2.0 * n_fired
+            self.fired = False
             self._stall()
         elif n_good < n_steps:
             self.end("diverged")
             self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
-        if n_wanted < n_steps:
             assert self.snapshot is not None
             state.restore(self.snapshot)
-            again = first_steps(steps, n_wanted)
-            if n_wanted and self.backend.train_steps(self.tasks[0], state, again) != n_wanted:
+            again = first_steps(steps, n_good)
+            if n_good and self.backend.train_steps(self.tasks[0], state, again) != n_good:
                 raise RuntimeError(
                     f"back end {shown(self.backend.name)} did not repeat its own steps, from the same state"
                 )
-        self.epoch_loss.partial = partial
-        return losses, n_wanted
+        return losses, n_good
 
     @property
     def n_epochs_in_all(self) -> int:
@@ -248,14 +237,12 @@ class Group:
         self.log.add(losses, np.full(len(losses), math.nan))
         self.n_done += len(losses)
         if self.decisions is not None and self.decisions.rule is not None:
-            self.decisions.rule.count(losses)
+            self.decisions.rule.fires(float(losses[0]))
 
     def _score(self) -> None:
         """Take the score of the epoch that has ended, and ask the stop rule about it."""
-        decisions = self.decisions
-        assert decisions is not None
-        score = decisions.scores.take(self.state.params, lambda: self.result("running"))
-        if decisions.rule is not None and not decisions.scores.of_losses and decisions.rule.fires(score):
+        assert self.decisions is not None
+        if self.decisions.fires(self.log.last[0], self.state.params, lambda: self.result("running")):
             self._stall()
 
     def _stall(self) -> None:

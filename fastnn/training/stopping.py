@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number, cut, shown
 from fastnn.checking.keywords import explains_keywords
@@ -372,34 +371,8 @@ class Patience:
         """Whether `limit` epochs in a row failed."""
         return self.stale >= self.limit
 
-    def count(self, losses: NDArray[np.float64]) -> int | None:
-        """Take in the losses (n,) of epochs, up to the one where the rule fires.
-
-        Returns
-        -------
-        int or None
-            How many epochs it took until the rule fired; None if it did not.
-        """
-        if len(losses) < 2:
-            return 1 if len(losses) and self.fires(float(losses[0])) else None
-        if self.strict:
-            losses = np.where(np.isfinite(losses), losses, math.inf)
-        best_before = np.fmin.accumulate(np.concatenate([[self.best], losses[:-1]]))
-        target = best_before - self.tol
-        failed = losses >= target if self.strict else losses > target
-        epoch = np.arange(len(losses))
-        last_improved = np.maximum.accumulate(np.where(failed, -1 - self.stale, epoch))
-        stale = epoch - last_improved
-        fired = stale >= self.limit
-        if self.also_each:
-            fired |= (stale > 0) & (stale % self.also_each == 0)
-        last = int(fired.argmax()) if fired.any() else len(losses) - 1
-        self.best = float(np.fmin(best_before[last], losses[last]))
-        self.stale = int(stale[last])
-        return last + 1 if fired[last] else None
-
     def fires(self, loss: float) -> bool:
-        """Take in the loss of one epoch, as `count` does, and return whether the rule fires."""
+        """Take in the loss of an epoch, and return whether the rule fires."""
         if self.strict and not math.isfinite(loss):
             loss = math.inf
         target = self.best - self.tol

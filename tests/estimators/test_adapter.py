@@ -61,13 +61,17 @@ def test_read_only_memory_map(tmp_path, monkeypatch):
     np.save(tmp_path / "X.npy", X_IRIS)
     X = np.load(tmp_path / "X.npy", mmap_mode="r")
     seen = []
-    original = fastnn.estimators.adapter.Adapter.train_steps
+    kind = fastnn.estimators.adapter.Adapter
 
-    def spy(self, task, state, steps):
-        seen.append(np.shares_memory(task.data.X, X))
-        return original(self, task, state, steps)
+    def spied(original):
+        def spy(self, task, *others):
+            seen.append(np.shares_memory((task[0] if isinstance(task, list) else task).data.X, X))
+            return original(self, task, *others)
 
-    monkeypatch.setattr(fastnn.estimators.adapter.Adapter, "train_steps", spy)
+        return spy
+
+    for name in ("train_steps", "train_group"):
+        monkeypatch.setattr(kind, name, spied(getattr(kind, name)))
     MLPClassifier(**SMALL).fit(X, Y_IRIS)
     assert seen
     assert all(seen)

@@ -194,7 +194,7 @@ def test_a_callback_ends_an_advance():
     """By returning True; the members that had not begun have the reason, and go on with the next call."""
     seen = []
     population = small(
-        stop=Stop(patience=99), callbacks=[lambda progress: seen.append(progress.ended) or True], n_jobs=1
+        stop=Stop(monitor="r2"), callbacks=[lambda progress: seen.append(progress.ended) or True], n_jobs=1
     )
     population.advance(2)
     assert seen == [[0]]

@@ -36,7 +36,7 @@ def rules(draw):
     return Stop(
         tol=pick(None, 0.0, 1e-3, 0.1),
         patience=pick(None, 0, 1, 3),
-        validation=pick(0.2, 0.5),
+        validation=pick(None, 0.2, 0.5),
         restore_best=pick(True, False),
         reduce=pick(None, None, ReduceRate(0.5, patience=1)),
         on_divergence="stop",
@@ -102,6 +102,10 @@ CASES = {
     "patience": {"stop": Stop(validation=0.2, patience=5)},
     "best parameters": {"stop": Stop(validation=0.2, patience=3, restore_best=True, tol=1e-4)},
     "best parameters of all rows": {"stop": Stop(restore_best=True), "alpha": 0.1},
+    "training loss": {"stop": Stop(patience=2, tol=1e-3)},
+    "training loss and best parameters": {"stop": Stop(patience=2, tol=1e-3, restore_best=True), "alpha": 0.1},
+    "training loss of full batches": {"stop": Stop(tol=1e-3, patience=3), "batch_size": None},
+    "training loss with weights": {"stop": Stop(tol=1e-3, patience=3), "sample_weight": R.rand(60)},
     "no shuffle": {"stop": Stop(validation=0.2, restore_best=True), "shuffle": False},
     "full batches": {"stop": Stop(validation=0.2, patience=6, restore_best=True), "batch_size": None},
     "data": {"stop": Stop(validation=(X[:9], Y[:9], np.arange(9)), patience=2, restore_best=True)},
@@ -142,6 +146,7 @@ def epochs_of_calls(monkeypatch):
 def test_each_kind_of_rule(case, epochs_of_calls):
     result = train(**options_of(case, seed=3))
     assert 1 <= len(epochs_of_calls) <= 1 + (case == "reduced rate") * 30
+    assert not case.startswith("training loss") or 2 < result.n_epochs < 40
     with epoch_a_call():
         assert all_bits(train(**options_of(case, seed=3))) == all_bits(result)
 
@@ -157,8 +162,7 @@ def test_members_of_a_group_are_as_alone(case, monkeypatch):
     monkeypatch.setattr(NumbaBackend, "train_group", watched)
     options = options_of(case)
     many = train_many(options.pop("network"), options.pop("X"), options.pop("Y"), seed=range(9), n_jobs=1, **options)
-    in_groups = case not in ("reduced rate", "best parameters of all rows")
-    assert (max(groups) == 9) is in_groups
+    assert (max(groups) == 9) is (case != "reduced rate")
     for seed, result in enumerate(many):
         assert all_bits(result) == all_bits(train(**options_of(case, seed=seed)))
 

@@ -59,7 +59,7 @@ def fit(request, monkeypatch):
     def run(presses=0):
         calls = []
         with monkeypatch.context() as patch:
-            for name in ("train_steps", "loss"):
+            for name in ("train_steps", "train_group", "loss"):
                 patch.setattr(type(get_backend()), name, _pressing_in_third(type(get_backend()), name, calls, presses))
             endless = {"tol": 0, "n_iter_no_change": np.inf, "max_iter": 10**6, "max_fun": 10**6}
             mlp = estimators.MLPRegressor(hidden_layer_sizes=(4,), solver=request.param, random_state=0, **endless)
