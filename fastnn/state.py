@@ -215,6 +215,8 @@ class EpochRules(NamedTuple):
     """(n_steps,), or (0,): the rule goes by the sums of the losses of an epoch's steps, each times its factor."""
     mean: bool
     """Whether such a sum is divided by that of the factors."""
+    divisor: int
+    """By which losses of steps are divided first, 1 but in an estimator."""
     rules: NDArray[np.float64]
     """(m, N_RULE), written: by how much a score has to be lower, epochs in a row that may fail, or 0 for no rule, and
     after how many of them the rule fires too; 1 for `strict`, see `Patience`, 2 where what is not finite fails, equal

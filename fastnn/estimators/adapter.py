@@ -13,7 +13,7 @@ from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.reference import UPDATES, Rates
-from fastnn.state import Data, Steps, StepState, Task
+from fastnn.state import Data, EpochRules, Steps, StepState, Task
 
 DENSE_BYTES = 64 << 20
 """The most of a sparse X that is dense at any time."""
@@ -80,11 +80,18 @@ class Adapter(Completed):
     def decides(self, task: Task, rows_a_step: int, scored: Task | None) -> bool:
         """Return the answer of the back end below, where it gets all rows as they are."""
         are_dense = all(isinstance(rows.data.X, np.ndarray) for rows in (task, scored or task))
-        return are_dense and not self.mean_over_outputs and self.backend.decides(task, rows_a_step, scored)
+        of_steps = scored is None or not self.mean_over_outputs
+        return are_dense and of_steps and self.backend.decides(task, rows_a_step, scored)
 
-    def train_group(self, *arguments: Any) -> Any:
+    def train_group(
+        self, tasks: Any, which: Any, state: Any, steps: Steps, n_steps: Any, rules: EpochRules | None = None
+    ) -> Any:
         """Train members, by the back end below."""
-        return self.backend.train_group(*arguments)
+        divisor = tasks[0].network.n_outputs if self.mean_over_outputs else 1
+        rules = None if rules is None else rules._replace(divisor=divisor)
+        good = self.backend.train_group(tasks, which, state, steps, n_steps, rules)
+        steps.loss[...] /= divisor
+        return good
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""

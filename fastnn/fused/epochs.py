@@ -64,7 +64,7 @@ def loss_of_epoch(arrays, numbers, m, epoch):
     if epoch == 0:
         total, divisor = get(arrays.sums, 2 * m), get(arrays.sums, 2 * m + 1)
     for s in range(max(end - numbers.per_epoch, 0), end):
-        total += get(losses, s) * get(arrays.factors, s)
+        total += get(losses, s) / numbers.divisor * get(arrays.factors, s)
         divisor += get(arrays.factors, s)
     return total / divisor if numbers.mean == 1 else total
 

@@ -175,6 +175,7 @@ class EpochNumbers(NamedTuple):
     n_steps: int  # of a member, in `of_steps`
     n_factors: int  # n_steps where the rule goes by the losses of steps, else 0
     mean: int  # 1: their sum is divided by that of the factors
+    divisor: int  # by which the losses of steps are divided first
 
 
 class Weights(NamedTuple):

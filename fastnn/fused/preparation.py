@@ -132,6 +132,7 @@ def epoch_ends(rules, state, losses, workspace):
         n_steps=losses.shape[1],
         n_factors=len(rules.factors),
         mean=int(rules.mean),
+        divisor=rules.divisor,
     )
     own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
     arrays = EpochArrays(*own, loss, predict, losses, rules.factors, rules.sums)

@@ -282,6 +282,7 @@ class Decisions:
             labels,
             factors,
             mean,
+            1,
             row,
             np.zeros((1, 0 if scored is None else n_epochs)),
             np.zeros((1, 0 if labels is None else n_epochs)),
@@ -342,8 +343,8 @@ def together(rules: list[EpochRules]) -> EpochRules | None:
         return None
     first, scored = rules[0], [task for each in rules for task in each.scored]
     labels = None if first.labels is None else np.concatenate([each.labels for each in rules])
-    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(6, len(EpochRules._fields))]
-    return EpochRules(first.first, first.per_epoch, scored, labels, first.factors, first.mean, *arrays)
+    arrays: Any = [np.concatenate([each[k] for each in rules]) for k in range(7, len(EpochRules._fields))]
+    return EpochRules(first.first, first.per_epoch, scored, labels, first.factors, first.mean, first.divisor, *arrays)
 
 
 NO_FACTORS = np.zeros(0)

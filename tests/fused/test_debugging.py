@@ -31,7 +31,7 @@ def test_debugger_session(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     shown = without_places("\n".join(line for line in session.splitlines() if not line.startswith("(Pdb)")))
     printed = without_places(done.stdout.replace("(Pdb) ", "\n"))

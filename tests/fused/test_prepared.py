@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from bits import all_bits, bits
+from chunks import chunks_of
 from kernel_runs import MIXED, SMALL
 
 from fastnn import SGD, Adam, Network, Stop, get_backend, kit, train
@@ -41,6 +42,7 @@ def made(monkeypatch):
         if hasattr(module, name):
             monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     kit.clear()
+    chunks_of(monkeypatch, 10**6)  # whatever time they take
     return counts
 
 

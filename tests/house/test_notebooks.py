@@ -76,7 +76,7 @@ def test_a_real_kernel_shows_bars_cards_and_pictures(tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([root, *sys.path[1:]]))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
-    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     _, training, picture, many = ([output["data"] for output in cell.outputs] for cell in notebook.cells)
     bar, card = training
     assert '<progress value="50" max="50"' in bar["text/html"]

@@ -60,8 +60,8 @@ def in_a_pool(kind, function, things):
             return pool.map_async(function, things).get(60)
     if kind == "concurrent.futures":
         with concurrent.futures.ProcessPoolExecutor(2) as pool:
-            return list(pool.map(function, things, timeout=60))
-    return joblib.Parallel(2, timeout=60)(joblib.delayed(function)(thing) for thing in things)
+            return list(pool.map(function, things, timeout=600))
+    return joblib.Parallel(2, timeout=600)(joblib.delayed(function)(thing) for thing in things)
 
 def what_is_raised(kind, function, things):
     try:

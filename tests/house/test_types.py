@@ -30,7 +30,7 @@ def test_the_script_has_every_public_name():
 def test_the_script_runs():
     pytest.importorskip("sklearn")
     command = [sys.executable, "-W", "error", str(SCRIPT)]
-    subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=120)
+    subprocess.run(command, env=environment(), check=True, stdout=subprocess.DEVNULL, timeout=600)
 
 
 WRONG = "import fastnn\n\nfastnn.Network(sizes=3)\nfastnn.no_such_name\n"
@@ -52,7 +52,7 @@ def told(request, tmp_path_factory):
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), "utf-8")
     variables, options = environment(PYTHONPATH=None, MYPYPATH=PACKAGE), {"capture_output": True, "text": True}
     command = [*CHECKERS[request.param], "user.py", "wrong.py"]
-    run = subprocess.run(command, cwd=folder, env=variables, timeout=300, **options)
+    run = subprocess.run(command, cwd=folder, env=variables, timeout=600, **options)
     assert run.returncode == 1, run.stdout + run.stderr
     return run.stdout
 

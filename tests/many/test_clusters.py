@@ -42,7 +42,7 @@ def test_a_cluster_gives_the_same_bits(name, n_threads):
     """In tasks of any size, with a worker that is killed, and without compiling anything."""
     skip_without(name)
     command = [sys.executable, "-P", str(SCRIPT), name, str(n_threads)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr[-3000:]
     facts = json.loads(run.stdout.splitlines()[-1])
     sys.stdout.write(f"{run.stderr}{json.dumps(facts, indent=1)}\n")  # shown by -rP
@@ -84,7 +84,7 @@ def test_the_page_on_engines_runs(name, tmp_path):
     script = tmp_path / "script.py"
     script.write_text('if __name__ == "__main__":\n' + textwrap.indent("\n".join(code for code, _ in mine), "    "))
     command = [sys.executable, "-P", str(script)]
-    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr[-3000:]
     assert run.stdout == "".join(expected or "" for _, expected in mine)
 

@@ -58,7 +58,7 @@ def counted():
     """The exponents of the counts of `scaling_calls.py`, by axis."""
     command = [sys.executable, str(ROOT / "tests" / "support" / "scaling_calls.py")]
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     curves = json.loads(done.stdout).items()
     return {axis: exponent([int(size) for size in curve], list(curve.values())).value for axis, curve in curves}

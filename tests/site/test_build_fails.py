@@ -49,7 +49,7 @@ def site(tmp_path):
 
 def build(site):
     command = [sys.executable, "-m", "sphinx", *STRICT, "docs", "html"]
-    return subprocess.run(command, cwd=site, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=site, capture_output=True, text=True, timeout=600)
 
 
 def test_a_site_in_order_is_built(site):

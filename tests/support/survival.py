@@ -10,7 +10,7 @@ import threading
 
 import fastnn
 
-TIMEOUT = 120
+TIMEOUT = 600
 """Seconds after which a process counts as hung."""
 
 UNOPTIMIZED = {"NUMBA_OPT": "0"}

@@ -216,7 +216,7 @@ def run_project(folder, *arguments):
     code = f"import sys; sys.path[:0] = {paths}; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
     options = ["-p", "no:cacheprovider", "-W", "error", "-q", "--strict-markers", "--no-fold-skipped", "-rA"]
     command, wide = [sys.executable, "-c", code, *options, *arguments], {**os.environ, "COLUMNS": "1000"}
-    return subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, timeout=300).stdout
+    return subprocess.run(command, cwd=folder, env=wide, capture_output=True, text=True, timeout=600).stdout
 
 
 @pytest.fixture(scope="module")

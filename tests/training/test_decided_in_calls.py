@@ -206,3 +206,20 @@ def test_a_training_that_ctrl_c_has_ended_goes_on_exactly(monkeypatch):
     del options["seed"]
     rest = train(**options | {"resume": first.state, "epochs": 40 - first.n_epochs})
     assert all_bits(rest)[0] == all_bits(train(**options_of("best parameters", seed=3)))[0]
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+@pytest.mark.parametrize("batch_size", [16, 60])
+def test_an_estimator_stops_by_the_training_loss_as_with_an_epoch_a_call(n_outputs, batch_size, epochs_of_calls):
+    """Its loss of several outputs is their mean, by which those of steps are divided after the call."""
+    estimators = pytest.importorskip("fastnn.estimators", exc_type=ImportError)
+    options = {"hidden_layer_sizes": (7,), "learning_rate_init": 0.03, "tol": 1e-3, "n_iter_no_change": 4}
+    fits = []
+    for context in (contextlib.nullcontext, epoch_a_call):
+        with context():
+            mlp = estimators.MLPRegressor(batch_size=batch_size, random_state=0, **options)
+            fits.append(mlp.fit(X, np.squeeze(np.sin(3 * X[:, :n_outputs]))))
+    assert len(epochs_of_calls) == 1
+    assert fits[0].n_iter_ < 200
+    assert fits[0].loss_curve_ == fits[1].loss_curve_
+    assert [a.tobytes() for a in fits[0].coefs_] == [a.tobytes() for a in fits[1].coefs_]
