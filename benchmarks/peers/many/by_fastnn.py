@@ -22,6 +22,7 @@ class Trainer:
         self.data = w.network, w.X, w.Y
         epochs = job.epochs if job.mixed else job.epochs[0]
         self.options = {"optimizer": w.optimizer, "batch_size": w.batch, "shuffle": False, "epochs": epochs}
+        self.options["stop"] = fastnn.Stop(validation=w.held_out)
         self.seeds = range(job.members)
 
     def train(self) -> np.ndarray:

@@ -20,7 +20,7 @@ class Trainer:
 
     def __init__(self, job: Job) -> None:
         self.one = by_jax.Trainer(job.workload)
-        self.network, self.dtype, self.seed = job.workload.network, job.workload.X.dtype, job.name == "seed"
+        self.network, self.dtype, self.seed = job.workload.network, job.workload.X.dtype, job.workload.name == "seed"
         n = np.array(job.epochs) * job.workload.batches
         self.steps, self.mixed = jnp.asarray(n), job.mixed
         most = int(n.max())
@@ -46,6 +46,8 @@ class Trainer:
 
     def train_one(self, layers: list, steps: jax.Array, most: int):
         """So many steps of a member; its weights, and the loss of each step."""
+        if self.one.held_out:  # an epoch of the seed is a step
+            return jax.lax.scan(self.one.validated, layers, length=most)
         X, Y, batches = self.one.X, self.one.Y, len(self.one.X)
 
         def step(carry, i):

@@ -17,6 +17,7 @@ class Trainer:
         w = job.workload
         self.data = w.network, w.X, w.Y
         self.options = {"optimizer": w.optimizer, "batch_size": w.batch, "shuffle": False}
+        self.options["stop"] = fastnn.Stop(validation=w.held_out)
         self.epochs = job.epochs
 
     def train(self) -> np.ndarray:

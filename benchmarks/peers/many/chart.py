@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
-from benchmarks.peers.many.jobs import KINDS
+from benchmarks.peers.many.jobs import KINDS, VALIDATED
 from benchmarks.peers.many.measure import JAX, LOOP, PEERS, SKLEARN, TORCH, US, US_1, USUAL
 from benchmarks.peers.many.tables import describe
 
@@ -22,9 +22,10 @@ def members_by_time(many: dict) -> Figure:
     figure = Figure(figsize=(13, 10), layout="constrained", dpi=100)
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 2, squeeze=False).ravel()
-    for axes, (name, jobs) in zip(panels, many["networks"].items(), strict=False):
+    plain = [(name, jobs) for name, jobs in many["networks"].items() if name != VALIDATED]
+    for axes, (name, jobs) in zip(panels, plain, strict=False):
         _panel(axes, name, jobs)
-    for axes in panels[len(many["networks"]) :]:
+    for axes in panels[len(plain) :]:
         axes.set_axis_off()
     titles = [title for title in PEERS if any(title in lanes for lanes in _lanes(many))]
     entries = [Line2D([], [], color=COLORS[title], linewidth=2.5) for title in titles]

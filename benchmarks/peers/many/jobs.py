@@ -1,4 +1,4 @@
-"""What is trained many times: four networks, and how many epochs each member has."""
+"""What is trained many times: networks, one with validated epochs, and how many epochs each member has."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks.peers.workloads import Array, PeerWorkload, load
-from fastnn import Adam, Network, train
+from benchmarks.peers.workloads import VALIDATION, Array, PeerWorkload, load
+from fastnn import Adam, Network, Stop, train
 
-NETWORKS = ("seed", "2-8-1", "iris", "10-64-32-1")
+VALIDATED = f"seed{VALIDATION}"
+NETWORKS = ("seed", VALIDATED, "2-8-1", "iris", "10-64-32-1")
 KINDS = ("equal", "mixed")
 MIXED = (0.1, 1.9)
 """The fewest and most epochs of a member where they are mixed, as parts of the mean."""
@@ -19,7 +20,7 @@ MIXED = (0.1, 1.9)
 @cache
 def network(name: str) -> PeerWorkload:
     """One of `NETWORKS` with its data."""
-    if name in ("seed", "iris"):
+    if name in ("seed", VALIDATED, "iris"):
         return load(name)
     random_state = np.random.RandomState(0)
     sizes, rows, batch, rate = {
@@ -66,5 +67,6 @@ class Job:
         """(members, n_params): what the reference back end trains."""
         w = self.workload
         options = {"optimizer": w.optimizer, "batch_size": w.batch, "shuffle": False, "backend": "numpy"}
+        options["stop"] = Stop(validation=w.held_out)
         results = [train(w.network, w.X, w.Y, seed=i, epochs=n, **options) for i, n in enumerate(self.epochs)]
         return np.array([result.params for result in results])

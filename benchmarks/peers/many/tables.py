@@ -55,7 +55,8 @@ def describe(name: str) -> str:
     """A network in a few words."""
     w = network(name)
     rows = f"{len(w.X)} rows" if w.batches == 1 else f"batches of {w.batch}"
-    return f"{'-'.join(map(str, w.network.sizes))}, {rows}, {w.optimizer.name}, {w.X.dtype}"
+    scored = f", {len(w.held_out[0])} others validated" if w.held_out else ""
+    return f"{'-'.join(map(str, w.network.sizes))}, {rows}{scored}, {w.optimizer.name}, {w.X.dtype}"
 
 
 def paired(theirs: dict, ours: dict) -> Ratio:
