@@ -55,7 +55,7 @@ TABLE = Format(
     "fastnn table",
     1,
     ("columns", "numbers", "imputation", "params", "losses", "out_of_bag"),
-    ("classes", "targets"),
+    ("classes", "targets", "residual_params", "residual_scores", "residual_mean"),
 )
 """What `fastnn.tabular.saving` writes."""
 MANY = Format("fastnn many", 1, ("values", "which"), ("params", "order", *_STATE[1:], *_OPTIONAL))

@@ -88,6 +88,10 @@ class BaseTabular(Saving, BaseEstimator, ABC):
     def _score(self, targets: Array, outputs: Array) -> float:
         """Return the accuracy, or R^2, of outputs (n, n_outputs)."""
 
+    @abstractmethod
+    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
+        """Learn how right the outputs are, from those (n, n_outputs) of rows left out; NaN where there are none."""
+
     def _set_out_of_bag(self, outputs: Array) -> None:
         """Keep the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
         self._out_of_bag = outputs
@@ -185,7 +189,11 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         self.estimators_ = [without_state(network, many.params[i].copy(), "numba") for i in members]
         self.history_ = ManyHistory([many[i].history for i in members])
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
-        self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
+        outputs = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
+        self._learn_from_left_out(sample, outputs, random_state)
+        self._set_out_of_bag(outputs)
+        known = np.flatnonzero(~np.isnan(outputs[:, 0]))
+        self.oob_score_ = self._score(targets[known], outputs[known]) if len(known) > 1 else np.nan
 
     def _left_out(
         self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState
@@ -241,27 +249,20 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         if hasattr(preparation, "feature_names_in_"):
             self.feature_names_in_ = preparation.feature_names_in_
 
-    def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> None:
-        """Set what the members predict of the rows that they left out."""
+    def _predict_left_out(self, sample: Sample, left_out: list[Rows]) -> Array:
+        """Return the mean outputs (n, n_outputs) of rows by the members that left them out; NaN where none did."""
         total, count = np.zeros(sample.targets.shape), np.zeros((len(sample.targets), 1))
         for member, rows in zip(self.estimators_, left_out, strict=bool(left_out)):
             total[rows] += member.predict(sample.inputs[rows], assume_finite=True)
             count[rows] += 1
-        outputs = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-        self._set_out_of_bag(outputs)
-        known = np.flatnonzero(count)
-        self.oob_score_ = self._score(sample.targets[known], outputs[known]) if len(known) > 1 else np.nan
+        return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
     # -------------------------------------------------------------------------------------------------------- predict
 
-    def _outputs(self, X: Any) -> NDArray[np.float64]:
-        """Return the members' mean outputs (n, n_outputs)."""
+    def _inputs(self, X: Any) -> NDArray[np.float32]:
+        """Return the members' inputs (n, n_inputs)."""
         check_is_fitted(self)
-        inputs = self.preparation_.transform(X) * input_scale(self.estimators_[0].network)
-        total = np.zeros(())
-        for member in self.estimators_:
-            total = total + member.predict(inputs, assume_finite=True).astype(np.float64)
-        return total / len(self.estimators_)
+        return self.preparation_.transform(X) * input_scale(self.estimators_[0].network)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -20,7 +20,7 @@ from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.columns import is_gap
 from fastnn.tabular.documentation import documented
-from fastnn.tabular.members import Rows
+from fastnn.tabular.members import Rows, Sample, mean_outputs
 
 LABEL_SMOOTHING = 0.1
 
@@ -124,8 +124,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]])
         array([0, 1])
         """
-        outputs = self._outputs(X)
-        return self.classes_[outputs.argmax(axis=1)]
+        p = self.predict_proba(X)
+        return self.classes_[p.argmax(axis=1)]
 
     def predict_proba(self, X: Any) -> Array:
         """Predict the classes' probabilities.
@@ -147,7 +147,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         >>> model.predict_proba([["blue"]]).shape
         (1, 2)
         """
-        return self._outputs(X)
+        inputs = self._inputs(X)
+        return mean_outputs(self.estimators_, inputs)
 
     def _learn_targets(self, y: Any) -> Array:
         if y is None:
@@ -183,6 +184,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
 
     def _score(self, targets: Array, outputs: Array) -> float:
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
+
+    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
+        pass
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

@@ -1,4 +1,4 @@
-"""The members of an ensemble: the rows that each leaves out, its initial parameters, and the call that trains all."""
+"""The members of an ensemble: the rows that each leaves out, the call that trains all, and their mean."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fastnn.optimizers import Adam
 from fastnn.schedules import cosine
 from fastnn.tabular.presets import Settings
 from fastnn.training import Stop
+from fastnn.training.results import TrainingResult
 
 Rows = NDArray[np.int64]
 
@@ -127,6 +128,14 @@ def train_members(
         progress=verbose,
         **options,
     )
+
+
+def mean_outputs(members: list[TrainingResult], inputs: Array) -> NDArray[np.float64]:
+    """Return the mean (n, n_outputs) of what members predict, added up one after the other."""
+    total = np.zeros(())
+    for member in members:
+        total = total + member.predict(inputs, assume_finite=True).astype(np.float64)
+    return total / len(members)
 
 
 class Deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
+from fastnn.checking.arguments import shown
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.validation import refuse_text
 from fastnn.memory import Array
@@ -16,6 +18,8 @@ from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.documentation import documented
+from fastnn.tabular.members import Sample, mean_outputs
+from fastnn.tabular.residuals import learn_residuals
 
 
 @documented
@@ -76,18 +80,27 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     ) -> None:
         store_parameters(self, locals())
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Predict numbers.
 
         Parameters
         ----------
         X : data frame or array-like of shape (n_samples, n_features)
             Columns as those of `fit`: of a frame by their names, in any order; others are passed over, with a warning.
+        return_std : bool, default=False
+            Whether to return, besides, how far a row's own number may be off: the noise is a part of it.
 
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The members' mean predictions.
+        std : ndarray of the same shape
+            Only with `return_std`: standard deviations, from the residuals of rows that members left out.
+
+        Raises
+        ------
+        ValueError
+            With `return_std`, where there are no such residuals.
 
         Examples
         --------
@@ -96,7 +109,54 @@ class TabularRegressor(RegressorMixin, BaseTabular):
         >>> model.predict([["blue"], ["red"]]).round(1)
         array([0., 1.])
         """
-        return self._decoded(self._outputs(X))
+        inputs = self._inputs(X)
+        y = self._decoded(mean_outputs(self.estimators_, inputs))
+        if not return_std:
+            return y
+        deviation = self._residuals.deviation()
+        return y, self._shaped(self._residuals.sizes(inputs) * deviation)
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> Array:
+        """Predict an interval for each row, in which its number lies with a probability.
+
+        The probability is that over new rows like those of `fit`. It is calibrated by rows that members left out, and
+        intervals are wide where the residuals of similar rows were large.
+
+        Parameters
+        ----------
+        X : data frame or array-like of shape (n_samples, n_features)
+            As for `predict`.
+        coverage : float, default=0.9
+            The probability, greater than 0 and less than 1.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2) or (n_samples, n_outputs, 2)
+            Low and high, of each target by itself.
+
+        Raises
+        ------
+        ValueError
+            For a coverage that is no probability, or that takes more rows left out: 1 / (1 - coverage) of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TabularRegressor
+        >>> X = np.random.RandomState(0).uniform(size=(500, 1))
+        >>> y = X[:, 0] + np.random.RandomState(1).uniform(-0.1, 0.1, 500)
+        >>> model = TabularRegressor("fast", random_state=0).fit(X, y)
+        >>> low, high = model.predict_interval([[0.5]])[0]
+        >>> bool(low < 0.5 < high < low + 0.3)
+        True
+        """
+        if not isinstance(coverage, Real) or not 0 < coverage < 1:
+            raise ValueError(f"coverage must be greater than 0 and less than 1, such as 0.9, not {shown(coverage)}")
+        inputs = self._inputs(X)
+        half = self._residuals.quantile(float(coverage)) * self._residuals.sizes(inputs)
+        y = self._decoded(mean_outputs(self.estimators_, inputs))
+        half = self._shaped(half)
+        return np.stack([y - half, y + half], axis=-1)
 
     def _learn_targets(self, y: Any) -> Array:
         if y is None:
@@ -115,7 +175,9 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _decoded(self, outputs: Array) -> Array:
         mean, deviation, low, high = self._scaling
-        y = np.clip(outputs * deviation + mean, low, high)
+        return self._shaped(np.clip(outputs * deviation + mean, low, high))
+
+    def _shaped(self, y: Array) -> Array:
         return y[:, 0] if self._one_target else y
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
@@ -123,6 +185,13 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
     def _score(self, targets: Array, outputs: Array) -> float:
         return float(r2_score(targets, outputs))
+
+    def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
+        mean, deviation, low, high = self._scaling
+        sizes = abs(
+            np.clip(sample.targets * deviation + mean, low, high) - np.clip(outputs * deviation + mean, low, high)
+        )
+        self._residuals = learn_residuals(self.estimators_[0].network, sample, sizes, random_state, self.n_jobs)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

@@ -2,15 +2,18 @@
 
 The file is an archive as of `fastnn.files.archive`:
 
-    header        uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
-    columns       uint8     JSON: names of the table's columns, places of those of numbers, places and levels of words
-    numbers       (4, n_numbers)               centers, factors, means, and 1 where there were gaps
-    imputation    (n_numbers, n_numbers)
-    params        (n_members, n_params)        float32
-    losses        (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
-    out_of_bag    (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
-    classes       a classifier's labels: numbers, or JSON as uint8
-    targets       (4, n_outputs)               of a regressor: means, deviations, least and largest ones
+    header           uint8     JSON: format, versions, network, the estimator's kind, parameters and scores
+    columns          uint8     JSON: names of the columns, places of those of numbers, places and levels of words
+    numbers          (4, n_numbers)               centers, factors, means, and 1 where there were gaps
+    imputation       (n_numbers, n_numbers)
+    params           (n_members, n_params)        float32
+    losses           (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
+    out_of_bag       (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
+    classes          a classifier's labels: numbers, or JSON as uint8
+    targets          (4, n_outputs)               of a regressor: means, deviations, least and largest ones
+    residual_params  (2 or 0, n_params)           of a regressor: the networks of the residuals' sizes, float32
+    residual_scores  (m, n_outputs)               its residuals over the sizes that these expect, ascending
+    residual_mean    (n_outputs,)                 the mean size
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.preparation import Levels, TablePreparation
+from fastnn.tabular.residuals import N_NETWORKS, Residuals, network_of_sizes
 from fastnn.training.history import History
 
 _NOT_KEPT = ("random_state", "cv")
@@ -146,7 +150,13 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         header["labels"] = classes.dtype.kind
         return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))}
     header["one_target"] = model._one_target
-    return header, arrays | {"targets": model._scaling}
+    residuals = model._residuals
+    return header, arrays | {
+        "targets": model._scaling,
+        "residual_params": np.array([member.params for member in residuals.members], np.float32),
+        "residual_scores": residuals.scores,
+        "residual_mean": residuals.mean,
+    }
 
 
 # ---------------------------------------------------------------------------------------------------------------- load
@@ -186,10 +196,28 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         model._one_target, model._scaling = bool(header["one_target"]), arrays["targets"]
         if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
             raise ModelFileError("damaged: its targets are not those of its network")
+        model._residuals = _residuals(arrays, network)
     if network != model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs):
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
     return model
+
+
+def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:
+    """Build what residuals have taught."""
+    own, params, scores = network_of_sizes(network), arrays["residual_params"], arrays["residual_scores"]
+    shapes = {
+        "residual_params": (np.float32, (N_NETWORKS, own.n_params) if params.size else params.shape),
+        "residual_scores": (np.float64, (len(scores), network.n_outputs)),
+        "residual_mean": (np.float64, (network.n_outputs,)),
+    }
+    check_arrays(arrays, shapes)
+    mean = arrays["residual_mean"]
+    if not (
+        np.isfinite(params).all() and (np.diff(scores, axis=0) >= 0).all() and (scores >= 0).all() and (mean >= 0).all()
+    ):
+        raise ModelFileError("damaged: its residuals are no sizes in ascending order")
+    return Residuals([without_state(own, row.copy(), "numba") for row in params], mean, scores)
 
 
 def _preparation(arrays: dict[str, Array], network: Network, max_categories: int) -> TablePreparation:

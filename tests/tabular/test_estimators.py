@@ -126,7 +126,7 @@ def test_no_member_sees_a_copy_of_a_row_that_it_leaves_out(monkeypatch):
         members, "train_many", lambda *a, **options: (calls.append(options), train_many(*a, **options))[1]
     )
     TabularRegressor("fast", **SHORT).fit(FRAME, NUMBERS)
-    (options,) = calls
+    options, _ = calls  # the other one: of the residuals
     for rows, left_out in zip(options["rows"], options["validation_rows"], strict=True):
         assert len(rows) == 4 * (60 - len(left_out))
         assert not set(rows % 60) & set(left_out)
@@ -295,7 +295,7 @@ def test_no_member_begins_that_would_end_after_max_time(n_ended, seconds, ends):
 
 
 def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
-    """A signal after the second member: the estimator has two members and predicts."""
+    """A signal after the second member, and one after the second network of residuals: it predicts by two members."""
     train_many = members.train_many
 
     def interrupted(*arguments, **options):
@@ -307,8 +307,13 @@ def test_ctrl_c_leaves_a_fitted_estimator(kind, monkeypatch):
 
     monkeypatch.setattr(members, "train_many", interrupted)
     monkeypatch.setattr(block, "MOST_WORK", 0)  # one call after another, not all members in one
-    with pytest.warns(InterruptWarning, match="the estimator has 2 of 4 members"):
+    with pytest.warns(InterruptWarning) as warned:
         model = fit(kind)
+    assert "the estimator has 2 of 4 members" in str(warned[0].message)
+    if kind == "regressor":
+        assert "predicts, but no intervals" in str(warned[1].message)
+        with pytest.raises(ValueError, match="there are 0 residuals"):
+            model.predict_interval(FRAME)
     assert len(model.estimators_) == 2
     assert np.isfinite(outputs(model)).all()
 

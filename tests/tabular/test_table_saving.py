@@ -33,6 +33,8 @@ def test_all_that_was_learned_is_there_again(model, tmp_path):
     assert again.feature_names_in_.tolist() == model.feature_names_in_.tolist()
     assert again.history_.validation_loss.tobytes() == model.history_.validation_loss.tobytes()
     assert again._out_of_bag.tobytes() == model._out_of_bag.tobytes()
+    if hasattr(model, "_residuals"):
+        assert again._residuals.scores.tobytes() == model._residuals.scores.tobytes()
     assert again.preparation_.levels_ == model.preparation_.levels_
 
 
@@ -113,6 +115,23 @@ def test_damaged_files_are_refused(case, model, tmp_path):
     rewritten(path, DAMAGED[case])
     with pytest.raises(ModelFileError):
         type(model).load(path)
+
+
+DAMAGED_RESIDUALS = {
+    "params are infinite": scaled("residual_params", np.float32(np.inf)),
+    "one network": lambda header, columns, arrays: arrays.update(residual_params=arrays["residual_params"][:1]),
+    "sizes below 0": scaled("residual_scores", -1.0),
+    "a mean of another number": lambda header, columns, arrays: arrays.update(residual_mean=np.ones(2)),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED_RESIDUALS)
+def test_damaged_residuals_are_refused(case, tmp_path):
+    path = tmp_path / "table.npz"
+    both()["regressor"][0].fit(FRAME, NUMBERS).save(path)
+    rewritten(path, DAMAGED_RESIDUALS[case])
+    with pytest.raises(ModelFileError):
+        TabularRegressor.load(path)
 
 
 def test_a_name_that_promises_another_format_is_refused(model, tmp_path):
