@@ -21,6 +21,7 @@ from fastnn.tabular.base import BaseTabular
 from fastnn.tabular.columns import is_gap
 from fastnn.tabular.documentation import documented
 from fastnn.tabular.members import Rows, Sample, mean_outputs
+from fastnn.tabular.probabilities import learn_unsmoothing
 
 LABEL_SMOOTHING = 0.1
 
@@ -148,7 +149,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         (1, 2)
         """
         inputs = self._inputs(X)
-        return mean_outputs(self.estimators_, inputs)
+        return self._unsmoothing.probabilities(mean_outputs(self.estimators_, inputs))
 
     def _learn_targets(self, y: Any) -> Array:
         if y is None:
@@ -161,8 +162,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
             )
         return self._targets(y)
 
+    def _smoothing(self) -> float:
+        return LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing
+
     def _targets(self, y: Any) -> Array:
-        smoothing = LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing
+        smoothing = self._smoothing()
         encoder = LabelEncoder()
         encoder.classes_ = self.classes_
         targets = np.full((len(y), len(self.classes_)), smoothing / len(self.classes_), np.float32)
@@ -186,11 +190,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())
 
     def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
-        pass
+        labels = self._labels(sample.targets)
+        self._unsmoothing = learn_unsmoothing(outputs, labels, sample.weight, self._smoothing())
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)
-        self.oob_decision_function_ = outputs
+        self.oob_decision_function_ = self._unsmoothing.probabilities(outputs)
 
 
 def _labels_of(y: Any) -> Array:

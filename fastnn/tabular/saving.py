@@ -37,6 +37,7 @@ from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.preparation import Levels, TablePreparation
+from fastnn.tabular.probabilities import LARGEST_OFFSET, Unsmoothing
 from fastnn.tabular.residuals import N_NETWORKS, Residuals, network_of_sizes
 from fastnn.training.history import History
 
@@ -148,6 +149,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
     if is_classifier(model):
         classes = model.classes_
         header["labels"] = classes.dtype.kind
+        header["unsmoothing"] = list(model._unsmoothing)
         return header, arrays | {"classes": classes if classes.dtype.kind in "iuf" else json_array(label_list(classes))}
     header["one_target"] = model._one_target
     residuals = model._residuals
@@ -192,6 +194,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         setattr(model, name, float(header["scores"][name]))
     if kind == "classifier":
         model.classes_ = _classes(header["labels"], arrays["classes"], network.n_outputs)
+        model._unsmoothing = _unsmoothing(header["unsmoothing"], network.n_outputs)
     else:
         model._one_target, model._scaling = bool(header["one_target"]), arrays["targets"]
         if not np.isfinite(model._scaling).all() or not (model._one_target <= (network.n_outputs == 1)):
@@ -201,6 +204,13 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
     return model
+
+
+def _unsmoothing(plain: list[float], n_classes: int) -> Unsmoothing:
+    offset, least = map(float, plain)
+    if not 0 <= offset <= LARGEST_OFFSET / n_classes or not 0 < least <= 1:
+        raise ModelFileError("damaged: its unsmoothing is none of probabilities")
+    return Unsmoothing(offset, least)
 
 
 def _residuals(arrays: dict[str, Array], network: Network) -> Residuals:

@@ -125,6 +125,15 @@ DAMAGED_RESIDUALS = {
 }
 
 
+@pytest.mark.parametrize("values", [[-0.1, 0.001], [0.6, 0.001], [0.05, 0.0], [0.05, 2.0], [0.05], None])
+def test_damaged_probabilities_are_refused(values, tmp_path):
+    path = tmp_path / "table.npz"
+    both()["classifier"][0].fit(FRAME, LABELS).save(path)
+    rewritten(path, put("header", "unsmoothing", values))
+    with pytest.raises(ModelFileError):
+        TabularClassifier.load(path)
+
+
 @pytest.mark.parametrize("case", DAMAGED_RESIDUALS)
 def test_damaged_residuals_are_refused(case, tmp_path):
     path = tmp_path / "table.npz"
