@@ -60,17 +60,22 @@ WRITTEN_BY = "written by fastnn"
 """Words at the beginning of a file that has comments."""
 
 
-def export(model: Model, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
-    """Write a network for programs without fastnn.
+def export(
+    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, Format] = FORMATS
+) -> list[Path]:
+    """Write a model for programs without fastnn.
 
     Parameters
     ----------
     model : Model
+        Or what else the writers of `formats` take.
     path : str or path
         An existing file is replaced.
     format : str, optional
-        A name in `FORMATS`; otherwise the path's suffix says which. The format "c" writes a header besides, in place of
+        A name in `formats`; otherwise the path's suffix says which. The format "c" writes a header besides, in place of
         one that fastnn wrote, but of no other file.
+    formats : dict
+        The formats that there are.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def export(model: Model, path: str | os.PathLike[str], format: str | None = None
         When a file cannot be written; that is looked at before there is anything to write.
     """
     path = Path(os.fsdecode(name_of(path)))
-    form = FORMATS[_format_of(path, format)]
+    form = formats[_format_of(path, format, formats)]
     check_place(path)
     contents: Mapping[str, bytes] = importlib.import_module(form.module).contents(model, path.stem)
     files = {path if suffix == form.suffix else path.with_suffix(suffix): data for suffix, data in contents.items()}
@@ -117,13 +122,13 @@ def note(model: Model, path: str | os.PathLike[str], format: str | None = None) 
     return module.note(model) if hasattr(module, "note") else ""
 
 
-def _format_of(path: Path, format: str | None) -> str:
+def _format_of(path: Path, format: str | None, formats: Mapping[str, Format] = FORMATS) -> str:
     if format is not None:
-        return check_choice("format", format, FORMATS)
-    found = [name for name, form in FORMATS.items() if form.suffix == path.suffix.lower()]
+        return check_choice("format", format, formats)
+    found = [name for name, form in formats.items() if form.suffix == path.suffix.lower()]
     if not found:
-        known = ", ".join(f"{form.suffix} ({name})" for name, form in FORMATS.items())
-        names = ", ".join(FORMATS)
+        known = ", ".join(f"{form.suffix} ({name})" for name, form in formats.items())
+        names = ", ".join(formats)
         raise ValueError(f"the suffix of {shown(str(path))} says no format: write {known}; or name a format, {names}")
     return found[0]
 

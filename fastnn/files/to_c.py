@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from fastnn.files.export import WRITTEN_BY, Model, label_list
 from fastnn.memory import Array
 
 HEADER = """\
-/* A network {summary}, {written_by} {version}.{labels}
+/* {what}, {written_by} {version}.{labels}
 
    {note} */
 
@@ -29,10 +30,10 @@ extern "C" {{
 #endif
 
 /* Write the outputs for a row of inputs x, another array. Buffers are shared: one call at a time. */
-void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}]);
+void {name}_predict(const {row} x[{n_inputs}], {row} out[{n_outputs}]);
 
 /* Write the outputs (n, {n_outputs}) for n rows of inputs x (n, {n_inputs}), row by row. */
-void {name}_predict_batch(size_t n, const {number} *x, {number} *out);
+void {name}_predict_batch(size_t n, const {row} *x, {row} *out);
 
 #ifdef __cplusplus
 }}
@@ -42,7 +43,7 @@ void {name}_predict_batch(size_t n, const {number} *x, {number} *out);
 """
 
 SOURCE = """\
-/* A network {summary}, {written_by} {version}.
+/* {what}, {written_by} {version}.
 
    Plain C99. Its outputs are those of fastnn to the bit (NaN is NaN) if the compiler keeps to IEEE 754:
 
@@ -66,9 +67,7 @@ SOURCE = """\
 #if {wider}
 #error "{name}.c: the compiler computes in a wider type than is written (on x86: -msse2 -mfpmath=sse)"
 #endif
-#if {mantissa} != {digits}
-#error "{name}.c: {number} is not IEEE 754's type of {n_bits} bits"
-#endif
+{checks}
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -79,17 +78,24 @@ SOURCE = """\
 {functions}
 
 {arrays}
-void {name}_predict(const {number} x[{n_inputs}], {number} out[{n_outputs}])
+void {name}_predict(const {row} x[{n_inputs}], {row} out[{n_outputs}])
 {{
-{layers}
+{body}
 }}
 
-void {name}_predict_batch(size_t n, const {number} *x, {number} *out)
+void {name}_predict_batch(size_t n, const {row} *x, {row} *out)
 {{
     for (size_t row = 0; row < n; row++)
         {name}_predict(x + row * {n_inputs}, out + row * {n_outputs});
 }}
 """
+
+CHECK = """\
+#if {mantissa} != {digits}
+#error "{name}.c: {number} is not IEEE 754's type of {n_bits} bits"
+#endif"""
+
+NUMBERS = {"float32": ("float", "FLT_MANT_DIG"), "float64": ("double", "DBL_MANT_DIG"), "int32": ("int32_t", "")}
 
 C_HEADERS = (
     *("assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math"),
@@ -101,36 +107,56 @@ C_HEADERS = (
 
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
+    network = model.network
+    number, _ = NUMBERS[model.params.dtype.name]
+    return sources(
+        name,
+        model,
+        what=f"A network {model.summary}",
+        labels=labels_of(model.classes, network.n_outputs),
+        note=note(model),
+        row=number,
+        n_inputs=network.n_inputs,
+        n_outputs=network.n_outputs,
+        arrays=_arrays(model),
+        body="\n".join(_layers(model, name.upper(), number)),
+    )
+
+
+def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]:
+    """Return source and header of what computes with a network, of the other parts of `SOURCE` and `HEADER`.
+
+    `row` is the type of inputs and outputs.
+    """
     from fastnn.fused.c_functions import c_functions  # imports Numba
 
     check_name(name)
-    network, dtype = model.network, model.params.dtype
-    number, mantissa = ("double", "DBL_MANT_DIG") if dtype == np.float64 else ("float", "FLT_MANT_DIG")
-    texts = {"name": name, "upper": name.upper(), "summary": model.summary, "number": number}
-    texts |= {"version": __version__, "written_by": WRITTEN_BY}
-    sizes = {"n_inputs": network.n_inputs, "n_outputs": network.n_outputs, "note": note(model)}
-    header = HEADER.format(labels=_labels(model), **texts, **sizes)
-    source = SOURCE.format(
-        mantissa=mantissa,
-        digits=np.finfo(dtype).nmant + 1,
-        n_bits=dtype.itemsize * 8,
-        functions=c_functions(network, dtype),
-        arrays=_arrays(model, number),
-        layers="\n".join(_layers(model, name.upper(), number)),
-        wider=" || ".join(f"FLT_EVAL_METHOD == {k}" for k in ((-1, 2) if number == "double" else (-1, 1, 2))),
-        **texts,
-        **sizes,
-    )
-    return {".c": source.encode(), ".h": header.encode()}
+    functions = c_functions(model.network, model.params.dtype)
+    dtypes = {model.params.dtype, np.dtype({"float": np.float32, "double": np.float64}[row])}
+    checks = [
+        CHECK.format(name=name, number=number, mantissa=mantissa, digits=np.finfo(dtype).nmant + 1, n_bits=bits)
+        for dtype in sorted(dtypes, key=str)
+        for (number, mantissa), bits in [(NUMBERS[dtype.name], dtype.itemsize * 8)]
+    ]
+    methods = (-1, 2) if np.dtype(np.float32) not in dtypes else (-1, 1, 2)
+    wider = " || ".join(f"FLT_EVAL_METHOD == {k}" for k in methods)
+    texts = {"name": name, "upper": name.upper(), "version": __version__, "written_by": WRITTEN_BY, "row": row, **parts}
+    source = SOURCE.format(checks="\n".join(checks), wider=wider, functions=functions, **texts)
+    return {".c": source.encode(), ".h": HEADER.format(**texts).encode()}
 
 
-def _labels(model: Model) -> str:
+def labels_of(classes: Array | None, n_outputs: int) -> str:
     """Return the header's comment on a classifier's labels."""
-    if model.classes is None:
+    if classes is None:
         return ""
-    labels = label_list(model.classes)
-    of = f"the label {labels[-1]!r}" if model.network.n_outputs == 1 else f"the labels {labels}"
-    return f"\n   Outputs are probabilities, of {of}.".replace("*/", "* /")
+    labels = label_list(classes)
+    of = f"the label {labels[-1]!r}" if n_outputs == 1 else f"the labels {labels}"
+    return comment(f"\n   Outputs are probabilities, of {of}.")
+
+
+def comment(text: str) -> str:
+    """Return a text that may stand in a comment."""
+    return text.replace("*/", "* /")
 
 
 def check_name(name: str) -> None:
@@ -174,21 +200,22 @@ def _layers(model: Model, upper: str, number: str) -> list[str]:
     return lines
 
 
-def _arrays(model: Model, number: str) -> str:
+def _arrays(model: Model) -> str:
     """Return the weights and biases."""
     network, texts = model.network, []
     for k, (W, b) in enumerate(zip(network.weights(model.params), network.biases(model.params), strict=True)):
-        texts.append(_array(f"W{k}", W, number, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"))
+        texts.append(array_text(f"W{k}", W, f"({W.shape[0]}, {W.shape[1]}): a row has the weights of an input"))
         if b.size:
-            texts.append(_array(f"b{k}", b, number, f"({b.size},)"))
+            texts.append(array_text(f"b{k}", b, f"({b.size},)"))
     if network.bias == "none":
-        texts.append(_array("no_bias", np.zeros(1, model.params.dtype), number, "of all neurons"))
+        texts.append(array_text("no_bias", np.zeros(1, model.params.dtype), "of all neurons"))
     return "\n".join(texts)
 
 
-def _array(name: str, array: Array, number: str, shape: str) -> str:
+def array_text(name: str, array: Array, shape: str) -> str:
     """Return the definition of an array of constants; they are finite, and so many digits name no other number."""
+    number, _ = NUMBERS[array.dtype.name]
     suffix, a_line = ("f", 8) if number == "float" else ("", 4)
-    numbers = [decimal(x) + suffix for x in array.reshape(-1)]
+    numbers = [(str(x) if array.dtype.kind == "i" else decimal(x)) + suffix for x in array.reshape(-1)]
     lines = ",\n    ".join(", ".join(numbers[k : k + a_line]) for k in range(0, len(numbers), a_line))
     return f"/* {name} {shape} */\nstatic const {number} {name}[{array.size}] = {{\n    {lines}\n}};\n"

@@ -34,8 +34,8 @@ import base64
 import numpy as np
 
 
-def _array(text, *shape):
-    return np.frombuffer(base64.b64decode(text), "{code}").reshape(shape)
+def _array(text, dtype, *shape):
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape)
 
 
 {arrays}
@@ -73,7 +73,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     network, dtype = model.network, model.params.dtype
     arrays, layers = "", ""
     for i, (W, b, activation) in enumerate(layers_of(model)):
-        arrays += _literal(f"W{i}", W) + ("" if b is None else _literal(f"b{i}", b))
+        arrays += literal(f"W{i}", W) + ("" if b is None else literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
         layers += f"        a = {formula(FORMULAS, activation, 'numpy')}\n"
     classifies = model.task in ("labels", "multilabel")
@@ -84,7 +84,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     if model.task == "numbers" and n_outputs == 1:  # as the estimator does
         what, result = "outputs (n,)", "a[:, 0]"
     sizes = {"n_inputs": network.n_inputs, "n_outputs": n_outputs}
-    head = {"summary": model.summary, "version": __version__, "code": dtype.newbyteorder("<").str, "dtype": dtype}
+    head = {"summary": model.summary, "version": __version__, "dtype": dtype}
     function = "predict_proba" if classifies else "predict"
     parts = {"arrays": arrays, "layers": layers.rstrip("\n"), "name": function, "what": what, "result": result}
     text = HEAD.format(**head, **parts, **sizes)
@@ -96,7 +96,9 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     return {".py": text.encode()}
 
 
-def _literal(name: str, array: Array) -> str:
-    data = base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
-    lines = "\n".join(f'    "{line}"' for line in textwrap.wrap(data, 100))
-    return f"{name} = _array(\n{lines},\n    {', '.join(map(str, array.shape))},\n)\n"
+def literal(name: str, array: Array) -> str:
+    """Return the line that makes an array."""
+    dtype = array.dtype.newbyteorder("<")
+    data = base64.b64encode(array.astype(dtype).tobytes()).decode()
+    lines = "\n".join(f'    "{line}"' for line in textwrap.wrap(data, 100) or [""])
+    return f"{name} = _array(\n{lines},\n    {', '.join([repr(dtype.str), *map(str, array.shape)])},\n)\n"

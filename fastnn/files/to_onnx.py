@@ -21,6 +21,9 @@ except ImportError as error:
 OPSET, IR_VERSION = 13, 7
 """Of ONNX 1.8 (2020): later ones have nothing that is needed here."""
 
+ML_OPSET = 1
+"""Of the operators of the domain ai.onnx.ml."""
+
 
 class Graph:
     """The nodes and constants of a graph, and unique names for its values.
@@ -144,23 +147,30 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the graph's bytes."""
     g = Graph(model.params.dtype)
     results = add_results(g, model, add_network(g, model, "X"))
+    inputs = [value_info("X", g.dtype, [model.network.n_inputs])]
+    return {".onnx": graph_bytes(g, inputs, results, f"A network {model.summary}.")}
+
+
+def graph_bytes(g: Graph, inputs: list[Any], results: dict[str, tuple[str, Any, list[int]]], about: str) -> bytes:
+    """Return the bytes of a graph with its inputs and its results, as of `add_results`."""
     outputs = []
     for result, (value, dtype, shape) in results.items():
         g.add("Identity", value, output=result)
-        outputs.append(_value(result, dtype, shape))
-    inputs = [_value("X", g.dtype, [model.network.n_inputs])]
-    graph = helper.make_graph(g.nodes, "fastnn", inputs, outputs, g.constants, f"A network {model.summary}.")
+        outputs.append(value_info(result, dtype, shape))
+    graph = helper.make_graph(g.nodes, "fastnn", inputs, outputs, g.constants, about)
+    domains = dict.fromkeys((node.domain for node in g.nodes), ML_OPSET) | {"": OPSET}
     made = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid(domain, opset) for domain, opset in domains.items()],
         ir_version=IR_VERSION,
         producer_name="fastnn",
         producer_version=__version__,
     )
     onnx.checker.check_model(made, full_check=True)
-    return {".onnx": made.SerializeToString()}
+    return bytes(made.SerializeToString())
 
 
-def _value(name: str, dtype: Any, shape: list[int]) -> Any:
+def value_info(name: str, dtype: Any, shape: list[int]) -> Any:
+    """Return an input or an output of a graph, of n rows."""
     kind = onnx.TensorProto.STRING if dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(dtype)
     return helper.make_tensor_value_info(name, kind, ["n", *shape])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -21,7 +20,8 @@ from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.members import Rows, Sample, parts, splits, train_members
+from fastnn.tabular.export import Exporting
+from fastnn.tabular.members import Rows, Sample, input_scale, parts, splits, train_members
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.presets import PRESETS, Settings, settings_of
 from fastnn.tabular.saving import Saving
@@ -50,7 +50,7 @@ class Validation(NamedTuple):
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
 
 
-class BaseTabular(Saving, BaseEstimator, ABC):
+class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     """The base of both estimators."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -269,12 +269,3 @@ class BaseTabular(Saving, BaseEstimator, ABC):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         return tags
-
-
-def input_scale(network: Network) -> np.float32:
-    """Return what inputs are multiplied by: so the first layer learns at the rate of the others, for its width.
-
-    With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
-    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018).
-    """
-    return np.float32(math.sqrt(network.sizes[1] / network.n_inputs))

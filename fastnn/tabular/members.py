@@ -74,6 +74,15 @@ def parts(
     return dealt[:n_members]
 
 
+def input_scale(network: Network) -> np.float32:
+    """Return what inputs are multiplied by: so the first layer learns at the rate of the others, for its width.
+
+    With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
+    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018).
+    """
+    return np.float32(math.sqrt(network.sizes[1] / network.n_inputs))
+
+
 def initial_params(network: Network, random_state: np.random.RandomState) -> Array:
     """Draw initial parameters (n_params,) float32, uniform: weights of variance 1 / width, biases of variance 1."""
     limit = math.sqrt(3)  # of a uniform distribution of variance 1

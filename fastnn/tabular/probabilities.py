@@ -16,7 +16,7 @@ import numpy as np
 from fastnn.memory import Array
 from fastnn.tabular.members import Rows
 
-MULTIPLES = np.linspace(0, 1.5, 31)
+MULTIPLES = np.linspace(0, 3, 61)
 """The multiples of s / K that are tried."""
 
 LARGEST_OFFSET = 0.9

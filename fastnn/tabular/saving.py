@@ -79,7 +79,7 @@ class Saving:
         array([0, 1])
         """
         check_is_fitted(self)
-        check_not_exported(path, "estimators_[0].export({}), of the first member,")
+        check_not_exported(path, "estimator.export({})")
         write_archive(path, TABLE, *_content(self))
 
     @classmethod

@@ -1,0 +1,196 @@
+"""The format "c" of tables: a row's preparation in double, the members in float, with the bits of `predict`."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from fastnn.checking.arguments import decimal
+from fastnn.files.to_c import array_text, comment, labels_of, sources
+from fastnn.memory import Array
+from fastnn.tabular.export import TableModel
+from fastnn.tabular.imputation import ROUNDS
+from fastnn.tabular.preparation import LIMIT, Levels
+
+PREPARATION = """\
+/* Write what the networks take of a row. */
+static void prepare(const double *x, float *inputs)
+{{
+    size_t n = 0;
+{numbers}{words}
+    for (size_t i = 0; i < n; i++)
+        inputs[i] *= {scale}f;
+}}
+"""
+
+NUMBERS = """\
+    double z[{k}], rest[{k}];
+    for (size_t i = 0; i < {k}; i++) {{
+        double s = (x[places[i]] - centers[i]) * factors[i];
+        s = s < -1e9 ? -1e9 : s > 1e9 ? 1e9 : s;
+        z[i] = s / sqrt(1.0 + s / {limit} * (s / {limit}));
+        rest[i] = z[i] == z[i] ? z[i] - means[i] : 0.0;
+    }}
+{guesses}    for (size_t i = 0; i < {k}; i++)
+        inputs[n++] = (float)(z[i] == z[i] ? z[i] : rest[i] + means[i]);
+    for (size_t i = 0; i < {k}; i++)
+        if (has_gaps[i])
+            inputs[n++] = z[i] == z[i] ? 0.0f : 1.0f;
+"""
+
+GUESSES = """\
+    for (int round = 0; round < {rounds}; round++) {{
+        double guess[{k}] = {{0.0}};
+        for (size_t i = 0; i < {k}; i++)
+            for (size_t j = 0; j < {k}; j++)
+                guess[j] += rest[i] * imputation[i * {k} + j];
+        for (size_t j = 0; j < {k}; j++)
+            if (z[j] != z[j])
+                rest[j] = guess[j];
+    }}
+"""
+
+ONE_OF = """\
+/* Write a 1 in the place of a level, 0 in those of the others. */
+static size_t one_of(float *inputs, double level, int n_levels)
+{
+    for (int k = 0; k < n_levels; k++)
+        inputs[k] = level == k ? 1.0f : 0.0f;
+    return (size_t)n_levels;
+}
+
+"""
+
+BODY = """\
+    {buffer} float inputs[{n_inputs}];
+{buffers}    double total[{n}] = {{0.0}};
+    prepare(x, inputs);
+    for (size_t m = 0; m < {n_members}; m++) {{
+{layers}
+        for (size_t k = 0; k < {n}; k++)
+            total[k] += z[k];
+    }}
+"""
+
+TARGETS = """\
+    for (size_t k = 0; k < {n}; k++) {{
+        double y = total[k] / {n_members}.0 * deviations[k] + averages[k];
+        out[k] = y < least[k] ? least[k] : y > largest[k] ? largest[k] : y;
+    }}"""
+
+PROBABILITIES = """\
+    double sum = 0.0;
+    for (size_t k = 0; k < {n}; k++) {{
+        double rest = total[k] / {n_members}.0 - {offset};
+        out[k] = rest > {least} ? rest : {least};
+        sum += out[k];
+    }}
+    for (size_t k = 0; k < {n}; k++)
+        out[k] /= sum;"""
+
+
+def contents(model: TableModel, name: str) -> dict[str, bytes]:
+    """Return the texts of the source and of its header."""
+    n, n_members = model.network.n_outputs, len(model.params)
+    arrays = _arrays(model)
+    rom = sum(array.nbytes for array in arrays.values())
+    hidden = model.network.sizes[1]
+    ram = 4 * (model.network.n_inputs + 2 * hidden + n)
+    if model.unsmoothing is None:
+        end = TARGETS.format(n=n, n_members=n_members)
+    else:
+        offset, least = map(decimal, map(np.float64, model.unsmoothing))
+        end = PROBABILITIES.format(n=n, n_members=n_members, offset=offset, least=least)
+    buffer = f"{name.upper()}_BUFFER"
+    body = BODY.format(
+        buffer=buffer,
+        buffers="".join(f"    {buffer} float {a}[{size}];\n" for a, size in (("a0", hidden), ("a1", hidden), ("z", n))),
+        n=n,
+        n_inputs=model.network.n_inputs,
+        n_members=n_members,
+        layers="\n".join(_layers(model)),
+    )
+    return sources(
+        name,
+        model.members[0],
+        what=model.summary,
+        labels=_columns(model) + labels_of(model.classes, n),
+        note=f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack.",
+        row="double",
+        n_inputs=model.preparation.n_features_in_,
+        n_outputs=n,
+        arrays="\n".join(array_text(name, array, str(array.shape)) for name, array in arrays.items())
+        + "\n"
+        + _preparation(model),
+        body=body + end,
+    )
+
+
+def _arrays(model: TableModel) -> dict[str, Array]:
+    """Return the constants: of the preparation, of all members, and of the targets."""
+    p, network = model.preparation, model.network
+    arrays: dict[str, Array] = {}
+    if p.number_columns_:
+        arrays |= {"places": np.array(p.number_columns_, np.int32), "has_gaps": p.has_gaps_.astype(np.int32)}
+        arrays |= {"centers": p.centers_, "factors": p.factors_, "means": p.means_}
+    if p.imputation_.any():
+        arrays["imputation"] = p.imputation_
+    for k in range(network.n_layers):
+        arrays[f"W{k}"] = np.array([network.weights(params)[k] for params in model.params])
+        arrays[f"b{k}"] = np.array([network.biases(params)[k] for params in model.params])
+    if model.scaling is not None:
+        arrays |= dict(zip(("averages", "deviations", "least", "largest"), model.scaling, strict=True))
+    return arrays
+
+
+def _layers(model: TableModel) -> list[str]:
+    """Return the lines that compute a member's outputs z."""
+    lines, below = [], "inputs"
+    for k, layer in enumerate(model.network.layers):
+        above = "z" if k == model.network.n_layers - 1 else f"a{k % 2}"
+        size = layer.fan_in * layer.fan_out
+        arguments = f"W{k} + m * {size}, {below}, b{k} + m * {layer.fan_out}, {layer.fan_in}, {layer.fan_out}"
+        lines.append(f"        dense({above}, {arguments});")
+        if layer.activation != "identity":
+            lines.append(f"        apply_{layer.activation}({above}, {layer.fan_out});")
+        below = above
+    return lines
+
+
+def _preparation(model: TableModel) -> str:
+    """Return the function `prepare`, and one that it calls."""
+    p, k = model.preparation, len(model.preparation.number_columns_)
+    guesses = GUESSES.format(k=k, rounds=ROUNDS) if p.imputation_.any() else ""
+    numbers = NUMBERS.format(k=k, limit=LIMIT, guesses=guesses) if k else ""
+    words = "".join(f"    {_word(levels)};\n" for levels in p.levels_)
+    if not numbers and not words:
+        words = "    (void)x;\n    inputs[n++] = 0.0f;\n"
+    text = PREPARATION.format(numbers=numbers, words=words, scale=decimal(model.input_scale))
+    return (ONE_OF if "one_of" in words else "") + text
+
+
+def _word(levels: Levels) -> str:
+    x = f"x[{levels.column}]"
+    if levels.is_one_number:
+        return f"inputs[n++] = {x} == 0.0 ? -1.0f : {x} == 1.0 ? 1.0f : 0.0f"
+    return f"n += one_of(inputs + n, {x}, {levels.width})"
+
+
+def _columns(model: TableModel) -> str:
+    """Return the header's comment on what a row holds."""
+    names, lines = model.names, []
+    for j in range(model.preparation.n_features_in_):
+        if j in model.preparation.number_columns_:
+            what = "a number, NaN where it is missing"
+        elif j in model.levels:
+            levels = model.levels[j]
+            codes = [f"{k} {level!r}" for k, level in enumerate(levels.levels)]
+            codes += [f"{len(codes)} another word"] if levels.has_rest else []
+            what = ", ".join(codes) + ("; NaN where it is missing" if levels.has_rest else "; NaN for any other")
+        else:
+            what = "not looked at"
+        head = f"x[{j}]" if names is None else f"x[{j}], {names[j]!r}"
+        wrapped = textwrap.wrap(f"{head}: {what}", 110, subsequent_indent="    ", break_on_hyphens=False)
+        lines += [f"\n   {line}" for line in wrapped]
+    return comment("\n\n   A row is" + "".join(lines).rstrip() + "\n")

@@ -1,0 +1,112 @@
+"""The format "onnx" of tables: a graph from numbers in double and words in texts to predictions in double.
+
+A table with words has an input (n, 1) for each column that is looked at, by its name; one of numbers alone has the
+input X (n, n_features).
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from fastnn.files.export import Model
+from fastnn.files.to_onnx import Graph, add_network, add_results, graph_bytes, value_info
+from fastnn.tabular.export import TableModel
+from fastnn.tabular.imputation import ROUNDS
+from fastnn.tabular.preparation import LIMIT, Levels
+
+DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
+TO_FLOAT, TO_DOUBLE = 1, 11
+"""ONNX's numbers of these types."""
+
+
+def contents(model: TableModel, name: str) -> dict[str, bytes]:
+    """Return the graph's bytes."""
+    names: set[str] = set()
+
+    def unique(name: str) -> str:
+        names.add(f"fastnn/{name}/{len(names)}")
+        return f"fastnn/{name}/{len(names) - 1}"
+
+    g = Graph(DOUBLE, unique)
+    inputs, parts = _add_columns(g, model)
+    matrix = g.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+    matrix = g.add("Mul", matrix, g.constant(model.input_scale))
+    g.dtype = FLOAT
+    outputs = [g.add("Cast", add_network(g, member, matrix), to=TO_DOUBLE) for member in model.members]
+    g.dtype = DOUBLE
+    mean = g.add("Div", reduce(lambda a, b: g.add("Add", a, b), outputs), float(len(outputs)))
+    task = "numbers" if model.classes is None else "labels"
+    results = add_results(g, Model(model.network, model.params[0], task, model.classes), _add_end(g, model, mean))
+    for info in inputs:
+        if info.name in results:
+            raise ValueError(f"the column {info.name!r} has the name of an output of the graph: rename it")
+    return {".onnx": graph_bytes(g, inputs, results, f"{model.summary}.")}
+
+
+def _add_columns(g: Graph, model: TableModel) -> tuple[list[Any], list[str]]:
+    """Add the inputs and the preparation; return the inputs, and the names of the parts (n, width) of the matrix."""
+    p = model.preparation
+    if not p.levels_:
+        inputs = [value_info("X", DOUBLE, [p.n_features_in_])]
+        numbers = g.add("Gather", "X", g.constant(np.array(p.number_columns_, np.int64)), axis=1)
+    else:
+        names = model.names or [f"column {j}" for j in range(p.n_features_in_)]
+        used = sorted([*p.number_columns_, *model.levels])
+        inputs = [value_info(names[j], np.dtype(str) if j in model.levels else DOUBLE, [1]) for j in used]
+        numbers = g.add("Concat", *(names[j] for j in p.number_columns_), axis=1) if p.number_columns_ else ""
+    parts = _add_numbers(g, model, numbers) if p.number_columns_ else []
+    parts += [_add_word(g, levels, names[j]) for j, levels in model.levels.items()]
+    if not parts:  # nothing but constants
+        zeros = g.add("Cast", g.add("Less", "X", "X"), to=TO_FLOAT)
+        parts = [g.add("Gather", zeros, g.constant(np.array([0], np.int64)), axis=1)]
+    return inputs, parts
+
+
+def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
+    """Add the preparation of numbers (n, k), as that of `TablePreparation`."""
+    p = model.preparation
+    gaps = g.add("IsNaN", numbers)
+    known = g.add("Where", gaps, g.constant(p.centers_), numbers)
+    s = g.add("Mul", g.add("Sub", known, g.constant(p.centers_)), g.constant(p.factors_))
+    s = g.add("Min", g.add("Max", s, -1e9), 1e9)
+    part = g.add("Div", s, LIMIT)
+    z = g.add("Div", s, g.add("Sqrt", g.add("Add", g.add("Mul", part, part), 1.0)))
+    means = g.constant(p.means_)
+    first = rest = g.add("Where", gaps, g.constant(0.0), g.add("Sub", z, means))
+    for _ in range(ROUNDS if p.imputation_.any() else 0):
+        rest = g.add("Where", gaps, g.add("MatMul", rest, g.constant(p.imputation_)), first)
+    filled = g.add("Cast", g.add("Where", gaps, g.add("Add", rest, means), z), to=TO_FLOAT)
+    if not p.has_gaps_.any():
+        return [filled]
+    there = g.add("Gather", g.add("Cast", gaps, to=TO_FLOAT), g.constant(np.flatnonzero(p.has_gaps_)), axis=1)
+    return [filled, there]
+
+
+def _add_word(g: Graph, levels: Levels, words: str) -> str:
+    """Add the numbers (n, width) of words (n, 1); a gap is an empty text."""
+    texts = [str(level) for level in levels.levels]
+    known = texts if not levels.has_rest or "" in texts else [*texts, ""]
+    one = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
+    one = g.add("Reshape", one, g.constant(np.array([-1, len(known)], np.int64)))  # from (n, 1, levels)
+    if levels.is_one_number:
+        return g.add("MatMul", one, g.constant(np.array([[-1], [1]], np.float32)))
+    if not levels.has_rest:
+        return one
+    axis = g.constant(np.array([1], np.int64))
+    other = g.add("Sub", g.constant(np.float32(1)), g.add("ReduceSum", one, axis, keepdims=1))
+    of_levels = g.add("Gather", one, g.constant(np.arange(len(texts))), axis=1)
+    return g.add("Concat", of_levels, other, axis=1)
+
+
+def _add_end(g: Graph, model: TableModel, mean: str) -> str:
+    """Add what is made of the members' mean."""
+    if model.unsmoothing is not None:
+        rest = g.add("Max", g.add("Sub", mean, model.unsmoothing.offset), model.unsmoothing.least)
+        return g.add("Div", rest, g.add("ReduceSum", rest, g.constant(np.array([1], np.int64)), keepdims=1))
+    assert model.scaling is not None
+    average, deviation, low, high = map(g.constant, model.scaling)
+    y = g.add("Add", g.add("Mul", mean, deviation), average)
+    return g.add("Min", g.add("Max", y, low), high)
