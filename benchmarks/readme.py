@@ -1,6 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [engines] [ensembles] [hotspots] [real_work] [exports]
+python benchmarks/readme.py [demo] [bench] [estimators] [engines] [hotspots] [real_work] [exports]
     [searches] [threads] [crossover]
 """
 
@@ -23,7 +23,6 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
     "exports": ("docs/howto/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
     "engines": ("docs/howto/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
-    "ensembles": ("docs/howto/scikit-learn.md", "python -m benchmarks.ensembles", ("-m", "benchmarks.ensembles")),
     "searches": ("docs/howto/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
     "crossover": ("docs/explanation/when-not.md", "python -m benchmarks.crossover", ("-m", "benchmarks.crossover")),

@@ -9,8 +9,6 @@ from fastnn.errors import EngineError as EngineError
 from fastnn.errors import FastnnError as FastnnError
 from fastnn.errors import ModelFileError as ModelFileError
 from fastnn.estimators import MLPClassifier as MLPClassifier
-from fastnn.estimators import MLPEnsembleClassifier as MLPEnsembleClassifier
-from fastnn.estimators import MLPEnsembleRegressor as MLPEnsembleRegressor
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters
 from fastnn.files.keras import from_keras as from_keras

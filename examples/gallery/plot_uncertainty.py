@@ -3,14 +3,15 @@ How sure is a regression? The band of an ensemble
 =================================================
 
 One network gives one curve, also where there were no data. Thirty networks that differ by their seeds and by the rows
-that they have seen agree where there are data, and spread where there are none. `MLPEnsembleRegressor` fits them on
-all cores, and returns their spread beside their mean.
+that they have seen agree where there are data, and spread where there are none. scikit-learn's `BaggingRegressor` fits
+them.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.ensemble import BaggingRegressor
 
-from fastnn import MLPEnsembleRegressor, MLPRegressor
+from fastnn import MLPRegressor
 
 # %%
 # Data with a gap
@@ -28,13 +29,13 @@ y = truth(x) + random_state.normal(0, 0.15, x.size)
 # %%
 # Thirty networks
 # ---------------
-# `sampling="bootstrap"` gives each member as many rows as there are, drawn with replacement; the rows that a member has
-# not seen score it (`oob_score_`).
+# Each member has as many rows as there are, drawn with replacement; the rows that a member has not seen score it
+# (`oob_score_`).
 
 member = MLPRegressor(
     hidden_layer_sizes=(40, 40), activation="tanh", learning_rate_init=0.01, max_iter=3000, n_iter_no_change=50
 )
-ensemble = MLPEnsembleRegressor(member, n_members=30, sampling="bootstrap", oob_score=True, random_state=0)
+ensemble = BaggingRegressor(member, n_estimators=30, oob_score=True, random_state=0)
 ensemble.fit(x[:, None], y)
 print(f"R² on rows that a member has not seen: {ensemble.oob_score_:.3f}")
 
@@ -42,7 +43,8 @@ print(f"R² on rows that a member has not seen: {ensemble.oob_score_:.3f}")
 # The band
 # --------
 line = np.linspace(-5, 5, 400)
-mean, deviation = ensemble.predict(line[:, None], return_std=True)
+members = [one.predict(line[:, None]) for one in ensemble.estimators_]
+mean, deviation = np.mean(members, axis=0), np.std(members, axis=0)
 
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 6.4), height_ratios=(3, 1), sharex=True)
 for width in (2, 1):

@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor, scikit-learn's estimators on fastnn's back ends, and ensembles of them."""
+"""MLPClassifier and MLPRegressor, scikit-learn's estimators on fastnn's back ends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ except ImportError as error:
     raise missing_package("scikit-learn", "the estimators need") from error
 
 from fastnn.estimators.classifier import MLPClassifier
-from fastnn.estimators.ensemble_classifier import MLPEnsembleClassifier
-from fastnn.estimators.ensemble_regressor import MLPEnsembleRegressor
 from fastnn.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPEnsembleClassifier", "MLPEnsembleRegressor", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor"]

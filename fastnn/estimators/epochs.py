@@ -339,7 +339,7 @@ class Epochs:
         except KeyboardInterrupt:  # of a callback, perhaps
             if interrupt.again:
                 raise
-            interrupt.signalled = True
+            interrupt.requested = True
         finally:
             interrupt.over = True
             interrupt.end()

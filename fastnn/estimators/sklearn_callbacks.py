@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.exceptions import DataConversionWarning
 
 from fastnn import errors
 from fastnn.estimators.fitted import Weights
@@ -18,41 +15,10 @@ from fastnn.network import Network
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
 INTERRUPTED = "Training interrupted by user."
 
-Warned = list[tuple[type[Warning], str]]
-"""The categories and texts of warnings, in their order."""
-
-_kept: contextvars.ContextVar[Warned | None] = contextvars.ContextVar("kept warnings", default=None)
-
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """Warn like scikit-learn's module, at the user's line: not at one of a Pipeline, of a search or of joblib."""
-    kept = _kept.get()
-    if kept is None:
-        errors.warn(category(text), ("fastnn", "sklearn", "joblib"), _MODULE)
-    else:
-        kept.append((category, text))
-
-
-@contextlib.contextmanager
-def kept_warnings() -> Iterator[Warned]:
-    """Keep the warnings of this thread for the time of a ``with``, instead of giving them."""
-    kept: Warned = []
-    token = _kept.set(kept)
-    try:
-        yield kept
-    finally:
-        _kept.reset(token)
-
-
-def warn_of_members(warned: Sequence[Warned]) -> None:
-    """Warn once of each category that members of an ensemble kept: the first one's text, and how many had one."""
-    texts: dict[type[Warning], list[str]] = {}
-    for kept in warned:
-        for category, text in dict(kept).items():
-            texts.setdefault(category, []).append(text)
-    for category, found in texts.items():
-        what = "did not converge" if category is ConvergenceWarning else "gave this warning"
-        warn(f"{found[0]}\n{len(found)} of {len(warned)} members {what}.", category)
+    errors.warn(category(text), ("fastnn", "sklearn", "joblib"), _MODULE)
 
 
 def raveled(y: Array) -> Array:

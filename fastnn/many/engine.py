@@ -200,16 +200,6 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
     return numbers, _trained(member_results, packed_units.folder, time.perf_counter() - began)
 
 
-def called(number: int, version: str, function: Callable[..., T], *sent: Any) -> tuple[int, T | None, SentError | None]:
-    """Return a function's result in a worker, or an error of its own, for one that is raised is retried."""
-    arguments = [received(argument) for argument in sent]
-    try:
-        check_version(version)
-        return number, function(*arguments), None
-    except Exception as error:
-        return number, None, SentError.of(error)
-
-
 def check_version(callers: str) -> None:
     """Raise EngineError in a worker that has another version of fastnn than the caller."""
     if callers != __version__:
@@ -326,34 +316,6 @@ class Engine:
                 lambda: sum(len(unit.plans) for unit in left.values()),
                 flag,
             )
-
-    def call(self, function: Callable[..., T], calls: Sequence[tuple[Any, ...]], own: list[Any]) -> list[T]:
-        """Call a function on the workers, for each member with its arguments; return the results.
-
-        `own` are objects of the caller's own among the arguments, which are sent before anything else.
-
-        Raises
-        ------
-        EngineError
-            As in `train`.
-        """
-        results: dict[int, T] = {}
-
-        def once(parallel: Any) -> Iterator[None]:
-            left = [k for k in range(len(calls)) if k not in results]
-            delayed = self._joblib.delayed(called)
-            tasks = (delayed(k, __version__, function, *self._sent(calls[k])) for k in left)
-            for k, result, error in self._answers(parallel, tasks, Never()):
-                if error is not None:
-                    raise _OfMember(error.error())
-                results[k] = result
-                yield
-
-        shared = in_both(calls[0], calls[-1])
-        with folder_for_workers() as self._folder:
-            for _ in self._attempts(own, shared, once, lambda: len(calls) - len(results), Never()):
-                pass
-        return [results[k] for k in range(len(calls))]
 
     def _attempts(
         self,

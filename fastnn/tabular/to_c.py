@@ -115,7 +115,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
         name,
         model.members[0],
         what=model.summary,
-        labels=_columns(model) + labels_of(model.classes, n),
+        labels="\n".join(filter(None, (_columns(model), labels_of(model.classes, n)))),
         note=f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack.",
         row="double",
         n_inputs=model.preparation.n_features_in_,
@@ -193,4 +193,4 @@ def _columns(model: TableModel) -> str:
         head = f"x[{j}]" if names is None else f"x[{j}], {names[j]!r}"
         wrapped = textwrap.wrap(f"{head}: {what}", 110, subsequent_indent="    ", break_on_hyphens=False)
         lines += [f"\n   {line}" for line in wrapped]
-    return comment("\n\n   A row is" + "".join(lines).rstrip() + "\n")
+    return comment("\n\n   A row is" + "".join(lines))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import math
 import signal
-import threading
 import time
 
 # In C: those of the module `signal` call them, and then take ten times as long to make enums of what they return.
 from _signal import getsignal  # type: ignore[import-not-found]
 from _signal import signal as set_handler
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Protocol
 
@@ -21,13 +17,6 @@ from fastnn.training.stopping import StopReason
 AGAIN = 2.0
 """Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
 
-
-class _Thread(threading.local):
-    flag: Flag | None = None
-    """The flag of `heeding`."""
-
-
-_thread = _Thread()
 
 _last_swallowed = -math.inf
 """`time.monotonic` at the end of the last such call."""
@@ -74,7 +63,7 @@ class Interrupt:
     Attributes
     ----------
     requested : bool
-        Whether the training is to end: by a signal, or by a flag that its thread heeds.
+        Whether the training is to end.
     reason : str
         The stop reason of the trainings that it ends.
     again : bool
@@ -90,14 +79,8 @@ class Interrupt:
 
     def __init__(self, swallows: bool = True) -> None:
         self.swallows = swallows
-        self.signalled = self.again = self.over = self.waits = False
+        self.requested = self.again = self.over = self.waits = False
         self._old: Any = None
-        self._flag = _thread.flag
-
-    @property
-    def requested(self) -> bool:
-        """Whether the training is to end."""
-        return self.signalled or (self._flag is not None and self._flag.requested)
 
     def begin(self) -> None:
         """Take over SIGINT."""
@@ -116,7 +99,7 @@ class Interrupt:
         global _last_swallowed
         if self._old is not None:
             set_handler(signal.SIGINT, self._old)
-        if self.signalled and self.swallows and not self.again:
+        if self.requested and self.swallows and not self.again:
             _last_swallowed = time.monotonic()
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
@@ -125,28 +108,10 @@ class Interrupt:
                 set_handler(signum, self._old)
             self._old(signum, frame)
             return
-        again = self.signalled or (self.swallows and time.monotonic() - _last_swallowed < AGAIN)
-        self.signalled = True
+        again = self.requested or (self.swallows and time.monotonic() - _last_swallowed < AGAIN)
+        self.requested = True
         if self._old is not signal.default_int_handler:
             self._old(signum, frame)
         self.again = again
         if again or self.waits:
             raise KeyboardInterrupt
-
-
-@dataclasses.dataclass
-class Flag:
-    """A flag that one thread raises for others, which no signal reaches."""
-
-    requested: bool = False
-
-
-@contextlib.contextmanager
-def heeding(flag: Flag) -> Iterator[None]:
-    """Let the trainings that this thread begins within the context end when the flag is raised."""
-    before = _thread.flag
-    _thread.flag = flag
-    try:
-        yield
-    finally:
-        _thread.flag = before

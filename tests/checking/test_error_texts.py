@@ -169,16 +169,6 @@ def estimator_doors():
     softmax = train(Network((3, 2), output="softmax"), X, LABELS, epochs=1)
     yield "MLPClassifier.from_result", (fastnn.MLPClassifier.from_result, {"result": softmax, "classes": [0, 1]})
     yield "MLPRegressor.from_result", (fastnn.MLPRegressor.from_result, {"result": RESULT, "alpha": 0.1})
-    for kind, one in (
-        (fastnn.MLPEnsembleClassifier, fastnn.MLPClassifier(**small)),
-        (fastnn.MLPEnsembleRegressor, fastnn.MLPRegressor(**small)),
-    ):
-        of = {"estimator": one, "n_members": 2}
-        for parameter, value in (kind().get_params() | of).items():
-            made = lambda kind=kind, of=of, **o: kind(**of | o).fit(X, LABELS)  # noqa: E731
-            yield f"{kind.__name__}({parameter})", (made, {parameter: value})
-        yield f"{kind.__name__}.fit", (kind(**of).fit, {"X": X, "y": LABELS, "sample_weight": np.ones(12)})
-        yield f"{kind.__name__}.predict", (kind(**of).fit(X, LABELS).predict, {"X": X})
 
 
 def with_attributes(mlp, values):

@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
@@ -84,8 +84,6 @@ WRONG = {
 FITTED = [
     MLPClassifier((2,), max_iter=2),
     MLPRegressor(hidden_layer_sizes=(2,), max_iter=2),
-    MLPEnsembleClassifier(MLPClassifier((2,), max_iter=2), 2),
-    MLPEnsembleRegressor(MLPRegressor(hidden_layer_sizes=(2,), max_iter=2), 2),
 ]
 
 

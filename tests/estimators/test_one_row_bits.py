@@ -7,7 +7,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 import scipy.sparse
 
-from fastnn import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -44,16 +44,3 @@ def test_one_row_has_the_bits_of_many_rows(target, activation, dtype):
 def test_one_row_of_another_dtype_has_the_bits_of_many_rows(dtype):
     mlp = MLPRegressor(hidden_layer_sizes=(16,), loss="poisson", **FEW).fit(X.astype(dtype), Z[:, 0] ** 2)
     assert_rows_alike(mlp.predict, X.astype("float32" if dtype == "float64" else "float64"))
-
-
-@pytest.mark.parametrize("voting", ["soft", "hard"])
-def test_one_row_has_the_bits_of_many_rows_in_an_ensemble(voting, dtype):
-    own = X.astype(dtype)
-    member = MLPClassifier((8,), **FEW)
-    ensemble = MLPEnsembleClassifier(member, 9, voting=voting, random_state=0).fit(own, TARGETS["multiclass"])
-    assert_rows_alike(ensemble.predict_proba, own)
-    for target in ("number", "numbers"):
-        member = MLPRegressor(hidden_layer_sizes=(8,), **FEW)
-        ensemble = MLPEnsembleRegressor(member, 9, random_state=0).fit(own, TARGETS[target])
-        assert_rows_alike(ensemble.predict, own)
-        assert_rows_alike(lambda X, predict=ensemble.predict: predict(X, return_std=True)[1], own)

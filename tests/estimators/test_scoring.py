@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error, roc_auc_score
 from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS
 
-from fastnn import MLPClassifier, MLPEnsembleClassifier, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
@@ -207,12 +207,6 @@ def test_an_estimator_of_version_0_2_which_had_no_scoring_is_fitted_again():
     older = copy.deepcopy(older)
     assert older.get_params()["scoring"] is None
     assert older.fit(*TARGETS["text"][1:]).validation_scores_ == fitted("text").validation_scores_
-
-
-def test_members_of_an_ensemble_stop_by_it():
-    member = MLPClassifier(**{**SMALL, "random_state": None}, early_stopping=True, scoring="loss")
-    ensemble = MLPEnsembleClassifier(member, 3, random_state=0).fit(X_IRIS, Y_IRIS)
-    assert all(fit.best_validation_score_ < 0 for fit in ensemble.estimators_)
 
 
 def test_it_is_not_asked_without_early_stopping():

@@ -9,7 +9,7 @@ pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 import scipy.sparse
 
-from fastnn import MLPClassifier, MLPEnsembleClassifier, MLPEnsembleRegressor, MLPRegressor
+from fastnn import MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 4))
 Y = X[:, 0]
@@ -109,9 +109,7 @@ def matrix(name, kind="matrix", rows=X):
 def fitted():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        mlps = [MLPRegressor(**SMALL).fit(X, Y), MLPClassifier(**SMALL).fit(X, LABELS)]
-        several = [MLPEnsembleRegressor(MLPRegressor(**SMALL), 2), MLPEnsembleClassifier(MLPClassifier(**SMALL), 2)]
-        return [*mlps, *(ensemble.fit(X, LABELS) for ensemble in several)]
+        return [MLPRegressor(**SMALL).fit(X, Y), MLPClassifier(**SMALL).fit(X, LABELS)]
 
 
 DOORS = {
@@ -125,14 +123,13 @@ DOORS = {
     "validation_data": lambda mlp, bad, y: mlp.fit(X, y, validation_data=(bad, y)),
     "X_val": lambda mlp, bad, y: mlp.fit(X, y, X_val=bad, y_val=y),
 }
-OF_SINGLE_ONES = ("partial_fit", "predict_log_proba", "decision_function", "validation_data", "X_val")
 
 
 @pytest.mark.parametrize("door", DOORS)
-@pytest.mark.parametrize("i", range(4), ids=["regressor", "classifier", "regressors", "classifiers"])
+@pytest.mark.parametrize("i", range(2), ids=["regressor", "classifier"])
 def test_every_door_refuses_wrong_indices(fitted, i, door):
     mlp = fitted[i]
-    if (i > 1 and door in OF_SINGLE_ONES) or (i % 2 == 0 and door.startswith(("predict_", "decision"))):
+    if i == 0 and door.startswith(("predict_", "decision")):
         pytest.skip("there is no such method")
     for name in "csr too large", "csr far below", "coo row":
         bad, words = matrix(name)
@@ -165,7 +162,7 @@ def test_right_ones_give_the_same_bits_and_stay_as_they_are(fitted, form):
     rows = np.where(np.abs(X) > 0.5, X, 0)
     sparse = getattr(scipy.sparse, f"{form}_matrix")(rows)
     before = {name: np.array(part) for name, part in vars(sparse).items() if isinstance(part, np.ndarray)}
-    for mlp in fitted[:2]:
+    for mlp in fitted:
         assert np.array_equal(mlp.predict(sparse), mlp.predict(rows))
     for name, part in before.items():
         assert np.array_equal(part, getattr(sparse, name))

@@ -155,7 +155,7 @@ def test_the_tests_of_the_registries_and_of_the_new_names_pass(root):
     left_out = "float32 or test_star or test_dir or after_importing or ten_lines or (test_reference and numba)"
     left_out += " or test_derivatives"  # of the kernel: so do checks of the suite
     pages = "(kernel and not cache) or testing"  # of docs/: the others' code goes through no names
-    modules = "onnx or ensemble or many or plotting or training.results"  # nor do the examples of these
+    modules = "onnx or many or plotting or training.results"  # nor do the examples of these
     left_out += f" or (code_runs and not ({pages})) or (docstrings and ({modules}))"
     told = run_tests(root, *QUICK, "-k", f"({chosen}) and not ({left_out})", **UNOPTIMIZED)
     assert int(re.search(r"(\d+) passed", told).group(1)) > 400

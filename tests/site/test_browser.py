@@ -30,7 +30,7 @@ PAGES = {
     "reference": "reference/index.html",
     "train": "reference/generated/fastnn.train.html",
     "network": "reference/generated/fastnn.Network.html",
-    "longest": "reference/generated/fastnn.MLPEnsembleClassifier.html",
+    "longest": "reference/generated/fastnn.MLPClassifier.html",
     "explanation": "explanation/trust.html",
     "benchmarks": "explanation/benchmarks.html",
     "gallery": "gallery/index.html",

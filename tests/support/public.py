@@ -78,17 +78,12 @@ def objects():
 def estimators():
     """Fitted ones, where scikit-learn is installed."""
     kinds = [getattr(fastnn, name) for name in ("MLPClassifier", "MLPRegressor") if name in dir(fastnn)]
-    ensembles = [
-        getattr(fastnn, name) for name in ("MLPEnsembleClassifier", "MLPEnsembleRegressor") if name in dir(fastnn)
-    ]
     small = {"hidden_layer_sizes": 3, "tol": 1.0}  # quick where kernels run as plain Python, too
     fitted = [kind(**small, random_state=0).fit(X, LABELS) for kind in kinds]
-    members = [kind(**small) for kind in kinds]
-    several = [kind(model, 2, random_state=0, n_jobs=1) for kind, model in zip(ensembles, members, strict=True)]
     tables = [getattr(fastnn, name) for name in ("TabularClassifier", "TabularRegressor") if name in dir(fastnn)]
     of_tables = [kind("fast", epochs=1, n_jobs=1, random_state=0).fit(X, LABELS) for kind in tables]
     preparations = [model.preparation_ for model in of_tables]
-    return [*fitted, *(ensemble.fit(X, LABELS) for ensemble in several), *of_tables, *preparations]
+    return [*fitted, *of_tables, *preparations]
 
 
 def exception(kind, result):

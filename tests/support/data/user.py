@@ -63,8 +63,6 @@ def estimate() -> tuple[Any, Any]:
     classifier = fastnn.MLPClassifier((3,), solver="lbfgs", random_state=0, tol=1.0)
     regressor = fastnn.MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, tol=1.0)
     labels = [0, 1, 0, 1, 0, 1]
-    fastnn.MLPEnsembleClassifier(classifier, 2, sampling="seeds", random_state=0).fit(X, labels)
-    fastnn.MLPEnsembleRegressor(regressor, 2, random_state=0).fit(X, X[:, 0]).predict(X, return_std=True)
     table = fastnn.TablePreparation().fit(X).transform(X)
     fastnn.TabularClassifier("fast", epochs=1, random_state=0).fit(table, labels).predict_proba(table)
     fastnn.TabularRegressor("fast", epochs=1, random_state=0).fit(table, X[:, 0]).predict(table)
