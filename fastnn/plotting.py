@@ -1,4 +1,4 @@
-"""Pictures by matplotlib, without a screen: error and loss curves, speeds side by side, and ratios."""
+"""Pictures by matplotlib, without a screen: losses, predictions and how right they are, speeds side by side, ratios."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from fastnn.many.results import ManyResult
+    from fastnn.many.results import ManyHistory, ManyResult
 
-__all__ = ["error_curve", "loss_curves", "member_curves", "ratios", "save", "speeds"]
+__all__ = ["error_curve", "loss_curves", "member_curves", "predictions", "ratios", "reliability", "save", "speeds"]
 
 Curve = ArrayLike | History | TrainingResult
 """A curve to draw: numbers (n,), or a training's losses."""
@@ -118,14 +118,16 @@ def loss_curves(curves: Curve | Mapping[str, Curve], title: str = "Loss", *, axe
     return figure
 
 
-def member_curves(many: ManyResult, title: str = "Losses of the members", *, axes: Axes | None = None) -> Figure:
+def member_curves(
+    many: ManyResult | ManyHistory, title: str = "Losses of the members", *, axes: Axes | None = None
+) -> Figure:
     """Draw the losses of many trainings against the epoch, those of the best one in another color.
 
     Parameters
     ----------
-    many : ManyResult
-        What `fastnn.train_many` returns. Where all members have validation losses, these are drawn. Of more than 40
-        members 40 are, evenly spread, and the best one.
+    many : ManyResult or ManyHistory
+        What `fastnn.train_many` returns, or its `history`. Where all members have validation losses, these are drawn.
+        Of more than 40 members 40 are, evenly spread, and the best one.
     title : str
         Above the picture.
     axes : matplotlib.axes.Axes, optional
@@ -151,18 +153,112 @@ def member_curves(many: ManyResult, title: str = "Losses of the members", *, axe
     >>> len(figure.axes[0].lines)
     4
     """
-    best = many.best()
-    validated = not np.isnan(many.history.validation_loss).all(axis=1).any()
-    losses = many.history.validation_loss if validated else many.history.loss
+    history: Any = getattr(many, "history", many)
+    validated = not np.isnan(history.validation_loss).all(axis=1).any()
+    losses = history.validation_loss if validated else history.loss
+    best = many.best() if hasattr(many, "best") else int(np.nanmin(losses, axis=1).argmin())
+    n_members = len(losses)
     figure, axes = empty_figure(title, "epoch", "validation loss" if validated else "loss", axes)
-    epochs, chosen = np.arange(1, losses.shape[1] + 1), chart.some_of(len(many))
-    label = f"{len(chosen)} of {len(many):,} members" if len(chosen) < len(many) else f"{len(many)} members"
+    epochs, chosen = np.arange(1, losses.shape[1] + 1), chart.some_of(n_members)
+    label = f"{len(chosen)} of {n_members:,} members" if len(chosen) < n_members else f"{n_members} members"
     for k, i in enumerate(chosen):
         axes.plot(epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label)
     axes.plot(epochs, losses[best], color="#d9730d", linewidth=2.5, label=f"member {best}, the best")
     axes.margins(x=0.02)
     axes.legend(frameon=False, fontsize=13)
     _scale_as_losses(axes)
+    return figure
+
+
+def predictions(
+    true: ArrayLike, predicted: ArrayLike, title: str = "Predictions", *, axes: Axes | None = None
+) -> Figure:
+    """Draw what was predicted against what is true, beside the line where both are the same.
+
+    Parameters
+    ----------
+    true, predicted : array-like (n,) or (n, n_outputs)
+        The numbers; a color for each output. Rows with NaN are left out.
+    title : str
+        Above the picture.
+    axes : matplotlib.axes.Axes, optional
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A new one is 10 by 8 inches; `save` writes it.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        For two shapes.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> plotting.predictions([1.0, 2.0, 3.0], [1.1, 1.9, 3.2]).axes[0].get_xlabel()
+    'predicted'
+    """
+    true, predicted = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
+    if true.shape != predicted.shape or not true.size:
+        raise ValueError(f"true and predicted must be numbers of the same rows, not {true.shape} and {predicted.shape}")
+    true, predicted = true.reshape(len(true), -1), predicted.reshape(len(true), -1)
+    figure, axes = empty_figure(title, "predicted", "true", axes)
+    for k in range(true.shape[1]):
+        axes.plot(predicted[:, k], true[:, k], "o", color=f"C{k}" if k else "#3b82c4", markersize=3, alpha=0.5)
+    ends = [np.nanmin([true, predicted]), np.nanmax([true, predicted])]
+    axes.plot(ends, ends, color="0.5", linewidth=1, linestyle=(0, (4, 3)))
+    return figure
+
+
+def reliability(
+    right: ArrayLike, confidence: ArrayLike, title: str = "Reliability", *, axes: Axes | None = None
+) -> Figure:
+    """Draw how often predictions were right against how sure they were, in ten groups of as many rows.
+
+    Parameters
+    ----------
+    right : array-like (n,)
+        Whether each prediction was right.
+    confidence : array-like (n,)
+        The probability that it was given.
+    title : str
+        Above the picture.
+    axes : matplotlib.axes.Axes, optional
+        The axes to draw in, which keep the look of their own figure; a new figure where it is not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        A new one is 10 by 8 inches; `save` writes it.
+
+    Raises
+    ------
+    ImportError
+        Where matplotlib is not installed.
+    ValueError
+        For two shapes.
+
+    Examples
+    --------
+    >>> from fastnn import plotting
+    >>> plotting.reliability([True, False, True], [0.9, 0.6, 0.8]).axes[0].get_ylabel()
+    'part that was right'
+    """
+    right, confidence = np.asarray(right, np.float64), np.asarray(confidence, np.float64)
+    if right.shape != confidence.shape or right.ndim != 1 or not right.size:
+        raise ValueError(f"right and confidence must be (n,), a number a row, not {right.shape} and {confidence.shape}")
+    groups = [rows for rows in np.array_split(np.argsort(confidence, kind="stable"), 10) if len(rows)]
+    x, y = (np.array([values[rows].mean() for rows in groups]) for values in (confidence, right))
+    noise = 2 * np.sqrt(x * (1 - x) / [len(rows) for rows in groups])
+    figure, axes = empty_figure(title, "probability that was given", "part that was right", axes)
+    low = min(x.min(), y.min())
+    axes.plot([low, 1], [low, 1], color="0.5", linewidth=1, linestyle=(0, (4, 3)))
+    bars = [np.minimum(noise, y), np.minimum(noise, 1 - y)]
+    axes.errorbar(x, y, bars, fmt="o-", color="#3b82c4", ecolor="#9ecae1", linewidth=1.5)
     return figure
 
 

@@ -123,3 +123,33 @@ def test_error_curve_is_the_tutorials_picture(tmp_path):
 def test_pictures_need_no_screen_and_leave_matplotlib_as_it_was():
     code = "import sys; from fastnn import plotting; plotting.loss_curves({'a': [2.0, 1.0]}, 't'); print(*sys.modules)"
     assert "matplotlib.pyplot" not in python(code)[0].split()
+
+
+def test_predictions_are_points_beside_the_line_where_they_are_true():
+    true, predicted = np.array([[1.0, 5.0], [2.0, np.nan], [3.0, 7.0]]), np.array([[1.5, 5.0], [2.0, 6.0], [2.5, 8.0]])
+    figure = plotting.predictions(true, predicted)
+    first, second, line = figure.axes[0].get_lines()
+    np.testing.assert_array_equal([first.get_xdata(), first.get_ydata()], [predicted[:, 0], true[:, 0]])
+    np.testing.assert_array_equal([second.get_xdata(), second.get_ydata()], [predicted[:, 1], true[:, 1]])
+    assert list(line.get_xdata()) == list(line.get_ydata()) == [1, 8]
+
+
+def test_reliability_has_a_point_for_a_tenth_of_the_rows():
+    confidence = np.linspace(0.5, 1, 100)
+    figure = plotting.reliability(np.arange(100) % 10 < 7, confidence)
+    points = figure.axes[0].get_lines()[1]
+    np.testing.assert_allclose(points.get_ydata(), 0.7)
+    np.testing.assert_allclose(points.get_xdata(), confidence.reshape(10, 10).mean(axis=1))
+
+
+@pytest.mark.parametrize("draw", [plotting.predictions, plotting.reliability])
+@pytest.mark.parametrize("rows", [([1.0, 0.0], [1.0]), ([], [])])
+def test_what_is_not_of_the_same_rows_is_refused(draw, rows):
+    with pytest.raises(ValueError, match="must be "):
+        draw(*rows)
+
+
+def test_the_members_of_a_history_are_drawn_too(backend):
+    many = fastnn.train_many(Network((2, 1)), X, X[:, :1], epochs=4, seed=range(3), backend=backend)
+    lines = plotting.member_curves(many.history).axes[0].get_lines()
+    assert lines[-1].get_label() == f"member {many.best()}, the best"

@@ -54,7 +54,7 @@ ESTIMATOR = Format("fastnn estimator", 1, ("params",), ("classes", "feature_name
 TABLE = Format(
     "fastnn table",
     1,
-    ("columns", "numbers", "imputation", "params", "losses", "out_of_bag"),
+    ("columns", "numbers", "imputation", "params", "losses", "out_of_bag", "truth"),
     ("classes", "targets", "residual_params", "residual_scores", "residual_mean"),
 )
 """What `fastnn.tabular.saving` writes."""

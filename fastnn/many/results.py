@@ -70,9 +70,10 @@ class ManyHistory:
         return display.line(self, self._facts())
 
     def _repr_html_(self) -> str:
-        return display.card(
-            self, self._facts(), picture([self._histories[i] for i in chart.some_of(len(self._histories))], None, "")
-        )
+        return display.card(self, self._facts(), self._chart())
+
+    def _chart(self) -> str:
+        return picture([self._histories[i] for i in chart.some_of(len(self._histories))], None, "")
 
     def _facts(self) -> dict[str, object]:
         return {"members": len(self._histories), "most epochs": self.loss.shape[1]}

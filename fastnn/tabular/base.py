@@ -25,6 +25,7 @@ from fastnn.tabular.members import Rows, Sample, input_scale, parts, splits, tra
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.presets import PRESETS, Settings, settings_of
 from fastnn.tabular.saving import Saving
+from fastnn.tabular.shown import Shown
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
@@ -50,7 +51,7 @@ class Validation(NamedTuple):
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
 
 
-class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
+class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
     """The base of both estimators."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -194,6 +195,9 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         self._set_out_of_bag(outputs)
         known = np.flatnonzero(~np.isnan(outputs[:, 0]))
         self.oob_score_ = self._score(targets[known], outputs[known]) if len(known) > 1 else np.nan
+        labels = self._labels(targets)
+        self._truth = targets if labels is None else labels
+        self.fit_seconds_ = time.perf_counter() - began
 
     def _left_out(
         self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from fastnn import plotting
 from fastnn.checking.arguments import counted, shown
 from fastnn.estimators.base import store_parameters
 from fastnn.memory import Array
@@ -192,6 +193,12 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _learn_from_left_out(self, sample: Sample, outputs: Array, random_state: np.random.RandomState) -> None:
         labels = self._labels(sample.targets)
         self._unsmoothing = learn_unsmoothing(outputs, labels, sample.weight, self._smoothing())
+
+    def _draw_left_out(self, axes: Any) -> None:
+        known = ~np.isnan(self._out_of_bag[:, 0])
+        p = self.oob_decision_function_[known]
+        right = p.argmax(axis=1) == self._truth[known]
+        plotting.reliability(right, p.max(axis=1), f"Rows left out, accuracy {self.oob_score_:.3f}", axes=axes)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

@@ -52,7 +52,9 @@ preparation_ : TablePreparation
 history_ : ManyHistory
     The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
 best_validation_score_ : float
-    Minus the mean of the members' least validation losses: greater is better."""
+    Minus the mean of the members' least validation losses: greater is better.
+fit_seconds_ : float
+    What `fit` took."""
 
 _LAST_ATTRIBUTES = """\
 n_features_in_ : int

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
+from fastnn import plotting
 from fastnn.checking.arguments import shown
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.validation import refuse_text
@@ -192,6 +193,15 @@ class TabularRegressor(RegressorMixin, BaseTabular):
             np.clip(sample.targets * deviation + mean, low, high) - np.clip(outputs * deviation + mean, low, high)
         )
         self._residuals = learn_residuals(self.estimators_[0].network, sample, sizes, random_state, self.n_jobs)
+
+    def _draw_left_out(self, axes: Any) -> None:
+        known = ~np.isnan(self._out_of_bag[:, 0])
+        true, predicted = self._truth[known].astype(np.float64), self._out_of_bag[known]
+        units = "in standard deviations, "
+        if self._one_target:
+            mean, deviation, low, high = self._scaling
+            true, predicted, units = true * deviation + mean, np.clip(predicted * deviation + mean, low, high), ""
+        plotting.predictions(true, predicted, f"Rows left out, {units}R² {self.oob_score_:.3f}", axes=axes)
 
     def _set_out_of_bag(self, outputs: Array) -> None:
         super()._set_out_of_bag(outputs)

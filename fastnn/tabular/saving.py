@@ -9,6 +9,7 @@ The file is an archive as of `fastnn.files.archive`:
     params           (n_members, n_params)        float32
     losses           (2, n_members, n_epochs)     training and validation losses, NaN behind a member's end
     out_of_bag       (n_samples, n_outputs)       outputs by the members that left a row out, NaN where none did
+    truth            (n_samples,) or (n_samples, n_outputs)   numbers of the labels, or standardized targets, of fit
     classes          a classifier's labels: numbers, or JSON as uint8
     targets          (4, n_outputs)               of a regressor: means, deviations, least and largest ones
     residual_params  (2 or 0, n_params)           of a regressor: the networks of the residuals' sizes, float32
@@ -44,7 +45,7 @@ from fastnn.training.history import History
 _NOT_KEPT = ("random_state", "cv")
 """Parameters that may be objects: numbers of them are kept."""
 
-_SCORES = ("best_validation_score_", "oob_score_")
+_SCORES = ("best_validation_score_", "oob_score_", "fit_seconds_")
 
 
 class Saving:
@@ -145,6 +146,7 @@ def _content(model: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         "params": np.array([member.params for member in model.estimators_]),
         "losses": np.array([history.loss, history.validation_loss]),
         "out_of_bag": model._out_of_bag,
+        "truth": model._truth,
     }
     if is_classifier(model):
         classes = model.classes_
@@ -178,6 +180,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         "params": (np.float32, (max(n_members, 1), network.n_params)),
         "losses": (np.float64, (2, n_members, n_epochs)),
         "out_of_bag": (np.float64, (n_rows, network.n_outputs)),
+        "truth": (np.int64, (n_rows,)) if kind == "classifier" else (np.float32, (n_rows, network.n_outputs)),
         "targets": (np.float64, (4, network.n_outputs)),
     }
     check_arrays(arrays, shapes)
@@ -203,6 +206,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     if network != model._network(network.n_inputs, network.sizes[1:-1], network.n_outputs):
         raise ModelFileError("damaged: its network is not that of such an estimator")
     model._set_out_of_bag(arrays["out_of_bag"])
+    model._truth = arrays["truth"]
     return model
 
 
