@@ -93,6 +93,7 @@ EXAMPLES = (  # in the order of the page
     "digits",
     "early_stopping",
     "uncertainty",
+    "intervals",
     "thousand_networks",
     "seeds",
     "learning_curves",
