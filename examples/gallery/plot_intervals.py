@@ -2,8 +2,8 @@
 Intervals that follow the noise: TabularRegressor
 =================================================
 
-Some measurements scatter more than others. Two small networks learn how large the errors of rows are that the members of
-the ensemble have not seen, and an interval is as wide as such errors are there.
+Some measurements scatter more than others. Two small networks learn how large the errors are of rows that the members
+of the ensemble have not seen, and an interval is as wide as such errors are there.
 """
 
 import matplotlib.pyplot as plt
