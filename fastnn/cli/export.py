@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,29 +22,35 @@ def export(
         ),
     ],
 ) -> None:
-    """Write a saved network for programs without fastnn.
+    """Write a saved network, or a model of a table, for programs without fastnn.
 
     MODEL is a file that `save` wrote, of a result or an estimator. The format is that of the suffix of FILE.
     """
-    saved, form = _saved(model), files.FORMATS.get(to)
+    saved, formats = _saved(model)
+    form = formats.get(to)
     path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
     try:
-        written = files.export(saved, path, name)
+        written = files.export(saved, path, name, formats)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from error
     for path in written:
         say(f"{path}  {path.stat().st_size:,} bytes")
-    if note := files.note(saved, written[0], name):
+    if note := files.note(saved, written[0], name, formats):
         say(note)
 
 
-def _saved(path: str) -> files.Model:
-    """Read the network of a training result or an estimator."""
+def _saved(path: str) -> tuple[Any, dict[str, files.Format]]:
+    """Read a training result or an estimator; return what is exported of it, and the formats that there are."""
     kind = kind_of(path)
     if kind == "result":
         result = load(path)
-        return files.Model(result.network, result.params)
+        return files.Model(result.network, result.params), files.FORMATS
+    if kind.startswith("table"):
+        from fastnn.tabular import TabularClassifier, TabularRegressor, export
+
+        loaded = (TabularClassifier if kind.endswith("classifier") else TabularRegressor).load(path)
+        return export.model_of(loaded), export.FORMATS
     from fastnn.estimators import MLPClassifier, MLPRegressor
     from fastnn.estimators.saving import model_of
 
-    return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path))
+    return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path)), files.FORMATS

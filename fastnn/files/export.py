@@ -116,9 +116,11 @@ def check_not_exported(path: Any, remedy: str) -> None:
         )
 
 
-def note(model: Model, path: str | os.PathLike[str], format: str | None = None) -> str:
+def note(
+    model: Any, path: str | os.PathLike[str], format: str | None = None, formats: Mapping[str, Format] = FORMATS
+) -> str:
     """Return a note for users on the files that `export` writes, or ""."""
-    module = importlib.import_module(FORMATS[_format_of(Path(path), format)].module)
+    module = importlib.import_module(formats[_format_of(Path(path), format, formats)].module)
     return module.note(model) if hasattr(module, "note") else ""
 
 

@@ -224,11 +224,15 @@ def load(path: str | os.PathLike[str]) -> TrainingResult | Any:
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return the kind of a file: "classifier", "regressor" or, where `load` reads it, "result"; errors as of `load`."""
+    """Return the kind of a file: "classifier", "regressor", "table classifier", "table regressor" or "result".
+
+    The last one is what `load` reads; errors are as of `load`.
+    """
     if is_safetensors(path):
         return "result"
     forms = CHECKPOINT, CHECKPOINT_1, MODEL, ESTIMATOR
     builders = {form: lambda header, arrays: str(header.get("kind", "result")) for form in forms}
+    builders[TABLE] = lambda header, arrays: f"table {header['kind']}"
     return read_archive(path, builders | {MANY: _one_of_many})
 
 

@@ -93,10 +93,7 @@ PROBABILITIES = """\
 def contents(model: TableModel, name: str) -> dict[str, bytes]:
     """Return the texts of the source and of its header."""
     n, n_members = model.network.n_outputs, len(model.params)
-    arrays = _arrays(model)
-    rom = sum(array.nbytes for array in arrays.values())
-    hidden = model.network.sizes[1]
-    ram = 4 * (model.network.n_inputs + 2 * hidden + n)
+    arrays, hidden = _arrays(model), model.network.sizes[1]
     if model.unsmoothing is None:
         end = TARGETS.format(n=n, n_members=n_members)
     else:
@@ -116,7 +113,7 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
         model.members[0],
         what=model.summary,
         labels="\n".join(filter(None, (_columns(model), labels_of(model.classes, n)))),
-        note=f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack.",
+        note=note(model),
         row="double",
         n_inputs=model.preparation.n_features_in_,
         n_outputs=n,
@@ -125,6 +122,14 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
         + _preparation(model),
         body=body + end,
     )
+
+
+def note(model: TableModel) -> str:
+    """Return a note on the memory that the functions take."""
+    network = model.network
+    rom = sum(array.nbytes for array in _arrays(model).values())
+    ram = model.params.itemsize * (network.n_inputs + 2 * network.sizes[1] + network.n_outputs)
+    return f"ROM: {rom:,} bytes of constants, besides the code. RAM: {ram:,} bytes of buffers, besides the stack."
 
 
 def _arrays(model: TableModel) -> dict[str, Array]:
