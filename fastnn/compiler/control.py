@@ -69,6 +69,27 @@ def loop(n, kept):
     assign(kept, now)  # and so is what is read after the loop
 
 
+def once(condition, *kept):
+    """Iterate once if the condition holds, else not at all; what changes stands in the lists `kept`, as in `each`."""
+    if not is_dynamic(condition):
+        yield from range(int(bool(constant_of(condition))))
+        return
+    builder, start = condition.builder, condition.builder.block
+    body, done = (builder.append_basic_block(name) for name in ("once.body", "once.done"))
+    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), body, done)
+    before = all_traced(condition, chain(*kept))
+    builder.position_at_end(body)
+    yield 0
+    after, end = all_traced(condition, chain(*kept)), builder.block
+    builder.branch(done)
+    builder.position_at_end(done)
+    phis = [builder.phi(x.value.type) for x in before]
+    for phi, x, y in zip(phis, before, after, strict=True):
+        phi.add_incoming(x.value, start)
+        phi.add_incoming(y.value, end)
+    assign(kept, [x.of(x.type, phi) for x, phi in zip(before, phis, strict=True)])
+
+
 def assign(lists, values):
     """Assign the values to the lists, one list after the other, in place."""
     values = iter(values)

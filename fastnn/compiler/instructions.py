@@ -30,12 +30,13 @@ def splat_ir(x, n):
 
 
 def intrinsic_ir(name, *vectors):
-    """Emit a call of LLVM's intrinsic `name` on vectors of one type.
+    """Emit a call of LLVM's intrinsic `name` on vectors of one type, or on numbers.
 
     None of those used here becomes a call of the C library where the CPU has the instruction.
     """
     builder, vector = vectors[0].builder, vectors[0].value.type
     # An intrinsic is a function of the module, declared at its first use; its name ends in its vector type.
-    name = f"llvm.{name}.v{vector.count}{'f32' if isinstance(vector.element, ir.FloatType) else 'f64'}"
+    count, kind = (f"v{vector.count}", vector.element) if isinstance(vector, ir.VectorType) else ("", vector)
+    name = f"llvm.{name}.{count}{'f32' if isinstance(kind, ir.FloatType) else 'f64'}"
     signature = ir.FunctionType(vector, [vector] * len(vectors))
     return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), [v.value for v in vectors])

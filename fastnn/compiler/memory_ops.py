@@ -3,6 +3,8 @@
 Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any element. In compiled
 code an array is handed on as a pointer to one of its elements (`offset`); in Python it is the rest of the array from
 that element on. Compiled code checks no index, Python asserts on each.
+
+An array may consist of numbers that many networks have, see `vectors.Many`: such a number is a vector by itself.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from numba.extending import models, register_model
 from fastnn.compiler.arguments import AfterFirst, digest
 from fastnn.compiler.instructions import INT32, INT64, const, intrinsic_ir, splat_ir
 from fastnn.compiler.tracing import Traced, compiled, primitive
-from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Vec
+from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Many, ManyLanes, Vec
 from fastnn.memory import DATA
 
 BYTES = ir.IntType(8).as_pointer()
@@ -110,27 +112,64 @@ def unpack(argument):
     return argument
 
 
+def _block_of_many(block):
+    """Return an argument block's type with numbers of many networks in the place of its floats."""
+    floats = [t.dtype for t in block.fields if isinstance(t, types.CPointer) and isinstance(t.dtype, types.Float)]
+    lanes = VECTOR_BYTES * 8 // min(kind.bitwidth for kind in floats)
+    fields = [types.CPointer(Many(t.dtype, lanes)) if getattr(t, "dtype", t) in floats else t for t in block.fields]
+    return ArgumentBlock(block.kind, fields, block.constants)
+
+
+@primitive(
+    lambda argument: _unpacked(_block_of_many(argument)),
+    lambda argument: unpack_ir(argument.of(_block_of_many(argument.type), argument.value)),
+)
+def unpack_many(argument):
+    """Unpack an argument block whose floats are numbers of as many networks as a vector of its dtype has lanes."""
+    lanes = VECTOR_BYTES // min(a.itemsize for a in argument if isinstance(a, np.ndarray) and a.dtype.kind == "f")
+    return type(argument)(
+        *(a.reshape(-1, lanes) if isinstance(a, np.ndarray) and a.dtype.kind == "f" else a for a in argument)
+    )
+
+
+def has_many(a):
+    """Return whether array a's numbers are those of many networks: a Python bool, also while tracing."""
+    return isinstance(a.type.dtype, Many) if isinstance(a, Traced) else a.ndim == 2
+
+
 def lanes_of(a):
-    """Return the lanes of a vector of array a's dtype: a Python integer, also while tracing."""
-    return a.lanes() if isinstance(a, Traced) else VECTOR_BYTES // a.itemsize
+    """Return the lanes of a vector of array a's dtype: a Python integer, also while tracing; 1 if it has many's."""
+    return a.lanes() if isinstance(a, Traced) else 1 if a.ndim == 2 else VECTOR_BYTES // a.itemsize
 
 
 compiled(lanes_of, lambda a: types.intp, lambda a: const(lanes_of(a)))  # in ordinary Numba code
 
 
+def row_lanes_of(a):
+    """Return the lanes over which the format divides the rows of a batch, whatever a vector of array a's dtype is."""
+    if has_many(a):
+        return a.type.dtype.lanes if isinstance(a, Traced) else a.shape[1]
+    return lanes_of(a)
+
+
+def narrow_width(a, width):
+    """Return the width of a panel that is at most one vector of rows wide: a constant but for many networks."""
+    return width if has_many(a) else lanes_of(a)
+
+
 def _vector(a, *indices):
     """Return the type of a vector of array a's dtype."""
-    return Vec(a.dtype)
+    return a.dtype if isinstance(a.dtype, Many) else Vec(a.dtype)
 
 
 def _llvm_vector(a):
     """Return LLVM's type of a vector of array a's dtype."""
-    return a.context.get_value_type(Vec(a.type.dtype))
+    return a.context.get_value_type(_vector(a.type))
 
 
 def align(a):
     """Return the alignment of a vector in bytes: an element's, for it may begin anywhere."""
-    return a.type.dtype.bitwidth // 8
+    return min(a.type.dtype.bitwidth // 8, VECTOR_BYTES)
 
 
 def load_ir(a, i):
@@ -141,6 +180,8 @@ def load_ir(a, i):
 @primitive(_vector, load_ir)
 def load(a, i):
     """Read the vector ``a[i : i + lanes_of(a)]``."""
+    if has_many(a):
+        return get(a, i)
     v = a[i : i + lanes_of(a)].view(Lanes).copy()  # a value: it stays when the array is written
     assert i >= 0 and v.nbytes == VECTOR_BYTES, "load outside the array"
     return v
@@ -156,20 +197,39 @@ def store_ir(a, i, v):
     a.builder.store(value, address, align=align(a))
 
 
-@primitive(lambda a, i, v: types.void if v == Vec(a.dtype) else None, store_ir)
+@primitive(lambda a, i, v: types.void if v == _vector(a) else None, store_ir)
 def store(a, i, v):
     """Write a vector: ``a[i : i + lanes_of(a)] = v``."""
-    assert v.dtype == a.dtype and 0 <= i <= a.size - v.size, "store outside the array or of another dtype"
-    a[i : i + v.size] = v
+    n = lanes_of(a)
+    assert v.dtype == a.dtype and 0 <= i <= len(a) - n, "store outside the array or of another dtype"
+    a[i : i + n] = v
 
 
 @primitive(_vector, lambda a: ir.Constant(_llvm_vector(a), None))
 def zero(a):
     """Return a vector of zeros of array a's dtype."""
+    if has_many(a):
+        return np.zeros(row_lanes_of(a), a.dtype).view(ManyLanes)
     return np.zeros(lanes_of(a), a.dtype).view(Lanes)
 
 
-@primitive(lambda a, i, x: types.void(a, i, a.dtype), lambda a, i, x: a.builder.store(x.value, address_ir(a, i.value)))
+def put_ir(a, i, x):
+    """Emit the store of a number; to many networks, of theirs or of one for all, rounded to the array's dtype."""
+    value, kind = x.value, a.context.get_value_type(a.type.dtype)
+    if has_many(a):
+        value = value if isinstance(x.type, Many) else splat_ir(x, row_lanes_of(a))
+        value = value if value.type == kind else a.builder.fptrunc(value, kind)
+    a.builder.store(value, address_ir(a, i.value), align=align(a))
+
+
+def _put(a, i, x):
+    """Return the signature of `put`: what many networks have is rounded by itself."""
+    if isinstance(a.dtype, Many):
+        return types.void(a, i, x if isinstance(x, Many) else types.float64)
+    return types.void(a, i, a.dtype)
+
+
+@primitive(_put, put_ir)
 def put(a, i, x):
     """Write one number: ``a[i] = x``; no index counts from the end."""
     assert i >= 0, "put outside the array"
@@ -178,19 +238,26 @@ def put(a, i, x):
 
 def get_ir(a, i):
     """Emit the load of a number."""
-    return a.builder.load(address_ir(a, i.value))
+    return a.builder.load(address_ir(a, i.value), align=align(a))
 
 
 @primitive(lambda a, i: a.dtype, get_ir)
 def get(a, i):
     """Read one number: ``a[i]``; no index counts from the end."""
     assert i >= 0, "get outside the array"
-    return a[i]
+    return a[i].copy().view(ManyLanes) if has_many(a) else a[i]
 
 
-@primitive(_vector, lambda a, i: splat_ir(a.of(a.type.dtype, get_ir(a, i)), lanes_of(a)))
+def broadcast_ir(a, i):
+    """Emit the load of a number into each lane."""
+    return get_ir(a, i) if has_many(a) else splat_ir(a.of(a.type.dtype, get_ir(a, i)), lanes_of(a))
+
+
+@primitive(_vector, broadcast_ir)
 def splat(a, i):
     """Read ``a[i]`` to every lane: a broadcast."""
+    if has_many(a):
+        return get(a, i)
     assert i >= 0, "splat outside the array"
     return np.full(lanes_of(a), a[i]).view(Lanes)
 

@@ -21,12 +21,14 @@ SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("memory", "network"
 ENTRIES = {
     "train_steps": ("float64", "float32"),
     "train_members": ("float64", "float32"),
+    "train_in_lanes": ("float64", "float32"),
     "end_epoch": ("float64", "float32"),
     "train_together": ("float64", "float32"),
     "loss_and_gradient": ("float64", "float32"),
     "predict": ("float64", "float32"),
     "evaluate": ("float64", "float32"),
-    "shuffle_rows": ("float64",),  # the same for both
+    "most_numbers": ("float64",),  # the same for both, as is the next one
+    "shuffle_rows": ("float64",),
 }
 """{entry point: the dtypes for which it is compiled}"""
 

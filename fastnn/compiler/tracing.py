@@ -223,8 +223,8 @@ class Traced:
         return Traced(self.context, self.builder, type, value, constant)
 
     def lanes(self):
-        """Return the lanes of a vector of this array's dtype, a Python integer."""
-        return ALIGNMENT * 8 // self.type.dtype.bitwidth
+        """Return the lanes of a vector of this array's dtype, a Python integer: 1 where its numbers are vectors."""
+        return ALIGNMENT * 8 // self.type.dtype.bitwidth or 1
 
     def emit(self, function, *args):
         """Emit the instructions of ``function(*args)``; a plain Python number among `args` is a constant."""

@@ -27,7 +27,11 @@ class Lanes(np.ndarray):
     """A vector in Python: a value, never changed in place; numbers take its dtype, as they do in compiled code."""
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(Lanes)
+        return getattr(ufunc, method)(*(np.asarray(x, self.dtype) for x in inputs), **kwargs).view(type(self))
+
+
+class ManyLanes(Lanes):
+    """A `Many` in Python: a number that many networks have."""
 
 
 class Vec(types.Type):
@@ -39,10 +43,41 @@ class Vec(types.Type):
         super().__init__(name=f"Vec({elem})")
 
 
+class Many(Vec):
+    """Numba's type of a number that many networks have, one in each lane: a vector, of which an array may consist.
+
+    Number i of network n then stands at ``i * lanes + n``. What is written for vectors computes with it lane by lane;
+    what goes across the lanes of rows finds a single one, see `lanes.py`. In Python such an array has two dimensions.
+    """
+
+    def __init__(self, elem, lanes):
+        self.elem, self.lanes = elem, lanes
+        self.bitwidth = lanes * elem.bitwidth
+        types.Type.__init__(self, name=f"Many({elem}, {lanes})")
+
+
+@register_model(Many)
 @register_model(Vec)
 def vector_model(manager, vec):
     """Return Numba's model of a vector: LLVM's vector type."""
     return models.PrimitiveModel(manager, vec, ir.VectorType(manager.lookup(vec.elem).get_value_type(), vec.lanes))
+
+
+def is_many(v):
+    """Return whether a vector is a number of many networks: a Python bool, also while tracing."""
+    return isinstance(v.type, Many) if isinstance(v, Traced) else isinstance(v, ManyLanes)
+
+
+def in_double_ir(v):
+    """Emit the conversion, where there is one."""
+    kind = v.context.get_value_type(Many(types.float64, v.type.lanes))
+    return v.value if v.value.type == kind else v.builder.fpext(v.value, kind)
+
+
+@primitive(lambda v: Many(types.float64, v.lanes), in_double_ir)
+def in_double(v):
+    """Return a number of many networks in float64."""
+    return v.view(np.ndarray).astype(np.float64).view(ManyLanes)
 
 
 # ---------------------------------------------------------------------------------------- operators (Python: NumPy's)
@@ -117,15 +152,15 @@ def _fma64(a, x, c):
 def fma(a, x, c):
     """Return ``a * x + c``, rounded once."""
     assert a.dtype == x.dtype == c.dtype
-    a, x, c = (v.view(np.ndarray) for v in (a, x, c))
+    kind, (a, x, c) = type(a), (v.view(np.ndarray) for v in (a, x, c))
     if a.dtype == np.float32:
-        return _fma32(a, x, c).view(Lanes)
-    return np.array(list(map(_fma64, a.tolist(), x.tolist(), c.tolist()))).view(Lanes)
+        return _fma32(a, x, c).view(kind)
+    return np.array(list(map(_fma64, a.tolist(), x.tolist(), c.tolist()))).view(kind)
 
 
 @primitive(_alike, partial(intrinsic_ir, "sqrt"))
 def sqrt(a):
-    """Return the square root, correctly rounded, as IEEE 754 demands."""
+    """Return the square root, of a number too, correctly rounded, as IEEE 754 demands."""
     return np.sqrt(a)
 
 
@@ -150,7 +185,7 @@ def where_gt_ir(a, b, p, q):
 @primitive(_alike, where_gt_ir)
 def where_gt(a, b, p, q):
     """Return ``p where a > b else q``, lane by lane; `q` where a or b is NaN."""
-    return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(Lanes)
+    return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(type(a))
 
 
 @traced_vector
@@ -161,13 +196,20 @@ def maximum(a, b):
 
 def blend_prefix_ir(n, p, q):
     """Emit a selection by the lanes' numbers."""
+    if is_many(p):
+        return n.builder.select(n.builder.icmp_signed(">", n.value, INT64(0)), p.value, q.value)
     numbers = ir.Constant(ir.VectorType(INT64, p.type.lanes), list(range(p.type.lanes)))
     return n.builder.select(n.builder.icmp_signed("<", numbers, splat_ir(n, p.type.lanes)), p.value, q.value)
 
 
 @primitive(lambda n, p, q: p(n, p, p), blend_prefix_ir)
 def blend_prefix(n, p, q):
-    """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector."""
+    """Return `p` in the first `n` lanes, `q` in the others; n may be negative or larger than the vector.
+
+    A number of many networks is one lane.
+    """
+    if is_many(p):
+        return p if n > 0 else q
     return np.where(np.arange(p.size) < n, p, q).view(Lanes)
 
 
@@ -188,7 +230,7 @@ def _reinterpretation(kinds):
     """Return the arguments of `primitive` for a function that reads a vector's bits as another type: {type: other}."""
 
     def returns(v):
-        return Vec(kinds[v.elem])
+        return Many(kinds[v.elem], v.lanes) if isinstance(v, Many) else Vec(kinds[v.elem])
 
     return returns, lambda v: v.builder.bitcast(v.value, v.context.get_value_type(returns(v.type)))
 

@@ -33,6 +33,7 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
+from fastnn.fused.side_by_side import train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -140,16 +141,19 @@ class NumbaBackend:
         return Function(as_made(network), params)
 
     def train_group(self, tasks, which, state, steps, n_steps, rules=None):
-        """Train several members, one after another in one call of compiled code; return their good steps (m,).
+        """Train several members in calls of compiled code, side by side or one after another; return their good steps.
 
-        With `EpochRules` each one ends with the epoch at whose end its rule fires.
+        Side by side train whole vectors of members whose networks are small, see `side_by_side`. With `EpochRules` each
+        one ends with the epoch at whose end its rule fires.
         """
         dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
         workspace, scoring, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None, None
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
-        good = np.zeros(len(which), np.int64)
+        good, chosen = np.zeros(len(which), np.int64), np.arange(len(which))
         try:
+            if rules is None and not special:
+                chosen = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block)
             spec = update_spec(tasks[0], state.storage.shape[2])
             kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
             workspace.steps = None  # each member has constants of its own
@@ -162,11 +166,13 @@ class NumbaBackend:
                 ends, *held_too = epoch_ends(rules, state, steps.loss, scoring)
                 held = *held, held_too
             if IN_PYTHON:
-                train_each(good, kernel, tasks, which, state, steps, n_steps, workspace)
-            else:  # pragma: no cover - compiled
-                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends)
-                members = load_kernel("train_members", dtype)
-                members(good, len(good), kernel.code, arguments.rows, arguments.constants, workspace.scratch)
+                train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen)
+            elif chosen.size:  # pragma: no cover - compiled
+                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen)
+                members, of_chosen = load_kernel("train_members", dtype), np.zeros(chosen.size, np.int64)
+                rows, constants, _ = arguments
+                members(of_chosen, chosen.size, kernel.code, rows, constants, workspace.scratch)
+                good[chosen] = of_chosen
         finally:
             put_back(workspace)
             if scoring is not None:

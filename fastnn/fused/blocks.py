@@ -3,12 +3,9 @@
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
 
-import math
-
 from fastnn.compiler.jit import inlined
-from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
-from fastnn.compiler.vectors import like
+from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
+from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel
 from fastnn.fused.layout import DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES
@@ -98,7 +95,7 @@ def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
     rate = learning_rate
     # Adam's corrections of both moments are one factor, epsilon outside of it, as in scikit-learn.
     if spec.code == ADAM or spec.code == ADAMW:
-        rate = learning_rate * math.sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
+        rate = learning_rate * sqrt(1 - get(beta_products, 1)) / (1 - get(beta_products, 0))
     put(constants, RATE, rate)
     put(constants, DECAY, learning_rate * spec.weight_decay)
     put(constants, SCALE, 1 / divisor)
@@ -109,7 +106,5 @@ def penalty(scratch, model, params, strength):
     """Return ``strength / 2`` times the sum of the squared weights."""
     if strength == 0:
         return 0.0
-    # Layer by layer onto one vector, lane by lane: the order of the sum is that of the parameters.
-    store(scratch.squares, 0, zero(params))
     square_weights(scratch, model, params)
-    return strength / 2 * float(horizontal_sum(load(scratch.squares, 0)))
+    return strength / 2 * float(get(scratch.squares, 0))

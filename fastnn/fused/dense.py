@@ -7,8 +7,8 @@ layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 from functools import partial
 
 from fastnn.compiler.control import choose, each, pick, sweep, when
-from fastnn.compiler.lanes import store_horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
+from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums
+from fastnn.compiler.memory_ops import get, lanes_of, load, narrow_width, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
@@ -63,23 +63,25 @@ def row_backward_layer(layer, scratch, params, delta, below):
 
 
 @traced
-def bias_gradient(layer, gradient, params, panels, times_bias):
+def bias_gradient(layer, gradient, params, panels, width, times_bias):
     """Compute ``db[o] = sum_b D[o, b]``, or one sum over all of D (fan_out, width), row by row, for a scalar bias.
 
     db (n_bias,) is the layer's part of `gradient`, `panels` has D, see `matmul.weight_gradient`. The tutorial's rule
     multiplies db by the bias itself.
     """
-    L, n_bias, fan_out = lanes_of(gradient), layer.n_bias, layer.fan_out
+    n_bias, fan_out = layer.n_bias, layer.fan_out
     db, b = offset(gradient, layer.bias), offset(params, layer.bias)
     n_rows = pick(n_bias == fan_out, 1, fan_out)  # of D that go into a sum
     for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
         acc = [like(zero(gradient), -0.0)] * tile  # whatever is added first, its bits stay
-        for r in each(n_rows, acc):
-            for _, D, _, width, _ in panels(acc):
-                rows = [offset(D, (o + j + r) * width) for j in range(tile)]
-                for k in each(width // L, acc):
-                    acc[:] = [s + load(row, k * L) for s, row in zip(acc, rows, strict=True)]
+        for columns in each_lane(gradient, width, acc):
+            for r in each(n_rows, acc):
+                for _, D, _, n, _ in panels(acc):
+                    rows = [offset(D, (o + j + r) * n) for j in range(tile)]
+                    for k in columns(n, acc):
+                        acc[:] = [s + load(row, k) for s, row in zip(acc, rows, strict=True)]
         store_horizontal_sums([offset(db, o)], acc)
+    add_padding(db, n_bias, has_padding(db, width))
 
     def scale():
         for o in each(n_bias):
@@ -96,10 +98,11 @@ def _sum(n, read):
     return s[0]
 
 
-def add_sum_of_rows(D, fan_out):
-    """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out + 1, one vector)."""
-    L = lanes_of(D)
-    store(D, fan_out * L, _sum(fan_out, lambda o: load(D, o * L)))
+def add_sum_of_rows(D, fan_out, width):
+    """Write the delta of a bias that all neurons share as row `fan_out` of the narrow panel D (fan_out + 1, width)."""
+    L, width = lanes_of(D), narrow_width(D, width)
+    for b in each(width // L, step=L):
+        store(D, fan_out * width + b, _sum(fan_out, lambda o: load(D, o * width + b)))
 
 
 @traced

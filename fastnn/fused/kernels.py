@@ -18,6 +18,8 @@ from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, gathered_block, padded, penalty, set_step_constants
 from fastnn.fused.epochs import end_epoch as end_epoch
 from fastnn.fused.evaluate import evaluate_objects
+from fastnn.fused.in_lanes import most_numbers as most_numbers
+from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
 from fastnn.fused.layout import (
     ALPHA,
     N_CONSTANTS,

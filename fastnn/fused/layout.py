@@ -110,7 +110,7 @@ class Scratch(NamedTuple):
     update_constants: NDArray  # (N_CONSTANTS padded,): what an update multiplies with, rounded once to their dtype
     sum_of_l: NDArray  # (one vector,): the block's loss, in the first lane
     nan_flag: NDArray  # (one vector,): zeros, or NaN once a parameter p is not finite: the bits of p - p are added
-    squares: NDArray  # (one vector,): the squares of the weights, lane by lane
+    squares: NDArray  # (one vector,): the sum of the squares of all weights, in the first lane
     zeros: NDArray  # (one vector,)
     rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
@@ -178,6 +178,33 @@ class EpochNumbers(NamedTuple):
     divisor: int  # by which the losses of steps are divided first
 
 
+class Members(NamedTuple):
+    """The arrays of `train_in_lanes`: those of a group, with a row for each of its m members."""
+
+    order: NDArray[np.int64]  # (n_groups * N,): the member in each lane, those with most steps first
+    n_steps: NDArray[np.int64]  # (m,)
+    good: NDArray[np.int64]  # (m,), written: the good steps
+    storage: NDArray  # (m * n_vectors * stride,): the states
+    beta_products: NDArray[np.float64]  # (m * 2,)
+    constants: NDArray  # (m * N_CONSTANTS,): those of the task
+    penalty: NDArray[np.float64]  # (m,): strength of the L2 penalty in the value of the loss
+    n_vectors: int  # of a state
+    stride: int  # from one of these to the next
+    row_step: int  # from a member's `Steps.rows` to the next one's, 0 if they share them
+    rate_step: int  # the same for learning rates
+    most: int  # the steps that `Steps.loss` has room for
+
+
+class LaneNumbers(NamedTuple):
+    """The working memory of `train_in_lanes`: numbers that each of N networks has, in its lane."""
+
+    vectors: NDArray  # (n_vectors * n_params * N,)
+    beta_products: NDArray[np.float64]  # (2 * N,)
+    penalty: NDArray[np.float64]  # (N,)
+    rate: NDArray[np.float64]  # (N,)
+    loss: NDArray[np.float64]  # (N,)
+
+
 class Weights(NamedTuple):
     """The block that a C function gets as ``const void *network``: the network in numbers, and its parameters."""
 
@@ -190,9 +217,13 @@ class Weights(NamedTuple):
     n_scratch: int  # numbers on the stack
 
 
-def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model:
-    """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows."""
+def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bool = False) -> Model:
+    """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows.
+
+    `many`: of networks whose numbers are vectors.
+    """
     lanes = ALIGNMENT // dtype.itemsize
+    unit = 1 if many else lanes  # numbers of a vector
     records, indices, panel, below = [], [], 0, 0
     for layer in network.layers:
         size = layer.bias.stop - layer.weight.start
@@ -207,7 +238,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
             "n_bias": layer.n_bias,  # fan_out, 1 or 0
             "bias_step": layer.n_bias == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
             # offset at which the layer's update ends: in the last layer that of a vector, what follows it is padding
-            "end": layer.weight.start + (padded(size, lanes) if is_last else size),
+            "end": layer.weight.start + (padded(size, unit) if is_last else size),
             "gather_indices": sum(map(len, indices)) if is_small else -1,  # offset in `Model.gather_indices`
             # rows of W that end within W when they are read in whole vectors
             "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
@@ -220,7 +251,7 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK) -> Model
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
-            indices.append(_gather_indices(layer, lanes))  # one array for all layers
+            indices.append(_gather_indices(layer, unit))  # one array for all layers
         panel, below = output, activation
     return Model(
         np.array(records, np.int64).reshape(-1),
@@ -280,9 +311,9 @@ def _gather_indices(layer: Layer, lanes: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64).reshape(-1) * lanes
 
 
-def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Scratch:
-    """Make the workspace for batches of up to `rows` rows in blocks of `block`."""
-    lanes = ALIGNMENT // dtype.itemsize
+def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many: bool = False) -> Scratch:
+    """Make the workspace for batches of up to `rows` rows in blocks of `block`, as `describe` does its model."""
+    lanes, size_of_number = (1, ALIGNMENT // dtype.itemsize) if many else (ALIGNMENT // dtype.itemsize, 1)
     width = padded(min(rows, block), lanes)
     keeps_slopes = any(ACTIVATIONS[layer.activation].needs_z for layer in network.layers)
     panels = (sum(network.sizes) + network.n_layers) * width
@@ -302,6 +333,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int) -> Sc
         **dict.fromkeys(("sum_of_l", "nan_flag", "squares", "zeros"), lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
+    sizes = {name: n * size_of_number for name, n in sizes.items()}
     types = {name: np.dtype(np.int64) if name.startswith("rows_of") else dtype for name in sizes}
     # One piece of memory, so that in specialized kernels the distances of the buffers are constants (`relative`).
     memory = aligned_zeros(sum(n * types[name].itemsize for name, n in sizes.items()), np.uint8)

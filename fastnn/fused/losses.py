@@ -9,7 +9,7 @@ from functools import partial
 
 from fastnn.compiler.control import each, switch
 from fastnn.compiler.elementary import log
-from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.lanes import each_lane, horizontal_sum
 from fastnn.compiler.memory_ops import lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
@@ -130,18 +130,19 @@ def output_terms(loss, scratch, A, n, width):
 
 
 @traced
-def sum_terms(scratch, n, columns):
+def sum_terms(scratch, n, width, columns):
     """Write a block's loss to `scratch.sum_of_l`: the sum of the l of all its columns, in the order of `output_loss`.
 
-    `columns(*kept)` iterates over the threads' columns: (the first of them, how many).
+    `columns(*kept)` iterates over the threads' columns: (the first of them, how many), in all `width`.
     """
-    L, s = lanes_of(scratch.weight), [zero(scratch.weight)]
-    for o in each(n, s):
-        # The threads' columns in a row are those of one panel, in this order; so the lanes add up the same terms.
-        for first, width in columns(s):
-            weight, terms = offset(scratch.weight, first), offset(scratch.delta_below, first * n + o * width)
-            for b in each(width // L, s, step=L):
-                s[0] = fma(load(weight, b), load(terms, b), s[0])
+    s = [zero(scratch.weight)]
+    for lane in each_lane(scratch.weight, width, s):
+        for o in each(n, s):
+            # The threads' columns in a row are those of one panel, in this order; so the lanes add up the same terms.
+            for first, count in columns(s):
+                weight, terms = offset(scratch.weight, first), offset(scratch.delta_below, first * n + o * count)
+                for b in lane(count, s):
+                    s[0] = fma(load(weight, b), load(terms, b), s[0])
     put(scratch.sum_of_l, 0, horizontal_sum(s[0]))
 
 

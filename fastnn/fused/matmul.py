@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, smaller, sweep, when
 from fastnn.compiler.jit import cpu_has
-from fastnn.compiler.lanes import store_horizontal_sums, transposed
-from fastnn.compiler.memory_ops import lanes_of, load, offset, splat, store, zero
+from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums, transposed
+from fastnn.compiler.memory_ops import has_many, lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import fma
 from fastnn.fused.layout import SUM_BLOCK
@@ -26,6 +26,9 @@ from fastnn.memory import ceil_div
 PRODUCT_TILES = {2: (8, 4, 2, 1), 1: (8, 4, 2, 1)} if cpu_has("avx512f") else {1: (6, 4, 2, 1)}
 NARROW_TILES = (4, 1)  # rows of tiles on a panel of one vector, where fewer kinds of tiles have less to set up
 INNER_TILES = (4, 2, 1) if cpu_has("avx512f") else (2, 1)  # rows and columns, whose products must fit the registers
+# The same for numbers of many networks, whose weights are vectors, too, and whose inner tiles are traced for each lane.
+MANY_PRODUCT_TILES = {4: (4, 1), 1: (4, 1)} if cpu_has("avx512f") else {2: (2, 1), 1: (2, 1)}
+MANY_INNER_TILES = (2, 1)
 ROW_STRIP = 128  # rows of W that all columns of the panel meet while a cache holds them
 PACK_FROM = 16  # vectors that a row of W is long, from which the forward product packs it
 # Without AVX-512 a tile is one vector wide and needs the next vector of the panel after 6 cycles. In a large panel
@@ -89,14 +92,15 @@ def _product(Z, W, A, bias, M, K, begun, packed):
     `packed` is the workspace's, and has room for K vectors.
     """
     L, width = lanes_of(Z.pointer), Z.step
+    tiles, packs_panels = (MANY_PRODUCT_TILES, False) if has_many(Z.pointer) else (PRODUCT_TILES, PACKS_PANELS)
     for first in each(ceil_div(M, ROW_STRIP), step=ROW_STRIP):
         M_here = smaller(M - first, ROW_STRIP)
         # Packing costs as much as some rows of the result: it has to be for many, and of a panel that is large.
-        packs = PACKS_PANELS & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
-        for n, vectors in sweep(width // L, tuple(PRODUCT_TILES)):
+        packs = packs_panels & (M_here >= STRIP_FROM) & (K * width >= CACHED * L)
+        for n, vectors in sweep(width // L, tuple(tiles)):
             columns = Strided(offset(A.pointer, n * L), width)
             columns = Strided(*choose(packs, lambda: _pack(packed, *columns, K), lambda: columns))
-            for m, rows in sweep(M_here, PRODUCT_TILES[vectors]):
+            for m, rows in sweep(M_here, tiles[vectors]):
                 m = first + m
                 product_tile(rows, vectors, Z.skip(m, n * L), W.skip(m), columns, bias.skip(m), K, begun)
 
@@ -120,7 +124,8 @@ def _wide_forward(Z, W, A, bias, fan_in, fan_out, width, packed):
     """Compute `forward_product` on panels of several vectors."""
     L = lanes_of(Z)
     # A column's numbers lie fan_out apart: where a cache cannot hold them, a vector's width of columns is packed first.
-    packs = (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
+    # Of many networks, each number is as long as a line of the cache.
+    packs = 0 if has_many(Z) else (fan_out >= PACK_FROM * L) & (width >= PACK_FROM * L // 8)
     strip_of_W = offset(packed, (SUM_BLOCK - TERMS) * L)
     n_strips = pick(packs, ceil_div(fan_out, L), 1)
     for k, K, begun in _in_parts(fan_in):
@@ -177,21 +182,22 @@ def backward_product(Z, W, D, zeros, packed, fan_in, fan_out, width):
     )
 
 
-def inner_tile(rows, cols, G, panels, i, o, fan_out):
+def inner_tile(rows, cols, G, panels, width, i, o, fan_out):
     """Compute `rows` x `cols` numbers, from number (i, o) on, of ``G[i, o] = sum_b A[i, b] * D[o, b]``.
 
-    G (rows, fan_out) begins at that number; `panels` has A and D, see `weight_gradient`. The sums run along the lanes:
-    one horizontal sum a number.
+    G (rows, fan_out) begins at that number; `panels` has A and D, in all of `width` columns, see `weight_gradient`. The
+    sums run along the lanes: one horizontal sum a number.
     """
-    L, acc = lanes_of(G), [zero(G)] * (rows * cols)
-    for A, D, _, width, _ in panels(acc):
-        A_rows, D_rows = (
-            [offset(x, (first + r) * width) for r in range(n)] for x, first, n in ((A, i, rows), (D, o, cols))
-        )
-        # Each lane sums the rows of the batch that fall into it: a panel is read as it lies, and not transposed.
-        for k in each(width // L, acc):
-            a, d = [load(x, k * L) for x in A_rows], [load(x, k * L) for x in D_rows]
-            acc[:] = [fma(a[r], d[c], acc[r * cols + c]) for r in range(rows) for c in range(cols)]
+    acc = [zero(G)] * (rows * cols)
+    # Each lane sums the rows of the batch that fall into it: a panel is read as it lies, and not transposed.
+    for columns in each_lane(G, width, acc):
+        for A, D, _, n, _ in panels(acc):
+            A_rows, D_rows = (
+                [offset(x, (first + r) * n) for r in range(count)] for x, first, count in ((A, i, rows), (D, o, cols))
+            )
+            for b in columns(n, acc):
+                a, d = [load(x, b) for x in A_rows], [load(x, b) for x in D_rows]
+                acc[:] = [fma(a[r], d[c], acc[r * cols + c]) for r in range(rows) for c in range(cols)]
     store_horizontal_sums([offset(G, r * fan_out) for r in range(rows)], acc)
 
 
@@ -212,7 +218,7 @@ def transpose_delta(layer, T, D, width):
 
 
 @traced
-def weight_gradient(layer, scratch, G, panels):
+def weight_gradient(layer, scratch, G, panels, width):
     """Compute ``G[i, o] = sum_b A[i, b] * D[o, b]``: G (fan_in, fan_out), A (fan_in, width), D (fan_out, width).
 
     A and D may consist of several panels of some columns each. `panels(*kept)` iterates over these, with the lists that
@@ -227,12 +233,15 @@ def weight_gradient(layer, scratch, G, panels):
     fan_in, fan_out = layer.fan_in, layer.fan_out
 
     def product():
-        for A, _, T, width, begun in panels():
-            _wide_backward(G, A, T, scratch.zeros, scratch.packed, fan_in, width, fan_out, begun)
+        for A, _, T, n, begun in panels():
+            _wide_backward(G, A, T, scratch.zeros, scratch.packed, fan_in, n, fan_out, begun)
 
     def inner_products():
-        for i, rows in sweep(fan_in, INNER_TILES):
-            for o, cols in sweep(fan_out, INNER_TILES):
-                inner_tile(rows, cols, offset(G, i * fan_out + o), panels, i, o, fan_out)
+        tiles = MANY_INNER_TILES if has_many(G) else INNER_TILES
+        for i, rows in sweep(fan_in, tiles):
+            for o, cols in sweep(fan_out, tiles):
+                inner_tile(rows, cols, offset(G, i * fan_out + o), panels, width, i, o, fan_out)
 
     choose(layer.transposes, product, inner_products)
+    # A single row is no panel: its gradient is products, and nothing is added to them, see `single_row.outer_product`.
+    add_padding(G, fan_in * fan_out, has_padding(G, width) & (width > 1))

@@ -52,8 +52,11 @@ class MemberArguments(NamedTuple):
     held: list[object]
 
 
-def member_arguments(tasks, which, state, steps, n_steps, workspace, ends):
-    """Return the arguments of `train_members`, from those of `train_group`, a workspace and `EpochEnds` or None."""
+def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen):
+    """Return the arguments of `train_members` for the `chosen` members (any,) of those of `train_group`.
+
+    `ends` are the members' `EpochEnds` (m, 4), or None.
+    """
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
     specs = [prepared(update_spec(task, stride)) for task in tasks]
@@ -79,12 +82,13 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends):
     arguments = np.empty((m, len(columns)), np.int64)
     for k, column in enumerate(columns):
         arguments[:, k] = column
-    return MemberArguments(arguments, constants[which], [objects, specs, data, blocks])
+    return MemberArguments(arguments[chosen], constants[which[chosen]], [objects, specs, data, blocks])
 
 
-def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace):
-    """Call `train_steps` for each member, where kernels run as plain Python: what `train_members` does."""
-    for k, task in enumerate(np.array(tasks, object)[which]):
+def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen):
+    """Call `train_steps` for each chosen member, where kernels run as plain Python: what `train_members` does."""
+    for k in chosen.tolist():
+        task = tasks[which[k]]
         set_task_constants(workspace.buffers.update_constants, task)
         own, spec = member_steps(steps, k, int(n_steps[k])), update_spec(task, state.storage.shape[2])
         blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data), prepared(own), NOTHING
@@ -150,10 +154,10 @@ class Workspace:
 
     def __init__(self, shelf, rows):
         self.shelf = shelf
-        network, dtype, self.block, *_ = shelf.key
+        network, dtype, self.block, many, *_ = shelf.key
         self.network = network = as_made(network)
-        self.description = describe(network, dtype, self.block)
-        self.buffers = make_scratch(network, dtype, rows, self.block)
+        self.description = describe(network, dtype, self.block, many)
+        self.buffers = make_scratch(network, dtype, rows, self.block, many)
         self.model, self.scratch = prepared(self.description), prepared(self.buffers)
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.predict = None  # the kernel of this name, from the first prediction on
@@ -193,10 +197,13 @@ class BoundSteps:
         self.numbers = None  # the `StepNumbers` of the steps
 
 
-def take_workspace(network, dtype, rows, block):
-    """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one."""
+def take_workspace(network, dtype, rows, block, many=False):
+    """Return a workspace for batches of up to `rows` rows in blocks of `block`: one of the kit, or a new one.
+
+    With `many`, it is one of networks whose numbers are vectors, see `train_in_lanes`.
+    """
     # A network is known by its identity first, so that one whose sizes were written to has to be known by these too.
-    shelf = kit.shelf_of((network, dtype, block, min(rows, block), rows > block, network.sizes, network.bias))
+    shelf = kit.shelf_of((network, dtype, block, many, min(rows, block), rows > block, network.sizes, network.bias))
     return shelf.take() or Workspace(shelf, rows)
 
 

@@ -8,7 +8,17 @@ that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpe
 from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.memory_ops import get, lanes_of, offset, prefetch, store, zero
+from fastnn.compiler.memory_ops import (
+    get,
+    has_many,
+    lanes_of,
+    narrow_width,
+    offset,
+    prefetch,
+    row_lanes_of,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense
@@ -29,8 +39,10 @@ def panel_width(model, width, lanes):
     return lanes if constant_at_most(model.block, lanes) else width
 
 
-def is_single_row(model, n):
+def is_single_row(model, n, a):
     """Return whether a block of n rows is stored as a single row; in a specialized kernel, this is a constant."""
+    if has_many(a):  # a panel of one column has no padding there
+        return 0
     return model.single_row_path & (constant_at_most(model.block, 1) | (n <= 1))
 
 
@@ -43,10 +55,12 @@ def copy_params(scratch, model, params, l):
 
 @traced
 def add_rows_of_ones(scratch, model, width):
-    """Write a row of ones behind each layer's inputs, so that a small layer's biases are weights; width is L."""
+    """Write a row of ones behind each layer's inputs, of a narrow panel, so that a small layer's biases are weights."""
+    L, width = lanes_of(scratch.activations), narrow_width(scratch.activations, width)
     for _, layer in each_layer(model):
-        ones = like(zero(scratch.activations), 1.0)
-        store(scratch.activations, (layer.input + layer.fan_in) * width, ones)
+        for b in each(width // L, step=L):
+            ones = like(zero(scratch.activations), 1.0)
+            store(scratch.activations, (layer.input + layer.fan_in) * width + b, ones)
 
 
 @traced
@@ -64,7 +78,7 @@ def forward(scratch, model, params, padded_params, width, n):
             compute(layer, scratch, pick(model.tail_layer > l, params, padded_params), *width)
 
     row, panels = partial(layers, dense.row_forward_layer), partial(layers, dense.forward_layer, width)
-    choose(is_single_row(model, n), row, panels)
+    choose(is_single_row(model, n, params), row, panels)
 
 
 def _output_code(model, layer):
@@ -84,14 +98,18 @@ def output_delta(scratch, model, width, n):
     D, n_outputs, code = scratch.delta, model.n_outputs, _output_code(model, layer)
 
     def panel():
-        output_loss(model.loss, scratch, A, n_outputs, width)
+        if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
+            output_terms(model.loss, scratch, A, n_outputs, width)
+            sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
+        else:
+            output_loss(model.loss, scratch, A, n_outputs, width)
         activation_delta(D, A, slopes, scratch.weight, n_outputs, width, code)
 
     def row():
         row_loss(model.loss, scratch, A, n_outputs)
         row_activation_delta(D, A, slopes, scratch.weight, n_outputs, code)
 
-    choose(is_single_row(model, n), row, panel)
+    choose(is_single_row(model, n, A), row, panel)
 
 
 @traced
@@ -104,7 +122,7 @@ def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
     width = panel_width(model, width, lanes_of(vectors))
     choose(
-        is_single_row(model, n),
+        is_single_row(model, n, vectors),
         lambda: _row_backward(scratch, model, spec, state, first_block, updating, is_final),
         lambda: _panel_backward(scratch, model, spec, state, width, first_block, updating),
     )
@@ -142,25 +160,25 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
     """
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     # The gradient of several blocks has to be added up, so it must be in memory; and so where nothing is updated.
-    fits_vector = updating & first_block & (width <= lanes_of(params))
+    fits_vector = updating & first_block & (width <= row_lanes_of(params))
 
     def of_layer(layer, delta, panels=None):
         A = offset(scratch.activations, layer.input * width)
         in_update = fits_vector & (layer.gather_indices >= 0)
         # a bias that all neurons share has the sum of their deltas, as one more row of the panel
-        when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out))
+        when(in_update & (layer.n_bias < layer.fan_out), lambda: dense.add_sum_of_rows(delta, layer.fan_out, width))
 
         def make_gradient():
             if panels is None:  # of one thread
                 transpose_delta(layer, scratch.transposed, delta, width)
             parts = panels or (lambda *kept: [(A, delta, scratch.transposed, width, 0)])
-            weight_gradient(layer, scratch, offset(gradient, layer.weight), parts)
-            dense.bias_gradient(layer, gradient, params, parts, model.times_bias)
+            weight_gradient(layer, scratch, offset(gradient, layer.weight), parts, width)
+            dense.bias_gradient(layer, gradient, params, parts, width, model.times_bias)
 
         def update_small():
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
             rest = model.times_bias, layer.weight, layer.bias, stop
-            small_layer_update(spec.code, state, A, delta, indices, *rest)
+            small_layer_update(spec.code, state, A, delta, width, indices, *rest)
 
         def update_any():
             update(spec.code, state, scratch.gradient, layer.weight, layer.bias, layer.end)
@@ -269,7 +287,7 @@ def has_gradient(spec):
 @traced
 def share_loss(scratch, model, share):
     """Write a block's loss to `scratch.sum_of_l`."""
-    sum_terms(scratch, model.n_outputs, partial(_columns, share))
+    sum_terms(scratch, model.n_outputs, get(share.first_column, share.n), partial(_columns, share))
 
 
 @traced

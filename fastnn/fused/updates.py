@@ -11,9 +11,20 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, NamedTuple
 
-from fastnn.compiler.control import choose, each, sweep, switch
-from fastnn.compiler.lanes import horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
+from fastnn.compiler.control import choose, each, pick, sweep, switch
+from fastnn.compiler.lanes import each_lane, has_padding, horizontal_sum, horizontal_sums
+from fastnn.compiler.memory_ops import (
+    get,
+    has_many,
+    lanes_of,
+    load,
+    narrow_width,
+    put,
+    row_lanes_of,
+    splat,
+    store,
+    zero,
+)
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import (
     absolute,
@@ -27,7 +38,7 @@ from fastnn.compiler.vectors import (
     sqrt,
     where_gt,
 )
-from fastnn.fused.layer_records import each_layer
+from fastnn.fused.layer_records import each_layer, layer_at
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 
@@ -115,23 +126,35 @@ def update(optimizer, state, gradient, start, biases, end):
 
 
 @_of_any
-def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start, biases, end):
-    """Step on a small layer by its gradient from panels of one vector, A (fan_in + 1, L) and D (fan_out + 1, L).
+def small_layer_update(optimizer, state, A, D, width, gather_indices, times_bias, start, biases, end):
+    """Step on a small layer by its gradient from narrow panels, A (fan_in + 1, width) and D (fan_out + 1, width).
 
     For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
     update. So the gradient is made on the way: each number is the horizontal sum of one product of a row of A and a row
     of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
     A; the delta of one that all neurons share is the sum of theirs, the last row of D.
+
+    A narrow panel is one of one vector, and the indices are offsets in it; or of as many columns of many networks, in
+    any number, and the indices are those of rows.
     """
     one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
     flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
+    if has_many(A):  # as in `matmul.weight_gradient`; a bias of a single row is never -0.0 here
+        rest = pick(has_padding(A, width) & (width > 1), zero(A), -zero(A))
+    unit, width = width if has_many(A) else 1, narrow_width(A, width)
     for i, n in _walk(start, end, len(lanes), flag):
 
         def gradient_of(p):
             k = i - start
-            rows = [(get(gather_indices, 2 * (k + j)), get(gather_indices, 2 * (k + j) + 1)) for j in lanes]
+            rows = [[get(gather_indices, 2 * (k + j) + side) * unit for side in (0, 1)] for j in lanes]
+            acc = [zero(A)] * len(lanes)
+            for columns in each_lane(A, width, acc):
+                for b in columns(row_lanes_of(A), acc):  # one in each lane
+                    acc[:] = [fma(load(A, a + b), load(D, d + b), s) for s, (a, d) in zip(acc, rows, strict=True)]
+            if has_many(A):
+                acc[0] = acc[0] + rest
             # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not 24 or 64.
-            g = horizontal_sums([fma(load(A, a), load(D, d), zero(A)) for a, d in rows])
+            g = horizontal_sums(acc)
             return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[0]
 
         optimizer.step_at_border(state, constants, i, n, biases, gradient_of, flag)
@@ -183,14 +206,16 @@ def add(gradient, layer, block_gradient):
 
 @traced
 def square_weights(scratch, model, params):
-    """Add the squares of all weights to the vector `scratch.squares`, lane by lane."""
-    for _, layer in each_layer(model):
-        # Layer by layer through memory: biases lie between the weights, and no bias counts.
-        nothing, s = zero(params), [load(scratch.squares, 0)]
-        for i, n in _walk(layer.weight, layer.bias, lanes_of(params), s):
-            p = blend_prefix(n, load(params, i), nothing)
-            s[0] = fma(p, p, s[0])
-        store(scratch.squares, 0, s[0])
+    """Write the sum of the squares of all weights to `scratch.squares`: each layer's over the lanes, from the first."""
+    L, nothing, s = lanes_of(params), zero(params), [zero(params)]
+    for lane in each_lane(params, row_lanes_of(params), s):
+        for l in each(model.n_layers, s):
+            layer = layer_at(model, l)
+            n = layer.bias - layer.weight  # no bias counts
+            for k in lane(ceil_div(n, L) * L, s):
+                p = blend_prefix(n - k, load(params, layer.weight + k), nothing)
+                s[0] = fma(p, p, s[0])
+    put(scratch.squares, 0, horizontal_sum(s[0]))
 
 
 def flush(x):

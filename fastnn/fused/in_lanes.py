@@ -1,0 +1,163 @@
+"""The entry point train_in_lanes: `train_steps` for as many networks of one shape as a vector has lanes, one in each.
+
+A number of the kernel is a vector here, see `vectors.Many`, and the functions of `propagation.py` are traced for such
+numbers once more: the same orders of sums, the same bits. Sizes, batches and the kind of optimizer are common; each
+network has its own parameters, constants, learning rates, order of rows and loss.
+
+Ordinary Numba code, see `kernels.py`. What it reads and writes as numbers of many is there lane by lane as well, as
+plain numbers.
+"""
+
+import math
+
+from fastnn.compiler.control import each
+from fastnn.compiler.jit import cpu_has, entry, inlined
+from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, put, store, unpack, unpack_many, zero
+from fastnn.compiler.tracing import traced
+from fastnn.compiler.vectors import in_double, where_gt
+from fastnn.fused import propagation
+from fastnn.fused.blocks import FAN_IN, set_step_constants
+from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, Model, Scratch, UpdateSpec
+from fastnn.fused.updates import square_weights
+from fastnn.state import Data, Steps
+
+MOST_DOUBLE, MOST_SINGLE = (600, 601) if cpu_has("avx512f") else (400, 401) if cpu_has("avx2") else (0, 0)
+
+
+@traced
+def gather_each(panel, source, offsets, n_features, width):
+    """Write ``panel[f, b, j] = source[offsets[b, j] + f]``, the numbers of row b of network j."""
+    N = lanes_of(panel)
+    for b in each(width):
+        for f in each(n_features):
+            store(panel, (f * width + b) * N, gather(source, offset(offsets, b * N), f))
+
+
+@inlined
+def gather_blocks(scratch, numbers, model, data, rows, row_step, own, n):
+    """Gather a block of `n` rows of each network in `own` (N,); `rows` lie `row_step` apart from member to member."""
+    n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(data.X)
+    for b in range(n):
+        put(numbers.weight, b, 1.0)
+        for j in range(N):
+            row = get(rows, b + get(own, j) * row_step)
+            put(scratch.rows_of_X, b * N + j, row * n_inputs)
+            put(scratch.rows_of_Y, b * N + j, row * n_outputs)
+    if n <= N:  # a small layer's gradient may be made within its update, which reads these
+        propagation.add_rows_of_ones(numbers, model, n)
+    gather_each(scratch.activations, data.X, scratch.rows_of_X, n_inputs, n)
+    gather_each(scratch.targets, data.Y, scratch.rows_of_Y, n_outputs, n)
+
+
+@inlined
+def take_in(scratch, lanes, members, own, n_params, N):
+    """Copy the states and constants of the members `own` (N,) to the lanes."""
+    for j in range(N):
+        m = get(own, j)
+        put(members.good, m, get(members.n_steps, m))
+        put(lanes.penalty, j, get(members.penalty, m))
+        for k in range(N_CONSTANTS):
+            put(scratch.update_constants, k * N + j, get(members.constants, m * N_CONSTANTS + k))
+        for k in range(2):
+            put(lanes.beta_products, k * N + j, get(members.beta_products, 2 * m + k))
+        for v in range(members.n_vectors):
+            state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+            for i in range(n_params):
+                put(lanes.vectors, (v * n_params + i) * N + j, get(state, i))
+
+
+@inlined
+def give_back(lanes, members, m, j, n_params, N):
+    """Copy the state of lane j to member m, if all its steps were good; else it stays what it was."""
+    if get(members.good, m) == get(members.n_steps, m):
+        for k in range(2):
+            put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
+        for v in range(members.n_vectors):
+            state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+            for i in range(n_params):
+                put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
+
+
+@inlined
+def penalties(numbers, own_numbers, model, spec):
+    """Return each network's penalty, in float64, as `blocks.penalty` does one."""
+    nothing = zero(own_numbers.penalty)
+    if spec.penalty == 0:  # of all of them
+        return nothing
+    square_weights(numbers, model, own_numbers.vectors)
+    strength = get(own_numbers.penalty, 0)
+    return where_gt(strength, nothing, strength / 2 * in_double(get(numbers.squares, 0)), nothing)
+
+
+@inlined
+def note_losses(scratch, lanes, steps, members, own, s, running, N):
+    """Write the losses of step s, and the step as its number of good ones for each member that diverges in it."""
+    for j in range(running):
+        put(steps.loss, s + get(own, j) * members.most, get(lanes.loss, j))
+    losses = load(scratch.sum_of_l, 0)
+    if horizontal_sum(losses - losses + load(scratch.nan_flag, 0)) != 0:  # one is NaN
+        for j in range(running):
+            is_good = math.isfinite(get(scratch.sum_of_l, j)) and get(scratch.nan_flag, j) == 0
+            if not is_good and get(members.good, get(own, j)) > s:
+                put(members.good, get(own, j), s)
+
+
+@entry
+def most_numbers(n_lanes: int) -> int:
+    """Return the most numbers of a network for which lanes pay by this code, see `side_by_side.numbers_of`."""
+    return MOST_DOUBLE if n_lanes == 8 else MOST_SINGLE
+
+
+@entry
+def train_in_lanes(
+    n_groups: int,
+    scratch: Scratch,
+    model: Model,
+    spec: UpdateSpec,
+    data: Data,
+    steps: Steps,
+    members: Members,
+    lanes: LaneNumbers,
+) -> None:
+    """Train members of a group, N at a time: change their states and losses, and write `members.good`.
+
+    `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A member whose loss
+    or parameters are not finite keeps the state that it had, and the others go on.
+    """
+    numbers, own_numbers = unpack_many(scratch), unpack_many(lanes)
+    scratch, model, spec, data = unpack(scratch), unpack(model), unpack(spec), unpack(data)
+    steps, members, lanes = unpack(steps), unpack(members), unpack(lanes)
+    N, n_params = lanes_of(data.X), spec.stride
+    for g in range(n_groups):
+        own, running, gathered = offset(members.order, g * N), N, -1
+        take_in(scratch, lanes, members, own, n_params, N)
+        for s in range(get(members.n_steps, get(own, 0))):  # the first one has the most
+            first, stop = get(steps.start, s), get(steps.stop, s)
+            divisor = float(stop - first) if model.mean else 1.0
+            for j in range(N):
+                put(lanes.rate, j, get(steps.learning_rate, s + get(own, j) * members.rate_step))
+            sums_of_losses = penalties(numbers, own_numbers, model, spec)
+            store(numbers.nan_flag, 0, zero(numbers.nan_flag))
+            begin = first
+            while begin < stop:
+                n = min(model.block, stop - begin)
+                if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
+                    rows = offset(steps.rows, begin)
+                    gather_blocks(scratch, numbers, model, data, rows, members.row_step, own, n)
+                    gathered = s if n == stop - first else -1
+                learning = begin + n == stop
+                if learning:
+                    rate, products = get(own_numbers.rate, 0), own_numbers.beta_products
+                    set_step_constants(numbers.update_constants, spec, products, rate, divisor)
+                propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
+                propagation.output_delta(numbers, model, n, n)
+                sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
+                propagation.backward(numbers, model, spec, own_numbers.vectors, n, n, begin == first, learning, False)
+                begin += n
+            put(own_numbers.loss, 0, sums_of_losses / divisor)
+            put(numbers.sum_of_l, 0, sums_of_losses)
+            note_losses(scratch, lanes, steps, members, own, s, running, N)
+            while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
+                running -= 1
+                give_back(lanes, members, get(own, running), running, n_params, N)
