@@ -33,7 +33,7 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import train_side_by_side
+from fastnn.fused.side_by_side import n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -152,7 +152,7 @@ class NumbaBackend:
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
         good, chosen = np.zeros(len(which), np.int64), np.arange(len(which))
         try:
-            if rules is None and not special:
+            if rules is None and not self.specialize:
                 chosen = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block)
             spec = update_spec(tasks[0], state.storage.shape[2])
             kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
@@ -190,6 +190,10 @@ class NumbaBackend:
         names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
         is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
         return is_own and not IN_PYTHON and not any(several)
+
+    def at_a_time(self, network, dtype, rows_a_step):
+        """Return how many such members `train_group` trains side by side: calls with multiples of it pay."""
+        return 1 if self.specialize else n_at_a_time(network, dtype, rows_a_step)
 
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""

@@ -34,14 +34,22 @@ def gather_each(panel, source, offsets, n_features, width):
             store(panel, (f * width + b) * N, gather(source, offset(offsets, b * N), f))
 
 
+@traced
+def gather_rates(lanes, source, s):
+    """Write each network's learning rate of step `s` to `lanes.rate`: by vectors, since it is read by vectors."""
+    L = lanes_of(source)
+    for j in range(0, lanes_of(lanes.vectors), L):
+        store(lanes.rate, j, gather(source, offset(lanes.first_rate, j), s))
+
+
 @inlined
-def gather_blocks(scratch, numbers, model, data, rows, row_step, own, n):
-    """Gather a block of `n` rows of each network in `own` (N,); `rows` lie `row_step` apart from member to member."""
+def gather_blocks(scratch, numbers, lanes, model, data, rows, n):
+    """Gather a block of `n` rows of each network, the next ones in its order of `rows`."""
     n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(data.X)
     for b in range(n):
         put(numbers.weight, b, 1.0)
         for j in range(N):
-            row = get(rows, b + get(own, j) * row_step)
+            row = get(rows, b + get(lanes.first_row, j))
             put(scratch.rows_of_X, b * N + j, row * n_inputs)
             put(scratch.rows_of_Y, b * N + j, row * n_outputs)
     if n <= N:  # a small layer's gradient may be made within its update, which reads these
@@ -57,6 +65,9 @@ def take_in(scratch, lanes, members, own, n_params, N):
         m = get(own, j)
         put(members.good, m, get(members.n_steps, m))
         put(lanes.penalty, j, get(members.penalty, m))
+        put(lanes.first_row, j, m * members.row_step)
+        put(lanes.first_rate, j, m * members.rate_step)
+        put(lanes.first_loss, j, m * members.most)
         for k in range(N_CONSTANTS):
             put(scratch.update_constants, k * N + j, get(members.constants, m * N_CONSTANTS + k))
         for k in range(2):
@@ -94,7 +105,7 @@ def penalties(numbers, own_numbers, model, spec):
 def note_losses(scratch, lanes, steps, members, own, s, running, N):
     """Write the losses of step s, and the step as its number of good ones for each member that diverges in it."""
     for j in range(running):
-        put(steps.loss, s + get(own, j) * members.most, get(lanes.loss, j))
+        put(steps.loss, s + get(lanes.first_loss, j), get(lanes.loss, j))
     losses = load(scratch.sum_of_l, 0)
     if horizontal_sum(losses - losses + load(scratch.nan_flag, 0)) != 0:  # one is NaN
         for j in range(running):
@@ -135,8 +146,7 @@ def train_in_lanes(
         for s in range(get(members.n_steps, get(own, 0))):  # the first one has the most
             first, stop = get(steps.start, s), get(steps.stop, s)
             divisor = float(stop - first) if model.mean else 1.0
-            for j in range(N):
-                put(lanes.rate, j, get(steps.learning_rate, s + get(own, j) * members.rate_step))
+            gather_rates(lanes, steps.learning_rate, s)
             sums_of_losses = penalties(numbers, own_numbers, model, spec)
             store(numbers.nan_flag, 0, zero(numbers.nan_flag))
             begin = first
@@ -144,7 +154,7 @@ def train_in_lanes(
                 n = min(model.block, stop - begin)
                 if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
                     rows = offset(steps.rows, begin)
-                    gather_blocks(scratch, numbers, model, data, rows, members.row_step, own, n)
+                    gather_blocks(scratch, numbers, lanes, model, data, rows, n)
                     gathered = s if n == stop - first else -1
                 learning = begin + n == stop
                 if learning:

@@ -203,6 +203,9 @@ class LaneNumbers(NamedTuple):
     penalty: NDArray[np.float64]  # (N,)
     rate: NDArray[np.float64]  # (N,)
     loss: NDArray[np.float64]  # (N,)
+    first_row: NDArray[np.int64]  # (N,): the offset in `Steps.rows` at which the rows of each one begin
+    first_rate: NDArray[np.int64]  # (N,): the same for learning rates
+    first_loss: NDArray[np.int64]  # (N,): and for losses
 
 
 class Weights(NamedTuple):

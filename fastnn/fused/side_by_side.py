@@ -29,16 +29,22 @@ def numbers_of(network, dtype, n_rows):
     return (network.n_params + rows * sum(network.sizes)) * used
 
 
+def n_at_a_time(network, dtype, n_rows):
+    """Return how many networks train side by side, by batches of up to `n_rows` rows: those of a vector, or 1."""
+    lanes = ALIGNMENT // dtype.itemsize
+    return lanes if numbers_of(network, dtype, n_rows) <= most_numbers(lanes) else 1
+
+
 def orders_of(tasks, which, steps, n_steps, dtype, n_rows):
     """Return the members that train side by side: [(the first one's task, order (any,) of whole vectors of members)].
 
     A group has the same data and the same numbers in its formula; if members are left over, the last one is there
     several times. Those with sample weights train alone, and where too many lanes would do nothing.
     """
-    first, lanes = tasks[0], ALIGNMENT // dtype.itemsize
-    size = numbers_of(first.network, dtype, n_rows) / (most_numbers(lanes) or 0.5)
-    if len(which) * 2 < lanes or size > 1 or not (steps.stop > steps.start).all():
+    network, lanes = tasks[0].network, ALIGNMENT // dtype.itemsize
+    if len(which) * 2 < lanes or not (steps.stop > steps.start).all() or n_at_a_time(network, dtype, n_rows) == 1:
         return []
+    least = max(numbers_of(network, dtype, n_rows) / most_numbers(lanes), 0.5)  # of the lanes, that have steps to do
     kinds, of_task = {}, []
     for task in tasks:
         spec = update_spec(task, 0)._replace(penalty=0.0)
@@ -53,7 +59,7 @@ def orders_of(tasks, which, steps, n_steps, dtype, n_rows):
             groups = np.concatenate([members, last]).reshape(-1, lanes)
             done, most = n_steps[groups], n_steps[groups[:, 0]] * lanes
             done[-1, lanes - last.size :] = 0
-            groups = groups[done.sum(axis=1) >= max(size, 0.5) * most]
+            groups = groups[done.sum(axis=1) >= least * most]
             if groups.size:
                 orders.append((tasks[which[groups[0, 0]]], groups.reshape(-1)))
     return orders
@@ -70,8 +76,9 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block)
     for task, row in zip(tasks, constants, strict=True):
         set_task_constants(row, task)
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
-    doubles = [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
-    numbers = prepared(own := LaneNumbers(aligned_zeros(n_vectors * network.n_params * lanes, dtype), *doubles))
+    own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
+    own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in range(3)]
+    numbers = prepared(LaneNumbers(*own))
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
     constants, shape = constants[which], (n_vectors, stride, row_step, rate_step, steps.loss.shape[1])
     workspace = take_workspace(network, dtype, n_rows, block, many=True)

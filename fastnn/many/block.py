@@ -77,6 +77,13 @@ def block_key(plan: Plan) -> Hashable | None:
     return id(plan.network), id(plan.backend), plan.data.X.dtype, n, validated, *kind
 
 
+def at_a_time(plan: Plan) -> int:
+    """Return how many members such as this one the back end trains side by side, so that blocks have whole groups."""
+    if isinstance(plan.backend, Completed) or plan.stop.decides or plan.validation_rows is not None:
+        return 1
+    return int(plan.backend.at_a_time(plan.network, plan.data.X.dtype, plan.rows_a_step))
+
+
 def _ends_plainly(plan: Plan) -> bool:
     """Return whether nothing is decided for a member, or all of it at the ends of epochs in compiled code."""
     stop = plan.stop
@@ -110,31 +117,31 @@ class Blocks(NamedTuple):
 
 def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
     """Return the division of some members, for as many threads of `n_jobs` as pay."""
-    groups: dict[Hashable, list[tuple[Plan, int]]] = {}
+    groups: dict[tuple[Hashable, int], list[tuple[Plan, int]]] = {}
     alone: list[tuple[Plan, int]] = []
-    found: dict[Hashable, tuple[Hashable | None, int]] = {}
+    found: dict[Hashable, tuple[Hashable | None, int, int]] = {}
     left = 0
     for plan in plans:
         parts = plan.network, plan.optimizer, plan.stop, plan.data, plan.rows
         kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
         known = found.get(kind)
         if known is None:
-            known = found[kind] = block_key(plan), epoch_work(plan)
-        key, an_epoch = known
+            known = found[kind] = block_key(plan), epoch_work(plan), at_a_time(plan)
+        key, an_epoch, side_by_side = known
         own = plan.n_epochs * an_epoch + MEMBER_WORK
         if key is None or not plan.n_epochs or own > MOST_WORK:
             alone.append((plan, own))
         else:
-            groups.setdefault(key, []).append((plan, own))
+            groups.setdefault((key, side_by_side), []).append((plan, own))
             left += own
     # One thread at a time does what MEMBER_WORK stands for: more threads than this would wait for their turn.
     pay = min(n_jobs, left // (MEMBER_WORK * max(len(plans) - len(alone), 1)))
     rounds, blocks = _Rounds(pay), list[tuple[list[Plan], int]]()
-    for group in groups.values():
+    for (_, side_by_side), group in groups.items():
         group.sort(key=lambda pair: -pair[0].n_epochs)
         most = -1
-        for plan, own in group:
-            if most < 0 or blocks[-1][1] + own // 2 > most:
+        for k, (plan, own) in enumerate(group):
+            if most < 0 or (blocks[-1][1] + own // 2 > most and k % side_by_side == 0):
                 most = rounds.next_size(left)
                 blocks.append(([], 0))
             together, amount = blocks[-1]
