@@ -48,7 +48,7 @@ def all_inners(out, A, D, nothing):
     width = 4 * lanes_of(out)
     for k, (rows, cols) in enumerate(INNERS):
         panels = in_panels(A, D, D, 9, 9, (width // 4, width - width // 4))
-        matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, 1, 2, 5)
+        matmul.inner_tile(rows, cols, offset(out, k * 8 * width), panels, width, 1, 2, 5)
 
 
 @functools.cache
@@ -141,7 +141,7 @@ def weight_gradient(G, A, D, T, zeros, packed, layer, n_first):
     panels = in_panels(A, D, T, layer.fan_in, layer.fan_out, (n_first, width - n_first))
     for _, D_here, T_here, width_here, _ in panels():
         matmul.transpose_delta(layer, T_here, D_here, width_here)
-    matmul.weight_gradient(layer, Buffers(zeros, packed), G, panels)
+    matmul.weight_gradient(layer, Buffers(zeros, packed), G, panels, width)
 
 
 @compiled

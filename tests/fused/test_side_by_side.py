@@ -1,0 +1,142 @@
+"""Members that train side by side, each in a lane of vectors, have the bits of a training alone."""
+
+import numpy as np
+import pytest
+from drawn_groups import DrawnGroup, differences, draw_group, trained
+
+from fastnn import SGD, Adam, Network, train, train_many
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.fused import in_lanes, side_by_side
+from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
+from fastnn.state import Data, GroupState, Steps, Task
+
+compiled = pytest.mark.skipif(IN_PYTHON, reason="thousands of times slower")
+NETWORK = Network((2, 3, 1), "tanh")
+PAYS = 1 << 30  # numbers for which lanes pay: any
+
+
+def small_group(dtype, m, n_steps=3, weight=1.0, scale=1.0):
+    """A group of `m` members with batches of three rows, in orders of their own."""
+    random, optimizer = np.random.RandomState(0), Adam(0.1)
+    data = Data(*(a.astype(dtype) for a in (random.rand(5, 2), random.rand(5, 1), np.full(5, weight))))
+    storage = aligned_zeros((m, 3, padded_size(NETWORK.n_params, np.dtype(dtype))), np.dtype(dtype))
+    storage[:, 0, : NETWORK.n_params] = random.standard_normal((m, NETWORK.n_params)) * scale
+    start = np.zeros(n_steps, np.int64)
+    steps = Steps(
+        np.array([random.permutation(5) for _ in range(m)]),
+        start,
+        start + 3,
+        np.ones((1, n_steps)),
+        np.zeros((m, n_steps)),
+    )
+    state = GroupState(storage, NETWORK.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
+    task = Task(NETWORK, optimizer, data, 0.01)
+    return DrawnGroup([task], np.zeros(m, np.int64), state, steps, np.full(m, n_steps))
+
+
+@pytest.fixture
+def n_lanes(dtype):
+    return ALIGNMENT // np.dtype(dtype).itemsize
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The orders of the calls of `train_in_lanes`, as lists."""
+    found, original = [], side_by_side.orders_of
+
+    def orders_of(*args):
+        orders = original(*args)
+        found.extend(order.tolist() for _, order in orders)
+        return orders
+
+    monkeypatch.setattr(side_by_side, "orders_of", orders_of)
+    return found
+
+
+@pytest.mark.nojit
+def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
+    group = small_group(dtype, n_lanes)
+    assert differences(group) == []
+    assert calls == [list(range(n_lanes))]
+
+
+@compiled
+@pytest.mark.parametrize("seed", range(12))
+def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
+    assert differences(draw_group(seed, dtype)) == []
+
+
+@compiled
+def test_a_member_that_diverges_leaves_the_others_alone(dtype, n_lanes):
+    """It counts its good steps, and keeps its state; in float32, what overflows there."""
+    group = small_group(dtype, n_lanes, n_steps=6)
+    group.state.storage[3, 0, : NETWORK.n_params] = np.finfo(dtype).max / 4
+    before = group.state.storage[3].copy()
+    good, state, losses = trained(group, PAYS)
+    others = np.arange(n_lanes) != 3
+    assert good[3] < 6
+    assert (good[others] == 6).all()
+    assert state.storage[3].tobytes() == before.tobytes()
+    right, alone, own_losses = trained(group, 0)
+    assert right.tolist() == good.tolist()
+    assert losses[others].tobytes() == own_losses[others].tobytes()
+    assert state.storage[others].tobytes() == alone.storage[others].tobytes()
+    assert losses[3, : good[3]].tobytes() == own_losses[3, : good[3]].tobytes()
+
+
+@compiled
+def test_what_goes_one_by_one(dtype, n_lanes, calls):
+    """Too few members, sample weights, no steps at all, networks that are too large; and those with fewer steps."""
+    trained(small_group(dtype, n_lanes // 2 - 1), PAYS)
+    trained(small_group(dtype, n_lanes, weight=2.0), PAYS)
+    trained(small_group(dtype, n_lanes, n_steps=0), PAYS)
+    trained(small_group(dtype, n_lanes), 1)
+    assert calls == []
+    group = small_group(dtype, 2 * n_lanes + 3)
+    group.n_steps[5] = 1
+    assert differences(group) == []
+    # 3 of the last group's lanes would have something to do
+    assert calls == [[*(k for k in range(2 * n_lanes + 1) if k != 5)]]
+
+
+@compiled
+def test_half_a_group_is_enough_for_a_small_network(dtype, n_lanes, calls):
+    m = n_lanes // 2
+    assert differences(small_group(dtype, m)) == []
+    assert calls == [[*range(m), *[m - 1] * m]]
+
+
+@compiled
+def test_members_of_train_many_are_those_of_train(dtype, calls):
+    """Own orders of rows, rates, penalties, numbers of epochs; one of them diverges."""
+    random = np.random.RandomState(0)
+    X, Y = random.rand(23, 2).astype(dtype), random.rand(23, 1).astype(dtype)
+    m = 40
+    rates = [SGD(1e30 if k == 7 else 0.01 * (k + 1), momentum=0.5) for k in range(m)]
+    columns = {"seed": range(m), "optimizer": rates, "epochs": [9 if k % 5 else 4 for k in range(m)]}
+    columns["alpha"] = [0.0 if k % 2 else 0.01 for k in range(m)]
+    many = train_many(NETWORK, X, Y, batch_size=8, n_jobs=1, **columns)
+    assert sum(map(len, calls)) >= 32 or not side_by_side.most_numbers(ALIGNMENT // X.itemsize)
+    assert many.stop_reason[7] == "diverged"
+    for k in (0, 1, 5, 6, 8, 39):
+        alone = train(NETWORK, X, Y, batch_size=8, **{name: values[k] for name, values in columns.items()})
+        assert many[k].params.tobytes() == alone.params.tobytes()
+        assert many[k].history.loss.tobytes() == alone.history.loss.tobytes()
+        assert many[k].state.t == alone.state.t
+
+
+@pytest.mark.nojit
+def test_the_rule_knows_shapes_alone(monkeypatch):
+    double, single = map(np.dtype, (np.float64, np.float32))
+    monkeypatch.setattr(side_by_side, "most_numbers", lambda lanes: 100)
+    assert side_by_side.n_at_a_time(Network((3, 5, 1)), double, 6) == 8
+    assert side_by_side.n_at_a_time(Network((3, 5, 1)), single, 6) == 16
+    assert side_by_side.n_at_a_time(Network((3, 50, 1)), double, 6) == 1
+    assert side_by_side.numbers_of(NETWORK, double, 8) == side_by_side.numbers_of(NETWORK, single, 8) * 2
+    assert side_by_side.numbers_of(NETWORK, double, 300) == side_by_side.numbers_of(NETWORK, double, 256)
+
+
+@pytest.mark.nojit
+def test_the_code_knows_how_large_networks_pay():
+    assert side_by_side.most_numbers(8) == in_lanes.MOST_DOUBLE
+    assert side_by_side.most_numbers(16) == in_lanes.MOST_SINGLE
