@@ -99,6 +99,9 @@ def _kernels() -> None:
     _fact("kernels", "; ".join(f"{o}: {'all' if len(found) == 1 else ', '.join(t)}" for o, t in found.items()))
     if kernels.problem:
         _fact("  of the wheel", f"not used: {kernels.problem}", "red")
+    sizes = machine.side_by_side()
+    known = ", ".join(f"up to size {n} in {dtype}" for dtype, n in (sizes or {}).items() if n > 0)
+    _fact("  side by side", (known or "none") if sizes is not None else "known once they are compiled")
 
 
 def _fact(name: str, text: str, style: str | None = None) -> None:

@@ -33,13 +33,13 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import n_at_a_time, train_side_by_side
+from fastnn.fused.side_by_side import most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.state import Task
 
-__all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept"]
+__all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept", "most_numbers"]
 
 
 class NumbaBackend:

@@ -54,6 +54,18 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
 
 
 @traced
+def gather_each(panel, source, offsets, n_features, width):
+    """Write ``panel[f, b] = source[offsets[b] + f]`` for vectors b of networks: a number of each, by its own offset.
+
+    panel (n_features, width, L) and offsets (width, L). All numbers are written by vectors, for so they are read.
+    """
+    L = lanes_of(panel)
+    for b in each(width):
+        for f in each(n_features):
+            store(panel, (f * width + b) * L, gather(source, offset(offsets, b * L), f))
+
+
+@traced
 def scatter_panel(out, panel, n, n_features, width):
     """Write ``out[b, f] = panel[f, b]``, b < n: out (n, n_features) is the user's, panel (n_features, width)."""
     L = lanes_of(panel)

@@ -10,39 +10,21 @@ plain numbers.
 
 import math
 
-from fastnn.compiler.control import each
 from fastnn.compiler.jit import cpu_has, entry, inlined
 from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import gather, get, lanes_of, load, offset, put, store, unpack, unpack_many, zero
-from fastnn.compiler.tracing import traced
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, unpack_many, zero
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants
+from fastnn.fused.gather import gather_each
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, Model, Scratch, UpdateSpec
 from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 
 HAS_WIDE = cpu_has("avx2") or cpu_has("neon")
 MOST_DOUBLE, MOST_SINGLE = (500, 600) if cpu_has("avx512f") else (300, 500) if HAS_WIDE else (0, -1)
-"""The most numbers of a network for which lanes pay, in float64 and in float32: beyond, they do not fit the first cache.
+"""The most numbers of a network for which lanes pay, in float64 and in float32; more do not fit the first cache.
 Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2, unmeasured, and SSE code has no lanes."""
-
-
-@traced
-def gather_each(panel, source, offsets, n_features, width):
-    """Write ``panel[f, b, j] = source[offsets[b, j] + f]``, the numbers of row b of network j."""
-    N = lanes_of(panel)
-    for b in each(width):
-        for f in each(n_features):
-            store(panel, (f * width + b) * N, gather(source, offset(offsets, b * N), f))
-
-
-@traced
-def gather_rates(lanes, source, s):
-    """Write each network's learning rate of step `s` to `lanes.rate`: by vectors, since it is read by vectors."""
-    L = lanes_of(source)
-    for j in range(0, lanes_of(lanes.vectors), L):
-        store(lanes.rate, j, gather(source, offset(lanes.first_rate, j), s))
 
 
 @inlined
@@ -149,7 +131,7 @@ def train_in_lanes(
         for s in range(get(members.n_steps, get(own, 0))):  # the first one has the most
             first, stop = get(steps.start, s), get(steps.stop, s)
             divisor = float(stop - first) if model.mean else 1.0
-            gather_rates(lanes, steps.learning_rate, s)
+            gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
             sums_of_losses = penalties(numbers, own_numbers, model, spec)
             store(numbers.nan_flag, 0, zero(numbers.nan_flag))
             begin = first

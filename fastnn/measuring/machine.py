@@ -150,6 +150,16 @@ class Kernels:
     """{origin: the kernels, as "predict.float64", that come from there when they are used}."""
 
 
+def side_by_side() -> dict[str, int] | None:
+    """Return how large networks of `train_many` train side by side: {dtype: numbers}, None if that is not compiled."""
+    from fastnn.compiler.loader import COMPILED, origin
+    from fastnn.fused.backend import most_numbers
+
+    if origin("most_numbers.float64") == COMPILED:
+        return None
+    return {"float64": most_numbers(8), "float32": most_numbers(16)}
+
+
 def kernels() -> Kernels:
     """Return the origin of each kernel: the wheel, the disk cache, or a compilation when it is first used."""
     from fastnn.compiler import shipped
