@@ -150,10 +150,8 @@ class NumbaBackend:
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
         workspace, scoring, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None, None
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
-        good, chosen = np.zeros(len(which), np.int64), np.arange(len(which))
+        good, chosen, begun = (np.zeros(len(which), np.int64) for _ in range(3))
         try:
-            if rules is None and not self.specialize:
-                chosen = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block)
             spec = update_spec(tasks[0], state.storage.shape[2])
             kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
             workspace.steps = None  # each member has constants of its own
@@ -163,16 +161,22 @@ class NumbaBackend:
                 n_scored = len(rules.scored[0].data.X) if rules.scored else 1
                 scoring = take_workspace(tasks[0].network, dtype, n_scored, ROW_BLOCK)
                 scoring.steps = None
-                ends, *held_too = epoch_ends(rules, state, steps.loss, scoring)
-                held = *held, held_too
+                in_turn = self.at_a_time(tasks[0].network, dtype, n_rows) > 1 and len(which) > 1
+                ends = epoch_ends(rules, state, steps.loss, scoring, in_turn)
+            if self.specialize or (rules is not None and rules.first > 0):
+                chosen = np.arange(len(which))
+            else:
+                chosen, begun = train_side_by_side(
+                    good, tasks, which, state, steps, n_steps, n_rows, block, rules, ends
+                )
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen)
             elif chosen.size:  # pragma: no cover - compiled
-                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen)
+                of_ends = None if ends is None else ends[0]
+                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, of_ends, chosen, begun)
                 members, of_chosen = load_kernel("train_members", dtype), np.zeros(chosen.size, np.int64)
-                rows, constants, _ = arguments
-                members(of_chosen, chosen.size, kernel.code, rows, constants, workspace.scratch)
-                good[chosen] = of_chosen
+                members(of_chosen, chosen.size, kernel.code, *arguments[:2], workspace.scratch)
+                good[chosen] = begun[chosen] + of_chosen
         finally:
             put_back(workspace)
             if scoring is not None:

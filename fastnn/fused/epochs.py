@@ -9,10 +9,10 @@ import math
 from fastnn.compiler.calls import caller
 from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.memory_ops import get, offset, put, unpack
-from fastnn.fused.layout import MODE, N_LOSS, N_PREDICT, SAME_ROWS, EpochArrays, EpochCodes, EpochNumbers
+from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, EpochArrays, EpochCodes, EpochNumbers
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
-call_loss, call_predict = caller(N_LOSS), caller(N_PREDICT)
+call_loss, call_predict, call_end_epoch = caller(N_LOSS), caller(N_PREDICT), caller(N_END)
 
 
 @inlined
@@ -80,7 +80,7 @@ def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumb
     at, score = m * numbers.n_epochs + epoch, 0.0
     if numbers.n_rows > 0:
         call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
-        put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on, which are gathered already
+        put(arrays.loss, m * N_LOSS + MODE, numbers.mode)  # from now on they may be gathered already
         score = get(arrays.losses, at)
     if numbers.scored > 0:
         call_predict(codes.predict, offset(arrays.ended, 2 * m + 1), offset(arrays.predict, m * N_PREDICT))

@@ -16,8 +16,9 @@ from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, 
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants
+from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.gather import gather_each
-from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, Model, Scratch, UpdateSpec
+from fastnn.fused.layout import N_CONSTANTS, N_END, LaneNumbers, Members, Model, Scratch, UpdateSpec
 from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 
@@ -48,7 +49,6 @@ def take_in(scratch, lanes, members, own, n_params, N):
     """Copy the states and constants of the members `own` (N,) to the lanes."""
     for j in range(N):
         m = get(own, j)
-        put(members.good, m, get(members.n_steps, m))
         put(lanes.penalty, j, get(members.penalty, m))
         put(lanes.first_row, j, m * members.row_step)
         put(lanes.first_rate, j, m * members.rate_step)
@@ -64,15 +64,35 @@ def take_in(scratch, lanes, members, own, n_params, N):
 
 
 @inlined
-def give_back(lanes, members, m, j, n_params, N):
-    """Copy the state of lane j to member m, if all its steps were good; else it stays what it was."""
-    if get(members.good, m) == get(members.n_steps, m):
-        for k in range(2):
-            put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
-        for v in range(members.n_vectors):
-            state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
-            for i in range(n_params):
-                put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
+def runs(members, m, s):
+    """Return whether step `s` is one of member m's: it has neither diverged, nor has its rule fired."""
+    return get(members.good, m) == get(members.n_steps, m) and s < get(members.n_steps, m)
+
+
+@inlined
+def give_back(lanes, members, own, s, n_params, N):
+    """Copy the states of those lanes to their members for whom step `s`, which was the last one, was good."""
+    for j in range(N):
+        m = get(own, j)
+        if runs(members, m, s):
+            for k in range(2):
+                put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
+            for v in range(members.n_vectors):
+                state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+                for i in range(n_params):
+                    put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
+
+
+@inlined
+def end_epochs(members, own, s, N):
+    """Score and decide for each member that has ended an epoch with step `s`; its state has been given back."""
+    for j in range(N):
+        m = get(own, j)
+        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
+            words = offset(members.end_words, m * (1 + N_END))
+            call_end_epoch(members.code, words, offset(words, 1))
+            if get(words, 0) == 1:
+                put(members.good, m, s + 1)
 
 
 @inlined
@@ -87,15 +107,16 @@ def penalties(numbers, own_numbers, model, spec):
 
 
 @inlined
-def note_losses(scratch, lanes, steps, members, own, s, running, N):
+def note_losses(scratch, lanes, steps, members, own, s, N):
     """Write the losses of step s, and the step as its number of good ones for each member that diverges in it."""
-    for j in range(running):
-        put(steps.loss, s + get(lanes.first_loss, j), get(lanes.loss, j))
+    for j in range(N):
+        if runs(members, get(own, j), s):
+            put(steps.loss, s + get(lanes.first_loss, j), get(lanes.loss, j))
     losses = load(scratch.sum_of_l, 0)
     if horizontal_sum(losses - losses + load(scratch.nan_flag, 0)) != 0:  # one is NaN
-        for j in range(running):
+        for j in range(N):
             is_good = math.isfinite(get(scratch.sum_of_l, j)) and get(scratch.nan_flag, j) == 0
-            if not is_good and get(members.good, get(own, j)) > s:
+            if not is_good and runs(members, get(own, j), s):
                 put(members.good, get(own, j), s)
 
 
@@ -119,7 +140,7 @@ def train_in_lanes(
     """Train members of a group, N at a time: change their states and losses, and write `members.good`.
 
     `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A member whose loss
-    or parameters are not finite keeps the state that it had, and the others go on.
+    or parameters are not finite keeps a state that it had, and the others go on; so they do when a member's rule fires.
     """
     numbers, own_numbers = unpack_many(scratch), unpack_many(lanes)
     scratch, model, spec, data = unpack(scratch), unpack(model), unpack(spec), unpack(data)
@@ -127,8 +148,9 @@ def train_in_lanes(
     N, n_params = lanes_of(data.X), spec.stride
     for g in range(n_groups):
         own, running, gathered = offset(members.order, g * N), N, -1
+        next_end = members.first + members.per_epoch
         take_in(scratch, lanes, members, own, n_params, N)
-        for s in range(get(members.n_steps, get(own, 0))):  # the first one has the most
+        for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):  # the first has the most
             first, stop = get(steps.start, s), get(steps.stop, s)
             divisor = float(stop - first) if model.mean else 1.0
             gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
@@ -152,7 +174,12 @@ def train_in_lanes(
                 begin += n
             put(own_numbers.loss, 0, sums_of_losses / divisor)
             put(numbers.sum_of_l, 0, sums_of_losses)
-            note_losses(scratch, lanes, steps, members, own, s, running, N)
+            note_losses(scratch, lanes, steps, members, own, s, N)
+            is_last = s + 1 == members.stop
             while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
-                running -= 1
-                give_back(lanes, members, get(own, running), running, n_params, N)
+                running, is_last = running - 1, True
+            if is_last or s + 1 == next_end:
+                give_back(lanes, members, own, s, n_params, N)
+            if s + 1 == next_end:
+                end_epochs(members, own, s, N)
+                next_end += members.per_epoch

@@ -16,6 +16,7 @@ from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, gathered_block, padded, penalty, set_step_constants
+from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.epochs import end_epoch as end_epoch
 from fastnn.fused.evaluate import evaluate_objects
 from fastnn.fused.in_lanes import most_numbers as most_numbers
@@ -23,7 +24,6 @@ from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
 from fastnn.fused.layout import (
     ALPHA,
     N_CONSTANTS,
-    N_END,
     N_TRAIN,
     SAME_ROWS,
     SCALE,
@@ -38,8 +38,6 @@ from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients
 from fastnn.state import Data, Steps
-
-call_end_epoch = caller(N_END)
 
 
 @entry

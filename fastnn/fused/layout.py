@@ -168,6 +168,7 @@ class EpochNumbers(NamedTuple):
     n_rows: int  # of those that are scored; 0: none are
     n_outputs: int
     n_labels: int  # of a member
+    mode: int  # of `loss_and_gradient` but for its first call: SAME_ROWS, or 0 where members with other rows take turns
     scored: int  # 1: by the rows that are right, 0: by their loss
     exclusive: int  # 1: labels are numbers of classes
     first: int  # steps of the current epoch that were done before
@@ -183,7 +184,8 @@ class Members(NamedTuple):
 
     order: NDArray[np.int64]  # (n_groups * N,): the member in each lane, those with most steps first
     n_steps: NDArray[np.int64]  # (m,)
-    good: NDArray[np.int64]  # (m,), written: the good steps
+    good: NDArray[np.int64]  # (m,): n_steps; written where there are less good ones, or a rule fires before
+    end_words: NDArray[np.int64]  # (m * (1 + N_END),), or none: `EpochEnds.arguments` of each
     storage: NDArray  # (m * n_vectors * stride,): the states
     beta_products: NDArray[np.float64]  # (m * 2,)
     constants: NDArray  # (m * N_CONSTANTS,): those of the task
@@ -193,6 +195,10 @@ class Members(NamedTuple):
     row_step: int  # from a member's `Steps.rows` to the next one's, 0 if they share them
     rate_step: int  # the same for learning rates
     most: int  # the steps that `Steps.loss` has room for
+    first: int  # the steps that all have done before
+    stop: int  # the step before which the call ends
+    per_epoch: int  # steps of an epoch, at whose end `end_epoch` is called; 0: nothing is called
+    code: int  # the address of its machine code
 
 
 class LaneNumbers(NamedTuple):

@@ -18,6 +18,7 @@ from fastnn.fused.layout import (
     N_LOSS,
     N_PREDICT,
     NO_UPDATE,
+    SAME_ROWS,
     EpochArrays,
     EpochCodes,
     EpochEnds,
@@ -52,10 +53,10 @@ class MemberArguments(NamedTuple):
     held: list[object]
 
 
-def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen):
+def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
     """Return the arguments of `train_members` for the `chosen` members (any,) of those of `train_group`.
 
-    `ends` are the members' `EpochEnds` (m, 4), or None.
+    `ends` are the members' `EpochEnds` (m, 4), or None; `begun` (m,) are the steps that each has done before.
     """
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
@@ -67,11 +68,12 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     blocks = np.empty((m, len(steps)), np.int64)  # a member's steps, as an argument block
     for k, array in enumerate(steps):
         shared = array.ndim == 1 or len(array) == 1
-        blocks[:, k] = address(array) + (0 if shared else np.arange(m) * array.strides[0])
+        done = begun * array.itemsize if k > 0 else 0  # k = 0: the rows, of which `start` and `stop` say where
+        blocks[:, k] = address(array) + done + (0 if shared else np.arange(m) * array.strides[0])
     objects = [*storage], [*beta_products]  # a view for each member
     columns = (
         *([id(array) for array in views] for views in objects),
-        n_steps,
+        n_steps - begun,
         _address(workspace.scratch),
         _address(workspace.model),
         np.array([_address(spec) for spec in specs])[which],
@@ -95,11 +97,11 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def epoch_ends(rules, state, losses, workspace):
-    """Return the `EpochEnds` of each member as argument blocks (m, 4), and the objects that they refer to.
+def epoch_ends(rules, state, losses, workspace, in_turn):
+    """Return the `EpochEnds` of each member as argument blocks (m, 4), their arguments, and the objects referred to.
 
     `losses` (m, n_steps) are those of the steps. `workspace` is that of the rows that are scored, which are gathered
-    once in a call of a member.
+    once in a call of a member; but each time if these are not the same for all and members take turns, `in_turn`.
     """
     network, dtype = workspace.network, workspace.buffers.params.dtype
     m, n = len(losses), len(rules.scored[0].data.X) if rules.scored else 0
@@ -131,6 +133,7 @@ def epoch_ends(rules, state, losses, workspace):
         n_labels=labels[0].size if labels.size else 0,
         scored=int(rules.labels is not None),
         exclusive=int(labels.ndim == 2),
+        mode=0 if in_turn and len({id(task.data) for task in rules.scored}) > 1 else SAME_ROWS,
         first=rules.first,
         per_epoch=rules.per_epoch,
         n_steps=losses.shape[1],
@@ -146,7 +149,7 @@ def epoch_ends(rules, state, losses, workspace):
     ends = np.empty((m, len(EpochEnds._fields)), np.int64)
     ends[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
     ends[:, 3] = address(words) + np.arange(m) * words.strides[0]
-    return ends, [rows, views, known, words]
+    return ends, words, [rows, views, known]
 
 
 class Workspace:

@@ -8,8 +8,9 @@ import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
-from fastnn.fused.preparation import put_back, take_workspace
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros
+from fastnn.fused.preparation import NO_ENDS, put_back, take_workspace
+from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
+from fastnn.state import LIMIT
 
 
 @functools.cache
@@ -35,14 +36,16 @@ def n_at_a_time(network, dtype, n_rows):
     return lanes if numbers_of(network, dtype, n_rows) <= most_numbers(lanes) else 1
 
 
-def orders_of(tasks, which, steps, n_steps, dtype, n_rows):
-    """Return the members that train side by side: [(the first one's task, order (any,) of whole vectors of members)].
+def orders_of(members, tasks, which, steps, n_steps, n_rows):
+    """Return which of the `members` (any,) train side by side: [(a task, order (any,) of whole vectors of members)].
 
-    A group has the same data and the same numbers in its formula; if members are left over, the last one is there
-    several times. Those with sample weights train alone, and where too many lanes would do nothing.
+    They have `n_steps` (m,) left. A group has the same data and the same numbers in its formula; if members are left
+    over, the last one is there several times. Those with sample weights train alone, and where too many lanes would
+    do nothing.
     """
-    network, lanes = tasks[0].network, ALIGNMENT // dtype.itemsize
-    if len(which) * 2 < lanes or not (steps.stop > steps.start).all() or n_at_a_time(network, dtype, n_rows) == 1:
+    network, dtype = tasks[0].network, tasks[0].data.X.dtype
+    lanes = ALIGNMENT // dtype.itemsize
+    if len(members) * 2 < lanes or not (steps.stop > steps.start).all() or n_at_a_time(network, dtype, n_rows) == 1:
         return []
     # Lanes without steps to do cost as much as others; measured, the gain is near the fifth root of what is behind 1 /.
     least = max(0.5, (numbers_of(network, dtype, n_rows) / most_numbers(lanes)) ** 0.2)
@@ -50,57 +53,84 @@ def orders_of(tasks, which, steps, n_steps, dtype, n_rows):
     for task in tasks:
         spec = update_spec(task, 0)._replace(penalty=0.0)
         of_task.append(kinds.setdefault((*map(id, task.data), *spec), len(kinds)))
-    kind = np.array(of_task)[which]
-    orders, by_steps = [], np.lexsort((-n_steps, kind))
+    kind = np.array(of_task)[which[members]]
+    orders, by_steps = [], np.lexsort((-n_steps[members], kind))
     for k in range(len(kinds)):
-        members = by_steps[kind[by_steps] == k]
-        members = members[: np.count_nonzero(n_steps[members])]
-        if members.size and (tasks[which[members[0]]].data.sample_weight == 1).all():
-            last = np.full(-members.size % lanes, members[-1])
-            groups = np.concatenate([members, last]).reshape(-1, lanes)
-            done, most = n_steps[groups], n_steps[groups[:, 0]] * lanes
-            done[-1, lanes - last.size :] = 0
-            groups = groups[done.sum(axis=1) >= least * most]
+        chosen = members[by_steps[kind[by_steps] == k]]
+        if chosen.size and (tasks[which[chosen[0]]].data.sample_weight == 1).all():
+            last = np.full(-chosen.size % lanes, chosen[-1])
+            groups = np.concatenate([chosen, last]).reshape(-1, lanes)
+            used = n_steps[groups]
+            used[-1, lanes - last.size :] = 0
+            groups = groups[used.sum(axis=1) >= least * lanes * used[:, 0]]
             if groups.size:
                 orders.append((tasks[which[groups[0, 0]]], groups.reshape(-1)))
     return orders
 
 
-def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block):
-    """Train what can be trained side by side; write its good steps to `good` (m,), return the other members (any,)."""
-    storage, dtype, alone = state.storage, state.storage.dtype, np.ones(len(which), bool)
-    orders = orders_of(tasks, which, steps, n_steps, dtype, n_rows)
-    if not orders:
-        return np.flatnonzero(alone)
-    network, (_, n_vectors, stride), lanes = tasks[0].network, storage.shape, ALIGNMENT // dtype.itemsize
+def stops_of(most, rules):
+    """Return the steps, of `most`, before which calls end, for members whose rules have fired to leave their lanes.
+
+    They are at ends of epochs.
+    """
+    if rules is None or not rules.rules[:, LIMIT].any():
+        return [most]
+    size = ceil_div(most, CALLS * rules.per_epoch) * rules.per_epoch
+    return [min(first + size, most) for first in range(0, most, size)]
+
+
+CALLS = 4
+"""Calls for members with stop rules."""
+
+
+def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules=None, ends=None):
+    """Train what can be trained side by side; return the others (any,), and from which step on they train alone (m,).
+
+    Good steps are written to `good` (m,). With `rules`, `ends` are the members' `EpochEnds` and their arguments.
+    """
+    first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
+    for stop in stops_of(int(n_steps.max(initial=0)), rules):
+        orders = orders_of(left, tasks, which, steps, n_steps - first, n_rows)
+        if not orders:
+            break
+        if first == 0:
+            call = call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends)
+        for task, order in orders:
+            call(task, order, first, stop)
+            begun[order] = stop
+        left = left[(begun[left] == stop) & (good[left] == n_steps[left]) & (n_steps[left] > stop)]
+        first = stop
+    alone = (begun < n_steps) & (good == n_steps)
+    good[alone] = 0
+    return np.flatnonzero(alone), begun
+
+
+def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends):
+    """Return a function ``(task, order, first, stop)`` that does the steps from `first` to `stop` of an `orders_of`."""
+    network, storage, dtype = tasks[0].network, state.storage, state.storage.dtype
+    (_, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
     constants = np.zeros((len(tasks), N_CONSTANTS), dtype)
     for task, row in zip(tasks, constants, strict=True):
         set_task_constants(row, task)
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
     own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
     own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in range(3)]
-    numbers = prepared(LaneNumbers(*own))
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
-    constants, shape = constants[which], (n_vectors, stride, row_step, rate_step, steps.loss.shape[1])
-    workspace = take_workspace(network, dtype, n_rows, block, many=True)
-    workspace.steps = None
-    try:
-        kernel = load_kernel("train_in_lanes", dtype)
-        for task, order in orders:
-            arrays = order, n_steps, good, storage, state.beta_products, constants, penalty
-            spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
-            kernel(
-                order.size // lanes,
-                workspace.scratch,
-                workspace.model,
-                prepared(spec),
-                prepared(task.data),
-                prepared(steps),
-                prepared(Members(*arrays, *shape)),
-                numbers,
-            )
-            alone[order] = False
-    finally:
-        put_back(workspace)
-    del own
-    return np.flatnonzero(alone)
+    of_ends, words = (ends[0][0], ends[1]) if ends else (NO_ENDS, NO_ENDS.arguments)
+    arrays = n_steps, good, words, storage, state.beta_products, constants[which], penalty
+    sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
+    kernel = load_kernel("train_in_lanes", dtype)
+
+    def call(task, order, first, stop):
+        spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
+        members = Members(order, *arrays, *sizes, first, stop, int(of_ends[1]), int(of_ends[2]))
+        workspace = take_workspace(network, dtype, n_rows, block, many=True)
+        workspace.steps = None
+        try:
+            of_network = workspace.scratch, workspace.model
+            of_task = prepared(spec), prepared(task.data), prepared(steps)
+            kernel(order.size // lanes, *of_network, *of_task, prepared(members), prepared(LaneNumbers(*own)))
+        finally:
+            put_back(workspace)
+
+    return call

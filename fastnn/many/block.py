@@ -79,7 +79,7 @@ def block_key(plan: Plan) -> Hashable | None:
 
 def at_a_time(plan: Plan) -> int:
     """Return how many members such as this one the back end trains side by side, so that blocks have whole groups."""
-    if isinstance(plan.backend, Completed) or plan.stop.decides or plan.validation_rows is not None:
+    if isinstance(plan.backend, Completed):
         return 1
     return int(plan.backend.at_a_time(plan.network, plan.data.X.dtype, plan.rows_a_step))
 

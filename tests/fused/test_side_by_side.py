@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from bits import result_bits
 from drawn_groups import DrawnGroup, differences, draw_group, trained
 
-from fastnn import SGD, Adam, Network, train, train_many
+from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import in_lanes, side_by_side
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
@@ -12,6 +13,7 @@ from fastnn.state import Data, GroupState, Steps, Task
 
 compiled = pytest.mark.skipif(IN_PYTHON, reason="thousands of times slower")
 NETWORK = Network((2, 3, 1), "tanh")
+SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
 
 
@@ -123,6 +125,33 @@ def test_members_of_train_many_are_those_of_train(dtype, calls):
         assert many[k].params.tobytes() == alone.params.tobytes()
         assert many[k].history.loss.tobytes() == alone.history.loss.tobytes()
         assert many[k].state.t == alone.state.t
+
+
+@compiled
+@pytest.mark.parametrize(
+    "stop",
+    [
+        Stop(patience=2, tol=1e-4),
+        Stop(patience=4, tol=1e-3, validation=0.3, restore_best=True),
+        Stop(patience=12, validation=SCORED, restore_best=True, monitor="accuracy"),
+        Stop(validation=SCORED, restore_best=True),
+    ],
+    ids=["patience", "own rows", "accuracy", "best"],
+)
+def test_what_is_decided_at_the_ends_of_epochs(stop, dtype, calls):
+    """Members stop at different epochs, and leave their lanes to others, which go on with the same bits."""
+    random, m = np.random.RandomState(0), 40
+    X = random.rand(23, 2).astype(dtype)
+    network = Network((2, 3, 1), "tanh", "sigmoid", "log_loss")
+    columns = {"seed": range(m), "optimizer": [SGD(0.05 * (k + 1), momentum=0.5) for k in range(m)]}
+    common = {"batch_size": 8, "epochs": 40, "stop": stop}
+    many = train_many(network, X, (X[:, :1] > X[:, 1:]).astype(dtype), n_jobs=1, **common, **columns)
+    assert len(calls) > (stop.patience is not None) or not side_by_side.most_numbers(ALIGNMENT // X.itemsize)
+    assert len(set(many.n_epochs.tolist())) > 1 or not stop.patience
+    for k in range(0, m, 3):
+        own = {name: values[k] for name, values in columns.items()}
+        alone = train(network, X, (X[:, :1] > X[:, 1:]).astype(dtype), **common, **own)
+        assert result_bits(many[k]) == result_bits(alone)
 
 
 @pytest.mark.nojit
