@@ -36,19 +36,24 @@ def n_at_a_time(network, dtype, n_rows):
     return lanes if numbers_of(network, dtype, n_rows) <= most_numbers(lanes) else 1
 
 
-def orders_of(members, tasks, which, steps, n_steps, n_rows):
+def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
     """Return which of the `members` (any,) train side by side: [(a task, order (any,) of whole vectors of members)].
 
-    They have `n_steps` (m,) left. A group has the same data and the same numbers in its formula; if members are left
-    over, the last one is there several times. Those with sample weights train alone, and where too many lanes would
-    do nothing.
+    They have `n_steps` (m,) left, and lanes pay for up to `most` numbers. A group has the same data and the same
+    numbers in its formula; if members are left over, the last one is there several times. Those with sample weights
+    train alone, and where too many lanes would do nothing.
     """
     network, dtype = tasks[0].network, tasks[0].data.X.dtype
     lanes = ALIGNMENT // dtype.itemsize
-    if len(members) * 2 < lanes or not (steps.stop > steps.start).all() or n_at_a_time(network, dtype, n_rows) == 1:
+    numbers = numbers_of(network, dtype, n_rows)
+    n = steps.stop - steps.start
+    # The gradient of a single row, in a layer that fills whole vectors, is not finished where that does nothing, see
+    # `updates.row_update`: a product that underflows to -0.0 stays that, where the update of many makes 0.0 of it.
+    fills_vectors = any(layer.fan_out % lanes == 0 for layer in network.layers)
+    if len(members) * 2 < lanes or numbers > most or (n == 0).any() or (fills_vectors and (n == 1).any()):
         return []
     # Lanes without steps to do cost as much as others; measured, the gain is near the fifth root of what is behind 1 /.
-    least = max(0.5, (numbers_of(network, dtype, n_rows) / most_numbers(lanes)) ** 0.2)
+    least = max(0.5, (numbers / most) ** 0.2)
     kinds, of_task = {}, []
     for task in tasks:
         spec = update_spec(task, 0)._replace(penalty=0.0)
@@ -81,6 +86,8 @@ def stops_of(most, rules):
 
 CALLS = 4
 """Calls for members with stop rules."""
+GAIN = 4
+"""How many times less numbers pay where something is decided: parameters are copied, and lanes may wait for others."""
 
 
 def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules=None, ends=None):
@@ -89,8 +96,9 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
     Good steps are written to `good` (m,). With `rules`, `ends` are the members' `EpochEnds` and their arguments.
     """
     first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
+    most = most_numbers(ALIGNMENT // state.storage.itemsize) / (1 if rules is None else GAIN)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
-        orders = orders_of(left, tasks, which, steps, n_steps - first, n_rows)
+        orders = orders_of(left, tasks, which, steps, n_steps - first, n_rows, most)
         if not orders:
             break
         if first == 0:
