@@ -33,7 +33,7 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import most_numbers, n_at_a_time, train_side_by_side
+from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import OPTIMIZERS, SGD
@@ -161,13 +161,13 @@ class NumbaBackend:
                 n_scored = len(rules.scored[0].data.X) if rules.scored else 1
                 scoring = take_workspace(tasks[0].network, dtype, n_scored, ROW_BLOCK)
                 scoring.steps = None
-                in_turn = self.at_a_time(tasks[0].network, dtype, n_rows) > 1 and len(which) > 1
+                in_turn = len(which) >= FEWEST and self.at_a_time(tasks[0].network, dtype, n_rows) > 1
                 ends = epoch_ends(rules, state, steps.loss, scoring, in_turn)
-            if self.specialize or (rules is not None and rules.first > 0):
+            if self.specialize or len(which) < FEWEST or (rules is not None and rules.first > 0):
                 chosen = np.arange(len(which))
             else:
                 chosen, begun = train_side_by_side(
-                    good, tasks, which, state, steps, n_steps, n_rows, block, rules, ends
+                    good, tasks, which, state, steps, n_steps, n_rows, block, rules=rules, ends=ends
                 )
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen)

@@ -75,11 +75,7 @@ def bias_gradient(layer, gradient, params, panels, width, times_bias):
     for o, tile in sweep(n_bias, BIAS_TILES):  # several sums at a time: the additions of one wait for each other
         acc = [like(zero(gradient), -0.0)] * tile  # whatever is added first, its bits stay
         for columns in each_lane(gradient, width, acc):
-            for r in each(n_rows, acc):
-                for _, D, _, n, _ in panels(acc):
-                    rows = [offset(D, (o + j + r) * n) for j in range(tile)]
-                    for k in columns(n, acc):
-                        acc[:] = [s + load(row, k) for s, row in zip(acc, rows, strict=True)]
+            _add_deltas(acc, panels, columns, o, n_rows)
         store_horizontal_sums([offset(db, o)], acc)
     add_padding(db, n_bias, has_padding(db, width))
 
@@ -88,6 +84,15 @@ def bias_gradient(layer, gradient, params, panels, width, times_bias):
             put(db, o, get(db, o) * get(b, o))
 
     when(times_bias, scale)
+
+
+def _add_deltas(acc, panels, columns, o, n_rows):
+    """Add `n_rows` rows of D to each of the sums `acc`, from row o + j on to the j-th one."""
+    for r in each(n_rows, acc):
+        for _, D, _, n, _ in panels(acc):
+            rows = [offset(D, (o + j + r) * n) for j in range(len(acc))]
+            for k in columns(n, acc):
+                acc[:] = [s + load(row, k) for s, row in zip(acc, rows, strict=True)]
 
 
 def _sum(n, read):

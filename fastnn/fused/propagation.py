@@ -27,7 +27,7 @@ from fastnn.fused.gather import copy, gather_panel, scatter_panel
 from fastnn.fused.layer_records import each_layer, layer_at
 from fastnn.fused.layout import LOSS_ALONE, NO_UPDATE
 from fastnn.fused.losses import output_loss, output_terms, row_loss, sum_terms
-from fastnn.fused.matmul import transpose_delta, weight_gradient
+from fastnn.fused.matmul import Strided, transpose_delta, weight_gradient
 from fastnn.fused.single_row import outer_product
 from fastnn.fused.updates import State, add, finish_gradients, row_update, small_layer_update, update
 
@@ -178,7 +178,7 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
         def update_small():
             indices, stop = offset(model.gather_indices, layer.gather_indices), layer.bias + layer.n_bias
             rest = model.times_bias, layer.weight, layer.bias, stop
-            small_layer_update(spec.code, state, A, delta, width, indices, *rest)
+            small_layer_update(spec.code, state, Strided(A, width), delta, indices, *rest)
 
         def update_any():
             update(spec.code, state, scratch.gradient, layer.weight, layer.bias, layer.end)

@@ -12,6 +12,9 @@ from fastnn.fused.preparation import NO_ENDS, put_back, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT
 
+FEWEST = 4
+"""Members of a group from which on some may train side by side: half of the smallest vector."""
+
 
 @functools.cache
 def most_numbers(lanes):
@@ -90,7 +93,7 @@ GAIN = 4
 """How many times less numbers pay where something is decided: parameters are copied, and lanes may wait for others."""
 
 
-def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules=None, ends=None):
+def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, *, rules=None, ends=None):
     """Train what can be trained side by side; return the others (any,), and from which step on they train alone (m,).
 
     Good steps are written to `good` (m,). With `rules`, `ends` are the members' `EpochEnds` and their arguments.

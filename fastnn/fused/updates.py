@@ -126,19 +126,19 @@ def update(optimizer, state, gradient, start, biases, end):
 
 
 @_of_any
-def small_layer_update(optimizer, state, A, D, width, gather_indices, times_bias, start, biases, end):
-    """Step on a small layer by its gradient from narrow panels, A (fan_in + 1, width) and D (fan_out + 1, width).
+def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start, biases, end):
+    """Step on a small layer by its gradient from narrow panels, A (fan_in + 1, width), D (fan_out + 1, width).
 
     For so small a layer a register tile is mostly empty, and scalar stores followed by vector loads would stall the
     update. So the gradient is made on the way: each number is the horizontal sum of one product of a row of A and a row
     of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
     A; the delta of one that all neurons share is the sum of theirs, the last row of D.
 
-    A narrow panel is one of one vector, and the indices are offsets in it; or of as many columns of many networks, in
+    A is `Strided`. A narrow panel is one of one vector, and the indices are offsets in it; or of as many columns of many networks, in
     any number, and the indices are those of rows.
     """
     one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
-    flag, lanes = [load(state.nan_flag, 0)], range(lanes_of(state.vectors))
+    flag, lanes, (A, width) = [load(state.nan_flag, 0)], range(lanes_of(state.vectors)), A
     if has_many(A):  # as in `matmul.weight_gradient`; a bias of a single row is never -0.0 here
         rest = pick(has_padding(A, width) & (width > 1), zero(A), -zero(A))
     unit, width = width if has_many(A) else 1, narrow_width(A, width)

@@ -77,9 +77,9 @@ def block_key(plan: Plan) -> Hashable | None:
     return id(plan.network), id(plan.backend), plan.data.X.dtype, n, validated, *kind
 
 
-def at_a_time(plan: Plan) -> int:
-    """Return how many members such as this one the back end trains side by side, so that blocks have whole groups."""
-    if isinstance(plan.backend, Completed):
+def at_a_time(plan: Plan, n_members: int) -> int:
+    """Return how many members such as this one, of so many in all, the back end trains side by side; few go alone."""
+    if isinstance(plan.backend, Completed) or n_members < 4:
         return 1
     return int(plan.backend.at_a_time(plan.network, plan.data.X.dtype, plan.rows_a_step))
 
@@ -126,7 +126,7 @@ def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
         kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
         known = found.get(kind)
         if known is None:
-            known = found[kind] = block_key(plan), epoch_work(plan), at_a_time(plan)
+            known = found[kind] = block_key(plan), epoch_work(plan), at_a_time(plan, len(plans))
         key, an_epoch, side_by_side = known
         own = plan.n_epochs * an_epoch + MEMBER_WORK
         if key is None or not plan.n_epochs or own > MOST_WORK:
