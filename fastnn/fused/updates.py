@@ -134,8 +134,8 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
     of D, and `Model.gather_indices` says of which. A bias is the weight of an input that is always 1, the last row of
     A; the delta of one that all neurons share is the sum of theirs, the last row of D.
 
-    A is `Strided`. A narrow panel is one of one vector, and the indices are offsets in it; or of as many columns of many networks, in
-    any number, and the indices are those of rows.
+    A is `Strided`. A narrow panel is one of one vector, and the indices are offsets in it; or one of as many columns of
+    many networks, in any number, and the indices are those of rows.
     """
     one, constants = like(zero(state.vectors), 1.0), Constants(state.constants)
     flag, lanes, (A, width) = [load(state.nan_flag, 0)], range(lanes_of(state.vectors)), A
