@@ -83,21 +83,13 @@ class Adapter(Completed):
         of_steps = scored is None or not self.mean_over_outputs
         return are_dense and of_steps and self.backend.decides(task, rows_a_step, scored)
 
-    def train_group(
-        self, tasks: Any, which: Any, state: Any, steps: Steps, n_steps: Any, rules: EpochRules | None = None
-    ) -> Any:
-        """Train members, by the back end below."""
-        divisor = tasks[0].network.n_outputs if self.mean_over_outputs else 1
-        rules = None if rules is None else rules._replace(divisor=divisor)
-        good = self.backend.train_group(tasks, which, state, steps, n_steps, rules)
-        steps.loss[...] /= divisor
-        return good
-
-    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
+    def train_steps(self, task: Task, state: StepState, steps: Steps, rules: EpochRules | None = None) -> int:
         """Train, and return the number of good steps. A sparse X is made dense for the steps that fit `DENSE_BYTES`."""
         data = task.data
         if isinstance(data.X, np.ndarray):
-            good = self.backend.train_steps(task, state, steps)
+            divisor = task.network.n_outputs if self.mean_over_outputs else 1
+            of_rules = () if rules is None else (rules._replace(divisor=divisor),)
+            good: int = self.backend.train_steps(task, state, steps, *of_rules)
             if self.mean_over_outputs:
                 steps.loss[...] /= task.network.n_outputs
             return good

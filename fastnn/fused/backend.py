@@ -15,7 +15,6 @@ from fastnn.fused.guard import (
     check_data,
     check_group,
     check_inputs,
-    check_rules,
     check_shuffle,
     check_state,
     check_steps,
@@ -24,9 +23,9 @@ from fastnn.fused.guard import (
 )
 from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import (
+    Ends,
     PreparedBatch,
     PreparedTraining,
-    epoch_ends,
     has_work,
     member_arguments,
     put_back,
@@ -114,17 +113,24 @@ class NumbaBackend:
         task.kept[key] = batch
         return loss
 
-    def train_steps(self, task, state, steps):
-        """Train in the compiled loop; return the number of good steps."""
+    def train_steps(self, task, state, steps, rules=None):
+        """Train in the compiled loop; return the number of good steps.
+
+        With `EpochRules`, of one member, it ends with the epoch at whose end the rule fires.
+        """
         key = self, "train_steps"
         # Taken out while it is used: a signal's handler, or another thread, that trains on the task makes its own.
         training = task.kept.pop(key, None)
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
-        threads = training.threads
-        good = training.call() if threads is None else threads.train(training, state, steps)
+        threads, n = training.threads, len(steps.loss)
+        if rules is not None:
+            good = training.decide(Ends(task.network, rules, state.storage[None], steps.loss[None], np.array([n])))
+        else:
+            good = training.call() if threads is None else threads.train(training, state, steps)
         task.kept[key] = training
-        state.t += good if good == len(steps.loss) else good + 1
+        is_over = good == n or (rules is not None and rules.ended[0, 1])
+        state.t += good if is_over else good + 1
         return good
 
     def shuffle_rows(self, words, orders, order):
@@ -148,7 +154,7 @@ class NumbaBackend:
         """
         dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        workspace, scoring, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None, None
+        workspace, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
         good, chosen, begun = (np.zeros(len(which), np.int64) for _ in range(3))
         try:
@@ -156,31 +162,22 @@ class NumbaBackend:
             kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
             workspace.steps = None  # each member has constants of its own
             if rules is not None:
-                check_rules(tasks[0].network, dtype, steps, n_steps, rules)
-                held = *held, [hold(task.data) for task in rules.scored]
-                n_scored = len(rules.scored[0].data.X) if rules.scored else 1
-                scoring = take_workspace(tasks[0].network, dtype, n_scored, ROW_BLOCK)
-                scoring.steps = None
                 in_turn = len(which) >= FEWEST and self.at_a_time(tasks[0].network, dtype, n_rows) > 1
-                ends = epoch_ends(rules, state, steps.loss, scoring, in_turn)
+                ends = Ends(tasks[0].network, rules, state.storage, steps.loss, n_steps, in_turn)
             if self.specialize or len(which) < FEWEST or (rules is not None and rules.first > 0):
                 chosen = np.arange(len(which))
             else:
-                chosen, begun = train_side_by_side(
-                    good, tasks, which, state, steps, n_steps, n_rows, block, rules=rules, ends=ends
-                )
+                chosen, begun = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, ends)
             if IN_PYTHON:
                 train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen)
             elif chosen.size:  # pragma: no cover - compiled
-                of_ends = None if ends is None else ends[0]
+                of_ends = None if ends is None else ends.each
                 arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, of_ends, chosen, begun)
                 members, of_chosen = load_kernel("train_members", dtype), np.zeros(chosen.size, np.int64)
                 members(of_chosen, chosen.size, kernel.code, *arguments[:2], workspace.scratch)
                 good[chosen] = begun[chosen] + of_chosen
         finally:
             put_back(workspace)
-            if scoring is not None:
-                put_back(scoring)
         del held
         return good
 

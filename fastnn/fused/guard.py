@@ -204,7 +204,7 @@ def check_group(tasks, which, state, steps, n_steps):
     return dtype, check_steps(first, n_rows).largest
 
 
-def check_rules(network, dtype, steps, n_steps, rules):
+def check_rules(network, dtype, losses, n_steps, rules):
     """Check what `end_epoch` reads and writes; no epoch has ended then."""
     m = len(n_steps)
     if len(rules.scored) not in (0, m) or not (0 <= rules.first < rules.per_epoch):
@@ -217,7 +217,7 @@ def check_rules(network, dtype, steps, n_steps, rules):
     n_kept, n_measured = (np.shape(array)[-1] for array in (rules.best_params, rules.measured))
     if not data and (n_kept or rules.labels is not None):
         raise ValueError("parameters are kept, or labels scored, and there are no rows to score")
-    n_factors = np.shape(steps.loss)[-1] if np.size(rules.factors) else 0
+    n_factors = np.shape(losses)[-1] if np.size(rules.factors) else 0
     check_each(
         (rules.factors, "factors", (n_factors,), FLOATS[0], READABLE),
         (rules.sums, "sums", (m, 2), FLOATS[0], READABLE),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
-from fastnn.fused.guard import check, check_data, hold
+from fastnn.fused.guard import check, check_data, check_rules, hold
 from fastnn.fused.layout import (
     ALPHA,
     LOSS_ALONE,
@@ -97,16 +97,17 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def epoch_ends(rules, state, losses, workspace, in_turn):
+def epoch_ends(rules, storage, losses, workspace, in_turn):
     """Return the `EpochEnds` of each member as argument blocks (m, 4), their arguments, and the objects referred to.
 
-    `losses` (m, n_steps) are those of the steps. `workspace` is that of the rows that are scored, which are gathered
-    once in a call of a member; but each time if these are not the same for all and members take turns, `in_turn`.
+    `storage` (m, any, any) are their states, `losses` (m, n_steps) those of the steps. `workspace` is that of the rows
+    that are scored, which are gathered once in a call of a member; but each time if these are not the same for all and
+    members take turns, `in_turn`.
     """
     network, dtype = workspace.network, workspace.buffers.params.dtype
     m, n = len(losses), len(rules.scored[0].data.X) if rules.scored else 0
     labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
-    rows, views = np.arange(n), [*state.storage]
+    rows, views = np.arange(n), [*storage]
     outputs = np.empty((n if labels.size else 0, network.n_outputs), dtype)
     of_network = _address(workspace.scratch), _address(workspace.model)
     known = {}
@@ -127,7 +128,7 @@ def epoch_ends(rules, state, losses, workspace, in_turn):
     numbers = EpochNumbers(
         n_epochs=rules.losses.shape[1],
         n_kept=rules.best_params.shape[1],
-        size=state.storage[0].size,
+        size=storage[0].size,
         n_rows=n,
         n_outputs=network.n_outputs,
         n_labels=labels[0].size if labels.size else 0,
@@ -141,7 +142,7 @@ def epoch_ends(rules, state, losses, workspace, in_turn):
         mean=int(rules.mean),
         divisor=rules.divisor,
     )
-    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, state.storage
+    own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
     arrays = EpochArrays(*own, loss, predict, losses, rules.factors, rules.sums)
     words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
     words[:, 1] = np.arange(m)
@@ -196,7 +197,7 @@ class BoundSteps:
         self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
         self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None, NOTHING)
-        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps, _ = self.call.places
+        self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps, self.ends = self.call.places
         self.numbers = None  # the `StepNumbers` of the steps
 
 
@@ -233,6 +234,18 @@ class Prepared:
             workspace.shelf.put(workspace, workspace.nbytes)
 
 
+class Ends(Prepared):
+    """The preparations for what a call decides at the ends of epochs: checked rules, and a workspace to score by."""
+
+    def __init__(self, network, rules, storage, losses, n_steps, in_turn=False):
+        dtype, n_scored = storage.dtype, len(rules.scored[0].data.X) if rules.scored else 1
+        check_rules(network, dtype, losses, n_steps, rules)
+        self.workspace = take_workspace(network, dtype, n_scored, ROW_BLOCK)
+        self.workspace.steps = None
+        self.rules, self._data = rules, [hold(task.data) for task in rules.scored]
+        self.each, self.words, self._held = epoch_ends(rules, storage, losses, self.workspace, in_turn)
+
+
 class PreparedTraining(Prepared):
     """The preparations for training on a task: checked arrays, told by their identity, and packed arguments."""
 
@@ -266,6 +279,14 @@ class PreparedTraining(Prepared):
             and storage.flags.writeable
             and beta_products.flags.writeable
         )
+
+    def decide(self, ends):
+        """Do the steps of the last `take`, by one thread, and decide at the ends of epochs by `Ends` of one member."""
+        self._bound.ends.value = ends.each[0].tobytes()
+        try:
+            return self.call()
+        finally:
+            self._bound.ends.value = NOTHING
 
     def kernel(self, *arguments):
         """Do steps by one thread, in the place of a team."""

@@ -93,11 +93,12 @@ GAIN = 4
 """How many times less numbers pay where something is decided: parameters are copied, and lanes may wait for others."""
 
 
-def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, *, rules=None, ends=None):
+def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, ends=None):
     """Train what can be trained side by side; return the others (any,), and from which step on they train alone (m,).
 
-    Good steps are written to `good` (m,). With `rules`, `ends` are the members' `EpochEnds` and their arguments.
+    Good steps are written to `good` (m,). `ends` are their `Ends`, where something is decided at the ends of epochs.
     """
+    rules = None if ends is None else ends.rules
     first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
     most = most_numbers(ALIGNMENT // state.storage.itemsize) / (1 if rules is None else GAIN)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
@@ -127,7 +128,7 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends):
     own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
     own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in range(3)]
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
-    of_ends, words = (ends[0][0], ends[1]) if ends else (NO_ENDS, NO_ENDS.arguments)
+    of_ends, words = (NO_ENDS, NO_ENDS.arguments) if ends is None else (ends.each[0], ends.words)
     arrays = n_steps, good, words, storage, state.beta_products, constants[which], penalty
     sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
     kernel = load_kernel("train_in_lanes", dtype)

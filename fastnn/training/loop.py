@@ -155,14 +155,10 @@ class Group:
 
     def _decide(self, steps: Steps) -> int:
         """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
-        state, order, decisions = self.state, self.order, self.decisions
+        order, decisions = self.order, self.decisions
         assert decisions is not None
         rules = decisions.rules(steps, order.batch, order.steps_per_epoch, self.epoch_loss)
-        group = GroupState(state.storage[None], state.n_params, np.array([state.t]), state.beta_products[None])
-        of_group = Steps(steps.rows[None], steps.start, steps.stop, steps.learning_rate[None], steps.loss[None])
-        n_steps = np.array([len(steps.loss)])
-        n_good = int(self.backend.train_group(self.tasks, self.which, group, of_group, n_steps, rules)[0])
-        state.t += n_good
+        n_good = int(self.backend.train_steps(self.tasks[0], self.state, steps, rules))
         self.fired = decisions.take(rules)
         return n_good
 

@@ -119,7 +119,7 @@ def counted_bytes(name):
 def how_often_sent(name):
     """What goes from this process by the bytes of the data, with files in memory and without, for tasks of a member."""
     X, found, memory = np.random.RandomState(2).rand(20_000, 16), {}, shared_files.MEMORY
-    options = FEW | {"stop": Stop(patience=2)}  # small results; each member is a unit
+    options = FEW | {"stop": Stop(monitor="r2")}  # small results; each member is a unit
     for way, place in ("files", memory), ("messages", memory / "missing"):
         shared_files.MEMORY = place
         with counted_bytes(name) as counts:
@@ -202,6 +202,8 @@ def main(name, n_threads):
             except ZeroDivisionError as error:
                 facts["callback"] = str(error)
             wait()  # else Dask may have a single worker left, and joblib uses none of one
+            while driver.chosen_engine(None).n_workers < facts["n_workers"]:
+                time.sleep(0.1)
             began = time.perf_counter()
             case = {"seed": range(10_000), "epochs": 5, "batch_size": None, **FEW}
             with counted_bytes(name) as counts:
