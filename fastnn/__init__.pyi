@@ -28,6 +28,7 @@ from fastnn.optimizers import RPROP as RPROP
 from fastnn.optimizers import SGD as SGD
 from fastnn.optimizers import Adam as Adam
 from fastnn.optimizers import AdamW as AdamW
+from fastnn.optimizers import LevenbergMarquardt as LevenbergMarquardt
 from fastnn.optimizers import RMSprop as RMSprop
 from fastnn.schedules import constant as constant
 from fastnn.schedules import cosine as cosine

@@ -1,8 +1,9 @@
 """The NumPy back end: the specification. If the two back ends disagree, this one is right.
 
-Read it top to bottom: activations, losses, forward pass, backward pass, optimizers, and the loop that puts them
-together. Arrays have one row per example: X (n, fan_in), a (n, fan_out), W (fan_in, fan_out), b (fan_out,). The
-functions accept complex parameters, so that the gradient can be checked by complex steps; branches look at ``.real``.
+Read it top to bottom: activations, losses, forward pass, backward pass, optimizers, Levenberg-Marquardt, and the loop
+that puts them together. Arrays have one row per example: X (n, fan_in), a (n, fan_out), W (fan_in, fan_out), b
+(fan_out,). The functions accept complex parameters, so that the gradient can be checked by complex steps; branches look
+at ``.real``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn.memory import Array
+from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE, Network
-from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, LevenbergMarquardt, Optimizer, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -322,6 +323,102 @@ UPDATES: dict[str, Callable[..., None]] = {
     "RPROP": rprop,
 }
 
+# ------------------------------------------------------------------------------------------------ Levenberg-Marquardt
+
+
+def jacobian(network: Network, params: Views, passed: tuple[list[Array], list[Array]], weight: Array) -> Array:
+    """The derivatives (n_outputs * n, n_params) of each output of each row, times the roots of the rows' weights."""
+    zs, activations = passed
+    n, slopes = len(zs[0]), []
+    for o in range(network.n_outputs):
+        d = np.zeros_like(zs[-1])
+        d[:, o] = np.sqrt(weight[:, 0])
+        slope = np.empty((n, network.n_params))
+        for l in reversed(range(network.n_layers)):
+            layer = network.layers[l]
+            delta = flush(ACTIVATION_FUNCTIONS[layer.activation].delta(d, activations[l + 1], zs[l]), weight)
+            slope[:, layer.weight] = (activations[l][:, :, None] * delta[:, None, :]).reshape(n, -1)
+            slope[:, layer.bias] = delta if layer.n_bias == layer.fan_out else delta.sum(axis=1, keepdims=True)
+            d = delta @ params.W[l].T
+        slopes.append(slope)
+    return np.concatenate(slopes)
+
+
+def normal_equations(network: Network, p: Array, batch: Batch, alpha: float) -> tuple[Array, Array]:
+    """``J'J + alpha I`` (n_params, n_params) and ``J'r + alpha p`` (n_params,), block by block; alpha for weights."""
+    penalty, params = alpha * network.is_weight(), views(network, p)
+    products, gradient = np.diag(penalty), penalty * p
+    for first in range(0, len(batch.X), ROW_BLOCK):
+        X, Y, weight = (array[first : first + ROW_BLOCK] for array in (batch.X, batch.Y, batch.weight))
+        passed = forward(network, params, X)
+        J = jacobian(network, params, passed, weight)
+        products += J.T @ J
+        gradient += J.T @ (np.sqrt(weight) * (passed[1][-1] - Y)).T.reshape(-1)
+    return products, gradient
+
+
+def solve(products: Array, damping: float, gradient: Array) -> Array:
+    """The d of ``(products + damping I) d = gradient`` (n_params,); NaN where the matrix has no Cholesky factor."""
+    matrix = products + damping * np.eye(len(gradient))
+    try:
+        np.linalg.cholesky(matrix)
+        return np.linalg.solve(matrix, gradient)
+    except np.linalg.LinAlgError:
+        return np.full_like(gradient, math.nan)
+
+
+def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
+    """Do steps, and return the number of those that were done; the state says why that is not all of them."""
+    network, method, slots = task.network, task.optimizer, state.vectors[1:]
+    assert isinstance(method, LevenbergMarquardt)
+    goal, no_gradient, no_step = (method.ends.index(reason) + 1 for reason in ("goal", "gradient", "damping"))
+    p, slots[2, 0] = state.params, 0
+
+    def loss_of(p: Array) -> float:
+        params = views(network, p)
+        return float(loss_value(network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty))
+
+    for s in range(len(steps.loss)):
+        if s == 0:
+            batch = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]])
+            total = float(batch.weight.sum())
+            least = method.min_grad * float(
+                (batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2).sum()
+            )
+            loss = loss_of(p)
+        damping, growth = slots[:2, 0] if slots[0, 0] else (method.damping, 2.0)
+        if not math.isfinite(loss):
+            return s
+        if loss <= method.goal:
+            slots[2, 0] = goal
+            return s
+        products, gradient = normal_equations(network, p, batch, task.alpha)
+        if math.sqrt(gradient @ gradient) <= least:
+            slots[2, 0] = no_gradient
+            return s
+        while True:
+            if not damping <= method.most_damping:
+                slots[2, 0] = no_step
+                return s
+            step = solve(products, damping * total, gradient)
+            tried = loss_of(p - step)
+            if tried < loss:
+                break
+            damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
+        p -= step
+        factor = 0.1
+        if method.adapt == "gain":
+            promised = (damping * total * (step @ step) + step @ gradient) / 2
+            gain = (loss - tried) * batch.divisor / promised
+            factor = max(1 / 3, 1 - (2 * gain - 1) ** 3)
+        slots[:2, 0] = max(damping * factor, method.least_damping), 2
+        steps.loss[s] = loss = tried
+        state.t += 1
+    return len(steps.loss)
+
+
+METHODS: dict[str, Callable[[Task, StepState, Steps], int]] = {"LevenbergMarquardt": levenberg_marquardt}
+
 # ----------------------------------------------------------------------------------------------------------- the loop
 
 
@@ -336,8 +433,8 @@ class NumpyBackend:
         return "NumpyBackend()"
 
     def supports(self, network: Network, optimizer: Optimizer) -> bool:
-        """Return whether the optimizer is a built-in one."""
-        return optimizer.name in UPDATES
+        """Return whether the optimizer is a built-in one, or a method."""
+        return optimizer.name in UPDATES or optimizer.name in METHODS
 
     def predict(self, network: Network, params: Array, X: Array) -> Array:
         """Outputs (n, n_outputs)."""
@@ -359,6 +456,9 @@ class NumpyBackend:
 
     def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
         """Do forward, backward and update for each step, and return the number of good ones."""
+        if task.optimizer.name in METHODS:
+            with np.errstate(all="ignore"):
+                return METHODS[task.optimizer.name](task, state, steps)
         network, optimizer, data = task.network, task.optimizer, task.data
         p, slots = state.params, state.vectors[1:]
         gradient = np.zeros_like(p)

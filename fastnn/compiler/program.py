@@ -20,6 +20,7 @@ SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("memory", "network"
 
 ENTRIES = {
     "train_steps": ("float64", "float32"),
+    "levenberg_marquardt": ("float64",),
     "train_members": ("float64", "float32"),
     "train_in_lanes": ("float64", "float32"),
     "end_epoch": ("float64", "float32"),

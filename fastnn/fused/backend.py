@@ -27,6 +27,7 @@ from fastnn.fused.preparation import (
     PreparedBatch,
     PreparedTraining,
     has_work,
+    kernel_name,
     member_arguments,
     put_back,
     take_workspace,
@@ -35,7 +36,7 @@ from fastnn.fused.preparation import (
 from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
-from fastnn.optimizers import OPTIMIZERS, SGD
+from fastnn.optimizers import BUILT_IN, SGD, Method
 from fastnn.state import Task
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept", "most_numbers"]
@@ -63,7 +64,7 @@ class NumbaBackend:
 
     def supports(self, network, optimizer):
         """Return whether the optimizer is a built-in one."""
-        return OPTIMIZERS.get(optimizer.name) is type(optimizer)
+        return BUILT_IN.get(optimizer.name) is type(optimizer)
 
     def predict(self, network, params, X, threads=None):
         """Return the outputs (n, n_outputs), computed by up to `threads` threads; None: as many as pay."""
@@ -129,7 +130,7 @@ class NumbaBackend:
         else:
             good = training.call() if threads is None else threads.train(training, state, steps)
         task.kept[key] = training
-        is_over = good == n or (rules is not None and rules.ended[0, 1])
+        is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
         state.t += good if is_over else good + 1
         return good
 
@@ -158,13 +159,16 @@ class NumbaBackend:
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
         good, chosen, begun = (np.zeros(len(which), np.int64) for _ in range(3))
         try:
-            spec = update_spec(tasks[0], state.storage.shape[2])
-            kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+            if special:
+                kernel = workspace.specialized_kernel(update_spec(tasks[0], state.storage.shape[2]))
+            else:
+                kernel = load_kernel(kernel_name(tasks[0].optimizer), dtype)
             workspace.steps = None  # each member has constants of its own
             if rules is not None:
                 in_turn = len(which) >= FEWEST and self.at_a_time(tasks[0].network, dtype, n_rows) > 1
                 ends = Ends(tasks[0].network, rules, state.storage, steps.loss, n_steps, in_turn)
-            if self.specialize or len(which) < FEWEST or (rules is not None and rules.first > 0):
+            one_by_one = self.specialize or len(which) < FEWEST or isinstance(tasks[0].optimizer, Method)
+            if one_by_one or (rules is not None and rules.first > 0):
                 chosen = np.arange(len(which))
             else:
                 chosen, begun = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, ends)
@@ -199,7 +203,8 @@ class NumbaBackend:
     def blocks(self, task, n_rows, dtype):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
         vector = ALIGNMENT // dtype.itemsize
-        if self.specialize and n_rows <= vector and task.network.n_params <= SPECIAL:
+        is_small = n_rows <= vector and task.network.n_params <= SPECIAL
+        if self.specialize and is_small and not isinstance(task.optimizer, Method):
             n_rows = vector if n_rows > 1 else 1  # a kernel for all batches that fit a vector, and one for single rows
             return True, n_rows, n_rows
         # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn.checking.arguments import class_of, cut, shown
 from fastnn.memory import READABLE, WRITEABLE, Array, padded_size
 from fastnn.network import Network, as_made
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import BUILT_IN
 from fastnn.state import N_RULE, Steps
 
 ARRAYS = np.ndarray, np.memmap
@@ -90,8 +90,8 @@ def working_dtype(network, X, name="X"):
 
 def check_state(network, optimizer, state, dtype):
     """Check the state that `train_steps` changes in place: of this network and one of the built-in optimizers."""
-    if OPTIMIZERS.get(type(optimizer).__name__) is not type(optimizer):
-        raise TypeError(f"back end 'numba' trains with {', '.join(OPTIMIZERS)}, not with {shown(optimizer)}")
+    if BUILT_IN.get(type(optimizer).__name__) is not type(optimizer):
+        raise TypeError(f"back end 'numba' trains with {', '.join(BUILT_IN)}, not with {shown(optimizer)}")
     if state.n_params != network.n_params:
         raise ValueError(f"the state has {shown(state.n_params)} parameters, the network {network.n_params}")
     # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole vectors.
@@ -177,7 +177,7 @@ def check_group(tasks, which, state, steps, n_steps):
         if check_data(task.network, task.data) != dtype:
             raise ValueError(f"the members of one call have the same dtype: X of one of them is not of {dtype}")
     slots = {(task.optimizer.n_slots, task.optimizer.sequential) for task in tasks}
-    if len(slots) > 1 or OPTIMIZERS.get(type(first.optimizer).__name__) is not type(first.optimizer):
+    if len(slots) > 1 or BUILT_IN.get(type(first.optimizer).__name__) is not type(first.optimizer):
         raise ValueError(
             f"back end 'numba' cannot train members with these optimizers in one call: {shown(first.optimizer)}"
         )

@@ -34,6 +34,7 @@ from fastnn.fused.layout import (
     UpdateSpec,
     Weights,
 )
+from fastnn.fused.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
 from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients

@@ -17,7 +17,7 @@ bit. A block of one row is no panel: its features lie side by side, in the same 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,6 +123,34 @@ MODE = 2
 """The place of `mode` in those of `loss_and_gradient`."""
 WITH_GRADIENT, SAME_ROWS = 1, 2
 """Bits of `mode`: the gradient is wanted; the rows, of one block, are still in the panels from the last call."""
+
+
+class LeastSquares(NamedTuple):
+    """The method and the buffers of `levenberg_marquardt`, in the place of an `UpdateSpec`.
+
+    Matrices are in strips, see `normal.py`; n is the number of parameters, up to whole vectors of L of them.
+    """
+
+    factors: NDArray[np.int64]  # ((n + L) / L, 2, L): of each column of the Jacobian, the rows of its two factors
+    is_weight: NDArray  # (n_params,): 1 for a weight, 0 for a bias
+    deltas: NDArray  # (sum(sizes) + n_layers + 1, width): of an output by each z, as the activations lie
+    jacobian: NDArray  # (width, n + L)
+    products: NDArray  # (n, n + L)
+    factor: NDArray  # (n, n + L)
+    inverse: NDArray  # (n,): of the factor's diagonal
+    gradient: NDArray  # (n,)
+    step: NDArray  # (n,)
+    tried: NDArray  # (padded n_params,): the parameters after the step
+    n: int
+    stride: int = 0  # from a vector of the state to the next
+    tenfold: int = 0
+    alpha: float = 0.0  # strength of the L2 penalty
+    penalty: float = 0.0  # and that in the value of the loss
+    damping: float = 0.0
+    most_damping: float = 0.0
+    least_damping: float = 0.0
+    min_grad: float = 0.0
+    goal: float = 0.0
 
 
 class EpochEnds(NamedTuple):
@@ -296,6 +324,46 @@ def update_spec(task: Task, stride: int) -> UpdateSpec:
         task.penalty,
         *optimizer.betas,
         getattr(optimizer, "weight_decay", 0),
+    )
+
+
+def make_least_squares(network: Network, block: int) -> LeastSquares:
+    """Make the buffers of `levenberg_marquardt` for blocks of up to `block` rows."""
+    dtype = np.dtype(np.float64)
+    lanes = ALIGNMENT // dtype.itemsize
+    n, width = padded(network.n_params, lanes), padded(block, lanes)
+    one = network.n_inputs  # the row of ones behind the inputs; among the deltas it is a row of zeros
+    factors, panel = [], 0
+    for layer in network.layers:
+        ones = panel + layer.fan_in
+        panel, below = ones + 1, range(panel, ones)
+        outputs = range(panel, panel + layer.fan_out)
+        factors += [(a, d) for a in below for d in outputs]
+        factors += (
+            [(ones, d) for d in outputs] if layer.n_bias == layer.fan_out else [(ones, outputs.stop)] * layer.n_bias
+        )
+    factors += [(one, one)] * (n - len(factors)) + [(one, 0)] + [(one, one)] * (lanes - 1)
+    sizes = {"deltas": (sum(network.sizes) + network.n_layers + 1) * width, "jacobian": width * (n + lanes)}
+    sizes |= dict.fromkeys(("products", "factor"), n * (n + lanes))
+    sizes |= dict.fromkeys(("inverse", "gradient", "step"), n) | {"tried": padded_size(network.n_params, dtype)}
+    by_strip = np.array(factors, np.int64).reshape(-1, lanes, 2).transpose(0, 2, 1).copy()
+    buffers = {name: aligned_zeros(size, dtype) for name, size in sizes.items()}
+    return LeastSquares(by_strip, network.is_weight(), **buffers, n=n)
+
+
+def least_squares_spec(buffers: LeastSquares, task: Task, stride: int) -> LeastSquares:
+    """Return the method of a task in numbers, with these buffers."""
+    method: Any = task.optimizer
+    return buffers._replace(
+        stride=stride,
+        tenfold=int(method.adapt == "tenfold"),
+        alpha=task.alpha,
+        penalty=task.penalty,
+        damping=method.damping,
+        most_damping=method.most_damping,
+        least_damping=method.least_damping,
+        min_grad=method.min_grad,
+        goal=method.goal,
     )
 
 

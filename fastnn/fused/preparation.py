@@ -26,6 +26,8 @@ from fastnn.fused.layout import (
     UpdateSpec,
     constants_of,
     describe,
+    least_squares_spec,
+    make_least_squares,
     make_scratch,
     set_task_constants,
     update_spec,
@@ -33,6 +35,7 @@ from fastnn.fused.layout import (
 from fastnn.fused.team import Threads
 from fastnn.memory import ROW_BLOCK, Array, address
 from fastnn.network import as_made
+from fastnn.optimizers import Method
 from fastnn.state import Steps, StepState, member_steps
 
 NO_ENDS = EpochEnds(0, 0, 0, np.zeros(1, np.int64))
@@ -60,7 +63,7 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     """
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
-    specs = [prepared(update_spec(task, stride)) for task in tasks]
+    specs = [prepared(workspace.spec_of(task, stride)) for task in tasks]
     data = [prepared(task.data) for task in tasks]
     constants = np.zeros((len(tasks), N_CONSTANTS), storage.dtype)
     for task, row in zip(tasks, constants, strict=True):
@@ -92,7 +95,7 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
     for k in chosen.tolist():
         task = tasks[which[k]]
         set_task_constants(workspace.buffers.update_constants, task)
-        own, spec = member_steps(steps, k, int(n_steps[k])), update_spec(task, state.storage.shape[2])
+        own, spec = member_steps(steps, k, int(n_steps[k])), workspace.spec_of(task, state.storage.shape[2])
         blocks = workspace.scratch, workspace.model, prepared(spec), prepared(task.data), prepared(own), NOTHING
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
@@ -168,6 +171,17 @@ class Workspace:
         self.specialized = {}
         self.steps = None
 
+    least_squares = None  # the buffers of a method, from the first training by one on
+
+    def spec_of(self, task, stride):
+        """Return the optimizer of a task in numbers."""
+        if not isinstance(task.optimizer, Method):
+            return update_spec(task, stride)
+        if self.least_squares is None:
+            self.least_squares = made = make_least_squares(self.network, self.description.block)
+            self.nbytes += sum(x.nbytes for x in made if isinstance(x, np.ndarray))
+        return least_squares_spec(self.least_squares, task, stride)
+
     def steps_of(self, task, stride, special):
         """Return the bound steps of a task: the last ones where its formulas and the state's `stride` are the same."""
         formulas = task.optimizer, task.alpha, task.penalty, stride, special
@@ -186,15 +200,21 @@ class Workspace:
         return self.specialized[kind]
 
 
+def kernel_name(optimizer):
+    """Return the name of the entry point that does the steps of an optimizer."""
+    return "levenberg_marquardt" if isinstance(optimizer, Method) else "train_steps"
+
+
 class BoundSteps:
     """The kernel `train_steps`, bound to a workspace and a task's formulas; data, state and steps are set anew."""
 
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
-        spec = update_spec(task, stride)
+        spec = workspace.spec_of(task, stride)
         set_task_constants(workspace.buffers.update_constants, task)
         dtype = workspace.buffers.params.dtype
-        self.kernel = workspace.specialized_kernel(spec) if special else load_kernel("train_steps", dtype)
+        name = kernel_name(task.optimizer)
+        self.kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
         self.prepared = workspace.scratch, workspace.model, prepared(spec)
         self.call = self.kernel.bound(None, None, 0, *self.prepared, None, None, NOTHING)
         self.storage, self.beta_products, self.n_steps, *_, self.data, self.steps, self.ends = self.call.places
@@ -257,7 +277,8 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        self.threads = Threads.of(task, dtype, n_rows) if has_work(task.threads, network, n_rows) else None
+        shares = has_work(task.threads, network, n_rows) and not isinstance(task.optimizer, Method)
+        self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
         self.of_task = *bound.prepared, data
         self._data = tuple(task.data)

@@ -42,6 +42,8 @@ LEAST_WORK = 6_000_000
 def epoch_work(plan: Plan) -> int:
     """Return roughly the number of operations of an epoch."""
     rows, n_params = plan.rows_a_step, max(plan.network.n_params, 16)
+    if plan.optimizer.n_matrices:  # the products of all pairs of parameters
+        rows = (rows + n_params) * ceil_div(n_params, 8)
     n_scored = 0 if not plan.stop.restore_best else plan.n_rows
     if plan.validation_rows is not None:
         n_scored = len(plan.validation_rows)

@@ -31,7 +31,7 @@ from fastnn.training.store import Row
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 """The arrays of a `History`: each has a number for each epoch, or none at all."""
 
-ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged")
+ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged", "goal", "gradient", "damping")
 """The reasons after which a training does not go on of itself."""
 
 

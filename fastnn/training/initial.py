@@ -15,6 +15,7 @@ from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import draw, params_of
+from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState
 from fastnn.training.epochs import Decisions, Pace
 from fastnn.training.generator import (
@@ -28,7 +29,7 @@ from fastnn.training.generator import (
     shuffle_rows,
     system_words,
 )
-from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_params
+from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_method, check_params
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.rows import RowOrder, RowOrders, Rows, check_full_batch, digest, rows_a_step, rows_at, rows_of
@@ -209,6 +210,8 @@ def begin(plan: Plan, started: float) -> Group:
         For a training that would not fit the machine.
     """
     n, dtype = plan.n_rows, plan.data.X.dtype
+    if isinstance(plan.optimizer, Method):
+        check_method(plan.optimizer, plan.network, dtype)
     rows_at_once = n if plan.batch_size is None else min(plan.batch_size, n)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
     check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, plan.backend, block, plan.threads)

@@ -21,7 +21,7 @@ from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, d
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.memory import READABLE, ROW_BLOCK, Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import BUILT_IN, OPTIMIZERS, Method, Optimizer
 from fastnn.state import Data
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
@@ -55,9 +55,25 @@ def check_optimizer(optimizer: Any) -> None:
     if isinstance(optimizer, Optimizer):
         return
     given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
-    meant = [name for name in OPTIMIZERS if given.lower() == name.lower()]
+    meant = [name for name in BUILT_IN if given.lower() == name.lower()]
     hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"
     raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
+
+
+def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError, which says what to do, where a method does not train this network so."""
+    name, other = method.name, "or take another optimizer, such as Adam()"
+    if network.loss != "squared_error":
+        raise ValueError(f"{name} minimizes the squared error, not the loss {network.loss!r}: {other[3:]}")
+    if network.bias_gradient != "exact":
+        raise ValueError(f"{name} takes bias_gradient='exact', not {network.bias_gradient!r}")
+    if network.n_params > method.most_params:
+        raise ValueError(
+            f"{name} solves a system of as many equations as there are parameters, of which it takes up to "
+            f"{method.most_params:,}, not {network.n_params:,}: make layers narrower, {other}"
+        )
+    if dtype != np.float64:
+        raise ValueError(f"{name} computes in float64 only, not in {dtype}: say dtype='float64'")
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from fastnn.backends import original
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
 from fastnn.memory import Array
-from fastnn.optimizers import Optimizer
+from fastnn.optimizers import Method, Optimizer
 from fastnn.state import Data, EpochRules, GroupState, Steps, StepState, Task
 from fastnn.training.callbacks import Progress
 from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
@@ -130,8 +130,8 @@ class Group:
             rules = together(each)
             good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules)
             losses, _ = self.epoch_loss.add(steps, n_steps, 0)
-            if rules is not None:
-                self._end_members(rules, wanted)
+            if rules is not None or isinstance(self.plan.optimizer, Method):
+                self._end_members(rules, good, wanted)
             self.lost = np.flatnonzero(good != wanted).tolist()
         if n_ended := losses.shape[-1]:
             first = order.steps_until(1) - 1
@@ -145,13 +145,25 @@ class Group:
             self._score()
         return n_ended
 
-    def _end_members(self, rules: EpochRules, wanted: NDArray[np.int64]) -> None:
-        """End each of several members where its rule has fired, with as many steps as `wanted`, which is written."""
-        for k, (own, plan) in enumerate(zip(self.member_decisions, self.plans, strict=True)):
-            reason = own.stall() if own.take(rules, k) else None
-            n_done = int(rules.ended[k, 0]) if reason else plan.n_epochs
-            wanted[k] = n_done * self.order.steps_per_epoch
+    def _end_members(self, rules: EpochRules | None, good: NDArray[np.int64], wanted: NDArray[np.int64]) -> None:
+        """End several members where their rules have fired, or their methods have ended, after as many epochs as so.
+
+        Each has done `good` (m,) steps; the number of `wanted` ones (m,) is written.
+        """
+        for k, plan in enumerate(self.plans):
+            own = self.member_decisions[k] if rules is not None else None
+            n_done, reason = plan.n_epochs, self._ended(self.state.storage[k]) if good[k] < wanted[k] else None
+            if rules is not None and own is not None and own.take(rules, k) and (fired := own.stall()):
+                reason = fired
+            if reason:
+                n_done = int(good[k]) // self.order.steps_per_epoch
+                wanted[k] = good[k]
             self.ends.append((n_done, reason or "epochs"))
+
+    def _ended(self, vectors: Array) -> StopReason | None:
+        """Return why the method has ended the training, by the vectors of its state; None if it has not."""
+        optimizer = self.plan.optimizer
+        return cast("StopReason | None", optimizer.ended(vectors) or None) if isinstance(optimizer, Method) else None
 
     def _decide(self, steps: Steps) -> int:
         """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
@@ -180,6 +192,9 @@ class Group:
         if self.fired:  # within the call, which ended there
             self.fired = False
             self._stall()
+        elif n_good < n_steps and (reason := self._ended(state.vectors)):
+            n_steps = n_good
+            self.end(reason)
         elif n_good < n_steps:
             self.end("diverged")
             self.divergence = self._describe_divergence(float(steps.learning_rate[n_good]), n_good)
@@ -334,6 +349,7 @@ class Group:
             steps = [t + n * order.steps_per_epoch for t, n in zip(state.t.tolist(), n_epochs, strict=True)]
             known = {id(own.rows): digest(own.rows) for own in self.plans if own.rows is not None}
             digests = [known.get(id(own.rows)) for own in self.plans]
+            decided = {k: Decided(reason) for k, (_, reason) in enumerate(self.ends) if reason != "epochs"}
             for k, decisions in enumerate(self.member_decisions):
                 monitor = name_of(decisions.stop.monitor)
                 decided[k] = decisions.decided(

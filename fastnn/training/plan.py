@@ -17,7 +17,7 @@ from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, shown
 from fastnn.checking.values import Names, column_names
-from fastnn.memory import Array
+from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
 from fastnn.optimizers import Adam, Optimizer
 from fastnn.state import Data
@@ -80,8 +80,11 @@ class Plan(NamedTuple):
 
     @property
     def n_vectors(self) -> int:
-        """Vectors of parameters that a training holds: state, snapshot, gradient, best parameters."""
-        return 2 * (1 + self.optimizer.n_slots) + 2
+        """Vectors of parameters that a training holds: state, snapshot, gradient, best parameters, rows of matrices."""
+        vectors = 2 * (1 + self.optimizer.n_slots) + 2
+        if n_matrices := self.optimizer.n_matrices:  # and the Jacobian of a block of rows
+            vectors += n_matrices * self.network.n_params + ROW_BLOCK
+        return vectors
 
 
 def make_plan(

@@ -204,8 +204,9 @@ class TrainingResult(Saving):
     history : History
         The losses, scores and learning rates of the epochs.
     stop_reason : str
-        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged";
-        "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
+        "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged"; those of
+        `LevenbergMarquardt`, "goal", "gradient", "damping"; "running" for a snapshot that a callback took, or that an
+        error of a callback or a monitor carries.
     backend : str or Backend
         What it was trained with; `predict` uses it unless told otherwise.
     threads : int

@@ -138,8 +138,20 @@ def r2(Y: Array, weight: Array | None) -> Score:
     return score
 
 
-StopReason = Literal["epochs", "tolerance", "validation", "callback", "time", "interrupted", "diverged", "running"]
-"""Why a training ended; "running" in a result that a callback took before the end."""
+StopReason = Literal[
+    "epochs",
+    "tolerance",
+    "validation",
+    "callback",
+    "time",
+    "interrupted",
+    "diverged",
+    "goal",
+    "gradient",
+    "damping",
+    "running",
+]
+"""Why a training ended, by itself or by its method; "running" in a result that a callback took before the end."""
 
 STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 

@@ -1,0 +1,251 @@
+"""The entry point levenberg_marquardt: epochs by Levenberg-Marquardt, in the place of `train_steps`.
+
+Ordinary Numba code; `levenberg_marquardt` in `fastnn/reference.py` is its twin. `normal.py` has the matrices.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnn.compiler.calls import caller
+from fastnn.compiler.jit import entry, inlined
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, unpack
+from fastnn.compiler.vectors import fma
+from fastnn.fused import normal, propagation
+from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty
+from fastnn.fused.gather import gather_panel
+from fastnn.fused.layout import N_END, EpochEnds, LeastSquares, Model, Scratch
+from fastnn.optimizers import LevenbergMarquardt
+from fastnn.state import Data, Steps
+
+GOAL, NO_GRADIENT, NO_STEP = (LevenbergMarquardt.ends.index(reason) + 1 for reason in ("goal", "gradient", "damping"))
+ROWS = 64  # rows of the factor that one product makes at a time
+
+call_end_epoch = caller(N_END)
+
+
+@inlined
+def gather_panels(scratch, model, data, rows, n):
+    """Gather a block of `n` rows, as panels if it is a single row too; return its width."""
+    n_inputs, width = get(model.layers, FAN_IN), padded(n, lanes_of(data.X))
+    look_up(scratch, data, rows, n, width, n_inputs, model.n_outputs)
+    gather_panel(scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+    gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
+    return width
+
+
+@inlined
+def loss_of(scratch, model, spec, data, rows, n_rows, params):
+    """Return the loss of all rows, before it is divided; a single block is gathered already."""
+    loss = penalty(scratch, model, params, spec.penalty)
+    for begin in range(0, n_rows, model.block):
+        n = min(model.block, n_rows - begin)
+        width = padded(n, lanes_of(data.X))
+        if n < n_rows:
+            gather_panels(scratch, model, data, offset(rows, begin), n)
+        propagation.forward(scratch, model, params, params, width, 2)  # 2: a single row is a panel too
+        propagation.output_delta(scratch, model, width, 2)
+        loss += get(scratch.sum_of_l, 0)
+    return loss
+
+
+@inlined
+def spread_of(data, rows, n_rows, n_outputs, total):
+    """Return the sum of the squares by which the targets differ from their mean; `total` is the sum of the weights."""
+    spread = 0.0
+    for o in range(n_outputs):
+        mean = 0.0
+        for b in range(n_rows):
+            row = get(rows, b)
+            w = get(data.sample_weight, row)
+            if w > 0:  # what a row of weight 0 holds must not show
+                mean += w * get(data.Y, row * n_outputs + o)
+        mean /= total
+        for b in range(n_rows):
+            row = get(rows, b)
+            w = get(data.sample_weight, row)
+            if w > 0:
+                e = get(data.Y, row * n_outputs + o) - mean
+                spread += w * (e * e)
+    return spread
+
+
+@inlined
+def normal_equations(scratch, model, spec, data, rows, n_rows, params):
+    """Write J'J and J'r of all rows to `spec.products`, penalty included."""
+    H, n, begun = spec.products, spec.n, 0
+    for begin in range(0, n_rows, model.block):
+        m = min(model.block, n_rows - begin)
+        width = padded(m, lanes_of(data.X))
+        if m < n_rows:  # else the panels still have what the loss was computed from
+            gather_panels(scratch, model, data, offset(rows, begin), m)
+            propagation.forward(scratch, model, params, params, width, 2)
+        for o in range(model.n_outputs):
+            normal.output_slopes(scratch, model, params, spec.deltas, o, width)
+            normal.transpose_jacobian(
+                spec.jacobian, scratch.activations, spec.deltas, spec.factors, n + lanes_of(H), width
+            )
+            normal.add_products(H, spec.jacobian, scratch.zeros, n, width, begun)
+            begun = 1
+    L, last = lanes_of(H), n * n
+    for k in range(model.n_params):
+        strength, at = spec.alpha * get(spec.is_weight, k), place(n, k, L)
+        put(H, at, get(H, at) + strength)
+        put(H, last + k * L, get(H, last + k * L) + strength * get(params, k))
+        put(spec.gradient, k, get(H, last + k * L))
+
+
+@inlined
+def place(n, k, L):
+    """Return where the number (k, k) of a matrix in strips of `n` rows stands."""
+    return k // L * n * L + k * L + k % L
+
+
+@inlined
+def factor_diagonal(D, inverse, L):
+    """Make the rows of U within the strip D (L, L) of the diagonal, and its inverses; return whether they exist."""
+    exist = True
+    for i in range(L):
+        s = load(D, i * L)
+        for j in range(i):
+            s = fma(splat(D, j * L + i), load(D, j * L), s)
+        store(D, i * L, s)
+        pivot = -get(D, i * L + i)
+        exist = exist and pivot > 0
+        put(inverse, i, 1 / math.sqrt(pivot))
+        store(D, i * L, s * -splat(inverse, i))
+    return exist
+
+
+@inlined
+def factorize(scratch, model, spec, damping):
+    """Write the factor of J'J with the damping to `spec.factor`, and J'r behind it; return whether there is one."""
+    U, n, L = spec.factor, spec.n, lanes_of(spec.factor)
+    normal.negate(U, spec.products, n)
+    for k in range(n):
+        put(U, place(n, k, L), get(U, place(n, k, L)) - damping if k < model.n_params else -1)
+    for first in range(0, n, ROWS):
+        stop = min(first + ROWS, n)
+        normal.take_off_rows(U, scratch.zeros, n, first, stop - first, 0, first)
+        for k in range(first, stop, L):
+            normal.take_off_rows(U, scratch.zeros, n, k, L, first, k - first)
+            if not factor_diagonal(offset(U, k * n + k * L), offset(spec.inverse, k), L):
+                return False
+            normal.finish_rows(U, offset(spec.inverse, k), n, k)
+    return True
+
+
+@inlined
+def substitute(spec):
+    """Write the solution to `spec.step`, from the factor and what it has made of J'r."""
+    U, n, x, L = spec.factor, spec.n, spec.step, lanes_of(spec.factor)
+    for k in range(n):
+        put(x, k, get(U, n * n + k * L))
+    for first in range(n - L, -1, -L):
+        D = offset(U, first * n + first * L)
+        for i in range(L - 1, -1, -1):
+            known = get(x, first + i) * get(spec.inverse, first + i)
+            put(x, first + i, known)
+            for r in range(i):
+                put(x, first + r, get(x, first + r) - get(D, r * L + i) * known)
+        normal.subtract_columns(x, offset(U, first * n), offset(x, first), first)
+
+
+@inlined
+def inner(a, b, n):
+    """Return the inner product of a and b (n,), added from left to right."""
+    s = 0.0
+    for k in range(n):
+        s += get(a, k) * get(b, k)
+    return s
+
+
+@inlined
+def step_to(tried, scratch, model, spec, params, damping):
+    """Write the parameters after a step with this damping to `tried`; return whether there is one."""
+    found = factorize(scratch, model, spec, damping)
+    if found:
+        substitute(spec)
+        for k in range(model.n_params):
+            put(tried, k, get(params, k) - get(spec.step, k))
+    return found
+
+
+@inlined
+def factor_of(spec, n, damping, fallen):
+    """Return the factor of the damping after a step by which the loss has `fallen`."""
+    factor = 0.1
+    if not spec.tenfold:
+        promised = (damping * inner(spec.step, spec.step, n) + inner(spec.step, spec.gradient, n)) / 2
+        overshoot = 2 * (fallen / promised) - 1
+        factor = max(1 / 3, 1 - overshoot * overshoot * overshoot)
+    return factor
+
+
+@entry
+def levenberg_marquardt(
+    vectors: NDArray,
+    beta_products: NDArray[np.float64],
+    n_steps: int,
+    scratch: Scratch,
+    model: Model,
+    spec: LeastSquares,
+    data: Data,
+    steps: Steps,
+    ends: EpochEnds,
+) -> int:
+    """Train: change `vectors` (4, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
+
+    All steps are on the rows of the first one. Where the method ends, its number goes to the last vector.
+    """
+    vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
+    data, steps, ends = unpack(data), unpack(steps), unpack(ends)
+    put(vectors, 3 * spec.stride, 0.0)
+    if n_steps == 0:
+        return 0
+    rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
+    total = 0.0
+    for b in range(n_rows):
+        total += get(data.sample_weight, get(rows, b))
+    least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
+    divisor = total if model.mean else 1.0
+    if n_rows <= model.block:
+        gather_panels(scratch, model, data, rows, n_rows)
+    loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
+    for s in range(n_steps):
+        damping, growth = get(vectors, spec.stride), get(vectors, 2 * spec.stride)
+        if damping == 0:
+            damping, growth = spec.damping, 2.0
+        if not math.isfinite(loss):
+            return s
+        if loss <= spec.goal:
+            put(vectors, 3 * spec.stride, GOAL)
+            return s
+        normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
+        if math.sqrt(inner(spec.gradient, spec.gradient, model.n_params)) <= least:
+            put(vectors, 3 * spec.stride, NO_GRADIENT)
+            return s
+        tried, accepted = loss, False
+        while not accepted:
+            if not damping <= spec.most_damping:
+                put(vectors, 3 * spec.stride, NO_STEP)
+                return s
+            if step_to(spec.tried, scratch, model, spec, vectors, damping * total):
+                tried = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
+                accepted = tried < loss
+            if not accepted:
+                damping *= 10.0 if spec.tenfold else growth
+                growth *= 2
+        for k in range(model.n_params):
+            put(vectors, k, get(spec.tried, k))
+        factor = factor_of(spec, model.n_params, damping * total, (loss - tried) * divisor)
+        put(vectors, spec.stride, max(damping * factor, spec.least_damping))
+        put(vectors, 2 * spec.stride, 2.0)
+        put(steps.loss, s, tried)
+        loss = tried
+        if ends.per_epoch > 0:
+            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
+            if get(ends.arguments, 0) == 1:
+                return s + 1
+    return n_steps

@@ -1,0 +1,163 @@
+"""The normal equations, J'J and J'r, block by block of rows, and their solution: matrices in strips of a vector.
+
+A matrix in strips has its columns in groups as wide as a vector: number (r, c) of `rows` rows stands at
+``[(c // L) * rows * L + r * L + c % L]``. So a tile walks along contiguous memory, whatever the matrix' size. Columns
+are parameters, up to whole vectors of them, and then a strip whose first column is the residual: the product of all
+with all has J'J, and J'r behind it. Only strips from the diagonal to the right are made.
+
+`jacobian`, `normal_equations` and `solve` in `fastnn/reference.py` are the twins.
+"""
+
+from typing import Any, NamedTuple
+
+from fastnn.compiler.control import each, pick, smaller, sweep, when
+from fastnn.compiler.jit import cpu_has
+from fastnn.compiler.lanes import horizontal_sums, transposed
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, splat, store, zero
+from fastnn.compiler.tracing import outlined, traced
+from fastnn.compiler.vectors import fma, like, sqrt, where_gt
+from fastnn.fused import dense
+from fastnn.fused.activations import activation_delta
+from fastnn.fused.layer_records import each_layer, layer_at
+from fastnn.fused.matmul import Matrix, Strided, product_tile
+from fastnn.memory import ceil_div
+
+TILES = (16, 8) if cpu_has("avx512f") else (4,)  # rows of tiles, one vector wide: their sums must fit the registers
+TERMS = 256  # of a sum, that a product takes at a time
+
+
+class Columns(NamedTuple):
+    """The columns of a matrix in strips, as the rows of a `Matrix`: column m of those from `pointer` on."""
+
+    pointer: Any
+    rows: Any
+    column_step: int
+
+    def skip(self, m):
+        """Return the column `m`, a Python integer."""
+        strip, lane = divmod(m, self.column_step)
+        return Matrix(offset(self.pointer, strip * self.column_step * self.rows + lane), 0, self.column_step)
+
+
+def product(Z, W, A, zeros, rows, terms, rows_of_W, begun):
+    """Compute ``Z[m, :] = sum_k W[k, m] * A[k, :]``: Z (rows, L) and A (terms, L) are strips, W is in strips."""
+    L = lanes_of(Z)
+    for m, tile in sweep(rows, TILES):
+        W_m = Columns(offset(W, m // L * (rows_of_W - 1) * L + m), rows_of_W, L)
+        product_tile(tile, 1, Strided(Z, L).skip(m), W_m, Strided(A, L), Strided(zeros, 0), terms, begun)
+
+
+@outlined
+def add_products(H, J, zeros, n, width, begun):
+    """Add the products of the columns of J (width, n + L) with one another to H (n, n + L), or write the first ones."""
+    L = lanes_of(H)
+    for c in each(n // L + 1):
+        product(offset(H, c * n * L), J, offset(J, c * width * L), zeros, smaller((c + 1) * L, n), width, width, begun)
+
+
+@outlined
+def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
+    """Write the Jacobian of a block, J (width, n_columns) in strips: each number is an activation times a delta.
+
+    `factors` (n_columns / L, 2, L) has the rows of either that belong to each column.
+    """
+    L = lanes_of(J)
+    for j in each(n_columns // L):
+        a, d = (
+            [offset(panel, get(factors, j * 2 * L + first + k) * width) for k in range(L)]
+            for panel, first in ((activations, 0), (deltas, L))
+        )
+        for b in each(width // L, step=L):
+            columns = [load(a[k], b) * load(d[k], b) for k in range(L)]
+            for r, x in enumerate(transposed(columns)):
+                store(J, (j * width + b + r) * L, x)
+
+
+@outlined
+def output_slopes(scratch, model, params, deltas, o, width):
+    """Write the derivatives of output `o` by each layer's z to `deltas`, whose panels lie as those of the activations.
+
+    They are times the roots of the rows' weights. The first row has the residuals of this output, times the same.
+    """
+    L, output = lanes_of(deltas), layer_at(model, model.n_layers - 1)
+    n_outputs, n_inputs = model.n_outputs, layer_at(model, 0).fan_in
+    A, slopes, D = (offset(x, output.output * width) for x in (scratch.activations, scratch.slopes, deltas))
+    for b in each(width // L, step=L):
+        w, nothing = load(scratch.weight, b), zero(deltas)
+        root = sqrt(w)
+        residual = root * (load(A, o * width + b) - load(scratch.targets, o * width + b))
+        store(deltas, b, where_gt(w, nothing, residual, nothing))
+        store(deltas, n_inputs * width + b, nothing)  # that of columns beyond the parameters
+        for k in each(n_outputs):
+            store(D, k * width + b, pick(o == k, root, nothing))
+        for _, layer in each_layer(model):
+            store(scratch.activations, (layer.input + layer.fan_in) * width + b, like(w, 1.0))  # the factor of biases
+    activation_delta(D, A, slopes, scratch.weight, n_outputs, width, output.activation)
+    for k in each(model.n_layers):
+        layer = layer_at(model, model.n_layers - 1 - k)
+        delta, below = offset(deltas, layer.output * width), offset(deltas, layer.input * width)
+        when(layer.n_bias < layer.fan_out, lambda: _add_sum(delta, layer.fan_out, width))
+        when(model.n_layers - 1 > k, lambda: dense.backward_layer(layer, scratch, params, delta, below, width))
+
+
+def _add_sum(D, fan_out, width):
+    """Write the sum of the rows of D, the delta of a bias that all neurons share, as its row `fan_out`."""
+    L = lanes_of(D)
+    for b in each(width // L, step=L):
+        s = [zero(D)]
+        for o in each(fan_out, s):
+            s[0] = s[0] + load(D, o * width + b)
+        store(D, fan_out * width + b, s[0])
+
+
+# U'U is the matrix. Until a row of U is reached, -S stands in its place, S what the rows above leave of it: so that a
+# tile only adds.
+
+
+@outlined
+def negate(U, H, n):
+    """Write ``U = -H``, both (n, n + L) in strips, from the diagonal to the right."""
+    L = lanes_of(U)
+    for c in each(n // L + 1):
+        for r in each(smaller((c + 1) * L, n)):
+            i = (c * n + r) * L
+            store(U, i, -load(H, i))
+
+
+@outlined
+def take_off_rows(U, zeros, n, first, rows, k, terms):
+    """Add ``sum_k U[k, m] * U[k, :]`` to the rows m, `rows` from `first` on: the terms from `k` on."""
+    L = lanes_of(U)
+    for part in each(ceil_div(terms, TERMS), step=TERMS):
+        terms_here, U_k = smaller(terms - part, TERMS), offset(U, (k + part) * L)
+        for c in each((n - first) // L + 1):
+            strip = (first // L + c) * n * L
+            W, Z = offset(U_k, first * n), offset(U, strip + first * L)
+            product(Z, W, offset(U_k, strip), zeros, smaller((c + 1) * L, rows), terms_here, n, 1)
+
+
+@outlined
+def finish_rows(U, inverse, n, first):
+    """Make the L rows of U from `first` on, but for the strip of the diagonal, which is there: D.
+
+    `inverse` has the inverses of the diagonal from there on.
+    """
+    L = lanes_of(U)
+    D = offset(U, first * n + first * L)
+    for c in each((n - first) // L):
+        Z, rows = offset(D, (c + 1) * n * L), []
+        for i in range(L):
+            s = load(Z, i * L)
+            for j in range(i):
+                s = fma(splat(D, j * L + i), rows[j], s)
+            rows.append(s * -splat(inverse, i))
+            store(Z, i * L, rows[i])
+
+
+@traced
+def subtract_columns(y, U, x, n_rows):
+    """Compute ``y[r] -= sum_i U[r, i] * x[i]`` of a strip U (n_rows, L), with x (L,) and y (n_rows,), whole vectors."""
+    L, known = lanes_of(y), load(x, 0)
+    for r in each(n_rows // L, step=L):
+        sums = horizontal_sums([load(U, (r + k) * L) * known for k in range(L)])
+        store(y, r, load(y, r) - sums)
