@@ -8,6 +8,7 @@ from fastnn.backends import register_backend as register_backend
 from fastnn.errors import EngineError as EngineError
 from fastnn.errors import FastnnError as FastnnError
 from fastnn.errors import ModelFileError as ModelFileError
+from fastnn.errors import ScaleWarning as ScaleWarning
 from fastnn.estimators import MLPClassifier as MLPClassifier
 from fastnn.estimators import MLPRegressor as MLPRegressor
 from fastnn.estimators.onnx_converters import register_onnx_converters as register_onnx_converters

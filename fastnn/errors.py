@@ -48,6 +48,20 @@ class EngineError(FastnnError, RuntimeError):
     """
 
 
+class ScaleWarning(UserWarning):
+    """Inputs or targets are so large or so small that the optimizer hardly learns from them.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from fastnn import LevenbergMarquardt, Network, ScaleWarning, train
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 5e4], optimizer=LevenbergMarquardt(), epochs=1)
+    >>> [issubclass(warning.category, ScaleWarning) for warning in caught]
+    [True]
+    """
+
+
 def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:
     """Warn at the line outside these packages that called them; `module`, if given, is the one that filters see."""
     frame = sys._getframe(1)

@@ -99,7 +99,9 @@ LOSSES: dict[str, Loss] = {
 BIASES = ("vector", "scalar", "none")
 BIAS_GRADIENTS = ("exact", "times_bias")
 REDUCTIONS = ("mean", "sum")
-INITS = ("glorot_uniform", "glorot_normal", "he", "normal")
+INITS = ("glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow")
+NORMAL = ("glorot_normal", "he", "normal")
+"""Those that are drawn from a normal distribution; the others are from a uniform one."""
 _CHOICES = {"loss": LOSSES, "bias": BIASES, "bias_gradient": BIAS_GRADIENTS, "reduction": REDUCTIONS, "init": INITS}
 
 
@@ -134,7 +136,7 @@ class Layered:
     activation: str | tuple[str, ...]
     output: str
     bias: str
-    init: str
+    init: str | None
     bias_init: str | float
 
     @property
@@ -314,8 +316,8 @@ class Layered:
             fans, place = layer.fan_in + layer.fan_out, layer.all if self.bias_init == "same" else layer.weight
             six = 2 if layer.activation == "sigmoid" else 6
             squares = {"glorot_uniform": six / fans, "glorot_normal": 2 / fans, "he": 2 / layer.fan_in, "normal": 1}
-            scale = math.sqrt(squares[self.init])
-            scale, low = (2 * scale, -scale) if self.init == "glorot_uniform" else (scale, 0.0)
+            scale = math.sqrt(squares.get(str(self.init), six / fans))
+            scale, low = (scale, 0.0) if self.init in NORMAL else (2 * scale, -scale)
             draws.append((place, place.stop - place.start, np.array(scale), np.array(low)))
         return tuple(draws)
 
@@ -341,9 +343,11 @@ class Network(Layered):
         "times_bias" multiplies the bias' gradient by the bias, as the tutorial does; it is not the loss' gradient.
     reduction : {"mean", "sum"}
         Whether the loss of a batch is divided by the sum of its weights (its number of rows).
-    init : {"glorot_uniform", "glorot_normal", "he", "normal"}
+    init : {"glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow"}, optional
         How W is drawn: uniform within ``sqrt(6/(fan_in+fan_out))`` (2 in place of 6 for a sigmoid layer) [1]_, normal
-        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1.
+        with deviation ``sqrt(2/(fan_in+fan_out))`` [1]_, ``sqrt(2/fan_in)`` [2]_ or 1; "nguyen_widrow" [3]_ spreads the
+        bends of hidden neurons evenly over the ranges of the inputs. Where it is not given, "nguyen_widrow" for
+        `LevenbergMarquardt`, "glorot_uniform" for all other optimizers.
     bias_init : "same" or float
         Biases are drawn like W after it ("same"), or begin at this number.
 
@@ -381,6 +385,10 @@ class Network(Layered):
     .. [1] Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010,
        equation 16; the 2 is scikit-learn's rule.
     .. [2] He et al., Delving deep into rectifiers, ICCV 2015, equation 10.
+    .. [3] Nguyen and Widrow, Improving the learning speed of 2-layer neural networks by choosing initial values of the
+       adaptive weights, IJCNN 1990: a neuron's weights have length ``0.7 fan_out^(1/fan_in)``, twice that before a
+       sigmoid, and its bias is one of fan_out numbers at equal distances up to that length; uniform within 1 at the
+       output.
 
     Examples
     --------
@@ -402,7 +410,7 @@ class Network(Layered):
     bias: str = dataclasses.field(default="vector", kw_only=True)
     bias_gradient: str = dataclasses.field(default="exact", kw_only=True)
     reduction: str = dataclasses.field(default="mean", kw_only=True)
-    init: str = dataclasses.field(default="glorot_uniform", kw_only=True)
+    init: str | None = dataclasses.field(default=None, kw_only=True)
     bias_init: str | float = dataclasses.field(default="same", kw_only=True)
 
     if not TYPE_CHECKING:
@@ -420,7 +428,8 @@ class Network(Layered):
         if self.loss == "auto":
             put(self, "loss", ACTIVATIONS[self.output].default_loss)
         for name, names in _CHOICES.items():
-            put(self, name, check_choice(name, getattr(self, name), names))
+            if name != "init" or self.init is not None:
+                put(self, name, check_choice(name, getattr(self, name), names))
         if self.bias_init != "same":
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
         if self.output not in LOSSES[self.loss].outputs:
@@ -546,7 +555,7 @@ def as_made(network: Network) -> Network:
 
 def draw(network: Layered, random_state: np.random.RandomState) -> Array:
     """Return the numbers (n,) of which initial parameters are made, drawn for all layers in one call."""
-    kind = random_state.random if network.init == "glorot_uniform" else random_state.standard_normal
+    kind = random_state.standard_normal if network.init in NORMAL else random_state.random
     return kind(network._n_drawn)
 
 
@@ -554,17 +563,49 @@ def params_of(network: Layered, numbers: Array, params: Array) -> Array:
     """Make initial parameters of numbers (..., n) that were drawn, for any number of networks.
 
     They are written to `params` (..., n_params), which is returned, and have the bits of a call for each layer of
-    `RandomState.uniform`, or of `standard_normal` times the deviation.
+    `RandomState.uniform`, or of `standard_normal` times the deviation. By Nguyen and Widrow's rule they are for inputs
+    from -1 to 1.
     """
+    if network.init == "nguyen_widrow":
+        ones = np.ones(network.sizes[0])
+        for drawn, written in zip(np.atleast_2d(numbers), np.atleast_2d(params), strict=True):
+            nguyen_widrow(network, drawn, written, -ones, ones)
+        return params
     if not isinstance(network.bias_init, str):
         params.fill(network.bias_init)
     first = 0
     for place, n, scale, low in network._draws:
         drawn, written = numbers[..., first : first + n], params[..., place]
-        if network.init == "glorot_uniform":
-            np.add(low, scale * drawn, out=written)  # in float64, and rounded once
-        else:
+        if network.init in NORMAL:
             np.multiply(scale, drawn, out=written)
+        else:
+            np.add(low, scale * drawn, out=written)  # in float64, and rounded once
+        first += n
+    return params
+
+
+def nguyen_widrow(network: Layered, numbers: Array, params: Array, low: Array, high: Array) -> Array:
+    """Make initial parameters (n_params,) of numbers (n,) by Nguyen and Widrow's rule; return `params`, written.
+
+    The inputs are from `low` (n_inputs,) to `high`. A shared bias has the mean of what each neuron would have.
+    """
+    if not isinstance(network.bias_init, str):
+        params.fill(network.bias_init)
+    first, half, middle = 0, np.where(high > low, (high - low) / 2, 1), (low + high) / 2
+    for layer, (place, n, *_) in zip(network.layers, network._draws, strict=True):
+        drawn, n_weights = 2 * numbers[first : first + n] - 1, layer.fan_in * layer.fan_out
+        W, b = drawn[:n_weights].reshape(layer.fan_in, layer.fan_out), drawn[n_weights:]
+        if layer is not network.layers[-1]:
+            # rounded, for a power differs in its last digit between C libraries
+            size = (2 if layer.activation == "sigmoid" else 1) * round(0.7 * layer.fan_out ** (1 / layer.fan_in), 9)
+            W = W * (size / np.sqrt((W * W).sum(axis=0)))
+            bends = np.linspace(-1, 1, layer.fan_out) if layer.fan_out > 1 else np.zeros(1)
+            biases = size * bends * np.sign(W[0])
+            if not first:
+                W = W / half[:, None]
+                biases = biases - (middle[:, None] * W).sum(axis=0)  # no product: BLAS has an order of its own
+            b = biases if len(b) == layer.fan_out else np.full(len(b), biases.mean())
+        params[place] = np.concatenate([W.reshape(-1), b if place == layer.all else b[:0]])
         first += n
     return params
 

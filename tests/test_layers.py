@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from bits import bits
 
-from fastnn import Network, train
-from fastnn.network import BIASES, INITS, draw, params_of
+from fastnn import Adam, LevenbergMarquardt, Network, train, train_many
+from fastnn.network import BIASES, INITS, draw, nguyen_widrow, params_of
+
+LAYER_BY_LAYER = [init for init in INITS if init != "nguyen_widrow"]
 
 
 @pytest.mark.parametrize("bias", BIASES)
@@ -101,7 +104,7 @@ def test_uniform_draws_are_scikit_learns():
     assert place == params.size
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", LAYER_BY_LAYER)
 @pytest.mark.parametrize(
     ("bias", "bias_init"), [("vector", "same"), ("scalar", "same"), ("none", "same"), ("vector", 0.25)]
 )
@@ -132,7 +135,7 @@ def test_one_draw_for_all_layers_and_several_networks_at_once_have_the_bits_of_n
         assert (position, has_gauss, gauss) == others[2:]
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", LAYER_BY_LAYER)
 def test_spread_of_draws(init):
     network = Network((300, 200, 100), "relu", init=init, bias_init=0.5)
     for W, (fan_in, fan_out) in zip(
@@ -144,7 +147,7 @@ def test_spread_of_draws(init):
         assert (abs(W).max() <= math.sqrt(6 / (fan_in + fan_out))) == (init == "glorot_uniform")
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", LAYER_BY_LAYER)
 @pytest.mark.parametrize("bias", BIASES)
 @pytest.mark.parametrize("bias_init", ["same", 0.25, -1])
 def test_biases_and_dtype(init, bias, bias_init):
@@ -160,3 +163,50 @@ def test_biases_and_dtype(init, bias, bias_init):
     single = network.init_params(np.random.RandomState(5), np.float32)
     assert single.dtype == np.float32
     assert single.tolist() == params.astype(np.float32).tolist()  # rounded once
+
+
+# -------------------------------------------------------------------------------------------------- Nguyen and Widrow
+
+SPREAD = Network((2, 6, 4, 1), ("tanh", "sigmoid"), init="nguyen_widrow")
+
+
+def test_nguyen_and_widrow_spread_the_bends_over_the_ranges_of_the_inputs():
+    """A neuron's weights, of inputs from -1 to 1, are as long as 0.7 times a root; its bend is at a part of that."""
+    low, high = np.array([-3.0, 100.0]), np.array([5.0, 101.0])
+    numbers = draw(SPREAD, np.random.RandomState(0))
+    params = nguyen_widrow(SPREAD, numbers, np.empty(SPREAD.n_params), low, high)
+    (W1, W2, W3), (b1, b2, b3) = SPREAD.weights(params), SPREAD.biases(params)
+    scaled, size = W1 * ((high - low) / 2)[:, None], 0.7 * 6 ** (1 / 2)
+    assert np.linalg.norm(scaled, axis=0) == pytest.approx(size)
+    assert sorted(abs(b1 + ((low + high) / 2) @ W1)) == pytest.approx(sorted(size * abs(np.linspace(-1, 1, 6))))
+    assert np.linalg.norm(W2, axis=0) == pytest.approx(2 * 0.7 * 4 ** (1 / 6))
+    assert sorted(abs(b2)) == pytest.approx(sorted(np.linalg.norm(W2[:, 0]) * abs(np.linspace(-1, 1, 4))))
+    assert max(abs(W3).max(), abs(b3).max()) <= 1
+
+
+def test_without_a_name_it_is_nguyen_and_widrow_for_methods_and_glorot_for_all_others(backend):
+    X = np.random.RandomState(0).uniform(3, 7, (20, 2))
+    X[:, 1], y = 5.0, X[:, 0] / 7  # a constant column
+    weight = np.ones(20)
+    weight[0], X[0] = 0, 100  # a row that has no say
+
+    def start(init, optimizer):
+        network = Network((2, 6, 4, 1), ("tanh", "sigmoid"), init=init)
+        options = {"epochs": 0, "seed": [3, 4], "sample_weight": weight, "batch_size": None, "backend": backend}
+        alone = train(network, X, y, **{**options, "seed": 3}, optimizer=optimizer)
+        many = train_many(network, X, y, **options, optimizer=optimizer)
+        assert bits(many[0].params) == bits(alone.params)
+        return bits(alone.params)
+
+    low, high = X[1:].min(axis=0), X[1:].max(axis=0)
+    numbers = draw(SPREAD, np.random.RandomState(3))
+    spread = bits(nguyen_widrow(SPREAD, numbers, np.empty(SPREAD.n_params), low, high))
+    glorot = bits(Network((2, 6, 4, 1), ("tanh", "sigmoid")).init_params(3))
+    assert start(None, LevenbergMarquardt()) == spread == start("nguyen_widrow", Adam())
+    assert start(None, Adam()) == glorot == start("glorot_uniform", LevenbergMarquardt())
+
+
+def test_networks_of_older_files_keep_their_draw():
+    old = Network.from_dict({**Network((2, 3, 1)).to_dict(), "init": "glorot_uniform"})
+    assert old.init == "glorot_uniform"
+    assert Network.from_dict(Network((2, 3, 1)).to_dict()).init is None

@@ -14,10 +14,11 @@ import numpy as np
 from fastnn.checking.arguments import amount, check_integer, counted, shown
 from fastnn.checking.values import column_names
 from fastnn.memory import padded_size
+from fastnn.optimizers import Method
 from fastnn.state import Data
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
-from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_network, check_params, memory
+from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_network, check_params, memory, warn_of_scale
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan, check_resume, check_settings, working_dtype
 from fastnn.training.rows import choose_rows
@@ -248,6 +249,8 @@ class _Checks:
         data = self._once(
             ("data", key), lambda: self._data(network, arrays, plan.assume_finite, working_dtype(dtype, resume))
         )
+        if isinstance(plan.optimizer, Method):
+            self._once(("scale", id(data.X), id(data.Y)), lambda: warn_of_scale(plan.optimizer, data))
         chosen = given["rows"], given["validation_rows"]
         rows = self._once(
             ("rows", *map(id, chosen), len(data.X), id(stop)), lambda: choose_rows(*chosen, len(data.X), plan.stop)

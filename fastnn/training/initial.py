@@ -14,7 +14,7 @@ from fastnn import kit
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size
-from fastnn.network import draw, params_of
+from fastnn.network import draw, nguyen_widrow, params_of
 from fastnn.optimizers import Method
 from fastnn.state import Data, GroupState
 from fastnn.training.epochs import Decisions, Pace
@@ -52,13 +52,30 @@ def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, See
     state = TrainingState(storage, network.n_params, optimizer=type(plan.optimizer).__name__)
     params = storage[0, : network.n_params]
     if plan.params is None:
-        params_of(network, draw(network, random_state), params)
+        numbers = draw(network, random_state)
+        if spreads(plan):
+            nguyen_widrow(network, numbers, params, *ranges_of(plan))
+        else:
+            params_of(network, numbers, params)
     else:
         params[...] = check_params(network, plan.params, dtype)
     state.index, state.validation_rows = _split(n, random_state, plan.stop)
     if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
         return state, random_state, Seeded(int(seed), plan.params is None, n)
     return state, random_state, None
+
+
+def spreads(plan: Plan) -> bool:
+    """Return whether the first weights are by Nguyen and Widrow: asked for, or a method does with no other name."""
+    init = plan.network.init
+    return init == "nguyen_widrow" or (init is None and isinstance(plan.optimizer, Method))
+
+
+def ranges_of(plan: Plan) -> tuple[Array, Array]:
+    """Return the least and the greatest of each input (n_inputs,), over the rows to train on that have weight."""
+    data = plan.data if plan.rows is None else rows_of(plan.data, plan.rows)
+    X = data.X[data.sample_weight > 0].astype(np.float64)
+    return X.min(axis=0), X.max(axis=0)
 
 
 def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
@@ -300,6 +317,11 @@ class Draws:
         for k, plan in enumerate(plans):
             self._draw(k, plan, generator, state, numbers)
         give_back(generator, None)
+        ranges: dict[tuple[int, int], tuple[Array, Array]] = {}
+        for k in [k for k in numbers if spreads(plans[k])]:
+            key = id(plans[k].data), id(plans[k].rows)
+            ranges[key] = found = ranges.get(key) or ranges_of(plans[k])
+            nguyen_widrow(network, numbers.pop(k), state.storage[k, 0, : network.n_params], *found)
         if numbers:  # the weights of all members at once: it takes as long as for one
             params = np.empty((len(numbers), network.n_params), state.storage.dtype)
             params_of(network, np.array([*numbers.values()]), params)

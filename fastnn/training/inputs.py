@@ -19,6 +19,7 @@ from fastnn import kit
 from fastnn.backends import Backend
 from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, decimal, interval, shown
 from fastnn.checking.values import real_array, sum_of_squares
+from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import READABLE, ROW_BLOCK, Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
 from fastnn.optimizers import BUILT_IN, OPTIMIZERS, Method, Optimizer
@@ -31,6 +32,9 @@ FEW_ROWS = 4096
 
 SCALING_ERROR = 1e-5
 """By so much targets may be beyond what an output gives: scaled to a range, in float32, they are there but for this."""
+
+SMALL, LARGE = 1e-2, 20.0
+"""Sizes of the largest number between which a method is not warned of inputs and targets."""
 
 FEW = 24
 """Up to so many numbers Python's sum takes less time than NumPy's."""
@@ -74,6 +78,20 @@ def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None
         )
     if dtype != np.float64:
         raise ValueError(f"{name} computes in float64 only, not in {dtype}: say dtype='float64'")
+
+
+def warn_of_scale(method: Method, data: Data) -> None:
+    """Warn where a method gets inputs or targets that are far from the size of 1, by which it is hardly of use."""
+    used = data.sample_weight > 0
+    sizes = {name: float(abs(array[used]).max()) for name, array in (("inputs", data.X), ("targets", data.Y))}
+    far = [f"{name} reach {size:.3g}" for name, size in sizes.items() if size > LARGE or 0 < size < SMALL]
+    if far:
+        warn(
+            ScaleWarning(
+                f"{' and '.join(far)}: {method.name} hardly learns from such numbers; scale them to about -1 to 1, "
+                "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
+            )
+        )
 
 
 def check_inputs(network: Network, X: Any, dtype: DTypeLike | None = None, assume_finite: bool = False) -> Array:

@@ -19,10 +19,10 @@ from fastnn.checking.arguments import check_flag, check_integer, check_number, c
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
-from fastnn.optimizers import Adam, Optimizer
+from fastnn.optimizers import Adam, Method, Optimizer
 from fastnn.state import Data
 from fastnn.training.generator import Seed
-from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer
+from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, warn_of_scale
 from fastnn.training.rows import Rows, choose_rows, rows_a_step
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
@@ -135,6 +135,8 @@ def make_plan(
     )
     working = None if dtype is resume is None else working_dtype(dtype, resume)
     data = check_data(network, X, Y, sample_weight, assume_finite, working)
+    if isinstance(plan.optimizer, Method):
+        warn_of_scale(plan.optimizer, data)
     train_on, validate_on = choose_rows(rows, validation_rows, len(data.X), plan.stop)
     own: Any = data, train_on, validate_on, column_names(X), seed, params, resume
     return Plan._make((*plan[:OF_SETTINGS], *own, None, 0))  # `_replace` takes three times as long

@@ -187,3 +187,14 @@ def test_sgd_states_are_no_states_of_it(go):
         ValueError, match="the optimizer of its state is Adam, that of this training LevenbergMarquardt"
     ):
         go(resume=state, seed=None)
+
+
+@pytest.mark.parametrize(
+    ("X", "Y", "text"),
+    [(100 * X, Y, "inputs reach 100:"), (X, 1e-4 * Y, "targets reach 0.0001:"), (50 * X, 1e4 * Y, "and targets reach")],
+)
+def test_numbers_far_from_1_are_warned_of(X, Y, text):
+    for function, seed in ((train, 0), (train_many, [0, 1])):
+        with pytest.warns(fastnn.ScaleWarning, match=f"{text} .*scale them to about -1 to 1") as caught:
+            function(NETWORK, X, Y, **{**OPTIONS, "seed": seed, "epochs": 1})
+        assert [warning.filename for warning in caught] == [__file__]
