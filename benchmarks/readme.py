@@ -1,7 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [hotspots] [real_work] [exports]
-    [searches] [threads] [crossover]
+    [searches] [threads] [crossover] [second_order]
 """
 
 import datetime
@@ -26,6 +26,11 @@ COMMANDS = {  # name of the place -> page, the command's name, Python's argument
     "searches": ("docs/howto/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
     "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
     "crossover": ("docs/explanation/when-not.md", "python -m benchmarks.crossover", ("-m", "benchmarks.crossover")),
+    "second_order": (
+        "docs/howto/levenberg-marquardt.md",
+        "python -m benchmarks.second_order",
+        ("-m", "benchmarks.second_order", "--plot", f"{IMAGES}/second-order.png"),
+    ),
     "threads": ("benchmarks/README.md", "python -m benchmarks.threads", ("-m", "benchmarks.threads")),
 }
 

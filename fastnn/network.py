@@ -273,7 +273,8 @@ class Layered:
         ----------
         random_state : None, int or RandomState
             A seed, as for `fastnn.train`. None: other numbers at each call. A RandomState is drawn from layer by layer,
-            W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams.
+            W and then (for ``bias_init="same"``) the bias; NumPy has frozen its streams. "nguyen_widrow" takes
+            inputs to be from -1 to 1, where `train` takes the ranges that they have.
         dtype : float32 or float64
             Draws are made in float64 and rounded once.
 
@@ -612,7 +613,7 @@ def nguyen_widrow(network: Layered, numbers: Array, params: Array, low: Array, h
 
 def _tables() -> dict[str, str]:
     """Return the tables of the docstring, made of the registries."""
-    from fastnn.optimizers import OPTIMIZERS
+    from fastnn.optimizers import BUILT_IN
     from fastnn.schedules import SCHEDULES
 
     activations = (
@@ -631,7 +632,7 @@ def _tables() -> dict[str, str]:
     return {
         "activations": table(("activation", "formula", "where"), activations),
         "losses": table(("loss", "formula", "output", "targets"), losses),
-        "optimizers": table(("optimizer", "rule"), summaries(OPTIMIZERS)),
+        "optimizers": table(("optimizer", "rule"), summaries(BUILT_IN)),
         "schedules": table(("schedule", "learning rate"), summaries(SCHEDULES)),
     }
 

@@ -12,7 +12,7 @@ from fastnn.compiler.calls import caller
 from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, unpack
 from fastnn.compiler.vectors import fma
-from fastnn.fused import normal, propagation
+from fastnn.fused import normal
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty
 from fastnn.fused.gather import gather_panel
 from fastnn.fused.layout import N_END, EpochEnds, LeastSquares, Model, Scratch
@@ -44,8 +44,7 @@ def loss_of(scratch, model, spec, data, rows, n_rows, params):
         width = padded(n, lanes_of(data.X))
         if n < n_rows:
             gather_panels(scratch, model, data, offset(rows, begin), n)
-        propagation.forward(scratch, model, params, params, width, 2)  # 2: a single row is a panel too
-        propagation.output_delta(scratch, model, width, 2)
+        normal.loss_of_block(scratch, model, params, width)
         loss += get(scratch.sum_of_l, 0)
     return loss
 
@@ -80,7 +79,7 @@ def normal_equations(scratch, model, spec, data, rows, n_rows, params):
         width = padded(m, lanes_of(data.X))
         if m < n_rows:  # else the panels still have what the loss was computed from
             gather_panels(scratch, model, data, offset(rows, begin), m)
-            propagation.forward(scratch, model, params, params, width, 2)
+            normal.loss_of_block(scratch, model, params, width)
         for o in range(model.n_outputs):
             normal.output_slopes(scratch, model, params, spec.deltas, o, width)
             normal.transpose_jacobian(

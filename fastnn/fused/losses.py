@@ -114,6 +114,10 @@ _LOSSES = {
 }
 
 
+squared_error, *_ = _LOSSES[LOSS_CODES["squared_error"]]
+"""The function of panels of the squared error, for those who know no other."""
+
+
 @outlined
 def output_loss(loss, scratch, A, n, width):
     """Write a block's loss to `scratch.sum_of_l`, and dL/da to `scratch.delta`: of the outputs A (n, width).

@@ -19,6 +19,7 @@ from fastnn.compiler.vectors import fma, like, sqrt, where_gt
 from fastnn.fused import dense
 from fastnn.fused.activations import activation_delta
 from fastnn.fused.layer_records import each_layer, layer_at
+from fastnn.fused.losses import squared_error
 from fastnn.fused.matmul import Matrix, Strided, product_tile
 from fastnn.memory import ceil_div
 
@@ -71,6 +72,15 @@ def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
             columns = [load(a[k], b) * load(d[k], b) for k in range(L)]
             for r, x in enumerate(transposed(columns)):
                 store(J, (j * width + b + r) * L, x)
+
+
+@outlined
+def loss_of_block(scratch, model, params, width):
+    """Go forward and write the block's loss to `scratch.sum_of_l`; whole vectors of the parameters are read."""
+    for _, layer in each_layer(model):
+        dense.forward_layer(layer, scratch, params, width)
+    A = offset(scratch.activations, layer_at(model, model.n_layers - 1).output * width)
+    squared_error(scratch, A, model.n_outputs, width)
 
 
 @outlined

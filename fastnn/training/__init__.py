@@ -20,7 +20,7 @@ from fastnn.backends import Backend
 from fastnn.checking.keywords import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import BUILT_IN, Optimizer
 from fastnn.training.callbacks import Callback, Progress, epochs_of, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed
@@ -290,4 +290,4 @@ def _how_far(result: TrainingResult) -> str:
     return f"training was interrupted after {result.n_epochs} epochs of this call, {result.state.t} steps in all"
 
 
-train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(OPTIMIZERS)}
+train.__doc__ = (train.__doc__ or "") % {"optimizers": ", ".join(BUILT_IN)}
