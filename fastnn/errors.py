@@ -56,6 +56,7 @@ class ScaleWarning(UserWarning):
     >>> import warnings
     >>> from fastnn import LevenbergMarquardt, Network, ScaleWarning, train
     >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
     ...     result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 5e4], optimizer=LevenbergMarquardt(), epochs=1)
     >>> [issubclass(warning.category, ScaleWarning) for warning in caught]
     [True]

@@ -50,6 +50,15 @@ def loss_of(scratch, model, spec, data, rows, n_rows, params):
 
 
 @inlined
+def sum_of_weights(data, rows, n_rows):
+    """Return the sum of the weights of all rows."""
+    total = 0.0
+    for b in range(n_rows):
+        total += get(data.sample_weight, get(rows, b))
+    return total
+
+
+@inlined
 def spread_of(data, rows, n_rows, n_outputs, total):
     """Return the sum of the squares by which the targets differ from their mean; `total` is the sum of the weights."""
     spread = 0.0
@@ -204,9 +213,7 @@ def levenberg_marquardt(
     if n_steps == 0:
         return 0
     rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
-    total = 0.0
-    for b in range(n_rows):
-        total += get(data.sample_weight, get(rows, b))
+    total = sum_of_weights(data, rows, n_rows)
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
     if n_rows <= model.block:
