@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -93,6 +93,7 @@ class Optimizer(CheckedFields):
         name, rate = given.pop("name", None), given.pop("learning_rate", None)
         kind = BUILT_IN[check_choice("optimizer", name, BUILT_IN)]
         if issubclass(kind, Method):
+            given.pop("sequential", None)  # of all methods the same
             return kind(**given)
         return kind(learning_rate=described(rate, SCHEDULES), **given)
 
@@ -323,8 +324,8 @@ class Method(Optimizer):
     """The most parameters of a network that it trains."""
     ends: ClassVar[tuple[str, ...]]
 
-    learning_rate: ClassVar[float] = 1.0  # type: ignore[misc]  # in a history: its steps are taken as they are
-    sequential: ClassVar[bool] = False  # type: ignore[misc]
+    learning_rate: LearningRate = field(default=1.0, init=False, repr=False)  # its steps are taken as they are
+    sequential: bool = field(default=False, init=False, repr=False)
 
     def ended(self, vectors: Any) -> str:
         """Return why the method has ended the training; "" if it has not.
@@ -406,6 +407,13 @@ class LevenbergMarquardt(Method):
     most_damping: float = field(default=1e10, metadata=POSITIVE)
     min_grad: float = field(default=1e-7, metadata=NOT_NEGATIVE)
     goal: float = field(default=0.0, metadata=NOT_NEGATIVE)
+
+
+def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:
+    """Return the optimizer with another learning rate; TypeError for a method, which has none."""
+    if isinstance(optimizer, Method):
+        raise TypeError(f"{optimizer.name} has no learning rate; Adam(learning_rate=...) has one")
+    return replace(optimizer, learning_rate=rate)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

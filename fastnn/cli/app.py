@@ -23,6 +23,7 @@ from fastnn.measuring.timing import (
     first_calls,
     first_function,
     first_members,
+    first_method,
     first_shared_step,
     first_shuffle,
 )
@@ -118,8 +119,8 @@ def warmup() -> None:
     """Compile all kernels into the disk cache.
 
     Those that came with the wheel are there already. It compiles the kernels of both dtypes for one thread, for several
-    threads, for many networks and for one row (result.function()), and the one that shuffles rows, so that later
-    processes start at once. It takes about half a minute, and ends with 1 if a kernel could not be kept.
+    threads, for many networks and for one row (result.function()), the one that shuffles rows, and Levenberg-Marquardt,
+    so that later processes start at once. It takes about a minute, and ends with 1 if a kernel could not be kept.
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
@@ -134,6 +135,7 @@ def warmup() -> None:
             table.add_row("  many", "", "", "", with_unit(first_members(dtype)))
             table.add_row("  one row", "", "", "", with_unit(first_function(dtype)))
         table.add_row("row orders", "", "", "", with_unit(first_shuffle()))
+        table.add_row("Levenberg-Marquardt", "", "", "", with_unit(first_method()))
     show("First calls, compiled or loaded", table)
     cache = machine.cache()
     if machine.kernels_are_kept():

@@ -22,9 +22,9 @@ def export(
         ),
     ],
 ) -> None:
-    """Write a saved network, or a model of a table, for programs without fastnn.
+    """Write a saved model for programs without fastnn.
 
-    MODEL is a file that `save` wrote, of a result or an estimator. The format is that of the suffix of FILE.
+    MODEL is a file that `save` wrote, of a result or an estimator, of tables too. The suffix of FILE is the format.
     """
     saved, formats = _saved(model)
     form = formats.get(to)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from fastnn.checking.arguments import amount, check_integer, counted, shown
 from fastnn.checking.values import column_names
 from fastnn.memory import padded_size
-from fastnn.optimizers import Method
+from fastnn.optimizers import Method, with_rate
 from fastnn.state import Data
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
@@ -308,7 +307,7 @@ class _Checks:
         rate = given["learning_rate"]
         if rate is None:
             return plan
-        return plan._replace(optimizer=dataclasses.replace(plan.optimizer, learning_rate=rate))
+        return plan._replace(optimizer=with_rate(plan.optimizer, rate))
 
     def _check_split(self, plan: Plan) -> None:
         """Check that rows with weight are on both sides of a member's split; not for a seed that it will draw."""

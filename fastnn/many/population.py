@@ -21,6 +21,7 @@ from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
 from fastnn.many.results import ManyResult, picture
 from fastnn.many.store import MemberResult, Scored, Unbegun, losses_of, place_of_best, score_of
+from fastnn.optimizers import with_rate
 from fastnn.training import Stop
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
@@ -583,7 +584,7 @@ class Population(Standings):
             before.alpha if alpha is NOT_GIVEN else alpha,
         )
         if learning_rate is not None:
-            options = options._replace(optimizer=dataclasses.replace(options.optimizer, learning_rate=learning_rate))
+            options = options._replace(optimizer=with_rate(options.optimizer, learning_rate))
         check_supported(before.backend, before.network, options.optimizer, alpha=options.alpha)
         copy = training.copy(before._replace(number=int(member), **options._asdict()))
         check_start(copy.part(0))

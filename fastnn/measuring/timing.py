@@ -18,7 +18,7 @@ from fastnn.backends import get_backend
 from fastnn.many import train_many
 from fastnn.memory import ALIGNMENT
 from fastnn.network import Network
-from fastnn.optimizers import SGD
+from fastnn.optimizers import SGD, LevenbergMarquardt
 from fastnn.training import Stop, loss_and_gradient, predict, train
 
 
@@ -136,6 +136,14 @@ def first_members(dtype: DTypeLike) -> float:
     start = time.perf_counter()
     train_many(network, X, X, optimizer=SGD(), seed=range(ALIGNMENT // X.itemsize), epochs=1, n_jobs=1)
     train_many(network, X, X, optimizer=SGD(), seed=range(2), epochs=1, stop=stop, n_jobs=1)
+    return time.perf_counter() - start
+
+
+def first_method() -> float:
+    """Train two rows by Levenberg-Marquardt; return the seconds that it took."""
+    X = np.array([[-1.0], [1.0]])
+    start = time.perf_counter()
+    train(Network((1, 1)), X, X, optimizer=LevenbergMarquardt(), epochs=1)
     return time.perf_counter() - start
 
 
