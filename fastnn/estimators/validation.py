@@ -123,7 +123,7 @@ def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output
     if loss == "log_loss" and output == "softmax":
         loss = "cross_entropy"
     hidden = core_name(activation) if isinstance(activation, str) else tuple(core_name(name) for name in activation)
-    return Network(sizes, hidden, core_name(output), loss)
+    return Network(sizes, hidden, core_name(output), loss, init="glorot_uniform")
 
 
 def core_name(activation: str) -> str:

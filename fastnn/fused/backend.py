@@ -23,6 +23,7 @@ from fastnn.fused.guard import (
 )
 from fastnn.fused.layout import update_spec
 from fastnn.fused.preparation import (
+    NOTHING,
     Ends,
     PreparedBatch,
     PreparedTraining,
@@ -125,10 +126,15 @@ class NumbaBackend:
         if training is None or not training.knows(state, steps):
             training = self._checked(training, task, state, steps)
         threads, n = training.threads, len(steps.loss)
-        if rules is not None:
-            good = training.decide(Ends(task.network, rules, state.storage[None], steps.loss[None], np.array([n])))
-        else:
+        if rules is None:
             good = training.call() if threads is None else threads.train(training, state, steps)
+        else:
+            ends = Ends(task.network, rules, state.storage[None], steps.loss[None], np.array([n]))
+            training.ends.value = ends.of_one
+            try:
+                good = training.call()
+            finally:
+                training.ends.value = NOTHING
         task.kept[key] = training
         is_over = good == n or isinstance(task.optimizer, Method) or (rules is not None and rules.ended[0, 1])
         state.t += good if is_over else good + 1

@@ -265,6 +265,11 @@ class Ends(Prepared):
         self.rules, self._data = rules, [hold(task.data) for task in rules.scored]
         self.each, self.words, self._held = epoch_ends(rules, storage, losses, self.workspace, in_turn)
 
+    @property
+    def of_one(self):
+        """Those of the first member, as an argument block."""
+        return self.each[0].tobytes()
+
 
 class PreparedTraining(Prepared):
     """The preparations for training on a task: checked arrays, told by their identity, and packed arguments."""
@@ -280,6 +285,7 @@ class PreparedTraining(Prepared):
         shares = has_work(task.threads, network, n_rows) and not isinstance(task.optimizer, Method)
         self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
+        self.ends = bound.ends  # the place of what is decided in such a call
         self.of_task = *bound.prepared, data
         self._data = tuple(task.data)
         self._held = hold((*self._data, *self._state))
@@ -300,14 +306,6 @@ class PreparedTraining(Prepared):
             and storage.flags.writeable
             and beta_products.flags.writeable
         )
-
-    def decide(self, ends):
-        """Do the steps of the last `take`, by one thread, and decide at the ends of epochs by `Ends` of one member."""
-        self._bound.ends.value = ends.each[0].tobytes()
-        try:
-            return self.call()
-        finally:
-            self._bound.ends.value = NOTHING
 
     def kernel(self, *arguments):
         """Do steps by one thread, in the place of a team."""

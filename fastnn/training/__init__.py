@@ -265,8 +265,9 @@ class Watch:
         except Exception as error:
             attach_result(error, group.result("running"))
             raise
-        if any(answer is True or (isinstance(answer, np.bool_) and answer) for answer in answers):
-            group.end("callback")
+        for answer in answers:
+            if answer is True or (isinstance(answer, np.bool_) and answer):
+                group.end("callback")
 
 
 def end(group: Group, interrupt: Interrupt) -> TrainingResult:

@@ -121,7 +121,11 @@ class Group:
             n_steps = min(self.pace.n_steps, n_steps)
             steps = order.draw(n_steps, self._rates(n_steps))
             self._save()
-            n_good = self._decide(steps) if in_call else self.backend.train_steps(tasks[0], state, steps)
+            rules = self._rules(steps) if in_call else None
+            of_rules = () if rules is None else (rules,)
+            n_good = int(self.backend.train_steps(tasks[0], state, steps, *of_rules))
+            if rules is not None and decisions is not None:
+                self.fired = decisions.take(rules)
             losses, n_done = self._counted(steps, n_good)
         else:
             n_done, wanted = n_steps, np.array([order.steps_until(plan.n_epochs) for plan in self.plans], np.int64)
@@ -165,14 +169,10 @@ class Group:
         optimizer = self.plan.optimizer
         return cast("StopReason | None", optimizer.ended(vectors) or None) if isinstance(optimizer, Method) else None
 
-    def _decide(self, steps: Steps) -> int:
-        """Let the back end do steps and decide at the ends of epochs; return the number of good steps."""
-        order, decisions = self.order, self.decisions
-        assert decisions is not None
-        rules = decisions.rules(steps, order.batch, order.steps_per_epoch, self.epoch_loss)
-        n_good = int(self.backend.train_steps(self.tasks[0], self.state, steps, rules))
-        self.fired = decisions.take(rules)
-        return n_good
+    def _rules(self, steps: Steps) -> EpochRules:
+        """Return what the back end is to decide at the ends of the epochs of a group of one."""
+        assert self.decisions is not None
+        return self.decisions.rules(steps, self.order.batch, self.order.steps_per_epoch, self.epoch_loss)
 
     def _save(self) -> None:
         """Save the state of one before a chunk of steps."""

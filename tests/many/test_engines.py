@@ -368,7 +368,7 @@ def test_a_callback_ends_the_trainings(monkeypatch):
         return len(seen) == 2
 
     with joblib.parallel_config("loky", n_jobs=2):
-        many = go(STOPPED, callbacks=[callback])
+        many = go(STOPPED, stop=Stop(monitor="r2"), callbacks=[callback])
     assert len(seen) == 2
     assert many.stop_reason.count("callback") == 4 - seen[-1].n_ended
     assert isinstance(seen[0].result(seen[0].ended[0]), fastnn.TrainingResult)

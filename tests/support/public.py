@@ -55,7 +55,7 @@ def objects():
         options["stop"],
         fastnn.ReduceRate(0.5),
         fastnn.every(5, print),
-        *(kind() for kind in optimizers.OPTIMIZERS.values()),
+        *(kind() for kind in optimizers.BUILT_IN.values()),
         fastnn.constant(0.1),
         fastnn.step_decay(0.1, every=5),
         fastnn.exponential(0.1),

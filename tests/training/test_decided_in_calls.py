@@ -16,7 +16,7 @@ from small_training import SignalAt
 from fastnn import SGD, Adam, DivergenceError, InterruptWarning, Network, ReduceRate, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused.backend import NumbaBackend
-from fastnn.training.loop import Group
+from fastnn.training.epochs import Decisions
 
 pytestmark = pytest.mark.skipif(IN_PYTHON, reason="in Python, each epoch is a call")
 
@@ -131,14 +131,13 @@ def options_of(case, **others):
 @pytest.fixture
 def epochs_of_calls(monkeypatch):
     """The epochs that ended in each call that decided."""
-    counts, right = [], Group._decide
+    counts, right = [], Decisions.take
 
-    def counting(group, steps):
-        n_good = right(group, steps)
-        counts.append(n_good)
-        return n_good
+    def counting(self, rules, k=0):
+        counts.append(int(rules.ended[k, 0]))
+        return right(self, rules, k)
 
-    monkeypatch.setattr(Group, "_decide", counting)
+    monkeypatch.setattr(Decisions, "take", counting)
     return counts
 
 

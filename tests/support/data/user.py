@@ -1,6 +1,7 @@
 """A user's script with every public name, for type checkers and to be run; `tests/house/test_types.py` does both."""
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ def schedules() -> list[fastnn.SGD | fastnn.Adam | fastnn.AdamW | fastnn.RMSprop
         fastnn.Adam(fastnn.one_cycle(0.1, steps=20)),
         fastnn.RPROP(),
     ]
+
+
+def solved(network: fastnn.Network) -> fastnn.TrainingResult:
+    """Train by Levenberg-Marquardt, whose warning is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", fastnn.ScaleWarning)
+        return fastnn.train(network, X, X[:, 0], optimizer=fastnn.LevenbergMarquardt(goal=1e-3), epochs=3, seed=0)
 
 
 def look(progress: fastnn.Progress) -> bool:
@@ -107,6 +115,7 @@ def main() -> None:
     losses: NDArray[np.float64] = history.loss
     again = save_and_load(result)
     assert train_several(network).network == network
+    assert solved(network).n_epochs <= 3
     assert again is not None
     assert issubclass(fastnn.InterruptWarning, UserWarning)
     assert issubclass(fastnn.EngineError, fastnn.FastnnError)
