@@ -11,6 +11,7 @@ from fastnn import __version__
 from fastnn.checking.arguments import decimal, shown
 from fastnn.files.export import WRITTEN_BY, Model, label_list
 from fastnn.memory import Array
+from fastnn.network import Network
 
 HEADER = """\
 /* {what}, {written_by} {version}.{labels}
@@ -185,15 +186,20 @@ def _buffers(model: Model) -> list[int]:
 
 def _layers(model: Model, upper: str, number: str) -> list[str]:
     """Return the lines of `predict`."""
-    lines, below = [], "x"
+    lines = []
     for k, size in enumerate(_buffers(model)):
         if size:
             lines.append(f"    {upper}_BUFFER {number} a{k}[{size}];")
-    n_layers = model.network.n_layers
-    for k, layer in enumerate(model.network.layers):
-        z = "out" if k == n_layers - 1 else f"a{k % 2}"
-        bias = f"b{k}" if layer.n_bias else "no_bias"
-        lines.append(f"    dense({z}, W{k}, {below}, {bias}, {layer.fan_in}, {layer.fan_out});")
+    biases = [f"b{k}" if layer.n_bias else "no_bias" for k, layer in enumerate(model.network.layers)]
+    return lines + layer_calls(model.network, [f"W{k}" for k in range(len(biases))], biases, "x", "out")
+
+
+def layer_calls(network: Network, weights: list[str], biases: list[str], below: str, outputs: str) -> list[str]:
+    """Return the lines that compute a network's `outputs` from the inputs `below`, through the buffers a0 and a1."""
+    lines = []
+    for k, (layer, W, b) in enumerate(zip(network.layers, weights, biases, strict=True)):
+        z = outputs if k == network.n_layers - 1 else f"a{k % 2}"
+        lines.append(f"    dense({z}, {W}, {below}, {b}, {layer.fan_in}, {layer.fan_out});")
         if layer.activation != "identity":
             lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out});")
         below = z

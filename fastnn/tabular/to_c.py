@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 
 from fastnn.checking.arguments import decimal
-from fastnn.files.to_c import array_text, comment, labels_of, sources
+from fastnn.files.to_c import array_text, comment, labels_of, layer_calls, sources
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.imputation import ROUNDS
@@ -151,16 +151,10 @@ def _arrays(model: TableModel) -> dict[str, Array]:
 
 def _layers(model: TableModel) -> list[str]:
     """Return the lines that compute a member's outputs z."""
-    lines, below = [], "inputs"
-    for k, layer in enumerate(model.network.layers):
-        above = "z" if k == model.network.n_layers - 1 else f"a{k % 2}"
-        size = layer.fan_in * layer.fan_out
-        arguments = f"W{k} + m * {size}, {below}, b{k} + m * {layer.fan_out}, {layer.fan_in}, {layer.fan_out}"
-        lines.append(f"        dense({above}, {arguments});")
-        if layer.activation != "identity":
-            lines.append(f"        apply_{layer.activation}({above}, {layer.fan_out});")
-        below = above
-    return lines
+    layers = model.network.layers
+    weights = [f"W{k} + m * {layer.fan_in * layer.fan_out}" for k, layer in enumerate(layers)]
+    biases = [f"b{k} + m * {layer.fan_out}" for k, layer in enumerate(layers)]
+    return [f"    {line}" for line in layer_calls(model.network, weights, biases, "inputs", "z")]
 
 
 def _preparation(model: TableModel) -> str:

@@ -14,7 +14,7 @@ from fastnn import reference
 from fastnn.backends import Backend, Completed, Data, supports_with
 from fastnn.memory import Array
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
-from fastnn.optimizers import OPTIMIZERS, Optimizer
+from fastnn.optimizers import OPTIMIZERS, LevenbergMarquardt, Optimizer
 from fastnn.testing.cases import EVERY, PLAIN, RATE, Declined, optimizer_of, supported
 from fastnn.testing.check import Check, Properties, read_only
 from fastnn.testing.differences import find_difference
@@ -22,7 +22,7 @@ from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.problems import draw, draw_training
 from fastnn.testing.scales import gradient_scale, longest_sum
 from fastnn.testing.state_properties import STATE_PROPERTIES
-from fastnn.testing.tolerances import GRADIENT_FACTOR
+from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within, step_bound
 from fastnn.testing.trainings import assert_trainings_match
 from fastnn.training import train
 from fastnn.training.results import TrainingResult
@@ -44,6 +44,9 @@ def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
         for loss in LOSSES:
             what = f"{loss}: no slope, and no NaN, where output and target are equal"
             yield Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
+        if dtype == "float64":  # the only one that it computes in
+            what = "LevenbergMarquardt: a step solves the damped normal equations of all rows"
+            yield Check("property", what, dtype, run=_method)
 
 
 # ----------------------------------------------------------------------------------------------- one loss and gradient
@@ -185,6 +188,18 @@ for _name, _kind in OPTIMIZERS.items():
         partial(optimizer_of, _name, sequential=True),
         batch_size=_size,
     )
+
+
+def _method(backend: Backend) -> float:
+    """Compare a step with the reference's, and its loss, which is that after it."""
+    method = LevenbergMarquardt(damping=0.01, min_grad=0.0)
+    case = supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
+    params, X, Y, weight = draw_training(case.network, 30)
+    options: dict[str, Any] = {"params": params, "optimizer": method, "epochs": 1, "seed": 1, **case.options(weight)}
+    step, right = (train(case.network, X, Y, **options, backend=each) for each in (backend, _NUMPY))
+    allowed = step_bound(right.params - params, method.damping)
+    worst = assert_within(step.params, right.params, allowed, "parameter", "numpy")
+    return max(worst, assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"))
 
 
 @_PROPERTIES.add("validation, patience and the best parameters, decided within a call, are those of an epoch a call")

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from bits import result_bits
 from drawn_groups import DrawnGroup, differences, draw_group, trained
+from survival import python
+from test_same_bits import MACHINES, lacking
 
 from fastnn import SGD, Adam, Network, Stop, train, train_many
 from fastnn.compiler.loader import IN_PYTHON
@@ -66,6 +68,21 @@ def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
 @pytest.mark.parametrize("seed", range(12))
 def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
     assert differences(draw_group(seed, dtype)) == []
+
+
+IN_FLOAT32 = """
+import numpy as np
+from drawn_groups import differences, draw_group
+print([seed for seed in range(12) if differences(draw_group(seed, np.float32))])
+"""
+
+
+@compiled
+@pytest.mark.parametrize("machine", ["haswell", pytest.param("nehalem", marks=pytest.mark.slow)])
+def test_drawn_groups_have_the_bits_of_each_member_alone_with_other_vectors(machine):
+    if missing := lacking(MACHINES[machine]):
+        pytest.skip(f"this machine cannot run code for {machine}: it has no {', '.join(missing)}")
+    assert python(IN_FLOAT32, **MACHINES[machine].environment) == ["[]"]
 
 
 @compiled

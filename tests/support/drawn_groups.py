@@ -1,6 +1,6 @@
-"""Random groups of members for the kernel of lanes, trained side by side and one by one; ``python drawn_groups.py N``.
+"""Random groups of members, trained side by side and one by one; ``python drawn_groups.py FIRST STOP``.
 
-Of each kind the first number is the seed: `N` groups are drawn, and those whose bits differ are printed.
+It draws a group of each dtype from each seed from FIRST on, below STOP, and prints those whose bits differ.
 """
 
 import sys

@@ -76,7 +76,9 @@ def many(draw):
             shape = draw.of([tuple, np.array, lambda values: values + values[:1]])
             given[name] = quietly(lambda shape=shape, name=name: shape(own[name]))[0]
     shared_lists = [name for name in shared if name not in ("X", "Y") and isinstance(shared[name], SEVERAL)]
-    if shared_lists:
+    has_own = any(getattr(shared.get(name), "ndim", 0) == 3 for name in ("X", "Y"))  # an array for each member
+    lacks_own = any(given[name] is None for name in own)  # no array can hold the values of its members
+    if shared_lists or has_own or lacks_own:
         return REFUSED if attempt(lambda: train_many(**given))[1] else UNKNOWN  # which members have which value
 
     if given["seed"] is None or any(seed is None for seed in own["seed"]):

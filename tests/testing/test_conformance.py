@@ -18,7 +18,7 @@ from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import backend as fused_backend
 from fastnn.fused.backend import NumbaBackend
 from fastnn.network import ACTIVATIONS, LOSSES
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import OPTIMIZERS, LevenbergMarquardt
 from fastnn.reference import NumpyBackend
 from fastnn.state import BEST, LIMIT, RULE_BEST
 from fastnn.testing import check_backend, conformance_checks, find_backend
@@ -91,8 +91,24 @@ def test_a_rule_that_counts_otherwise_in_a_call_is_caught(place, monkeypatch):
 
     monkeypatch.setattr(fused_backend, "Ends", other)
     checks = [check for check in conformance_checks(["float64"]) if "decided within a call" in check.what]
-    with pytest.raises(AssertionError, match="parameters differ from those of an epoch a call"):
+    with pytest.raises(AssertionError, match=r"parameters differ from those of an epoch a call"):
         run_checks(checks, NumbaBackend(), raises=True)
+
+
+def test_a_step_of_another_damping_is_caught():
+    class Other(NumpyBackend):
+        name = "other"
+
+        def train_steps(self, task, state, steps):
+            if isinstance(task.optimizer, LevenbergMarquardt):
+                method = dataclasses.replace(task.optimizer, damping=task.optimizer.damping * (1 + 1e-8))
+                task = dataclasses.replace(task, optimizer=method)
+            return super().train_steps(task, state, steps)
+
+    checks = [check for check in conformance_checks(["float64"]) if "LevenbergMarquardt" in check.what]
+    run_checks(checks, NumpyBackend(), raises=True)
+    with pytest.raises(AssertionError, match=r"parameter.* where numpy has"):
+        run_checks(checks, Other(), raises=True)
 
 
 def test_a_back_end_that_raises_fails():
