@@ -17,6 +17,7 @@ compiled = pytest.mark.skipif(IN_PYTHON, reason="thousands of times slower")
 NETWORK = Network((2, 3, 1), "tanh")
 SCORED = np.array([[0.2, 0.7], [0.9, 0.1], [0.6, 0.5]]), np.array([[0.0], [1.0], [1.0]])
 PAYS = 1 << 30  # numbers for which lanes pay: any
+SEEDS = (*range(12), 68)  # one of few where it shows that padding makes 0.0 of -0.0
 
 
 def small_group(dtype, m, n_steps=3, weight=1.0, scale=1.0):
@@ -65,7 +66,7 @@ def test_a_small_group_has_the_bits_of_each_member_alone(dtype, n_lanes, calls):
 
 
 @compiled
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
     assert differences(draw_group(seed, dtype)) == []
 
@@ -73,7 +74,7 @@ def test_drawn_groups_have_the_bits_of_each_member_alone(seed, dtype):
 IN_FLOAT32 = """
 import numpy as np
 from drawn_groups import differences, draw_group
-print([seed for seed in range(12) if differences(draw_group(seed, np.float32))])
+print([seed for seed in (%s) if differences(draw_group(seed, np.float32))])
 """
 
 
@@ -82,7 +83,7 @@ print([seed for seed in range(12) if differences(draw_group(seed, np.float32))])
 def test_drawn_groups_have_the_bits_of_each_member_alone_with_other_vectors(machine):
     if missing := lacking(MACHINES[machine]):
         pytest.skip(f"this machine cannot run code for {machine}: it has no {', '.join(missing)}")
-    assert python(IN_FLOAT32, **MACHINES[machine].environment) == ["[]"]
+    assert python(IN_FLOAT32 % ", ".join(map(str, SEEDS)), **MACHINES[machine].environment) == ["[]"]
 
 
 @compiled
