@@ -189,13 +189,15 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
 
 
 def refuse_text(y: Any) -> None:
-    """Raise ValueError where targets that have to be numbers are text, digits too."""
+    """Raise ValueError where targets that have to be numbers are text, digits too, or dates."""
     values = np.asarray(y).ravel()
+    if values.dtype.kind in "mM":
+        raise ValueError(f"y holds {values.dtype}, dates or spans of time: a regressor learns numbers, such as days")
     if values.dtype.kind in "USO":
         texts = (i for i, value in enumerate(values.tolist()) if isinstance(value, (str, bytes)))
         if (i := next(texts, None)) is not None:
             raise ValueError(
-                f"y holds text, such as {shown(values[i])}: a regressor learns numbers, a classifier labels"
+                f"y holds text, such as {shown(values.tolist()[i])}: a regressor learns numbers, a classifier labels"
             )
 
 

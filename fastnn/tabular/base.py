@@ -176,7 +176,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         check_consistent_length(matrices[0], targets)
         weight = self._weight(X, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
-        left_out, settings = self._left_out(targets, used, validation, groups, random_state)
+        left_out, settings = self._left_out(targets, used, len(matrices), validation, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
         own_rows = None if validation.X is None else self._validation(preparation, network, validation)
         sample = Sample(np.vstack(matrices) * input_scale(network), targets, weight, own_rows)
@@ -200,7 +200,13 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         self.fit_seconds_ = time.perf_counter() - began
 
     def _left_out(
-        self, targets: Array, used: Rows, validation: Validation, groups: Any, random_state: np.random.RandomState
+        self,
+        targets: Array,
+        used: Rows,
+        n_copies: int,
+        validation: Validation,
+        groups: Any,
+        random_state: np.random.RandomState,
     ) -> tuple[list[Rows], Settings]:
         """Return the rows that each member leaves out, of those used, or none with `X_val`; and the settings."""
         if len(used) < 2:
@@ -210,7 +216,8 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
         left_out = splits(self.cv, targets, labels, groups, fraction, random_state)
-        settings = settings_of(self, len(used), classes=labels is not None, n_splits=len(left_out))
+        n_splits = len(left_out)
+        settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
         if validation.X is not None:
             return [], settings
         left_out = [np.intersect1d(rows, used) for rows in left_out]

@@ -112,8 +112,7 @@ def train_members(
     trained_on = [np.flatnonzero(used & ~np.isin(np.arange(n), own)) for own in left_out]
     n_rows = n_copies * max(map(len, trained_on), default=n)
     batch_size = min(settings.batch_size, n_rows)
-    epochs = math.ceil(settings.epochs / (1 if n_copies == 1 else n_copies / 2))
-    rate = cosine(settings.learning_rate, steps=epochs * math.ceil(n_rows / batch_size))
+    rate = cosine(settings.learning_rate, steps=settings.epochs * math.ceil(n_rows / batch_size))
     options: dict[str, Any] = {}
     if left_out:
         options["validation_rows"] = left_out
@@ -127,7 +126,7 @@ def train_members(
         params=[initial_params(network, random_state) for _ in range(settings.n_members)],
         seed=random_state.randint(2**31 - 1, size=settings.n_members).tolist(),
         optimizer=Adam(rate, beta_2=BETA_2),
-        epochs=epochs,
+        epochs=settings.epochs,
         batch_size=batch_size,
         stop=Stop(validation=sample.validation, restore_best=True, max_seconds=max_time, on_interrupt="raise"),
         callbacks=[] if max_time is None else [Deadline(max_time)],

@@ -303,10 +303,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             and not np.isnan(column.values.astype(float) if column.holds_numbers else 0).all()
         ):
             was, is_ = ("numbers", "words") if "number" in kinds else ("words", "numbers")
-            raise ValueError(
-                f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by pandas.to_numeric or "
-                ".astype(str)"
-            )
+            way = "pandas.to_numeric" if was == "numbers" else ".astype(str)"
+            raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: make {was} of them, by {way}")
         if kinds == {"number"} and not column.holds_numbers:
             return column._replace(values=np.array([np.nan if is_gap(v) else v for v in column.values.tolist()], float))
         return column

@@ -42,10 +42,11 @@ class Settings(NamedTuple):
     learning_rate: float
 
 
-def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int) -> Settings:
+def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int, n_copies: int = 1) -> Settings:
     """Return the settings of an estimator: its parameters, and the preset's where they are None.
 
-    `n_splits` is the number of splits of its `cv`, 0 for none: each is left out by as many members.
+    `n_splits` is the number of splits of its `cv`, 0 for none: each is left out by as many members. An epoch takes
+    `n_copies` of each row, with more gaps or fewer: of several there are fewer epochs.
 
     Raises
     ------
@@ -65,12 +66,13 @@ def settings_of(estimator: Any, n_rows: int, *, classes: bool, n_splits: int) ->
             f"hidden_layer_sizes must be equal widths, such as (64, 64), not {sizes}: all learn at one rate"
         )
     n_members = math.ceil(preset.n_members / n_splits) * n_splits if n_splits else preset.n_members
-    share = math.sqrt(max(1.0, n_rows / FULL_ROWS))
+    share, copies = math.sqrt(max(1.0, n_rows / FULL_ROWS)), max(1.0, n_copies / 2)
+    epochs = math.ceil(max(FEWEST_EPOCHS, math.ceil(preset.epochs / share)) / copies)
     rate = preset.classes_rate if classes else preset.numbers_rate
     return Settings(
         hidden_layer_sizes=sizes,
         n_members=chosen("n_members", n_members),
-        epochs=chosen("epochs", max(FEWEST_EPOCHS, math.ceil(preset.epochs / share))),
+        epochs=chosen("epochs", epochs),
         batch_size=chosen("batch_size", min(LARGEST_BATCH_SIZE, int(BATCH_SIZE * share))),
         learning_rate=chosen("learning_rate", rate / math.sqrt(sizes[0])),
     )

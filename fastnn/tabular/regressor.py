@@ -11,7 +11,7 @@ from sklearn.metrics import r2_score
 from sklearn.utils.validation import _check_y
 
 from fastnn import plotting
-from fastnn.checking.arguments import shown
+from fastnn.checking.arguments import counted, shown
 from fastnn.estimators.base import store_parameters
 from fastnn.estimators.validation import refuse_text
 from fastnn.memory import Array
@@ -215,6 +215,10 @@ class TabularRegressor(RegressorMixin, BaseTabular):
 
 def _numbers_of(estimator: Any, y: Any) -> Array:
     refuse_text(y)
+    values = np.asarray(y)
+    if values.dtype.kind == "f" and (gaps := np.isnan(values.reshape(len(values), -1)).any(axis=1)).any():
+        n_rows = counted(int(gaps.sum()), "row")
+        raise ValueError(f"y is missing (NaN) in {n_rows}, such as row {int(gaps.argmax())}: leave them out")
     y = np.asarray(_check_y(y, multi_output=True, y_numeric=True, estimator=estimator), np.float64)
     if (abs(y) > LARGEST).any():
         raise ValueError(f"y holds {abs(y).max():g}: targets must be below {LARGEST:g}")

@@ -60,7 +60,8 @@ class Residuals(NamedTuple):
 
     def deviation(self) -> Array:
         """Return the root of the mean square (n_outputs,) of the scores."""
-        self.quantile(0.5)  # there must be some
+        if not len(self.scores):
+            raise ValueError("members left out no rows, whose residuals would say it: fit more rows, or without X_val")
         return np.asarray(np.sqrt((self.scores**2).mean(axis=0)))
 
 

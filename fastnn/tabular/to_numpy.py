@@ -35,6 +35,8 @@ def _is_gap(value):
 
 def _columns(X):
     if NAMES and (hasattr(X, "columns") or isinstance(X, dict)):
+        if lacking := [name for name in NAMES if name not in X]:
+            raise ValueError(f"X lacks the columns {{lacking}}")
         return [list(X[name]) for name in NAMES]
     rows = np.asarray(X, object)
     if rows.ndim != 2 or rows.shape[1] != {n_features}:
@@ -45,8 +47,16 @@ def _columns(X):
 def _prepared(X):
     """Return the inputs (n, {n_inputs}) of the networks."""
     columns = _columns(X)
+    for j, values in enumerate(columns):
+        texts = {{isinstance(value, str) for value in values if not _is_gap(value)}}
+        if j in NUMBERS and True in texts:
+            raise ValueError(f"column {{j}} of X holds words where it held numbers")
+        if j in LEVELS and texts and texts.isdisjoint(isinstance(level, str) for level in LEVELS[j][0]):
+            raise ValueError(f"column {{j}} of X holds words where it held none, or the reverse")
     numbers = [[np.nan if _is_gap(value) else value for value in columns[j]] for j in NUMBERS]
     z = np.array(numbers, float).reshape(len(NUMBERS), len(columns[0])).T
+    if np.isinf(z).any():
+        raise ValueError("X holds infinity")
     z = np.clip((z - CENTERS) * FACTORS, -1e9, 1e9)
     z = z / np.sqrt(1 + (z / {limit}) ** 2)
     gaps = np.isnan(z)

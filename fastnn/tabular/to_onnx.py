@@ -88,6 +88,8 @@ def _add_numbers(g: Graph, model: TableModel, numbers: str) -> list[str]:
 def _add_word(g: Graph, levels: Levels, words: str) -> str:
     """Add the numbers (n, width) of words (n, 1); a gap is an empty text."""
     texts = [str(level) for level in levels.levels]
+    if levels.has_rest and "" in texts:
+        raise ValueError(f"the column {words!r} has the empty text as a level, so that none is left for a gap: name it")
     known = texts if not levels.has_rest or "" in texts else [*texts, ""]
     one = g.add("OneHotEncoder", words, domain="ai.onnx.ml", cats_strings=known, zeros=1)
     one = g.add("Reshape", one, g.constant(np.array([-1, len(known)], np.int64)))  # from (n, 1, levels)

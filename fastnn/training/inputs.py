@@ -22,7 +22,7 @@ from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import READABLE, ROW_BLOCK, Array
 from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
-from fastnn.optimizers import BUILT_IN, OPTIMIZERS, Method, Optimizer
+from fastnn.optimizers import BUILT_IN, Method, Optimizer
 from fastnn.state import Data
 
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
@@ -60,7 +60,7 @@ def check_optimizer(optimizer: Any) -> None:
         return
     given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
     meant = [name for name in BUILT_IN if given.lower() == name.lower()]
-    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in OPTIMIZERS)}"
+    hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in BUILT_IN)}"
     raise TypeError(f"optimizer must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 
 

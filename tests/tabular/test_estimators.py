@@ -185,6 +185,28 @@ def test_two_ways_to_say_a_thing_and_half_of_one_are_errors(options, given, mess
         TabularRegressor(**{"preset": "fast", **SHORT, **options}).fit(FRAME, NUMBERS, **given)
 
 
+def test_epochs_that_are_asked_for_are_those_of_a_training_with_gaps_too():
+    """A preset's are fewer then, for an epoch takes copies of the rows with more of them."""
+    X, asked = np.random.RandomState(0).rand(60, 3), {**SHORT, "epochs": 5}
+    X[::7, 0] = np.nan
+    assert TabularRegressor("fast", **asked).fit(X, X[:, 1]).history_.validation_loss.shape[1] == 5
+    few, fewer = (settings_of(TabularRegressor(), 60, classes=False, n_splits=0, n_copies=n).epochs for n in (1, 4))
+    assert fewer * 2 == few
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (pd.date_range("2020-01-01", periods=60), r"y holds datetime64\[.s\], dates or spans of time"),
+        (np.where(np.arange(60) == 7, np.nan, NUMBERS), r"y is missing \(NaN\) in 1 row, such as row 7"),
+        ([str(i) for i in range(60)], "y holds text, such as '0': a regressor learns numbers"),
+    ],
+)
+def test_targets_that_are_no_numbers_are_errors(y, message):
+    with pytest.raises(ValueError, match=message):
+        TabularRegressor("fast", **SHORT).fit(FRAME, y)
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -197,11 +219,6 @@ def test_two_ways_to_say_a_thing_and_half_of_one_are_errors(options, given, mess
 def test_targets_that_are_no_classes_are_errors(y, message):
     with pytest.raises(ValueError, match=message):
         TabularClassifier("fast", **SHORT).fit(FRAME, y)
-
-
-def test_missing_numbers_are_an_error():
-    with pytest.raises(ValueError, match="contains NaN"):
-        TabularRegressor("fast", **SHORT).fit(FRAME, np.where(np.arange(60) == 7, np.nan, NUMBERS))
 
 
 def test_several_targets():

@@ -179,6 +179,39 @@ def test_the_module_refuses_rows_of_another_length(tmp_path):
         runpy.run_path(path)["predict"](np.zeros((2, 3)))
 
 
+REFUSED_ROWS = [
+    ({"worn": ["True", "False"]}, "column 0 of X holds words where it held none, or the reverse"),
+    ({"size": ["1", "large"]}, "column 1 of X holds words where it held numbers"),
+    ({"size": [1.0, np.inf]}, "X holds infinity"),
+    ({"color": [1.0, 2.0]}, "column 2 of X holds words where it held none, or the reverse"),
+]
+
+
+def test_the_module_refuses_what_predict_refuses(tmp_path):
+    random_state = np.random.RandomState(0)
+    columns = {"worn": [True, False] * 20, "size": random_state.rand(40), "color": ["red", "blue"] * 20}
+    X = pd.DataFrame(columns)
+    model = TabularRegressor("fast", **SHORT).fit(X, X["worn"] + X["size"])
+    model.export(tmp_path / "table.py")
+    predict = runpy.run_path(str(tmp_path / "table.py"))["predict"]
+    for changed, message in REFUSED_ROWS:
+        rows = X[:2].assign(**changed)
+        with pytest.raises(ValueError, match=message):
+            predict(rows)
+        with pytest.raises(ValueError, match=next(iter(changed))):
+            model.predict(rows)
+    with pytest.raises(ValueError, match=r"X lacks the columns \['size'\]"):
+        predict(X.drop(columns="size"))
+
+
+def test_onnx_has_no_text_left_for_a_gap_beside_the_empty_one_and_a_rest(tmp_path):
+    words = ["", "a", "b", "c", *"defghijklm"] * 4
+    with pytest.warns(UserWarning, match="infrequent|levels"):
+        model = TabularRegressor("fast", max_categories=5, **SHORT).fit([[word] for word in words], np.arange(56.0))
+    with pytest.raises(ValueError, match="has the empty text as a level"):
+        model.export(tmp_path / "table.onnx")
+
+
 def test_onnx_takes_words_as_texts(fitted, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     model, X, predicted = fitted
