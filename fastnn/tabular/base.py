@@ -15,13 +15,12 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from fastnn.errors import warn
-from fastnn.files.description import without_state
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.export import Exporting
-from fastnn.tabular.members import Rows, Sample, input_scale, parts, splits, train_members
+from fastnn.tabular.members import Rows, Sample, input_scales, parts, splits, train_members, unscaled
 from fastnn.tabular.preparation import TablePreparation
 from fastnn.tabular.presets import PRESETS, Settings, settings_of
 from fastnn.tabular.saving import Saving
@@ -178,16 +177,19 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._left_out(targets, used, len(matrices), validation, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
-        own_rows = None if validation.X is None else self._validation(preparation, network, validation)
-        sample = Sample(np.vstack(matrices) * input_scale(network), targets, weight, own_rows)
+        own_rows = None if validation.X is None else self._validation(preparation, validation)
+        sample = Sample(np.vstack(matrices), targets, weight, own_rows)
+        scales = input_scales(network, sample)
         left = None if self.max_time is None else max(1e-3, self.max_time - (time.perf_counter() - began))
         try:
-            many = train_members(network, sample, left_out, settings, random_state, left, self.n_jobs, self.verbose)
+            many = train_members(
+                network, sample.scaled(scales), left_out, settings, random_state, left, self.n_jobs, self.verbose
+            )
         except TrainingInterrupted as interrupt:
             many = cast(ManyResult, interrupt.result)
         members = self._trained(many)
         self._set_preparation(preparation)
-        self.estimators_ = [without_state(network, many.params[i].copy(), "numba") for i in members]
+        self.estimators_ = [unscaled(network, many.params[i], scales) for i in members]
         self.history_ = ManyHistory([many[i].history for i in members])
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
         outputs = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
@@ -226,10 +228,10 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
             left_out = [used[rows] for rows in parts(len(used), settings.n_members, fraction, own_labels, random_state)]
         return [left_out[i % len(left_out)] for i in range(settings.n_members)], settings
 
-    def _validation(self, preparation: TablePreparation, network: Network, validation: Validation) -> tuple[Any, ...]:
+    def _validation(self, preparation: TablePreparation, validation: Validation) -> tuple[Any, ...]:
         """Return the caller's own validation rows as (X, Y, weight)."""
         try:
-            inputs = preparation.transform(validation.X) * input_scale(network)
+            inputs = preparation.transform(validation.X)
         except ValueError as error:
             raise ValueError(f"X_val, the validation rows: {error}") from None
         targets = self._targets(validation.y)
@@ -273,7 +275,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
     def _inputs(self, X: Any) -> NDArray[np.float32]:
         """Return the members' inputs (n, n_inputs)."""
         check_is_fitted(self)
-        return self.preparation_.transform(X) * input_scale(self.estimators_[0].network)
+        return self.preparation_.transform(X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

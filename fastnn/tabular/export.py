@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.files.export import Format, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.members import input_scale
 from fastnn.tabular.preparation import Levels, TablePreparation
 from fastnn.tabular.probabilities import Unsmoothing
 
@@ -44,11 +43,6 @@ class TableModel(NamedTuple):
     def members(self) -> list[Model]:
         """The members, as exports of networks take them."""
         return [Model(self.network, params) for params in self.params]
-
-    @property
-    def input_scale(self) -> np.float32:
-        """What the matrix of the preparation is multiplied by."""
-        return input_scale(self.network)
 
     @property
     def names(self) -> list[str] | None:

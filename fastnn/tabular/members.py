@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold, StratifiedGroupKFold, check_cv
 
+from fastnn.files.description import without_state
 from fastnn.many import ManyProgress, ManyResult, train_many
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -24,6 +25,12 @@ Rows = NDArray[np.int64]
 BETA_2 = 0.99
 """Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
 
+LEAST_RELEVANCE = 0.2
+"""The part of the mean relevance that each column of inputs has besides its own."""
+
+ROWS_TO_SCALE_BY = 10_000
+"""Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
+
 
 class Sample(NamedTuple):
     """The rows of a fit, as a network takes them."""
@@ -32,6 +39,11 @@ class Sample(NamedTuple):
     targets: Array  # (n, n_outputs) float32
     weight: Array | None  # (n,)
     validation: tuple[Any, ...] | None  # rows of the caller's own: (X, Y) or (X, Y, weight)
+
+    def scaled(self, scales: Array) -> Sample:
+        """Return the sample with the columns of inputs times `scales` (n_inputs,)."""
+        own = None if self.validation is None else (self.validation[0] * scales, *self.validation[1:])
+        return self._replace(inputs=self.inputs * scales, validation=own)
 
 
 def splits(
@@ -74,13 +86,38 @@ def parts(
     return dealt[:n_members]
 
 
-def input_scale(network: Network) -> np.float32:
-    """Return what inputs are multiplied by: so the first layer learns at the rate of the others, for its width.
+def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
+    """Return what the columns of inputs (n_inputs,) are multiplied by before a network trains.
 
     With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
-    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018).
+    parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That is the root of the scales' mean
+    square. Columns that correlate with a target are larger than others, so that the first layer learns from them first.
     """
-    return np.float32(math.sqrt(network.sizes[1] / network.n_inputs))
+    n = len(sample.targets)
+    rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
+    weight = (np.ones(n) if sample.weight is None else sample.weight)[rows, None]
+    weight = weight / max(weight.sum(), 1e-300)
+
+    def centered(columns: Array) -> Array:
+        return columns - (weight * columns).sum(axis=0)
+
+    inputs, targets = (centered(columns[rows].astype(np.float64)) for columns in (sample.inputs, sample.targets))
+    relevance = np.zeros(network.n_inputs)
+    for columns in (inputs, centered(inputs**2)):
+        variance = (weight * columns**2).sum(axis=0)
+        for target in targets.T[:, :, None]:
+            covariance, product = (weight * columns * target).sum(axis=0), variance * (weight * target**2).sum()
+            relevance = np.maximum(relevance, covariance**2 / np.where(product > 0, product, np.inf))
+    relevance += LEAST_RELEVANCE * relevance.mean()
+    relevance = relevance / relevance.mean() if relevance.any() else np.ones_like(relevance)
+    return np.sqrt(network.sizes[1] / network.n_inputs * relevance).astype(np.float32)
+
+
+def unscaled(network: Network, params: Array, scales: Array) -> TrainingResult:
+    """Return a network of inputs as they are that predicts what `params` predict of inputs times `scales`."""
+    params = params.copy()
+    network.weights(params)[0][:] *= scales[:, None]
+    return without_state(network, params, "numba")
 
 
 def initial_params(network: Network, random_state: np.random.RandomState) -> Array:

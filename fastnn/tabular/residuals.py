@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn.errors import warn
-from fastnn.files.description import without_state
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.members import Sample, mean_outputs, parts, train_members
+from fastnn.tabular.members import Sample, input_scales, mean_outputs, parts, train_members, unscaled
 from fastnn.tabular.presets import BATCH_SIZE, Settings
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
@@ -87,12 +86,13 @@ def learn_residuals(
     own = network_of_sizes(network)
     width = own.sizes[1]
     settings = Settings((width, width), N_NETWORKS, EPOCHS, BATCH_SIZE, RATE / math.sqrt(width))
+    scales = input_scales(own, residuals)
     left_out = parts(len(known), N_NETWORKS, 1 / N_NETWORKS, None, random_state)
     try:
-        many = train_members(own, residuals, left_out, settings, random_state, None, n_jobs, False)
+        many = train_members(own, residuals.scaled(scales), left_out, settings, random_state, None, n_jobs, False)
     except TrainingInterrupted as interrupt:
         how_far = "fit was interrupted: the estimator predicts, but no intervals and standard deviations"
         warn(InterruptWarning(how_far, interrupt.result), ("fastnn", "sklearn"))
         return Residuals([], mean, sizes[:0])
-    learned = Residuals([without_state(own, params.copy(), "numba") for params in many.params], mean, sizes)
+    learned = Residuals([unscaled(own, params, scales) for params in many.params], mean, sizes)
     return learned._replace(scores=np.sort(sizes / learned.sizes(residuals.inputs), axis=0))

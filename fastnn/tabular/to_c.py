@@ -19,8 +19,6 @@ static void prepare(const double *x, float *inputs)
 {{
     size_t n = 0;
 {numbers}{words}
-    for (size_t i = 0; i < n; i++)
-        inputs[i] *= {scale}f;
 }}
 """
 
@@ -165,7 +163,7 @@ def _preparation(model: TableModel) -> str:
     words = "".join(f"    {_word(levels)};\n" for levels in p.levels_)
     if not numbers and not words:
         words = "    (void)x;\n    inputs[n++] = 0.0f;\n"
-    text = PREPARATION.format(numbers=numbers, words=words, scale=decimal(model.input_scale))
+    text = PREPARATION.format(numbers=numbers, words=words)
     return (ONE_OF if "one_of" in words else "") + text
 
 

@@ -71,7 +71,7 @@ def _prepared(X):
         one = codes == np.arange(len(levels) + has_rest)
         parts.append(one[:, 1:] * 1 - one[:, :1] if is_one_number else one)
     inputs = np.concatenate(parts, axis=1).astype(np.float32)
-    return np.float32({scale}) * (inputs if inputs.size else np.zeros((len(inputs), 1), np.float32))
+    return inputs if inputs.size else np.zeros((len(inputs), 1), np.float32)
 
 
 def {name}(X):
@@ -135,7 +135,6 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
         n_inputs=network.n_inputs,
         limit=LIMIT,
         rounds=ROUNDS,
-        scale=float(model.input_scale),
         name="predict" if model.classes is None else "predict_proba",
         what=what,
         or_frame=", a data frame or a dict of columns" if model.names else "",

@@ -33,7 +33,6 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     g = Graph(DOUBLE, unique)
     inputs, parts = _add_columns(g, model)
     matrix = g.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
-    matrix = g.add("Mul", matrix, g.constant(model.input_scale))
     g.dtype = FLOAT
     outputs = [g.add("Cast", add_network(g, member, matrix), to=TO_DOUBLE) for member in model.members]
     g.dtype = DOUBLE

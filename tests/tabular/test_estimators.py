@@ -12,9 +12,11 @@ from sklearn.model_selection import KFold, TimeSeriesSplit, cross_val_score
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from small_tables import SHORT, both, mixed
 
-from fastnn import InterruptWarning, TablePreparation, TabularClassifier, TabularRegressor
+from fastnn import InterruptWarning, Network, TablePreparation, TabularClassifier, TabularRegressor
+from fastnn.files.description import without_state
 from fastnn.many import block
 from fastnn.tabular import members
+from fastnn.tabular.members import Sample, initial_params, input_scales, unscaled
 from fastnn.tabular.presets import PRESETS, settings_of
 
 FRAME, LABELS, NUMBERS = mixed()
@@ -69,9 +71,43 @@ def test_the_same_seed_gives_the_same_bits(kind):
     assert outputs(fit(kind, random_state=1)).tobytes() != outputs(one).tobytes()
 
 
+def test_columns_that_tell_of_the_target_are_larger_inputs():
+    r = np.random.default_rng(0)
+    inputs = r.normal(size=(400, 5)).astype(np.float32) * np.float32([1, 1, 1, 9, 0])
+    targets = np.stack([inputs[:, 1] + r.normal(size=400), inputs[:, 3]], axis=1).astype(np.float32)
+    weight = r.integers(0, 3, 400).astype(float)
+    network = Network((5, 32, 2), "gelu")
+    scales = input_scales(network, Sample(inputs, targets, weight, None))
+    known = np.repeat(np.arange(400), weight.astype(int))
+    columns = inputs[known, :4].T
+    squares = ((columns.T - columns.T.mean(axis=0)) ** 2).T
+    explained = [
+        [np.corrcoef(x, targets[known].T)[0, 1:] ** 2 for x in pair] for pair in zip(columns, squares, strict=True)
+    ]
+    r2 = np.append(np.max(explained, axis=(1, 2)), 0)
+    relevance = r2 + r2.mean() / 5
+    assert_allclose(scales, np.sqrt(32 / 5 * relevance / relevance.mean()), rtol=1e-5)
+    assert scales[3] > scales[1] > 1.5 * scales[0] > 0
+    params = initial_params(network, np.random.RandomState(0))
+    alone = unscaled(network, params, scales)
+    assert_allclose(
+        alone.predict(inputs), without_state(network, params, "numba").predict(inputs * scales), rtol=1e-4, atol=1e-5
+    )
+    assert (input_scales(network, Sample(inputs, 0 * targets, None, None)) == np.float32(np.sqrt(32 / 5))).all()
+
+
+def test_a_few_columns_are_seen_among_many():
+    """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns count alike."""
+    r = np.random.default_rng(0)
+    X = r.integers(0, 4, (1200, 60)).astype(str)
+    y = (X[:, 7] == "1") ^ (X[:, 30] == "2") ^ (r.random(1200) < 0.03)
+    model = TabularClassifier("fast", random_state=0).fit(X[:800], y[:800])
+    assert model.score(X[800:], y[800:]) > 0.95
+
+
 def test_the_prediction_is_the_members_mean(kind):
     model = fit(kind)
-    inputs = model.preparation_.transform(FRAME) * np.float32(np.sqrt(32 / model.estimators_[0].network.n_inputs))
+    inputs = model.preparation_.transform(FRAME)
     mean = np.mean([member.predict(inputs) for member in model.estimators_], axis=0, dtype=np.float64)
     if kind == "classifier":
         rest = np.maximum(mean - model._unsmoothing.offset, 0.0005)

@@ -10,8 +10,8 @@ import pytest
 from small_tables import both, mixed
 
 EXPECTED = {
-    "classifier": "472c6529458b35d9868eda9c0fb3ad55338435335ff06332b8b5115de3c1c573",
-    "regressor": "8d01df5e2ef31f7558052d50c61052c4df6e19e9ca3e617068920284c489f889",
+    "classifier": "7d14fad90922d89d9c73185409143ac985b4227e56858231152ac1ad637e3a9c",
+    "regressor": "5ca9367a4308dc602f5cae48a4310ebd19c802eca5a6580fb7a0c7fe98d93646",
 }
 
 
