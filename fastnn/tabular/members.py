@@ -25,8 +25,8 @@ Rows = NDArray[np.int64]
 BETA_2 = 0.99
 """Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
 
-LEAST_RELEVANCE = 0.2
-"""The part of the mean relevance that each column of inputs has besides its own."""
+NOISE = 20.0
+"""A column of noise explains about 1 / n_rows of a target's variance: of so many times that, half is taken."""
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
@@ -91,7 +91,9 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
 
     With equal widths h, Adam at one rate r on inputs times sqrt(h / n_inputs) is Adam at the rate of layers in the
     parametrization of the neural tangent kernel (Jacot et al., NeurIPS 2018). That is the root of the scales' mean
-    square. Columns that correlate with a target are larger than others, so that the first layer learns from them first.
+    square. A column's own is the smaller the less of a target's variance it explains, by itself or by its square, where
+    that may be chance: useless columns among many are nearly left out, and those that surely tell something are alike.
+    That is the factor by which Bayes would shrink a coefficient.
     """
     n = len(sample.targets)
     rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
@@ -108,7 +110,8 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
         for target in targets.T[:, :, None]:
             covariance, product = (weight * columns * target).sum(axis=0), variance * (weight * target**2).sum()
             relevance = np.maximum(relevance, covariance**2 / np.where(product > 0, product, np.inf))
-    relevance += LEAST_RELEVANCE * relevance.mean()
+    n_effective = 1 / max((weight**2).sum(), 1e-300)
+    relevance = relevance / (relevance + NOISE / n_effective)
     relevance = relevance / relevance.mean() if relevance.any() else np.ones_like(relevance)
     return np.sqrt(network.sizes[1] / network.n_inputs * relevance).astype(np.float32)
 

@@ -10,8 +10,8 @@ import pytest
 from small_tables import both, mixed
 
 EXPECTED = {
-    "classifier": "7d14fad90922d89d9c73185409143ac985b4227e56858231152ac1ad637e3a9c",
-    "regressor": "5ca9367a4308dc602f5cae48a4310ebd19c802eca5a6580fb7a0c7fe98d93646",
+    "classifier": "04e9dc148ddd47b39c5ae25c2d1615764f78c99ba93f5bc2850cd49840d21ca2",
+    "regressor": "94dc05d5909b2c0265be3878f4d9ab7bd5fb3e875e78e6b19a7fd2a1a678810b",
 }
 
 
