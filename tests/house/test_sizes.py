@@ -1,11 +1,10 @@
 """The sizes of the house: how long a function and a file may be, how many parameters, how deep, how many rooms."""
 
 import ast
-import io
 import pathlib
-import tokenize
 
 import pytest
+from lines import lines_of_code
 
 import fastnn
 
@@ -24,16 +23,6 @@ def length(function):
     """Lines of a function without its docstring."""
     docstring = ast.get_docstring(function, clean=False)
     return function.end_lineno - function.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
-
-
-def lines_of_code(text):
-    """Lines of a file that hold code."""
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    docstrings = [n.body[0] for n in ast.walk(ast.parse(text)) if isinstance(n, documented) and ast.get_docstring(n)]
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    code = (tokenize.NAME, tokenize.OP, tokenize.NUMBER, tokenize.STRING)
-    lines = {line for t in tokens if t.type in code for line in range(t.start[0], t.end[0] + 1)}
-    return len(lines - {line for d in docstrings for line in range(d.lineno, d.end_lineno + 1)})
 
 
 def n_parameters(function):
