@@ -47,7 +47,7 @@ def functions(code: bytes) -> dict[str, tuple[int, int]]:
 def child(workload_name: str) -> None:
     """Train for some seconds, and leave a map of the kernel's functions for perf."""
     from fastnn import train, workloads
-    from fastnn.compiler import cache, engine, tracing
+    from fastnn.compiler import cache, loader, tracing
 
     tracing.OUTLINED_ATTRIBUTES.append("noinline")
     workload = workloads.load(workload_name)
@@ -57,7 +57,7 @@ def child(workload_name: str) -> None:
     header, _, code = cache.load(f"train_steps.{workload.dtype.name}").partition(b"\n")
     symbol = json.loads(header)[0]
     found = functions(code)
-    base = engine.address_of(symbol) - found[symbol][0]
+    base = loader.llvm_engine().get_function_address(symbol) - found[symbol][0]
     lines = [f"{base + place:x} {size:x} {name}\n" for name, (place, size) in found.items()]
     pathlib.Path(f"/tmp/perf-{os.getpid()}.map").write_text("".join(lines))
     epochs, stop = 1, time.perf_counter() + SECONDS

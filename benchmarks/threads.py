@@ -236,9 +236,8 @@ def child(name: str, n_steps: int) -> None:
     from numba import types
     from numba.core import cgutils
 
-    from fastnn.compiler.jit import inlined
     from fastnn.compiler.memory_ops import get, put
-    from fastnn.compiler.tracing import primitive
+    from fastnn.compiler.tracing import inlined, primitive
     from fastnn.fused import team, together
 
     def clock_ir(a: Any) -> Any:

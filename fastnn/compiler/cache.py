@@ -2,29 +2,214 @@
 
 Three rules. The key of a file covers every file that machine code depends on (`program`), the versions of fastnn,
 Numba, llvmlite and NumPy, the processor, and Numba's settings that change code. Nobody but the user and root can have
-written a file that is read (`folder`), for it is run. Each file carries a SHA-256, for damaged code would run, too.
+written a file that is read, for it is run. Each file carries a SHA-256, for damaged code would run, too.
+
+So the folder and the files in it belong to the user or to root, and nobody else can write or exchange them: every
+folder on the way belongs to the user or to root, and others cannot write it, or (``/tmp``) only add to it. The folder,
+once open, and each file are checked and used by the same descriptor, so nothing can be exchanged in between. Windows
+has neither these permissions nor such descriptors, and is trusted. What fails is an OSError whose text says what would
+help.
 
 A cache that fails is a cache that is not there, never an error: one warning says so, and every process compiles anew.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import hashlib
 import importlib.util
 import os
 import pathlib
 import re
+import secrets
+import stat
 import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from fastnn import __version__
-from fastnn.compiler.folder import opened
-from fastnn.compiler.program import sources_digest
-from fastnn.compiler.settings import numba_settings
+from fastnn.checking.arguments import cut
+from fastnn.compiler.program import numba_settings, sources_digest
 from fastnn.errors import warn
 from fastnn.memory import DATA
+
+POSIX = hasattr(os, "geteuid")
+DAY = 86400  # seconds
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def cache_folder() -> pathlib.Path:
+    """Return the path: ``FASTNN_CACHE_DIR``, else a folder in ``NUMBA_CACHE_DIR``, else one in the user's cache."""
+    if own := os.environ.get("FASTNN_CACHE_DIR"):
+        return pathlib.Path(own).absolute()
+    if numbas := os.environ.get("NUMBA_CACHE_DIR"):
+        return pathlib.Path(numbas, "fastnn").absolute()
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        if sys.platform == "win32":
+            return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData/Local", "fastnn/cache")
+        if sys.platform == "darwin":
+            return pathlib.Path.home() / "Library/Caches/fastnn"
+        # The XDG standard: a relative one is to be ignored.
+        return pathlib.Path(named if os.path.isabs(named) else pathlib.Path.home() / ".cache") / "fastnn"
+    except RuntimeError as error:
+        raise FileNotFoundError("this user has no home: set FASTNN_CACHE_DIR to a folder for it") from error
+
+
+class Folder(NamedTuple):
+    """The cache folder while it is open; `opened` makes one."""
+
+    path: pathlib.Path
+    descriptor: int | None
+    """None where a system opens no folders: Windows."""
+
+    def _at(self, name):
+        """Return the path to a file, from the descriptor on where there is one."""
+        return name if self.descriptor is not None else str(self.path / name)
+
+    def _open(self, name, mode, flags):
+        """Open a file, and no link; one that is made is for the user alone."""
+        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+        return open(self._at(name), mode, opener=lambda at, _: os.open(at, flags, 0o600, dir_fd=self.descriptor))
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, and note that it was used; None where it is missing or not to be trusted."""
+        try:
+            with self._open(name, "rb", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)) as file:  # waits for no pipe
+                found = os.fstat(file.fileno())
+                content = file.read() if _is_safe_file(found) else None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):  # it is missing, or a link
+                return None
+            raise _explained(error, self.path / name, "read", "make it readable") from error
+        # Once a day is enough: a folder on another machine would be written at every start.
+        if content is not None and time.time() - found.st_mtime > DAY:
+            with contextlib.suppress(OSError):
+                os.utime(self._at(name), dir_fd=self.descriptor)
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file; who reads it meanwhile finds the old one or the new one."""
+        temporary = f"{pathlib.Path(name).stem}.{secrets.token_hex(8)}.tmp"
+        try:
+            with self._open(temporary, "wb", os.O_WRONLY | os.O_CREAT | os.O_EXCL) as file:
+                file.write(content)
+            # In one step, whoever reads it; a file written in place would be read half, or by two writers be mixed.
+            os.replace(self._at(temporary), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                os.unlink(self._at(temporary), dir_fd=self.descriptor)
+            if isinstance(error, OSError):
+                raise _explained(error, self.path, "written", "set FASTNN_CACHE_DIR to a folder that can") from error
+            raise
+
+    def can_be_written(self) -> bool:
+        """Return whether the system lets files be added."""
+        effective = os.access in os.supports_effective_ids  # in a setuid program the real user's rights do not count
+        return os.access(self._at("."), os.W_OK | os.X_OK, dir_fd=self.descriptor, effective_ids=effective)
+
+    def delete_unused(self, is_ours: Callable[[str], object], days: float) -> None:
+        """Delete files, of the names that are ours, which were neither written nor used for so long."""
+        for name in os.listdir(self.path if self.descriptor is None else self.descriptor):
+            with contextlib.suppress(OSError):  # another process has deleted it first
+                found = os.stat(self._at(name), dir_fd=self.descriptor, follow_symlinks=False)
+                if is_ours(name) and time.time() - found.st_mtime > days * DAY:
+                    os.unlink(self._at(name), dir_fd=self.descriptor)
+
+
+@contextlib.contextmanager
+def opened(make: bool = False) -> Iterator[Folder]:
+    """Open the cache folder for a while; where it is missing, `make` it or raise a FileNotFoundError."""
+    path = cache_folder()
+    if not POSIX:
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
+        yield Folder(path, None)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(path)  # an OSError where links go round in a circle
+    _walk_safely(path, make)
+    # Every link has been followed and checked by now: one that is found here has been put in since.
+    descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        _refuse_unsafe(path, os.fstat(descriptor))
+        yield Folder(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cache_state() -> tuple[pathlib.Path | None, str, bool]:
+    """Return the cache folder, made where it is missing, why it cannot be used or "", and whether it can be written."""
+    path = None
+    try:
+        path = cache_folder()
+        with opened(make=True) as folder:
+            return path, "", folder.can_be_written()
+    except OSError as error:
+        return path, str(error), False
+
+
+# ------------------------------------------------------------------------------------------------------ who could write
+
+
+def _walk_safely(path, make):
+    """Go from the root down to the folder, making what is missing; refuse a way on which others could exchange it.
+
+    Downwards: what lies in a folder that was found safe cannot be exchanged any more while one looks.
+    """
+    for part in (*reversed(path.parents), path):
+        try:
+            found = os.lstat(part)
+        except FileNotFoundError:
+            if not make:
+                raise
+            try:
+                part.mkdir(0o700, exist_ok=True)  # another process may be faster
+            except OSError as error:
+                raise _explained(error, part, "made", "set FASTNN_CACHE_DIR to a folder that can") from error
+            found = os.lstat(part)
+        _refuse_unsafe(part, found, on_the_way=True)
+        if stat.S_ISLNK(found.st_mode):
+            _walk_safely(part.parent / os.readlink(part), make)
+
+
+def _refuse_unsafe(path, found, on_the_way=False):
+    """Raise a PermissionError where others than the user and root could put code into a folder, or exchange it."""
+    remedy = "set FASTNN_CACHE_DIR to a folder of your own"
+    # Whoever owns the root folder could exchange everything. In some containers it is shown as a nobody's.
+    if found.st_uid not in (os.geteuid(), 0, os.stat("/").st_uid):
+        whose = f"{cut(path)} belongs to another user, number {found.st_uid}"
+        raise PermissionError(f"{whose}, who could plant code there: {remedy}")
+    # On the way others may add (sticky, as in /tmp), and a link has no such rights: where it leads is looked at next.
+    harmless = on_the_way and (found.st_mode & stat.S_ISVTX or stat.S_ISLNK(found.st_mode))
+    if found.st_mode & _OTHERS_WRITE and not harmless:
+        raise PermissionError(
+            f"{cut(path)} can be written by other users, who could plant code there: take that right from them "
+            f"(chmod go-w), or {remedy}"
+        )
+
+
+def _is_safe_file(found):
+    """Return whether nobody but the user and root can have written a file: a second link may lie where others can."""
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    return not POSIX or (
+        found.st_uid in (os.geteuid(), 0) and found.st_nlink == 1 and not found.st_mode & _OTHERS_WRITE
+    )
+
+
+def _explained(error, path, what, remedy):
+    """Return an OSError of the same class that says what could not be done, and what to do."""
+    return type(error)(f"{path} cannot be {what} ({error.strerror}): {remedy}")
+
+
+# ------------------------------------------------------------------------------------------------------------ the files
+
 
 KEPT_DAYS = 90  # without use, after which a file is deleted
 

@@ -8,9 +8,8 @@ import typing
 import numpy as np
 from numba import from_dtype, types
 
-from fastnn.compiler.arguments import element
 from fastnn.compiler.memory_ops import ArgumentBlock, ArrayObject
-from fastnn.compiler.program import entry_point
+from fastnn.compiler.program import element, entry_point
 
 
 def compile_entry(name: str, dtype: np.dtype, constants: tuple = ()) -> bytes:

@@ -11,8 +11,7 @@ from itertools import chain, islice
 
 from llvmlite import ir
 
-from fastnn.compiler.instructions import const
-from fastnn.compiler.tracing import Traced, all_traced
+from fastnn.compiler.tracing import Traced, all_traced, const
 
 UNROLLED = 8  # rounds up to which a loop with a constant number of them is unrolled
 

@@ -34,7 +34,7 @@ def bound(target, data, signature):
     from llvmlite import ir
     from numba.core.registry import cpu_target
 
-    from fastnn.compiler.instructions import const
+    from fastnn.compiler.tracing import const
 
     context, module, name = cpu_target.target_context, ir.Module(), f"fastnn_bound_{next(_number)}"
     kinds = [context.get_value_type(kind) for kind in (signature.return_type, *signature.args)]

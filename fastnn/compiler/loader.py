@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import importlib
 import json
 import operator
 import os
@@ -22,9 +21,7 @@ import numpy as np
 
 from fastnn.checking.installed import missing_package
 from fastnn.compiler import cache, shipped
-from fastnn.compiler.arguments import digest, flatten, pack, symbol
-from fastnn.compiler.program import entry_point
-from fastnn.compiler.settings import numba_settings
+from fastnn.compiler.program import digest, entry_point, flatten, numba_settings, pack, symbol
 from fastnn.memory import address
 
 IN_PYTHON = "DISABLE_JIT" in numba_settings()
@@ -164,25 +161,52 @@ def _machine_code(name, dtype, constants):
     if not constants and shipped.has(title):
         origins[title], library = WHEEL, shipped.library()
         return _callable(library.address_of, symbol(name, dtype.name), library.signatures[title])
-    engine = _imported("engine")  # imports LLVM
     variant = "".join(map(digest, constants))
     content = cache.load(title, variant)
     origins[title] = COMPILED if content is None else CACHE
-    if content is None:
-        codegen = _imported("codegen")  # imports Numba
-        _announce()
-        content = codegen.compile_entry(name, dtype, constants)
-        cache.save(title, content, variant)
-    header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
-    function, *signature = json.loads(header)
-    engine.load_object(code)
-    return _callable(engine.address_of, function, signature)
+    with _explained_if_missing():
+        if content is None:
+            from fastnn.compiler import codegen  # imports Numba
+
+            _announce()
+            content = codegen.compile_entry(name, dtype, constants)
+            cache.save(title, content, variant)
+        header, _, code = content.partition(b"\n")  # the header tells what Numba knew of the types, without Numba
+        function, *signature = json.loads(header)
+        load_object(code)
+    return _callable(llvm_engine().get_function_address, function, signature)
 
 
-def _imported(module):
-    """Import a module of the compiler that compiles kernels or loads them from the disk cache."""
+def load_object(code: bytes) -> None:
+    """Load an object file, which stays until the process ends."""
+    import llvmlite.binding as llvm
+
+    llvm_engine().add_object_file(llvm.ObjectFileRef.from_data(code))
+    llvm_engine().finalize_object()
+
+
+@functools.cache
+def llvm_engine():
+    """Return LLVM's loader. It compiles nothing but a few instructions, so no processor is named to it."""
+    import llvmlite.binding as llvm
+
+    if sys.platform == "win32":
+        from numba.core.registry import cpu_target
+
+        cpu_target.target_context.refresh()  # registers functions that Microsoft's C library lacks
+    llvm.check_jit_execution()  # an OSError where the system lets no process run code that it has written
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    # The code is complete, so neither the target machine's settings nor the empty module matter.
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+
+
+@contextlib.contextmanager
+def _explained_if_missing():
+    """Say what to install where Numba or LLVM is missing, to compile a kernel or to load it from the disk cache."""
     try:
-        return importlib.import_module(f"fastnn.compiler.{module}")
+        yield
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in ("llvmlite", "numba"):
             raise
@@ -193,11 +217,12 @@ def _imported(module):
 
 def address_in_module(name: str, module: str) -> int:
     """Compile a module in LLVM's language, which stays as long as the process; return a function's address in it."""
-    from fastnn.compiler import engine
+    import llvmlite.binding as llvm
 
     with _lock:
-        engine.load_module(module)
-        return engine.address_of(name)
+        llvm_engine().add_module(llvm.parse_assembly(module))
+        llvm_engine().finalize_object()
+        return llvm_engine().get_function_address(name)
 
 
 def kernels_are_kept() -> bool:

@@ -1,13 +1,17 @@
-"""Operations on pointers: compiled code reads and writes numbers and vectors in memory, and unpacks its arguments.
+"""Operations on memory: compiled code reads and writes numbers and vectors, sums along lanes, waits for other threads.
 
 Arrays are one-dimensional and contiguous; an index is in elements, and a vector may begin at any element. In compiled
 code an array is handed on as a pointer to one of its elements (`offset`); in Python it is the rest of the array from
 that element on. Compiled code checks no index, Python asserts on each.
 
-An array may consist of numbers that many networks have, see `vectors.Many`: such a number is a vector by itself.
+An array may consist of numbers that many networks have, see `vectors.Many`: such a number is a vector by itself. The
+lanes of horizontal sums are those of rows, so it has one of them, and the sums of rows run over the lanes one after the
+other, see `each_lane`.
 """
 
 from __future__ import annotations
+
+import platform
 
 import numpy as np
 from llvmlite import ir
@@ -15,10 +19,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
-from fastnn.compiler.arguments import AfterFirst, digest
-from fastnn.compiler.instructions import INT32, INT64, const, intrinsic_ir, splat_ir
-from fastnn.compiler.tracing import Traced, compiled, primitive
-from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Many, ManyLanes, Vec
+from fastnn.compiler.control import assign, each, once, when
+from fastnn.compiler.program import AfterFirst, digest
+from fastnn.compiler.tracing import INT32, INT64, Traced, compiled, const, intrinsic_ir, mask, primitive, splat_ir
+from fastnn.compiler.vectors import VECTOR_BYTES, Lanes, Many, ManyLanes, Vec, is_many
 from fastnn.memory import DATA
 
 BYTES = ir.IntType(8).as_pointer()
@@ -33,7 +37,7 @@ class ArrayObject(types.Type):
 
 
 class ArgumentBlock(types.Type):
-    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `arguments.pack`.
+    """Numba's type of a NamedTuple's arrays and numbers in memory: the 8-byte words of `program.pack`.
 
     `constants` are those of a specialized kernel: for each field its integer, its array or its `AfterFirst`, or None
     where it is no constant.
@@ -304,3 +308,231 @@ def prefetch_ir(a, i):
 @primitive(lambda a, i: types.void, prefetch_ir)
 def prefetch(a, i):
     """Fetch ``a[i]`` to the cache before it is read. It may lie beyond the array: nothing is read here."""
+
+
+# -------------------------------------- lanes: horizontal sums, in one fixed tree of halves onto halves, and transposes
+
+
+def each_lane(a, width, *kept):
+    """Iterate over the lanes along which sums over `width` columns run: a function ``columns(width, *kept)`` of each.
+
+    That is a loop over a lane's columns of a panel, ``for b in columns(width, kept)``, with `kept` as in `each`. All
+    lanes of vectors of a's dtype go at once, and the body is traced once; what is kept then is a vector of them for
+    `horizontal_sum`. Of numbers of many networks one lane goes after the other, and the body is traced for each; what
+    is kept then is the sum of those that have columns, by the same tree: `with_padding` adds what panels here lack.
+    """
+    if not has_many(a):
+        L = lanes_of(a)
+        yield lambda width, *kept: each(width // L, *kept, step=L)
+        return
+    L, begin = row_lanes_of(a), [list(x) for x in kept]
+
+    def tree(first, step):
+        """Leave in `kept` the sum of the lanes first, first + step, ...: depth first, so that few sums wait."""
+        if step == L:
+            assign(kept, [x for values in begin for x in values])
+            yield lambda width, *kept: (b + first for b in each((width + (L - 1 - first)) // L, *kept, step=L))
+            return
+        yield from tree(first, 2 * step)
+        for _ in once(width > first + step, *kept):  # else none of the others has a column
+            lower = [list(x) for x in kept]
+            yield from tree(first + step, 2 * step)
+            assign(kept, [x + y for xs, ys in zip(lower, kept, strict=True) for x, y in zip(xs, ys, strict=True)])
+
+    yield from tree(0, 1)
+
+
+def has_padding(a, width):
+    """Return whether panels of rows, if they were padded, would have padding beside `width` columns."""
+    L = row_lanes_of(a)
+    return width // L * L < width
+
+
+def add_padding(sums, n, condition):
+    """Add to n sums of many networks what padding adds, on a `condition`: that there would be any, see `has_padding`.
+
+    Its products are 0.0, which makes 0.0 of -0.0 and changes no other sum; so once, at the root of a tree, is enough.
+    """
+    if has_many(sums):
+        nothing = zero(sums)
+
+        def add():
+            for i in each(n):
+                store(sums, i, load(sums, i) + nothing)
+
+        when(condition, add)
+
+
+def horizontal_sum_ir(a):
+    """Emit the tree of additions of halves onto halves."""
+    builder, x = a.builder, a.value
+    if is_many(a):
+        return x
+    while n := x.type.count // 2:
+        low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))
+        x = builder.fadd(low, high)
+    return builder.extract_element(x, INT32(0))
+
+
+@primitive(lambda a: a if isinstance(a, Many) else a.elem, horizontal_sum_ir)
+def horizontal_sum(a):
+    """Return the sum of the lanes: the upper half onto the lower one, until one number is left."""
+    if is_many(a):
+        return a
+    a = a.view(np.ndarray)
+    # The order of these additions is part of the format: it shows in the bits.
+    while a.size > 1:
+        a = a[: a.size // 2] + a[a.size // 2 :]
+    return a[0]
+
+
+# Lists of vectors are no type of Numba's, so the following are no primitives: traced code calls them, and they emit.
+
+
+def store_horizontal_sums(rows, vectors):
+    """Write ``rows[r][c] = horizontal_sum(vectors[r * n + c])``, n vectors a row, powers of two; in traced code."""
+    n = len(vectors) // len(rows)
+    if isinstance(rows[0], Traced) and not has_many(rows[0]):
+        store_horizontal_sums_ir(rows, vectors, n)
+        return
+    for j, v in enumerate(vectors):
+        put(rows[j // n], j % n, horizontal_sum(v))
+
+
+def store_horizontal_sums_ir(rows, vectors, n):
+    """Emit the stores of n sums a row."""
+    width = lanes_of(rows[0])
+    for g in range(0, len(vectors), width):  # up to a vector of sums at once, which is some rows of results
+        sums = horizontal_sums_ir(vectors[g : g + width])
+        for j in range(0, sums.type.count, n):
+            # n neighboring numbers of a row by one store; the next row's lie elsewhere
+            row, part = rows[(g + j) // n], rows[0].builder.shuffle_vector(sums, sums, mask(range(j, j + n)))
+            row.builder.store(part, address_ir(row, const(0), part.type), align=align(row))
+
+
+def horizontal_sums(vectors):
+    """Return the vector of the horizontal sums of as many vectors as they have lanes; in traced code."""
+    if is_many(vectors[0]):
+        return vectors[0]
+    if isinstance(vectors[0], Traced):
+        return vectors[0].of(vectors[0].type, horizontal_sums_ir(vectors))
+    return np.array([horizontal_sum(v) for v in vectors]).view(Lanes)
+
+
+def horizontal_sums_ir(vectors):
+    """Emit the vector of the horizontal sums of 2**k vectors, at most one a lane, each by the same tree."""
+    builder, sums = vectors[0].builder, [v.value for v in vectors]
+    half = sums[0].type.count
+
+    def fold(x, y=None):
+        """Add, in each run of 2 half lanes, the upper half onto the lower one; with y, x's sums and y's in turn."""
+        n = x.type.count
+        low = [k + s for s in range(0, n, 2 * half) for k in (*range(half), *(range(n, n + half) if y else ()))]
+        y = y or x
+        return builder.fadd(*(builder.shuffle_vector(x, y, mask([k + up for k in low])) for up in (0, half)))
+
+    # While there are pairs, one addition folds both vectors of a pair, each in its half of the lanes: n sums take n - 1
+    # additions, where n sums by themselves take n log2(n).
+    while half := half // 2:
+        m = len(sums) // 2
+        sums = [fold(x, y) for x, y in zip(sums[:m], sums[m:], strict=True)] if m else [fold(sums[0])]
+    return sums[0]
+
+
+def transposed(vectors):
+    """Transpose a square block of numbers, one vector a row; in traced code."""
+    if isinstance(vectors[0], Traced):
+        return [v.of(v.type, row) for v, row in zip(vectors, transposed_ir(vectors), strict=True)]
+    return vectors if is_many(vectors[0]) else [v.view(Lanes) for v in np.stack(vectors).T.copy()]
+
+
+def transposed_ir(vectors):
+    """Emit the rows of the transposed block."""
+    builder, n = vectors[0].builder, len(vectors)
+    rows = [v.value for v in vectors]
+    # Rounds of shuffles, two for each pair of vectors: in blocks of 2 s, the two off the diagonal change places.
+    for s in (1 << k for k in range(n.bit_length() - 1)):
+        upper = mask([n + k - s if k & s else k for k in range(n)])
+        lower = mask([n + k if k & s else k + s for k in range(n)])
+        for i in (i for i in range(n) if not i & s):
+            a, b = rows[i], rows[i + s]
+            rows[i], rows[i + s] = builder.shuffle_vector(a, b, upper), builder.shuffle_vector(a, b, lower)
+    return rows
+
+
+# ------------------------------------------------------------------------------------ threads that wait for one another
+
+
+# Nothing here reads and writes at once: each number has one thread that writes it. In Python, where one thread does
+# all, a number is there when it is observed.
+
+NAP = 20
+"""Microseconds of a sleep, if the system's clock is so fine."""
+
+
+@primitive(lambda a, i: types.int64, lambda a, i: a.builder.load_atomic(address_ir(a, i.value), "acquire", 8))
+def observed(a, i):
+    """Read ``a[i]``, int64; what another thread wrote before it announced this number can be read afterwards."""
+    return a[i]
+
+
+@primitive(
+    lambda a, i, x: types.void(a, i, types.int64),
+    lambda a, i, x: a.builder.store_atomic(x.value, address_ir(a, i.value), "release", 8),
+)
+def announce(a, i, x):
+    """Write ``a[i] = x``, int64; whoever observes it finds all that this thread wrote before."""
+    a[i] = x
+
+
+def relax_ir(a):
+    """Emit the processor's instruction for a loop that waits; none for a processor that has none."""
+    hints = {"x86_64": ("llvm.x86.sse2.pause", []), "amd64": ("llvm.x86.sse2.pause", [])}
+    hints |= dict.fromkeys(("aarch64", "arm64"), ("llvm.aarch64.hint", [INT32(1)]))
+    name, arguments = hints.get(platform.machine().lower(), ("", []))
+    if name:
+        kind = ir.FunctionType(ir.VoidType(), [x.type for x in arguments])
+        a.builder.call(cgutils.get_or_insert_function(a.builder.module, kind, name), arguments)
+
+
+@primitive(lambda a: types.void, relax_ir)
+def relax(a):
+    """Tell the processor that this thread waits for a number of `a`: it saves power, and room for its other threads."""
+
+
+def sleep_ir(function):
+    """Emit a call of the C function with the time to sleep."""
+    kind = ir.FunctionType(INT32, [INT32])
+    function.builder.call(function.builder.inttoptr(function.value, kind.as_pointer()), [INT32(NAP)])
+
+
+@primitive(lambda function: types.void(types.int64), sleep_ir)
+def sleep(function):
+    """Let other threads have the CPU for a while, by the C function at this address."""
+
+
+# ----------------------------------------------------------- calls of an entry point by the address of its machine code
+
+
+def caller(n_arguments):
+    """Return the primitive that calls an entry point of so many arguments, each an integer, an array or a NamedTuple.
+
+    ``call(code, result, arguments)`` reads the arguments as Python would hand them over, 8-byte words in memory: an
+    integer, the address of an array's object or that of an argument block. It writes what the entry point returns.
+    """
+
+    def call_ir(code, result, arguments):
+        builder = code.builder
+        words = [builder.load(address_ir(arguments, const(k))) for k in range(n_arguments)]
+        # Numba's calling convention, see `loader._callable`: an integer goes the same way as a pointer.
+        kind = ir.FunctionType(INT32, [INT64.as_pointer(), BYTES.as_pointer(), *[INT64] * n_arguments])
+        unused = cgutils.alloca_once(builder, BYTES)
+        written = builder.bitcast(result.value, INT64.as_pointer())  # or a float, of as many bytes
+        builder.call(builder.inttoptr(code.value, kind.as_pointer()), [written, unused, *words])
+
+    @primitive(lambda code, result, arguments: types.void, call_ir)
+    def call(code, result, arguments):
+        """Call the entry point at the address `code`."""
+        raise NotImplementedError("in plain Python, entry points are called by their names")
+
+    return call

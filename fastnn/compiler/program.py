@@ -1,14 +1,28 @@
-"""The program that is compiled: its module, by name, and the files that its machine code depends on.
+"""The program that is compiled, by name: entry points, their arguments, and the files and settings of their code.
 
 The only module of this package that names the program, so that the compiler imports no network: the kernels are
 imported when an entry point is asked for, and Numba with them.
+
+Python hands a NamedTuple over as an argument block, 8-byte words in memory; an array in it is a word, its address.
+Annotations give the type of each word, those of a kernel's parameters and of a NamedTuple's fields alike: `int`,
+`float`, a NamedTuple, or an array, which is of the working dtype unless its type is written, as in
+``NDArray[np.int64]``.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
+import os
 import pathlib
+import struct
+import sys
+import typing
+
+import numpy as np
+
+from fastnn.memory import DATA, address, word_at
 
 KERNEL_REVISION = 2
 """Counts the changes of the kernel that change a bit of any result; the hashes in the tests stand under it."""
@@ -54,3 +68,93 @@ def sources_digest() -> str:
         content = file.read_bytes()
         digest.update(f"{file.parent.name}/{file.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+# ----------------------------------------------------------------------------------------------------- Numba's settings
+
+
+NUMBAS_DEFAULTS = {
+    "DISABLE_JIT": 0,
+    "CPU_NAME": None,
+    "CPU_FEATURES": None,
+    "OPT": 3,
+    "DEBUGINFO_DEFAULT": 0,
+    "SLP_VECTORIZE": 0,
+    "LOOP_VECTORIZE": 1,
+}
+"""Settings of `numba.config` by which Numba compiles other code, or none."""
+
+
+def numba_settings() -> dict[str, object]:
+    """Return the settings of Numba that change code and are not its defaults.
+
+    Numba itself is asked, for it reads variables and a file, and programs change its settings. But its import takes a
+    while: where it is not imported yet and there is nothing for it to read, it will have its defaults.
+    """
+    variables = (f"NUMBA_{name.removesuffix('_DEFAULT')}" for name in NUMBAS_DEFAULTS)
+    imported = sys.modules.get("numba") is not None
+    if not (imported or os.path.exists(".numba_config.yaml") or any(v in os.environ for v in variables)):
+        return {}
+    from numba import config
+
+    return {name: value for name, default in NUMBAS_DEFAULTS.items() if (value := getattr(config, name)) != default}
+
+
+# ------------------------------------------------------------------------------------------------------------ arguments
+
+
+def pack(value):
+    """Return an array's address, or a NamedTuple as an argument block; the caller keeps the arrays alive."""
+    if isinstance(value, np.ndarray):
+        return address(value)
+    pack_words, are_numbers = _packer(type(value))
+    words = []  # a list: of an iterator Python makes a tuple of ten and cuts it, and keeps 2000 of those that were cut
+    for field, is_number in zip(value, are_numbers, strict=True):
+        words.append(field if is_number else word_at(id(field) + DATA).value)  # `address`, without a call
+    return pack_words(*words)  # bytes: ctypes passes their address
+
+
+@functools.cache
+def _packer(kind):
+    """Return the function of `struct` that packs a NamedTuple's words, and for each field whether it is a number."""
+    hints = list(typing.get_type_hints(kind).values())
+    are_numbers = [hint in (int, float) for hint in hints]
+    return struct.Struct("".join("d" if hint is float else "q" for hint in hints)).pack, are_numbers
+
+
+def symbol(name, kind):
+    """Return the name in machine code of a function for C; `kind` is the dtype of its first array."""
+    return f"fastnn_{name}_{kind}"
+
+
+def flatten(value):
+    """Return an argument for kernels that run as plain Python: its arrays in one dimension."""
+    if isinstance(value, np.ndarray):
+        return value.reshape(-1)  # a view, so what the kernel writes arrives in the caller's array
+    return type(value)(*map(flatten, value)) if isinstance(value, tuple) else value
+
+
+class AfterFirst(typing.NamedTuple):
+    """A constant of specialized kernels: the offset in bytes of a buffer from the first one of its NamedTuple."""
+
+    bytes: int
+
+
+def relative(buffers):
+    """Return a NamedTuple of buffers as constants of a specialized kernel: their distances from the first one."""
+    start = address(buffers[0])  # None for the first: where it is differs from workspace to workspace
+    return type(buffers)(None, *(AfterFirst(address(buffer) - start) for buffer in buffers[1:]))
+
+
+def digest(constants):
+    """Return the hash of compile-time constants, some of which may be None; "" if all of them are."""
+    plain = [value.tolist() if isinstance(value, np.ndarray) else value for value in constants]
+    return hashlib.sha256(repr(plain).encode()).hexdigest()[:32] if any(value is not None for value in plain) else ""
+
+
+def element(hint, dtype):
+    """Return the dtype of an array by its annotation; `dtype`, the working one, where that names none."""
+    # NDArray[T] has the argument T since NumPy 2.5; before, it was ndarray[shape, dtype[T]]. Without T it has neither.
+    kind = (None, *typing.get_args(hint))[-1]
+    kind = typing.get_args(kind)[0] if typing.get_origin(kind) is np.dtype else kind
+    return np.dtype(kind) if isinstance(kind, type) and issubclass(kind, np.generic) else dtype

@@ -25,9 +25,8 @@ import numpy as np
 
 from fastnn import __version__
 from fastnn.compiler import shipped
-from fastnn.compiler.arguments import symbol
 from fastnn.compiler.codegen import compiled_entry, letters
-from fastnn.compiler.program import ENTRIES, sources_digest
+from fastnn.compiler.program import ENTRIES, sources_digest, symbol
 from fastnn.memory import DATA
 
 
@@ -69,7 +68,7 @@ PAUSE = {
     "call void @llvm.x86.sse2.pause()": "call void @llvm.aarch64.hint(i32 1)",
     "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.hint(i32)",
 }
-"""The one instruction that code for x86-64 names and arm64 has by another name, see `meeting.relax`."""
+"""The one instruction that code for x86-64 names and arm64 has by another name, see `memory_ops.relax`."""
 
 
 def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:

@@ -21,8 +21,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from fastnn.checking.arguments import shown
-from fastnn.compiler.program import sources_digest
-from fastnn.compiler.settings import numba_settings
+from fastnn.compiler.program import numba_settings, sources_digest
 from fastnn.errors import warn
 from fastnn.memory import DATA
 

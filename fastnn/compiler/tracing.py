@@ -4,9 +4,12 @@
 - A `traced` function is made of primitives. Where Numba compiles a call of it, it is run once, on `Traced` values, and
   each primitive emits its instructions there: Python's own loops unroll, and a list of vectors is a set of registers.
   `outlined` makes the instructions a function of their own, which all calls share.
+- `entry` and `inlined` are the decorators of ordinary Numba code, that of the entry points.
 
-Neither is compiled by itself: Numba's ``@overload`` and ``@intrinsic`` would take about a second for the primitives.
-In a specialized kernel some traced values are constants; operations on constants are evaluated in Python while tracing.
+Primitives and traced functions are not compiled by themselves: Numba's ``@overload`` and ``@intrinsic`` would take
+about a second for the primitives. In a specialized kernel some traced values are constants; operations on constants are
+evaluated in Python while tracing. What is named ``..._ir``, here and in the other files of the compiler, emits LLVM's
+instructions by llvmlite.
 
 ``tests/fused/test_kernel_code.py`` lists the internals of Numba that this file and the others rest on.
 """
@@ -19,12 +22,50 @@ import operator
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import lower_builtin, type_callable
 
-from fastnn.compiler.arguments import digest, symbol
-from fastnn.compiler.instructions import INT64, const
+from fastnn.compiler.program import digest, symbol
 from fastnn.memory import ALIGNMENT
+
+INT32, INT64 = ir.IntType(32), ir.IntType(64)
+
+
+def const(i):
+    """Return an index, a 64-bit integer."""
+    return ir.Constant(INT64, i)
+
+
+def mask(lanes):
+    """Return the lane numbers of a shuffle."""
+    return ir.Constant(ir.VectorType(INT32, len(lanes)), list(lanes))
+
+
+def splat_ir(x, n):
+    """Emit a vector with the number `x` in each of `n` lanes."""
+    # The form that LLVM knows as a broadcast: into lane 0 of any vector, and from there to all lanes.
+    undefined = ir.Constant(ir.VectorType(x.value.type, n), ir.Undefined)
+    first = x.builder.insert_element(undefined, x.value, INT32(0))
+    return x.builder.shuffle_vector(first, undefined, mask([0] * n))
+
+
+def intrinsic_ir(name, *vectors):
+    """Emit a call of LLVM's intrinsic `name` on vectors of one type, or on numbers.
+
+    None of those used here becomes a call of the C library where the CPU has the instruction.
+    """
+    builder, vector = vectors[0].builder, vectors[0].value.type
+    # An intrinsic is a function of the module, declared at its first use; its name ends in its vector type.
+    count, kind = (f"v{vector.count}", vector.element) if isinstance(vector, ir.VectorType) else ("", vector)
+    name = f"llvm.{name}.{count}{'f32' if isinstance(kind, ir.FloatType) else 'f64'}"
+    signature = ir.FunctionType(vector, [vector] * len(vectors))
+    return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), [v.value for v in vectors])
+
+
+# -------------------------------------------------------------------------------------------- functions that are traced
+
 
 OUTLINED_ATTRIBUTES: list[str] = []
 """LLVM's attributes of outlined functions. A profiler adds "noinline", so that it can tell them from their callers."""
@@ -176,6 +217,9 @@ def _like(values, leaves):
     return [type(x)(*_like(x, leaves)) if isinstance(x, tuple) else next(leaves) for x in values]
 
 
+# ----------------------------------------------------------------------------------------- the values on which they are
+
+
 def _operator(operation):
     """Make the two methods of an operator of Python: for a traced left operand, and for a right one."""
     return lambda self, other: self.emit(operation, self, other), lambda self, other: self.emit(operation, other, self)
@@ -290,3 +334,35 @@ def resolve(context, function, *argument_types):
 def all_traced(near, values):
     """Return the values, the plain numbers among them as constants of the code that `near` is in."""
     return [x if isinstance(x, Traced) else near.of(*_constant(x)) for x in values]
+
+
+# -------------------------------------------------------------------------------------------------- ordinary Numba code
+
+
+# No GIL, NumPy's error model (division by zero gives infinity), no fast-math, no threads, no wrappers for Python.
+# Python never calls these functions by Numba's own wrappers: `loader.py` calls their machine code.
+_FLAGS = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+def inlined(function):
+    """Compile a part of a kernel where it is called, before types are inferred.
+
+    Numba would optimize a function of its own twice, for itself and in the kernel.
+    """
+    return njit(function, inline="always", **_FLAGS)
+
+
+def entry(function):
+    """Compile an entry point, which takes addresses and numbers, not Python's objects."""
+    if config.DISABLE_JIT:
+        return np.errstate(all="ignore")(function)  # compiled code does not warn of infinities and NaN either
+    return njit(function, **_FLAGS)  # pragma: no cover - compiled
+
+
+def cpu_has(feature: str) -> bool:
+    """Return whether code is compiled for a CPU with this feature of LLVM's, such as "avx512f".
+
+    It may choose how a result is computed, never a bit of it. A CPU that is only named (``NUMBA_CPU_NAME``) lists none.
+    """
+    # Numba's setting or the host's: the same features that the cache's key holds.
+    return f"+{feature}" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")

@@ -16,8 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import models, register_model
 
-from fastnn.compiler.instructions import INT64, intrinsic_ir, splat_ir
-from fastnn.compiler.tracing import Traced, compiled, primitive, traced_vector
+from fastnn.compiler.tracing import INT64, Traced, compiled, intrinsic_ir, primitive, splat_ir, traced_vector
 from fastnn.memory import ALIGNMENT
 
 VECTOR_BYTES = ALIGNMENT  # the format: it shows in the bits of every sum along the lanes
@@ -47,7 +46,7 @@ class Many(Vec):
     """Numba's type of a number that many networks have, one in each lane: a vector, of which an array may consist.
 
     Number i of network n then stands at ``i * lanes + n``. What is written for vectors computes with it lane by lane;
-    what goes across the lanes of rows finds a single one, see `lanes.py`. In Python such an array has two dimensions.
+    what goes across the lanes of rows finds a single one, see `memory_ops`. In Python such an array has two dimensions.
     """
 
     def __init__(self, elem, lanes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import kit
-from fastnn.compiler.folder import cache_state
+from fastnn.compiler.cache import cache_state
 from fastnn.compiler.loader import IN_PYTHON, kernels_are_kept, load_kernel
 from fastnn.compiler.program import KERNEL_REVISION
 from fastnn.cores import share

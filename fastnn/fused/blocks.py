@@ -3,8 +3,8 @@
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
 
-from fastnn.compiler.jit import inlined
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
+from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel

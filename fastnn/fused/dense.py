@@ -7,8 +7,21 @@ layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 from functools import partial
 
 from fastnn.compiler.control import choose, each, pick, sweep, when
-from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums
-from fastnn.compiler.memory_ops import get, lanes_of, load, narrow_width, offset, put, splat, store, zero
+from fastnn.compiler.memory_ops import (
+    add_padding,
+    each_lane,
+    get,
+    has_padding,
+    lanes_of,
+    load,
+    narrow_width,
+    offset,
+    put,
+    splat,
+    store,
+    store_horizontal_sums,
+    zero,
+)
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
 from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta

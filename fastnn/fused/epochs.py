@@ -6,9 +6,8 @@ that they have the bits that these give alone. `Scores` and `Patience` of `train
 
 import math
 
-from fastnn.compiler.calls import caller
-from fastnn.compiler.jit import entry, inlined
-from fastnn.compiler.memory_ops import get, offset, put, unpack
+from fastnn.compiler.memory_ops import caller, get, offset, put, unpack
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, EpochArrays, EpochCodes, EpochNumbers
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 

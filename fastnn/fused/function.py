@@ -7,9 +7,9 @@ import ctypes
 import numpy as np
 
 from fastnn.checking.arguments import cut
-from fastnn.compiler.arguments import symbol
 from fastnn.compiler.first_class import FirstClass, bound, of_arrays
 from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
+from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
 from fastnn.fused.layout import LAYER_FIELDS, Weights, describe
 from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, address, aligned_zeros, ceil_div, padded_size

@@ -10,9 +10,19 @@ plain numbers.
 
 import math
 
-from fastnn.compiler.jit import cpu_has, entry, inlined
-from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, unpack_many, zero
+from fastnn.compiler.memory_ops import (
+    get,
+    horizontal_sum,
+    lanes_of,
+    load,
+    offset,
+    put,
+    store,
+    unpack,
+    unpack_many,
+    zero,
+)
+from fastnn.compiler.tracing import cpu_has, entry, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants

@@ -10,10 +10,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller
-from fastnn.compiler.jit import entry
-from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
+from fastnn.compiler.memory_ops import caller, get, horizontal_sum, lanes_of, load, offset, put, store, unpack, zero
+from fastnn.compiler.tracing import entry
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, gathered_block, padded, penalty, set_step_constants
 from fastnn.fused.epochs import call_end_epoch

@@ -8,9 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller
-from fastnn.compiler.jit import entry, inlined
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, unpack
+from fastnn.compiler.memory_ops import caller, get, lanes_of, load, offset, put, splat, store, unpack
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty

@@ -9,8 +9,7 @@ from functools import partial
 
 from fastnn.compiler.control import each, switch
 from fastnn.compiler.elementary import log
-from fastnn.compiler.lanes import each_lane, horizontal_sum
-from fastnn.compiler.memory_ops import lanes_of, load, offset, put, splat, store, zero
+from fastnn.compiler.memory_ops import each_lane, horizontal_sum, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive

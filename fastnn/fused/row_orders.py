@@ -6,8 +6,8 @@ Nothing here knows a network, and no other entry point calls it: it is compiled 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.jit import entry, inlined
 from fastnn.compiler.memory_ops import get, offset, put, unpack
+from fastnn.compiler.tracing import entry, inlined
 
 
 @inlined

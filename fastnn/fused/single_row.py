@@ -7,8 +7,7 @@ panel twin, so the bits are the same. W (fan_in, fan_out) is the parameters', G 
 """
 
 from fastnn.compiler.control import choose, each, sweep
-from fastnn.compiler.lanes import transposed
-from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
+from fastnn.compiler.memory_ops import lanes_of, load, splat, store, transposed, zero
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import blend_prefix, fma
 from fastnn.memory import ceil_div

@@ -10,10 +10,22 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.jit import entry, inlined
-from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.meeting import announce, observed, relax, sleep
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, unpack, zero
+from fastnn.compiler.memory_ops import (
+    announce,
+    get,
+    horizontal_sum,
+    lanes_of,
+    load,
+    observed,
+    offset,
+    put,
+    relax,
+    sleep,
+    store,
+    unpack,
+    zero,
+)
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_step_constants
 from fastnn.fused.layout import Model, Scratch, UpdateSpec

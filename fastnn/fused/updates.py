@@ -12,10 +12,13 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, sweep, switch
-from fastnn.compiler.lanes import each_lane, has_padding, horizontal_sum, horizontal_sums
 from fastnn.compiler.memory_ops import (
+    each_lane,
     get,
     has_many,
+    has_padding,
+    horizontal_sum,
+    horizontal_sums,
     lanes_of,
     load,
     narrow_width,

@@ -83,7 +83,7 @@ class Cpu:
 
 def cpu() -> Cpu:
     """Return the processor and its vector extensions by LLVM, and those that Numba was told to use instead."""
-    from fastnn.compiler.settings import numba_settings
+    from fastnn.compiler.program import numba_settings
 
     try:
         from llvmlite import binding

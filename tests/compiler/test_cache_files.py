@@ -11,7 +11,6 @@ from kernel_cache import KERNELS, PREDICT, count_warnings, is_found, the_file
 from survival import UNOPTIMIZED, Child, python
 
 from fastnn.compiler import cache, loader
-from fastnn.compiler import folder as folders
 
 pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
@@ -114,7 +113,7 @@ def test_what_breaks_off_while_it_is_written_leaves_no_file(folder, monkeypatch)
 
 
 def days_old(path, days):
-    then = time.time() - days * folders.DAY
+    then = time.time() - days * cache.DAY
     os.utime(path, (then, then))
 
 
@@ -161,7 +160,7 @@ def test_a_file_that_is_used_stays(folder):
     for days, renewed in ((cache.KEPT_DAYS + 1, True), (2, True), (0.5, False)):
         days_old(path, days)
         assert is_found()
-        assert (time.time() - path.stat().st_mtime < folders.DAY / 4) == renewed
+        assert (time.time() - path.stat().st_mtime < cache.DAY / 4) == renewed
         is_found(KERNELS[1])
         assert path.exists()
 

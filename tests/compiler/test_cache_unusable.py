@@ -10,7 +10,6 @@ from kernel_cache import KERNELS, PREDICT, code_of, copy_of_the_package, count_w
 from survival import UNOPTIMIZED, python
 
 from fastnn.compiler import cache, loader
-from fastnn.compiler import folder as folders
 
 pytestmark = pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled")
 
@@ -86,7 +85,7 @@ def test_a_full_disk_costs_one_warning(folder, monkeypatch):
 @pytest.mark.parametrize("error", [ValueError, MemoryError, RuntimeError])
 @pytest.mark.parametrize(
     ("owner", "function"),
-    [(cache, "source_stamp"), (cache, "_key"), (folders, "cache_folder"), (folders.Folder, "delete_unused")],
+    [(cache, "source_stamp"), (cache, "_key"), (cache, "cache_folder"), (cache.Folder, "delete_unused")],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
 def test_whatever_fails_costs_one_warning(folder, monkeypatch, owner, function, error):

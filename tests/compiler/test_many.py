@@ -7,9 +7,13 @@ from numba import types
 from traced_code import assert_same_bits, in_machine_code
 
 from fastnn.compiler.control import each, once
-from fastnn.compiler.lanes import add_padding, each_lane, has_padding, horizontal_sum, horizontal_sums, transposed
 from fastnn.compiler.memory_ops import (
+    add_padding,
+    each_lane,
     get,
+    has_padding,
+    horizontal_sum,
+    horizontal_sums,
     lanes_of,
     load,
     narrow_width,
@@ -18,6 +22,7 @@ from fastnn.compiler.memory_ops import (
     row_lanes_of,
     splat,
     store,
+    transposed,
     zero,
 )
 from fastnn.compiler.tracing import primitive, traced

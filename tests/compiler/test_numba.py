@@ -8,7 +8,7 @@ import pytest
 from numba import njit, types
 from numba.core import callconv
 
-from fastnn.compiler import control, jit, settings, tracing
+from fastnn.compiler import control, program, tracing
 
 
 @pytest.mark.parametrize(
@@ -20,16 +20,16 @@ from fastnn.compiler import control, jit, settings, tracing
         ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
         ("numba.core.codegen", "JITCodeLibrary.get_llvm_str", "ship.py"),
         ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
-        *(("numba.core.config", name, "settings.py") for name in settings.NUMBAS_DEFAULTS),
-        ("numba.core.registry", "cpu_target.target_context.codegen", "jit.py, cpu_has"),
-        ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "jit.py, cpu_has"),
+        *(("numba.core.config", name, "program.py") for name in program.NUMBAS_DEFAULTS),
+        ("numba.core.registry", "cpu_target.target_context.codegen", "tracing.py, cpu_has"),
+        ("numba.core.codegen", "JITCPUCodegen.magic_tuple", "tracing.py, cpu_has"),
         ("numba.core.typing", "BaseContext.resolve_value_type", "tracing.py"),
         ("numba.core.typing", "BaseContext.resolve_function_type", "tracing.py"),
         ("numba.core.base", "BaseContext.get_function", "tracing.py"),
         ("numba.core.base", "BaseContext.cast", "tracing.py"),
         ("numba.core.types", "NamedTuple.key", "memory_ops.py, the constants of a NamedTuple"),
         ("numba.core.datamodel.models", "TupleModel", "memory_ops.py, the same"),
-        ("numba.core.cgutils", "get_or_insert_function", "instructions.py, LLVM's intrinsics"),
+        ("numba.core.cgutils", "get_or_insert_function", "tracing.py, LLVM's intrinsics"),
         ("numba.core.types", "WrapperAddressProtocol", "first_class.py"),
         ("numba.experimental.function_type", "typeof_function_type", "first_class.py"),
         ("numba.core.runtime.nrt", "rtsys.get_allocation_stats", "this test"),
@@ -52,7 +52,7 @@ def test_numbas_version_is_read_without_its_import():
 
 def test_numba_calls_compiled_code_as_the_loader_does():
     """Pointers for the result and an exception, then the arguments; a status is returned, 0 where all went well."""
-    context = jit.cpu_target.target_context
+    context = tracing.cpu_target.target_context
     function = context.call_conv.get_function_type(types.int64, (types.float64, types.int64))
     assert str(function) == "i32 (i64*, {i8*, i32, i8*, i8*, i32}**, double, i64)"
     assert callconv.RETCODE_OK.constant == 0

@@ -9,7 +9,7 @@ import pytest
 from kernel_runs import everything
 
 from fastnn import Network, kit
-from fastnn.compiler import arguments, loader
+from fastnn.compiler import loader, program
 from fastnn.compiler.loader import bound_in_python, load_kernel
 from fastnn.fused.layout import Model, Scratch, UpdateSpec, describe, make_scratch
 from fastnn.state import Data, Steps
@@ -30,8 +30,8 @@ def test_addresses_are_those_that_numpy_tells(tmp_path):
     kinds = list(arrays(tmp_path))
     assert len(kinds) == 18
     for array in kinds:
-        assert arguments.address(array) == array.ctypes.data
-        assert arguments.pack(array) == array.ctypes.data
+        assert program.address(array) == array.ctypes.data
+        assert program.pack(array) == array.ctypes.data
 
 
 class Words(typing.NamedTuple):
@@ -44,11 +44,11 @@ class Words(typing.NamedTuple):
 def test_a_named_tuple_is_packed_by_its_annotations():
     """An int where a float is asked for becomes one, as its bits would mean another number."""
     array = np.arange(3.0)
-    assert arguments.pack(Words(array, 7, 2)) == struct.pack("qqd", array.ctypes.data, 7, 2.0)
-    assert arguments.pack(Words(array[1:], -1, np.float32(0.5))) == struct.pack("qqd", array.ctypes.data + 8, -1, 0.5)
-    assert arguments.pack(Words(array, np.int64(7), True)) == struct.pack("qqd", array.ctypes.data, 7, 1.0)
+    assert program.pack(Words(array, 7, 2)) == struct.pack("qqd", array.ctypes.data, 7, 2.0)
+    assert program.pack(Words(array[1:], -1, np.float32(0.5))) == struct.pack("qqd", array.ctypes.data + 8, -1, 0.5)
+    assert program.pack(Words(array, np.int64(7), True)) == struct.pack("qqd", array.ctypes.data, 7, 1.0)
     with pytest.raises(struct.error):
-        arguments.pack(Words(array, 7.5, 2))
+        program.pack(Words(array, 7.5, 2))
 
 
 def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
@@ -69,7 +69,7 @@ def test_what_the_back_end_hands_over_is_what_is_annotated(dtype, monkeypatch):
                 check(f"{hint.__name__}.{name}", field, getattr(value, name))
         else:
             assert value.flags.c_contiguous, where
-            assert value.dtype == arguments.element(hint, np.dtype(dtype)), where
+            assert value.dtype == program.element(hint, np.dtype(dtype)), where
 
     def checking_load(name, working):
         hints = typing.get_type_hints(getattr(kernels, name) if loader.IN_PYTHON else getattr(kernels, name).py_func)
@@ -106,5 +106,5 @@ def test_what_is_prepared_once_is_what_is_packed_each_time(dtype):
         if loader.IN_PYTHON:
             assert all(x.ndim == 1 for x in once if isinstance(x, np.ndarray))
         else:
-            assert once == arguments.pack(value)
+            assert once == program.pack(value)
             assert len(once) == 8 * len(value)

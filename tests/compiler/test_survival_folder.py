@@ -16,7 +16,6 @@ from kernel_cache import KERNELS, code_of, copy_of_the_package, count_warnings, 
 from survival import UNOPTIMIZED, python
 
 from fastnn.compiler import cache, loader
-from fastnn.compiler import folder as folders
 
 pytestmark = [
     pytest.mark.skipif(loader.IN_PYTHON, reason="nothing is compiled"),
@@ -260,9 +259,7 @@ def test_a_user_without_a_home_has_no_folder(tmp_path):
     assert said.startswith("Cache(folder=None, error='this user has no home: set FASTNN_CACHE_DIR")
 
 
-@pytest.mark.skipif(
-    os.name == "nt" or folders.sys.platform == "darwin", reason="these systems have a rule of their own"
-)
+@pytest.mark.skipif(os.name == "nt" or cache.sys.platform == "darwin", reason="these systems have a rule of their own")
 def test_a_relative_cache_home_is_ignored(tmp_path):
     """The XDG standard has it so. A folder of fastnn's own is relative to where the process is."""
     (said,) = python(WHERE, **UNSET | {"XDG_CACHE_HOME": "relative"}, HOME=tmp_path / "home", cwd=tmp_path)

@@ -21,8 +21,8 @@ def print_hash(threads):
 
 print_hash(1)  # one thread meets nobody: its kernel is the same, and need not be compiled again
 os.environ |= json.loads(sys.argv[1])
-from fastnn.compiler.jit import inlined  # imports Numba, which reads the environment
-from fastnn.compiler.meeting import relax
+from fastnn.compiler.tracing import inlined  # imports Numba, which reads the environment
+from fastnn.compiler.memory_ops import relax
 from fastnn.fused import together
 
 meet = together.meet

@@ -9,8 +9,8 @@ from bits import all_bits, bits
 from test_together import Scripted, steps_of, trained
 
 from fastnn import SGD, Adam, Network, cores, get_backend, predict
-from fastnn.compiler.calls import caller
 from fastnn.compiler.loader import IN_PYTHON
+from fastnn.compiler.memory_ops import caller
 from fastnn.cores import Cores
 from fastnn.fused import backend, preparation, team, together
 from fastnn.state import Data, Task

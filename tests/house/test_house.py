@@ -99,7 +99,7 @@ def test_fused_has_no_fast_math_threads_or_randomness(file):
     assert uses(file.read_text("utf-8"), UNREPEATABLE) == []
 
 
-@pytest.mark.parametrize("file", [f for f in FUSED if f.name != "jit.py"], ids=room_and_name)
+@pytest.mark.parametrize("file", [f for f in FUSED if f.name != "tracing.py"], ids=room_and_name)
 def test_compiled_code_is_made_in_one_place(file):
     assert uses(file.read_text("utf-8"), COMPILERS) == []
 
@@ -127,6 +127,6 @@ def test_these_break_a_rule(source):
 
 
 def test_our_own_decorators_break_none():
-    imports = "from fastnn.compiler.jit import inlined\nfrom fastnn.compiler import jit\n"
-    source = imports + "f = inlined(g)\nh = jit.entry(g)"
+    imports = "from fastnn.compiler.tracing import inlined\nfrom fastnn.compiler import tracing\n"
+    source = imports + "f = inlined(g)\nh = tracing.entry(g)"
     assert uses(source, UNREPEATABLE | COMPILERS) == []

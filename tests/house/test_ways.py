@@ -37,7 +37,7 @@ WHY = {
     "fused/backend.py": "one call of a kernel",
     "fused/guard.py": "arrays, checked before their addresses go to a kernel",
     "fused/preparation.py": "buffers and packed arguments",
-    "compiler/arguments.py": "how arguments are packed",
+    "compiler/program.py": "how arguments are packed",
     "compiler/loader.py": "how a kernel is called",
     "training/store.py": "the results",
     "training/results.py": "the result that is returned",

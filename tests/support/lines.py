@@ -17,10 +17,9 @@ def lines_of_code(text):
     """Lines of a file that hold code: a text that stands by itself, such as a docstring, is none."""
     tree, tokens = ast.parse(text), tokenize.generate_tokens(io.StringIO(text).readline)
     lines = {line for t in tokens if t.type in CODE for line in range(t.start[0], t.end[0] + 1)}
-    texts = (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
-    return len(
-        lines - {line for n in texts if isinstance(n.value.value, str) for line in range(n.lineno, n.end_lineno + 1)}
-    )
+    alone = (n for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant))
+    texts = [n for n in alone if isinstance(n.value.value, str)]
+    return len(lines - {line for n in texts for line in range(n.lineno, n.end_lineno + 1)})
 
 
 def by_room(folder):

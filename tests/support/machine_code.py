@@ -32,9 +32,9 @@ def vector_registers(assembly):
 
 def compiled_code(dtypes):
     """Describe the code that this process' Numba makes of the kernel, whether or not it ran from the disk cache."""
-    from fastnn.compiler import codegen, jit
+    from fastnn.compiler import codegen, tracing
 
-    _, cpu, features = jit.cpu_target.target_context.codegen().magic_tuple()
+    _, cpu, features = tracing.cpu_target.target_context.codegen().magic_tuple()
     overloads = [codegen.compiled_entry("train_steps", np.dtype(dtype))[0] for dtype in dtypes]
     assembly = "\n".join(overload.library.get_asm_str() for overload in overloads)
     return {
