@@ -1,37 +1,38 @@
 """C code of traced functions: traced values that write C in place of LLVM's instructions, a vector being one number.
 
-A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops, its operations
-expressions. Only what predictions need can be written.
+A function is run once on such values, as `tracing.py` runs it for LLVM: its loops become loops, each of its operations
+a statement on a line. Only what predictions need can be written.
 """
 
 from __future__ import annotations
 
+import collections
+import itertools
 import operator
-import sys
-from itertools import chain
+import re
+import textwrap
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 
-from fastnn.compiler import control, tracing, vectors
-from fastnn.compiler.c_text import Expression, Statement, Writer, all_items, c_type, literal
+from fastnn.checking.arguments import decimal
+from fastnn.compiler import control, vectors
 from fastnn.compiler.memory_ops import load, splat, store, zero
 from fastnn.compiler.tracing import Traced, all_traced, resolve
 
-_OPERATORS = {  # with a rank: what binds tighter needs no parentheses; 0 always has them
-    operator.add: ("{0} + {1}", 1),
-    operator.sub: ("{0} - {1}", 1),
-    operator.mul: ("{0} * {1}", 2),
-    operator.truediv: ("{0} / {1}", 2),
-    operator.neg: ("-{0}", 3),
-    operator.and_: ("{0} & {1}", 0),
-    operator.or_: ("{0} | {1}", 0),
-    operator.lshift: ("{0} << {1}", 0),
-    operator.rshift: ("{0} >> {1}", 0),
-    vectors.where_gt: ("{0} > {1} ? {2} : {3}", 0),
-}
-_CALLS = {  # those of math.h end in f where they take floats
+_OPERATIONS = {  # those of math.h end in f where they take floats
+    operator.add: "{0} + {1}",
+    operator.sub: "{0} - {1}",
+    operator.mul: "{0} * {1}",
+    operator.truediv: "{0} / {1}",
+    operator.neg: "-{0}",
+    operator.and_: "{0} & {1}",
+    operator.or_: "{0} | {1}",
+    operator.lshift: "{0} << {1}",
+    operator.rshift: "{0} >> {1}",
+    vectors.where_gt: "{0} > {1} ? {2} : {3}",
     vectors.fma: "fma{f}({0}, {1}, {2})",
     vectors.absolute: "fabs{f}({0})",
     vectors.copysign: "copysign{f}({0}, {1})",
@@ -42,12 +43,14 @@ _CALLS = {  # those of math.h end in f where they take floats
     splat: "{0}[{1}]",
 }
 _NEUTRAL = {operator.add: 0, operator.sub: 0, operator.mul: 1}  # integers that change nothing
-_MEMORY = "memory"
-_NO_FORMULAS = {module.__file__ for module in (control, tracing, vectors)} | {__file__}  # their names say nothing
+
+BITS = """/* The bits of a number, and the number that has these bits. */
+static {word} bits({number} x) {{ union {{ {number} x; {word} u; }} both; both.x = x; return both.u; }}
+static {number} from_bits({word} u) {{ union {{ {number} x; {word} u; }} both; both.u = u; return both.x; }}"""
 
 
 class CValue(Traced):
-    """A traced value of C code; its `builder` is the `CFunction`."""
+    """A traced value of C code: its `value` is the name of a variable, its `builder` the `CFunction`."""
 
     def of(self, type, value, constant=None):
         """Return another value of the same C function."""
@@ -58,7 +61,7 @@ class CValue(Traced):
         return 1
 
     def emit(self, function, *args):
-        """Add the expression or statement of ``function(*args)`` to the C function."""
+        """Write the statement of ``function(*args)``."""
         args = all_traced(self, args)
         if all(x.constant is not None for x in args):
             return all_traced(self, [int(function(*(x.constant for x in args)))])[0]
@@ -74,42 +77,60 @@ class CValue(Traced):
             return self.of(kind, ir.Constant(ir.DoubleType(), 0.0))
         if function is vectors.like:
             return self.of(kind, args[1].value)
-        operands = [_operand(x.value, t) for x, t in zip(args, signature.args, strict=True)]
+        operands = [_text(x.value, t) for x, t in zip(args, signature.args, strict=True)]
+        if function in (load, splat, store):
+            operands[1] = _alone(operands[1])
         if function is store:
-            return self.builder.add(Statement("{0}[{1}] = {2};", operands, _MEMORY))
-        if function not in _OPERATORS and function not in _CALLS:
+            return self.builder.store(*operands)
+        if function not in _OPERATIONS:
             raise TypeError(f"there is no C code for {function.__name__}: c_code.py lists the functions that have some")
-        template, rank = _OPERATORS.get(function) or (_CALLS[function], None)
-        reads = {_MEMORY} if function in (load, splat) else set()
-        return self.of(kind, self.builder.add(Expression(template, kind, operands, reads, rank)))
+        f = "f" if c_type(kind) == "float" else ""
+        return self.of(kind, self.builder.declare(kind, _OPERATIONS[function].format(*operands, f=f)))
 
     def __floordiv__(self, divisor):
         if divisor == 1:
             return self
-        operands = [_operand(self.value, self.type), str(divisor)]
-        return self.of(self.type, self.builder.add(Expression("{0} / {1}", self.type, operands, rank=2)))
+        return self.of(self.type, self.builder.declare(self.type, f"{_text(self.value, self.type)} / {divisor}"))
 
 
-def _operand(value, kind):
-    """Return a constant's text, or anything else unchanged."""
-    return literal(value.constant, kind) if isinstance(value, ir.Constant) else value
+def _text(value, kind):
+    """Return the name of a variable, or the C literal of a finite number, with all its digits."""
+    if not isinstance(value, ir.Constant):
+        return value
+    x, kind = value.constant, getattr(kind, "elem", kind)  # of a vector, the type of its numbers
+    if isinstance(kind, types.Float):
+        text = decimal(np.dtype(kind.name).type(x)) + "f" * (kind.bitwidth == 32)
+    elif kind.signed or abs(x) < kind.bitwidth:
+        text = str(x)
+    else:
+        text = f"{x % 2**kind.bitwidth:#x}u" + "ll" * (kind.bitwidth == 64)
+    return f"({text})" if text.startswith("-") else text
+
+
+def _alone(text):
+    """Return an index without the parentheses that it has within others."""
+    return text[1:-1] if text.startswith("(") else text
+
+
+def c_type(kind):
+    """Return C's name of the type of a number, or of a vector's or an array's numbers."""
+    kind = getattr(kind, "elem", getattr(kind, "dtype", kind))
+    names = {types.float64: "double", types.float32: "float", types.uint64: "uint64_t", types.uint32: "uint32_t"}
+    return names.get(kind, "size_t")
 
 
 @control.loop.register
 def _loop(n: CValue, kept):
-    """Write a loop around what the caller of `each` traces as its body."""
-    code, first = n.builder, all_traced(n, chain(*kept))
-    now = [x.of(x.type, code.variable(_operand(x.value, x.type), x.type)) for x in first]
-    counter = Expression("", n.type)
-    code.open(Statement("for (size_t {1} = 0; {1} < {0}; {1}++) {{", [_operand(n.value, n.type), counter], body=[]))
+    """Write a loop around what the caller of `each` traces as its body; what is kept are variables."""
+    code, first = n.builder, all_traced(n, itertools.chain(*kept))
+    now = [x.of(x.type, code.declare(x.type, _text(x.value, x.type), "s")) for x in first]
+    counter = code.open(_text(n.value, n.type))
     control.assign(kept, now)
     yield n.of(n.type, counter)
-    values = [_operand(x.value, x.type) for x in all_traced(n, chain(*kept))]
-    # A variable that goes to another one is read before any is written, like what is computed.
-    values = [code.add(Expression("{0}", y.kind, [y])) if getattr(y, "reads", None) == {y} else y for y in values]
-    for variable, y in zip(now, values, strict=True):
-        code.add(Statement("{0} = {1};", [variable.value, y], variable.value))
-    code.close()
+    values, variables = all_traced(n, itertools.chain(*kept)), [x.value for x in now]
+    # A variable that goes to another one is read before any is written.
+    values = [code.declare(y.type, y.value) if y.value in variables else _text(y.value, y.type) for y in values]
+    code.close(zip(variables, values, strict=True))
     control.assign(kept, now)
 
 
@@ -120,68 +141,70 @@ class CFunction:
     ----------
     name : str
     parameters : dict
-        {name: Numba's type}, a pointer or an integer.
+        {name: Numba's type}, a pointer or an integer; the names are no letter with a number, as variables have them.
     body : callable
         The traced function of these.
     comment : str
     """
 
     def __init__(self, name, parameters, body, comment):
-        self._name, self._comment, self._blocks = name, comment, [[]]
-        self._parameters = [Expression("", kind, name=name) for name, kind in parameters.items()]
+        self._name, self._comment, self._parameters = name, comment, parameters
+        self._lines, self._numbers, self._written = [], itertools.count(1), set()
+        self._known = [{}]  # {what is computed: its name}, one for each block that is open
         for context in (cpu_target.typing_context, cpu_target.target_context):
             context.refresh()  # so that Numba knows the primitives, though it compiles nothing
-        before = sys.getprofile()
-        sys.setprofile(_take_names)
-        try:
-            body(*(CValue(cpu_target.target_context, self, x.kind, x) for x in self._parameters))
-        finally:
-            sys.setprofile(before)
+        body(*(CValue(cpu_target.target_context, self, kind, name) for name, kind in parameters.items()))
 
-    def add(self, item):
-        """Write down an expression or a statement; return it."""
-        self._blocks[-1].append(item)
-        return item
+    def _write(self, line):
+        self._lines.append("    " * len(self._known) + line)
 
-    def variable(self, start, kind):
-        """Declare a variable that is assigned to; return it."""
-        variable = Expression("", kind)
-        variable.reads.add(variable)
-        self.add(Statement(f"{c_type(kind)} {{1}} = {{0}};", [start, variable], variable))
-        return variable
+    def declare(self, kind, text, letter="t"):
+        """Write the line that declares a variable, return its name; those of the letter "s" are written again."""
+        if is_fixed := letter == "t" and not re.search(r"\[|\bs\d", text):  # it reads nothing that is written again
+            if kind == types.intp:
+                return f"({text})"
+            for known in self._known:
+                if text in known:
+                    return known[text]
+        name = f"{letter}{next(self._numbers)}"
+        self._write(f"{'const ' * (letter == 't')}{c_type(kind)} {name} = {text};")
+        if is_fixed:
+            self._known[-1][text] = name
+        return name
 
-    def open(self, loop):
-        """Add a loop, to whose body what follows belongs."""
-        self._blocks.append(self.add(loop).body)
+    def store(self, pointer, i, value):
+        """Write a number to memory."""
+        self._written.add(pointer)
+        self._write(f"{pointer}[{i}] = {value};")
 
-    def close(self):
-        """End the body of the innermost loop."""
-        self._blocks.pop()
+    def open(self, n):
+        """Begin a loop of n rounds, to whose body the next lines belong; return the name of its counter."""
+        i = f"i{next(self._numbers)}"
+        self._write(f"for (size_t {i} = 0; {i} < {_alone(n)}; {i}++) {{")
+        self._known.append({})
+        return i
+
+    def close(self, assigned):
+        """End the body of the innermost loop with assignments, (variable, value) each."""
+        for variable, value in assigned:
+            self._write(f"{variable} = {value};")
+        self._known.pop()
+        self._write("}")
+
+    def _used_lines(self):
+        """Return the lines without the constants that no line uses: C compilers warn of them."""
+        lines, n = self._lines, 0
+        while n != len(lines):
+            uses, n = collections.Counter(re.findall(r"\w+", "\n".join(lines))), len(lines)
+            named = ((re.match(r" *const \w+ (\w+) = ", line), line) for line in lines)
+            lines = [line for found, line in named if not found or uses[found[1]] > 1]
+        return lines
 
     def __str__(self):
-        written = {item.operands[0] for item in all_items(self._blocks[0]) if getattr(item, "writes", None) is _MEMORY}
-        writer, parameters = Writer(self._blocks[0]), []
-        for x in self._parameters:
-            is_pointer = isinstance(x.kind, types.CPointer)
-            const, star = "const " * (is_pointer and x not in written), "*restrict " * is_pointer
-            parameters.append(f"{const}{c_type(x.kind)} {star}{writer.text(x)}")
-        writer.write(self._blocks[0])
-        comma = ", " if len(parameters) < 4 else ",\n    "
-        head = f"static void {self._name}({comma.join(parameters)})"
-        return "\n".join([f"/* {self._comment} */", head, "{", *writer.lines, "}"])
-
-
-def _take_names(frame, event, _):
-    """Name values after the variables of Python that hold them: for `sys.setprofile`.
-
-    A list keeps what changes from round to round, which is named after it; nothing else in a list gets a name.
-    """
-    frame = {"return": frame, "call": frame.f_back}.get(event)  # of a call, the names that the caller has
-    if frame is None or frame.f_code.co_filename in _NO_FORMULAS:
-        return
-    for name, local in frame.f_locals.items():
-        values = local if isinstance(local, list) else [local]
-        for k, x in enumerate(values):
-            x = x.value if isinstance(x, CValue) else None
-            if isinstance(x, Expression) and x.name is None:
-                x.name = "" if x.operands and values is local else name if len(values) == 1 else f"{name}{k}"
+        parameters = []
+        for name, kind in self._parameters.items():
+            is_pointer = isinstance(kind, types.CPointer)
+            const, star = "const " * (is_pointer and name not in self._written), "*restrict " * is_pointer
+            parameters.append(f"{const}{c_type(kind)} {star}{name}")
+        head = textwrap.fill(f"static void {self._name}({', '.join(parameters)})", 120, subsequent_indent="    ")
+        return "\n".join([f"/* {self._comment} */", head, "{", *self._used_lines(), "}"])

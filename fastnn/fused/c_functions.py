@@ -5,8 +5,7 @@ import inspect
 import numpy as np
 from numba import from_dtype, types
 
-from fastnn.compiler.c_code import CFunction
-from fastnn.compiler.c_text import BITS, c_type
+from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.fused.activations import numbers_of_row
 from fastnn.fused.matmul import Strided
 from fastnn.fused.single_row import row_product

@@ -1,17 +1,15 @@
-"""C code of traced functions: its bits are those of the functions as Python runs them, and it reads like them."""
+"""C code of traced functions: its bits are those of the functions as Python runs them."""
 
 import ctypes
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from bits import bits
 from numba import from_dtype, types
 
-from fastnn.compiler.c_code import CFunction
-from fastnn.compiler.c_text import BITS, c_type
+from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import each, sweep
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
 from fastnn.compiler.memory_ops import horizontal_sum, load, store, zero
@@ -163,38 +161,27 @@ def test_order_of_reads_and_writes(body, dtype, tmp_path):
         assert run(x).tolist() == scalars(body, x).tolist()
 
 
-def test_what_python_has_named_has_its_name():
+def test_each_operation_is_a_line_and_what_nobody_uses_is_none():
     def body(y, x, n):
         for o in each(n):
             width = load(x, o)
+            absolute(width * 2.0)
             area = width * width
-            store(y, o, area + 1.0 / area)
+            store(y, o, area + 1.0 / -area)
 
     assert text_of(body).splitlines()[1:] == [
         "static void body(double *restrict y, const double *restrict x, size_t n)",
         "{",
-        "    for (size_t o = 0; o < n; o++) {",
-        "        const double width = x[o];",
-        "        const double area = width * width;",
-        "        y[o] = area + 1.0 / area;",
+        "    for (size_t i1 = 0; i1 < n; i1++) {",
+        "        const double t2 = x[i1];",
+        "        const double t5 = t2 * t2;",
+        "        const double t6 = -t5;",
+        "        const double t7 = 1.0 / t6;",
+        "        const double t8 = t5 + t7;",
+        "        y[i1] = t8;",
         "    }",
         "}",
     ]
-
-
-def test_long_expressions_are_cut():
-    def body(y, x, n):
-        for i in each(n):
-            store(y, i, sigmoid(tanh(load(x, i)) * 3.0 + load(x, i) * (load(x, i) + 5.0)))
-
-    assert max(map(len, text_of(body).splitlines())) <= 120
-
-
-def test_tracing_leaves_no_profiler_behind():
-    before = sys.getprofile()
-    with pytest.raises(ZeroDivisionError):
-        text_of(lambda y, x, n: 1 // 0)
-    assert sys.getprofile() is before
 
 
 def test_what_has_no_way_in_c_is_named():
