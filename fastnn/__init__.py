@@ -55,7 +55,7 @@ def _look_for_another_owner() -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(os.path.dirname(os.path.dirname(__file__))):
             if name.startswith("fastnn-") and name.endswith((".dist-info", ".egg-info")):
-                importlib.import_module("fastnn.checking.installed").warn_of_another_owner(name)
+                importlib.import_module("fastnn.checking.hints").warn_of_another_owner(name)
 
 
 _look_for_another_owner()

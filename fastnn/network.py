@@ -27,8 +27,8 @@ from fastnn.checking.arguments import (
     fill_layers,
     shown,
 )
-from fastnn.checking.docstrings import Filled, summaries, table
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.display import Filled, summaries, table
+from fastnn.checking.hints import explains_keywords
 from fastnn.memory import Array
 
 

@@ -7,10 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
-from fastnn.checking.arguments import check_choice
-from fastnn.checking.fields import FLAG, NOT_NEGATIVE, PART, PART_BELOW_ONE, POSITIVE, CheckedFields
-from fastnn.checking.keywords import explains_keywords
-from fastnn.checking.learning_rates import RATE, LearningRate, describe, described
+from fastnn.checking.arguments import (
+    FLAG,
+    NOT_NEGATIVE,
+    PART,
+    PART_BELOW_ONE,
+    POSITIVE,
+    RATE,
+    CheckedFields,
+    LearningRate,
+    check_choice,
+    describe,
+    described,
+)
+from fastnn.checking.hints import explains_keywords
 from fastnn.schedules import SCHEDULES
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn.checking import chart
+from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.files.figures import empty_figure, save
 from fastnn.memory import Array
@@ -159,7 +159,7 @@ def member_curves(
     best = many.best() if hasattr(many, "best") else int(np.nanmin(losses, axis=1).argmin())
     n_members = len(losses)
     figure, axes = empty_figure(title, "epoch", "validation loss" if validated else "loss", axes)
-    epochs, chosen = np.arange(1, losses.shape[1] + 1), chart.some_of(n_members)
+    epochs, chosen = np.arange(1, losses.shape[1] + 1), display.some_of(n_members)
     label = f"{len(chosen)} of {n_members:,} members" if len(chosen) < n_members else f"{n_members} members"
     for k, i in enumerate(chosen):
         axes.plot(epochs, losses[i], color="#3b82c4", alpha=0.35, linewidth=1, label=None if k else label)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.fields import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
+from fastnn.checking.arguments import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""

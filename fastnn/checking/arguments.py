@@ -1,17 +1,20 @@
-"""Functions that check single values, and raise errors that say what was wrong, where, and what would be right."""
+"""Checks of single values, of fields and of learning rates: errors say what was wrong, where, and what is right."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 import numbers
 import re
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from fastnn.checking.aliases import ALIASES, ANSWERS
+from fastnn.checking.hints import ALIASES, ANSWERS
 from fastnn.memory import Array
 
 _SHORT = reprlib.Repr()
@@ -186,3 +189,81 @@ def fill_layers(name: str, places: Sequence[Array], arrays: Sequence[Any]) -> No
             hint = f"; {name}[{i}].T has it" if array.T.shape == place.shape else ""
             raise ValueError(f"{name}[{i}] must have the shape {place.shape}, not {array.shape}{hint}")
         place[...] = array
+
+
+# ----------------------------------------------------------------------------------------- fields of frozen dataclasses
+
+
+# What `dataclasses.field(metadata=...)` takes.
+FLAG = {"check": check_flag}
+COUNT = {"check": partial(check_integer, low=1)}
+NOT_NEGATIVE = {"check": partial(check_number, low=0)}
+POSITIVE = {"check": partial(check_number, low=0, low_open=True)}
+PART = {"check": partial(check_number, low=0, high=1)}
+PART_BELOW_ONE = {"check": partial(check_number, low=0, high=1, high_open=True)}
+PART_WITHIN = {"check": partial(check_number, low=0, high=1, low_open=True, high_open=True)}
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedFields:
+    """The base of frozen dataclasses whose fields are replaced by what the checks in their metadata return.
+
+    A field that a subclass defines anew without a check, such as one with another default, keeps that of the base.
+    """
+
+    def __post_init__(self) -> None:
+        kind: type = type(self)
+        for name, check in _checks_of(kind).items():
+            # frozen for users, not for its own normalization
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+
+
+@functools.lru_cache(maxsize=100)
+def _checks_of(kind: type) -> dict[str, Callable[[str, object], object]]:
+    """Return {field: its check} of a dataclass, each of the nearest class that gives the field one."""
+    given: dict[str, Callable[[str, object], object]] = {}
+    for base in reversed(kind.__mro__):
+        fields = vars(base).get("__dataclass_fields__", {})
+        given |= {name: field.metadata["check"] for name, field in fields.items() if "check" in field.metadata}
+    return {field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given}
+
+
+# ------------------------------------------------------------------------------------------------------- learning rates
+
+
+LearningRate = float | Callable[[int], float]
+"""A number, a schedule, or any function of the absolute step (0-based) that returns a number."""
+
+
+def check_learning_rate(name: str, value: object) -> LearningRate:
+    """Return a learning rate as the optimizers keep it: a float that is not negative, or a function of the step."""
+    return value if callable(value) else check_number(name, value, low=0, hint="or a function of the step")
+
+
+RATE = {"check": check_learning_rate}
+"""What `dataclasses.field(metadata=...)` takes, as those of `fastnn.checking.arguments`."""
+
+
+def describe(rate: LearningRate) -> object:
+    """Describe a learning rate in JSON's types, from which `described` makes it again; a function is only named."""
+    if isinstance(rate, CheckedFields):  # a schedule
+        return {"schedule": type(rate).__name__, **dataclasses.asdict(rate)}
+    return getattr(rate, "__qualname__", type(rate).__name__) if callable(rate) else rate
+
+
+def described(description: Any, schedules: Mapping[str, Callable[..., LearningRate]]) -> LearningRate:
+    """Make the learning rate again that `describe` described, of one of these schedules or a number.
+
+    Raises
+    ------
+    LookupError
+        When it was a function, or a schedule that is not one of these.
+    ValueError, TypeError
+        For what `describe` does not make.
+    """
+    if isinstance(description, str):
+        raise LookupError(f"{description} is a function")
+    if not isinstance(description, dict):
+        return check_learning_rate("learning_rate", description)
+    values = dict(description)
+    return schedules[values.pop("schedule", "constant")](**values)

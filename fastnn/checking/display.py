@@ -1,8 +1,16 @@
-"""The short forms of fastnn's objects: one line for `repr`, and a card for a notebook."""
+"""How objects show themselves: lines for `repr`, cards and charts in notebooks, tables of registries in docstrings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 def line(thing: object, facts: Mapping[str, object]) -> str:
@@ -35,3 +43,173 @@ def card(thing: object, facts: Mapping[str, object], picture: str = "") -> str:
     look = "display:flex;flex-wrap:wrap;gap:8px 32px;align-items:center;padding:8px 12px;border-radius:6px"
     border = "border:1px solid rgba(128,128,128,0.4);width:fit-content;max-width:100%;box-sizing:border-box"
     return f'<div class="fastnn-card" style="{look};{border}">{table}{picture}</div>'
+
+
+# ------------------------------------------ tables in docstrings, made of the registries when a docstring is first read
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table as reStructuredText has it, which `help` shows as it is.
+
+    >>> print(table(("name", "formula"), [("square", "``z^2``")]))
+    ====== =======
+    name   formula
+    ====== =======
+    square ``z^2``
+    ====== =======
+    """
+    lines = [list(heads), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    border = " ".join("=" * width for width in widths)
+    head, *body = (" ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    return "\n".join([border, head, border, *body, border])
+
+
+def summaries(kinds: Mapping[str, type]) -> list[tuple[str, str]]:
+    """Return for each class of a registry its name, and the first paragraph of its docstring as one line."""
+    texts = {name: inspect.getdoc(kind) or "" for name, kind in kinds.items()}
+    return [(name, " ".join(text.partition("\n\n")[0].split())) for name, text in texts.items()]
+
+
+def fill(text: str | None, values: Mapping[str, str]) -> str:
+    """Return a docstring with values in the places ``%(name)s``, whose indent all lines of the value get."""
+    lines = []
+    for line in inspect.cleandoc(text or "").splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines.append((line % values).replace("\n", f"\n{indent}"))
+    return "\n".join(lines)
+
+
+class Filled:
+    """A class' docstring that is filled when it is first read, so that an import need not wait for its tables.
+
+    Python asks what stands as ``__doc__`` in a class for the docstring, if it has a ``__get__``.
+    """
+
+    def __init__(self, text: str | None, values: Callable[[], Mapping[str, str]]) -> None:
+        self._text, self._values = text, values
+
+    def __get__(self, thing: object, kind: type | None = None) -> str:
+        return self._filled
+
+    @functools.cached_property
+    def _filled(self) -> str:
+        return fill(self._text, self._values())
+
+
+# --------------------------------------------------------- charts in SVG, without matplotlib, in the colors of the page
+
+
+WIDTH, HEIGHT = 320, 150
+LEFT, RIGHT, TOP, BOTTOM = 56, 8, 20, 22
+"""The margins, in which the labels stand."""
+
+MOST_POINTS, MOST_POINTS_IN_ALL = 160, 2000
+"""Points of a curve, and of all curves: more would not be seen."""
+
+MOST_CURVES = 40
+"""Members whose losses the picture of many shows, besides those of the best one."""
+
+COLORS = ("#3b82c4", "#d9730d")
+"""Of the first curve and the second: both are read on white and on black."""
+
+
+def some_of(n: int) -> list[int]:
+    """Return the numbers of at most `MOST_CURVES` of n members, evenly spread."""
+    return sorted({round(k * (n - 1) / max(1, min(n, MOST_CURVES) - 1)) for k in range(min(n, MOST_CURVES))})
+
+
+class Curve(NamedTuple):
+    """A curve: a number for each epoch, its name in the legend ("" for none), and how it is drawn."""
+
+    values: NDArray[np.float64]
+    name: str = ""
+    color: str = COLORS[0]
+    opacity: float = 1.0
+
+
+def chart(curves: Sequence[Curve], mark: tuple[int, float, str] | None = None) -> str:
+    """Draw curves against the epoch; the axis is logarithmic where the numbers are positive and differ by much.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+        At least one of them should have a finite number.
+    mark : (epoch from 1, value, text), optional
+        A point to be marked, and what it is.
+
+    Returns
+    -------
+    str
+        An SVG element; "" where there are no two epochs, or no finite number.
+    """
+    finite = [curve.values[np.isfinite(curve.values)] for curve in curves]
+    known = np.concatenate(finite) if finite else np.zeros(0)
+    n = max((len(curve.values) for curve in curves), default=0)
+    if n < 2 or not len(known):
+        return ""
+    low, high = float(known.min()), float(known.max())
+    is_log = low > 0 and high > 4 * low
+    scale = _Scale(n, low, high, is_log)
+    most_points = min(MOST_POINTS, MOST_POINTS_IN_ALL // len(curves))
+    parts = [_frame(n, low, high, is_log), *(scale.line(curve, most_points) for curve in curves)]
+    if mark is not None and math.isfinite(mark[1]):
+        x, y = scale.place(mark[0] - 1, mark[1])
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{COLORS[-1]}"><title>{escape(mark[2])}</title>')
+        parts.append("</circle>")
+    names = {curve.name: curve.color for curve in curves if curve.name}
+    said = f"{', '.join(names) or 'loss'} by epoch, from {low:.3g} to {high:.3g}"
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(said)}" '
+        'style="font:10px sans-serif;fill:currentColor;max-width:100%">'
+        f"{''.join(parts)}{_legend(names)}</svg>"
+    )
+
+
+class _Scale:
+    """The scales of the picture: the place of an epoch and a value."""
+
+    def __init__(self, n: int, low: float, high: float, is_log: bool) -> None:
+        self._n, self._is_log = n, is_log
+        self._low, self._high = (math.log(low), math.log(high)) if is_log else (low, high)
+
+    def place(self, i: int, value: float) -> tuple[float, float]:
+        """Return x and y of a value of the epoch i, from 0; what is not positive lies at the bottom of a log axis."""
+        part = i / (self._n - 1)
+        value = (math.log(value) if value > 0 else self._low) if self._is_log else value
+        span = self._high - self._low
+        up = (value - self._low) / span if span > 0 else 0.5
+        return LEFT + part * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+    def line(self, curve: Curve, most_points: int) -> str:
+        """Return the curve as lines between its finite numbers, or as a point where there is one."""
+        n = len(curve.values)
+        chosen = np.unique(np.linspace(0, n - 1, min(n, most_points)).round().astype(int)) if n else ()
+        places = [self.place(i, float(curve.values[i])) for i in chosen if math.isfinite(curve.values[i])]
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        if len(places) == 1:
+            x, y = places[0]
+            return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{curve.color}"/>'
+        look = f'stroke="{curve.color}" stroke-width="1.5" stroke-opacity="{curve.opacity:g}"'
+        return f'<polyline points="{points}" fill="none" {look}/>'
+
+
+def _frame(n: int, low: float, high: float, is_log: bool) -> str:
+    """Return the axes, with the least and the greatest number, and the first and the last epoch."""
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    axes = f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
+    labels = [(LEFT + 1, HEIGHT - 8, "middle", "1"), (right, HEIGHT - 8, "end", f"{n:,}")]
+    labels.append(((LEFT + right) // 2, HEIGHT - 8, "middle", "epoch"))
+    if high > low:
+        labels += [(LEFT - 4, TOP + 4, "end", f"{high:.3g}"), (LEFT - 4, bottom, "end", f"{low:.3g}")]
+    else:
+        labels.append((LEFT - 4, (TOP + bottom) // 2 + 3, "end", f"{low:.3g}"))
+    if is_log:
+        labels.append((right, 12, "end", "log scale"))
+    return axes + "".join(f'<text x="{x}" y="{y}" text-anchor="{side}">{text}</text>' for x, y, side, text in labels)
+
+
+def _legend(names: Mapping[str, str]) -> str:
+    """Return the names of the curves, each in its color, above the picture."""
+    spans = "".join(f'<tspan fill="{color}">{escape(name)}  </tspan>' for name, color in names.items())
+    return f'<text x="{LEFT + 4}" y="12" xml:space="preserve" font-weight="bold">{spans}</text>'

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _explain_import(error: ImportError) -> NoReturn:
     """Exit with the name of the extra to install; raise the error again where no extra has the package."""
     try:
-        from fastnn.checking.installed import EXTRAS, missing_package
+        from fastnn.checking.hints import EXTRAS, missing_package
     except ImportError as foreign:  # the package around this one is another project's
         _fail(str(foreign))
     if isinstance(error.__cause__, ImportError) or error.name == "fastnn":  # explained where it was found

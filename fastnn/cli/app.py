@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from fastnn import __version__
-from fastnn.checking import installed
+from fastnn.checking import hints
 from fastnn.cli.bench import bench
 from fastnn.cli.console import new_table, out, progress, say, show
 from fastnn.cli.demo import demo
@@ -65,10 +65,10 @@ def info() -> None:
     for name, version in machine.versions().items():
         _fact(name, version)
     distribution = machine.distribution()
-    _fact("distribution", f"{installed.DISTRIBUTION} {distribution.version}")
-    _fact("  imported from", installed.FOLDER)
+    _fact("distribution", f"{hints.DISTRIBUTION} {distribution.version}")
+    _fact("  imported from", hints.FOLDER)
     if distribution.others:
-        shared = f"{', '.join(distribution.others)}, another project's: {installed.REMEDY}"
+        shared = f"{', '.join(distribution.others)}, another project's: {hints.REMEDY}"
         _fact("  shared with", shared, "red")
     cpu = machine.cpu()
     _fact("processor", cpu.model)

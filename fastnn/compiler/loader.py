@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 from fastnn.compiler import cache, shipped
 from fastnn.compiler.program import digest, entry_point, flatten, numba_settings, pack, symbol
 from fastnn.memory import address

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 
 try:
     import sklearn  # noqa: F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import cleandoc
 from typing import TypeVar
 
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords
 from fastnn.estimators.validation import HIDDEN_ACTIVATIONS
 from fastnn.training.stopping import STOP_REASONS
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fastnn.checking.learning_rates import LearningRate
+from fastnn.checking.arguments import LearningRate
 from fastnn.estimators.adapter import Adapter
 from fastnn.estimators.scoring import LOSS, HeldOut, Scorer
 from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.saving import model_of

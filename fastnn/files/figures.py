@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fastnn.checking.arguments import shown
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

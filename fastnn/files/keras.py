@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastnn.checking.arguments import cut, shown
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, layers_of
 from fastnn.files.taken_over import Taken, own_kind, result_of
 from fastnn.network import LEAKY_SLOPE

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, label_list, layers_of
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 

@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords
 from fastnn.many.driver import Callbacks, Caller, ManyProgress, tell_interrupted
 from fastnn.many.members import make_plans
 from fastnn.many.results import ManyHistory, ManyResult

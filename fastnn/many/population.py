@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fastnn.backends import Backend, check_supported
-from fastnn.checking import chart, display
+from fastnn.checking import display
 from fastnn.checking.arguments import check_integer, counted, shown
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import Ended, train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
@@ -172,7 +172,7 @@ class Standings(Mapping[int, TrainingResult]):
     def _repr_html_(self) -> str:
         facts: dict[str, object] = {"members": len(self), "dropped": self._n - len(self)}
         facts["epochs trained"] = f"{self._epochs_trained:,}"
-        shown = [self.members[i] for i in chart.some_of(len(self))]
+        shown = [self.members[i] for i in display.some_of(len(self))]
         histories = [self._trainings[number].history() for number in shown]
         try:
             best = self.best()

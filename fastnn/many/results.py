@@ -12,7 +12,7 @@ from typing import Any, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking import chart, display
+from fastnn.checking import display
 from fastnn.checking.arguments import check_flag
 from fastnn.checking.values import check_column_names, column_names
 from fastnn.many.store import (
@@ -38,11 +38,11 @@ def picture(histories: Sequence[History], best: History | None, name_of_best: st
     """Return a picture of the losses of some members, those of the best one in another color."""
     validated = bool(histories) and all(len(history.validation_loss) for history in histories)
     name, attribute = ("validation loss", "validation_loss") if validated else ("loss", "loss")
-    blue, orange = chart.COLORS
-    curves = [chart.Curve(getattr(history, attribute), name, blue, 0.35) for history in histories]
+    blue, orange = display.COLORS
+    curves = [display.Curve(getattr(history, attribute), name, blue, 0.35) for history in histories]
     if best is not None:
-        curves.append(chart.Curve(getattr(best, attribute), f"{name_of_best}, the best", orange))
-    return chart.chart([curve for curve in curves if len(curve.values)])
+        curves.append(display.Curve(getattr(best, attribute), f"{name_of_best}, the best", orange))
+    return display.chart([curve for curve in curves if len(curve.values)])
 
 
 class ManyHistory:
@@ -73,7 +73,7 @@ class ManyHistory:
         return display.card(self, self._facts(), self._chart())
 
     def _chart(self) -> str:
-        return picture([self._histories[i] for i in chart.some_of(len(self._histories))], None, "")
+        return picture([self._histories[i] for i in display.some_of(len(self._histories))], None, "")
 
     def _facts(self) -> dict[str, object]:
         return {"members": len(self._histories), "most epochs": self.loss.shape[1]}
@@ -278,7 +278,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         shown = networks if len(networks) < 6 else [*networks[:5], "..."]
         scores = f"{known.min():.4g} to {known.max():.4g}" if len(known) else "none"
         facts: dict[str, object] = {**self._facts(), "networks": ", ".join(shown), "scores": scores}
-        histories: list[History] = [self._member_results[i].history for i in chart.some_of(len(self))]
+        histories: list[History] = [self._member_results[i].history for i in display.some_of(len(self))]
         try:
             best = self.best()
         except ValueError:  # none is known

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.installed import DISTRIBUTION
+from fastnn.checking.hints import DISTRIBUTION
 
 # Vector extensions in the names that LLVM uses, widest first, and the bytes of their registers.
 _REGISTER_BYTES = {"avx512f": 64, "avx2": 32, "avx": 32, "sse2": 16, "neon": 16}

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.checking.arguments import check_choice
-from fastnn.checking.installed import missing_package
+from fastnn.checking.hints import missing_package
 from fastnn.measuring import tutorial
 from fastnn.memory import Array, ceil_div
 from fastnn.network import Network

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from fastnn.checking.docstrings import fill
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.display import fill
+from fastnn.checking.hints import explains_keywords
 
 _Estimator = TypeVar("_Estimator", bound=type)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, Optimizer

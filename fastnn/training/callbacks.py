@@ -12,8 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from fastnn.checking.arguments import check_integer, cut, shown
-from fastnn.checking.installed import missing_package
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords, missing_package
 from fastnn.training.results import TrainingResult
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn import kit
-from fastnn.checking.arguments import check_number, class_of, cut
-from fastnn.checking.learning_rates import LearningRate
+from fastnn.checking.arguments import LearningRate, check_number, class_of, cut
 from fastnn.memory import Array
 from fastnn.schedules import SCHEDULES, Schedule
 from fastnn.state import BEST, N_RULE, RULE_BEST, STALE, Data, EpochRules, Steps, Task

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking import chart, display
+from fastnn.checking import display
 from fastnn.memory import Array
 
 
@@ -72,11 +72,11 @@ class History:
 
     def _chart(self) -> str:
         """Return a picture of the losses, in which the best epoch of the validation loss is marked."""
-        blue, orange = chart.COLORS
-        curves = [chart.Curve(self.loss, "loss", blue), chart.Curve(self.validation_loss, "validation loss", orange)]
+        blue, orange = display.COLORS
+        drawn = (self.loss, "loss", blue), (self.validation_loss, "validation loss", orange)
         best = self.best_epoch if self.score is self.validation_loss else 0
         mark = (best, self.validation_loss[best - 1], f"best, epoch {best}") if best else None
-        return chart.chart([curve for curve in curves if len(curve.values)], mark)
+        return display.chart([display.Curve(*curve) for curve in drawn if len(curve[0])], mark)
 
     def _facts(self) -> dict[str, object]:
         """Return the facts that `repr` shows: the last losses, and the best score with its epoch, from 1."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number, cut, shown
-from fastnn.checking.keywords import explains_keywords
+from fastnn.checking.hints import explains_keywords
 from fastnn.memory import Array
 from fastnn.network import Network
 

@@ -4,7 +4,7 @@ import pytest
 from good_input import refusal
 
 from fastnn import Network
-from fastnn.checking.aliases import ALIASES
+from fastnn.checking.hints import ALIASES
 from fastnn.network import ACTIVATIONS, INITS, LOSSES, REDUCTIONS
 
 HINTS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from fastnn.checking.fields import COUNT, FLAG, POSITIVE, CheckedFields
+from fastnn.checking.arguments import COUNT, FLAG, POSITIVE, CheckedFields
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import cosine
-from fastnn.checking.learning_rates import describe, described
+from fastnn.checking.arguments import describe, described
 from fastnn.schedules import SCHEDULES
 
 

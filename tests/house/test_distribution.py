@@ -13,14 +13,14 @@ import pytest
 from survival import environment
 
 import fastnn
-from fastnn.checking import installed
+from fastnn.checking import hints
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
 def test_the_package_knows_the_name_of_its_distribution():
-    assert PROJECT["name"] == installed.DISTRIBUTION
+    assert PROJECT["name"] == hints.DISTRIBUTION
     (everything,) = PROJECT["optional-dependencies"]["all"]
     name, _, extras = everything.removesuffix("]").partition("[")
     assert name == PROJECT["name"]
@@ -34,12 +34,12 @@ def test_each_extra_brings_the_packages_for_which_it_is_named():
         for line in lines
         if extra != "all"
     }
-    assert brought <= set(installed.EXTRAS.items())
+    assert brought <= set(hints.EXTRAS.items())
 
 
 def test_every_package_that_is_imported_is_a_dependency_or_of_an_extra():
     """llvmlite comes with Numba, and is imported without it."""
-    declared = {re.match(r"[\w-]+", line).group() for line in PROJECT["dependencies"]} | set(installed.EXTRAS)
+    declared = {re.match(r"[\w-]+", line).group() for line in PROJECT["dependencies"]} | set(hints.EXTRAS)
     imported = set()
     for path in (ROOT / "fastnn").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -56,7 +56,7 @@ def test_one_distribution_owns_the_package():
     named = {entry.dist.name for entry in importlib.metadata.entry_points(group="console_scripts", name="fastnn")}
     if not named:
         pytest.skip("fastnn is not installed here")
-    assert named == {"fastnn-numba"}, installed.REMEDY
+    assert named == {"fastnn-numba"}, hints.REMEDY
     assert set(importlib.metadata.packages_distributions().get("fastnn", named)) == named
 
 
@@ -111,8 +111,8 @@ def test_others_are_not(text):
 @pytest.fixture
 def site(tmp_path):
     """A folder like site-packages, with the package and what pip writes beside it."""
-    shutil.copytree(installed.FOLDER, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-    owned(tmp_path, installed.DISTRIBUTION, fastnn.__version__)
+    shutil.copytree(hints.FOLDER, tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    owned(tmp_path, hints.DISTRIBUTION, fastnn.__version__)
     return tmp_path
 
 
@@ -141,7 +141,7 @@ def test_a_second_owner_of_the_folder_is_warned_of(site):
     told = run(site, str(site / "mine.py")).stderr
     assert f"{site / 'mine.py'}:2: UserWarning: {site / 'fastnn'} belongs to fastnn-numba and to" in told
     assert "fastnn-0.4.0.dist-info" in told
-    assert installed.REMEDY in told
+    assert hints.REMEDY in told
 
 
 DOORS = ("testing", "plotting", "estimators", "measuring.workloads", "measuring.machine", "training.progress")
@@ -152,7 +152,7 @@ def test_in_another_projects_package_ours_says_what_to_do(site, door):
     (site / "fastnn" / "__init__.py").write_text('__version__ = "0.3.0"\n')
     told = run(site, "-c", f"import fastnn.{door}")
     assert told.returncode == 1
-    assert told.stderr.endswith(f"of another project's distribution, fastnn: {installed.REMEDY}\n")
+    assert told.stderr.endswith(f"of another project's distribution, fastnn: {hints.REMEDY}\n")
 
 
 @pytest.mark.parametrize("foreign", ['__version__ = "0.3.0"\n', ""], ids=["with a version", "without one"])
@@ -161,7 +161,7 @@ def test_and_so_does_the_command(site, foreign):
     told = run(site, "-m", "fastnn", "info")
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert told.stderr.startswith("fastnn: __init__.py in ")
-    assert installed.REMEDY in told.stderr
+    assert hints.REMEDY in told.stderr
 
 
 def test_and_so_does_the_command_where_a_package_is_missing_too(site):
@@ -169,7 +169,7 @@ def test_and_so_does_the_command_where_a_package_is_missing_too(site):
     (site / "fastnn" / "cli" / "app.py").write_text("import no_such_package\n")
     told = run(site, "-m", "fastnn", "info")
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
-    assert installed.REMEDY in told.stderr
+    assert hints.REMEDY in told.stderr
 
 
 def test_info_names_the_distribution(site):

@@ -17,7 +17,7 @@ PACKAGE = pathlib.Path(fastnn.__file__).parent
 NETWORK, OPTIMIZER = Network((3, 5, 1)), Adam()
 
 WHY = {
-    "checking/keywords.py": "names the keyword that is meant",
+    "checking/hints.py": "names the keyword that is meant",
     "training/__init__.py": "the loop of a training",
     "training/plan.py": "the arguments, checked, by their names",
     "backends.py": "the back end of a name",

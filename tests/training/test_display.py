@@ -8,7 +8,7 @@ import pytest
 from public import OBJECTS, X
 
 from fastnn import History, Network, Stop, get_backend, train
-from fastnn.checking import chart
+from fastnn.checking import display
 from fastnn.state import Data, Steps, Task
 
 
@@ -155,7 +155,7 @@ def test_there_is_no_picture_of_what_makes_no_curve(losses):
 def test_odd_losses_lie_within_the_picture(losses):
     ((*points,),) = card(History(np.array(losses), np.zeros(0), 1.0)).points
     places = np.array([point.split(",") for point in points], float)
-    assert ((places >= 0) & (places <= [chart.WIDTH, chart.HEIGHT])).all()
+    assert ((places >= 0) & (places <= [display.WIDTH, display.HEIGHT])).all()
 
 
 def test_a_card_escapes_what_could_be_read_as_html(backend):

@@ -22,7 +22,7 @@ from fastnn import (
     train,
     train_many,
 )
-from fastnn.checking.keywords import _NO_DROPOUT, REMEDIES
+from fastnn.checking.hints import _NO_DROPOUT, REMEDIES
 from fastnn.optimizers import OPTIMIZERS
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)

@@ -1,12 +1,108 @@
-"""Errors for keywords that a function does not have, other libraries' names among them: they say what to write here."""
+"""Hints for people who come from elsewhere: what to write for other libraries' names, and what to install.
+
+The package index knows another project under the name fastnn, and its distribution owns a folder ``fastnn`` as well.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import os
 import re
+import sys
+import warnings
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar, cast
+
+DISTRIBUTION = "fastnn-numba"
+"""The name by which pip knows fastnn."""
+
+FOLDER = os.path.dirname(os.path.dirname(__file__))
+
+REMEDY = f"python -m pip uninstall fastnn {DISTRIBUTION}, and then install {DISTRIBUTION} again"
+
+if not hasattr(sys.modules["fastnn"], "_homes"):
+    found = f"__init__.py in {FOLDER} is missing, or it is that of another project's distribution, fastnn"
+    raise ImportError(f"{found}: {REMEDY}", name="fastnn")
+
+EXTRAS = {
+    "click": "cli",
+    "joblib": "many",
+    "matplotlib": "cli",
+    "onnx": "onnx",
+    "rich": "cli",
+    "scikit-learn": "sklearn",
+    "sklearn": "sklearn",
+    "typer": "cli",
+}
+"""{package: the extra that brings it}."""
+
+
+def missing_package(package: str, needs: str = "this needs") -> ImportError:
+    """Return an ImportError that says how to install a package, by its extra if it has one; `needs` begins the text."""
+    hint = "python -m pip install " + (f'"{DISTRIBUTION}[{EXTRAS[package]}]"' if package in EXTRAS else package)
+    return ImportError(f"{needs} {package}, which is not installed: {hint}", name=package)
+
+
+def warn_of_another_owner(metadata: str) -> None:
+    """Warn if the distribution with the folder `metadata`, another project's, owns the package's folder as well."""
+    warnings.warn(
+        f"{FOLDER} belongs to {DISTRIBUTION} and to the distribution fastnn ({metadata} lies beside it), which is "
+        f"another project's or version 0.1 of this one: {REMEDY}",
+        stacklevel=4,  # the line that imports fastnn
+    )
+
+
+# --------------------------------------------------- other libraries' names for activations, losses and initial weights
+
+
+ALIASES = {
+    # activations
+    "linear": "identity",
+    "logistic": "sigmoid",
+    "sigmoid": "logistic",  # in the estimators, which have scikit-learn's names
+    "swish": "silu",
+    # losses, all of them with or without "loss" at the end
+    "l2": "squared_error",
+    "mse": "squared_error",
+    "mean_squared_error": "squared_error",
+    "rmse": "squared_error",  # its minimum is in the same place
+    "l1": "absolute_error",
+    "mae": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "smooth_l1": "huber",
+    "bce": "log_loss",
+    "bce_with_logits": "log_loss",
+    "binary_crossentropy": "log_loss",
+    "binary_cross_entropy": "log_loss",
+    "hinge": "log_loss",
+    "nll": "cross_entropy",
+    "negative_log_likelihood": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "poisson_nll": "poisson",
+    # initial weights
+    "xavier": "glorot_uniform",
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "kaiming": "he",
+    "kaiming_normal": "he",
+    "he_normal": "he",
+    "random_normal": "normal",
+    # reductions
+    "average": "mean",
+}
+"""{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
+
+ANSWERS = {
+    **dict.fromkeys(("softmax", "exp"), "for the last layer only, by output="),
+    **dict.fromkeys(("cuda", "gpu", "mps"), "fastnn computes on the CPU only"),
+}
+"""{a name without a counterpart in fastnn: the hint for it}, used where the name is not legal."""
+
+
+# ------------------------------------------------------------------------------- keywords that a function does not have
+
 
 _NO_CLIPPING = "no gradients are clipped here: take a smaller learning rate, or Stop(on_divergence='stop')"
 _NO_DROPOUT = (
