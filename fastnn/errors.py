@@ -19,7 +19,7 @@ class FastnnError(Exception):
 
 
 class ModelFileError(FastnnError, ValueError):
-    """A file is no model, or no trajectory, that this version of fastnn can read: foreign, damaged or too new.
+    """A file is no model that this version of fastnn can read: foreign, damaged or too new.
 
     Examples
     --------

@@ -14,7 +14,6 @@ Every check that passes returns how near it came to its bound: the worst differe
 
 from fastnn.testing.cases import Declined
 from fastnn.testing.check import Check
-from fastnn.testing.comparisons import Comparison, assert_trajectories_match, compare
 from fastnn.testing.conformance import check_backend, conformance_checks, find_backend
 from fastnn.testing.differences import Difference
 from fastnn.testing.functions import check_functions
@@ -34,7 +33,6 @@ from fastnn.testing.tolerances import (
     ulp_difference,
 )
 from fastnn.testing.trainings import Growth, assert_trainings_match, assert_updates_match, growth_bound
-from fastnn.testing.trajectories import Trajectory, record
 
 __all__ = [
     "COMPLEX_STEP_RTOL",
@@ -46,30 +44,25 @@ __all__ = [
     "UPDATE_FLOOR",
     "UPDATE_ULPS",
     "Check",
-    "Comparison",
     "Declined",
     "Difference",
     "Growth",
     "Match",
     "Outcome",
     "Report",
-    "Trajectory",
     "assert_backends_match",
     "assert_gradients_match",
     "assert_trainings_match",
-    "assert_trajectories_match",
     "assert_updates_match",
     "away_from_kinks",
     "check_backend",
     "check_functions",
     "check_gradient",
-    "compare",
     "conformance_checks",
     "find_backend",
     "gradient_scale",
     "growth_bound",
     "longest_sum",
     "loss_scale",
-    "record",
     "ulp_difference",
 ]

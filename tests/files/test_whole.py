@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from fastnn import SGD, MLPClassifier, Network, testing, train, train_many
+from fastnn import MLPClassifier, Network, train, train_many
 from fastnn.files.export import FORMATS
 
 NETWORK = Network((2, 3, 1))
@@ -27,7 +27,6 @@ DOORS = {
     "many.save": lambda path: train_many(NETWORK, X, Y, seed=range(2), epochs=1).save(path),
     "estimator.save": lambda path: fitted().save(path),
     "estimator.export": lambda path: fitted().export(path, "numpy"),
-    "trajectory.save": lambda path: testing.record(NETWORK, X, Y, at=[1], optimizer=SGD(), backend="numpy").save(path),
 }
 DOORS |= {f"result.export {name}": lambda path, name=name: trained().export(path, name) for name in FORMATS}
 

@@ -76,7 +76,6 @@ SHOWN_IN_0_1 = [
     "from fastnn.gate import measure",
     "from fastnn.reference import NumpyBackend",
     "from fastnn.testing import check_backend, check_functions, check_gradient, tolerances",
-    "from fastnn.testing import Trajectory, compare, record",
     "from fastnn.training import train",
 ]
 
@@ -89,11 +88,11 @@ def test_what_version_0_1_showed_can_be_imported(line):
 
 
 def test_names_are_found_in_a_text():
-    text = "from fastnn.testing import (\n    record,\n    compare as c,\n)\nfastnn.Stop(fastnn.Network.no_such)"
+    text = "from fastnn.testing import (\n    check_backend,\n    Match as m,\n)\nfastnn.Stop(fastnn.Network.no_such)"
     assert set(names_in(text)) == {
         "fastnn.testing",
-        "fastnn.testing.record",
-        "fastnn.testing.compare",
+        "fastnn.testing.check_backend",
+        "fastnn.testing.Match",
         "fastnn.Stop",
         "fastnn.Network.no_such",
     }

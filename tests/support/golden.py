@@ -1,4 +1,4 @@
-"""The golden trajectories: trainings of the reference, written once; ``--write`` writes those that are missing.
+"""The golden trainings, of the reference, written once; ``--write`` writes those that are missing.
 
 Each file of data/golden_v1/ holds initial weights, data, row order and learning rates of a small training, and the
 reference's weights after 1, 10 and 100 steps. What is drawn here is drawn for writing only: tests read everything from
@@ -6,15 +6,25 @@ the files, so they also notice if a random stream, NumPy or the reference itself
 """
 
 import argparse
+import json
 import pathlib
 import sys
+from typing import NamedTuple
 
 FOLDER = pathlib.Path(__file__).resolve().parent / "data" / "golden_v1"
 if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parents[3]))  # this source tree, installed or not
 
-from fastnn import RPROP, SGD, Adam, AdamW, Network, RMSprop, cosine, testing  # noqa: E402
+import numpy as np  # noqa: E402
+
+from fastnn import RPROP, SGD, Adam, AdamW, Network, RMSprop, cosine, get_backend  # noqa: E402
+from fastnn.backends import Data, Steps  # noqa: E402
+from fastnn.optimizers import OPTIMIZERS  # noqa: E402
 from fastnn.testing.problems import draw_training  # noqa: E402
+from fastnn.testing.recordable import Course, plan_course  # noqa: E402
+
+AT = (1, 10, 100)
+"""After how many steps the weights are kept."""
 
 N_ROWS = 24
 TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}
@@ -53,12 +63,49 @@ NETWORKS = {
 WEIGHTED = ("tanh", "elu", "silu single", "selu")
 
 
+class Recording(NamedTuple):
+    course: Course
+    at: np.ndarray  # (n_times,), numbers of steps
+    params: np.ndarray  # (n_times, n_params)
+    loss: np.ndarray  # (n_steps,)
+
+
+def load(path):
+    """The recording of a file."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(arrays.pop("header").tobytes())
+    options = header["optimizer"]
+    optimizer = OPTIMIZERS[options.pop("name")](learning_rate=float(arrays["learning_rate"][0]), **options)
+    data = Data(arrays["X"], arrays["Y"], arrays["sample_weight"])
+    steps = Steps(*(arrays[name] for name in ("rows", "start", "stop", "learning_rate")), np.zeros(len(arrays["loss"])))
+    network = Network.from_dict(header["network"])
+    course = Course(network, optimizer, data, arrays["initial"], steps, header["alpha"])
+    return Recording(course, arrays["at"], arrays["params"], arrays["loss"])
+
+
+def weights_along(course, at, backend, start):
+    """The parameters (n_times, n_params) after these numbers of steps, and the losses of all steps."""
+    state, params, losses = course.start(start), [], []
+    for first, stop in zip([0, *at[:-1]], at, strict=True):
+        losses.append(course.advance(get_backend(backend), state, first, stop))
+        assert len(losses[-1]) == stop - first, "it diverges"
+        params.append(state.params.copy())
+    return np.array(params), np.concatenate(losses)
+
+
 def write(name, path):
     network, dtype, optimizer, options = NETWORKS[name]
     problem = draw_training(network, N_ROWS, dtype, seed=list(NETWORKS).index(name))
     weight = problem.sample_weight if name in WEIGHTED else None
-    start = {"params": problem.params, "sample_weight": weight, "optimizer": optimizer, "seed": 1}
-    testing.record(network, problem.X, problem.Y, backend="numpy", **start, **options).save(path)
+    start = {"params": problem.params, "sample_weight": weight, "optimizer": optimizer}
+    course = plan_course(network, problem.X, problem.Y, AT[-1], 1, **start, **options)
+    params, loss = weights_along(course, AT, "numpy", course.params)
+    hyper = {key: value for key, value in course.optimizer.to_dict().items() if key != "learning_rate"}
+    header = json.dumps({"network": network.to_dict(), "optimizer": hyper, "alpha": course.alpha})
+    arrays = {**course.data._asdict(), "initial": course.params, **course.steps._asdict()}
+    arrays |= {"at": np.array(AT), "params": params, "loss": loss}
+    np.savez(path, allow_pickle=False, header=np.frombuffer(header.encode(), np.uint8), **arrays)
 
 
 def main():
