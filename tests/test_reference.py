@@ -9,7 +9,7 @@ from fastnn import Network, get_backend, loss_and_gradient, predict, reference, 
 from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import PAIRS, draw
+from fastnn.testing.cases import PAIRS, draw
 
 # -------------------------------------------------------------------------------------------------------- complex steps
 

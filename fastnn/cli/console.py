@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fastnn.testing.check import DTYPES
+from fastnn.testing.cases import DTYPES
 
 out = Console(highlight=False)
 err = Console(stderr=True)

@@ -12,15 +12,9 @@ loss and gradient and one for a step.
 Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
 """
 
-from fastnn.testing.cases import Declined
-from fastnn.testing.check import Check
-from fastnn.testing.conformance import check_backend, conformance_checks, find_backend
-from fastnn.testing.differences import Difference
-from fastnn.testing.functions import check_functions
+from fastnn.testing.cases import Check, Declined
+from fastnn.testing.conformance import Outcome, Report, check_backend, check_functions, conformance_checks, find_backend
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
-from fastnn.testing.matching import Match, assert_backends_match
-from fastnn.testing.report import Outcome, Report
-from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
     DIRECTION_FACTOR,
@@ -30,9 +24,20 @@ from fastnn.testing.tolerances import (
     GROWTH_RUNS,
     UPDATE_FLOOR,
     UPDATE_ULPS,
+    Difference,
+    gradient_scale,
+    longest_sum,
+    loss_scale,
     ulp_difference,
 )
-from fastnn.testing.trainings import Growth, assert_trainings_match, assert_updates_match, growth_bound
+from fastnn.testing.trainings import (
+    Growth,
+    Match,
+    assert_backends_match,
+    assert_trainings_match,
+    assert_updates_match,
+    growth_bound,
+)
 
 __all__ = [
     "COMPLEX_STEP_RTOL",

@@ -1,4 +1,4 @@
-"""The choice of a case for a check: the nearest to the wanted one that the back end's `supports` accepts.
+"""Checks, the problems that they draw, and their cases: the nearest to the wanted one that a back end supports.
 
 A back end may support one hidden layer only, or one optimizer, or no penalty. So a check names the `Setting` that it
 wants, and the fields that it is about. `nearest` finds a supported `Case` with these fields as wanted, and the others
@@ -9,16 +9,174 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from fastnn.backends import Backend, supports_with
+from fastnn.backends import Backend, Data, supports_with
 from fastnn.memory import Array
-from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, REDUCTIONS, Network
+from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS
+from fastnn.testing.tolerances import GRADIENT_FACTOR, away_from_kinks
+
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a back end, and the activation, loss or optimizer that it is about.
+
+    Attributes
+    ----------
+    kind : {"property", "gradient", "derivative", "update", "training"}
+        The kind of the check.
+    what : str
+        The subject of the check, for people.
+    dtype : {"float32", "float64"}
+        The dtype of its data.
+    activation, loss, output, optimizer : str
+        The names that it is about; "" for those that do not matter.
+    run : callable
+        Takes a back end, returns its worst difference as a part of what is allowed.
+
+    Examples
+    --------
+    >>> from fastnn import get_backend, testing
+    >>> check = next(testing.conformance_checks())
+    >>> check.kind, 0 <= check.run(get_backend("numpy")) <= 1
+    ('property', True)
+    """
+
+    kind: str
+    """"property", "gradient", "derivative", "update" or "training"."""
+    what: str
+    """The subject of the check, for people."""
+    dtype: str
+    activation: str = ""
+    loss: str = ""
+    output: str = ""
+    optimizer: str = ""
+    run: Callable[[Backend], float] = field(kw_only=True, repr=False)
+    """Takes a back end, returns its worst difference as a part of what is allowed; AssertionError where it is more,
+    `Declined` where the back end does not support this."""
+
+    def __repr__(self) -> str:
+        return f"<Check: {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """Name of the check for people, and the id of its test."""
+        return f"{self.kind}: {self.what}, {self.dtype}"
+
+
+Property = Callable[[str, Backend], float]
+"""The body of a check, for a dtype and a back end."""
+
+
+class Properties(dict[str, Property]):
+    """A registry of properties: {a sentence: the function that checks it}."""
+
+    def add(self, what: str) -> Callable[[Property], Property]:
+        """Register the decorated function as the check of a property."""
+
+        def keep(function: Property) -> Property:
+            self[what] = function
+            return function
+
+        return keep
+
+    def checks(self, dtype: str) -> Iterator[Check]:
+        """Yield one check of each property."""
+        for what, function in self.items():
+            yield Check("property", what, dtype, run=partial(function, dtype))
+
+
+def read_only(*arrays: Array) -> Data:
+    """Return these arrays as the read-only data that a back end gets."""
+    for array in arrays:
+        array.flags.writeable = False
+    return Data(*arrays)
+
+
+# -------------------------------------------------------------------------------------------- problems, away from kinks
+
+
+PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
+"""Each loss with each output activation that it goes with."""
+
+_OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 1.0}, {"sequential": True}],
+    "Adam": [{}, {"beta_1": 0.0}, {"beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3}, {"sequential": True}],
+    "AdamW": [{}, {"weight_decay": 0.5}, {"weight_decay": 0.0}],
+}
+OPTIMIZER_CASES = [(name, options) for name in OPTIMIZERS for options in _OPTIONS.get(name, [{}])]
+"""Each optimizer by its name, with each set of options that has a path of its own."""
+
+
+class Problem(NamedTuple):
+    """The arguments of a loss and its gradient besides the network."""
+
+    params: Array  # (n_params,)
+    X: Array  # (n, n_inputs)
+    Y: Array  # (n, n_outputs)
+    sample_weight: Array  # (n,)
+
+
+def draw_targets(network: Network, random_state: np.random.RandomState, n: int) -> Array:
+    """Draw targets (n, n_outputs) that the loss can take; rows of probabilities sum to 1."""
+    Y = random_state.uniform(0, 1, (n, network.n_outputs))
+    return Y / Y.sum(axis=1, keepdims=True) if _takes_probabilities(network) else Y
+
+
+def _takes_probabilities(network: Network) -> bool:
+    """Return whether the targets of a row are probabilities that sum to 1: those of a loss of softmax alone are."""
+    return LOSSES[network.loss].outputs == ("softmax",)
+
+
+def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
+    """Draw a problem of n rows, a third of them of weight 0, but not the first."""
+    random_state = np.random.RandomState(seed)
+    for _ in range(20):  # for parameters with which most rows lie on a kink
+        params = network.init_params(random_state, dtype)
+        X = random_state.standard_normal((3 * n, network.n_inputs)).astype(dtype)
+        Y = draw_targets(network, random_state, 3 * n).astype(dtype)
+        away = np.flatnonzero(away_from_kinks(network, params, X, Y, GRADIENT_FACTOR))[:n]
+        if len(away) == n:
+            weight = random_state.uniform(0.5, 2, n) * (random_state.uniform(size=n) < 2 / 3)
+            weight[0] = 1
+            return Problem(params, X[away], Y[away], weight.astype(dtype))
+    raise AssertionError(f"{network}: no {n} rows away from its kinks")
+
+
+def draw_training(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
+    """Draw a problem to train on: X in [-1, 1], targets that depend on X, and every fourth row of weight 0."""
+    random_state = np.random.RandomState(seed)
+    params = network.init_params(random_state, dtype)
+    X = random_state.uniform(-1, 1, (n, network.n_inputs)).astype(dtype)
+    Y = draw_targets(network, random_state, n)
+    if not _takes_probabilities(network):
+        Y[:, 0] = (1 + np.sin(3 * X).mean(axis=1)) / 2
+    weight = np.where(np.arange(n) % 4 == 1, 0, 1 + np.arange(n) % 3)
+    return Problem(params, X, Y.astype(dtype), weight.astype(dtype))
+
+
+def gradients_of_all_sizes(n_steps: int, n: int, dtype: DTypeLike) -> Array:
+    """Draw gradients (n_steps, n) over many orders of magnitude, with zeros, repeated signs and changes of sign."""
+    random_state = np.random.RandomState(1)
+    size = 10.0 ** random_state.uniform(-12, 3, n)
+    gradients = random_state.standard_normal((n_steps, n)) * size
+    gradients[:, ::7] = abs(gradients[:, ::7])
+    gradients[random_state.uniform(size=gradients.shape) < 0.1] = 0
+    gradients[n_steps // 2 :, n // 2] = 0  # a unit that dies
+    return gradients.astype(dtype)
+
+
+# ---------------------------------------------------------------------------------------------------------------- cases
+
 
 RATE = 0.01
 """A learning rate that suits a small network."""

@@ -1,4 +1,4 @@
-"""check_backend(): the conformance suite, for a back end of any origin.
+"""The conformance suite, for a back end of any origin or for functions that are none, and its report.
 
 A suite is a list of checks (see `Check`), the same for every back end; each looks for a case that the back end's
 `supports` accepts, and is skipped where there is none. The pytest plugin and ``fastnn verify`` run the same list.
@@ -6,19 +6,210 @@ A suite is a list of checks (see `Check`), the same for every back end; each loo
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from fastnn.backends import Backend, get_backend, options_taken
+import numpy as np
+
+from fastnn import __version__, reference
+from fastnn.backends import Backend, Data, Steps, StepState, Task, get_backend, options_taken
 from fastnn.checking.arguments import check_choice
+from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
-from fastnn.testing.cases import Declined, supports_anything
-from fastnn.testing.check import DTYPES, Check
-from fastnn.testing.numeric import coverage_checks, numeric_checks
+from fastnn.testing.cases import DTYPES, Case, Check, Declined, optimizer_of, supports_anything
+from fastnn.testing.numeric import KINDS, ROWS, coverage_checks, numeric_checks
 from fastnn.testing.properties import property_checks
-from fastnn.testing.report import Outcome, Report
+from fastnn.testing.tolerances import COMPLEX_STEP_RTOL, GRADIENT_FACTOR, GROWTH, UPDATE_ULPS
+from fastnn.training.inputs import check_network
+
+BOUNDS = {
+    "property": "as the property says",
+    "gradient": f"{GRADIENT_FACTOR} n eps S",
+    "derivative": f"{COMPLEX_STEP_RTOL:g} S by complex step, eps^(1/3) S by differences",
+    "update": f"{UPDATE_ULPS} ULP",
+    "training": f"{GROWTH} times the growth of one ULP, and {GRADIENT_FACTOR} n eps",
+}
+"""The kinds of checks, and what each allows."""
+
+_IN_FULL = 2  # messages of each kind that a summary repeats
+
+
+class Outcome(NamedTuple):
+    """The result of a check.
+
+    Attributes
+    ----------
+    check : Check
+        What was checked.
+    verdict : {"passed", "failed", "skipped"}
+        How it ended.
+    deviation : float or None
+        The worst difference as a part of what is allowed, where the check passed.
+    message : str
+        Why it failed or was skipped.
+
+    Examples
+    --------
+    >>> from fastnn import Network, get_backend, testing
+    >>> network, backend = Network((1, 1)), get_backend("numba")
+    >>> def loss_and_gradient(params, X, Y):
+    ...     return backend.loss_and_gradient(network, params, testing.cases.Data(X, Y, X[:, 0] * 0 + 1), 0.0)
+    >>> report = testing.check_functions(network, loss_and_gradient=loss_and_gradient)
+    >>> report.outcomes[0].verdict, report.outcomes[0].deviation <= 1
+    ('passed', True)
+    """
+
+    check: Check
+    verdict: str
+    """"passed", "failed" or "skipped"."""
+    deviation: float | None
+    """The worst difference as a part of what is allowed, where the check passed."""
+    message: str
+
+    def __repr__(self) -> str:
+        return f"<Outcome: {self.check.name}: {self.verdict}>"
+
+
+class Report(NamedTuple):
+    """The results of all checks of a back end.
+
+    Attributes
+    ----------
+    backend : str
+        Its name.
+    outcomes : list of Outcome
+        Those of the checks, in order.
+    hint : str
+        A hint at what the checks that failed have in common, where that is known.
+
+    Examples
+    --------
+    >>> from fastnn import Network, testing
+    >>> def wrong(params, X, Y):
+    ...     return 0.0, 0 * params
+    >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+    >>> report
+    <Report: back end mine, passed 3, failed 3, skipped 0>
+    """
+
+    backend: str
+    outcomes: list[Outcome]
+    hint: str = ""
+    """A hint at what the checks that failed have in common, where that is known."""
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{verdict} {self.count(verdict)}" for verdict in ("passed", "failed", "skipped"))
+        return f"<Report: back end {self.backend}, {counts}>"
+
+    @property
+    def failed(self) -> list[Outcome]:
+        """The outcomes of the checks that failed."""
+        return [outcome for outcome in self.outcomes if outcome.verdict == "failed"]
+
+    def count(self, verdict: str) -> int:
+        """Count the checks with a verdict.
+
+        Parameters
+        ----------
+        verdict : {"passed", "failed", "skipped"}
+            The verdict.
+
+        Returns
+        -------
+        int
+            How many checks have it.
+
+        Examples
+        --------
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.count("failed"), len(report.failed)
+        (3, 3)
+        """
+        return sum(outcome.verdict == verdict for outcome in self.outcomes)
+
+    def summary(self) -> str:
+        """Say how many checks passed and what failed.
+
+        Returns
+        -------
+        str
+            Lines for people: properties by name, the first messages of each kind in full.
+
+        Examples
+        --------
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.summary().splitlines()[0]
+        "back end 'mine' fails 3 of 6 checks"
+        """
+        n_skipped = self.count("skipped")
+        skipped = f"; {n_skipped} that it does not support were skipped" if n_skipped else ""
+        if not self.failed:
+            counts = Counter(outcome.check.kind for outcome in self.outcomes if outcome.verdict == "passed")
+            by_kind = ", ".join(f"{counts[kind]} {kind}" for kind in BOUNDS if counts[kind])
+            return f"back end {self.backend!r} passes {counts.total()} checks{skipped}\npassed: {by_kind}"
+        tried = Counter(outcome.check.kind for outcome in self.outcomes if outcome.verdict != "skipped")
+        lines = [f"back end {self.backend!r} fails {len(self.failed)} of {tried.total()} checks{skipped}"]
+        for kind in BOUNDS:
+            failed = [outcome for outcome in self.failed if outcome.check.kind == kind]
+            if not failed:
+                continue
+            lines += ["", f"{kind}: {len(failed)} of {tried[kind]} failed"]
+            if kind == "property":
+                lines += [f"  - {what}" for what in dict.fromkeys(outcome.check.what for outcome in failed)]
+            for outcome in failed[:_IN_FULL]:
+                lines += [f"  {outcome.check.name}:", textwrap.indent(outcome.message, "    ")]
+        return "\n".join([*lines, *(["", self.hint] if self.hint else [])])
+
+    def save(self, path: Path) -> None:
+        """Write every check with its deviation, bound and verdict as JSON.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            The file; an existing one is replaced.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+
+        Examples
+        --------
+        >>> import json, pathlib
+        >>> from fastnn import Network, testing
+        >>> def wrong(params, X, Y):
+        ...     return 0.0, 0 * params
+        >>> report = testing.check_functions(Network((1, 1)), loss_and_gradient=wrong, raises=False)
+        >>> report.save(pathlib.Path("report.json"))
+        >>> json.loads(pathlib.Path("report.json").read_text())["failed"]
+        3
+        """
+        cases = []
+        for check, verdict, deviation, message in self.outcomes:
+            names = {f.name: getattr(check, f.name) for f in dataclasses.fields(check) if f.name != "run"}
+            case = names | {"bound": BOUNDS[check.kind], "deviation": deviation, "verdict": verdict, "message": message}
+            cases.append({name: value for name, value in case.items() if value != ""})
+        counts = {verdict: self.count(verdict) for verdict in ("passed", "failed", "skipped")}
+        content = {"fastnn": __version__, "backend": self.backend, **counts, "checks": cases}
+        path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+# ------------------------------------------------------------------------------------------------------------ the suite
 
 
 def conformance_checks(dtypes: Sequence[str] = DTYPES) -> Iterator[Check]:
@@ -214,3 +405,143 @@ def find_backend(backend: str | Backend) -> Backend:
         except Exception as error:
             raise ValueError(f"back end {backend!r} cannot be made: {type(error).__name__}: {error}") from error
     return get_backend(found)
+
+
+# --------------------------------------------------------------------------------------- functions that are no back end
+
+
+_ALPHA = 0.3
+
+
+def check_functions(
+    network: Network,
+    *,
+    loss_and_gradient: Callable[..., tuple[float, Any]] | None = None,
+    step: Callable[..., Any] | None = None,
+    dtypes: Sequence[str] = ("float64",),
+    raises: bool = True,
+) -> Report:
+    """Check a function that computes a network's loss and gradient, one that does a step, or both.
+
+    They are compared with the reference on drawn parameters and data, as `check_backend` does it: the gradient with the
+    reference's and with differences of the function's own loss; each of some steps; the weights after some epochs.
+
+    Parameters
+    ----------
+    network : Network
+        What the functions compute: sizes, activations, loss, bias and reduction.
+    loss_and_gradient : callable, optional
+        ``loss_and_gradient(params, X, Y)`` returns the loss of all rows as one batch and its gradient (n_params,).
+        `params` (n_params,) holds W (fan_in, fan_out) and then the bias of each layer, as `Network.weights` and
+        `Network.biases` take it apart; X is (n, n_inputs), Y (n, n_outputs). If it takes ``alpha`` or
+        ``sample_weight`` by keyword, it is checked with a penalty and with row weights (n,) too.
+    step : callable, optional
+        ``step(params, X, Y, learning_rate)`` does one step of plain gradient descent on these rows. It returns the new
+        parameters, or None where it has changed `params` in place. ``alpha`` and ``sample_weight`` as above.
+    dtypes : sequence of {"float32", "float64"}
+        In which dtypes the functions are called.
+    raises : bool
+        Whether a failed check raises. False: look at the report.
+
+    Returns
+    -------
+    Report
+        The outcomes of all checks.
+
+    Raises
+    ------
+    AssertionError
+        When a check fails, with `Report.summary` as its text.
+    ValueError, TypeError
+        For an unknown dtype, and where there is no function to check.
+
+    Examples
+    --------
+    Linear regression, its loss and gradient:
+
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> def loss_and_gradient(params, X, Y):
+    ...     error = X @ params[:2, None] + params[2] - Y
+    ...     return (error**2).mean() / 2, np.append(X.T @ error, error.sum()) / len(X)
+    >>> report = testing.check_functions(Network((2, 1)), loss_and_gradient=loss_and_gradient)
+    >>> report.count("failed")
+    0
+    """
+    check_network(network)
+    for dtype in dtypes:
+        check_choice("dtype", dtype, DTYPES)
+    if loss_and_gradient is None and step is None:
+        raise TypeError("check_functions takes a function as loss_and_gradient, one as step, or both")
+    checks = _checks(network, loss_and_gradient, step, dtypes)
+    return run_checks(checks, _Functions(loss_and_gradient, step), raises=raises)
+
+
+def _checks(network: Network, gradient: Any, step: Any, dtypes: Sequence[str]) -> Iterator[Check]:
+    functions = {"gradient": gradient, "derivative": gradient, "update": step, "training": step}
+    if network.bias_gradient != "exact":
+        functions["derivative"] = None  # the gradient is not the derivative of the loss
+    for dtype in dtypes:
+        for kind, function in functions.items():
+            if function is None:
+                continue
+            taken = options_taken(function)
+            alphas, weights = (0.0, _ALPHA)[: 1 + ("alpha" in taken)], (False, True)[: 1 + ("sample_weight" in taken)]
+            for k, (alpha, weighted, n) in enumerate(product(alphas, weights, ROWS[kind])):
+                case = Case(network, optimizer_of("SGD"), alpha, weighted)
+                words = [f"{n} row{'s' * (n > 1)}", *([f"alpha {alpha:g}"] if alpha else [])]
+                what = ", ".join([*words, *(["row weights"] if weighted else [])])
+                yield Check(kind, what, dtype, run=partial(KINDS[kind], case, n, k, dtype))
+
+
+class _Functions:
+    """A back end made of functions; the reference stands in for those that are not given."""
+
+    name = "mine"
+
+    def __init__(self, gradient: Callable[..., tuple[float, Any]] | None, step: Callable[..., Any] | None) -> None:
+        self._gradient, self._step = gradient, step
+        self._reference = reference.NumpyBackend()
+
+    def supports(self, network: Network, optimizer: Optimizer) -> bool:
+        return True
+
+    def predict(self, network: Network, params: Array, X: Array) -> Array:
+        return self._reference.predict(network, params, X)
+
+    def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[float, Array]:
+        if self._gradient is None:
+            return self._reference.loss_and_gradient(network, params, data, alpha)
+        options = _options(self._gradient, alpha, data.sample_weight)
+        loss, gradient = self._gradient(params.copy(), data.X, data.Y, **options)
+        return float(loss), _as_parameters("the gradient", gradient, params)
+
+    def train_steps(self, task: Task, state: StepState, steps: Steps) -> int:
+        assert self._step is not None
+        for s, (start, stop) in enumerate(zip(steps.start, steps.stop, strict=True)):
+            batch = Data(*(array[steps.rows[start:stop]] for array in task.data))
+            state.t += 1
+            steps.loss[s] = 0.0
+            if not batch.sample_weight.any():
+                continue
+            steps.loss[s] = self._reference.loss_and_gradient(task.network, state.params, batch, task.alpha)[0]
+            options, params = _options(self._step, task.alpha, batch.sample_weight), state.params.copy()
+            after = self._step(params, batch.X, batch.Y, float(steps.learning_rate[s]), **options)
+            state.params[...] = _as_parameters("what step returns", params if after is None else after, params)
+            if not np.isfinite(state.params).all():
+                return s
+        return len(steps.loss)
+
+
+def _options(function: Callable[..., Any], alpha: float, sample_weight: Array) -> dict[str, Any]:
+    options = {"alpha": alpha, "sample_weight": sample_weight}
+    return {name: options[name] for name in options if name in options_taken(function)}
+
+
+def _as_parameters(what: str, values: Any, params: Array) -> Array:
+    array = np.asarray(values)
+    if array.shape != params.shape or array.dtype != params.dtype:
+        raise AssertionError(
+            f"{what} has the shape {array.shape} and dtype {array.dtype}; right is {params.shape} and {params.dtype}"
+        )
+    return array

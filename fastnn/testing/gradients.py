@@ -13,16 +13,20 @@ from fastnn.backends import Backend, get_backend
 from fastnn.memory import Array
 from fastnn.network import LOSSES, Network
 from fastnn.state import Data
-from fastnn.testing.differences import find_difference, tensors
-from fastnn.testing.scales import away_from_kinks as _away_from_kinks
-from fastnn.testing.scales import gradient_scale, longest_sum, loss_scale, sides_of_kinks
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
     DIRECTION_FACTOR,
     DIRECTIONS,
     GRADIENT_FACTOR,
     assert_within,
+    find_difference,
+    gradient_scale,
+    longest_sum,
+    loss_scale,
+    sides_of_kinks,
+    tensors,
 )
+from fastnn.testing.tolerances import away_from_kinks as _away_from_kinks
 from fastnn.training.inference import loss_and_gradient
 from fastnn.training.inputs import check_data, check_params
 

@@ -20,21 +20,26 @@ from fastnn.backends import Backend
 from fastnn.network import BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
-from fastnn.testing.cases import Case, Declined, Setting, accepted, approached, drawn, nearest, optimizer_of, supported
-from fastnn.testing.check import Check
-from fastnn.testing.gradients import assert_gradients_match, check_gradient
-from fastnn.testing.lockstep import assert_steps_match
-from fastnn.testing.problems import (
+from fastnn.testing.cases import (
     OPTIMIZER_CASES,
     PAIRS,
+    Case,
+    Check,
+    Declined,
+    Setting,
+    accepted,
+    approached,
     draw,
     draw_training,
+    drawn,
     gradients_of_all_sizes,
+    nearest,
+    optimizer_of,
+    supported,
 )
-from fastnn.testing.recordable import plan_course
-from fastnn.testing.scales import longest_sum, output_scale
-from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within
-from fastnn.testing.trainings import assert_trainings_match, assert_updates_match
+from fastnn.testing.gradients import assert_gradients_match, check_gradient
+from fastnn.testing.tolerances import GRADIENT_FACTOR, assert_within, longest_sum, output_scale
+from fastnn.testing.trainings import assert_steps_match, assert_trainings_match, assert_updates_match, plan_course
 
 TRAINED = [case for case in OPTIMIZER_CASES if case[1] in ({}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True})]
 """The optimizers that train a network of each activation and loss."""

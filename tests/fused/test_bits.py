@@ -17,7 +17,7 @@ from fastnn.fused import preparation
 from fastnn.fused.updates import LEAST_SQUARED
 from fastnn.optimizers import Adam, AdamW, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import draw
+from fastnn.testing.cases import draw
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZER_CASES, ids=repr)

@@ -12,7 +12,7 @@ from drawn import trainings
 from fastnn import SGD, Adam, Network, cosine, exponential, step_decay, testing, train
 from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
-from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
+from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
 
 # ----------------------------------------------------------------------------------------------------------- gradients
 

@@ -8,7 +8,7 @@ from fastnn.fused.backend import NumbaBackend
 from fastnn.network import HIDDEN, LEAST_DELTA, LOSSES
 from fastnn.reference import ACTIVATION_FUNCTIONS
 from fastnn.state import Data
-from fastnn.testing.problems import draw
+from fastnn.testing.cases import draw
 
 pytestmark = pytest.mark.nojit
 

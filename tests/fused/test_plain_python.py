@@ -14,7 +14,7 @@ from fastnn.compiler.memory_ops import caller
 from fastnn.cores import Cores
 from fastnn.fused import backend, preparation, team, together
 from fastnn.state import Data, Task
-from fastnn.testing.problems import draw_training
+from fastnn.testing.cases import draw_training
 
 pytestmark = pytest.mark.nojit
 

@@ -17,7 +17,7 @@ from fastnn import SGD, Adam, Network, Stop, get_backend, kit, train
 from fastnn.fused import backend as fused_backend
 from fastnn.fused import preparation
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import draw
+from fastnn.testing.cases import draw
 
 NETWORK = Network((3, 4, 2), "tanh")
 X = np.random.RandomState(0).standard_normal((23, 3))

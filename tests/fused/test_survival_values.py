@@ -9,8 +9,8 @@ import pytest
 
 from fastnn import SGD, Adam, Network, loss_and_gradient, predict, testing, train
 from fastnn.network import HIDDEN, REDUCTIONS
-from fastnn.testing.problems import PAIRS, draw_targets
-from fastnn.testing.scales import output_scale
+from fastnn.testing.cases import PAIRS, draw_targets
+from fastnn.testing.tolerances import output_scale
 from fastnn.training.inputs import check_data
 
 N = 20

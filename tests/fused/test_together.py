@@ -16,7 +16,7 @@ from fastnn.fused.team import divide
 from fastnn.memory import ALIGNMENT
 from fastnn.network import LOSSES
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import draw_training
+from fastnn.testing.cases import draw_training
 
 NUMBERS = (2, 3, 5, 8)
 TUTORIAL = {"bias": "scalar", "bias_gradient": "times_bias", "reduction": "sum"}

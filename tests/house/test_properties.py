@@ -14,7 +14,7 @@ from drawn import DTYPES, trainings
 
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, testing, train
 from fastnn.network import ACTIVATIONS, HIDDEN
-from fastnn.testing.problems import PAIRS, draw_training
+from fastnn.testing.cases import PAIRS, draw_training
 from fastnn.testing.tolerances import assert_within
 
 SEEDS = st.integers(0, 2**16)

@@ -8,7 +8,7 @@ import numpy as np
 from fastnn import Network, cosine, step_decay, train
 from fastnn.network import BIASES, HIDDEN, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.testing.problems import OPTIMIZER_CASES, PAIRS, Problem, draw_training
+from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, Problem, draw_training
 
 DTYPES = (np.float32, np.float64)
 KINKED = {"relu", "leaky_relu", "selu", "absolute_error"}

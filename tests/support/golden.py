@@ -20,8 +20,8 @@ import numpy as np  # noqa: E402
 from fastnn import RPROP, SGD, Adam, AdamW, Network, RMSprop, cosine, get_backend  # noqa: E402
 from fastnn.backends import Data, Steps  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS  # noqa: E402
-from fastnn.testing.problems import draw_training  # noqa: E402
-from fastnn.testing.recordable import Course, plan_course  # noqa: E402
+from fastnn.testing.cases import draw_training  # noqa: E402
+from fastnn.testing.trainings import Course, plan_course  # noqa: E402
 
 AT = (1, 10, 100)
 """After how many steps the weights are kept."""

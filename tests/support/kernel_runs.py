@@ -7,7 +7,7 @@ from fastnn import Network, get_backend, loss_and_gradient, predict
 from fastnn.network import HIDDEN
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import draw
+from fastnn.testing.cases import draw
 
 MIXED = Network((5, *range(3, 3 + len(HIDDEN)), 3), tuple(HIDDEN), "softmax", "cross_entropy")
 SMALL = Network((5, 7, 3), "tanh", "softmax", "cross_entropy", bias="scalar")

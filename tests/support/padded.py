@@ -12,7 +12,7 @@ from fastnn.fused.backend import NumbaBackend
 from fastnn.memory import ALIGNMENT
 from fastnn.network import BIASES, HIDDEN
 from fastnn.state import Data, Steps, StepState, Task
-from fastnn.testing.problems import PAIRS, Problem, draw_training
+from fastnn.testing.cases import PAIRS, Problem, draw_training
 
 
 class Panels(NumbaBackend):

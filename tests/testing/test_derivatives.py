@@ -6,7 +6,7 @@ import pytest
 from fastnn import Network, testing
 from fastnn.network import BIASES, HIDDEN, REDUCTIONS
 from fastnn.reference import NumpyBackend
-from fastnn.testing.problems import PAIRS, draw
+from fastnn.testing.cases import PAIRS, draw
 
 
 class Real(NumpyBackend):

@@ -5,9 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fastnn.network import ACTIVATIONS
-from fastnn.testing.differences import find_difference
-from fastnn.testing.scales import longest_sum
-from fastnn.testing.tolerances import assert_within
+from fastnn.testing.tolerances import assert_within, find_difference, longest_sum
 from fastnn.testing.trainings import measured_growth
 
 FILES = sorted(golden.FOLDER.glob("*.npz"))

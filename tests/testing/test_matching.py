@@ -23,10 +23,9 @@ from fastnn import (
 from fastnn.network import LOSSES, Loss
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.reference import NumpyBackend
-from fastnn.testing.problems import OPTIMIZER_CASES, draw_training
-from fastnn.testing.recordable import plan_course
-from fastnn.testing.scales import sides_of_kinks
-from fastnn.testing.updates import update_range, update_terms, updated
+from fastnn.testing.cases import OPTIMIZER_CASES, draw_training
+from fastnn.testing.tolerances import sides_of_kinks
+from fastnn.testing.trainings import plan_course, update_range, update_terms, updated
 
 NETWORK = Network((3, 5, 2), "tanh")
 X = np.random.RandomState(0).standard_normal((23, 3))

@@ -10,7 +10,7 @@ from survival import fingerprint
 from fastnn import Network, train
 from fastnn.network import HIDDEN
 from fastnn.optimizers import OPTIMIZERS
-from fastnn.testing.problems import PAIRS, draw_targets
+from fastnn.testing.cases import PAIRS, draw_targets
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
