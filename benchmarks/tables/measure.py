@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.tables.data import CLASSES, Table
 from benchmarks.tables.methods import METHODS
-from fastnn.files.whole import write_whole
+from fastnn.files.archive import write_whole
 from fastnn.measuring import machine
 
 ROUNDS = 3

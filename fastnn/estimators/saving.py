@@ -16,10 +16,18 @@ from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
 from fastnn.estimators.validation import attribute, feature_names_of, labels_of, network_of, short_errors
-from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
+from fastnn.files.archive import (
+    Builder,
+    Format,
+    check_arrays,
+    json_array,
+    list_of,
+    read_archive,
+    text_of,
+    write_archive,
+)
 from fastnn.files.description import checked_network, description, names_of
 from fastnn.files.export import Model, check_not_exported, export, label_list
-from fastnn.files.json_texts import json_array, list_of, text_of
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
 

@@ -1,27 +1,186 @@
 """Files that hold arrays and a JSON header: one .npz archive, without pickle, written whole or not at all.
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too; ``header`` is JSON as uint8.
+A text of JSON is parsed only if that takes little memory against the size of the file, for Python's objects are far
+larger than the text that they come from: `[]` becomes 64 bytes. Files are written beside their places, and moved there
+when they are complete.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import math
 import os
+import secrets
 import stat
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastnn import __version__
-from fastnn.checking.arguments import cut
+from fastnn.checking.arguments import cut, shown
 from fastnn.errors import ModelFileError
-from fastnn.files.json_texts import MAX_HEADER_BYTES, header_of, text_of
-from fastnn.files.whole import name_of, write_whole
 from fastnn.memory import Array
+
+Path = str | bytes | os.PathLike[str]
+
+MOST_OF_A_PATH = 4096 if os.name == "posix" else 32767
+"""Characters of a path, which is what systems take."""
+
+
+def name_of(path: Any) -> Any:
+    """Return the name of a file. A number would be the descriptor of one that is open."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be the name of a file, such as 'model.npz', not {shown(path)}")
+    name = os.fspath(path)
+    if len(name) > MOST_OF_A_PATH:  # the system's error would have all of it
+        raise OSError(
+            errno.ENAMETOOLONG, f"the name of a file has at most {MOST_OF_A_PATH:,} characters, not {len(name):,}"
+        )
+    return name
+
+
+def check_place(path: Path) -> str:
+    """Return the real path of a file to write; raise the error that writing would, before there is anything to write.
+
+    Raises
+    ------
+    OSError
+        Where there is no such folder, it cannot be written, or something else than a regular file has the name.
+    """
+    place = os.path.realpath(os.fsdecode(name_of(path)))  # a link stays a link
+    if os.path.exists(place) and not os.path.isfile(place):
+        raise OSError(errno.EINVAL, "not a regular file, so it is not replaced", os.fspath(path))
+    folder = os.path.dirname(place)
+    if not os.path.exists(folder):
+        raise OSError(errno.ENOENT, f"there is no folder {shown(folder)}; make it first", os.fspath(path))
+    if not os.path.isdir(folder):
+        raise OSError(errno.ENOTDIR, f"{shown(folder)} is a file, not a folder", os.fspath(path))
+    if not os.access(folder, os.W_OK):
+        raise OSError(errno.EACCES, f"the folder {shown(folder)} cannot be written by this user", os.fspath(path))
+    return place
+
+
+def write_whole(files: Mapping[Any, Callable[[BinaryIO], object]]) -> None:
+    """Write files, each by a function that writes to an open file, in place of what is there.
+
+    They are moved to their places when all are complete and on the disk: a crash leaves the old ones.
+
+    Raises
+    ------
+    OSError
+        When a file cannot be written; none is, then.
+    """
+    places = {path: check_place(path) for path in files}
+    temporary = {path: _beside(place) for path, place in places.items()}
+    path: Any = None
+    try:
+        for path, write in files.items():
+            with open(temporary[path], "xb") as file:
+                _take_over_mode(file, places[path])
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, place in places.items():
+            os.replace(temporary[path], place)
+    except BaseException as error:
+        for name in temporary.values():
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+        if isinstance(error, OSError) and error.errno:  # of the path that the caller knows
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
+
+
+def _beside(place: str) -> str:
+    folder, name = os.path.split(place)
+    return os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+
+
+def _take_over_mode(file: BinaryIO, old: str) -> None:
+    """Copy the permissions of a file that is going to be replaced: a private file stays private."""
+    if hasattr(os, "fchmod"):  # Windows has no such permissions
+        with contextlib.suppress(FileNotFoundError):
+            os.fchmod(file.fileno(), os.stat(old).st_mode & 0o777)
+
+
+# ----------------------------------------------------------------------------------------------------------- JSON texts
+
+
+MAX_HEADER_BYTES = 1 << 16
+"""Longest header, more than any model needs: a longer one is neither written nor parsed."""
+
+MOST_BRACKETS = MAX_HEADER_BYTES // 4
+"""Lists and objects that a header may begin, as many as lists of a number each: more of them hold nothing."""
+
+MOST_VALUES, BYTES_A_VALUE = 1 << 17, 10
+"""Values of a table: so many, some 10 MB, and one more for so many bytes of the file."""
+
+
+def json_array(value: Any) -> Array:
+    """Return the text of a value as an array (any,) of a file; `text_of` takes it out."""
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def text_of(array: Array, what: str) -> bytes:
+    """Return the text that an array (any,) holds; ModelFileError for one of numbers."""
+    if array.dtype != np.uint8 or array.ndim != 1:
+        raise ModelFileError(f"damaged: its {what} is no text")
+    return array.tobytes()
+
+
+def header_of(text: bytes) -> Any:
+    """Parse a text of a header's size; ModelFileError for a longer one, or with more brackets."""
+    if len(text) > MAX_HEADER_BYTES:
+        raise ModelFileError("damaged: its header is longer than a header of fastnn's")
+    if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
+        raise ModelFileError("damaged: its header is nested as no header of fastnn's is")
+    return json.loads(text)
+
+
+def table_of(text: bytes, n_bytes: int) -> Any:
+    """Parse a text as long as it may be; ModelFileError where it `is_too_much` for a file of so many bytes."""
+    if is_too_much(text, n_bytes):
+        raise ModelFileError("damaged: it has more values than a file of its size may have")
+    return json.loads(text.decode("ascii"))  # else each character might take four bytes
+
+
+def is_too_much(text: bytes, n_bytes: int) -> bool:
+    """Return whether a text holds more values than a file of so many bytes may have; names of values count too."""
+    return sum(map(text.count, (b"[", b"{", b",", b":"))) > MOST_VALUES + n_bytes // BYTES_A_VALUE
+
+
+def list_of(text: bytes, most: int) -> list[Any]:
+    """Parse a list of one or more numbers and texts, up to so many; ModelFileError for any other text."""
+    said, place, opening = text.decode("ascii"), 0, "["
+    found: list[Any] = []
+    while said.startswith(opening, place):
+        place += len(opening)
+        if len(found) == most or said.startswith(("[", "{"), place):
+            raise ModelFileError(f"damaged: one of its lists has more values than {most}, or other ones within them")
+        value, place = json.JSONDecoder().raw_decode(said, place)
+        found.append(value)
+        opening = ", "  # as `json.dumps` writes it
+    if said[place:] != "]":
+        raise ModelFileError("damaged: one of its lists has no end")
+    return found
+
+
+def texts_of(array: Array, what: str, most: int) -> tuple[str, ...]:
+    """Return the texts of the list that an array holds, one or more, up to so many; ModelFileError for any other."""
+    found = list_of(text_of(array, what), most)
+    if not all(isinstance(text, str) for text in found):
+        raise ModelFileError(f"damaged: its {what} has more than texts")
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------------------------- archives
+
 
 T = TypeVar("T")
 

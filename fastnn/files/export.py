@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from fastnn.checking.arguments import check_choice, shown
-from fastnn.files.whole import check_place, name_of, write_whole
+from fastnn.files.archive import check_place, name_of, write_whole
 from fastnn.memory import Array
 from fastnn.network import Network
 

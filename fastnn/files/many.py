@@ -13,26 +13,305 @@ Parameters are left out where they are those of the state, and orders of rows ar
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnn.checking.arguments import check_flag, shown
+from fastnn.backends import Backend, get_backend
+from fastnn.checking.arguments import check_flag, cut, shown
+from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import write_archive
-from fastnn.files.columns import DTYPES, FLOATS, OF_EACH, Columns, Parts, Places
-from fastnn.files.description import network_of
+from fastnn.files.archive import is_too_much, table_of, text_of, texts_of, write_archive
+from fastnn.files.description import (
+    MOST_FACTS,
+    MOST_ROWS,
+    OF_NETWORK,
+    OF_STATE,
+    OPTIMIZER,
+    check_facts,
+    is_fact,
+    leaves,
+    n_rows_of,
+    names_of,
+    nested,
+    network_of,
+    no_history,
+    planes,
+    storage_of,
+    unpack_order,
+    without_state,
+)
 from fastnn.files.export import check_not_exported
-from fastnn.files.facts import MOST_FACTS, OF_NETWORK, OF_STATE, check_facts, is_fact, leaves
-from fastnn.files.json_texts import is_too_much, table_of, text_of
-from fastnn.files.model import MANY, content_of, rows_of
-from fastnn.files.row_order import planes
-from fastnn.files.stored import StoredResults
+from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
 from fastnn.many.results import ManyResult
 from fastnn.many.store import AllStored
 from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.training.history import History
+from fastnn.training.results import TrainingResult
+from fastnn.training.stopping import StopReason
+
+FLOATS = ("params", "vectors", "best_params")
+"""Arrays of the training's dtype: where members have both, they are kept in float64, which holds both exactly."""
+
+DTYPES = {
+    **dict.fromkeys(("order", "feature_names"), (np.uint8,)),
+    "random_state": (np.uint32,),
+    **dict.fromkeys(FLOATS, (np.float32, np.float64)),
+}
+"""The dtypes of arrays; others, those of the history, are float64."""
+
+OF_EACH = {False: ("params",), True: ("vectors", "random_state", "loss", "validation_loss", "order")}
+"""The arrays that each member has, without and with a state."""
+
+STRIDE = 1 << 14
+"""Members that are looked at together."""
+
+Places = dict[str, NDArray[Any]]
+"""The number of each member's value in each column, counted from 1; 0 where it has none."""
+
+
+class Parts:
+    """The different arrays of a column, read-only; they lie one after the other in `flat`."""
+
+    def __init__(self, name: str, flat: Array, sizes: list[int]) -> None:
+        if flat.dtype not in (dtypes := DTYPES.get(name, (np.float64,))):
+            right = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+            raise ModelFileError(f"damaged: {name} is {flat.dtype.name}, not {right}")
+        if flat.ndim != 1 or not all(type(size) is int and size >= 0 for size in sizes) or sum(sizes) != flat.size:
+            raise ModelFileError(f"damaged: {name} has {flat.shape} numbers, not those of its sizes")
+        flat.flags.writeable = False
+        self.flat, self.ends = flat, np.cumsum([0, *sizes])
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, k: int) -> Array:
+        return self.flat[self.ends[k] : self.ends[k + 1]]
+
+    def n_finite(self, dtype: str) -> NDArray[np.int64]:
+        """Return how many numbers of each array come before the first that is not finite in a dtype."""
+        with np.errstate(over="ignore"):
+            stops = np.append(np.flatnonzero(~np.isfinite(self.flat.astype(dtype, copy=False))), self.flat.size)
+        return np.minimum(stops[np.searchsorted(stops, self.ends[:-1])], self.ends[1:]) - self.ends[:-1]
+
+
+class Columns(NamedTuple):
+    """The columns of a file."""
+
+    facts: dict[str, list[Any]]
+    """The different values of the entries of headers, each of them legal."""
+    networks: list[Network]
+    """Those that the values of "network" describe."""
+    parts: dict[str, Parts]
+    which: Places
+    """Of all members."""
+    has_states: bool
+
+    def first_damaged(self) -> int | None:
+        """Return the first member whose values do not go together; None where those of all members do."""
+        tables, within = self._tables(), [(a, b) for a in self.facts for b in self.facts if b.startswith(f"{a}.")]
+        for begin in range(0, len(self.which["network"]), STRIDE):
+            places = {name: which[begin : begin + STRIDE] for name, which in self.which.items()}
+            whole = np.logical_and.reduce([*self._names_fit(places, within), *self._sizes_fit(places, tables)])
+            if not whole.all():
+                return begin + int(whole.argmin())
+        return None
+
+    def _tables(self) -> dict[str, NDArray[np.int64]]:
+        """Return the numbers on which sizes depend, by the numbers of their values: -1 where there is no value."""
+        facts, parts = self.facts, self.parts
+        numbers: dict[str, Any] = {
+            "network": [min(network.n_params, MOST_ROWS) for network in self.networks],
+            "n_params": facts["n_params"],
+            "is_single": [dtype == "float32" for dtype in facts["dtype"]],
+        }
+        numbers |= {name: np.diff(array.ends) for name, array in parts.items()}
+        if (names := parts.get("feature_names")) is not None:
+            n_inputs = [min(network.n_inputs, MOST_ROWS) for network in self.networks]
+            most = min(max(n_inputs, default=0), parts[OF_EACH[self.has_states][0]].flat.size)  # inputs have weights
+            numbers["network inputs"] = n_inputs
+            numbers["feature_names"] = [_n_names(names[k], most) for k in range(len(names))]
+        for dtype in set(facts["dtype"]):
+            numbers |= {f"{name} {dtype}": parts[name].n_finite(dtype) for name in FLOATS if name in parts}
+        if self.has_states:
+            numbers |= {
+                "n_vectors": facts["n_vectors"],
+                "n_rows": facts["n_rows"],
+                "n_validation": [n or 0 for n in facts["n_validation"]],
+                "order": n_rows_of(parts["order"].flat, parts["order"].ends),
+            }
+        return {name: np.concatenate([[-1], values]).astype(np.int64) for name, values in numbers.items()}
+
+    def _sizes_fit(self, places: Places, tables: dict[str, NDArray[np.int64]]) -> Iterator[NDArray[np.bool_]]:
+        """Iterate over checks of the members in `places`, each of which says who passes it."""
+        size = {name: table[places[name.split()[0]]] for name, table in tables.items() if name != "is_single"}
+        is_single, n = tables["is_single"][places["dtype"]] == 1, size["n_params"]
+        yield size["network"] == n
+        if "feature_names" in size:
+            yield (places["feature_names"] == 0) | (size["feature_names"] == size["network inputs"])
+        for name in (name for name in FLOATS if name in size):
+            n_vectors, rest = np.divmod(size[name], n)
+            n_finite = [size.get(f"{name} {dtype}", 0) for dtype in ("float32", "float64")]
+            fits = (rest == 0) & (n_vectors == (size["n_vectors"] if name == "vectors" else 1))
+            yield (places[name] == 0) | (fits & (np.where(is_single, *n_finite) >= n))
+        if self.has_states:
+            yield size["random_state"] == 624
+            yield size["order"] == size["n_rows"] + size["n_validation"]
+            for name in ("validation_loss", "learning_rate", "measured"):
+                if name in size:
+                    yield (size[name] <= 0) | (size[name] == size["loss"])
+
+    def _names_fit(self, places: Places, within: list[tuple[str, str]]) -> Iterator[NDArray[np.bool_]]:
+        """Iterate over such checks of what a member must have; of two names `within`, one is an entry of the other."""
+
+        def has(*names: str) -> NDArray[np.bool_]:
+            """Return which members have a value in one of some columns."""
+            found = np.zeros(len(places["network"]), bool)
+            for name in names:
+                if name in places:
+                    found |= places[name] > 0
+            return found
+
+        for name in (*OF_NETWORK, *(OF_STATE if self.has_states else ()), *OF_EACH[self.has_states]):
+            yield has(name)
+        if self.has_states:
+            optimizer = [name for name in self.facts if name.startswith(OPTIMIZER)]
+            rate = [name for name in optimizer if f"{name}.".startswith(f"{OPTIMIZER}learning_rate.")]
+            yield has(*(name for name in self.facts if name.startswith("counters")))
+            yield ~has(*optimizer) | (has(f"{OPTIMIZER}name") & has(*rate))
+            yield ~has("counters.rule_on") | (has("counters.rule_best") & has("counters.rule_stale"))
+            for name, inner in within:
+                yield ~(has(name) & has(inner))
+
+
+def _n_names(array: Array, most: int) -> int:
+    """Return how many names an array of a file has; 0 where it is no list of names, or one of more than `most`."""
+    try:
+        return len(texts_of(array, "list of names", most))
+    except ValueError:
+        return 0
+
+
+# ------------------------------ results that are built when they are asked for: a file of a megabyte may name a million
+
+
+T = TypeVar("T")
+
+
+class StoredResults:
+    """The results of a file, by their numbers: a `Source` of `Stored` ones."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._which, self._parts, self.has_states = columns.which, columns.parts, columns.has_states
+        self._facts = columns.facts | {"network": columns.networks}
+        self._made: dict[tuple[Any, ...], Any] = {}
+
+    def __len__(self) -> int:
+        return len(self._which["network"])
+
+    def _value(self, name: str, i: int) -> Any:
+        """Return member i's value of a column; None where it has none."""
+        place = int(self._which[name][i]) if name in self._which else 0
+        return (self._facts if name in self._facts else self._parts)[name][place - 1] if place else None
+
+    def _once(self, make: Callable[[], T], name: str, i: int, *of: Any) -> T:
+        """Return what `make` makes of member i's array of a column.
+
+        It is made once, an array read-only, where other members have the same array; `of` says what else it depends on.
+        """
+        place = int(self._which[name][i])
+        if self._n_members[name][place] < 2:
+            return make()
+        key = name, place, *of
+        if key not in self._made:
+            made = make()
+            if isinstance(made, np.ndarray):
+                made.flags.writeable = False
+            self._made.setdefault(key, made)
+        return self._made[key]
+
+    @functools.cached_property
+    def _n_members(self) -> dict[str, NDArray[np.int64]]:
+        """How many members have each value of the columns of arrays, by its number."""
+        return {name: np.bincount(self._which[name]) for name in self._parts}
+
+    def network(self, i: int) -> Network:
+        """Return member i's network."""
+        return cast(Network, self._value("network", i))
+
+    def backend(self, i: int) -> Backend:
+        """Return the back end that it predicts with; ValueError for a name that is not registered here."""
+        return get_backend(self._value("backend", i))
+
+    def params(self, i: int) -> Array:
+        """Return its parameters (n_params,), read-only."""
+        own = self._floats("params", i)
+        return self._floats("vectors", i)[: self.network(i).n_params] if own is None else own
+
+    def feature_names(self, i: int) -> Names | None:
+        """Return the names of the columns of its X."""
+        array, n = self._value("feature_names", i), self.network(i).n_inputs
+        return None if array is None else self._once(lambda: names_of(array, n), "feature_names", i)
+
+    def history(self, i: int) -> History:
+        """Return its history."""
+        if not self.has_states:
+            return no_history()
+        more = {name: found for name in ("learning_rate", "measured") if (found := self._value(name, i)) is not None}
+        losses = self._value("loss", i), self._value("validation_loss", i)
+        return History(*losses, float(self._value("seconds", i)), **more, monitor=self._value("monitor", i))
+
+    def stop_reason(self, i: int) -> StopReason:
+        """Return the reason why its training ended."""
+        return cast(StopReason, self._value("stop_reason", i))
+
+    def result(self, i: int) -> TrainingResult:
+        """Return the whole result."""
+        header, arrays = self._content(i)
+        vectors = arrays["vectors"] if self.has_states else arrays["params"][None]
+        column = "vectors" if self.has_states else "params"
+        storage = self._once(lambda: storage_of(vectors), column, i, "storage", header["dtype"], *vectors.shape)
+        if self.has_states:
+            return result_of(header["network"], header, arrays, storage, self.feature_names(i))
+        more = header["backend"], header["stop_reason"], storage, self.feature_names(i)
+        return without_state(header["network"], arrays["params"], *more)
+
+    def check(self, i: int) -> None:
+        """Raise ModelFileError with member i's number where it is damaged, as of a result in a file of its own."""
+        try:
+            header, arrays = self._content(i)
+            (checked_result if self.has_states else checked_model)(header, arrays)
+        except Exception as error:
+            raise ModelFileError(f"member {i}: {cut(error)}") from error
+
+    def _content(self, i: int) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the header and the arrays of member i's result."""
+        header = nested({name: self._value(name, i) for name in self._facts if self._which[name][i]})
+        arrays = {name: self._value(name, i) for name in self._parts if self._which[name][i]}
+        arrays |= {name: self._floats(name, i) for name in FLOATS if name in arrays}
+        if self.has_states:
+            n, n_validation = header["n_rows"], header["n_validation"]
+            n += n_validation or 0
+            packed = arrays.pop("order").reshape(-1, n)
+            arrays |= parts_of_rows(self._once(lambda: unpack_order(packed, n), "order", i, n), n_validation)
+            arrays["vectors"] = arrays["vectors"].reshape(header["n_vectors"], header["n_params"])
+            arrays.setdefault("params", arrays["vectors"][0])
+        return header, arrays
+
+    def _floats(self, name: str, i: int) -> Any:
+        """Return member i's array of a column of numbers of the training's dtype, read-only; None where it has none."""
+        array, dtype = self._value(name, i), self._value("dtype", i)
+        if array is None or array.dtype == dtype:
+            return array
+        trained = self._once(lambda: array.astype(dtype), name, i, dtype)
+        trained.flags.writeable = False
+        return trained
 
 
 class _Column:
@@ -58,6 +337,9 @@ class _Column:
 
 
 # ---------------------------------------------------------------------------------------------------------------- save
+
+
+# ---------------------------------------------------------------------------------------------------------------- files
 
 
 def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) -> None:

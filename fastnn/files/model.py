@@ -2,11 +2,11 @@
 
 The file is a zip archive of .npy arrays, uncompressed, so that `numpy.load` reads it too:
 
-    header            uint8            JSON: format, versions, and the entries of `fastnn.files.facts`
+    header            uint8            JSON: format, versions, and the entries of `fastnn.files.description`
     params            (n_params,)      the result's parameters; all that follows is of the state
     vectors           (1 + n_slots, n_params)    parameters, then the optimizer's vectors
     order             uint8            the rows for validation, if they were split off, and then those to train on, in
-                                       their order: see `fastnn.files.row_order`
+                                       their order: see `fastnn.files.description`
     random_state      (624,)           uint32: key of the generator
     loss, validation_loss, learning_rate, measured    float64: the history
     best_params       where there are any
@@ -28,12 +28,19 @@ from fastnn.backends import get_backend
 from fastnn.checking.arguments import check_flag, class_of, shown
 from fastnn.checking.values import Names
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import Builder, Format, check_arrays, read_archive, write_archive
-from fastnn.files.description import checked_network, description, names_of, storage_of, without_state
+from fastnn.files.archive import Builder, Format, check_arrays, json_array, read_archive, write_archive
+from fastnn.files.description import (
+    check_facts,
+    checked_network,
+    description,
+    leaves,
+    names_of,
+    pack_order,
+    storage_of,
+    unpack_order,
+    without_state,
+)
 from fastnn.files.export import check_not_exported
-from fastnn.files.facts import check_facts, leaves
-from fastnn.files.json_texts import json_array
-from fastnn.files.row_order import pack, unpack
 from fastnn.files.to_safetensors import is_safetensors, read_safetensors
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -96,7 +103,7 @@ def save(path: str | os.PathLike[str], result: TrainingResult, *, state: bool = 
     _check(result, check_flag("state", state))
     said, arrays = content_of(result, state)
     if state:
-        write_archive(path, CHECKPOINT, said, arrays | {"order": pack(rows_of(result.state))})
+        write_archive(path, CHECKPOINT, said, arrays | {"order": pack_order(rows_of(result.state))})
     else:
         write_archive(path, MODEL, said, arrays)
 
@@ -269,7 +276,7 @@ def _result(header: dict[str, Any], arrays: dict[str, Array]) -> TrainingResult:
     check_facts(leaves(header))
     n, n_validation = header["n_rows"], header["n_validation"]
     return checked_result(
-        header, arrays | parts_of_rows(unpack(arrays["order"], n + (n_validation or 0)), n_validation)
+        header, arrays | parts_of_rows(unpack_order(arrays["order"], n + (n_validation or 0)), n_validation)
     )
 
 

@@ -15,10 +15,9 @@ import numpy as np
 
 from fastnn.checking.arguments import cut
 from fastnn.errors import ModelFileError
-from fastnn.files.archive import Bounded, open_bounded
+from fastnn.files.archive import MAX_HEADER_BYTES, Bounded, header_of, open_bounded
 from fastnn.files.description import checked_network, description, without_state
 from fastnn.files.export import Model, label_list
-from fastnn.files.json_texts import MAX_HEADER_BYTES, header_of
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.results import TrainingResult

@@ -29,10 +29,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import ModelFileError
 from fastnn.estimators.saving import plain, value_of
-from fastnn.files.archive import check_arrays, read_archive, write_archive
+from fastnn.files.archive import check_arrays, json_array, list_of, read_archive, table_of, text_of, write_archive
 from fastnn.files.description import description, network_of, without_state
 from fastnn.files.export import check_not_exported, label_list
-from fastnn.files.json_texts import json_array, list_of, table_of, text_of
 from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array

@@ -12,6 +12,9 @@ loss and gradient and one for a step.
 Every check that passes returns how near it came to its bound: the worst difference as a part of what is allowed.
 """
 
+import sys
+
+from fastnn.testing import cases, properties, tolerances, trainings
 from fastnn.testing.cases import Check, Declined
 from fastnn.testing.conformance import Outcome, Report, check_backend, check_functions, conformance_checks, find_backend
 from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
@@ -38,6 +41,10 @@ from fastnn.testing.trainings import (
     assert_updates_match,
     growth_bound,
 )
+
+# Pickles of earlier versions name these modules.
+_EARLIER = {"check": cases, "differences": tolerances, "matching": trainings, "state_properties": properties}
+sys.modules.update({f"{__name__}.{name}": module for name, module in _EARLIER.items()})
 
 __all__ = [
     "COMPLEX_STEP_RTOL",

@@ -13,7 +13,7 @@ from chunks import chunks_of
 from model_files import as_format_1, data, parts_of, trained, write
 
 from fastnn import SGD, Adam, ModelFileError, Network, ReduceRate, Stop, cosine, load, one_cycle, train, warm_up
-from fastnn.files import row_order
+from fastnn.files import description
 
 OPTIONS = {
     "plain": {},
@@ -123,8 +123,8 @@ def test_a_file_of_the_other_byte_order_is_read(path, content):
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_an_order_of_rows_comes_back(n, shuffled):
     order = np.random.RandomState(0).permutation(n) if shuffled else np.arange(n)
-    packed = row_order.pack(order)
-    back = row_order.unpack(packed, n)
+    packed = description.pack_order(order)
+    back = description.unpack_order(packed, n)
     assert back.dtype == np.int64
     assert np.array_equal(back, order)
     assert packed.nbytes <= max(1, math.ceil(math.log2(n) / 8)) * n
@@ -134,11 +134,11 @@ def test_an_order_of_rows_comes_back(n, shuffled):
 
 
 def test_an_order_that_is_too_long_to_deflate_comes_back(monkeypatch):
-    monkeypatch.setattr(row_order, "MOST_DEFLATED", 1000)
+    monkeypatch.setattr(description, "MOST_DEFLATED", 1000)
     order = np.arange(1001)
-    packed = row_order.pack(order)
+    packed = description.pack_order(order)
     assert packed.shape == (2, 1001)
-    assert np.array_equal(row_order.unpack(packed, 1001), order)
+    assert np.array_equal(description.unpack_order(packed, 1001), order)
 
 
 def test_a_file_of_format_1_is_read(path, content):

@@ -35,7 +35,9 @@ def test_classes_and_functions_arrive_as_they_are(way):
 
 MOVED = {
     "fastnn.training.results": [fastnn.History],
-    "fastnn.testing.conformance": [testing.Outcome, testing.Report],
+    "fastnn.testing.check": [testing.Check],
+    "fastnn.testing.differences": [testing.Difference],
+    "fastnn.testing.matching": [testing.Match],
 }
 """Classes in pickles of public objects, by the modules in which earlier versions had them: these pickles name them."""
 

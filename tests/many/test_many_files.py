@@ -12,7 +12,7 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
-from fastnn.files import json_texts
+from fastnn.files import archive
 from fastnn.files.model import kind_of
 from fastnn.schedules import Schedule
 
@@ -139,8 +139,8 @@ def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
     settings = Stairs(0.1, {f"{k}": 0.1 for k in range(200)})
     with pytest.raises(ValueError, match=r"member 0: there is no place in a file for .counters\.optimizer\.learn"):
         train_many(NETWORK, X, Y, seed=0, n=1, optimizer=SGD(settings), epochs=1).save(path)
-    monkeypatch.setattr(json_texts, "MOST_VALUES", 0)
-    monkeypatch.setattr(json_texts, "BYTES_A_VALUE", 1000)
+    monkeypatch.setattr(archive, "MOST_VALUES", 0)
+    monkeypatch.setattr(archive, "BYTES_A_VALUE", 1000)
     with pytest.raises(ValueError, match="5 members differ in too many ways for one file: save them in several"):
         many.save(path)
     assert not path.exists()

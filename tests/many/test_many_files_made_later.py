@@ -7,7 +7,7 @@ from same_results import assert_same_result
 
 import fastnn
 from fastnn import Adam, ModelFileError, Network, Stop, train_many
-from fastnn.files import stored
+from fastnn.files import many as files
 
 RANDOM = np.random.RandomState(2)
 X, Y = RANDOM.rand(23, 3), RANDOM.rand(23, 1)
@@ -34,8 +34,8 @@ def test_results_are_made_when_they_are_asked_for(path, case, monkeypatch):
     many = go(case)
     many.save(path)
     made = []
-    right = stored.result_of
-    monkeypatch.setattr(stored, "result_of", lambda *parts: made.append(parts) or right(*parts))
+    right = files.result_of
+    monkeypatch.setattr(files, "result_of", lambda *parts: made.append(parts) or right(*parts))
     again = fastnn.load(path)
     assert [params.tobytes() for params in again.params] == [params.tobytes() for params in many.params]
     assert again.history.loss.tobytes() == many.history.loss.tobytes()
