@@ -135,12 +135,9 @@ def checked_network(header: dict[str, Any], arrays: dict[str, Array]) -> Network
     network = header["network"]
     if not isinstance(network, Network):  # which many results have in common
         network = network_of(network, arrays["params"].size)
-    legal = {
-        "dtype": header["dtype"] in ("float32", "float64"),
-        "n_params": header["n_params"] == network.n_params,
-        "backend": isinstance(header["backend"], str),
-    }
-    check_legal(legal, header)
+    check_facts((name, header[name]) for name in ("dtype", "n_params", "backend"))
+    if header["n_params"] != network.n_params:
+        raise ModelFileError(f"damaged: n_params is {header['n_params']} in its header")
     check_arrays(arrays, {"params": (np.dtype(header["dtype"]), (network.n_params,))})
     if not np.isfinite(arrays["params"]).all():
         raise ModelFileError("damaged: params must be finite")
@@ -152,13 +149,6 @@ def network_of(values: dict[str, Any], n_params: int) -> Network:
     if len(values["sizes"]) > 1 + n_params:  # before a layer is made of each
         raise ModelFileError("damaged: its header has more layers than it has parameters")
     return Network.from_dict(values)
-
-
-def check_legal(legal: dict[str, bool], header: dict[str, Any]) -> None:
-    """Raise ModelFileError that names the first entry of a header which is not legal."""
-    for name, fits in legal.items():
-        if not fits:
-            raise ModelFileError(f"damaged: {name} is {header[name]!r:.200} in its header")
 
 
 def without_state(
