@@ -1,4 +1,4 @@
-"""The debugger session that CONTRIBUTING.md shows is a real one."""
+"""The debugger session that docs/development/debug.md shows is a real one."""
 
 import os
 import pathlib
@@ -16,10 +16,8 @@ def without_places(text):
 
 
 def test_debugger_session(tmp_path):
-    contributing = ROOT.joinpath("CONTRIBUTING.md").read_text("utf-8")
-    (program, session) = re.search(
-        r"\$ cat small\.py\n(.*?)\n\n\$ [^\n]*pdb small\.py\n(.*?)```", contributing, re.S
-    ).groups()
+    page = ROOT.joinpath("docs/development/debug.md").read_text("utf-8")
+    (program, session) = re.search(r"\$ cat small\.py\n(.*?)\n\n\$ [^\n]*pdb small\.py\n(.*?)```", page, re.S).groups()
     tmp_path.joinpath("small.py").write_text(program, "utf-8")
     commands = re.findall(r"^\(Pdb\) (.*)$", session, re.M)
     assert len(commands) >= 4

@@ -23,6 +23,8 @@ PAGES = [
 ]
 NOT_RUN = {
     "docs/howto/engines.md",  # wants clusters: tests/many/test_clusters.py runs it
+    "docs/development/recipes.md",  # parts of files: tests/house/test_recipes.py puts them there
+    "docs/development/debug.md",  # compiles and prints a kernel: tests/fused/test_debugging.py runs its session
 }
 REFERENCE = "fastnn/reference.py"
 
@@ -183,5 +185,5 @@ def test_the_guide_to_the_kernel_has_each_of_its_files(room):
     assert sorted(named) == sorted(files)
 
 
-def test_contributing_shows_the_tree_of_the_package():
+def test_the_page_of_the_tree_shows_the_package():
     assert tree.block() == tree.tree(), "python tests/support/tree.py --write renews it"

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md are carried out on a copy of the source, whose tests pass then as they are."""
+"""The recipes of docs/development/recipes.md are carried out on a copy of the source, whose tests then pass."""
 
 import ast
 import json
@@ -86,7 +86,7 @@ def root(tmp_path_factory):
             shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("*-pytest-*.pyc"))
         elif source.exists():
             shutil.copy(source, copy)
-    carry_out((copy / "CONTRIBUTING.md").read_text("utf-8"), copy)
+    carry_out((copy / "docs/development/recipes.md").read_text("utf-8"), copy)
     return copy
 
 

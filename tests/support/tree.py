@@ -1,4 +1,4 @@
-"""Write the tree of the package into CONTRIBUTING.md, from the first line of each module.
+"""Write the tree of the package into its page of the documentation, from the first line of each module.
 
 Run it after a module came, went or changed its first line: ``python tests/support/tree.py --write``.
 """
@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
-PAGE = ROOT / "CONTRIBUTING.md"
+PAGE = ROOT / "docs" / "development" / "tree.md"
 BEGIN, END = "<!-- tree: begin -->\n", "<!-- tree: end -->"
 
 
