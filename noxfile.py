@@ -1,4 +1,7 @@
-"""Tests, linters and measurements, each in its own environment: ``nox -s tests``; ``nox --list`` shows them all."""
+"""Tests, linters and measurements, each in its own environment: ``nox -s tests``; ``nox --list`` shows them all.
+
+What stands after ``--`` goes to the tool that a session runs. In `docs`, `build` and `measure` the first word chooses.
+"""
 
 import concurrent.futures
 import itertools
@@ -45,6 +48,16 @@ def but_for(*names, extras=("sklearn", "many", "cli")):
     project = PROJECT["project"]
     lines = itertools.chain(project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras))
     return [line for line in lines if Requirement(line).name not in names]
+
+
+def choice(session, choices):
+    """The function of `choices` that the first word after ``--`` names, else the first one, and the other words."""
+    first, *others = session.posargs or [""]
+    if first in choices:
+        return choices[first], others
+    if "" not in choices:
+        session.error(f"say which after --: {', '.join(choices)}")
+    return choices[""], session.posargs
 
 
 def can_make_environments(python):
@@ -112,17 +125,12 @@ def tests_lowest(session):
 
 @nox.session
 def slow(session):
-    """Run the slow tests: each does all of what another one, which always runs, does in part."""
+    """Run the slow tests, each all of what a quick one does in part, and those on clusters of loky, Dask and Ray."""
     session.install("-e.[all]", *group("test"), *group("bench"))
-    run_tests(session, *ALL_CORES, "-m", "slow", success_codes=[0, 5])  # 5: there is none
-
-
-@nox.session
-def distributed(session):
-    """Train on local clusters of loky, Dask and, where it can be installed, Ray: the same bits, killed workers ..."""
-    session.install("-e.[all]", *group("test"))
-    session.install(*group("distributed"), success_codes=range(256))
-    run_tests(session, "tests/many/test_clusters.py", "-m", "slow or not slow", "-v", "-rP")
+    session.install(*group("distributed"), success_codes=range(256))  # Ray, where it can be installed
+    clusters = "tests/many/test_clusters.py"
+    run_tests(session, *ALL_CORES, "-m", "slow", f"--ignore={clusters}", success_codes=[0, 5])  # 5: there is none
+    run_tests(session, clusters, "-m", "slow or not slow", "-v", "-rP")
 
 
 @nox.session
@@ -151,9 +159,11 @@ def sklearn_suite(session):
 
 @nox.session
 def lint(session):
-    """Check style, formatting, imports between modules, spelling, and GitHub's workflows."""
-    session.install(*group("lint"))
+    """Check style, formatting, imports between modules, spelling, GitHub's workflows, and types."""
+    session.install("-e.[all]", *group("lint"), *group("test"))
     check_style(session)
+    session.run("mypy")  # strict outside of the kernel
+    session.run("python", "-m", "pytest", "tests/house/test_types.py")  # those that a user's script sees
 
 
 def check_style(session):
@@ -166,16 +176,8 @@ def check_style(session):
 
 
 @nox.session
-def types(session):
-    """Check the types: strict outside ``fused/``, and at the strictest those that a user's script sees."""
-    session.install("-e.[all]", *group("lint"), *group("test"))
-    session.run("mypy", *session.posargs)
-    session.run("python", "-m", "pytest", "tests/house/test_types.py")
-
-
-@nox.session
 def ci(session):
-    """Do what `lint`, `types` and `tests` do, in one environment in place of three."""
+    """Run `lint` and `tests` in one environment: what a change must pass."""
     session.install("-e.[all]", *group("lint"), *group("test"))
     check_style(session)
     run_tests(session, *ALL_CORES, meanwhile=["mypy"])
@@ -188,8 +190,14 @@ STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--s
 
 @nox.session
 def docs(session):
-    """Build the site into docs/_build/html, its examples executed: each warning is an error. Wants npm, for MathJax."""
+    """Build the site into docs/_build/html; ``-- browser`` opens it in Chromium, ``-- links`` checks addresses."""
     session.install("-e.[all]", *group("docs"))
+    run, arguments = choice(session, {"": build_site, "browser": open_site, "links": request_links})
+    run(session, *arguments)
+
+
+def build_site(session, *options):
+    """Run Sphinx, and all examples: each warning is an error. Wants npm, for MathJax."""
     if not (script := SITE / "mathjax" / "tex-svg-full.js").exists():
         tmp = pathlib.Path(session.create_tmp())
         session.run("npm", "pack", "--silent", f"--pack-destination={tmp}", MATHJAX, external=True)
@@ -198,31 +206,34 @@ def docs(session):
         shutil.copy(tmp / "package" / "es5" / script.name, script)
     for old in (SITE / "html", pathlib.Path("docs", "reference", "generated")):
         shutil.rmtree(old, ignore_errors=True)  # pages of names that are gone
-    session.run("python", "-m", "sphinx", *STRICT, *session.posargs, "docs", str(SITE / "html"))
+    session.run("python", "-m", "sphinx", *STRICT, *options, "docs", str(SITE / "html"))
     pages = [page for page in (SITE / "html").rglob("*.html") if "_modules" not in page.parts]
     session.log(f"{len(pages)} pages, besides the source code of the modules")
 
 
-@nox.session(default=False)
-def browser(session):
-    """Open the built site in Chromium, and see that what must fail its build does; pictures in docs/_build/screenshots.
+def open_site(session, *options):
+    """Test the built site in a browser, and that its build fails where it must; pictures in docs/_build/screenshots.
 
-    Wants `nox -s docs` before it, and a browser with its driver (Debian: apt-get install chromium chromium-driver).
+    Wants the site, and a browser with its driver (Debian: apt-get install chromium chromium-driver).
     """
-    session.install("-e.[all]", *group("docs"), *group("test"), *group("browser"))
-    session.run("python", "-m", "pytest", "tests/site", "-v", *session.posargs)
+    session.install(*group("test"), *group("browser"))
+    session.run("python", "-m", "pytest", "tests/site", "-v", *options)
 
 
-@nox.session(default=False)
-def links(session):
-    """Ask for each address outside of the site that a page names: once a week in CI."""
-    session.install("-e.[all]", *group("docs"))
-    options = ("--builder", "linkcheck", "--keep-going", "-D", "plot_gallery=0")
-    session.run("python", "-m", "sphinx", *options, *session.posargs, "docs", str(SITE / "linkcheck"))
+def request_links(session, *options):
+    """Request each external address that a page names: once a week in CI."""
+    command = ("--builder", "linkcheck", "--keep-going", "-D", "plot_gallery=0")
+    session.run("python", "-m", "sphinx", *command, *options, "docs", str(SITE / "linkcheck"))
 
 
 @nox.session(reuse_venv=False)
 def build(session):
+    """Build sdist and wheel, and try them; ``-- wheels`` builds those with kernels, ``-- conda`` the conda package."""
+    run, arguments = choice(session, {"": build_sdist, "wheels": build_wheels, "conda": build_conda})
+    run(session, *arguments)
+
+
+def build_sdist(session):
     """Build the sdist and from it the wheel, check both, and run the command from the installed wheel."""
     dist = pathlib.Path(session.create_tmp(), "dist")
     for old in dist.glob("*"):
@@ -239,40 +250,7 @@ def build(session):
     session.run("python", "-c", f"import importlib.metadata, fastnn; fastnn.train; {owned}")
 
 
-@nox.session(default=False, reuse_venv=False)
-def release(session):
-    """Do all of a release that needs no account: build and check dist/, install and try it, build the docs."""
-    dist = pathlib.Path("dist")
-    shutil.rmtree(dist, ignore_errors=True)
-    session.install("build", "twine", "nox")
-    session.run("python", "-m", "build")
-    session.run("python", "-m", "nox", "-s", "wheel", "docs")
-    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
-    session.run("python", "tests/support/release.py", str(dist))
-    version = session.run("python", "tests/support/release.py", "--version", silent=True).strip()
-    for python in filter(can_make_environments, PYTHONS):
-        with tempfile.TemporaryDirectory() as folder:
-            session.run(python, "-m", "venv", folder, external=True)
-            own = f"{folder}/bin/python"
-            pip = (own, "-m", "pip", "install", "--quiet", "--find-links", dist.resolve().as_uri())
-            session.run(*pip, f"{PROJECT['project']['name']}[all]=={version}", external=True)
-            info = session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True, silent=True)
-            session.log(info)
-            if "from the wheel" not in info:
-                session.error(f"{python}: the kernels that came with the wheel are not used")
-            session.run("env", "-C", folder, own, "-m", "fastnn", "demo", external=True)
-
-
-@nox.session(default=False)
-def conda(session):
-    """Build the package for conda into dist/conda from the sdist, and test it; ``-- CHANNEL`` replaces conda-forge."""
-    session.install("build", "py-rattler-build")
-    session.run("python", "-m", "build", "--sdist")
-    session.run("python", "tests/support/conda_package.py", "dist/conda", *session.posargs)
-
-
-@nox.session(default=False)
-def wheel(session):
+def build_wheels(session):
     """Build the wheels that bring kernels along, for Linux, into dist/; test them as installed, without Numba."""
     dist, work = pathlib.Path("dist"), pathlib.Path(session.create_tmp()).resolve()
     for old in dist.glob("*-manylinux*.whl"):
@@ -303,14 +281,36 @@ def wheel(session):
         session.log("the wheel for arm64 was not run: that takes root, debootstrap and qemu-user-static")
 
 
-@nox.session(default=False)
-def bench(session):
-    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the last ones."""
-    session.install("-e.[all]", *group("bench"), "pytest")
-    before = ["--benchmark-compare"] if any(pathlib.Path(".benchmarks").glob("*/*.json")) else []
-    columns = "--benchmark-columns=min,median,iqr,rounds"
-    options = ["--benchmark-enable", "--benchmark-only", "--benchmark-autosave", columns, *before]
-    session.run("python", "-m", "pytest", "benchmarks", *options, *session.posargs)
+def build_conda(session, *channel):
+    """Build the package for conda into dist/conda from the sdist, and test it; `channel` replaces conda-forge."""
+    session.install("build", "py-rattler-build")
+    session.run("python", "-m", "build", "--sdist")
+    session.run("python", "tests/support/conda_package.py", "dist/conda", *channel)
+
+
+@nox.session(default=False, reuse_venv=False)
+def release(session):
+    """Do all of a release that needs no account: build and check dist/, install and try it, build the docs."""
+    dist = pathlib.Path("dist")
+    shutil.rmtree(dist, ignore_errors=True)
+    session.install("build", "twine", "nox")
+    session.run("python", "-m", "build")
+    session.run("python", "-m", "nox", "-s", "docs")
+    session.run("python", "-m", "nox", "-s", "build", "--", "wheels")
+    session.run("twine", "check", "--strict", *map(str, sorted(dist.iterdir())))
+    session.run("python", "tests/support/release.py", str(dist))
+    version = session.run("python", "tests/support/release.py", "--version", silent=True).strip()
+    for python in filter(can_make_environments, PYTHONS):
+        with tempfile.TemporaryDirectory() as folder:
+            session.run(python, "-m", "venv", folder, external=True)
+            own = f"{folder}/bin/python"
+            pip = (own, "-m", "pip", "install", "--quiet", "--find-links", dist.resolve().as_uri())
+            session.run(*pip, f"{PROJECT['project']['name']}[all]=={version}", external=True)
+            info = session.run("env", "-C", folder, own, "-m", "fastnn", "info", external=True, silent=True)
+            session.log(info)
+            if "from the wheel" not in info:
+                session.error(f"{python}: the kernels that came with the wheel are not used")
+            session.run("env", "-C", folder, own, "-m", "fastnn", "demo", external=True)
 
 
 @nox.session(default=False)
@@ -335,45 +335,47 @@ def perf_gate(session):
 
 
 @nox.session(default=False)
-def instructions(session):
-    """Count the instructions of an iteration under valgrind; after ``--`` the commit to compare with."""
-    session.install("-e.[all]")
-    session.run("python", "-m", "benchmarks.instructions", *session.posargs)
+def measure(session):
+    """Measure ``-- peers``, ``tables``, ``scaling``, ``instructions``, ``bench``, ``history`` or ``asv``."""
+    run, arguments = choice(session, MEASUREMENTS)
+    run(session, *arguments)
 
 
-@nox.session(default=False)
-def scaling(session):
-    """Measure how time and memory grow with sizes and rows, and write table and picture."""
-    session.install("-e.[all]")
-    session.run("python", "-m", "benchmarks.scaling", *session.posargs)
+def measure_by(name, *requirements, optional=()):
+    """A function that installs what a script of benchmarks/ needs, and runs it with the arguments of the session."""
+
+    def run(session, *arguments):
+        session.install("-e.[all]", *requirements)
+        for requirement in optional:  # what cannot be installed is skipped by name
+            session.install(requirement, success_codes=range(256))
+        session.run("python", "-m", f"benchmarks.{name}", *arguments)
+
+    return run
 
 
-@nox.session(default=False)
-def peers(session):
-    """Measure fastnn beside its peers, and write tables and pictures; what cannot be installed is skipped by name."""
-    session.install("-e.[all]", "threadpoolctl")
-    for requirement in group("peers"):
-        session.install(requirement, success_codes=range(256))
-    session.run("python", "-m", "benchmarks.peers", *session.posargs)
+def measure_workloads(session, *arguments):
+    """Measure workload by back end by dtype, keep the figures in .benchmarks/, and compare with the last ones."""
+    session.install("-e.[all]", *group("bench"), "pytest")
+    before = ["--benchmark-compare"] if any(pathlib.Path(".benchmarks").glob("*/*.json")) else []
+    columns = "--benchmark-columns=min,median,iqr,rounds"
+    options = ["--benchmark-enable", "--benchmark-only", "--benchmark-autosave", columns, *before]
+    session.run("python", "-m", "pytest", "benchmarks", *options, *arguments)
 
 
-@nox.session(default=False)
-def tables(session):
-    """Measure the presets for tables beside other libraries: ``nox -s tables -- --half design``."""
-    session.install("-e.[all]", *group("tables"))
-    session.run("python", "-m", "benchmarks.tables", *session.posargs)
-
-
-@nox.session(default=False)
-def history(session):
-    """Measure commits with asv, publish the page, and check it: ``nox -s history -- HEAD~3..HEAD``."""
-    session.install("-e.[all]", *group("bench"), "virtualenv")
-    session.run("python", "-m", "benchmarks.history", *session.posargs)
-
-
-@nox.session(default=False)
-def asv(session):
-    """Run asv in benchmarks/: ``nox -s asv -- continuous main HEAD``."""
+def run_asv(session, *arguments):
+    """Run asv in benchmarks/: ``-- asv continuous main HEAD``."""
     session.install(*group("bench"), "virtualenv")
     session.chdir("benchmarks")
-    session.run("asv", *session.posargs)
+    session.run("asv", *arguments)
+
+
+MEASUREMENTS = {
+    "peers": measure_by("peers", "threadpoolctl", optional=group("peers")),  # fastnn beside other libraries
+    "tables": measure_by("tables", *group("tables")),  # the presets for tables beside other libraries
+    "scaling": measure_by("scaling"),  # how time and memory grow with sizes and rows
+    "instructions": measure_by("instructions"),  # of an iteration, counted by valgrind; of a commit beside it
+    "bench": measure_workloads,
+    "history": measure_by("history", *group("bench"), "virtualenv"),  # commits by asv, and their page
+    "asv": run_asv,
+}
+"""What `measure` can do; benchmarks/README.md has the figures."""

@@ -1,4 +1,4 @@
-"""Where the best peer gets ahead, as a table of the last ``nox -s peers``: ``python -m benchmarks.crossover``.
+"""The table of where the best peer gets ahead, of the last measurement of peers: ``python -m benchmarks.crossover``.
 
 Nothing is measured: the figures are those of the crossover chart, read from ``benchmarks/results/peers.json``.
 """

@@ -33,8 +33,8 @@ def table(found: dict) -> str:
         [
             *lines,
             "",
-            f"Measured on {a['date']} with {facts[0][-1]} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores"
-            f"{elsewhere}: one training of fastnn on one thread, many "
+            f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one {a['cpu']}, "
+            f"{a['cores']} cores{elsewhere}: one training of fastnn on one thread, many "
             "networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
             "Answers are compared before anything is timed; figures are medians.",
         ]

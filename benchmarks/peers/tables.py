@@ -23,7 +23,7 @@ def about(found: dict) -> str:
     if a.get("busy"):
         load += f" {a['busy']} of {a['rounds']} rounds began while other processes kept the machine busy."
     return (
-        f"Measured on {a['date']} by `nox -s peers` on one {a['cpu']}, {a['cores']} cores ({versions}; "
+        f"Measured on {a['date']} by `nox -s measure -- peers` on one {a['cpu']}, {a['cores']} cores ({versions}; "
         f"{a['compiler'] or 'no C compiler'}).{blas}{load} fastnn uses one thread; PyTorch, JAX and the BLAS of NumPy "
         "and scikit-learn all cores, unless said."
     )

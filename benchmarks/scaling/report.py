@@ -66,9 +66,9 @@ def about(found: dict) -> str:
     a = found["about"]
     versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
     return (
-        f"Measured on {a['date']} by `nox -s scaling` in {a['seconds']} s on one {a['cpu']} ({versions}); load before: "
-        f"{a['load']}. A network of relu layers learns with SGD in float32; what does not grow is 64 wide, one hidden "
-        "layer deep, 64 rows a step (32 where the width or the rows grow)."
+        f"Measured on {a['date']} by `nox -s measure -- scaling` in {a['seconds']} s on one {a['cpu']} ({versions}); "
+        f"load before: {a['load']}. A network of relu layers learns with SGD in float32; what does not grow is 64 "
+        "wide, one hidden layer deep, 64 rows a step (32 where the width or the rows grow)."
     )
 
 

@@ -4,7 +4,7 @@ Where fastnn stops being the right choice
 
 The wider a network and the more rows a step has, the more of the time goes into products of matrices, which all do
 alike, and the less there is to save. A clone of fastnn has the results of its last comparison with JAX and PyTorch on
-such networks, which takes minutes on a quiet machine; `nox -s peers` makes it anew. Here they are read and drawn.
+such networks; `nox -s measure -- peers` makes it anew, in minutes on a quiet machine. Here they are read and drawn.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Kernels in the wheel: which library a process opens, and what it says of one that it does not use.
 
-`nox -s wheel` tests real ones as installed; here the library is the system's of C.
+`nox -s build -- wheels` tests real ones as installed; here the library is the system's of C.
 """
 
 import ctypes

@@ -96,6 +96,9 @@ def test_the_sessions_of_nox_that_pages_name_are_there():
     sessions = {node.name for node in noxfile.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
     named = re.findall(r"\bnox -s ([a-z_]+(?: [a-z_]+)*)(?= --|`|\n)", "".join(map(text, [*PAGES, "CONTRIBUTING.md"])))
     assert {"tests", "quick", "ci"} <= {name for names in named for name in names.split()} <= sessions
+    chosen = re.findall(r"\bnox -s (?:docs|build|measure) -- (\w+)", "".join(map(text, [*PAGES, "CONTRIBUTING.md"])))
+    assert {"links", "wheels", "peers"} <= set(chosen) <= set(re.findall(r'"(\w+)": ', text("noxfile.py")))
+    assert len(sessions) <= 16
     (quick,) = (
         ast.literal_eval(node.value)
         for node in noxfile.body

@@ -44,7 +44,7 @@ CHECKERS = {
 @pytest.fixture(scope="module", params=CHECKERS)
 def told(request, tmp_path_factory):
     """What a type checker says of a right script and of a wrong one, which are a project of their own."""
-    pytest.importorskip(request.param, reason="the session `types` has it")
+    pytest.importorskip(request.param, reason="the session `lint` has it")
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "user.py").write_text(script(), "utf-8")
     (folder / "wrong.py").write_text(WRONG, "utf-8")

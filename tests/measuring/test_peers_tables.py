@@ -46,7 +46,7 @@ def test_the_short_table_counts_the_iterations_of_many_networks_together():
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ({}, "Measured on today with fastnn 0.2 by `nox -s peers` on one A, 2 cores: one"),
+        ({}, "Measured on today with fastnn 0.2 by `nox -s measure -- peers` on one A, 2 cores: one"),
         ({"cpu": "B"}, "cores (many networks: B): one"),
         ({"date": "then", "versions": {"fastnn": "0.1"}}, "cores (many networks: then, fastnn 0.1): one"),
     ],

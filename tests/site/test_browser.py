@@ -1,6 +1,6 @@
 """The built site in a browser: pages at two widths, light and dark, without an error or a request to another machine.
 
-`nox -s browser` runs these, after `nox -s docs`; the pictures are in ``docs/_build/screenshots``.
+`nox -s docs -- browser` runs these, after `nox -s docs`; the pictures are in ``docs/_build/screenshots``.
 """
 
 import base64
@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="nox -s browser installs selenium")
+webdriver = pytest.importorskip("selenium.webdriver", reason="nox -s docs -- browser installs selenium")
 
 ROOT = pathlib.Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html"
@@ -50,7 +50,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address():
     if not (SITE / "index.html").exists():
-        pytest.fail(f"{SITE} is not built: nox -s docs browser")
+        pytest.fail(f"{SITE} is not built: nox -s docs")
     handler = functools.partial(Quiet, directory=str(SITE))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

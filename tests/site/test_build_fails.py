@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-pytest.importorskip("sphinx_gallery", reason="nox -s browser installs it")
+pytest.importorskip("sphinx_gallery", reason="nox -s docs -- browser installs it")
 
 ROOT = pathlib.Path(__file__).parents[2]
 STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env")
