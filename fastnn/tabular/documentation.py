@@ -12,7 +12,7 @@ _Estimator = TypeVar("_Estimator", bound=type)
 _PARAMETERS = """\
 preset : {"fast", "good", "best"}, default="good"
     What the parameters below are where they are None: "fast" takes about the time of gradient boosting, "good" five
-    times, "best" fifteen times as long for less error. See docs/howto/tables.md.
+    times, "best" fifteen times as long for less error. See docs/howto/tables-presets.md.
 hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
     Widths of the hidden layers, all equal.
 n_members : int, default=None
