@@ -38,6 +38,7 @@ extensions = [
 exclude_patterns = ["_build", "**/README.md"]
 templates_path = ["_templates"]
 nitpicky = True
+nitpick_ignore = [("std:ref", "df_output_transform")]  # of scikit-learn's guide, in the docstring of `set_output`
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds a class, which cannot be pickled; nothing is lost
 
 # ------------------------------------------------------------------------------------------------------------ reference

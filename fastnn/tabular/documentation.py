@@ -59,7 +59,7 @@ fit_seconds_ : float
 _LAST_ATTRIBUTES = """\
 n_features_in_ : int
     Columns of X.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the columns, if X had any, all of them texts."""
 
 _TEXTS = {

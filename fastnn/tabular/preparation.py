@@ -82,7 +82,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         The places and levels of the columns of words.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if all are texts.
 
     Notes
