@@ -51,7 +51,7 @@ SOURCE = """\
        cc -O2 -ffp-contract=off -c {name}.c
 
    without -ffast-math; -ffp-contract=off, for a compiler must not make a sum and a product one operation where none is
-   written. If the processor has the instruction fma, name it (-march=native, -mfma): a call of the library's fma is slow.
+   written. If the processor has the instruction fma, name it (-march=native, -mfma), as the library's function is slow.
    {upper}_BUFFER may be defined to be empty: buffers are on the stack then, and threads may call at once.
 
    {note} */
