@@ -139,7 +139,7 @@ def header_of(text: bytes) -> Any:
     if len(text) > MAX_HEADER_BYTES:
         raise ModelFileError("damaged: its header is longer than a header of fastnn's")
     if text.count(b"[") + text.count(b"{") > MOST_BRACKETS:
-        raise ModelFileError("damaged: its header is nested as no header of fastnn's is")
+        raise ModelFileError("damaged: its header is nested too deeply")
     return json.loads(text)
 
 

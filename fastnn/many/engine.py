@@ -237,13 +237,13 @@ TASK_SECONDS = 0.5
 """How long a task should take at most: long against what it costs to send one, some milliseconds."""
 
 LAST_SECONDS = 0.05
-"""How long the last tasks should take: so long do workers wait for the last one."""
+"""Seconds that the last tasks should take: at the end, idle workers wait as long for the last one."""
 
 SECONDS_A_WORK = 1 / 1.6e9
 """The time of a unit of work, see `Unit`, until some have been measured."""
 
 ATTEMPTS = 5
-"""How often what was lost, such as with a worker that was killed, is sent."""
+"""Attempts for each task: it is sent again after a lost worker, for example."""
 
 PAUSE_SECONDS = 0.5
 """How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""

@@ -102,8 +102,8 @@ def _one_each(name: str, value: Any) -> Sequence[Any] | None:
         return value
     if _depth(value) == n_dimensions + 1:
         raise ValueError(
-            f"{name} is lists in a list, which are one array for all members, of {n_dimensions + 1} dimensions: one "
-            f"for each is a list of arrays, such as {name}=[np.array(each) for each in lists]"
+            f"{name} is a nested list of depth {n_dimensions + 1}, one array for all members: for an array for each "
+            f"member, pass a list of arrays, {name}=[np.array(each) for each in lists]"
         )
     return None
 

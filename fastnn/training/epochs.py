@@ -351,7 +351,9 @@ NO_FACTORS = np.zeros(0)
 
 
 class Scores:
-    """The scores of epochs by `Stop.monitor`, and the best of them; less is better, but in what the history shows.
+    """The scores of epochs by `Stop.monitor`, and the best of them.
+
+    Internally lower is better; the history shows the sign that users expect.
 
     Parameters
     ----------

@@ -80,13 +80,13 @@ def new_random_state() -> np.random.RandomState:
 
 
 def give_back(random_state: np.random.RandomState, seed: Seed) -> None:
-    """Let another training use the generator of one that is over, unless it is the caller's own."""
+    """Return the generator of a finished training to the pool, unless it is the caller's own."""
     if random_state is not seed:
         GENERATORS.put(random_state)
 
 
 class Seeded(NamedTuple):
-    """A generator that shuffles nothing: it stands where its seed, and the weights if it drew them, have left it."""
+    """The state of an unused generator, which follows from its seed, and from the weights if it drew them."""
 
     seed: Any
     drew: bool
@@ -169,8 +169,8 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64],
     for order in orders:
         if not np.array_equal(np.sort(order), right):
             raise ValueError(
-                f"seed is a RandomState of a class of its own, {class_of(random_state)}, which must put the rows "
-                f"in another order, each row once; it made {order} of {len(rows)} rows"
+                f"seed: {class_of(random_state)}.shuffle must return a permutation of the rows, each row once; "
+                f"it returned {order} for {len(rows)} rows"
             )
 
 
@@ -201,8 +201,8 @@ def _view(bit_generator: np.random.BitGenerator) -> NDArray[np.uint32]:
 
 @functools.cache
 def _check_layout() -> None:
-    """Raise RuntimeError where NumPy keeps the words otherwise than all its versions so far: in C, not documented."""
+    """Raise RuntimeError if the C struct of MT19937 does not have the layout, which NumPy does not document."""
     probe = np.random.MT19937(1)
     state = probe.state["state"]
     if not np.array_equal(_view(probe), [*state["key"], state["pos"]]):
-        raise RuntimeError(f"NumPy {np.__version__} keeps the words of MT19937 in another way: use a NumPy 2")
+        raise RuntimeError(f"NumPy {np.__version__} changed the layout of MT19937 in memory: install numpy<3")

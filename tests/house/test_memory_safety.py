@@ -115,9 +115,9 @@ class Evil(np.random.RandomState):
 @pytest.mark.parametrize("value", [-(10**6), -1, 0, 50, 2**62])
 def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
     seed = type("Worse", (Evil,), {"value": value})(0)
-    with pytest.raises(ValueError, match="seed is a RandomState of a class of its own, Worse"):
+    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
         train(Network((4, 5, 1)), X, y, epochs=3, batch_size=7, seed=seed, backend=backend)
-    with pytest.raises(ValueError, match="seed is a RandomState of a class of its own, Worse"):
+    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
         train(
             Network((4, 5, 1)),
             X,
@@ -129,7 +129,7 @@ def test_rows_of_a_shuffle_that_is_wrong_are_refused(value, backend):
             shuffle=False,
         )
     mlp = MLPRegressor(hidden_layer_sizes=(5,), batch_size=7, random_state=seed, backend=backend)
-    with pytest.raises(ValueError, match="seed is a RandomState of a class of its own, Worse"):
+    with pytest.raises(ValueError, match=r"seed: .*Worse\.shuffle must return a permutation"):
         mlp.fit(X, y)
 
 

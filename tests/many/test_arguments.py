@@ -108,8 +108,12 @@ REFUSED = {
     "fewer rows": ({"X": [X, X[:9]]}, ValueError, "^member 1: X has 9 rows, Y has 20"),
     "everybody's NaN": ({"X": X * np.nan, "n": 2}, ValueError, "^X must be finite"),
     "rows outside": ({"rows": [np.arange(3), np.array([1, 20])]}, ValueError, r"^member 1: rows\[1\] is 20, the rows"),
-    "lists of rows": ({"rows": [[0, 1], [2, 3]]}, ValueError, r"^rows is lists in a list.*rows=\[np\.array\(each\)"),
-    "lists of weights": ({"sample_weight": [[1.0] * 20] * 2}, ValueError, "^sample_weight is lists in a list"),
+    "lists of rows": (
+        {"rows": [[0, 1], [2, 3]]},
+        ValueError,
+        r"^rows is a nested list of depth 2.*rows=\[np\.array\(each\)",
+    ),
+    "lists of weights": ({"sample_weight": [[1.0] * 20] * 2}, ValueError, "^sample_weight is a nested list of depth 2"),
     "negative weights": ({"sample_weight": np.eye(2, 20) - 0.5}, ValueError, "^member 0: sample_weight must not be"),
     "weights of the rows": (
         {"sample_weight": [np.ones(20), np.eye(1, 20)[0]], "rows": np.arange(3, 9)},
