@@ -214,7 +214,7 @@ def losses_of(
 def place_of_best(losses: NDArray[np.float64]) -> int:
     """Return the index of the least of the numbers of `losses_of`; ValueError where none is finite."""
     if not np.isfinite(losses).any():
-        raise ValueError("every member diverged or has no finite score: there is no best one")
+        raise ValueError("no member is the best: each one diverged or has no finite score")
     return int(np.argmin(losses))
 
 

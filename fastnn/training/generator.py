@@ -1,7 +1,7 @@
-"""The generator of a training: made from a seed, copied, put back to where it stood, and the row orders it shuffles.
+"""The generator of a training: created from a seed, copied, restored, and the row orders that it shuffles.
 
-MT19937's words, 624 and a position, are read and written where NumPy keeps them: its own `get_state` and `set_state` go
-through them one by one, in Python, and take as long as hundreds of steps of a small network.
+This module reads and writes the words of MT19937, 624 and a position, in NumPy's own memory. NumPy's `get_state` and
+`set_state` convert them one by one in Python, which takes as long as hundreds of steps of a small network.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ShuffleRows = Callable[[NDArray[np.uint32], NDArray[np.int64], NDArray[np.int64]
 """The method of a back end that shuffles in compiled code, `fastnn.fused.backend.NumbaBackend.shuffle_rows`."""
 
 BY_NUMPY = 2**20
-"""Rows that NumPy shuffles in a process, in some 20 ms, before a back end does, which may have to compile its code."""
+"""Rows that NumPy shuffles in a process, in about 20 ms, before a back end does, which may have to compile first."""
 
 _n_shuffled = [0]
 """The rows that this process has shuffled."""
@@ -35,17 +35,17 @@ GENERATORS = kit.shelf()
 
 
 class MT19937(np.random.MT19937):
-    """NumPy's bit generator, whose `state` takes 1 us; its name is part of the state."""
+    """NumPy's bit generator with a `state` that takes 1 us; the class name is part of the state."""
 
     @functools.cached_property
     def _own_words(self) -> NDArray[np.uint32]:
-        """The words of `_words`, for its own methods only: a view that kept its owner alive would never be freed."""
+        """The view of `_words` for methods of this class: a view that kept its owner alive would never be freed."""
         _check_layout()
         return np.frombuffer(memoryview(_Memory.from_address(self.ctypes.state_address)), np.uint32)
 
     @property
     def state(self) -> Any:
-        """The dictionary of NumPy's own `state`."""
+        """The state, as the dictionary that NumPy's own `state` returns."""
         with self.lock:
             words = self._own_words.copy()
         return {"bit_generator": "MT19937", "state": {"key": words[:-1], "pos": words.item(624)}}
@@ -58,7 +58,7 @@ class MT19937(np.random.MT19937):
 
 
 def make_random_state(seed: Seed) -> np.random.RandomState:
-    """Return the generator of a seed: a RandomState is used as it is, so that its owner sees what was drawn."""
+    """Return the generator of a seed. A RandomState is used itself, so its owner sees the draws."""
     if type(seed) is not int or not 0 <= seed < 2**32:
         check_seed("seed", seed)
     if isinstance(seed, np.random.RandomState):
@@ -69,13 +69,13 @@ def make_random_state(seed: Seed) -> np.random.RandomState:
 
 
 def system_words() -> NDArray[np.uint32]:
-    """Return a seed of the system's: as many bits as NumPy itself takes for None, which then spends 150 us on them."""
+    """Return a seed from the system, of as many bits as NumPy uses for None, without the 150 us that NumPy takes."""
     return np.frombuffer(os.urandom(16), np.uint32)
 
 
 def new_random_state() -> np.random.RandomState:
-    """Return a generator in any state, to be seeded or set."""
-    # Making one takes 150 us, as long as many a small training; seeding one 2 us.
+    """Return a generator in an arbitrary state, to be seeded or set."""
+    # Creating one takes 150 us, as long as many a small training; seeding one takes 2 us.
     return GENERATORS.take() or np.random.RandomState(MT19937())
 
 
@@ -93,7 +93,7 @@ class Seeded(NamedTuple):
     n_rows: int
 
     def state(self, network: Network) -> dict[str, Any]:
-        """Return the state of a generator that stands there."""
+        """Return the state of the generator, drawn again from its seed."""
         random_state = new_random_state()
         put(random_state, self, network)
         state = random_state.get_state(legacy=False)
@@ -102,11 +102,11 @@ class Seeded(NamedTuple):
 
 
 Place = Seeded | tuple[dict[str, Any], NDArray[np.int64]]
-"""Where a generator stands, and the order of the rows there: made of its seed again, or its state and the order."""
+"""A position of a generator and the order of the rows there: a seed to repeat, or the state and the order."""
 
 
 def put(random_state: np.random.RandomState, place: Place, network: Network) -> None:
-    """Put a generator to a place."""
+    """Set a generator to a position."""
     if not isinstance(place, Seeded):
         random_state.set_state(place[0])
         return
@@ -116,7 +116,7 @@ def put(random_state: np.random.RandomState, place: Place, network: Network) -> 
 
 
 def bookmark(random_state: np.random.RandomState) -> Callable[[], None]:
-    """Return a function that puts the generator back to where it stands now, after shuffles."""
+    """Return a function that restores the present state of the generator after shuffles."""
     words = _words(random_state)
     if words is None:
         return functools.partial(random_state.set_state, random_state.get_state(legacy=False))
@@ -137,10 +137,10 @@ def shuffle_rows(
     order: NDArray[np.int64],
     compiled: ShuffleRows | None = None,
 ) -> None:
-    """Write orders (k, n) of rows: each is the one before it, at first `order` (n,), shuffled once more.
+    """Write orders (k, n) of rows. Each is the order before it, at first `order` (n,), shuffled once more.
 
-    Shuffling an order in place is the same as indexing it by a shuffled arange: the same swaps. `compiled` takes the
-    place of NumPy's `shuffle` where many rows are to be shuffled; it gives the same orders and leaves the same words.
+    To shuffle an order in place is to index it by a shuffled arange: the swaps are the same. `compiled` replaces the
+    `shuffle` of NumPy for many rows; it gives the same orders and leaves the same words.
     """
     _n_shuffled[0] += orders.size
     if compiled is not None and _n_shuffled[0] > BY_NUMPY and order.size <= 2**32:
@@ -161,7 +161,7 @@ def shuffle_rows(
 def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
     """Raise ValueError unless each of `orders` (any, n) is a permutation of `rows` (n,).
 
-    Only a subclass of RandomState is checked: it shuffles as it likes, as long as each row is there once.
+    Only subclasses of RandomState are checked: they may shuffle in any way that keeps each row once.
     """
     if type(random_state) is np.random.RandomState:
         return
@@ -177,7 +177,7 @@ def check_orders(random_state: np.random.RandomState, orders: NDArray[np.int64],
 def _words(random_state: np.random.RandomState) -> NDArray[np.uint32] | None:
     """Return a view (625,) of MT19937's words in memory: the key (624,) and the position in it.
 
-    None where not all that the generator draws comes from them, by NumPy's own methods.
+    None if the generator may draw from anything else, or by methods that are not NumPy's.
     """
     own = np.random.MT19937, MT19937
     if type(random_state) is not np.random.RandomState or type(random_state._bit_generator) not in own:
@@ -189,7 +189,7 @@ def _words(random_state: np.random.RandomState) -> NDArray[np.uint32] | None:
 class _Memory(ctypes.Array[ctypes.c_uint32]):
     _type_, _length_ = ctypes.c_uint32, 625
     owner: np.random.BitGenerator
-    """Kept, so that the memory lives as long as any view of it."""
+    """The owner of the memory, which must live as long as any view."""
 
 
 @functools.lru_cache(maxsize=8)  # a training asks in each epoch

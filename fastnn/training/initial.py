@@ -1,4 +1,4 @@
-"""The beginning of a training: its first state, drawn from a seed or a copy of the one that is resumed."""
+"""The beginning of a training: its first state, drawn from a seed, or a copy of a resumed state."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FEW_DRAWS = 1024
 def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
     """Draw the weights and the validation split of `n` rows; return the first state, the generator, and its `Seeded`.
 
-    That is None where to draw the same again is not possible, or would take longer than to copy the generator.
+    The last is None if the draws cannot be repeated, or if repeating takes longer than copying the generator.
     """
     network, seed, dtype = plan.network, plan.seed, plan.data.X.dtype
     random_state = make_random_state(seed)
@@ -66,20 +66,20 @@ def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, See
 
 
 def spreads(plan: Plan) -> bool:
-    """Return whether the first weights are by Nguyen and Widrow: asked for, or a method does with no other name."""
+    """Return whether the initial weights are Nguyen and Widrow's: by name, or by default of a method."""
     init = plan.network.init
     return init == "nguyen_widrow" or (init is None and isinstance(plan.optimizer, Method))
 
 
 def ranges_of(plan: Plan) -> tuple[Array, Array]:
-    """Return the least and the greatest of each input (n_inputs,), over the rows to train on that have weight."""
+    """Return the minimum and maximum of each input (n_inputs,), over the training rows of positive weight."""
     data = plan.data if plan.rows is None else rows_of(plan.data, plan.rows)
     X = data.X[data.sample_weight > 0].astype(np.float64)
     return X.min(axis=0), X.max(axis=0)
 
 
 def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
-    """Return the rows to train on, in order, and those drawn for validation, if the stop rules ask for a part."""
+    """Return the training rows, in order, and the drawn validation rows, if the stop rules split off a part."""
     if not isinstance(stop.validation, (int, float)):
         return (all_rows_again if n <= FEW_ROWS else all_rows)(n), None
     n_validation = math.ceil(stop.validation * n)
@@ -103,10 +103,10 @@ all_rows_again = kit.remembered(all_rows)
 
 
 def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
-    """Return a copy of the state to go on from, and its generator; network, data and rows must fit it.
+    """Return a copy of the state to resume, and its generator; network, data and rows must fit it.
 
-    With `new_rows`, what the state says of its own rows is left out: their order, the epoch that has begun, and scores,
-    unless they are of validation data of their own.
+    With `new_rows`, drop what belongs to the old rows: their order, the begun epoch, and scores, except those of
+    separate validation data.
     """
     resume, stop, n = plan.state, plan.stop, plan.n_rows
     _check_fits(plan, resume)
@@ -126,7 +126,7 @@ def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
 
 
 def validation_data(plan: Plan, state: TrainingState) -> Data | None:
-    """Return the data to validate on: a copy of the rows that were split off, or the arrays that were passed."""
+    """Return the validation data: a copy of the rows that were split off, or the given arrays."""
     data, rows, stop = plan.data, plan.rows, plan.stop
     index, split = state.index, state.validation_rows
     assert index is not None
@@ -151,7 +151,7 @@ def validation_data(plan: Plan, state: TrainingState) -> Data | None:
 
 
 def row_order(plan: Plan, state: TrainingState, random_state: np.random.RandomState) -> RowOrder:
-    """Return the order of the rows from this state on; ValueError for a batch size that does not go with it."""
+    """Return the order of the rows from this state on; ValueError for a batch size that does not fit it."""
     assert state.index is not None
     compiled = plan.backend.shuffle_rows
     order = RowOrder(state.index, plan.batch_size, plan.shuffle, random_state, state.batch, compiled, plan.rows)
@@ -172,7 +172,7 @@ def row_order(plan: Plan, state: TrainingState, random_state: np.random.RandomSt
 
 
 def _check_fits(plan: Plan, resume: TrainingState) -> None:
-    """Raise ValueError, naming both sides, where the state belongs to another training."""
+    """Raise ValueError, with both values, if the state belongs to another training."""
     counters, network, optimizer = resume.counters, plan.network, plan.optimizer
     has: list[tuple[str, Any, Any]] = [
         *((name, counters.get(name, value), value) for name, value in network_counters(network).items()),
@@ -188,13 +188,13 @@ def _check_fits(plan: Plan, resume: TrainingState) -> None:
 
 
 def _listed(value: Any) -> str:
-    """Return a list as "(3, 4, 2)", the only one of a list as itself."""
+    """Return a list as "(3, 4, 2)", and a list of one item as that item."""
     several = isinstance(value, list) and len(value) != 1
     return cut(f"({', '.join(map(str, value))})" if several else value[0] if isinstance(value, list) else value)
 
 
 def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, stop: Stop) -> None:
-    """Raise ValueError where the state was trained on other rows, as far as it knows them."""
+    """Raise ValueError if the state was trained on other rows, as far as it records them."""
     if resume.counters.get("rows") != (None if rows is None else digest(rows)):
         raise ValueError(
             "resume does not fit: its state was trained on other rows of X; give the same rows= or validation_rows= as "
@@ -217,7 +217,7 @@ def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, s
 
 
 def begin(plan: Plan, started: float) -> Group:
-    """Return a training that can begin, a group of one; `started` is the time.
+    """Return a training that is ready to begin, a group of one; `started` is the time.
 
     Raises
     ------
@@ -266,22 +266,22 @@ def begin(plan: Plan, started: float) -> Group:
 
 
 def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.AbstractContextManager[Any]) -> Group | None:
-    """Return several trainings that can begin, of which all that is random is drawn.
+    """Return several trainings that are ready to begin, with all random draws done.
 
     Parameters
     ----------
     plans : sequence of Plan
-        Of one shape, and between epochs; all or none of them validated.
+        Plans of one shape, between epochs; all or none of them with validation.
     started : float
         The time.
     drawing : context manager
-        Entered to draw, by one thread at a time: NumPy lets others run within each draw, so that two threads that draw
-        take turns at every draw, which takes three times as long.
+        Entered to draw, by one thread at a time. NumPy releases its lock within each draw, so two drawing threads would
+        alternate at every draw, which takes three times as long.
 
     Returns
     -------
     Group or None
-        None where not all of them can be decided in a call of the back end.
+        None if the back end cannot make the decisions of all of them.
     """
     first = plans[0]
     network, m, dtype = first.network, len(plans), first.data.X.dtype
@@ -303,7 +303,7 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
 
 
 class Draws:
-    """What is random in several trainings, drawn: their first states, the rows that are split off, and all orders."""
+    """The random draws of several trainings: first states, validation splits, and all row orders."""
 
     def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
         self.plans, self.n = plans, plans[0].n_rows - n_split(plans[0])
@@ -330,7 +330,7 @@ class Draws:
     def _draw(
         self, k: int, plan: Plan, generator: np.random.RandomState, state: GroupState, numbers: dict[int, Array]
     ) -> None:
-        """Set member k's first state, or draw the numbers of its weights; then draw the split and orders of rows."""
+        """Set the first state of member k, or draw its weights; then draw the split and the orders of rows."""
         index, split = None, None
         place: Place
         seed: Any = system_words() if plan.seed is None and plan.state is None else plan.seed
@@ -356,13 +356,13 @@ class Draws:
         self.splits.append((index, split))
 
     def _shuffle(self, generator: np.random.RandomState, orders: Array, index: Array | None) -> Place:
-        """Write the order of the rows of each epoch (n_epochs, n); return where the generator stands after them."""
+        """Write the order of the rows of each epoch (n_epochs, n); return the generator's position after them."""
         index = np.arange(self.n) if index is None else index
         shuffle_rows(generator, orders, index, self.plans[0].backend.shuffle_rows)
         return generator.get_state(legacy=False), orders[-1].copy()
 
     def place_at(self, k: int, n_epochs: int) -> Place:
-        """Return where the generator of member k stands after so many epochs, before its last one."""
+        """Return the generator's position of member k after this number of epochs, before its last one."""
         generator, plan = new_random_state(), self.plans[k]
         put(generator, Seeded(self.seeds[k], plan.params is None, self.n), plan.network)
         index, _ = _split(plan.n_rows, generator, plan.stop)
@@ -380,13 +380,13 @@ class Draws:
 
 
 def n_split(plan: Plan) -> int:
-    """Return how many rows are split off for validation."""
+    """Return the number of rows split off for validation."""
     part = plan.stop.validation
     return math.ceil(part * plan.n_rows) if isinstance(part, (int, float)) else 0
 
 
 def decisions_of(group: Group, splits: list[tuple[Any, Any]]) -> list[Decisions]:
-    """Return the decisions of each member; data to validate on that several have in common are checked once."""
+    """Return the decisions of each member; check validation data that members share once."""
     known: dict[int, Data | None] = {}
     decisions = []
     for k, (plan, (index, split)) in enumerate(zip(group.plans, splits, strict=True)):

@@ -1,7 +1,7 @@
-"""Functions that check arrays: shapes, dtypes, finiteness. A back end receives only arrays that passed them.
+"""Functions that check arrays: shapes, dtypes, finiteness. A back end receives checked arrays only.
 
-float32 stays float32, everything else that is real becomes float64. An array is copied only where its dtype, byte
-order, layout (C order) or alignment asks for it; the caller's arrays are never written.
+float32 stays float32, all other real numbers become float64. An array is copied only if its dtype, byte order, layout
+(C order) or alignment requires it; the caller's arrays are never written.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from fastnn.state import Data
 _NATIVE = (np.dtype(np.float64), np.dtype(np.float32))
 
 FEW_ROWS = 4096
-"""Rows so few that their weights stay in memory for the next training."""
+"""Up to this many rows, weights stay in memory for the next training."""
 
 SCALING_ERROR = 1e-5
-"""By so much targets may be beyond what an output gives: scaled to a range, in float32, they are there but for this."""
+"""Targets may exceed the range of an output by this much: the error of scaling to a range in float32."""
 
 SMALL, LARGE = 1e-2, 20.0
-"""Sizes of the largest number between which a method is not warned of inputs and targets."""
+"""A warning is given if the largest number of inputs or targets lies outside these sizes."""
 
 FEW = 24
-"""Up to so many numbers Python's sum takes less time than NumPy's."""
+"""Up to this many numbers, Python's sum is faster than NumPy's."""
 
 
 def check_network(network: Any) -> None:
-    """Raise TypeError unless `network` is a Network, ValueError where it was changed after it was made."""
+    """Raise TypeError unless `network` is a Network, and ValueError if it was changed after creation."""
     if type(network) is not Network:
         hint = "the network comes first"
         if isinstance(network, (tuple, list)) and all(isinstance(n, int) for n in network):
@@ -55,7 +55,7 @@ def check_network(network: Any) -> None:
 
 
 def check_optimizer(optimizer: Any) -> None:
-    """Raise TypeError, which says what to write, unless `optimizer` is an Optimizer."""
+    """Raise TypeError, with what to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
     given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
@@ -65,7 +65,7 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError, which says what to do, where a method does not train this network so."""
+    """Raise ValueError, with a remedy, if a method cannot train this network with these options."""
     name, other = method.name, "or take another optimizer, such as Adam()"
     if network.loss != "squared_error":
         raise ValueError(f"{name} minimizes the squared error, not the loss {network.loss!r}: {other[3:]}")
@@ -81,7 +81,7 @@ def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None
 
 
 def warn_of_scale(method: Method, data: Data) -> None:
-    """Warn where a method gets inputs or targets that are far from the size of 1, by which it is hardly of use."""
+    """Warn of inputs or targets far from the size of 1, with which a method hardly learns."""
     used = data.sample_weight > 0
     sizes = {name: float(abs(array[used]).max()) for name, array in (("inputs", data.X), ("targets", data.Y))}
     far = [f"{name} reach {size:.3g}" for name, size in sizes.items() if size > LARGE or 0 < size < SMALL]
@@ -133,7 +133,7 @@ def check_data(
     ------
     ValueError, TypeError
         For shapes that do not fit (both numbers are named), values that are not finite (the first index is named),
-        targets that the loss cannot take, weights that are negative, too small or all 0, object or complex arrays.
+        targets outside the range of the loss, weights that are negative, too small or all 0, object or complex arrays.
     """
     X = _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
     n = len(X)
@@ -155,7 +155,7 @@ def check_data(
 
 
 def ones(n: int, dtype: np.dtype[Any]) -> Array:
-    """Return the weights (n,) of rows that have none, read-only."""
+    """Return the weights (n,) of unweighted rows, read-only."""
     weight = np.ones(n, dtype)
     weight.setflags(write=False)
     return weight
@@ -165,7 +165,7 @@ ones_again = kit.remembered(ones)
 
 
 def _check_not_tiny(weight: Array, given: Array) -> None:
-    """Refuse a weight that is too small for the dtype: one divided by it overflows, or it was rounded to 0."""
+    """Refuse a weight that is too small for the dtype: it was rounded to 0, or 1 divided by it overflows."""
     smallest = np.finfo(weight.dtype).tiny
     tiny = (given > 0) & (weight < smallest)
     if tiny.any():
@@ -211,7 +211,7 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
 
 
 def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
-    """Return a row of zeros and a one for each label of (n,), a whole number of whatever dtype."""
+    """Return the one-hot rows of labels (n,), whole numbers of any dtype."""
     if len(labels) != n:
         raise ValueError(f"X has {n} rows, Y has {len(labels)} labels")
     if labels.dtype.kind == "f" and (broken := labels != np.trunc(labels)).any():  # NaN is broken too
@@ -231,7 +231,7 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
 
 
 def _check_range(network: Network, Y: Array) -> None:
-    """Raise ValueError for targets that the loss does not take, and for those that the output can never give."""
+    """Raise ValueError for targets outside the range of the loss, or of the output."""
     loss, line, given = network.loss, LOSSES[network.loss], ACTIVATIONS[network.output]
     low, high = max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
     if low == -math.inf and high == math.inf:
@@ -259,7 +259,7 @@ def _check_range(network: Network, Y: Array) -> None:
 
 
 def _beyond(Y: Array, low: float, high: float) -> Array:
-    """Return which targets are less than `low` or more than `high`; an empty array where both are infinite."""
+    """Return which targets are below `low` or above `high`; an empty array if both are infinite."""
     return np.zeros(0, bool) if low == -math.inf and high == math.inf else (low > Y) | (high < Y)
 
 
@@ -335,7 +335,7 @@ def _read_only(array: Array) -> Array:
 
 
 MEMORY_LIMIT_FRACTION = 0.9
-"""Share of the machine's memory that parameters, an optimizer's state and the neurons of a block may take."""
+"""Share of the machine's memory for parameters, the state of the optimizer and the neurons of a block."""
 
 
 def check_memory(
@@ -347,11 +347,11 @@ def check_memory(
     block: int = ROW_BLOCK,
     threads: int | None = 1,
 ) -> None:
-    """Raise MemoryError, before anything is allocated, when a calculation would not fit the machine.
+    """Raise MemoryError, before any allocation, if a calculation does not fit the machine.
 
-    Counted are `n_vectors` vectors of parameters, and for each neuron and row, `block` of the `rows` at most, three
-    numbers and one for each thread, and three more where threads share a step, who keep the deltas of all layers. A
-    back end with ``whole_batches`` also holds z and a of the other rows.
+    Count `n_vectors` vectors of parameters and, for each neuron and row (at most `block` of the `rows`), three numbers
+    and one for each thread, and three more if threads share a step, because they keep the deltas of all layers. A back
+    end with ``whole_batches`` also holds z and a of the other rows.
     """
     block = min(rows, block)
     others = rows - block if rows > block and getattr(backend, "whole_batches", False) else 0
@@ -375,7 +375,7 @@ def _shortened(sizes: tuple[int, ...]) -> str:
 
 @functools.cache
 def memory() -> int:
-    """Return the bytes of the machine's memory; where the system does not say, the bytes that can be addressed."""
+    """Return the bytes of the machine's memory; if the system does not tell, the addressable bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,6 +1,6 @@
-"""The plan of a training: all its arguments, checked, by their names.
+"""The plan of a training: all its arguments, checked, by name.
 
-`train` makes one plan, `train_many` one for each member. Nothing that a plan holds is changed by a training.
+`train` makes one plan, `train_many` one for each member. A training does not change its plan.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
 
 NO_RULES = Stop()
-"""The stop rules of a training that goes on to its last epoch."""
+"""The stop rules of a training that runs to its last epoch."""
 
 OF_SETTINGS = 11
-"""The fields of a plan that `check_settings` fills."""
+"""The number of fields that `check_settings` fills."""
 
 NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
 
 
 class Plan(NamedTuple):
-    """The checked arguments of a training; parts that are equal for several plans are one object."""
+    """The checked arguments of a training; plans share equal parts as one object."""
 
     network: Network
     backend: Any
-    """With all parts, see `fastnn.backends.complete`."""
+    """A back end with all parts, see `fastnn.backends.complete`."""
     optimizer: Optimizer
     batch_size: int | None
     """Rows a step; None: all rows."""
@@ -54,33 +54,33 @@ class Plan(NamedTuple):
     threads: int | None
     data: Data = NO_ROWS
     rows: Rows | None = None
-    """The rows to train on; None: all of them."""
+    """The rows to train on; None for all."""
     validation_rows: Rows | None = None
-    """The rows to validate on; None: as the stop rules say."""
+    """The rows to validate on; None for those of the stop rules."""
     feature_names: Names | None = None
     """The names of the columns of X, where it is a data frame with names."""
     seed: Seed = None
     params: Array | None = None
     state: Any = None
-    """The state to go on from, in place of seed and parameters: a `TrainingState`, or a row of results."""
+    """The state to resume, instead of seed and parameters: a `TrainingState`, or a row of results."""
     value_alpha: float | None = None
-    """As that of `fastnn.backends.Task`."""
+    """`value_alpha` of `fastnn.backends.Task`."""
     number: int = 0
     """The member's number."""
 
     @property
     def n_rows(self) -> int:
-        """The rows to train on, before a part of them is split off for validation."""
+        """The number of rows to train on, before the validation split."""
         return len(self.data.X if self.rows is None else self.rows)
 
     @property
     def rows_a_step(self) -> int:
-        """The rows of each batch but an epoch's last one."""
+        """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)
 
     @property
     def n_vectors(self) -> int:
-        """Vectors of parameters that a training holds: state, snapshot, gradient, best parameters, rows of matrices."""
+        """The number of parameter vectors of a training: state, snapshot, gradient, best parameters, matrix rows."""
         vectors = 2 * (1 + self.optimizer.n_slots) + 2
         if n_matrices := self.optimizer.n_matrices:  # and the Jacobian of a block of rows
             vectors += n_matrices * self.network.n_params + ROW_BLOCK
@@ -110,7 +110,7 @@ def make_plan(
     assume_finite: Any,
     threads: Any,
 ) -> Plan:
-    """Check the arguments of `train`; seed and parameters are checked where they are used first.
+    """Check the arguments of `train`; seed and parameters are checked at their first use.
 
     Raises
     ------
@@ -158,15 +158,15 @@ def check_settings(
     weighted: bool,
     threads: Any,
 ) -> Plan:
-    """Check the arguments but the rows and where to begin; return a plan without these.
+    """Check the arguments except rows and initial state; return a plan without these.
 
-    A loop of small trainings passes the same objects, none of which can change, again and again: the kit has the last
-    ones. Nothing is held that may hold the caller's data: functions, validation data, states.
+    The kit holds the last arguments and their plan, because a loop of small trainings passes the same immutable objects
+    repeatedly. It holds nothing that may refer to the caller's data: functions, validation data, states.
 
     Raises
     ------
     TypeError, ValueError
-        For what is no setting, and for a training that the back end does not support.
+        For invalid settings, and for a training that the back end does not support.
     """
     is_named, backend = isinstance(backend, str), get_backend(backend)
     options = optimizer, batch_size, shuffle, alpha
@@ -197,16 +197,16 @@ def check_settings(
 
 
 SETTINGS = kit.shelf()
-"""The last arguments of `check_settings`, and the plan that was made of them."""
+"""The last arguments of `check_settings` and their plan: repeated calls skip the checks."""
 
 
 def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:
-    """Return the dtype to compute in: that asked for, else that of the state to go on from, else None, that of X."""
+    """Return the dtype to compute in: the requested one, else that of the resumed state, else None for that of X."""
     return resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
 
 
 class NotGiven(enum.Enum):
-    """The type of `NOT_GIVEN`, the default of arguments for which None means something else."""
+    """The type of `NOT_GIVEN`, the default of arguments for which None has another meaning."""
 
     NOT_GIVEN = enum.auto()
 
@@ -220,7 +220,7 @@ DEFAULTS: dict[str, Any] = {"optimizer": Adam(), "batch_size": 200, "shuffle": T
 
 
 class Options(NamedTuple):
-    """The options that a resumed training takes over, unless others are passed."""
+    """The options that a resumed training keeps, unless others are passed."""
 
     optimizer: Optimizer
     batch_size: int | None
@@ -236,12 +236,12 @@ def choose_options(
     alpha: float | NotGiven = NOT_GIVEN,
     resume: TrainingState | None = None,
 ) -> Options:
-    """Choose the options of a training, of which some were given; a batch size of None is all rows.
+    """Choose the options of a training from the given ones, the state and defaults; batch size None means all rows.
 
     Raises
     ------
     TypeError, ValueError
-        For an option of the wrong type or outside its range, and for one that neither was given nor is in the state.
+        For an option of the wrong type or outside its range, or that is neither given nor in the state.
     """
     kept: Mapping[str, Any] = DEFAULTS
     if resume is not None:
@@ -281,7 +281,7 @@ def _optimizer_of(values: dict[str, Any]) -> Optimizer:
 
 
 def check_resume(resume: Any, new_rows: bool, seed: Any, params: Any) -> None:
-    """Raise TypeError or ValueError unless `resume` is None or an undamaged state, and the other options suit it."""
+    """Raise TypeError or ValueError unless `resume` is None or an intact state, and the other options fit it."""
     if resume is None:
         if new_rows is not False and check_flag("new_rows", new_rows):
             raise ValueError("new_rows=True is for a training that goes on: give it the state of a result as resume=")

@@ -1,4 +1,4 @@
-"""The rows of a training: which are chosen, and their order, of which each step takes its batch."""
+"""The rows of a training: which are chosen, and their order, from which steps take batches."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def choose_rows(rows: Any, validation_rows: Any, n: int, stop: Stop) -> tuple[Ro
     Parameters
     ----------
     rows, validation_rows : array-like of int, optional
-        Numbers of rows, from 0 to n - 1. Where `validation_rows` are given alone, all others are trained on.
+        Numbers of rows, from 0 to n - 1. If only `validation_rows` are given, all other rows are trained on.
     n : int
         The rows of X.
 
     Raises
     ------
     TypeError, ValueError
-        For what holds no numbers of rows, for rows on both sides, and for two kinds of validation data.
+        For values that are not numbers of rows, for rows on both sides, and for two kinds of validation data.
     """
     train_on = None if rows is None else _checked("rows", rows, n)
     if validation_rows is None:
@@ -55,7 +55,7 @@ def choose_rows(rows: Any, validation_rows: Any, n: int, stop: Stop) -> tuple[Ro
 
 
 def _checked(name: str, rows: Any, n: int) -> Rows:
-    """Return numbers of rows as an array of its own."""
+    """Return numbers of rows as a new array."""
     array = real_array(name, rows)
     if array.ndim != 1:
         raise ValueError(f"{name} must have 1 dimension, not {array.ndim} (shape {array.shape}): the numbers of rows")
@@ -73,7 +73,7 @@ def _checked(name: str, rows: Any, n: int) -> Rows:
 
 
 def rows_at(rows: Rows | None, positions: Rows) -> Rows:
-    """Return the rows of X at these positions of the rows to train on."""
+    """Return the rows of X at these positions among the rows to train on."""
     return positions if rows is None else rows.take(positions)
 
 
@@ -86,7 +86,7 @@ def rows_of(data: Data, rows: Rows) -> Data:
 
 
 def digest(rows: Rows) -> int:
-    """Return a number by which a state knows the rows that it was trained on."""
+    """Return a number that identifies the rows of a training, for its state."""
     return zlib.crc32(rows.data)
 
 
@@ -99,26 +99,26 @@ class RowOrder:
     Parameters
     ----------
     index : (n,) int64
-        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed. Where
-        `rows` are given, their positions there.
+        The rows to train on, in the order of the current epoch (`batch` > 0) or of the last one. Never changed. With
+        `rows`, their positions in it.
     batch_size : int or None
-        Rows a step; the last batch of an epoch may be shorter. None, or more than there are: all of them.
+        Rows of a step; the last batch of an epoch may be shorter. None, or more than there are, stands for all.
     shuffle : bool
         Whether an epoch begins with a shuffle. Full batches are never shuffled.
     random_state : RandomState
-        The generator that shuffles: one call of its `shuffle` an epoch.
+        The generator; its `shuffle` is called once an epoch.
     batch : int
         Steps done in the current epoch.
     compiled : callable, optional
-        A back end's `shuffle_rows`, to shuffle by.
+        The `shuffle_rows` of a back end.
     rows : (any,) int64, optional
-        The rows of the data that are chosen to train on; some may be there several times.
+        The chosen rows of the data, some of them repeated.
     """
 
     seeded: Seeded | None = None
-    """The way in which the generator came to its state, if it can be repeated; none where rows are shuffled."""
+    """How to repeat the draws of the generator so far, if possible; None after rows are shuffled."""
     _undo: Callable[[], None] | None = None  # of the shuffles of the last draw
-    # Used again where they do not differ: fresh memory costs as much as a small step, and no back end need look at
+    # Reused if equal: new memory costs as much as a small step, and a back end need not look at
     # the same arrays twice. The last draw's steps, and where they began.
     _steps: Steps | None = None
     _place = (0, 0)
@@ -149,9 +149,9 @@ class RowOrder:
         return n_epochs * self.steps_per_epoch - self.batch
 
     def draw(self, n_steps: int, learning_rate: NDArray[np.float64] | float) -> Steps:
-        """Return the next steps, with these rates, or one for all; `commit` says how many of them were done.
+        """Return the next steps, with these rates, or one for all; `commit` tells how many of them were done.
 
-        Arrays are used again by the next draw: those of rates and losses, and all of them where it has the same rows.
+        The next draw reuses the arrays of rates and losses, and all arrays if it has the same rows.
         """
         last, place = self._steps, (self.batch, n_steps)
         if self.shuffle or last is None or place != self._place:
@@ -172,7 +172,7 @@ class RowOrder:
         return last
 
     def commit(self, n_steps: int) -> None:
-        """Count the first `n_steps` steps of the last draw as done; shuffles that only later ones needed are undone."""
+        """Count the first `n_steps` steps of the last draw as done, and undo shuffles that only later steps needed."""
         n_drawn, index = self._drawn
         if n_steps < n_drawn:
             if self._undo is not None:
@@ -182,13 +182,13 @@ class RowOrder:
         self.batch = (self.batch + n_steps) % self.steps_per_epoch
 
     def places(self, n_done: list[int]) -> list[Place]:
-        """Return where the generator stands now, with the order of the rows."""
+        """Return the position of the generator, with the order of the rows."""
         if self.seeded is not None:
             return [self.seeded]
         return [(self.random_state.get_state(legacy=False), self.index)]
 
     def give_back(self, seed: Seed) -> None:
-        """Let another training use the generator and the steps of this one, which is over."""
+        """Return the generator and the steps of this finished training to the pool."""
         if self.random_state is not seed:
             GENERATORS.put(self.random_state)
         steps = self._steps
@@ -196,7 +196,7 @@ class RowOrder:
             STEPS.put(steps)
 
     def _orders(self, n_steps: int) -> NDArray[np.int64]:
-        """Return the rows of the next steps' epochs, one after another; an epoch that has begun keeps its order."""
+        """Return the rows of the epochs of the next steps, one after another; the current epoch keeps its order."""
         self._undo = None
         if not self.shuffle:
             return self.index
@@ -211,22 +211,22 @@ class RowOrder:
 
 
 class RowOrders:
-    """The rows of all steps of several trainings of as many rows, which begin and end with epochs.
+    """The rows of all steps of several trainings with the same number of rows, in whole epochs.
 
     Parameters
     ----------
     rows : list of (any,) int64 or None
-        The rows of the data that are chosen, of each member.
+        The chosen rows of the data, for each member.
     n_epochs : list of int
         The epochs of each member.
     batch_size : int
         Rows a step.
     orders : (m, most epochs, n) int64
-        The order of the rows in each epoch, positions in the members' rows; (0, ...) where no member shuffles.
+        The order of the rows in each epoch, as positions in the rows of the member; (0, ...) if none shuffles.
     places : list of Place
-        Where the generator of each member stands after its last epoch.
+        The position of each member's generator after its last epoch.
     place_at : callable, optional
-        Returns where that of member k stands after n epochs, ``place_at(k, n)``; without it that does not matter.
+        ``place_at(k, n)``, the position for member k after n epochs; omitted if nobody needs it.
     """
 
     batch = 0
@@ -255,7 +255,7 @@ class RowOrders:
         return Steps(self._rows(), start, stop, learning_rate, np.zeros((len(self._chosen), n_steps)))
 
     def _rows(self) -> NDArray[np.int64]:
-        """Return the rows of the steps (m, any), or (1, any) where they are the same for all members."""
+        """Return the rows of the steps (m, any), or (1, any) if they are the same for all members."""
         chosen = self._chosen
         if self.shuffle:
             flat = self._orders.reshape(len(chosen), -1)
@@ -269,10 +269,10 @@ class RowOrders:
         return rows_at(chosen[0], np.arange(self.n_rows))[None]
 
     def commit(self, n_steps: int) -> None:
-        """Count the steps as done: nothing is drawn after them."""
+        """Count the steps as done; there is no other draw."""
 
     def places(self, n_done: list[int]) -> list[Place]:
-        """Return where the generators stand after so many epochs of each member, with the orders of the rows."""
+        """Return the positions of the generators after these epochs of each member, with the orders of the rows."""
         if self._place_at is None:
             return self._places
         return [
@@ -281,15 +281,15 @@ class RowOrders:
         ]
 
     def give_back(self, seed: Seed) -> None:
-        """Do nothing: the generator that drew all orders is in the kit already."""
+        """Do nothing: the kit already has the generator that drew all orders."""
 
 
 def batches(
     n_rows: int, batch_size: int, shuffle: bool, begun: int, n_steps: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the starts and stops of steps' batches in the rows of their epochs, of which the first has `begun` steps.
+    """Return the starts and stops of the batches of steps in the rows of their epochs; `begun` of the first are done.
 
-    The epochs' rows are the same ones, or, with `shuffle`, lie one after the other.
+    All epochs use the same rows, or, with `shuffle`, their rows lie one after the other.
     """
     if batch_size == n_rows and not shuffle:  # the same as below, in a tenth of the time
         start, stop = np.zeros(n_steps, np.int64), np.empty(n_steps, np.int64)
@@ -305,12 +305,12 @@ def batches(
 
 
 AGAIN = 1024
-"""Steps and rows so few that they stay in memory for the next training."""
+"""Up to this many steps and rows, arrays stay in memory for the next training."""
 
 
 @kit.remembered
 def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the result of `batches`, read-only, made once for small trainings that are alike."""
+    """Return the result of `batches`, read-only, shared by equal small trainings."""
     both = batches(*numbers)
     for array in both:
         array.flags.writeable = False
@@ -318,7 +318,7 @@ def batches_again(*numbers: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
-    """Return steps with these batches: those of the last training that is over, if they are its."""
+    """Return steps with these batches, from the last finished training if it had the same."""
     steps: Steps | None = STEPS.take()
     if steps is None or steps.start is not start:
         steps = Steps(np.empty(0, np.int64), start, stop, np.empty(len(start)), np.empty(len(start)))
@@ -326,7 +326,7 @@ def steps_again(start: NDArray[np.int64], stop: NDArray[np.int64]) -> Steps:
 
 
 def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
-    """Raise ValueError where an optimizer (a solver) that takes full batches only is given smaller ones."""
+    """Raise ValueError if an optimizer (a solver) that takes full batches only gets smaller ones."""
     if rows_a_step(batch_size, n_rows) < n_rows:
         raise ValueError(
             f"{name} takes full batches only: leave out batch_size={batch_size}, there are {n_rows} rows to train on"
@@ -334,7 +334,7 @@ def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
 
 
 def rows_a_step(batch_size: int | None, n_rows: int) -> int:
-    """Return the rows of each batch but an epoch's last one; None, or more than there are, stands for all rows."""
+    """Return the rows of each batch except the last of an epoch; None, or more than there are, stands for all."""
     return n_rows if batch_size is None else min(batch_size, n_rows)
 
 

@@ -1,4 +1,4 @@
-"""The state of a training: that of its steps, and all that resuming needs besides."""
+"""The state of a training: the state of its steps, and what else resuming needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastnn.state import StepState
 
 
 class Counters(TypedDict, total=False):
-    """The progress of a training and the options by which it goes on, in JSON's types; files of 0.1 lack some."""
+    """The progress and the options of a training, in types of JSON; files of 0.1 lack some."""
 
     epoch: int
     """Epochs that ended."""
@@ -30,25 +30,25 @@ class Counters(TypedDict, total=False):
     row_sum: float
     """Rows of these steps."""
     best_score: float | None
-    """The score of `TrainingState.best_params`; None before there is one. Less is better: of all scores but the loss it
-    is the negative, and so is `rule_best`."""
+    """The score of `TrainingState.best_params`; None before there is one. Lower is better: scores other than the loss
+    are negated, here and in `rule_best`."""
     best_on: str
-    """The name of that score: `Stop.score_name`; files of version 0.1 know the loss only."""
+    """The name of that score: `Stop.score_name`; in files of version 0.1 always the loss."""
     rule_on: str
-    """The score that the stop rule compares: `Stop.score_name`; missing where there is no rule."""
+    """The score that the stop rule compares: `Stop.score_name`; absent without a rule."""
     rule_best: float | None
     rule_stale: int
     """Epochs since the rule's best score."""
     rate_factor: float
-    """By which `ReduceRate` has multiplied the learning rate."""
+    """The factor of the learning rate so far, by `ReduceRate`."""
     rate_least: float
-    """The smallest rate to which it does so."""
+    """The lowest learning rate of `ReduceRate`."""
     optimizer: dict[str, Any]
     """`Optimizer.to_dict`."""
     batch_size: int | None
     shuffle: bool
     rows: int
-    """The `digest` of the rows that were chosen to train on; missing where all were."""
+    """The `digest` of the chosen rows; absent if all rows are trained on."""
     alpha: float
     sizes: list[int]
     activation: list[str]
@@ -61,7 +61,7 @@ class Counters(TypedDict, total=False):
 
 @dataclass(repr=False)
 class TrainingState(StepState):
-    """All that resuming a training needs: ``train(..., resume=result.state)``.
+    """Everything that resuming a training needs: ``train(..., resume=result.state)``.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class TrainingState(StepState):
     t : int
         Steps done, skipped ones included.
     storage : ndarray (1 + n_slots, padded)
-        The memory of `vectors`; its rows begin where a vector of the kernel may.
+        The memory of `vectors`; each row is aligned for the kernel's vectors.
     n_params : int
         The length of the parameter vector.
     beta_products : ndarray (2,)
@@ -88,11 +88,11 @@ class TrainingState(StepState):
     batch : int
         Steps done in the epoch that has begun.
     counters : dict
-        Counts of epochs and stop rules, and the options that go on unless others are given.
+        Counts of epochs and stop rules, and the options, which resuming keeps unless you give others.
     best_params : ndarray (n_params,) or None
-        The parameters of the best epoch so far, where the stop rules ask for them.
+        The parameters of the best epoch so far, if the stop rules need them.
     feature_names : tuple of str or None
-        The names of the columns of X, where it was a data frame with names.
+        The names of the columns of X, if it was a data frame with names.
 
     Examples
     --------
@@ -116,11 +116,11 @@ class TrainingState(StepState):
     batch: int = 0
     """Steps done in the epoch that has begun."""
     counters: Counters = dataclasses.field(default_factory=Counters)
-    """Counts of epochs and stop rules, and the options that go on unless others are given."""
+    """Counts of epochs and stop rules, and the options, which resuming keeps unless others are given."""
     best_params: Array | None = None
-    """The parameters (n_params,) of the best epoch so far, where the stop rules ask for them."""
+    """The parameters (n_params,) of the best epoch so far, if the stop rules need them."""
     feature_names: Names | None = None
-    """The names of the columns of X, where it was a data frame with names."""
+    """The names of the columns of X, if it was a data frame with names."""
 
     def __repr__(self) -> str:
         facts = {
@@ -131,18 +131,18 @@ class TrainingState(StepState):
         return display.line(self, {**facts, "of which in a new epoch": self.batch} if self.batch else facts)
 
     def copy(self) -> TrainingState:
-        """An independent copy."""
+        """Return an independent copy."""
         steps = super().copy()
         rest = {f.name: copy.deepcopy(getattr(self, f.name)) for f in _DRIVERS}
         return TrainingState(steps.storage, steps.n_params, steps.t, steps.beta_products, **rest)
 
     def check(self) -> None:
-        """Raise ValueError for values that no training leaves, which a back end or the generator would not check.
+        """Raise ValueError for values that no training produces, and that a back end or the generator would not check.
 
         Raises
         ------
         ValueError
-            That names the first field which does not hold what it should.
+            Names the first field with a wrong value.
 
         Examples
         --------
@@ -155,11 +155,11 @@ class TrainingState(StepState):
 
 
 WRONG_ROW_ORDER = "its row order is not a permutation of the rows"
-"""The text of errors where `holds_each_row_once` is False."""
+"""The error if `holds_each_row_once` is False."""
 
 
 def holds_each_row_once(index: Array, validation_rows: Array | None) -> bool:
-    """Return whether the rows to train on and those for validation are together a permutation of 0, 1, ... n - 1."""
+    """Return whether training and validation rows together are a permutation of 0, 1, ... n - 1."""
     rows = index if validation_rows is None else np.concatenate([index, validation_rows])
     n = rows.size
     if not n or rows.dtype != np.int64 or rows.min() < 0 or rows.max() >= n:
@@ -172,7 +172,7 @@ def _is_array(value: Any, types: tuple[Any, ...], ndim: int) -> bool:
 
 
 def is_count(value: Any, low: int = 0) -> bool:
-    """Return whether this is an integer of Python's that is not below `low`: NumPy's would overflow."""
+    """Return whether this is a Python integer of at least `low`; an integer of NumPy would overflow."""
     return type(value) is int and value >= low
 
 
@@ -252,7 +252,7 @@ COUNTERS: dict[str, Callable[[Any], bool]] = {
 """The check of each entry of `Counters`."""
 
 _DRIVERS = dataclasses.fields(TrainingState)[len(dataclasses.fields(StepState)) :]
-"""The fields of `TrainingState` besides those of `StepState`, which back ends get."""
+"""The fields of `TrainingState` that `StepState`, which back ends get, does not have."""
 
 _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
     "storage": lambda state, a: _is_array(a, (np.float32, np.float64), 2) and len(a) > 0,
@@ -281,7 +281,7 @@ def training_counters(
     epoch: int,
     partial: tuple[float, float] = (0.0, 0.0),
 ) -> Counters:
-    """Return a training's counters in JSON's types: its epochs, and its options, some as they were `asked` for.
+    """Return the counters of a training in types of JSON: its epochs, and its options, some as `asked` for.
 
     `epoch` is the number of epochs that ended, `partial` the sums of losses and rows of one that has begun.
     """
@@ -297,7 +297,7 @@ def training_counters(
 
 
 def network_counters(network: Network) -> Counters:
-    """Describe a network in JSON's types, as states keep it: all but how the initial parameters were drawn."""
+    """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
     return {
         "sizes": list(network.sizes),
         "activation": [layer.activation for layer in network.layers[:-1]],

@@ -111,7 +111,7 @@ REFUSED = {
     "lists of rows": (
         {"rows": [[0, 1], [2, 3]]},
         ValueError,
-        r"^rows is a nested list of depth 2.*rows=\[np\.array\(each\)",
+        r"^rows is a nested list of depth 2.*=\[np\.array\(each\)",
     ),
     "lists of weights": ({"sample_weight": [[1.0] * 20] * 2}, ValueError, "^sample_weight is a nested list of depth 2"),
     "negative weights": ({"sample_weight": np.eye(2, 20) - 0.5}, ValueError, "^member 0: sample_weight must not be"),

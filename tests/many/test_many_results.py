@@ -109,7 +109,7 @@ def test_the_best_of_another_monitor_is_the_greatest(backend):
     validated = train_many(NETWORK, X, Y, stop=[Stop(validation=0.25), Stop()], **options)
     with pytest.raises(ValueError, match=r"compared \(1 member by training loss, 1 member by validation loss\)"):
         validated.best()
-    with pytest.raises(ValueError, match="every member diverged or has no finite score"):
+    with pytest.raises(ValueError, match="each one diverged or has no finite score"):
         train_many(NETWORK, X, Y, n=2, epochs=0, backend=backend).best()
 
 
@@ -122,7 +122,7 @@ def test_no_member_that_diverged_is_the_best(backend):
     assert many.scores[0] == many.scores[1] > many.scores[2]
     assert many.best() == 2
     assert many[:2].best() == 1
-    with pytest.raises(ValueError, match="every member diverged or has no finite score"):
+    with pytest.raises(ValueError, match="each one diverged or has no finite score"):
         many[:1].best()
 
 

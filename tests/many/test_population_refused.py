@@ -79,7 +79,7 @@ def test_where_no_member_is_the_best(rate):
     population.drop([0, 1])
     for dropped in [], [2, 3]:
         population.drop(dropped)
-        with pytest.raises(ValueError, match="every member diverged or has no finite score"):
+        with pytest.raises(ValueError, match="each one diverged or has no finite score"):
             population.best()
     assert population.ranking() == []
 
