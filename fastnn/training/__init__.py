@@ -1,9 +1,9 @@
 """train(): the one driver of all back ends.
 
-`plan.py` checks the arguments, `initial.py` makes the first state, `rows.py` chooses the rows of each step, and
-`loop.py` lets a back end train, a chunk of steps at a time; `store.py` has the results. Callbacks, Ctrl-C, the time
-limit and stop rules that a back end does not know need Python, so they are looked at between two chunks. A chunk that
-went too far is undone and repeated up to the step wanted, which is exact, because a step draws nothing at random.
+`plan.py` checks the arguments, `initial.py` creates the first state, `rows.py` chooses the rows of each step, `loop.py`
+calls a back end for a chunk of steps at a time, and `store.py` has the results. Callbacks, Ctrl-C, the time limit and
+stop rules that a back end does not know need Python, so the loop handles them between two chunks. If a chunk went too
+far, the loop undoes it and repeats it up to the right step. That is exact, because a step draws nothing at random.
 """
 
 from __future__ import annotations
@@ -77,81 +77,79 @@ def train(
 
     The same seed gives the same initial weights, row order and validation split on every back end and machine: one
     ``RandomState(seed)`` draws the weights (unless `params` are given), then the validation split, then one shuffle an
-    epoch. The arrays that are passed in are never written.
+    epoch. Your arrays are never written.
 
     Parameters
     ----------
     network : Network
         Sizes, activations and loss.
     X : array-like or data frame (n, n_inputs)
-        The inputs, numbers. float32 is trained in float32, everything else in float64, unless `dtype` says otherwise.
-        Copied only where its dtype, byte order or memory layout asks for it. The names of a frame's columns are kept,
-        as `feature_names` of the result; frames with other names, or these in another order, are refused later on.
+        The inputs, numbers. float32 is trained in float32, everything else in float64, unless `dtype` is given. Copied
+        only if its dtype, byte order or memory layout requires it. The result keeps the names of a frame's columns as
+        `feature_names`, and later refuses frames with other names or another order.
     Y : array-like (n, n_outputs)
         The targets. Also (n,) for one output, and labels (n,) from 0, whole numbers of any dtype, for the loss
-        cross_entropy. What the output can never give, such as 2 where it is sigmoid, is refused.
+        cross_entropy. Targets outside the range of the output, such as 2 for sigmoid, are refused.
     sample_weight : array-like (n,), optional
-        The weights of the rows, all 1 where it is not given. Not negative, nor too small for the dtype of X; a batch
-        whose weights are all 0 is skipped.
+        The weights of the rows, by default all 1. Neither negative nor too small for the dtype of X. A batch is skipped
+        if its weights are all 0.
     rows : array-like of int (n_rows,), optional
-        The numbers of the rows to train on, such as a fold or a bootstrap sample: some may be there several times. X, Y
-        and sample_weight are those of all rows, and are not copied (but where a stop rule without validation data
-        scores what is trained on). The result has the same bits as that of ``X[rows]``, ``Y[rows]`` and
-        ``sample_weight[rows]``. ``Stop(validation=0.1)`` splits a part off them, by position: of a row that is there
-        twice, one may be on each side.
+        The numbers of the rows to train on, such as a fold or a bootstrap sample; rows may be repeated. X, Y and
+        sample_weight are those of all rows, and are not copied (except by a stop rule that scores the training rows).
+        The result has the same bits as that of ``X[rows]``, ``Y[rows]`` and ``sample_weight[rows]``.
+        ``Stop(validation=0.1)`` splits off a part by position, so a repeated row may be on both sides.
     validation_rows : array-like of int (n_validation,), optional
-        The numbers of the rows to validate on, which are copied, in place of ``Stop(validation=...)``. Without `rows`
-        all others are trained on; with them, none may be on both sides. Any generator may have drawn them, such as
-        ``np.random.RandomState(0).permutation(len(X))[:100]``: `seed` is not asked for them (the rows that
-        ``Stop(validation=0.1)`` splits off are drawn by ``RandomState(seed)``, after the weights;
-        ``result.state.validation_rows`` has their numbers).
+        The numbers of the rows to validate on, which are copied, instead of ``Stop(validation=...)``. Without `rows`,
+        all other rows are trained on; with `rows`, no row may be on both sides. Draw them with any generator, such as
+        ``np.random.RandomState(0).permutation(len(X))[:100]``; `seed` does not matter here. (``Stop(validation=0.1)``
+        draws its rows from ``RandomState(seed)``, after the weights; ``result.state.validation_rows`` has their
+        numbers.)
     optimizer : Optimizer, optional
         One of %(optimizers)s.
-        Its learning rate is a number or a function of the absolute step, 0-based. ``Adam()`` where it is not given, or
-        on resuming that of the state.
+        Its learning rate is a number or a function of the absolute step, 0-based. Default: ``Adam()``, or on resuming
+        that of the state.
     epochs : int
-        How many epochs to end in this call. A resumed training that was broken off within an epoch ends that one
-        first, and counts it: so ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
+        Epochs to complete in this call. A resumed training that was interrupted within an epoch completes that epoch
+        first, and counts it. So ``train(n)`` equals a run that was interrupted after k whole epochs (``n_epochs == k``)
         and resumed with ``epochs=n - k``.
     batch_size : int or None, optional
-        Rows a step; an epoch's last batch may be shorter. None, or more than there are rows to train on: all of them.
-        Where it is not given, 200, or all of them for an optimizer that takes full batches only (RPROP); on resuming
+        Rows of a step; the last batch of an epoch may be shorter. None, or a number above that of the training rows,
+        takes all of them. Default: 200, or all rows for an optimizer that takes full batches only (RPROP); on resuming
         that of the state.
     shuffle : bool, optional
-        Whether the rows are put in a new order at the beginning of each epoch; a full batch never is. True where it is
-        not given, or on resuming that of the state.
+        Whether each epoch begins with a new order of the rows; full batches are never shuffled. Default: True, or on
+        resuming that of the state.
     seed : None, int or RandomState
-        None: other numbers at each call. A RandomState is used as it is, and goes on from where it stands.
+        None draws other numbers at each call. A RandomState is used itself, and continues from its present state.
     alpha : float, optional
-        Strength of the L2 penalty on the weights (not the biases). 0 where it is not given, or on resuming that of the
-        state.
+        Strength of the L2 penalty on the weights (not the biases). Default: 0, or on resuming that of the state.
     params : array-like (n_params,), optional
-        Initial parameters, copied. Nothing is drawn for them.
+        Initial parameters, copied, instead of drawn ones.
     resume : TrainingState, optional
-        The `state` of an earlier result, to go on from; it is copied. It brings its own generator, row order and
-        parameters, so `seed` and `params` must not be given, and optimizer, batch size, shuffle, alpha and dtype, each
-        unless another one is given: another batch size between epochs only, another optimizer of the same class only. A
-        learning rate that is a function of your own must be given again; one that was reduced stays so. The rows to
-        train on (of which the state knows the number, and whether `rows` are the same) and what the network computes
-        (sizes, activations, loss, reduction, biases) must be the same. Stop rules and callbacks are not kept: without
-        them training goes on to the last epoch. Rows that were split off for validation stay untrained.
-        `TrainingResult.resume` needs the data only, and `rows` or `validation_rows` where they were given.
+        The `state` of an earlier result, to resume; it is copied. It has its own generator, row order and parameters,
+        so do not give `seed` and `params`. It also has optimizer, batch size, shuffle, alpha and dtype, which you may
+        replace: the batch size between epochs only, the optimizer by one of the same class only. Give a learning rate
+        that is a function of your own again; a reduced rate stays reduced. The rows to train on (the state knows their
+        number, and whether `rows` are the same) and the network (sizes, activations, loss, reduction, biases) must be
+        the same. Stop rules and callbacks are not kept; without them, training runs to the last epoch. Rows that were
+        split off for validation stay untrained. `TrainingResult.resume` needs the data only, and `rows` or
+        `validation_rows` if they were given.
     new_rows : bool
         Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
-        Parameters, the optimizer's state, steps and generator go on. A new epoch begins, with X in its order, and a
-        validation split of its own; the rest of an epoch that was broken off is left out. Stop rules begin anew,
-        unless ``Stop(validation=(X, Y))`` gives them data of which scores can be compared.
+        Parameters, the state of the optimizer, steps and generator continue. A new epoch begins, with X in its order
+        and a new validation split; the rest of an interrupted epoch is dropped. Stop rules begin again, unless
+        ``Stop(validation=(X, Y))`` gives them data whose scores can be compared.
     stop : Stop, optional
         When to stop early or to reduce the learning rate, by which score, and what to keep.
     callbacks : iterable of callables
-        Each is called with a `Progress` after each epoch, `fastnn.every` after each k, and stops the training by
-        returning True; with an attribute ``per_chunk = True`` it only observes, after each chunk. An error that it
-        raises ends the training, and has the result up to there as its `result`.
+        Each is called with a `Progress` after each epoch (with `fastnn.every`, after each k epochs), and stops the
+        training by returning True. With an attribute ``per_chunk = True`` it only observes, after each chunk. An error
+        in it ends the training, and gets the result up to there as its `result`.
     backend : {"numba", "numpy"}, name or Backend
-        What computes: the fused kernel, the reference, or a back end of your own.
+        The fused kernel, the reference, or a back end of your own.
     dtype : {"float32", "float64"}, optional
-        What to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted straight to it, with
-        no array of a third dtype in between: 100 MB of uint8, in memory or in a memory map, take 400 MB in float32.
+        The dtype to compute in. X, Y and weights of another dtype (uint8, float16, ...) are converted directly, without
+        an array of a third dtype: 100 MB of uint8, in memory or in a memory map, take 400 MB in float32.
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity.
     progress : bool
@@ -168,28 +166,28 @@ def train(
     Returns
     -------
     TrainingResult
-        On Ctrl-C what was trained so far, with stop reason "interrupted", whatever other reason there was, after an
-        `InterruptWarning`. A second Ctrl-C raises KeyboardInterrupt at once, also in a later call of fastnn within two
-        seconds, so that a loop of trainings can be stopped. A SIGINT handler of your own is called as well (in the
-        main thread only, for elsewhere Python delivers no signals).
+        After Ctrl-C, what was trained so far, with stop reason "interrupted" and an `InterruptWarning`. A second Ctrl-C
+        within two seconds raises KeyboardInterrupt at once, also in a later call of fastnn, so that you can stop a loop
+        of trainings. A SIGINT handler of your own is called too (in the main thread only, because Python delivers
+        signals nowhere else).
 
     Raises
     ------
     ValueError, TypeError
-        For input that does not fit; the text says what would.
+        For invalid input; the text says what would be right.
     MemoryError
-        Before anything is allocated, when the parameters, the optimizer's state and the activations (of a block of rows
-        of a batch; of whole batches, and of all validation data, on "numpy") would not fit the machine.
+        Before any allocation, if the parameters, the state of the optimizer and the activations (of a block of rows of
+        a batch; on "numpy", of whole batches and of all validation data) do not fit the machine.
     MonitorError
-        When a function ``Stop(monitor=...)`` raises an error or returns no number.
+        If a function ``Stop(monitor=...)`` raises an error or does not return a number.
     DivergenceError
-        When a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
+        If a step gives a loss or a parameter that is not finite, unless ``Stop(on_divergence="stop")``.
     TrainingInterrupted
         On Ctrl-C, with ``Stop(on_interrupt="raise")``: a KeyboardInterrupt whose `result` is what was trained so far.
 
     Examples
     --------
-    Cross-validation in five folds, without a copy of the rows that are trained on:
+    Cross-validate in five folds, without a copy of the training rows:
 
     >>> import numpy as np
     >>> from fastnn import Adam, Network, train
@@ -241,7 +239,7 @@ class Watch:
 
     bar: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
     periods: Collection[int] = ()
-    """The numbers of epochs after which a callback is to be called, each time so many have ended."""
+    """The periods of callbacks, in epochs."""
 
     def __init__(self, callbacks: Iterable[Callback], progress: bool) -> None:
         self.observers, self.controllers = sorted_callbacks(callbacks)
@@ -254,7 +252,7 @@ class Watch:
             self.observers.append(bar)
 
     def look(self, group: Group, n_ended: int) -> None:
-        """Call the callbacks after a chunk in which `n_ended` epochs ended; each may end the training."""
+        """Call the callbacks after a chunk that completed `n_ended` epochs; each may end the training."""
         if not self.observers and not self.controllers:
             return
         now = group.progress()
@@ -271,7 +269,7 @@ class Watch:
 
 
 def end(group: Group, interrupt: Interrupt) -> TrainingResult:
-    """Return the result of a training that is over; raise or warn, as the stop rules say, where it ended early."""
+    """Return the result of a finished training; if it ended early, raise or warn as the stop rules say."""
     is_interrupted = interrupt.requested
     if is_interrupted:
         group.interrupt(interrupt.reason)

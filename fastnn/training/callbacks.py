@@ -1,4 +1,4 @@
-"""Callbacks: functions of a Progress that watch a training; `every` calls one each so many epochs; progress bars."""
+"""Callbacks: functions of a Progress that watch a training, `every` k epochs, and progress bars."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Drawing(Protocol):
         """Show that `done` of `total` are done, with a text."""
 
     def end(self) -> None:
-        """Let the bar stand as it is."""
+        """End the bar, and leave it visible."""
 
 
 class InTerminal:
@@ -59,18 +59,18 @@ class InTerminal:
         self.begin, self.end = self._bar.start, self._bar.stop
 
     def move(self, done: float, total: int, n_done: str, losses: str) -> None:
-        """Show how far it is."""
+        """Show the progress."""
         self._bar.update(self._task, completed=done, total=total, n_done=n_done, losses=losses)
 
 
 class InNotebook:
-    """A bar in the output of a notebook's cell: HTML that is shown once, and then updated in its place.
+    """A bar in the output of a notebook cell: HTML that is shown once and then updated.
 
-    It needs no widgets, without which rich shows nothing in a notebook.
+    It needs no widgets, unlike the bar of rich.
     """
 
     PAUSE = 0.1
-    """Seconds between two updates, which all go to the browser."""
+    """Seconds between two updates, because each goes to the browser."""
 
     def __init__(self, counted: str, display: Any) -> None:
         self._counted, self._display = counted, display
@@ -84,13 +84,13 @@ class InNotebook:
         self._handle = self._display(self._html(), raw=True, display_id=True)
 
     def move(self, done: float, total: int, n_done: str, losses: str) -> None:
-        """Show the bar as it is, if it was last shown a while ago."""
+        """Show the bar, if the last update was at least `PAUSE` seconds ago."""
         self._last = done, total, n_done, losses
         if time.monotonic() - self._shown > self.PAUSE:
             self._update()
 
     def end(self) -> None:
-        """Show the bar once more, as it is at the end."""
+        """Show the final bar."""
         self._update()
 
     def _update(self) -> None:
@@ -113,7 +113,7 @@ def _clock(seconds: float) -> str:
 
 
 def notebook_display() -> Any:
-    """Return IPython's function `display` where the code runs in the kernel of a notebook; else None."""
+    """Return IPython's function `display` in the kernel of a notebook, else None."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     if shell is None or not hasattr(shell, "kernel"):
@@ -126,13 +126,13 @@ def notebook_display() -> Any:
 class ProgressBar:
     """A bar with the epoch, the loss and the time left; ``train(..., progress=True)`` shows one.
 
-    A per-chunk callback: it is called some 20 times a second, whatever the length of an epoch, and only observes.
+    A per-chunk callback: it is called about 20 times a second, whatever the length of an epoch, and only observes.
 
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw; by default stderr, so that what a program prints can still be piped, or below the notebook's
-        cell, where there is one.
+        Where to draw. Default: below the cell in a notebook, else on stderr, so that you can pipe the output of a
+        program.
 
     Raises
     ------
@@ -165,7 +165,7 @@ class ProgressBar:
         self._drawing.end()
 
     def __call__(self, progress: Progress) -> None:
-        """Move the bar to where the training is."""
+        """Update the bar."""
         shown = {"loss": progress.loss, "validation": progress.validation_loss}
         if progress.score not in shown.values():
             shown["score"] = progress.score
@@ -178,32 +178,32 @@ class ProgressBar:
 class Progress:
     """The progress of a training: the argument of its callbacks.
 
-    A callback is a function of one argument. It is called after each epoch, and training stops when it returns True.
-    A callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, some 20 times a
-    second; it only observes (what it returns is ignored), and unlike the first kind it costs no speed.
+    A callback is a function of one argument. It is called after each epoch, and training stops if it returns True. A
+    callback with an attribute ``per_chunk = True`` is called after each chunk of steps instead, about 20 times a
+    second. It only observes (its return value is ignored), and unlike the first kind it costs no speed.
 
     Attributes
     ----------
     epoch : int
         Epochs that ended in this call of `train`.
     n_epochs : int
-        Epochs asked for.
+        Requested epochs.
     part : float
-        How much of the next epoch is done, at least 0 and less than 1.
+        The fraction of the next epoch that is done, at least 0 and less than 1.
     step : int
-        Steps done in all, earlier runs and skipped batches included: `state.t`.
+        Steps of all runs, skipped batches included: `state.t`.
     loss : float
-        The last epoch's training loss; NaN before the first has ended.
+        The training loss of the last epoch; NaN before the first has ended.
     validation_loss : float
-        The validation data's loss after the last epoch; NaN where there are none.
+        The loss of the validation data after the last epoch; NaN without any.
     seconds : float
         Wall time since `train` was called.
     epoch_in_all : int
-        Epochs that ended in all, earlier runs included.
+        Epochs that ended in all runs.
     score : float
-        The last epoch's score, by which the best epoch is chosen: see `History.score`. NaN before the first has ended.
+        The score of the last epoch, see `History.score`; NaN before the first has ended.
     learning_rate : float
-        That of the last step; NaN before the first.
+        The learning rate of the last step; NaN before the first.
 
     Examples
     --------
@@ -231,7 +231,7 @@ class Progress:
     _result: Callable[[int], TrainingResult] = field(repr=False)
 
     def result(self) -> TrainingResult:
-        """Copy the training as it stands, to be looked at, saved (a checkpoint) or resumed later.
+        """Copy the present state of the training, to inspect, save (a checkpoint) or resume it.
 
         Returns
         -------
@@ -241,8 +241,7 @@ class Progress:
         Raises
         ------
         RuntimeError
-            When the training has gone on since the callback was called, and for a copy of this object: copies and
-            pickles hold the numbers only.
+            After the callback has returned, and for a copy of this object: copies and pickles have the numbers only.
 
         Examples
         --------
@@ -270,10 +269,10 @@ Callback = Callable[[Progress], object]
 @explains_keywords
 @dataclass(frozen=True)
 class every:
-    """A callback that calls another one after each `k` epochs, and stops the training where that returns True.
+    """A callback that calls another one after each `k` epochs, and stops the training if that returns True.
 
-    Epochs are counted over all of the training, resumed or not: after ``train`` for 7 epochs, ``every(5, ...)`` is
-    called in the third epoch of the resumed one. The epochs between cost no more than those without a callback.
+    Epochs count from the beginning of the training, resumed or not: after ``train`` for 7 epochs, ``every(5, ...)`` is
+    called in the third epoch of the resumed training. The epochs in between are as fast as without a callback.
 
     Parameters
     ----------
@@ -285,7 +284,7 @@ class every:
     Raises
     ------
     TypeError, ValueError
-        When `k` is no integer or below 1, or `callback` is no function of one argument.
+        If `k` is not an integer of at least 1, or `callback` is not a function of one argument.
 
     Examples
     --------
@@ -316,7 +315,7 @@ def epochs_of(callbacks: Iterable[Callback]) -> set[int]:
 
 
 def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
-    """Sort callbacks into those that observe chunks, and those that may stop after an epoch."""
+    """Sort callbacks into observers of chunks, and those that may stop after an epoch."""
     if callable(callbacks):
         raise TypeError("callbacks must be a list of functions; put this one into a list")
     observers: list[Callback] = []

@@ -1,4 +1,4 @@
-"""What an epoch is measured by and trained with: its learning rate, its loss, its score, the length of chunks."""
+"""Measurements and settings of epochs: learning rates, losses, scores, decisions, and the length of chunks."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from fastnn.training.stopping import Stop, StopReason, name_of, scorer
 from fastnn.training.store import Decided
 
 CHUNK_SECONDS = 0.05
-"""The time that a chunk should take: Ctrl-C, progress and time limits wait for its end."""
+"""Seconds that a chunk should take: Ctrl-C, progress and time limits wait for its end."""
 MAX_CHUNK_STEPS = 65_536
 MAX_CHUNK_ROWS = 1 << 22
-"""Limits the memory that the row numbers of a chunk take: 32 MB."""
+"""The limit of row numbers in a chunk: 32 MB."""
 FIRST_CHUNK_STEPS = 1_024
 FIRST_CHUNK_WORK = 1 << 22
-"""The first chunk has no measurement to go by: at most so many rows times parameters."""
+"""The limit of the first chunk, before any measurement, in rows times parameters."""
 
 
 class Pace:
-    """The length of the next chunk: about `CHUNK_SECONDS` by the time of the last one, so compiling spoils one only."""
+    """The length of the next chunk, about `CHUNK_SECONDS`, judged by the last one only: compiling spoils one chunk."""
 
     def __init__(self, n_params: int, batch_size: int, n_scored: int = 0) -> None:
         self._most = max(1, min(MAX_CHUNK_STEPS, MAX_CHUNK_ROWS // batch_size))
@@ -43,13 +43,13 @@ class Pace:
         self.n_steps = max(1, min(self._most, FIRST_CHUNK_STEPS, FIRST_CHUNK_WORK // work))
 
     def measured(self, n_steps: int, seconds: float) -> None:
-        """Take in the time of a chunk in which `n_steps` steps were not skipped; 0 steps leave the length as it is."""
+        """Record the time of a chunk with `n_steps` steps that were not skipped; 0 steps do not change the length."""
         if n_steps:
             self.n_steps = max(1, min(self._most, int(n_steps * CHUNK_SECONDS / max(seconds, 1e-9))))
 
 
 RATE_BLOCK = 256
-"""Steps whose rates a built-in schedule computes at once, where at most a quarter of them are asked for."""
+"""Steps whose rates a built-in schedule computes at once, if at most a quarter of them are requested."""
 
 
 class Reduction(NamedTuple):
@@ -69,8 +69,8 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
     Raises
     ------
     ValueError
-        When a function of the step returns a negative number or one that is not finite, or a schedule's `rates`
-        something else than one real number for each step.
+        If a function of the step returns a negative number or one that is not finite, or `rates` of a schedule does not
+        return one real number for each step.
     """
     if not callable(rate):
         rates = np.empty(n)
@@ -94,7 +94,7 @@ def learning_rates(rate: LearningRate, first: int, n: int) -> NDArray[np.float64
 
 @kit.remembered
 def _rates_of_block(rate: Schedule, block: int) -> NDArray[np.float64]:
-    """Return the rates (RATE_BLOCK,) of a block of steps; those of one step would take as long as many small epochs."""
+    """Return the rates (RATE_BLOCK,) of a block of steps; one step alone would take as long as many small epochs."""
     return rate.rates(np.arange(block * RATE_BLOCK, (block + 1) * RATE_BLOCK))
 
 
@@ -110,7 +110,7 @@ class EpochLoss:
     """
 
     partial = NOTHING
-    """(sum of losses, times rows for "mean"; sum of rows) over the steps of the epoch under way."""
+    """(sum of losses, times rows for "mean"; sum of rows) over the steps of the current epoch."""
     _whole: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     """`_rows` of whole epochs, and their sums: those of the last ones, if all rows count."""
 
@@ -143,13 +143,13 @@ class EpochLoss:
             return (loss_sums / row_sums if self._mean else loss_sums), partial
 
     def factors(self, steps: Steps) -> tuple[NDArray[np.float64], bool]:
-        """Return the factors (n_steps,) of the steps' losses in those of epochs, and whether these are means."""
+        """Return the factors (n_steps,) of step losses in epoch losses, and whether the latter are means."""
         if self._steps_per_epoch == 1:
             return np.ones(len(steps.start)), False
         return self._rows(steps, len(steps.start)), self._mean
 
     def _rows(self, steps: Steps, n_steps: int) -> NDArray[np.float64]:
-        """Return the factor of each step's loss: its rows, or 1 for a sum; 0 where the step was skipped."""
+        """Return the factor of each step's loss: its rows, or 1 for a sum; 0 for a skipped step."""
         if not self._mean:
             return np.ones(n_steps)
         start, stop = steps.start[:n_steps], steps.stop[:n_steps]
@@ -177,11 +177,11 @@ class EpochLog:
 
     @property
     def last(self) -> tuple[float, float]:
-        """The last epoch's loss and learning rate; NaN before there is one."""
+        """The loss and the learning rate of the last epoch; NaN before the first."""
         return (self.losses[-1], self._rates[-1]) if self.losses else (math.nan, math.nan)
 
     def arrays(self, goes_on: bool) -> tuple[Array, Array]:
-        """Return the losses (m, n) of the epochs so far, and rates (m, n); (1, n) where they are the same for all."""
+        """Return the losses (m, n) of the epochs so far, and the rates (m, n), or (1, n) if equal for all."""
         if self._of_several is not None:
             return self._of_several
         losses, rates = (self.losses[:], self._rates[:]) if goes_on else (self.losses, self._rates)
@@ -213,13 +213,13 @@ def _running(carry: float, values: NDArray[np.float64]) -> float:
 
 
 class Decisions:
-    """The decisions for a training at the ends of its epochs: by scores, when to stop or to reduce the rate."""
+    """The decisions at the ends of epochs: scores, and when to stop or to reduce the learning rate."""
 
     reduction = Reduction()
     nan_fails = False
-    """Whether a score that is not finite fails to improve, though equal scores do not."""
+    """Whether a score that is not finite counts as no improvement, although equal scores do not."""
     labels: NDArray[np.int64] | None = None
-    """The labels of the rows that are scored, where a call of the back end counts those that are right."""
+    """The labels of the scored rows, if the back end counts the right ones."""
 
     def __init__(self, plan: Plan, task: Task, validation: Data | None, state: TrainingState) -> None:
         self.stop, self.rule, self.backend = plan.stop, plan.stop.rule(), plan.backend
@@ -231,10 +231,10 @@ class Decisions:
         self.reduction = Reduction(counters.get("rate_factor", 1.0), least)
 
     def fit_a_call(self, task: Task, rows_a_step: int, *, trusted: bool = False) -> bool:
-        """Return whether a call of the back end may decide at the ends of its epochs, and so do many of them.
+        """Return whether one call of the back end may do several epochs and decide at their ends.
 
-        A learning rate that is a function of the caller's own may raise, unless it is `trusted`: then steps are not
-        done in advance.
+        Steps are not done in advance if the learning rate is a function of the caller, which may raise, unless it is
+        `trusted`.
         """
         scored, rate = self.scores.scored, task.optimizer.learning_rate
         if not self.each_epoch or (self.stop.monitor != "loss" and self.scores.validation is None):
@@ -254,13 +254,13 @@ class Decisions:
 
     @property
     def each_epoch(self) -> bool:
-        """Whether anything is scored or decided at the ends of epochs."""
+        """Whether epochs end with a score or a decision."""
         return self.rule is not None or self.scores.scored is not None
 
     def rules(self, steps: Steps, first: int, per_epoch: int, epoch_loss: EpochLoss) -> EpochRules:
-        """Return what a call of the back end is to decide at the ends of its epochs, of `per_epoch` steps each.
+        """Return the rules for a call of the back end, with epochs of `per_epoch` steps.
 
-        `steps` are those of the call, `first` steps of the current epoch are done before it.
+        `steps` are the steps of the call; `first` steps of the current epoch are done before it.
         """
         scores, rule, row = self.scores, self.rule, np.zeros((1, N_RULE))
         factors, mean = NO_FACTORS, False
@@ -291,7 +291,7 @@ class Decisions:
         )
 
     def take(self, rules: EpochRules, k: int = 0) -> bool:
-        """Take over what a call of the back end has decided for member k, and return whether the rule has fired."""
+        """Record the decisions of a call of the back end for member k; return whether the rule has fired."""
         scores, rule, (n, fired), row = self.scores, self.rule, rules.ended[k].tolist(), rules.rules[k]
         of_rows = scores.measured if scores.validation is None else scores.validation_losses
         if rules.scored:
@@ -305,12 +305,12 @@ class Decisions:
         return bool(fired)
 
     def fires(self, loss: float, params: Array, so_far: Callable[[], TrainingResult]) -> bool:
-        """Score the epoch that has ended, of this training loss, and return whether the rule fires."""
+        """Score the epoch that has ended, given its training loss; return whether the rule fires."""
         score = loss if self.scores.scored is None else self.scores.take(params, so_far)
         return self.rule is not None and self.rule.fires(loss if self.scores.of_losses else score)
 
     def stall(self) -> StopReason | None:
-        """Return why training stops, now that the rule has fired, or reduce the learning rate."""
+        """Return the stop reason after the rule has fired, or reduce the learning rate."""
         assert self.rule is not None
         if self.rule.is_over:
             return "tolerance" if self.scores.validation is None else "validation"
@@ -319,7 +319,7 @@ class Decisions:
         return None
 
     def decided(self, own: Decided) -> Decided:
-        """Return the part of a result with the scores so far, and with the counts by which a training goes on."""
+        """Return the part of a result with the scores so far, and the counts that resuming needs."""
         scores, rule = self.scores, self.rule
         counters = scores.counters()
         if self.reduction.factor < 1:
@@ -337,7 +337,7 @@ class Decisions:
 
 
 def together(rules: list[EpochRules]) -> EpochRules | None:
-    """Return the rules of several members, each its own, as those of one call; None where there are none."""
+    """Combine the rules of several members for one call; None if there are none."""
     if not rules:
         return None
     first, scored = rules[0], [task for each in rules for task in each.scored]
@@ -347,7 +347,7 @@ def together(rules: list[EpochRules]) -> EpochRules | None:
 
 
 NO_FACTORS = np.zeros(0)
-"""Where the rule does not go by the losses of steps."""
+"""The factors for a rule that does not use the losses of steps."""
 
 
 class Scores:
@@ -362,13 +362,13 @@ class Scores:
     backend
         A back end with all parts, see `fastnn.backends.complete`.
     stop : Stop
-        Says what the score is.
+        Defines the score.
     validation : Data, optional
-        The rows that are not trained on.
+        The validation rows.
     state : TrainingState
-        Brings the best score of an earlier training, which counts if it is one of the same kind.
+        Has the best score of an earlier training, which counts if it is of the same kind.
     rows : (any,) int64, optional
-        The rows that were chosen to train on. They are copied where their outputs are scored.
+        The chosen training rows, copied if their outputs are scored.
     """
 
     best = math.inf
@@ -390,11 +390,11 @@ class Scores:
             self.validation = Task(task.network, task.optimizer, validation, threads=task.threads)
         self.validation_losses = array("d")
         self.measured = array("d")
-        """The scores, where they are not the validation losses: of the monitor, or the loss of all rows."""
+        """The scores, unless they are the validation losses: of the monitor, or the loss of all rows."""
         self.of_losses = validation is None and stop.monitor == "loss"
-        """Whether the stop rule goes by the training losses of the steps."""
+        """Whether the stop rule uses the training losses of the steps."""
         self.scored = self.validation
-        """The rows that are scored at the end of an epoch, if any."""
+        """The rows to score at the end of an epoch, if any."""
         if validation is None and (not self.of_losses or stop.restore_best):
             self.scored = self.task if rows is None else dataclasses.replace(task, data=rows_of(task.data, rows))
         if stop.monitor != "loss":
@@ -411,12 +411,12 @@ class Scores:
             self.best_on = stop.score_name
 
     def take(self, params: Array, so_far: Callable[[], TrainingResult]) -> float:
-        """Return the score of the epoch that has ended, and keep the parameters (n_params,) if it is the best one.
+        """Return the score of the epoch that has ended; keep the parameters (n_params,) if it is the best one.
 
         Raises
         ------
         MonitorError
-            With the result `so_far`, when a monitor of the caller's own fails.
+            With the result `so_far`, if a monitor of the caller fails.
         """
         score = math.nan
         if self.validation is not None:
@@ -451,7 +451,7 @@ class Scores:
 
 
 def _used(rows: Data, state: TrainingState | None = None) -> Data:
-    """Return the rows whose weight is not 0, of a state those that it trains on."""
+    """Return the rows of nonzero weight; for a state, its training rows."""
     used = rows.sample_weight > 0
     if state is not None and state.validation_rows is not None:
         used[state.validation_rows] = False
@@ -459,10 +459,10 @@ def _used(rows: Data, state: TrainingState | None = None) -> Data:
 
 
 def finite(value: float) -> float | None:
-    """Return None in place of infinity ("no score yet"), which JSON does not have."""
+    """Return None for infinity ("no score yet"), which JSON lacks."""
     return value if math.isfinite(value) else None
 
 
 def number(value: float | None) -> float:
-    """Return infinity in place of None."""
+    """Return infinity for None."""
     return math.inf if value is None else value

@@ -1,4 +1,4 @@
-"""Exceptions and a warning that carry the result of the training which they ended."""
+"""Exceptions and a warning with the result of the training that they ended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastnn.training.results import TrainingResult
 
 
 class _WithResult(BaseException):
-    """The base of exceptions that carry the result of the training which they ended; copies and pickles keep it."""
+    """The base of exceptions with the result of the training that they ended; copies and pickles keep it."""
 
     def __init__(self, message: str, result: Any) -> None:  # a TrainingResult, or of `train_many` a ManyResult
         super().__init__(message)
@@ -26,8 +26,8 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
     Attributes
     ----------
     result : TrainingResult
-        What was trained up to the last good step. Its parameters are finite, but may be large already: rather than
-        resume it, train anew with a smaller learning rate.
+        The training up to the last good step. Its parameters are finite, but may be large: train again with a smaller
+        learning rate rather than resume it.
 
     Examples
     --------
@@ -41,12 +41,12 @@ class DivergenceError(_WithResult, FastnnError, ArithmeticError):
 
 
 class MonitorError(_WithResult, FastnnError, RuntimeError):
-    """The function of ``Stop(monitor=...)`` raised an error, which is this one's cause, or returned no number.
+    """The function of ``Stop(monitor=...)`` raised an error, the cause of this one, or did not return a number.
 
     Attributes
     ----------
     result : TrainingResult
-        What was trained up to the end of that epoch, whose score is NaN; it can be resumed.
+        The training up to the end of that epoch, whose score is NaN; you can resume it.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class TrainingInterrupted(_WithResult, KeyboardInterrupt):
     Attributes
     ----------
     result : TrainingResult, or of `train_many` a ManyResult
-        What was trained so far; ``train(..., resume=error.result.state)`` goes on from there.
+        The training so far; ``train(..., resume=error.result.state)`` continues it.
 
     Examples
     --------
@@ -85,12 +85,12 @@ class TrainingInterrupted(_WithResult, KeyboardInterrupt):
 
 
 class InterruptWarning(_WithResult, UserWarning):
-    """Ctrl-C ended a training early, and `train` returned what there was.
+    """Ctrl-C ended a training early, and `train` returned the result so far.
 
     Attributes
     ----------
     result : TrainingResult, or of `train_many` a ManyResult
-        The same result, for where this warning is turned into an error.
+        The same result, in case this warning becomes an error.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class InterruptWarning(_WithResult, UserWarning):
 
 
 def attach_result(error: Exception, result: Any) -> None:
-    """Attach the result of the training, as `result`, to an error of the caller's own, such as one of a callback."""
+    """Attach the result of the training, as `result`, to an error in the caller's code, such as a callback."""
     if not hasattr(error, "result"):
         with contextlib.suppress(AttributeError, TypeError):  # a class of its own may refuse other attributes
             error.result = result  # type: ignore[attr-defined]

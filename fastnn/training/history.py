@@ -20,24 +20,24 @@ def scored_by(monitor: str, *, validated: bool) -> str:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The losses, scores and learning rates of each epoch in one call of `train`; a resumed one begins a new history.
+    """The losses, scores and learning rates of the epochs of one call of `train`; resuming begins a new history.
 
     Attributes
     ----------
     loss : ndarray (n_epochs,)
         The training loss of each epoch.
     validation_loss : ndarray (n_epochs,) or (0,)
-        The loss of the validation data after each epoch; empty where there are none.
+        The loss of the validation data after each epoch; empty without any.
     seconds : float
         Wall time of the call.
     learning_rate : ndarray (n_epochs,) or (0,)
         The learning rate of the last step of each epoch; empty in files of version 0.1.
     measured : ndarray (n_epochs,) or (0,)
-        The scores after each epoch, where they are not one of the losses above.
+        The scores after each epoch, unless they are one of the losses above.
     monitor : str
-        The name of the score: "loss", "accuracy", "r2", or that of a function.
+        The name of the score: "loss", "accuracy", "r2", or the name of a function.
     score : ndarray (n_epochs,)
-        The scores by which the best epoch is chosen.
+        The scores that decide the best epoch.
     best_epoch : int
         The number, from 1, of the epoch with the best score.
 
@@ -94,10 +94,10 @@ class History:
 
     @property
     def score(self) -> NDArray[np.float64]:
-        """The scores (n_epochs,) by which the best epoch is chosen: those of the monitor after each epoch.
+        """The scores (n_epochs,) that decide the best epoch: those of the monitor after each epoch.
 
-        For the monitor "loss" they are the validation loss; without validation data the loss of all rows after each
-        epoch where ``Stop(restore_best=True)`` takes it, else the training loss.
+        For the monitor "loss" they are the validation losses. Without validation data they are the losses of all rows
+        after each epoch with ``Stop(restore_best=True)``, else the training losses.
         """
         return next((scores for scores in (self.measured, self.validation_loss) if len(scores)), self.loss)
 
@@ -110,18 +110,18 @@ class History:
     def best_epoch(self) -> int:
         """The number, from 1, of the first epoch with the best score: the lowest for "loss", else the greatest.
 
-        It is 0 where no epoch ended, or none with a finite score: then ``Stop(restore_best=True)`` restores nothing.
+        It is 0 if no epoch ended with a finite score; then ``Stop(restore_best=True)`` restores nothing.
         """
         scores = self.score if self.monitor == "loss" else -self.score
         return int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1 if np.isfinite(scores).any() else 0
 
     def to_dict(self) -> dict[str, Array]:
-        """Return columns of one length, an epoch a row, such as ``pandas.DataFrame(history.to_dict())`` takes.
+        """Return columns with one row for each epoch, for ``pandas.DataFrame(history.to_dict())``.
 
         Returns
         -------
         dict of str to ndarray (n_epochs,)
-            "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN where there are none, and "score".
+            "epoch", from 1, "loss", "validation_loss" and "learning_rate", NaN if there are none, and "score".
 
         Examples
         --------

@@ -27,10 +27,10 @@ def predict(
     network : Network
         Sizes and activations.
     params : array-like (n_params,)
-        Its dtype is the one computed in: float32, or float64 for everything else.
+        Its dtype is the one to compute in: float32, or float64 for everything else.
     X : array-like or data frame (n, n_inputs)
-        Copied only where its dtype, byte order or memory layout asks for it. One row x is ``x[None]``. A
-        frame's columns are taken by position; `TrainingResult.predict` compares their names.
+        Copied only if its dtype, byte order or memory layout requires it. One row x is ``x[None]``. The columns of a
+        frame go by position; `TrainingResult.predict` compares their names.
     backend : {"numba", "numpy"}, name or Backend
         What computes.
     assume_finite : bool
@@ -43,8 +43,8 @@ def predict(
     Returns
     -------
     ndarray (n, n_outputs)
-        In the dtype of `params`. It is (n, 1) for one output too: ``predict(...)[:, 0]`` is what to compare with
-        targets (n,), for from an array (n, 1) NumPy subtracts one of (n,) as a table (n, n).
+        In the dtype of `params`. It is (n, 1) for one output too: compare ``predict(...)[:, 0]`` with targets (n,),
+        because NumPy subtracts (n,) from (n, 1) as a table (n, n).
 
     Raises
     ------

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from fastnn.training.stopping import StopReason
 
 AGAIN = 2.0
-"""Seconds after a call that Ctrl-C ended without an exception: within them the next Ctrl-C raises, in whatever call."""
+"""Seconds after a call that Ctrl-C ended without an exception, within which the next Ctrl-C raises, in any call."""
 
 
 _last_swallowed = -math.inf
@@ -23,15 +23,15 @@ _last_swallowed = -math.inf
 
 
 class StopRequest(Protocol):
-    """Anything that may ask a training to end, such as an `Interrupt`."""
+    """The interface of objects that may end a training, such as an `Interrupt`."""
 
     @property
     def requested(self) -> bool:
-        """Whether it asks for the end."""
+        """Whether to end."""
 
     @property
     def reason(self) -> StopReason:
-        """The stop reason of a training that it ends."""
+        """The stop reason of the training."""
 
 
 class Interrupt:
@@ -50,15 +50,15 @@ class Interrupt:
     seconds after it, in a later one: so Ctrl-C also stops a loop of trainings. A handler of the user's own is called
     each time as well; what it raises ends the training.
 
-    Only in the main thread (Python delivers signals nowhere else), and only where SIGINT has a Python function for a
-    handler: where it is ignored, or left to the system or other code, it stays so. Afterwards the old handler is back.
-    If the exception of another signal keeps `end` from restoring it, the next SIGINT does that and is passed on to it.
+    It acts in the main thread only (Python delivers signals nowhere else), and only if the handler of SIGINT is a
+    Python function; SIGINT stays as it is if it is ignored, or left to the system or other code. `end` restores the old
+    handler. If the exception of another signal prevents that, the next SIGINT restores it, and is passed on to it.
 
     Parameters
     ----------
     swallows : bool
-        Whether the call returns after the first SIGINT, so that nobody else learns of it. If not, a SIGINT soon after
-        an earlier call is the first one here.
+        Whether the call returns after the first SIGINT, so that nothing else sees it. If not, a SIGINT soon after an
+        earlier call counts as the first one.
 
     Attributes
     ----------
@@ -67,12 +67,12 @@ class Interrupt:
     reason : str
         The stop reason of the trainings that it ends.
     again : bool
-        Whether KeyboardInterrupt was raised, because it was the second time.
+        Whether KeyboardInterrupt was raised, at the second SIGINT.
     over : bool
         Whether the training has ended.
     waits : bool
-        Whether the training is in other processes, and this one waits for them: KeyboardInterrupt then ends the wait,
-        the first time too.
+        Whether this process waits for trainings in other processes: KeyboardInterrupt then ends the wait, at the first
+        SIGINT too.
     """
 
     reason: StopReason = "interrupted"

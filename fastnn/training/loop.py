@@ -1,7 +1,7 @@
-"""The loop of trainings: chunks of steps on a back end, and what is measured and decided between two of them.
+"""The loop of trainings: chunks of steps on a back end, and measurements and decisions between two of them.
 
-A group is trainings of one shape, which do their steps side by side: a row of each array for each member. `train` is a
-group of one, and so are members for whom Python has to decide something at the ends of epochs.
+A group is several trainings of one shape, which do their steps side by side: each array has a row for each member.
+`train` is a group of one, and so is a member that needs decisions by Python at the ends of epochs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from fastnn.training.store import PLAIN, Decided, Results
 
 
 class Group:
-    """Trainings of one shape under way.
+    """A group of running trainings of one shape.
 
     Parameters
     ----------
     plans : sequence of Plan
     state : StepState or GroupState
-        The state of one, or a row of each array for each member; changed in place.
+        The state of one training, or arrays with a row for each member; changed in place.
     order : RowOrder or RowOrders
         The rows of the steps.
     before : sequence of int
@@ -48,20 +48,20 @@ class Group:
     feature_names : tuple of str, optional
         The names of the columns of X.
     validation_rows : (any,) int64, optional
-        The rows that were split off, of a group of one.
+        The validation rows that were split off, for a group of one.
     """
 
     n_done = 0
-    """Epochs that ended in this call, of members that had so many to do."""
+    """Epochs that ended in this call, for members with at least this many."""
     stop_reason: StopReason = "running"
     divergence = ""
     over = False
     snapshot: StepState | None = None
-    """The state of a group of one when the last chunk began."""
+    """The state of a group of one at the beginning of the last chunk."""
     decides = False
     """Whether the back end decides at the ends of epochs, within a call."""
     fired = False
-    """Whether a rule has fired there in the last call."""
+    """Whether a rule has fired there during the last call."""
 
     def __init__(
         self,
@@ -87,23 +87,23 @@ class Group:
             self.n_epochs = max(plan.n_epochs for plan in plans)
         self.feature_names, self.validation_rows = feature_names, validation_rows
         self.decisions: Decisions | None = None
-        """What is decided at the ends of the epochs of a group of one."""
+        """The decisions at the ends of epochs, for a group of one."""
         self.log = EpochLog()
         self.pace = Pace(state.n_params, order.batch_size)
         self.epoch_loss = EpochLoss(plan.data, plan.network.reduction, order.steps_per_epoch)
         self.lost: list[int] = []
-        """Members of several that diverged: they have to be trained alone."""
+        """Members of several that diverged: they must train alone."""
         self.member_decisions: list[Decisions] = []
-        """What is decided for each of several members, where something is."""
+        """The decisions for each of several members, if any."""
         self.splits: list[Rows | None] = []
-        """The rows that were split off, of each of these."""
+        """The validation rows split off, for each of several members."""
         self.seeds: list[Any] = []
-        """The seeds of several members, those of the system's among them."""
+        """The seeds of several members, those drawn from the system included."""
         self.ends: list[tuple[int, StopReason]] = []
-        """The epochs that each of these has done, and why it ended."""
+        """The epochs that each of several members has done, and the reason for its end."""
 
     def chunk(self, periods: Collection[int] = ()) -> int:
-        """Do a chunk of steps, at most to the next epoch, of all, whose number is a multiple of one of the periods.
+        """Do a chunk of steps, at most to the next epoch whose number (of all epochs) is a multiple of a period.
 
         Returns
         -------
@@ -150,9 +150,9 @@ class Group:
         return n_ended
 
     def _end_members(self, rules: EpochRules | None, good: NDArray[np.int64], wanted: NDArray[np.int64]) -> None:
-        """End several members where their rules have fired, or their methods have ended, after as many epochs as so.
+        """End those of several members whose rules have fired or whose methods have ended.
 
-        Each has done `good` (m,) steps; the number of `wanted` ones (m,) is written.
+        Each has done `good` (m,) steps; the number of `wanted` steps (m,) is updated.
         """
         for k, plan in enumerate(self.plans):
             own = self.member_decisions[k] if rules is not None else None
@@ -165,17 +165,17 @@ class Group:
             self.ends.append((n_done, reason or "epochs"))
 
     def _ended(self, vectors: Array) -> StopReason | None:
-        """Return why the method has ended the training, by the vectors of its state; None if it has not."""
+        """Return the reason why the method has ended the training, from the vectors of its state, or None."""
         optimizer = self.plan.optimizer
         return cast("StopReason | None", optimizer.ended(vectors) or None) if isinstance(optimizer, Method) else None
 
     def _rules(self, steps: Steps) -> EpochRules:
-        """Return what the back end is to decide at the ends of the epochs of a group of one."""
+        """Return the rules that the back end applies at the ends of epochs, for a group of one."""
         assert self.decisions is not None
         return self.decisions.rules(steps, self.order.batch, self.order.steps_per_epoch, self.epoch_loss)
 
     def _save(self) -> None:
-        """Save the state of one before a chunk of steps."""
+        """Save the state of a group of one before a chunk of steps."""
         if self.snapshot is not None:
             self.snapshot.restore(self.state)
             return
@@ -183,9 +183,9 @@ class Group:
         self.snapshot = StepState(state.storage.copy(), state.n_params, state.t, state.beta_products.copy())
 
     def _counted(self, steps: Steps, n_good: int) -> tuple[Array, int]:
-        """Return the losses of epochs (any,), and how many steps count: the good ones.
+        """Return the losses of epochs (any,), and the number of good steps.
 
-        A step that is not good is undone, by repeating those before it: a step draws nothing at random.
+        A bad step is undone by repeating the steps before it, because a step draws nothing at random.
         """
         state, n_steps = self.state, len(steps.loss)
         losses, self.epoch_loss.partial = self.epoch_loss.add(steps, n_good, self.order.batch)
@@ -213,14 +213,14 @@ class Group:
         return self.before[0] + self.n_done
 
     def go_on(self, optimizer: Optimizer) -> None:
-        """Go on with another optimizer after a reason to stop, and count epochs without improvement from 0 again."""
+        """Continue with another optimizer after a stop, and count epochs without improvement from 0 again."""
         self.stop_reason = "running"
         self.tasks[0] = replace(self.tasks[0], optimizer=optimizer)
         if self.decisions is not None and self.decisions.rule is not None:
             self.decisions.rule.stale = 0
 
     def force_step(self, step: Callable[[Task, StepState, Data, float], float]) -> Array:
-        """Do one step whose loss and parameters need not be finite; return the losses of the epochs that ended.
+        """Do one step whose loss and parameters may be infinite or NaN; return the losses of the epochs that ended.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class Group:
         return losses
 
     def lose_epoch(self) -> Array:
-        """Count an epoch after divergence, in which nothing can be learned; return its losses (NaN,)."""
+        """Count an epoch after divergence, which learns nothing; return its losses (NaN,)."""
         losses = np.array([math.nan])
         self._count(losses)
         return losses
@@ -251,19 +251,19 @@ class Group:
             self.decisions.rule.fires(float(losses[0]))
 
     def _score(self) -> None:
-        """Take the score of the epoch that has ended, and ask the stop rule about it."""
+        """Score the epoch that has ended, and apply the stop rule."""
         assert self.decisions is not None
         if self.decisions.fires(self.log.last[0], self.state.params, lambda: self.result("running")):
             self._stall()
 
     def _stall(self) -> None:
-        """Stop or reduce the learning rate, as the rule says that has fired."""
+        """Stop, or reduce the learning rate, after a rule has fired."""
         assert self.decisions is not None
         if reason := self.decisions.stall():
             self.end(reason)
 
     def _rates(self, n_steps: int) -> NDArray[np.float64] | float:
-        """Return the learning rates (n_steps,) of the next steps of one, or one rate for all of them."""
+        """Return the learning rates (n_steps,) of the next steps, or one rate for all, for a group of one."""
         rate: Any = self.tasks[0].optimizer.learning_rate
         if callable(rate):
             try:
@@ -274,7 +274,7 @@ class Group:
         return rate if self.decisions is None else self.decisions.reduction.of(rate)
 
     def _rates_of_several(self, n_steps: int) -> NDArray[np.float64]:
-        """Return the learning rates (m, n_steps) of the steps, or (1, n_steps) where they are the same for all."""
+        """Return the learning rates (m, n_steps) of the steps, or (1, n_steps) if equal for all members."""
         kinds = [(plan.optimizer.learning_rate, t) for plan, t in zip(self.plans, self.state.t.tolist(), strict=True)]
         if all(kind == kinds[0] for kind in kinds):
             kinds = kinds[:1]
@@ -283,7 +283,7 @@ class Group:
         return np.array([learning_rates(rate, t, n_steps) for rate, t in kinds])
 
     def goes_on(self) -> bool:
-        """Return whether to do another chunk; end where all epochs are done or, after the first, the time is over."""
+        """Return whether to do another chunk; end if all epochs are done or, after the first, the time is over."""
         if self.stop_reason == "running":
             limit = self.plan.stop.max_seconds
             if self.n_done >= self.n_epochs:
@@ -293,7 +293,7 @@ class Group:
         return self.stop_reason == "running"
 
     def interrupt(self, reason: StopReason) -> None:
-        """End because somebody asks for it, whatever other reason there is, unless it diverged."""
+        """End on request; this reason replaces any other except divergence."""
         if self.stop_reason != "diverged":
             self.stop_reason = reason
 
@@ -330,11 +330,11 @@ class Group:
         return self.result("running")
 
     def result(self, reason: StopReason) -> TrainingResult:
-        """Return the result of a group of one as it stands: a copy while it goes on."""
+        """Return the present result of a group of one; a copy while the training continues."""
         return self.results(reason).result(0)
 
     def results(self, reason: StopReason) -> Results:
-        """Return the results as they stand: copies while the trainings go on, else with the arrays of this group."""
+        """Return the present results; copies while the trainings continue, else with the arrays of this group."""
         plan, order, state, goes_on = self.plan, self.order, self.state, reason == "running"
         storage, beta_products = state.storage, state.beta_products
         if goes_on:
@@ -376,7 +376,7 @@ class Group:
         )
 
     def _decided(self, reason: StopReason) -> Decided:
-        """Return what the result of a group of one has besides."""
+        """Return the additional parts of the result of a group of one."""
         order, rules, partial, threads = self.order, self.decisions, self.epoch_loss.partial, self.state.threads
         if rules is None and reason == "epochs" and not order.batch and threads == 1 and self.validation_rows is None:
             return PLAIN
@@ -392,7 +392,7 @@ class Group:
         return own if rules is None else rules.decided(own)
 
     def give_back(self) -> None:
-        """Let other trainings use what this group, which is over, has taken out of the kit."""
+        """Return to the kit what this finished group has taken from it."""
         self.over = True
         self.order.give_back(self.plan.seed)
 
@@ -408,11 +408,11 @@ class Group:
 
 
 FIRST = np.zeros(1, np.int64)
-"""The place of the task of a group of one."""
+"""The task index of a group of one."""
 
 
 def tasks_of(plans: Sequence[Plan]) -> tuple[list[Task], NDArray[np.int64]]:
-    """Return a task for each optimizer, penalty and data that there are, and the place (m,) of each member in them."""
+    """Return a task for each different optimizer, penalty and data, and the task index (m,) of each member."""
     places: dict[tuple[int, float, int], int] = {}
     tasks, which = list[Task](), list[int]()
     for plan in plans:

@@ -1,4 +1,4 @@
-"""TrainingResult, the result of a training: a network that predicts, is saved and exported, and goes on training."""
+"""TrainingResult, the result of a training: a network to predict with, save, export and train further."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Saving:
     params: Array
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write all of this to one .npz file, to be read by `fastnn.load`, or the network alone with ``state=False``.
+        """Write the result to one .npz file for `fastnn.load`, or the network alone with ``state=False``.
 
-        The file is written whole or not at all. Data, callbacks and stop rules are not part of it, nor is a learning
+        The file is written completely or not at all. It does not contain data, callbacks, stop rules, or a learning
         rate that is a function of your own.
 
         Parameters
         ----------
         path : str or path
-            Taken as it is: no ".npz" is added. An existing file is replaced.
+            Used as given, without adding ".npz". An existing file is replaced.
         state : bool
-            Whether to write what resuming needs, and the history. False writes the network alone, some 1 kB more than
+            Whether to write the history and what resuming needs. False writes the network alone, about 1 kB more than
             its weights.
 
         Raises
@@ -45,7 +45,7 @@ class Saving:
         OSError
             When the file cannot be written.
         ValueError
-            When the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
+            If the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
 
         Examples
         --------
@@ -60,7 +60,7 @@ class Saving:
         model.save(path, cast(Any, self), state=state)
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
-        """Write the network for programs without fastnn, in the format of the path's suffix, or of that name.
+        """Write the network for programs without fastnn, in the format that the suffix of the path or `format` names.
 
         See docs/howto/export.md on the formats.
 
@@ -69,8 +69,8 @@ class Saving:
         path : str or path
             An existing file is replaced.
         format : {"numpy", "c", "onnx", "safetensors"}, optional
-            The format; otherwise the path's suffix says which: .py, .c, .onnx or .safetensors. "c" writes a header
-            besides, in place of one that fastnn wrote, but of no other file.
+            Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a header; it replaces a
+            header that fastnn wrote, but no other file.
 
         Returns
         -------
@@ -80,9 +80,9 @@ class Saving:
         Raises
         ------
         ValueError, TypeError
-            For an unknown format, and for what the format cannot hold.
+            For an unknown format, and for networks that the format cannot represent.
         ImportError
-            For "onnx" where the package onnx is not installed.
+            For "onnx" if the package onnx is not installed.
         OSError
             When a file cannot be written.
 
@@ -99,7 +99,7 @@ class Saving:
         return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
 
     def to_torch(self) -> Any:
-        """Make a `torch.nn.Sequential` of the network, of Linear layers and activations, with copies of the weights.
+        """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with copies of the weights.
 
         Returns
         -------
@@ -109,7 +109,7 @@ class Saving:
         Raises
         ------
         ImportError
-            Where PyTorch is not installed.
+            If PyTorch is not installed.
         ValueError
             For the output exp, for which PyTorch has no module.
 
@@ -126,7 +126,7 @@ class Saving:
         return pytorch.to_torch(cast(Any, self))
 
     def to_keras(self) -> Any:
-        """Make a `keras.Sequential` of the network, of Dense layers with activations, with copies of the weights.
+        """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies of the weights.
 
         Returns
         -------
@@ -136,9 +136,9 @@ class Saving:
         Raises
         ------
         ImportError
-            Where Keras is not installed, or the library on which it is to compute.
+            If Keras or its backend library is not installed.
         ValueError
-            For the activation gelu, which Keras has as a layer's activation with another formula only.
+            For the activation gelu, which has another formula in Keras.
 
         Examples
         --------
@@ -157,11 +157,11 @@ class Saving:
         return keras.to_keras(cast(Any, self))
 
     def function(self) -> Any:
-        """Make a function of one row, ``f(x, out)``, for other people's compiled code.
+        """Create a function of one row, ``f(x, out)``, for your own compiled code.
 
-        See docs/howto/export.md. Numba's code calls it by its address, without compiling anything of fastnn, C by
-        `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and has
-        the bits of the "numba" back end's `predict`. Later changes of the parameters do not change it.
+        See docs/howto/export.md. Numba code calls it by its address, without compiling anything of fastnn, and C code
+        by `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and
+        has the bits of `predict` of the back end "numba". Later changes of the parameters do not change it.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Saving:
         Raises
         ------
         ValueError
-            When the layers are so wide that a call would take more than 64 kB of the stack.
+            If the layers are so wide that a call would take more than 64 kB of the stack.
 
         Examples
         --------
@@ -190,7 +190,7 @@ class Saving:
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult(Saving):
-    """A trained network, and everything that is needed to go on training it.
+    """A trained network, and everything that resuming its training needs.
 
     Attributes
     ----------
@@ -200,7 +200,7 @@ class TrainingResult(Saving):
         The parameters, read-only, float32 or float64: those after the last step, or the best ones for
         ``Stop(restore_best=True)``.
     state : TrainingState
-        Where training stopped: `resume`, or ``train(..., resume=result.state)``, goes on from here, bit for bit.
+        The end of the training: `resume`, or ``train(..., resume=result.state)``, continues from here, bit for bit.
     history : History
         The losses, scores and learning rates of the epochs.
     stop_reason : str
@@ -208,7 +208,7 @@ class TrainingResult(Saving):
         `LevenbergMarquardt`, "goal", "gradient", "damping"; "running" for a snapshot that a callback took, or that an
         error of a callback or a monitor carries.
     backend : str or Backend
-        What it was trained with; `predict` uses it unless told otherwise.
+        The back end of the training, and the default of `predict`.
     threads : int
         The most threads that have shared a step.
 
@@ -242,7 +242,7 @@ class TrainingResult(Saving):
         backend: str | Backend,
         threads: int,
     ) -> TrainingResult:
-        """Make a result of which some fields are made when somebody asks for them; `parts` has a function for each."""
+        """Create a result with fields that are made on request; `parts` has a function for each."""
         result = cls.__new__(cls)
         given = {"network": network, "params": params, "stop_reason": stop_reason, "backend": backend}
         result.__dict__.update(given, threads=threads, _parts=parts)
@@ -280,12 +280,12 @@ class TrainingResult(Saving):
 
     @property
     def n_epochs(self) -> int:
-        """Epochs that ended in this call; one that was begun and not ended does not count."""
+        """Epochs that ended in this call, without one that has begun."""
         return len(self.history.loss)
 
     @property
     def feature_names(self) -> Names | None:
-        """The names of the columns of X, where it was a data frame whose columns are called by texts; else None."""
+        """The names of the columns of X if it was a data frame with texts as names, else None."""
         return self.state.feature_names
 
     @property
@@ -311,10 +311,10 @@ class TrainingResult(Saving):
         Parameters
         ----------
         X : array-like or data frame (n, n_inputs)
-            The inputs. A frame must have the columns of the frame that was trained on, in the same order; where one of
-            the two was no frame with names, columns are taken by position.
+            The inputs. A frame must have the columns of the training frame, in the same order. If one of the two is not
+            a frame with names, columns go by position.
         backend : {"numba", "numpy"}, name or Backend, optional
-            What computes them; where it is not given, what trained.
+            Default: the back end of the training.
         assume_finite : bool
             Whether to skip the search of X for NaN and infinity.
         threads : int, optional
@@ -328,7 +328,7 @@ class TrainingResult(Saving):
         Raises
         ------
         ValueError, TypeError
-            For input that does not fit; the text says what would.
+            For invalid input; the text says what would be right.
 
         Examples
         --------
@@ -358,7 +358,7 @@ class TrainingResult(Saving):
     _right: tuple[Any, Any, Any] = None, None, None
 
     def _checked_params(self) -> Array:
-        """Return `params`, checked, as a back end takes them; look at network and back end too."""
+        """Return the checked `params` for a back end; check network and back end too."""
         check_network(self.network)
         if not isinstance(self.backend, str):  # a name from a file may be unknown here
             get_backend(self.backend)
@@ -368,30 +368,29 @@ class TrainingResult(Saving):
         return params
 
     def resume(self, X: Any, Y: Any, *, epochs: int, **options: Any) -> TrainingResult:
-        """Go on training where this training stopped.
+        """Continue this training.
 
-        After a training of a epochs this one of b gives what one of a + b gives, bit for bit.
+        After a training of a epochs, resuming for b epochs gives the result of a + b epochs, bit for bit.
 
         Parameters
         ----------
         X, Y : array-like (n, n_inputs), (n, n_outputs)
-            The data that were trained on; other ones, of any length, with ``new_rows=True``.
+            The same data as before; with ``new_rows=True`` other data, of any length.
         epochs : int
-            How many more.
+            The number of additional epochs.
         **options : dict
-            Those of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end are as they were
+            Options of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end stay the same
             unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` are not kept.
 
         Returns
         -------
         TrainingResult
-            Its history begins anew; `Progress` and `n_epochs` count the epochs of this call.
+            With a new history; `Progress` and `n_epochs` count the epochs of this call.
 
         Raises
         ------
         ValueError, TypeError
-            For what `fastnn.train` refuses, and for a learning rate that was a function of your own, which must be
-            given again.
+            As in `fastnn.train`, and if the learning rate was a function of your own, which must be given again.
 
         Examples
         --------
@@ -408,26 +407,26 @@ class TrainingResult(Saving):
         return train(self.network, X, Y, epochs=epochs, resume=self.state, **{"backend": self.backend} | options)
 
     def plot(self, title: str = "Loss", *, axes: Any = None) -> Any:
-        """Draw the losses of the epochs, by matplotlib.
+        """Draw the losses of the epochs with matplotlib.
 
         Parameters
         ----------
         title : str
-            Above the picture.
+            The title of the picture.
         axes : matplotlib.axes.Axes, optional
-            The axes to draw in; a new figure where it is not given.
+            The axes to draw in. Default: a new figure.
 
         Returns
         -------
         matplotlib.figure.Figure
-            What `fastnn.plotting.loss_curves` draws; `fastnn.plotting.save` writes it.
+            The figure of `fastnn.plotting.loss_curves`; `fastnn.plotting.save` writes it.
 
         Raises
         ------
         ImportError
-            Where matplotlib is not installed.
+            If matplotlib is not installed.
         ValueError
-            Where no epoch ended, and for a result from a file that has no history.
+            If no epoch ended, and for a result from a file without a history.
 
         Examples
         --------

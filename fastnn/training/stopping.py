@@ -1,4 +1,4 @@
-"""The stop rules: their options, the reasons, the monitors they go by, the count of epochs without improvement."""
+"""The stop rules: options, reasons, monitors, and the count of epochs without improvement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Monitor = str | Callable[[Array, Array], float]
 """The name of a score, one of `MONITORS`, or a function of targets and outputs (n, n_outputs) that returns a number."""
 
 Score = Callable[[Array], float]
-"""A function of the outputs (n, n_outputs) of rows whose targets it knows."""
+"""A function of outputs (n, n_outputs), with the targets built in."""
 
 MONITORS = ("loss", "accuracy", "r2")
 
@@ -45,7 +45,7 @@ def check_monitor(monitor: Any) -> None:
 
 
 def name_of(monitor: Monitor) -> str:
-    """Return the name by which a state and a history know a monitor: a function's is "module.name"."""
+    """Return the name of a monitor in states and histories: "module.name" for a function."""
     if isinstance(monitor, str):
         return monitor
     kind = monitor if hasattr(monitor, "__qualname__") else type(monitor)
@@ -53,12 +53,12 @@ def name_of(monitor: Monitor) -> str:
 
 
 def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score:
-    """Return the function of outputs that gives the score of rows with these targets and weights, all positive.
+    """Return the function from outputs to the score of rows with these targets and (positive) weights.
 
     Raises
     ------
     ValueError
-        When the score is of no use for this network, or for so few rows.
+        If the score does not suit this network or this number of rows.
     """
     if callable(monitor):
         return lambda outputs: _number(monitor(Y, outputs))
@@ -82,8 +82,9 @@ def _number(value: Any) -> float:
 def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
     """Return the function that gives the accuracy ``sum w_i [row i is right] / sum w_i``.
 
-    It is scikit-learn's `accuracy_score`. A row is right, where labels are exclusive, if its largest output, the first
-    of several, is that of its largest target; else if each output is above 1/2 where its target is, and only there.
+    It equals scikit-learn's `accuracy_score`. With exclusive labels, a row is right if its largest output (the first of
+    equal ones) has the index of its largest target. Otherwise it is right if exactly the outputs whose targets are
+    above 1/2 are above 1/2.
 
     Parameters
     ----------
@@ -112,8 +113,8 @@ def accuracy(Y: Array, weight: Array | None, *, exclusive: bool) -> Score:
 def r2(Y: Array, weight: Array | None) -> Score:
     """Return the function that gives R2, the mean over outputs of ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``.
 
-    It is scikit-learn's `r2_score`, with the weighted mean of y; 1 for an output where both sums are 0, 0 where only
-    the second one is.
+    It equals scikit-learn's `r2_score`, with the weighted mean of y. An output scores 1 if both sums are 0, and 0 if
+    only the second one is.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ StopReason = Literal[
     "damping",
     "running",
 ]
-"""Why a training ended, by itself or by its method; "running" in a result that a callback took before the end."""
+"""The reason why a training ended; "running" in a result that a callback took before the end."""
 
 STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 
@@ -161,10 +162,10 @@ STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 class ReduceRate:
     """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5, patience=5))``.
 
-    Each time that `patience` more epochs in a row did not improve, as `Stop` counts them, the rate is multiplied by
-    `factor`. The rate of a step is ``max(f r, min(r, least))``, with r the optimizer's own, a number or a schedule, and
-    f the product of the factors. f is kept in the state and goes on with a resumed training, whatever its stop rules.
-    (To RPROP the rate is that of the first step.)
+    After each `patience` epochs in a row without improvement, as `Stop` counts them, the rate is multiplied by
+    `factor`. The rate of a step is ``max(f r, min(r, least))``, where r is that of the optimizer, a number or a
+    schedule, and f the product of the factors. The state keeps f, so a resumed training continues with it under any
+    stop rules. (For RPROP the rate is that of the first step.)
 
     Parameters
     ----------
@@ -173,7 +174,7 @@ class ReduceRate:
     patience : int
         Epochs without improvement after which the rate falls; 0 acts as 1.
     least : float
-        The smallest rate to which it falls.
+        The lowest rate.
 
     Raises
     ------
@@ -202,45 +203,45 @@ class ReduceRate:
 @explains_keywords
 @dataclass(frozen=True)
 class Stop:
-    """Rules that say when training stops, what reduces its learning rate, and which parameters it returns.
+    """Rules for when training stops, when its learning rate falls, and which parameters it returns.
 
     Parameters
     ----------
     tol : float, optional
-        An epoch improves when its score is better than the best one so far by more than `tol`; NaN and infinity never
-        improve. The score is that of the validation data, if there are any (stop reason "validation"), else of the rows
-        that are trained on ("tolerance"). 0 where it is not given.
+        An epoch improves if its score is better than the best so far by more than `tol`; NaN and infinity never
+        improve. The score is that of the validation data, if there are any (stop reason "validation"), else of the
+        training rows ("tolerance"). Default: 0.
     patience : int, optional
-        Training stops when so many epochs in a row did not improve; 0 acts as 1. 10 where only `tol` is given; where
-        neither is, or `tol` with `reduce`, training does not stop for want of improvement.
+        Training stops after this number of epochs in a row without improvement; 0 acts as 1. Default: 10 if `tol` is
+        given without `reduce`, else no limit.
     validation : float or tuple, optional
-        Data that are not trained on; their loss, without the penalty of `alpha`, is taken after every epoch. A number
-        between 0 and 1: this part of the rows, rounded up, drawn from the seed's generator after the weights; they
-        are copied. A tuple ``(X, Y)`` or ``(X, Y, sample_weight)``: these.
+        Data that are not trained on. Their loss, without the penalty of `alpha`, is computed after every epoch. A
+        number between 0 and 1 is a fraction of the rows, rounded up, drawn from the seed's generator after the weights;
+        these rows are copied. A tuple ``(X, Y)`` or ``(X, Y, sample_weight)`` is the data.
     restore_best : bool
-        Whether the result's parameters are those after the epoch with the best score, the first of them. Without
-        validation data the loss is then taken over all rows, penalty included, once more after each epoch. The
-        result's *state* always is the last one, so that a resumed training goes on where it was.
+        Whether the result has the parameters after the (first) epoch with the best score. Without validation data, the
+        score is the loss over all rows, penalty included, computed again after each epoch. The *state* of the result is
+        always the last one, so that a resumed training continues from there.
     max_seconds : float, optional
-        Wall time in seconds after which training stops, in the middle of an epoch where need be, to about 0.05 s.
-        Counted from the call of `train`: compilation is included.
+        Wall time in seconds after which training stops, within an epoch if necessary, to about 0.05 s. It counts from
+        the call of `train`, so it includes compilation.
     on_divergence : {"raise", "stop"}
-        What to do when a step gives a loss or a parameter that is not finite: raise `DivergenceError` or return.
-        Either way the result ends with the last good step.
+        The action after a step with a loss or a parameter that is not finite: raise `DivergenceError`, or return. In
+        both cases the result ends with the last good step.
     on_interrupt : {"return", "raise"}
-        What to do on Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
-        `TrainingInterrupted`, a KeyboardInterrupt that has it as its `result`.
+        The action after Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
+        `TrainingInterrupted`, a KeyboardInterrupt with that as its `result`.
     monitor : {"loss", "accuracy", "r2"} or callable
         The score of an epoch. A lower "loss" is better; without validation data it is the training loss,
-        `History.loss`. Of the others, which are computed from the outputs after each epoch, a greater value is better.
-        "accuracy" goes with labels: the part of the rows, by weight, where the largest output is the label's, or for
-        log_loss where all outputs are on the label's side of 1/2. "r2": the mean over the outputs of
-        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, as scikit-learn's `r2_score`. A function is called with the
-        targets and the outputs (n, n_outputs) of the rows whose weight is not 0 and returns a number; what it raises
-        ends the training by a `MonitorError`.
+        `History.loss`. For all others, which are computed from the outputs after each epoch, a greater value is better.
+        "accuracy", for labels, is the weighted share of rows whose largest output is that of the label, or for log_loss
+        of rows whose outputs are all on the label's side of 1/2. "r2" is the mean over the outputs of
+        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, like scikit-learn's `r2_score`. A function gets the targets and
+        the outputs (n, n_outputs) of the rows of nonzero weight and returns a number; an error in it ends the training
+        with a `MonitorError`.
     reduce : ReduceRate, optional
-        Reduce the learning rate when the score stalls. Both patiences count the same epochs without improvement, and a
-        reduction does not begin the count anew: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the
+        Reduce the learning rate if the score stalls. Both patiences count the same epochs without improvement, and a
+        reduction does not restart the count: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the
         rate after 5 and after 10 of them and stops after 15.
 
     Raises
@@ -250,8 +251,8 @@ class Stop:
 
     Notes
     -----
-    A resumed training goes on from the best score and the count of its state, if the monitor (a function: by its name)
-    and the kind of data are the same as before; else both begin anew.
+    A resumed training continues from the best score and the count of its state, if the monitor (for a function, its
+    name) and the kind of data are the same as before. Otherwise both begin again.
 
     Examples
     --------
@@ -304,12 +305,12 @@ class Stop:
 
     @functools.cached_property
     def decides(self) -> bool:
-        """Whether anything is scored or decided before the last epoch, divergence and Ctrl-C aside."""
+        """Whether there is a score or a decision before the last epoch, besides divergence and Ctrl-C."""
         options = self.tol, self.patience, self.validation, self.max_seconds, self.reduce
         return self.restore_best or self.monitor != "loss" or any(option is not None for option in options)
 
     def __repr__(self) -> str:
-        """Show the rules that were given, and arrays by their shapes."""
+        """Show the given rules, and arrays by their shapes."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         given = {f.name: shown(values[f.name]) for f in dataclasses.fields(self) if values[f.name] is not f.default}
         if isinstance(self.validation, (tuple, list)):
@@ -326,19 +327,19 @@ class Stop:
 
     @property
     def score_name(self) -> str:
-        """The name of the score, by which a state knows it: that of the monitor, and whether of validation data."""
+        """The name of the score in states: the monitor, and whether of validation data."""
         name = name_of(self.monitor)
         if self.validation is None:
             return name
         return "validation" if name == "loss" else f"validation {name}"
 
     def rule(self) -> Patience | None:
-        """Make the count of epochs without improvement.
+        """Create the count of epochs without improvement.
 
         Returns
         -------
         Patience or None
-            A new one for `tol`, `patience` and `reduce`; None where none is given.
+            A new count for `tol`, `patience` and `reduce`; None if none is given.
 
         Examples
         --------
@@ -359,14 +360,15 @@ class Patience:
     Parameters
     ----------
     tol : float
-        By how much a loss must be lower.
+        The amount by which a loss must be lower.
     limit : float
-        The rule fires when so many epochs in a row failed.
+        The rule fires after this number of failed epochs in a row.
     strict : bool
-        True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, scikit-learn's rule: it
-        fails if it is greater than the lowest one minus `tol`; so lower by just `tol` is enough, and NaN never fails.
+        True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, the rule of
+        scikit-learn: it fails if it is greater than the lowest one minus `tol`; so lower by exactly
+        `tol` is enough, and NaN never fails.
     also_each : int
-        The rule fires after each so many failed epochs in a row too; 0 for never.
+        The rule also fires after each such number of failed epochs in a row; 0 for never.
     """
 
     def __init__(self, tol: float, limit: float, *, strict: bool = True, also_each: int = 0) -> None:
@@ -384,7 +386,7 @@ class Patience:
         return self.stale >= self.limit
 
     def fires(self, loss: float) -> bool:
-        """Take in the loss of an epoch, and return whether the rule fires."""
+        """Record the loss of an epoch; return whether the rule fires."""
         if self.strict and not math.isfinite(loss):
             loss = math.inf
         target = self.best - self.tol

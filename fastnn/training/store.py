@@ -1,4 +1,4 @@
-"""The results of trainings of one shape: arrays with a row for each, of which a TrainingResult is made on request."""
+"""The results of trainings of one shape: arrays with a row for each, and a TrainingResult on request."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NO_NUMBERS = np.zeros(0)
 
 
 class Decided(NamedTuple):
-    """The part of a result that trainings have which stop rules, scores or a part of an epoch tell from plain ones."""
+    """The additional part of a result, for trainings with stop rules, scores or a begun epoch."""
 
     stop_reason: StopReason = "epochs"
     params: Array | None = None
-    """The parameters (n_params,) of the best epoch, where they are the result's."""
+    """The parameters (n_params,) of the best epoch, if the result has these."""
     validation_loss: NDArray[np.float64] = NO_NUMBERS
     measured: NDArray[np.float64] = NO_NUMBERS
     monitor: str = "loss"
@@ -47,7 +47,7 @@ PLAIN = Decided()
 
 @dataclass(eq=False, repr=False)
 class Results:
-    """The results of m trainings of one shape, without the data that they were trained on."""
+    """The results of m trainings of one shape, without their data."""
 
     network: Network
     backend: Backend
@@ -55,9 +55,9 @@ class Results:
     shuffle: bool
     feature_names: Names | None
     optimizers: list[tuple[Optimizer | dict[str, Any], float]]
-    """The optimizers that there are, or what `Optimizer.to_dict` says of them, with the strengths of the penalty."""
+    """The different optimizers, or their `Optimizer.to_dict`, each with the strength of the penalty."""
     which: NDArray[np.int64]
-    """The place (m,) of each member in `optimizers`."""
+    """The index (m,) of each member in `optimizers`."""
     storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
     beta_products: NDArray[np.float64]  # (m, 2)
     n_epochs: Sequence[int]  # of this call
@@ -66,15 +66,15 @@ class Results:
     losses: NDArray[np.float64]  # (m, most epochs)
     rates: NDArray[np.float64]  # (m, most epochs), or (1, most epochs) where they are the same for all
     seconds: float
-    """The time of a member."""
+    """The seconds of a member."""
     digests: Sequence[int | None]
-    """The hash of the rows that each member was trained on; None for all rows."""
+    """The hash of the training rows of each member; None for all rows."""
     places: Sequence[Place]
     decided: dict[int, Decided] = field(default_factory=dict)
-    """{member: what it has besides}."""
+    """{member: its additional part}."""
 
     def result(self, k: int) -> TrainingResult:
-        """Return member k's result, whose state and history are made when somebody asks for them."""
+        """Return member k's result, with state and history made on request."""
         own = self.decided.get(k, PLAIN)
         parts: dict[str, Any] = {
             "state": functools.partial(self.state, k),
@@ -116,7 +116,7 @@ class Results:
         )
 
     def optimizer(self, k: int) -> dict[str, Any]:
-        """Describe member k's optimizer in JSON's types."""
+        """Describe member k's optimizer in types of JSON."""
         optimizer, _ = self.optimizers[self.which[k]]
         return optimizer.to_dict() if isinstance(optimizer, Optimizer) else optimizer
 
@@ -207,14 +207,14 @@ class Row(NamedTuple):
 
 
 def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict[str, Any]:
-    """Describe an optimizer whose learning rate is a function: it may be the caller's own, no part of a result."""
+    """Describe an optimizer without its learning rate, a function that may be the caller's."""
     if isinstance(optimizer, Optimizer) and callable(optimizer.learning_rate):
         return optimizer.to_dict()
     return optimizer
 
 
 def take_over(state: TrainingState | Row, into: GroupState, k: int) -> tuple[int, Place]:
-    """Copy the state that member k goes on from, between two epochs; return the epochs before, and its generator."""
+    """Copy the state that member k resumes, between two epochs; return the epochs before, and its generator."""
     if isinstance(state, Row):
         results, row = state
         into.storage[k], into.beta_products[k] = results.storage[row], results.beta_products[row]
