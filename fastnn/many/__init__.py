@@ -47,54 +47,54 @@ def train_many(
 ) -> ManyResult:
     """Train many networks.
 
-    Each member has the same bits as `fastnn.train` alone gives it with its arguments, whatever the number of threads.
+    Each member has the bits that `fastnn.train` gives with its arguments, for any number of threads.
 
     Parameters
     ----------
     networks : Network, or a sequence of them
         The network of all members, or one for each.
     X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
-        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
-        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
-        Nested lists of numbers are data for all members.
+        The inputs. Like each argument below down to `stop`, this is one value for all members, or a list, tuple, range
+        or array of numbers with one for each. To give each member an array, pass a list of arrays, or an array with one
+        more dimension. Nested lists of numbers are data for all members.
     Y : array-like (n, n_outputs), or (m, n, n_outputs)
-        The targets; one array of two dimensions is that of all members.
+        The targets; an array of two dimensions is for all members.
     n : int, optional
-        The number of members, where there is no list: ``train_many(network, X, Y, n=100, epochs=10)`` draws 100 seeds.
+        The number of members, if there is no list: ``train_many(network, X, Y, n=100, epochs=10)`` draws 100 seeds.
     sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
         The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
     optimizer : Optimizer, or one for each, optional
-        ``Adam()`` where it is not given.
+        Default: ``Adam()``.
     learning_rate : float, schedule, or one for each, optional
-        In place of the optimizer's.
+        Replaces that of the optimizer.
     epochs : int, or one for each
-        How many epochs to end in this call.
+        Epochs to complete in this call.
     batch_size, shuffle : int or None, and bool, or one for each, optional
-        Rows a step, and whether they are put in a new order each epoch, as for `fastnn.train`.
+        Rows of a step, and whether each epoch has a new order, as for `fastnn.train`.
     seed : int, RandomState, None, or a sequence with one for each
-        None: other numbers at each call. A RandomState may be that of one member.
+        None draws other numbers at each call. Members must not share a RandomState.
     alpha : float, or one for each, optional
         Strength of the L2 penalty.
     params : array-like (n_params,), or (m, n_params), optional
         Initial parameters.
     resume : TrainingState, or one for each, optional
-        The states to go on from, such as ``[result.state for result in many]``.
+        The states to resume, such as ``[result.state for result in many]``.
     new_rows : bool
-        Whether X and Y are other rows than those of `resume`; one for all.
+        Whether X and Y are other rows than those of `resume`; one value for all.
     stop : Stop, or one for each, optional
         When to stop early or to reduce the learning rate, by which score, and what to keep.
     callbacks : iterable of callables
-        Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all, with the
-        stop reason "callback". Monitors and learning rates that are functions of your own are called in the threads.
+        Each is called with a `ManyProgress` between blocks of members, in the calling thread; True ends all trainings,
+        with the stop reason "callback". Monitors and learning rates that are functions are called in the threads.
     backend : {"numba", "numpy"}, name or Backend
-        What computes; one for all.
+        The back end of all members.
     dtype : {"float32", "float64"}, optional
-        What to compute in; one for all.
+        The dtype to compute in; one for all.
     assume_finite : bool
         Skip the search of X and Y for NaN and infinity; one for all.
     n_jobs : int, optional
-        Members that are trained at once, each by a thread of its own. None, or -1 as for scikit-learn: all cores that
-        the process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray" all workers of that engine, see
+        Members to train at once, each on a thread of its own. None, or -1 as in scikit-learn, is all cores that the
+        process may use; within ``joblib.parallel_config("loky")``, "dask" or "ray", all workers of that engine, see
         docs/howto/engines.md.
     progress : bool
         Whether to show a progress bar (needs the package rich).
@@ -102,24 +102,23 @@ def train_many(
     Returns
     -------
     ManyResult
-        A sequence of `TrainingResult`. A member that diverges ends, and the others go on: `stop_reason` says so,
-        whatever its ``Stop(on_divergence=...)``. After Ctrl-C members under way are "interrupted", and those that had
-        not begun have 0 epochs.
+        A sequence of `TrainingResult`. A member that diverges ends, with that `stop_reason` and whatever its
+        ``Stop(on_divergence=...)``, and the others continue. After Ctrl-C, members in training are "interrupted", and
+        those that had not begun have 0 epochs.
 
     Raises
     ------
     ValueError, TypeError
-        For what `fastnn.train` refuses, with the number of the member, and for lists of unequal lengths; before
-        anything is trained.
+        As in `fastnn.train`, with the number of the member, and for lists of unequal lengths; before any training.
     MemoryError
-        When the results would not fit the machine.
-    MonitorError, or what a callback or a learning rate of your own raises
-        It ends all trainings. Its `result` is the `ManyResult` up to there, which can be resumed, and `member` the
+        If the results would not fit the machine.
+    MonitorError, or an error in your callback or learning rate
+        It ends all trainings. Its `result` is the `ManyResult` so far, which you can resume, and its `member` the
         number of the member whose function raised it.
     EngineError
-        When the workers of an engine cannot train, or the engine fails several times.
+        If the workers of an engine cannot train, or the engine fails several times.
     TrainingInterrupted
-        On Ctrl-C, where a member has ``Stop(on_interrupt="raise")``: its `result` is the `ManyResult` so far.
+        On Ctrl-C, if a member has ``Stop(on_interrupt="raise")``; its `result` is the `ManyResult` so far.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Units of work: blocks of short trainings that one call of compiled code does, and single ones.
+"""Units of work: blocks of short trainings for one call of compiled code, and single trainings.
 
-A block is a group of several members: all that is random is drawn before the first step, and what is decided at the
-ends of epochs is decided within the call. Members that may be asked for more are groups of one, with the same bits.
+A block is a group of several members. All random draws are done before the first step, and the decisions at the ends of
+epochs within the call. Members that need Python in between are groups of one, with the same bits.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from fastnn.training.stopping import StopReason
 from fastnn.training.store import PLAIN, Row
 
 MOST_WORK = 1 << 24
-"""The work of a block, which is also that of the longest training in one: some 10 ms."""
+"""The work of a block, and of the longest training in one: about 10 ms."""
 
 STEP_WORK = 300
-"""What a step costs besides its rows times parameters."""
+"""The work of a step besides its rows times parameters."""
 
 MEMBER_WORK = 20_000
-"""What a member costs besides its steps, some 10 us: much of it is to seed the generator and to draw."""
+"""The work of a member besides its steps, about 10 us, mostly to seed the generator and to draw."""
 
 LEAST_WORK = 6_000_000
-"""The work of a block for which to wake another thread pays: some 2 ms."""
+"""The least work of a block for which it is worth to wake another thread: about 2 ms."""
 
 
 def epoch_work(plan: Plan) -> int:
@@ -55,9 +55,9 @@ def epoch_work(plan: Plan) -> int:
 
 
 def block_key(plan: Plan) -> Hashable | None:
-    """Return the key of a member, equal for those that one block can train; None where no block can.
+    """Return the key of a member, equal for members that one block can train; None if no block can.
 
-    How long it takes is not looked at.
+    The duration does not matter here.
     """
     optimizer, stop, n = plan.optimizer, plan.stop, plan.n_rows
     rate, has_batches = optimizer.learning_rate, plan.rows_a_step < n
@@ -80,14 +80,14 @@ def block_key(plan: Plan) -> Hashable | None:
 
 
 def at_a_time(plan: Plan, n_members: int) -> int:
-    """Return how many members such as this one, of so many in all, the back end trains side by side; few go alone."""
+    """Return how many of these equal members the back end trains side by side; a few train one by one."""
     if isinstance(plan.backend, Completed) or n_members < 4:
         return 1
     return int(plan.backend.at_a_time(plan.network, plan.data.X.dtype, plan.rows_a_step))
 
 
 def _ends_plainly(plan: Plan) -> bool:
-    """Return whether nothing is decided for a member, or all of it at the ends of epochs in compiled code."""
+    """Return whether compiled code can make all decisions for a member, if there are any."""
     stop = plan.stop
     if not stop.decides and plan.validation_rows is None:
         return True
@@ -96,7 +96,7 @@ def _ends_plainly(plan: Plan) -> bool:
 
 
 def _begins_plainly(plan: Plan) -> bool:
-    """Return whether a member begins with a seed, or between two epochs without a score or a reduced rate."""
+    """Return whether a member begins from a seed, or between two epochs without a score or a reduced rate."""
     state = plan.state
     if state is None:
         return not isinstance(plan.seed, np.random.RandomState)  # the caller's own, who sees what was drawn
@@ -109,7 +109,7 @@ def _begins_plainly(plan: Plan) -> bool:
 
 
 class Blocks(NamedTuple):
-    """The division of members: those that are trained together, those alone, and the number of threads."""
+    """The division of members into blocks and single ones, and the number of threads."""
 
     together: list[tuple[list[Plan], int]]
     """The members of each block, and their work."""
@@ -118,7 +118,7 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
-    """Return the division of some members, for as many threads of `n_jobs` as pay."""
+    """Return the division of some members, for as many threads of `n_jobs` as are worth it."""
     groups: dict[tuple[Hashable, int], list[tuple[Plan, int]]] = {}
     alone: list[tuple[Plan, int]] = []
     found: dict[Hashable, tuple[Hashable | None, int, int]] = {}
@@ -154,10 +154,10 @@ def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
 
 
 class _Rounds:
-    """The sizes of blocks: in each round the threads have a block each, together half of the work that is left.
+    """The sizes of blocks: each round has a block for each thread, together half of the remaining work.
 
-    So all threads are at work to the end (the factoring of Hummel, Schonberg and Flynn, CACM 35 (8), 1992). In the last
-    round they have all that is left, for a block below `LEAST_WORK` does not pay.
+    So all threads work to the end (factoring: Hummel, Schonberg and Flynn, CACM 35 (8), 1992). The last round takes all
+    remaining work, because a block below `LEAST_WORK` is not worth it.
     """
 
     def __init__(self, n_threads: int) -> None:
@@ -166,7 +166,7 @@ class _Rounds:
         self._end = 0  # how much work is left at its end
 
     def next_size(self, left: int) -> int:
-        """Return the work of the next block, of the work that is left."""
+        """Return the work of the next block, given the remaining work."""
         if self.n_threads <= 1:
             return MOST_WORK
         if not self._n_blocks:
@@ -179,22 +179,22 @@ class _Rounds:
 
 
 class Unit(NamedTuple):
-    """The plans of a group, what a thread or a worker does at a time."""
+    """The plans of a group: the work of a thread or a worker at a time."""
 
     plans: Sequence[Plan]
     work: int
-    """About how many operations it takes."""
+    """The approximate number of operations."""
 
 
 NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
-"""In place of the lock by which threads take turns to draw, where there is one thread."""
+"""For a single thread, instead of the lock under which threads draw."""
 
 
 def units_of(plans: list[Plan], n_jobs: int) -> tuple[list[Unit], int]:
-    """Return the units of some members, and the number of threads, of `n_jobs`, that pay.
+    """Return the units of some members, and the number of threads, at most `n_jobs`, that is worth it.
 
-    For one thread they are in the order of their first members; for several ones the longest come first, so that the
-    threads end at about one time.
+    For one thread, units are in the order of their first members. For several threads the longest come first, so that
+    all threads end at about the same time.
     """
     blocks, alone, n_threads = blocks_of(plans, n_jobs)
     units = [Unit(block, work) for block, work in blocks] + [Unit([plan], work) for plan, work in alone]
@@ -206,7 +206,7 @@ def units_of(plans: list[Plan], n_jobs: int) -> tuple[list[Unit], int]:
 def train_unit(
     unit: Unit, flag: StopRequest, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
 ) -> dict[int, MemberResult]:
-    """Train the members of a unit; return {number: result}. When the flag is raised, none of them begins."""
+    """Train the members of a unit; return {number: result}. After the flag is raised, none of them begins."""
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
     if len(unit.plans) == 1:
@@ -224,12 +224,12 @@ def train_unit(
 
 
 def _again(seed: Any) -> Any:
-    """Return a seed by which the same is drawn again: a new generator where it was the system's words."""
+    """Return a seed that repeats the draws: a new generator if the seed was words of the system."""
     return np.random.RandomState(seed) if isinstance(seed, np.ndarray) else seed
 
 
 class Ended(NamedTuple):
-    """A flag that is raised."""
+    """A flag that is raised always."""
 
     reason: StopReason
     requested: bool = True
@@ -243,9 +243,9 @@ def _unbegun(plan: Plan, reason: StopReason) -> MemberResult:
 
 
 def train_alone(plan: Plan, flag: StopRequest) -> Row:
-    """Train a member as `train` does; divergence and the flag end it, and are no errors.
+    """Train a member as `train` does; divergence and the flag end it without an error.
 
-    An error of a function of the caller's own gets the member's number as its `member`, and it is in the text.
+    An error in a function of the caller gets the number of the member as its `member`, and in its text.
     """
     try:
         group = begin_alone(plan)

@@ -29,19 +29,19 @@ from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason
 
 POLL_SECONDS = 0.05
-"""How long the calling thread waits for the next block, at most, before it looks for Ctrl-C."""
+"""The longest wait of the calling thread for the next block before it checks for Ctrl-C."""
 
 
 @dataclass(frozen=True, eq=False)
 class ManyProgress:
-    """The progress of `train_many`: the argument of its callbacks, which are called after each block of members.
+    """The progress of `train_many`: the argument of its callbacks, after each block of members.
 
     A callback that returns True ends the trainings, as Ctrl-C would, with the stop reason "callback".
 
     Attributes
     ----------
     n_members : int
-        Members in all.
+        The number of members.
     n_ended : int
         Members whose trainings have ended.
     seconds : float
@@ -51,7 +51,7 @@ class ManyProgress:
 
     Examples
     --------
-    End when a member is good enough:
+    Stop if a member is good enough:
 
     >>> from fastnn import Adam, Network, train_many
     >>> def good_enough(progress):
@@ -69,7 +69,7 @@ class ManyProgress:
     _member_results: dict[int, MemberResult] = field(repr=False)
 
     def result(self, i: int) -> TrainingResult:
-        """Look at the result of a member that has ended.
+        """Return the result of a member that has ended.
 
         Parameters
         ----------
@@ -79,12 +79,12 @@ class ManyProgress:
         Returns
         -------
         TrainingResult
-            As the ManyResult will have it.
+            The result, as in the ManyResult.
 
         Raises
         ------
         ValueError
-            For a member that is not through.
+            For a member that has not ended.
 
         Examples
         --------
@@ -145,11 +145,11 @@ class Driver:
         self.numbers = [plan.number for plan in plans]
         self.seeds = {plan.number: known_seed(plan) for plan in plans}
         self.member_results: dict[int, MemberResult] = {}
-        """The results of those that have ended, by their numbers."""
+        """The results of the members that have ended, by number."""
         self.began = time.perf_counter()
 
     def elsewhere(self, flag: _StopFlag) -> list[Unit]:
-        """Train units on an engine or on threads; return those that are left for this thread."""
+        """Train units on an engine or on threads; return those that remain for this thread."""
         if self.engine is not None:
             self._on_engine(self.engine, flag)
         elif self.n_threads > 1:
@@ -157,7 +157,7 @@ class Driver:
         return [unit for unit in self.units if unit.plans[0].number not in self.member_results]
 
     def failed(self, error: Exception, flag: _StopFlag) -> None:
-        """Give an error that ends all trainings what was trained so far as its `result`."""
+        """Attach the results so far, as `result`, to an error that ends all trainings."""
         flag.end("interrupted")
         own = getattr(error, "result", None)
         if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
@@ -166,7 +166,7 @@ class Driver:
         attach_result(error, self.result(flag))
 
     def result(self, flag: _StopFlag) -> ManyResult:
-        """Return the results of all members, of which those that are left did not begin."""
+        """Return the results of all members; remaining members did not begin."""
         for unit in self.units:
             if any(plan.number not in self.member_results for plan in unit.plans):
                 for number, member_result in train_unit(unit, flag).items():
@@ -175,13 +175,13 @@ class Driver:
         return ManyResult([self.member_results[number] for number in there], [self.seeds[number] for number in there])
 
     def _on_engine(self, engine: Engine, flag: _StopFlag) -> None:
-        """Send the units to the engine's workers; what a generator of the caller's own draws for is trained here."""
+        """Send the units to the workers of the engine; train members with a generator of the caller here."""
         own = {id(u) for u in self.units if any(isinstance(plan.seed, np.random.RandomState) for plan in u.plans)}
         for member_results in engine.train([unit for unit in self.units if id(unit) not in own], flag):
             self.take(member_results, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
-        """Let threads take the units in turn; results, callbacks and Ctrl-C are this thread's."""
+        """Let threads take the units in turn; this thread handles results, callbacks and Ctrl-C."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, MemberResult] | BaseException] = queue.SimpleQueue()
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -236,7 +236,7 @@ class Driver:
                     self.member_results.update(found)
 
     def take(self, found: dict[int, MemberResult], flag: _StopFlag) -> None:
-        """Keep the results of a unit, and tell callbacks of them."""
+        """Store the results of a unit, and call the callbacks."""
         self.member_results.update(found)
         if not self.callbacks or flag.requested:
             return
@@ -250,7 +250,7 @@ class Driver:
 
 
 def chosen_engine(n_jobs: int | None) -> Engine | None:
-    """Return the engine that the user has chosen; None where it is this process, by threads."""
+    """Return the engine that the user has chosen; None for threads of this process."""
     joblib = sys.modules.get("joblib")  # who has chosen one has imported it
     if joblib is None:
         return None
@@ -261,12 +261,12 @@ def chosen_engine(n_jobs: int | None) -> Engine | None:
 
 
 class MembersBar(ProgressBar):
-    """A bar with the number of members that have ended, and the time left: a callback that only observes."""
+    """A bar with the number of finished members and the remaining time: a callback that only observes."""
 
     counted = "member"
 
     def __call__(self, progress: ManyProgress) -> None:  # type: ignore[override]
-        """Move the bar to where the trainings are."""
+        """Update the bar."""
         n, m = progress.n_ended, progress.n_members
         self._drawing.move(n, m, f"{n:,}/{m:,}", "")
 
@@ -275,7 +275,7 @@ Callbacks = Iterable[Callable[[ManyProgress], Any]]
 
 
 class Caller:
-    """The settings of calls of the driver: the number of threads, callbacks, and whether there is a progress bar."""
+    """The settings of the driver's calls: number of threads, callbacks, and whether to show a progress bar."""
 
     def __init__(self, n_jobs: int | None, callbacks: Callbacks, progress: bool) -> None:
         self.n_jobs = None if n_jobs in (None, -1) else check_integer("n_jobs", n_jobs, low=1)
@@ -294,7 +294,7 @@ class Caller:
         return {**vars(self), "_is_training": False}  # a callback may copy what is trained
 
     def check_idle(self) -> None:
-        """Raise RuntimeError while members are trained: a callback may look at them, but not change them."""
+        """Raise RuntimeError while members train: a callback may read them, but not change them."""
         if self._is_training:
             raise RuntimeError(
                 "the population is being advanced: a callback, or another thread, may not advance it, nor drop or "
@@ -302,7 +302,7 @@ class Caller:
             )
 
     def train(self, plans: list[Plan]) -> tuple[ManyResult, bool]:
-        """Train members, or end early where Ctrl-C or a callback asks for it; what a training raises ends all of them.
+        """Train members, or end early after Ctrl-C or a callback; an error in a training ends all of them.
 
         Returns
         -------
@@ -333,9 +333,9 @@ class Caller:
 
 
 def tell_interrupted(plans: Sequence[Plan], trained: ManyResult, result: ManyResult, kept: str) -> None:
-    """Warn that Ctrl-C ended a call, or raise where a member's stop rules say so; `result` is what that carries.
+    """Warn that Ctrl-C ended a call, or raise if a member's stop rules say so, with this `result`.
 
-    `kept` says where the trainings are, such as "what train_many returns".
+    `kept` names the place of the trainings for the text, such as "what train_many returns".
     """
     ended = sum(reason != "interrupted" for reason in trained.stop_reason)
     how_far = f"training was interrupted when {ended} of {len(plans)} members were through"

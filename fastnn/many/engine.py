@@ -1,4 +1,4 @@
-"""Engines: trainings on the workers of joblib, Dask or Ray; what a task takes there and brings back."""
+"""Engines: trainings on the workers of joblib, Dask or Ray, and the arguments and results of tasks."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ T = TypeVar("T")
 
 
 class PackedUnits(NamedTuple):
-    """The units of a task, whose members have numbers of arrays in the place of arrays."""
+    """The units of a task, with numbers of arrays instead of arrays."""
 
     units: list[Unit]
     folder: str | None = None
-    """The folder in which arrays may be laid for the caller, see `fastnn.many.shared_files`."""
+    """The folder for arrays to the caller, see `fastnn.many.shared_files`."""
     version: str = __version__
-    """The caller's version of fastnn: a worker that came late has not been asked for its own."""
+    """The caller's version of fastnn, for workers that came after the check."""
 
 
 def pickled(thing: Any) -> bytes:
-    """Return the pickle of a thing whose class, or the function that it is, may be of the caller's own script."""
+    """Return the pickle of an object whose class or function may be defined in the caller's script."""
     import joblib
 
     return pickle.dumps(joblib.wrap_non_picklable_objects(thing, keep_wrapper=False))
 
 
 class SentError(NamedTuple):
-    """An error in the form that goes back to the caller: not every one can be pickled, or made again of its pickle."""
+    """An error on its way back to the caller: some cannot be pickled or unpickled."""
 
     pickled: bytes
-    """b"" for one that cannot be pickled: it holds a lock, a file, a connection."""
+    """b"" for an error that cannot be pickled, because it holds a lock, a file or a connection."""
     instead: RuntimeError
-    """An error with its text, for one whose class takes other arguments than it hands on."""
+    """A RuntimeError with its text, for a class that cannot be unpickled."""
 
     @classmethod
     def of(cls, error: Exception) -> Self:
-        """Return this form of an error, in a worker."""
+        """Return an error in this form, in a worker."""
         try:
             said = str(error)
         except Exception:
@@ -92,23 +92,23 @@ class SentError(NamedTuple):
 
 
 MOST_SAID = 700
-"""Characters of the text of an error that cannot be made again; its traceback is a note."""
+"""Characters of the text of an error that cannot be unpickled; its traceback is a note."""
 
 
 class Trained(NamedTuple):
-    """The results of a task, in the form that goes back to the caller."""
+    """The results of a task, on their way back to the caller."""
 
     seconds: float
     alone: dict[int, MemberResult] = {}  # noqa: RUF012
-    """{member: its result}, of those that were trained alone."""
+    """{member: its result}, for members that trained alone."""
     blocks: list[tuple[Array, Array, Results]] = []  # noqa: RUF012
-    """The members' numbers, their rows in the results of a group, and these results without their arrays."""
+    """The numbers of members, their rows in the results of a group, and these results without arrays."""
     laid: Laid | None = None
-    """The arrays of all these results, one after the other."""
+    """The arrays of all these results, concatenated."""
     error: SentError | None = None
 
     def member_results(self) -> dict[int, MemberResult]:
-        """Return {member: its result}: in the caller, and once only."""
+        """Return {member: its result}, in the caller; call it only once."""
         member_results = dict(self.alone)
         arrays = iter(take_up(self.laid) if self.laid is not None else [])
         for numbers, places, results in self.blocks:
@@ -119,12 +119,12 @@ class Trained(NamedTuple):
 
 
 def version(own: list[Any]) -> str:
-    """Return a worker's version of fastnn; objects of the caller's own are sent along, to see that they can be."""
+    """Return the worker's version of fastnn; objects of the caller come along to check that they can be sent."""
     return __version__
 
 
 def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
-    """Return the packed units of a task, and the arrays that they refer to, each once."""
+    """Pack the units of a task; return them, and the arrays that they refer to, each once."""
     arrays: list[Array] = []
     places: dict[int, int] = {}
 
@@ -148,7 +148,7 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
 
 
 def _own_rows(plans: Sequence[Plan]) -> dict[int, Row]:
-    """Return {member: its row of results} of those that go on from one, in results of these members alone."""
+    """Copy out the rows of results that members resume, so that a task sends no others; return {member: its row}."""
     found: dict[int, list[tuple[int, Row]]] = {}
     for plan in plans:
         if isinstance(plan.state, Row):
@@ -177,17 +177,17 @@ def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
 
 
 class Never:
-    """The flag of a worker, or of a caller: nobody raises it; the engine ends the process, or Ctrl-C the call."""
+    """A flag that is never raised: the engine ends the process of a worker, and Ctrl-C the call."""
 
     requested = again = False
     reason: Any = "interrupted"
 
     def wait(self, begins: bool) -> None:
-        """Do nothing: Ctrl-C raises KeyboardInterrupt anyway."""
+        """Do nothing, because Ctrl-C raises KeyboardInterrupt anyway."""
 
 
 def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> tuple[list[int], Trained]:
-    """Train the units of a task in a worker; return an error of a member's own, for one that is raised is retried."""
+    """Train the units of a task in a worker; return an error of a member, because a raised one would be retried."""
     began = time.perf_counter()
     arrays = [received(array) for array in sent]
     member_results: dict[int, MemberResult] = {}
@@ -201,7 +201,7 @@ def train_packed(numbers: list[int], packed_units: PackedUnits, *sent: Any) -> t
 
 
 def check_version(callers: str) -> None:
-    """Raise EngineError in a worker that has another version of fastnn than the caller."""
+    """Raise EngineError in a worker with another version of fastnn than the caller."""
     if callers != __version__:
         raise EngineError(OTHER_VERSIONS.format("a worker of the engine", __version__, callers))
 
@@ -212,7 +212,7 @@ OTHER_VERSIONS = (
 
 
 def _trained(member_results: dict[int, MemberResult], folder: str | None, seconds: float) -> Trained:
-    """Return results in the form that goes back: no object for each member of a block, and arrays laid down at once."""
+    """Return results for the way back: no object for each member of a block, and arrays written at once."""
     groups: dict[int, tuple[Results, list[int], list[int]]] = {}
     alone: dict[int, MemberResult] = {}
     for number, member_result in member_results.items():
@@ -234,36 +234,36 @@ def _trained(member_results: dict[int, MemberResult], folder: str | None, second
 U = TypeVar("U")
 
 TASK_SECONDS = 0.5
-"""How long a task should take at most: long against what it costs to send one, some milliseconds."""
+"""The longest seconds of a task: long compared with the milliseconds to send it."""
 
 LAST_SECONDS = 0.05
 """Seconds that the last tasks should take: at the end, idle workers wait as long for the last one."""
 
 SECONDS_A_WORK = 1 / 1.6e9
-"""The time of a unit of work, see `Unit`, until some have been measured."""
+"""Seconds for a unit of work, see `Unit`, before any measurement."""
 
 ATTEMPTS = 5
 """Attempts for each task: it is sent again after a lost worker, for example."""
 
 PAUSE_SECONDS = 0.5
-"""How long to wait before the second attempt, and twice as long each time: an engine may be starting a new worker."""
+"""Seconds before the second attempt, doubled each time: an engine may be starting a new worker."""
 
 _NO_MORE = object()
 
 
 class Waiting(StopRequest, Protocol):
-    """The flag of a caller who waits for workers."""
+    """The flag of a caller that waits for workers."""
 
     @property
     def again(self) -> bool:
-        """Whether Ctrl-C raised it twice: KeyboardInterrupt is not caught then."""
+        """Whether Ctrl-C raised it twice; KeyboardInterrupt is then not caught."""
 
     def wait(self, begins: bool) -> None:
-        """Begin or end a wait: during it, Ctrl-C raises KeyboardInterrupt and the flag."""
+        """Begin or end a wait, during which Ctrl-C raises KeyboardInterrupt and the flag."""
 
 
 class _OfMember(Exception):
-    """An error of a member's own training, as a worker gave it back: no failure of the engine."""
+    """An error in the training of a member, returned by a worker: no failure of the engine."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -271,7 +271,7 @@ class _OfMember(Exception):
 
 
 class Engine:
-    """The workers that the user has chosen by ``joblib.parallel_config``.
+    """The workers that the user has chosen with ``joblib.parallel_config``.
 
     Parameters
     ----------
@@ -299,8 +299,8 @@ class Engine:
         Raises
         ------
         EngineError
-            When workers have another version of fastnn, for members that cannot be sent (both before anything is
-            trained), and when the engine fails several times.
+            If workers have another version of fastnn, for members that cannot be sent (both before any training), and
+            if the engine fails several times.
         """
         if not units:
             return
@@ -325,9 +325,9 @@ class Engine:
         n_left: Callable[[], int],
         flag: Waiting,
     ) -> Iterator[U]:
-        """Iterate over what attempts give until nothing is left, after a check of the workers.
+        """Check the workers, then iterate over the results of attempts until no unit remains.
 
-        `shared` are things that tasks have in common. Check and attempt are calls of one Parallel, for which an engine
+        `shared` are objects that tasks have in common. Check and attempt are calls of one Parallel, so that an engine
         such as Ray starts its workers once.
         """
         failure: Exception | None = None
@@ -355,7 +355,7 @@ class Engine:
         ) from failure
 
     def _check(self, parallel: Any, own: list[Any]) -> None:
-        """Raise EngineError unless workers have this version of fastnn, and objects of the caller's own can be sent."""
+        """Raise EngineError unless workers have this version of fastnn, and objects of the caller can be sent."""
         self._check_pickles(own)  # first, for Dask waits for ever where it fails to
         try:
             versions = set(parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers)))
@@ -369,7 +369,7 @@ class Engine:
             )
 
     def _laid_down(self, parallel: Any, shared: list[Any]) -> dict[int, Laid]:
-        """Return {id of an array: its file} of shared ones; none unless all workers reach the folder."""
+        """Return {id of a shared array: its file}; empty unless all workers reach the folder."""
         arrays = worth_a_file(shared)
         if self._folder is None or not arrays:
             return {}
@@ -377,11 +377,11 @@ class Engine:
         return files_of(arrays, self._folder) if all(list(parallel(tasks))) else {}
 
     def _sent(self, things: Iterable[Any]) -> Iterator[Any]:
-        """Iterate over arguments in the form that goes to a worker: for an array that lies in a file, the file."""
+        """Iterate over arguments for a worker, with files in place of arrays that have one."""
         return (self._files.get(id(thing), thing) for thing in things)
 
     def _check_pickles(self, own: list[Any]) -> None:
-        """Raise EngineError that names the first object that cannot be pickled, or unpickled, if there is one."""
+        """Raise EngineError if an object cannot be pickled or unpickled; it names the first one."""
         with contextlib.suppress(Exception):
             pickle.loads(pickled(own))  # all at once, for there may be thousands
             return
@@ -402,7 +402,7 @@ class Engine:
         return self._joblib.Parallel(n_jobs=self.n_workers, prefer="threads", batch_size=1, return_as=as_they_come)
 
     def _trained(self, parallel: Any, left: dict[int, Unit], flag: Waiting) -> Iterator[dict[int, MemberResult]]:
-        """Train all units that are left; iterate over the results of each task."""
+        """Train all remaining units; iterate over the results of each task."""
         for numbers, trained in self._answers(parallel, self._tasks(dict(left), flag), flag):
             if trained.error is not None:
                 raise _OfMember(trained.error.error())
@@ -414,7 +414,7 @@ class Engine:
             yield member_results
 
     def _answers(self, parallel: Any, tasks: Iterator[Any], flag: Waiting) -> Iterator[Any]:
-        """Send tasks; iterate over what they return, as it comes, until the flag is raised, which ends a wait too."""
+        """Send tasks; iterate over their results as they come, until the flag is raised, which also ends a wait."""
         answers: Iterator[Any] | None = None
         try:
             while True:
@@ -439,9 +439,10 @@ class Engine:
                     close()
 
     def _tasks(self, units: dict[int, Unit], flag: Waiting) -> Iterator[Any]:
-        """Iterate over tasks, as the engine asks for them.
+        """Iterate over tasks on request of the engine.
 
-        They take `TASK_SECONDS`, and towards the end half a worker's share of what is left: all end at about one time.
+        A task takes `TASK_SECONDS`, and towards the end half a worker's share of the remaining work, so that all
+        workers end at about the same time.
         """
         works = {number: unit.work for number, unit in units.items()}
         left = sum(works.values())

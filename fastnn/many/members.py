@@ -24,10 +24,10 @@ from fastnn.training.rows import choose_rows
 from fastnn.training.store import Row
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
-"""The dimensions of each argument that is an array, where it serves all members."""
+"""The dimensions of each array argument that is for all members."""
 
 FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
-"""Arguments of which there is one value for all members."""
+"""Arguments that have one value for all members."""
 
 
 class Spread(NamedTuple):
@@ -35,7 +35,7 @@ class Spread(NamedTuple):
 
     n_members: int
     shared: dict[str, Any]
-    """{argument: the value that serves all members}."""
+    """{argument: the value for all members}."""
     own: dict[str, Sequence[Any]]
     """{argument: its values, one for each member}."""
 
@@ -46,15 +46,14 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
     Parameters
     ----------
     given : mapping
-        {name: argument}, as `train_many` takes them.
+        {name: argument}, those of `train_many`.
     n : int, optional
         The number of members, where no argument has one value for each.
 
     Raises
     ------
     TypeError, ValueError
-        For arguments of unequal lengths, both of which are named, for no member, and for members that would all be
-        trained alike.
+        For arguments of unequal lengths (both are named), for no members, and for members that would all be equal.
     """
     networks, seed, resume = given["networks"], given["seed"], given["resume"]
     if isinstance(resume, Sequence) and len(resume) and hasattr(resume[0], "state"):
@@ -88,7 +87,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
 
 
 def _one_each(name: str, value: Any) -> Sequence[Any] | None:
-    """Return the members' values of an argument; None where it is one value for all of them."""
+    """Return the values of an argument for each member; None if it is one value for all."""
     if name in FOR_ALL:
         return None
     n_dimensions = DIMENSIONS.get(name)
@@ -124,7 +123,7 @@ def _check_seed(seed: Any) -> None:
 
 
 def _n_members(lengths: dict[str, int], n: Any) -> int:
-    """Return the number of members, which all lengths agree in."""
+    """Return the number of members, after a check that all lengths agree."""
     if n is not None:
         lengths = {"n": check_integer("n", n, low=1), **lengths}
     if not lengths:
@@ -148,7 +147,7 @@ def known_seed(plan: Plan) -> int | None:
 
 
 def result_bytes(plan: Plan) -> int:
-    """Return the bytes, roughly, of a result: parameters, the optimizer's state, two numbers an epoch, the rest."""
+    """Return the approximate bytes of a result: parameters, state of the optimizer, two numbers an epoch, the rest."""
     dtype, n = plan.data.X.dtype, plan.n_rows
     vectors = padded_size(plan.network.n_params, dtype) * (1 + plan.optimizer.n_slots) * dtype.itemsize
     in_order = not plan.shuffle or plan.rows_a_step == n
@@ -158,7 +157,7 @@ def result_bytes(plan: Plan) -> int:
 
 
 IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
-"""Bytes that a result takes besides its arrays: in a block, with the generator's state, with all objects made."""
+"""Bytes of a result besides its arrays: in a block, with the generator's state, with all objects."""
 
 ALIKE = frozenset({"seed", "learning_rate", "alpha", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
@@ -172,14 +171,14 @@ def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
     n : int, optional
         The number of members, where no argument has one value for each.
     **arguments
-        Each is one value for all members, or has one for each. The text of an error begins with the member's number.
+        Each is one value for all members, or has one for each. An error begins with the number of the member.
 
     Raises
     ------
     TypeError, ValueError
-        For what `train` refuses, and for a RandomState that two members share.
+        As in `train`, and for a RandomState that two members share.
     MemoryError
-        For results that would not fit the machine.
+        If the results would not fit the machine.
     """
     given = spread(arguments, n)
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
@@ -204,7 +203,7 @@ def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
 
 
 class _Checks:
-    """The checks of members, each done once for all members that share the arguments it is about."""
+    """The checks of members, each done once for all members that share its arguments."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
         self._shared, self._names = shared, names
@@ -212,7 +211,7 @@ class _Checks:
         self._generators: dict[int, int] = {}
 
     def plan(self, number: int, seed: Any, n_epochs: Any, values: list[Any]) -> Plan:
-        """Return the plan of a member, or raise what `train` would; `values` are its other arguments, by `names`."""
+        """Return the plan of a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
         key = seed is None, *map(id, values)  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
@@ -282,7 +281,7 @@ class _Checks:
         return self._done[key]
 
     def _data(self, network: Any, arrays: tuple[Any, ...], *options: Any) -> Data:
-        """Return checked data; an array that several members are given is one for all of them, which is sent once."""
+        """Return checked data; members that share an array get one object, which is sent once."""
         data = check_data(network, *arrays, *options)
         kind = id(network), len(data.X), data.X.dtype
         known = [self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)]
@@ -310,7 +309,7 @@ class _Checks:
         return plan._replace(optimizer=with_rate(plan.optimizer, rate))
 
     def _check_split(self, plan: Plan) -> None:
-        """Check that rows with weight are on both sides of a member's split; not for a seed that it will draw."""
+        """Check that both sides of a member's split have rows with weight, unless its seed is yet to be drawn."""
         if plan.seed is None:
             return
         try:
@@ -319,7 +318,7 @@ class _Checks:
             raise ValueError(f"member {plan.number}: {error}") from None
 
     def _epochs(self, number: int, n_epochs: Any) -> int:
-        """Return a number of epochs that is no int of Python, checked."""
+        """Check a number of epochs that is not a Python int."""
         try:
             return check_integer("epochs", n_epochs, low=0)
         except (TypeError, ValueError) as error:
@@ -328,7 +327,7 @@ class _Checks:
             raise type(error)(f"member {number}: {error}") from None
 
     def _seed(self, number: int, seed: Any) -> Seed:
-        """Return a seed that is no int of Python, checked: no two members may share a RandomState."""
+        """Check a seed that is not a Python int; no two members may share a RandomState."""
         try:
             make_random_state(seed)
         except (TypeError, ValueError) as error:
@@ -345,7 +344,7 @@ class _Checks:
 
 
 def begin_alone(plan: Plan) -> Group:
-    """Return the training of a member that can begin, as a group of one."""
+    """Return the training of a member, ready to begin, as a group of one."""
     if plan.state is not None:
         state = plan.state.state() if isinstance(plan.state, Row) else plan.state
         plan = plan._replace(state=state, seed=None)
@@ -353,11 +352,11 @@ def begin_alone(plan: Plan) -> Group:
 
 
 def check_start(plan: Plan) -> None:
-    """Begin a training and leave it: this finds what does not fit, such as rows of a state's."""
+    """Begin a training and discard it, to find what does not fit, such as the rows of a state."""
     begin_alone(plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))).give_back()
 
 
 def _by_seed(plan: Plan) -> bool:
-    """Return whether a member's seed draws which rows are split off for validation, and some rows have no weight."""
+    """Return whether a member's seed draws a validation split of rows, some of which have no weight."""
     draws = plan.state is None and isinstance(plan.stop.validation, (int, float))
     return draws and not plan.data.sample_weight.all()

@@ -1,4 +1,4 @@
-"""A population: trainings that go on part by part, of which members are dropped, copied and replaced."""
+"""A population: trainings in parts, whose members can be dropped, copied and replaced."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from fastnn.training.stopping import StopReason, name_of
 from fastnn.training.store import Row
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
-"""The arrays of a `History`: each has a number for each epoch, or none at all."""
+"""The arrays of a `History`, with a number for each epoch, or empty."""
 
 ENDS: tuple[StopReason, ...] = ("tolerance", "validation", "time", "diverged", "goal", "gradient", "damping")
-"""The reasons after which a training does not go on of itself."""
+"""The stop reasons after which a training does not advance with the others."""
 
 
 class Continued:
-    """A member's training, continued part by part. The parts are trained elsewhere and added here."""
+    """The training of a member in parts, which are trained elsewhere and added here."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        """The member as it was asked for: seed and parameters are for the first part, later ones go on from `last`."""
+        """The plan of the member: seed and parameters are for the first part; later parts resume `last`."""
         self.last: Row | None = None
         """The result of the last part."""
         self.stop_reason: StopReason = "epochs"
@@ -79,7 +79,7 @@ class Continued:
         self.last, self.stop_reason, self.n_epochs = part, reason, self.n_epochs + part.n_epochs
 
     def begin(self) -> Row:
-        """Return the result of the last part; of a training that has not begun, one that has only drawn its weights."""
+        """Return the result of the last part; before the first one, a result with drawn weights only."""
         if self.last is None:
             self.add(train_alone(self.part(0), Ended(self.stop_reason)))
         assert self.last is not None
@@ -117,7 +117,7 @@ class Continued:
         return self.stop_reason in ENDS
 
     def copy(self, plan: Plan) -> Continued:
-        """Return a copy that goes on from here as another member."""
+        """Return a copy that continues from here as another member."""
         twin = copy.copy(self)
         twin.plan = plan
         twin._columns = {name: column[:] for name, column in self._columns.items()}
@@ -125,7 +125,7 @@ class Continued:
 
 
 def free(trainings: Collection[Continued]) -> None:
-    """Free the rows of results that no training goes on from, and histories that the trainings have."""
+    """Free the rows of results that no training resumes, and histories that the trainings have."""
     users_of: dict[int, list[tuple[Continued, int]]] = {}
     for training in trainings:
         if training.last is not None:
@@ -144,7 +144,7 @@ def free(trainings: Collection[Continued]) -> None:
 
 
 class Standings(Mapping[int, TrainingResult]):
-    """The half of a `Population` that shows how its members stand, and changes nothing."""
+    """The methods of a `Population` that show the state of its members, and change nothing."""
 
     def __init__(self, plans: Iterable[Plan]) -> None:
         self._trainings = {plan.number: Continued(plan) for plan in plans}
@@ -183,16 +183,16 @@ class Standings(Mapping[int, TrainingResult]):
 
     @property
     def members(self) -> list[int]:
-        """The numbers of the members that are left."""
+        """The numbers of the remaining members."""
         return list(self._trainings)
 
     @property
     def epochs_trained(self) -> int:
-        """The epochs that all members have trained, those that were dropped or replaced included."""
+        """The epochs that all members have trained, dropped and replaced ones included."""
         return self._epochs_trained
 
     def results(self) -> ManyResult:
-        """Collect the results of the members that are left.
+        """Collect the results of the remaining members.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class Standings(Mapping[int, TrainingResult]):
         return ManyResult(results, [self._seeds[number] for number in self._trainings])
 
     def scores(self) -> dict[int, float]:
-        """Look up the scores of the members that are left.
+        """Look up the scores of the remaining members.
 
         Returns
         -------
@@ -229,17 +229,17 @@ class Standings(Mapping[int, TrainingResult]):
         return {number: training.score() for number, training in self._trainings.items()}
 
     def best(self) -> int:
-        """Find the member with the best score, of those that are left.
+        """Find the remaining member with the best score.
 
         Returns
         -------
         int
-            Its number, the first of `ranking`. No member that diverged.
+            Its number, the first of `ranking`; a member that diverged is never the best.
 
         Raises
         ------
         ValueError
-            As `ranking`, and where no such member has a finite score.
+            As in `ranking`, and if no such member has a finite score.
 
         Examples
         --------
@@ -252,7 +252,7 @@ class Standings(Mapping[int, TrainingResult]):
         return self.members[place_of_best(self._losses())]
 
     def ranking(self) -> list[int]:
-        """Sort the members that are left by their scores.
+        """Sort the remaining members by their scores.
 
         Returns
         -------

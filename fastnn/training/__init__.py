@@ -101,9 +101,9 @@ def train(
     validation_rows : array-like of int (n_validation,), optional
         The numbers of the rows to validate on, which are copied, instead of ``Stop(validation=...)``. Without `rows`,
         all other rows are trained on; with `rows`, no row may be on both sides. Draw them with any generator, such as
-        ``np.random.RandomState(0).permutation(len(X))[:100]``; `seed` does not matter here. (``Stop(validation=0.1)``
-        draws its rows from ``RandomState(seed)``, after the weights; ``result.state.validation_rows`` has their
-        numbers.)
+        ``np.random.RandomState(0).permutation(len(X))[:100]``; `seed` does not matter here. In contrast,
+        ``Stop(validation=0.1)`` draws its rows from ``RandomState(seed)``, after the weights;
+        ``result.state.validation_rows`` has their numbers.
     optimizer : Optimizer, optional
         One of %(optimizers)s.
         Its learning rate is a number or a function of the absolute step, 0-based. Default: ``Adam()``, or on resuming
