@@ -35,7 +35,7 @@ from fastnn.training.stopping import StopReason
 
 
 def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:
-    """Return a picture of the losses of some members, those of the best one in another color."""
+    """Return a chart of the losses of some members, with the best one in another color."""
     validated = bool(histories) and all(len(history.validation_loss) for history in histories)
     name, attribute = ("validation loss", "validation_loss") if validated else ("loss", "loss")
     blue, orange = display.COLORS
@@ -46,12 +46,12 @@ def picture(histories: Sequence[History], best: History | None, name_of_best: st
 
 
 class ManyHistory:
-    """The histories of many trainings, stacked: a row for each member, NaN behind its end.
+    """The stacked histories of many trainings: a row for each member, NaN after its end.
 
     Parameters
     ----------
     histories : sequence of History
-        Those of the members.
+        The histories of the members.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class ManyHistory:
 
     @functools.cached_property
     def score(self) -> NDArray[np.float64]:
-        """The scores (m, most epochs) by which best epochs are chosen, see `History.score`."""
+        """The scores (m, most epochs) that decide the best epochs, see `History.score`."""
         return self._stacked("score")
 
     @functools.cached_property
@@ -100,16 +100,16 @@ class ManyHistory:
 
     @property
     def seconds(self) -> NDArray[np.float64]:
-        """The time (m,) of each training; of short ones, which are trained in blocks, a share of the block's time."""
+        """The seconds (m,) of each training; for short ones, which train in blocks, a share of the block."""
         return np.array([history.seconds for history in self._histories])
 
     @property
     def best_epoch(self) -> NDArray[np.int64]:
-        """The epoch (m,) with the best score, from 1; 0 where there is none."""
+        """The epoch (m,) with the best score, from 1; 0 if there is none."""
         return np.array([history.best_epoch for history in self._histories], np.int64)
 
     def to_dict(self) -> dict[str, Array]:
-        """Return columns, a row for each epoch of each member, such as ``pandas.DataFrame`` takes.
+        """Return columns with a row for each epoch of each member, for ``pandas.DataFrame``.
 
         Returns
         -------
@@ -140,21 +140,21 @@ class Saving:
     """The method `save` of many results."""
 
     def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write all of this to one .npz file, to be read by `fastnn.load`, or the networks alone with ``state=False``.
+        """Write the results to one .npz file for `fastnn.load`, or the networks alone with ``state=False``.
 
         Parameters
         ----------
         path : str or path
-            Taken as it is: no ".npz" is added. An existing file is replaced, when the new one is complete.
+            Used as given, without adding ".npz". An existing file is replaced when the new one is complete.
         state : bool
-            Whether to write what resuming needs, and the histories. False writes the networks alone.
+            Whether to write the histories and what resuming needs. False writes the networks alone.
 
         Raises
         ------
         OSError
-            When the file cannot be written.
+            If the file cannot be written.
         ValueError
-            For no member, for one that has no state to write, and for a suffix of a format of `export`.
+            For no members, for a member without a state, and for a suffix of a format of `export`.
 
         Examples
         --------
@@ -171,7 +171,7 @@ class Saving:
 
 
 def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bool) -> Iterator[Array]:
-    """Iterate over the members' outputs (n, n_outputs); X is checked once for those that take it alike."""
+    """Iterate over the members' outputs (n, n_outputs); check X once for members with the same inputs."""
     checked: dict[tuple[int, Any], Array] = {}
     names = column_names(X)
     for member_result in member_results:
@@ -187,7 +187,7 @@ def outputs_of(member_results: Sequence[MemberResult], X: Any, assume_finite: bo
 
 
 def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:
-    """Return the outputs of m members in one array (m, n, n_outputs), of which no second copy is held."""
+    """Return the outputs of m members in one array (m, n, n_outputs), without a second copy."""
     first = next(outputs)
     array = np.empty((m, *first.shape), dtype)
     for place, output in zip(array, itertools.chain([first], outputs), strict=True):
@@ -196,7 +196,7 @@ def stacked(outputs: Iterator[Array], m: int, dtype: np.dtype[Any]) -> Array:
 
 
 def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
-    """Return mean and standard deviation of the members' outputs, one by one (Welford, Technometrics 4, 1962)."""
+    """Return the mean and the standard deviation of outputs, member by member (Welford, Technometrics 4, 1962)."""
     mean = squares = np.zeros(())
     k = 0
     for k, output in enumerate(outputs, 1):
@@ -207,21 +207,21 @@ def mean_and_deviation(outputs: Iterable[Array]) -> tuple[Array, Array]:
 
 
 class ManyResult(Saving, Sequence[TrainingResult]):
-    """The results of `train_many`: ``many[i]`` is the `TrainingResult` of member i, as `train` alone would return it.
+    """The results of `train_many`: ``many[i]`` is the `TrainingResult` that `train` would return for member i.
 
     Parameters
     ----------
     member_results : sequence of TrainingResult
-        The results, where they do not come from `train_many`.
+        The results, if they do not come from `train_many`.
     seeds : sequence of int or None, optional
-        The seeds that they were trained with, for `to_dict`.
+        The seeds of the trainings, for `to_dict`.
 
     Attributes
     ----------
     params : ndarray (m, n_params)
-        The parameters; a list of vectors where the networks have different numbers of them, or dtypes.
+        The parameters; a list of vectors if the networks differ in size or dtype.
     history : ManyHistory
-        ``history.loss`` (m, most epochs), NaN behind a member's end, and so on.
+        ``history.loss`` (m, most epochs), NaN after a member's end, and so on.
     n_epochs : ndarray (m,)
         Epochs that ended.
     stop_reason : list of str
@@ -231,8 +231,8 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
     Notes
     -----
-    Short trainings leave arrays only; what else belongs to a `TrainingResult` (the state, with the generator) is made
-    each time that one is indexed.
+    Short trainings leave arrays only. The other parts of a `TrainingResult` (the state, with the generator) are made
+    each time that you index a member.
 
     Examples
     --------
@@ -263,7 +263,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
     @overload
     def __getitem__(self, i: slice | Sequence[int] | NDArray[Any]) -> ManyResult: ...
     def __getitem__(self, i: int | slice | Sequence[int] | NDArray[Any]) -> TrainingResult | ManyResult:
-        """The result of a member; or those of several, chosen as from an array: ``many[many.n_epochs > 0]``."""
+        """The result of a member, or of several members, as in an array: ``many[many.n_epochs > 0]``."""
         if isinstance(i, (slice, list, np.ndarray)):
             chosen = np.arange(len(self))[i]
             return ManyResult([self._member_results[k] for k in chosen], [self._seeds[k] for k in chosen])
@@ -295,7 +295,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
     @property
     def _has_no_states(self) -> bool:
-        """Whether the members are networks alone, without losses, as from a file of ``save(path, state=False)``."""
+        """Whether members are networks without losses, as from a file of ``save(path, state=False)``."""
         return bool(self._member_results) and not any(map(has_state, self._member_results))
 
     @property
@@ -305,7 +305,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
     @functools.cached_property
     def params(self) -> Array | list[Array]:
-        """The parameters (m, n_params), read-only; a list of vectors where they differ in size or dtype."""
+        """The parameters (m, n_params), read-only; a list of vectors if they differ in size or dtype."""
         vectors = [member_result.params for member_result in self._member_results]
         if len({(vector.size, vector.dtype) for vector in vectors}) > 1:
             return vectors
@@ -330,7 +330,7 @@ class ManyResult(Saving, Sequence[TrainingResult]):
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The score (m,) of each member's best epoch where it was restored, else of its last; NaN where there is none.
+        """The score (m,) of each member's best epoch if it was restored, else of its last; NaN if there is none.
 
         For the monitor "loss" it is the validation loss, else the training loss before the last epoch's updates.
         """
@@ -342,13 +342,13 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         Returns
         -------
         int
-            Its number: that of the lowest loss, or of the greatest score of another monitor. No member that diverged.
+            Its number: the lowest loss, or the greatest score of another monitor, of members that did not diverge.
 
         Raises
         ------
         ValueError
-            Where no such score is finite or known, and for members with different scores, such as another monitor, or
-            losses of validation data and of the rows trained on, which cannot be compared.
+            If no such score is finite or known, and for scores that cannot be compared, such as of different monitors,
+            or of validation data and of training rows.
 
         Examples
         --------
@@ -372,21 +372,21 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         X : array-like or data frame (n, n_inputs)
             The inputs, for all members.
         spread : bool
-            Return the mean and the standard deviation over the members, without holding the outputs of all.
+            Return the mean and the standard deviation over the members, without storing the outputs of each.
         assume_finite : bool
             Skip the search of X for NaN and infinity.
 
         Returns
         -------
         outputs : ndarray (m, n, n_outputs)
-            Those of all members. With `spread` a pair is returned in place of it.
+            The outputs of all members. With `spread`, a pair is returned instead.
         mean, deviation : ndarray (n, n_outputs), ndarray (n, n_outputs), float64
-            The deviation divides by m, as NumPy's does.
+            The deviation divides by m, like NumPy's.
 
         Raises
         ------
         ValueError
-            For networks of different numbers of outputs, for no member, and for an X that does not fit.
+            For networks with different numbers of outputs, for no members, and for an X that does not fit.
 
         Examples
         --------
@@ -412,26 +412,26 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         )
 
     def plot(self, title: str = "Losses of the members", *, axes: Any = None) -> Any:
-        """Draw the losses of the members, by matplotlib.
+        """Draw the losses of the members with matplotlib.
 
         Parameters
         ----------
         title : str
-            Above the picture.
+            The title of the picture.
         axes : matplotlib.axes.Axes, optional
-            The axes to draw in; a new figure where it is not given.
+            The axes to draw in. Default: a new figure.
 
         Returns
         -------
         matplotlib.figure.Figure
-            What `fastnn.plotting.member_curves` draws; `fastnn.plotting.save` writes it.
+            The figure of `fastnn.plotting.member_curves`; `fastnn.plotting.save` writes it.
 
         Raises
         ------
         ImportError
-            Where matplotlib is not installed.
+            If matplotlib is not installed.
         ValueError
-            Where no member has a loss, or they cannot be compared.
+            If no member has a loss, or the losses cannot be compared.
 
         Examples
         --------
@@ -444,14 +444,14 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         return plotting.member_curves(self, title, axes=axes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return columns, a member a row, such as ``pandas.DataFrame(many.to_dict())`` takes.
+        """Return columns with a row for each member, for ``pandas.DataFrame(many.to_dict())``.
 
         Returns
         -------
         dict
-            "member", "seed" (None where it was none or a generator, and from a file), "learning_rate" (that of the
-            optimizer, of a schedule its `learning_rate`; NaN for a function of your own), "score", "loss" (the last
-            epoch's training loss), "n_epochs", "best_epoch", "stop_reason" and "seconds" (wall time).
+            "member", "seed" (None for None, for a generator, and from a file), "learning_rate" (of the optimizer, or of
+            its schedule; NaN for a function of your own), "score", "loss" (the training loss of the last epoch),
+            "n_epochs", "best_epoch", "stop_reason" and "seconds" (wall time).
 
         Examples
         --------

@@ -1,8 +1,8 @@
-"""Arrays between a caller and its workers by files in memory, where all are on one machine; elsewhere in messages.
+"""Arrays between a caller and its workers: in files in memory on one machine, else in messages.
 
-Between processes a message is copied five times, and 64 kB at a time by the system's pipe: the caller spends 50 us on
-26 kB, the history of 3,000 epochs. A file in memory is written once, and mapped; so data lie in memory once, however
-many workers and tasks use them, whatever the engine.
+A message between processes is copied five times, and the system's pipe takes 64 kB at a time: the caller spends 50 us
+on 26 kB, the history of 3,000 epochs. A file in memory is written once and mapped, so data are in memory once, for any
+number of workers and tasks, and any engine.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ import numpy as np
 from fastnn.memory import ALIGNMENT, Array, ceil_div
 
 MEMORY = Path("/dev/shm")
-"""The file system in memory that Linux has, in which each user may make files."""
+"""The file system in memory of Linux, in which every user may create files."""
 
 PREFIX = "fastnn-many-"
 
 LEAST_BYTES = 1 << 18
-"""Below this a message takes no longer."""
+"""Below this size, a message is as fast as a file."""
 
 LEAST_SHARED_BYTES = 1 << 14
-"""The same of an array that goes with each task."""
+"""The same for an array that goes with each task."""
 
 
 Place = tuple[int, tuple[int, ...], np.dtype]
-"""Where an array begins in a file, its shape and dtype."""
+"""The offset of an array in a file, its shape and dtype."""
 
 
 class Laid(NamedTuple):
     """Arrays on their way to another process."""
 
     path: str | None
-    """The file; None where the arrays are in the message."""
+    """The file; None if the arrays are in the message."""
     arrays: list[Array]
     places: list[Place]
     """The places of the arrays in the file."""
@@ -49,9 +49,9 @@ class Laid(NamedTuple):
 
 @contextlib.contextmanager
 def folder_for_workers() -> Iterator[str | None]:
-    """Make a folder in memory for the workers of this machine, for the time of a ``with``; None where none can be.
+    """Create a folder in memory for the workers of this machine, during a ``with``; None if that is not possible.
 
-    It is locked: what this user's processes left that were killed is removed by the next one.
+    The folder is locked, so that the next call can remove the folders of killed processes of this user.
     """
     with contextlib.ExitStack() as stack:
         folder = None
@@ -66,7 +66,7 @@ def folder_for_workers() -> Iterator[str | None]:
 
 
 def _locked(folder: str | Path) -> int:
-    """Lock a folder of this user's, and return its descriptor; OSError where another process has it, or it is none."""
+    """Lock a folder of this user, and return its descriptor; OSError if another process has it, or it is not one."""
     import fcntl  # not on Windows
 
     # Any user may put anything there under our names: no link is followed, no pipe is waited for.
@@ -82,7 +82,7 @@ def _locked(folder: str | Path) -> int:
 
 
 def _sweep() -> None:
-    """Remove this user's folders that no process has locked."""
+    """Remove the folders of this user that no process has locked."""
     for folder in MEMORY.glob(PREFIX + "*"):
         with contextlib.suppress(OSError):
             os.close(_locked(folder))
@@ -90,12 +90,12 @@ def _sweep() -> None:
 
 
 def reaches(folder: str) -> bool:
-    """Return whether this process, a worker, may read the caller's folder: it is on the same machine then."""
+    """Return whether this process, a worker, can read the caller's folder, so that it is on the same machine."""
     return os.access(folder, os.R_OK | os.X_OK)
 
 
 def lay_down(arrays: Sequence[Array], folder: str | None) -> Laid:
-    """Write arrays to a file in the caller's folder, in a worker; where that fails, or does not pay, keep them."""
+    """Write arrays to a file in the caller's folder, in a worker; keep them if that fails or is not worth it."""
     laid = None
     if folder is not None and sum(array.nbytes for array in arrays) >= LEAST_BYTES:
         laid = _written(arrays, folder)
@@ -103,7 +103,7 @@ def lay_down(arrays: Sequence[Array], folder: str | None) -> Laid:
 
 
 def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
-    """Write arrays to a file of its own; return None where that fails, with no part of a file left."""
+    """Write arrays to a new file; return None if that fails, without leaving a part of a file."""
     path, places, end = None, [], 0
     try:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
@@ -123,7 +123,7 @@ def _written(arrays: Sequence[Array], folder: str) -> Laid | None:
 
 
 def take_up(laid: Laid) -> list[Array]:
-    """Return the arrays that a worker laid down, in the caller: a file is mapped, and loses its name."""
+    """Return the arrays that a worker wrote, in the caller: map the file, and remove its name."""
     if laid.path is None:
         return laid.arrays
     arrays = _mapped(laid.path, laid.places, mmap.ACCESS_COPY)  # the caller's own to write
@@ -132,24 +132,24 @@ def take_up(laid: Laid) -> list[Array]:
 
 
 def in_both(some: Iterable[Any], others: Iterable[Any]) -> list[Any]:
-    """Return the things that the first and the last member share: those of all members, if none in between differs."""
+    """Return the objects that the first and the last member share, as candidates for all members."""
     numbers = {id(thing) for thing in others}
     return [thing for thing in some if id(thing) in numbers]
 
 
 def worth_a_file(things: Iterable[Any]) -> list[Array]:
-    """Return the arrays among what many tasks use for which a file pays: no small ones, none that lie in a file."""
+    """Return the arrays that are worth a file among objects of many tasks: not small, and not in a file already."""
     arrays = [thing for thing in things if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiub"]
     return [array for array in arrays if array.nbytes >= LEAST_SHARED_BYTES and not _is_mapped(array)]
 
 
 def files_of(arrays: Iterable[Array], folder: str) -> dict[int, Laid]:
-    """Write a file for each array, which stays; return {id of the array: its file} of those that fit into memory."""
+    """Write a lasting file for each array; return {id of the array: its file} for those that fit into memory."""
     return {id(array): laid for array in arrays if (laid := _written([array], folder)) is not None}
 
 
 def received(thing: Any) -> Any:
-    """Return the array of a file, in a worker, read-only; anything but a file is returned unchanged."""
+    """Return the array of a file, read-only, in a worker; return any other object unchanged."""
     if not isinstance(thing, Laid) or thing.path is None:
         return thing
     (array,) = _mapped(thing.path, thing.places, mmap.ACCESS_READ)
@@ -157,7 +157,7 @@ def received(thing: Any) -> Any:
 
 
 def _mapped(path: str, places: Sequence[Place], access: int) -> list[Array]:
-    """Return the arrays of a file."""
+    """Map a file, and return its arrays."""
     with open(path, "rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=access)
     return [np.ndarray(shape, dtype, mapped, begin) for begin, shape, dtype in places]

@@ -1,4 +1,4 @@
-"""The results of members: rows of results, those of a file, of trainings that did not begin; their scores."""
+"""The results of members: rows of results, of a file, and of trainings that did not begin; their scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fastnn.training.store import PLAIN, Row
 
 
 class Unbegun:
-    """The result of a member that had not begun when all were to end; `begin` makes it when it is first asked for."""
+    """The result of a member that had not begun at the end of the call; `begin` makes it on request."""
 
     n_epochs = 0
 
@@ -39,7 +39,7 @@ class Unbegun:
 
     @functools.cached_property
     def _begun(self) -> TrainingResult:
-        """The result, made once, for it may have drawn a seed."""
+        """The result, made only once, because it may draw a seed."""
         return self._begin().result()
 
     @property
@@ -70,7 +70,7 @@ def _itself(result: TrainingResult) -> TrainingResult:
 
 
 class Source(Protocol):
-    """A place with results that are made when they are asked for, such as a file that was read."""
+    """A source of results that are made on request, such as a file."""
 
     has_states: bool
     """Whether the results have states of trainings: False for networks alone."""
@@ -81,7 +81,7 @@ class Source(Protocol):
         """Return member i's network."""
 
     def backend(self, i: int) -> Backend:
-        """Return the back end that it predicts with; ValueError for a name that is not registered here."""
+        """Return its back end for predictions; ValueError for a name that is not registered here."""
 
     def params(self, i: int) -> Array:
         """Return its parameters (n_params,), read-only."""
@@ -146,7 +146,7 @@ class Stored(NamedTuple):
 
 
 class AllStored(Sequence[Stored]):
-    """The results of all members in a source, in order: each is named when it is asked for."""
+    """The results of all members in a source, in order, each made on request."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -172,14 +172,14 @@ def result_of(member_result: MemberResult) -> TrainingResult:
 
 
 def has_state(member_result: MemberResult) -> bool:
-    """Return whether a member has the state of a training, and losses: not where its network was saved alone."""
+    """Return whether a member has a state and losses, unlike a network that was saved alone."""
     if isinstance(member_result, Stored):
         return member_result.source.has_states
     return not isinstance(member_result, TrainingResult) or member_result.state.index is not None
 
 
 Scored = tuple[str, bool]
-"""The name of the monitor by which a member is scored, and whether on validation data."""
+"""The name of the monitor of a member, and whether it scores validation data."""
 
 
 def scored(member_result: MemberResult) -> Scored | None:
@@ -189,7 +189,7 @@ def scored(member_result: MemberResult) -> Scored | None:
 
 
 def sign_of(kinds: Iterable[Scored | None]) -> int:
-    """Return 1 if the lowest score is the best, -1 if the greatest is; ValueError where scores cannot be compared."""
+    """Return 1 if the lowest score is best, -1 if the greatest is; ValueError if scores cannot be compared."""
     numbers = Counter(kind for kind in kinds if kind is not None)
     if len(numbers) > 1:
         named = ((scored_by(monitor, validated=validated), n) for (monitor, validated), n in numbers.items())
@@ -201,10 +201,9 @@ def sign_of(kinds: Iterable[Scored | None]) -> int:
 def losses_of(
     kinds: Iterable[Scored | None], scores: Iterable[float], reasons: Iterable[StopReason]
 ) -> NDArray[np.float64]:
-    """Return the scores (m,), turned so that the least is the best; ValueError where they cannot be compared.
+    """Return the scores (m,), with signs so that the lowest is best; ValueError if they cannot be compared.
 
-    They are infinite for members that have no finite score, and for those that diverged: their last score is from
-    before it.
+    They are infinite for members without a finite score, and for members that diverged, whose last score is older.
     """
     losses = sign_of(kinds) * np.array([*scores], np.float64)
     diverged = np.array([reason == "diverged" for reason in reasons], bool)
@@ -212,14 +211,14 @@ def losses_of(
 
 
 def place_of_best(losses: NDArray[np.float64]) -> int:
-    """Return the index of the least of the numbers of `losses_of`; ValueError where none is finite."""
+    """Return the index of the lowest of the numbers of `losses_of`; ValueError if none is finite."""
     if not np.isfinite(losses).any():
         raise ValueError("no member is the best: each one diverged or has no finite score")
     return int(np.argmin(losses))
 
 
 def rate_of(member_result: MemberResult) -> float:
-    """Return the learning rate of a member's optimizer, of a schedule its `learning_rate`; NaN for any other."""
+    """Return the learning rate of a member's optimizer or of its schedule; NaN for any other."""
     if isinstance(member_result, Row):
         results, place = member_result
         rate: Any = results.optimizer(place)["learning_rate"]
@@ -231,7 +230,7 @@ def rate_of(member_result: MemberResult) -> float:
 
 
 def score_of(member_result: MemberResult, history: History | None = None) -> float:
-    """Return the score of the parameters that a member has; `history` is that of all parts of its training."""
+    """Return the score of a member's parameters; `history` covers all parts of its training."""
     history = member_result.history if history is None else history
     scores = history.score
     if not len(scores):
