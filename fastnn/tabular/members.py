@@ -26,7 +26,7 @@ BETA_2 = 0.99
 """Adam's decay of squares, for some thousand steps; 0.999 remembers too many."""
 
 NOISE = 20.0
-"""A column of noise explains about 1 / n_rows of a target's variance: of so many times that, half is taken."""
+"""A column that explains nothing counts 1 / NOISE of one that surely explains something: it may by others' help."""
 
 ROWS_TO_SCALE_BY = 10_000
 """Rows that the columns' relevance is taken from, about; of more rows evenly spaced ones."""
@@ -98,7 +98,7 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
     n = len(sample.targets)
     rows = slice(None, n, max(1, n // ROWS_TO_SCALE_BY))
     weight = (np.ones(n) if sample.weight is None else sample.weight)[rows, None]
-    weight = weight / max(weight.sum(), 1e-300)
+    weight = weight / weight.sum()
 
     def centered(columns: Array) -> Array:
         return columns - (weight * columns).sum(axis=0)
@@ -110,10 +110,9 @@ def input_scales(network: Network, sample: Sample) -> NDArray[np.float32]:
         for target in targets.T[:, :, None]:
             covariance, product = (weight * columns * target).sum(axis=0), variance * (weight * target**2).sum()
             relevance = np.maximum(relevance, covariance**2 / np.where(product > 0, product, np.inf))
-    n_effective = 1 / max((weight**2).sum(), 1e-300)
-    relevance = relevance / (relevance + NOISE / n_effective)
-    relevance = relevance / relevance.mean() if relevance.any() else np.ones_like(relevance)
-    return np.sqrt(network.sizes[1] / network.n_inputs * relevance).astype(np.float32)
+    chance = (weight**2).sum()  # 1 / n of weights that are equal: about the variance that noise explains
+    relevance = (relevance + chance) / (relevance + NOISE * chance)
+    return np.sqrt(network.sizes[1] / network.n_inputs * relevance / relevance.mean()).astype(np.float32)
 
 
 def unscaled(network: Network, params: Array, scales: Array) -> TrainingResult:

@@ -10,8 +10,8 @@ import pytest
 from small_tables import both, mixed
 
 EXPECTED = {
-    "classifier": "04e9dc148ddd47b39c5ae25c2d1615764f78c99ba93f5bc2850cd49840d21ca2",
-    "regressor": "94dc05d5909b2c0265be3878f4d9ab7bd5fb3e875e78e6b19a7fd2a1a678810b",
+    "classifier": "f071dbacefc81aecc32b9de7e9838926bf0913c73329a537bec5e9c8425d49b9",
+    "regressor": "028dd5560434db9f61d2b9d81c5ba3a8afdeba2d5018661c77cd1e4b995fd8da",
 }
 
 
