@@ -17,7 +17,7 @@ import sys
 from fastnn.testing import cases, properties, tolerances, trainings
 from fastnn.testing.cases import Check, Declined
 from fastnn.testing.conformance import Outcome, Report, check_backend, check_functions, conformance_checks, find_backend
-from fastnn.testing.gradients import assert_gradients_match, away_from_kinks, check_gradient
+from fastnn.testing.gradients import assert_gradients_match, check_gradient
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
     DIRECTION_FACTOR,
@@ -28,6 +28,7 @@ from fastnn.testing.tolerances import (
     UPDATE_FLOOR,
     UPDATE_ULPS,
     Difference,
+    away_from_kinks,
     gradient_scale,
     longest_sum,
     loss_scale,

@@ -21,7 +21,7 @@ from fastnn.backends import Backend, Data, supports_with
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
-from fastnn.testing.tolerances import GRADIENT_FACTOR, away_from_kinks
+from fastnn.testing.tolerances import away_from_kinks
 
 DTYPES = ("float32", "float64")
 
@@ -144,7 +144,7 @@ def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0)
         params = network.init_params(random_state, dtype)
         X = random_state.standard_normal((3 * n, network.n_inputs)).astype(dtype)
         Y = draw_targets(network, random_state, 3 * n).astype(dtype)
-        away = np.flatnonzero(away_from_kinks(network, params, X, Y, GRADIENT_FACTOR))[:n]
+        away = np.flatnonzero(away_from_kinks(network, params, X, Y))[:n]
         if len(away) == n:
             weight = random_state.uniform(0.5, 2, n) * (random_state.uniform(size=n) < 2 / 3)
             weight[0] = 1

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fastnn import reference
 from fastnn.backends import Backend, get_backend
@@ -19,6 +18,7 @@ from fastnn.testing.tolerances import (
     DIRECTIONS,
     GRADIENT_FACTOR,
     assert_within,
+    away_from_kinks,
     find_difference,
     gradient_scale,
     longest_sum,
@@ -26,43 +26,10 @@ from fastnn.testing.tolerances import (
     sides_of_kinks,
     tensors,
 )
-from fastnn.testing.tolerances import away_from_kinks as _away_from_kinks
 from fastnn.training.inference import loss_and_gradient
 from fastnn.training.inputs import check_data, check_params
 
 _STEP = 1e-100  # of the complex step: nothing is subtracted, so it may be as small as it likes
-
-
-def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
-    """Find the rows whose gradients can be compared: those that rounding cannot carry across a kink.
-
-    At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
-    which side a row lies.
-
-    Parameters
-    ----------
-    network : Network
-        Sizes, activations and loss.
-    params : ndarray (n_params,)
-        The parameters, float32 or float64.
-    X, Y : ndarray (n, n_inputs) and (n, n_outputs)
-        Inputs and targets, in the dtype of `params`.
-
-    Returns
-    -------
-    ndarray (n,)
-        Booleans: False for a row that rounding could carry across a kink. One that lies on a kink exactly counts as
-        away.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import Network, testing
-    >>> params = np.array([1.0, 1.0, 0.0, 1.0, 0.0])  # relu of x_1 + x_2
-    >>> testing.away_from_kinks(Network((2, 1, 1)), params, np.array([[1.0, 2.0], [1.0, -1 + 1e-15]]), np.zeros((2, 1)))
-    array([ True, False])
-    """
-    return _away_from_kinks(network, params, X, Y, GRADIENT_FACTOR)
 
 
 def assert_gradients_match(

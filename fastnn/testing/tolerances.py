@@ -386,15 +386,37 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
         return float(abs(reference.loss_value(network, v, batch, a, alpha)) + differences)
 
 
-def away_from_kinks(network: Network, params: Array, X: Array, Y: Array, factor: float) -> NDArray[np.bool_]:
-    """Return for each row whether rounding, of `factor` times eps for each term of a sum, keeps it off a kink.
+def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArray[np.bool_]:
+    """Find the rows whose gradients can be compared: those that rounding cannot carry across a kink.
 
     At a kink, such as 0 of relu or of the absolute error, a derivative jumps, and the least difference decides on
-    which side a row lies: gradients can be compared on the other rows only. A row that lies on a kink exactly,
-    whatever the rounding, counts as away.
+    which side a row lies.
+
+    Parameters
+    ----------
+    network : Network
+        Sizes, activations and loss.
+    params : ndarray (n_params,)
+        The parameters, float32 or float64.
+    X, Y : ndarray (n, n_inputs) and (n, n_outputs)
+        Inputs and targets, in the dtype of `params`.
+
+    Returns
+    -------
+    ndarray (n,)
+        Booleans: False for a row that rounding could carry across a kink. One that lies on a kink exactly counts as
+        away.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, testing
+    >>> params = np.array([1.0, 1.0, 0.0, 1.0, 0.0])  # relu of x_1 + x_2
+    >>> testing.away_from_kinks(Network((2, 1, 1)), params, np.array([[1.0, 2.0], [1.0, -1 + 1e-15]]), np.zeros((2, 1)))
+    array([ True, False])
     """
     v, eps = reference.views(network, params), float(np.finfo(params.dtype).eps)
-    margin = factor * max(network.sizes) * eps
+    margin = GRADIENT_FACTOR * max(network.sizes) * eps
     away = np.ones(len(X), bool)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)

@@ -18,7 +18,7 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
 from fastnn.reference import Rates
-from fastnn.testing.gradients import assert_gradients_match, away_from_kinks
+from fastnn.testing.gradients import assert_gradients_match
 from fastnn.testing.tolerances import (
     GRADIENT_FACTOR,
     GROWTH,
@@ -26,6 +26,7 @@ from fastnn.testing.tolerances import (
     UPDATE_FLOOR,
     UPDATE_ULPS,
     assert_within,
+    away_from_kinks,
     find_difference,
     gradient_scale,
     longest_sum,
