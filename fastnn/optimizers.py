@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, ClassVar
 
 from fastnn.checking.arguments import (
@@ -17,6 +16,7 @@ from fastnn.checking.arguments import (
     CheckedFields,
     LearningRate,
     check_choice,
+    choice,
     describe,
     described,
 )
@@ -413,7 +413,7 @@ class LevenbergMarquardt(Method):
     least_damping: ClassVar[float] = 1e-20
 
     damping: float = field(default=1e-3, metadata=POSITIVE)
-    adapt: str = field(default="gain", metadata={"check": partial(check_choice, legal=("gain", "tenfold"))})
+    adapt: str = field(default="gain", metadata=choice("gain", "tenfold"))
     most_damping: float = field(default=1e10, metadata=POSITIVE)
     min_grad: float = field(default=1e-7, metadata=NOT_NEGATIVE)
     goal: float = field(default=0.0, metadata=NOT_NEGATIVE)

@@ -194,14 +194,29 @@ def fill_layers(name: str, places: Sequence[Array], arrays: Sequence[Any]) -> No
 # ----------------------------------------------------------------------------------------- fields of frozen dataclasses
 
 
+Check = Callable[[str, Any], Any]
+"""A function of a field's name and value that returns the value to keep, or raises an error that names the field."""
+
 # What `dataclasses.field(metadata=...)` takes.
 FLAG = {"check": check_flag}
 COUNT = {"check": partial(check_integer, low=1)}
+COUNT_FROM_ZERO = {"check": partial(check_integer, low=0)}
 NOT_NEGATIVE = {"check": partial(check_number, low=0)}
 POSITIVE = {"check": partial(check_number, low=0, low_open=True)}
 PART = {"check": partial(check_number, low=0, high=1)}
 PART_BELOW_ONE = {"check": partial(check_number, low=0, high=1, high_open=True)}
 PART_WITHIN = {"check": partial(check_number, low=0, high=1, low_open=True, high_open=True)}
+
+
+def choice(*legal: str) -> dict[str, Check]:
+    """Return the check of a field that is one of some names."""
+    return {"check": partial(check_choice, legal=legal)}
+
+
+def optional(metadata: Mapping[str, Check]) -> dict[str, Check]:
+    """Return the check of a field that may be None besides."""
+    check = metadata["check"]
+    return {"check": lambda name, value: None if value is None else check(name, value)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,9 +234,9 @@ class CheckedFields:
 
 
 @functools.lru_cache(maxsize=100)
-def _checks_of(kind: type) -> dict[str, Callable[[str, object], object]]:
+def _checks_of(kind: type) -> dict[str, Check]:
     """Return {field: its check} of a dataclass, each of the nearest class that gives the field one."""
-    given: dict[str, Callable[[str, object], object]] = {}
+    given: dict[str, Check] = {}
     for base in reversed(kind.__mro__):
         fields = vars(base).get("__dataclass_fields__", {})
         given |= {name: field.metadata["check"] for name, field in fields.items() if "check" in field.metadata}

@@ -339,9 +339,6 @@ class _Column:
 # ---------------------------------------------------------------------------------------------------------------- save
 
 
-# ---------------------------------------------------------------------------------------------------------------- files
-
-
 def save(path: str | os.PathLike[str], many: ManyResult, *, state: bool = True) -> None:
     """Write many results to one .npz file; `fastnn.load` reads it.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from fastnn.checking.arguments import check_integer, cut, shown
+from fastnn.checking.arguments import COUNT, CheckedFields, cut, shown
 from fastnn.checking.hints import explains_keywords, missing_package
 from fastnn.training.results import TrainingResult
 
@@ -268,7 +268,7 @@ Callback = Callable[[Progress], object]
 
 @explains_keywords
 @dataclass(frozen=True)
-class every:
+class every(CheckedFields):
     """A callback that calls another one after each `k` epochs, and stops the training if that returns True.
 
     Epochs count from the beginning of the training, resumed or not: after ``train`` for 7 epochs, ``every(5, ...)`` is
@@ -296,12 +296,8 @@ class every:
     [2, 4]
     """
 
-    k: int
-    callback: Callback
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "k", check_integer("k", self.k, low=1))
-        check_callback(self.callback)
+    k: int = field(metadata=COUNT)
+    callback: Callback = field(metadata={"check": lambda name, value: check_callback(value)})
 
     def __call__(self, progress: Progress) -> object:
         """Call the callback if a multiple of `k` epochs have ended."""
@@ -330,8 +326,8 @@ def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:
     return observers, controllers
 
 
-def check_callback(callback: Any) -> None:
-    """Raise TypeError unless `callback` can be called with one argument, the progress."""
+def check_callback(callback: Any) -> Callback:
+    """Return a callback if it can be called with one argument, the progress."""
     if not callable(callback):
         raise TypeError(f"callbacks must be functions of the progress; {shown(callback)} cannot be called")
     try:
@@ -342,3 +338,4 @@ def check_callback(callback: Any) -> None:
         ) from None
     except ValueError:  # a function of an extension module need not have a signature
         pass
+    return callback

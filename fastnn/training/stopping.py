@@ -8,12 +8,25 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fastnn.checking.arguments import check_choice, check_flag, check_integer, check_number, cut, shown
+from fastnn.checking.arguments import (
+    COUNT_FROM_ZERO,
+    FLAG,
+    NOT_NEGATIVE,
+    PART_WITHIN,
+    POSITIVE,
+    CheckedFields,
+    check_choice,
+    check_number,
+    choice,
+    cut,
+    optional,
+    shown,
+)
 from fastnn.checking.hints import explains_keywords
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -27,21 +40,21 @@ Score = Callable[[Array], float]
 MONITORS = ("loss", "accuracy", "r2")
 
 
-def check_monitor(monitor: Any) -> None:
-    """Raise TypeError or ValueError unless `monitor` is a name of `MONITORS` or can be called with two arguments."""
+def check_monitor(name: str, monitor: Any) -> Monitor:
+    """Return `monitor` if it is a name of `MONITORS` or can be called with two arguments."""
     if isinstance(monitor, str):
-        check_choice("monitor", monitor, MONITORS)
-        return
+        return check_choice(name, monitor, MONITORS)
     if not callable(monitor):
         raise TypeError(
-            f"monitor must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
+            f"{name} must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
         )
     try:
         inspect.signature(monitor).bind("Y", "outputs")
     except TypeError as error:
-        raise TypeError(f"monitor must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}") from None
+        raise TypeError(f"{name} must be a function of (Y, outputs); {shown(monitor)}: {cut(error)}") from None
     except ValueError:  # a function of an extension module need not have a signature
         pass
+    return monitor
 
 
 def name_of(monitor: Monitor) -> str:
@@ -159,7 +172,7 @@ STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 
 @explains_keywords
 @dataclass(frozen=True)
-class ReduceRate:
+class ReduceRate(CheckedFields):
     """A learning rate that falls when the score stalls: ``Stop(reduce=ReduceRate(0.5, patience=5))``.
 
     After each `patience` epochs in a row without improvement, as `Stop` counts them, the rate is multiplied by
@@ -190,19 +203,35 @@ class ReduceRate:
     (4, 0.25)
     """
 
-    factor: float = 0.1
-    patience: int = 10
-    least: float = 0.0
+    factor: float = field(default=0.1, metadata=PART_WITHIN)
+    patience: int = field(default=10, metadata=COUNT_FROM_ZERO)
+    least: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
-    def __post_init__(self) -> None:
-        check_number("factor", self.factor, low=0, high=1, low_open=True, high_open=True)
-        check_integer("patience", self.patience, low=0)
-        check_number("least", self.least, low=0)
+
+def _check_validation(name: str, value: Any) -> Any:
+    """Return what `Stop` takes for validation data, or a part of the rows."""
+    if isinstance(value, (tuple, list)):
+        if len(value) not in (2, 3):
+            raise ValueError(f"{name} must be (X, Y) or (X, Y, sample_weight), not {len(value)} things")
+        return value
+    if isinstance(value, int) and value > 1:
+        raise ValueError(
+            f"{name} is the part of the rows that is held out, greater than 0 and less than 1, not {shown(value)}: for "
+            f"so many rows say {shown(value)} / len(X), or train(validation_rows=...)"
+        )
+    hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
+    return check_number(name, value, low=0, high=1, low_open=True, high_open=True, hint=hint)
+
+
+def _check_reduce(name: str, value: Any) -> ReduceRate:
+    if not isinstance(value, ReduceRate):
+        raise TypeError(f"{name} must be a ReduceRate, such as ReduceRate(0.5), not {shown(value)}")
+    return value
 
 
 @explains_keywords
 @dataclass(frozen=True)
-class Stop:
+class Stop(CheckedFields):
     """Rules for when training stops, when its learning rate falls, and which parameters it returns.
 
     Parameters
@@ -265,43 +294,15 @@ class Stop:
     ('validation', True)
     """
 
-    tol: float | None = None
-    patience: int | None = None
-    validation: float | tuple[Any, ...] | None = None
-    restore_best: bool = False
-    max_seconds: float | None = None
-    on_divergence: Literal["raise", "stop"] = "raise"
-    on_interrupt: Literal["return", "raise"] = "return"
-    monitor: Monitor = "loss"
-    reduce: ReduceRate | None = None
-
-    def __post_init__(self) -> None:
-        if self.tol is not None:
-            check_number("tol", self.tol, low=0)
-        if self.patience is not None:
-            check_integer("patience", self.patience, low=0)
-        if isinstance(self.validation, (tuple, list)):
-            if len(self.validation) not in (2, 3):
-                raise ValueError(
-                    f"validation must be (X, Y) or (X, Y, sample_weight), not {len(self.validation)} things"
-                )
-        elif isinstance(self.validation, int) and self.validation > 1:
-            raise ValueError(
-                f"validation is the part of the rows that is held out, greater than 0 and less than 1, not "
-                f"{shown(self.validation)}: for so many rows say {shown(self.validation)} / len(X), or "
-                "train(validation_rows=...)"
-            )
-        elif self.validation is not None:
-            hint = "between 0 and 1, (X, Y) or (X, Y, sample_weight)"
-            check_number("validation", self.validation, low=0, high=1, low_open=True, high_open=True, hint=hint)
-        check_flag("restore_best", self.restore_best)
-        if self.max_seconds is not None:
-            check_number("max_seconds", self.max_seconds, low=0, low_open=True)
-        check_choice("on_divergence", self.on_divergence, ("raise", "stop"))
-        check_choice("on_interrupt", self.on_interrupt, ("return", "raise"))
-        check_monitor(self.monitor)
-        if not isinstance(self.reduce, (ReduceRate, type(None))):
-            raise TypeError(f"reduce must be a ReduceRate, such as ReduceRate(0.5), not {shown(self.reduce)}")
+    tol: float | None = field(default=None, metadata=optional(NOT_NEGATIVE))
+    patience: int | None = field(default=None, metadata=optional(COUNT_FROM_ZERO))
+    validation: float | tuple[Any, ...] | None = field(default=None, metadata=optional({"check": _check_validation}))
+    restore_best: bool = field(default=False, metadata=FLAG)
+    max_seconds: float | None = field(default=None, metadata=optional(POSITIVE))
+    on_divergence: Literal["raise", "stop"] = field(default="raise", metadata=choice("raise", "stop"))
+    on_interrupt: Literal["return", "raise"] = field(default="return", metadata=choice("return", "raise"))
+    monitor: Monitor = field(default="loss", metadata={"check": check_monitor})
+    reduce: ReduceRate | None = field(default=None, metadata=optional({"check": _check_reduce}))
 
     @functools.cached_property
     def decides(self) -> bool:
