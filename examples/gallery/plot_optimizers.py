@@ -19,7 +19,7 @@ from fastnn import RPROP, SGD, Adam, Network, RMSprop, loss_and_gradient, train
 
 random_state = np.random.RandomState(0)
 X = random_state.normal(1, 0.8, (40, 1))
-Y = np.tanh(1.5 * X - 1.2) + random_state.normal(0, 0.1, X.shape)
+Y = np.tanh(1.5 * X - 1.2 + random_state.normal(0, 0.2, X.shape))
 network = Network((1, 1), output="tanh")
 
 weights, biases = np.linspace(-1.6, 3.2, 121), np.linspace(-3, 2.2, 121)
