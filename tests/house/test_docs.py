@@ -142,6 +142,14 @@ def test_links_lead_somewhere(page):
     assert [link for link in LINK.findall(text(page)) if not (ROOT / page).parent.joinpath(link).exists()] == []
 
 
+FILE = re.compile(r"`(?:fastnn/)?((?:checking|compiler|fused|many|files|tabular|testing|training|estimators)/\w+\.py)`")
+
+
+@pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md"])
+def test_files_of_the_package_that_a_page_names_are_there(page):
+    assert [name for name in FILE.findall(text(page)) if not (ROOT / "fastnn" / name).exists()] == []
+
+
 def public_names():
     """The public names as a user writes them, without ``fastnn.``; those of modules with the module's name."""
     for name in dir(fastnn):
