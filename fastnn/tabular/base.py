@@ -127,24 +127,24 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The targets: labels of a classifier (n_samples,), numbers of a regressor.
         sample_weight : array-like of shape (n_samples,), default=None
-            Not negative; a row of weight 0 is neither trained on nor judged by.
+            Not negative; a row of weight 0 is used neither for training nor for scores.
         X_val, y_val : as X and y, default=None
-            Rows to choose the members' best epochs by; members then train on all rows of X.
+            Rows to choose the best epochs of members; members then train on all rows of X.
         sample_weight_val : array-like of shape (n_val,), default=None
             Their weights.
         groups : array-like of shape (n_samples,), default=None
-            What rows belong to, such as a patient: a member leaves out all rows of a group, or none.
+            The group of each row, such as a patient: a member leaves out all rows of a group, or none.
 
         Returns
         -------
         self : object
-            The fitted estimator. After Ctrl-C it has the members that were through, with an `InterruptWarning`.
+            The fitted estimator. After Ctrl-C it has the complete members, with an `InterruptWarning`.
 
         Raises
         ------
         ValueError, TypeError
-            For columns that are neither numbers nor words, by name; for targets that are missing, or all of one class;
-            for two ways to choose the rows to validate on.
+            For columns that are neither numbers nor words (they are named), for targets that are missing or all of one
+            class, and for two ways to choose the validation rows.
 
         Examples
         --------

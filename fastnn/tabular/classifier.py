@@ -29,10 +29,10 @@ LABEL_SMOOTHING = 0.1
 
 @documented
 class TabularClassifier(ClassifierMixin, BaseTabular):
-    """A classifier of the rows of tables as they are: an ensemble of networks that learns well by itself.
+    """A classifier for tables as they are: an ensemble of networks that learns well without settings.
 
-    It prepares the columns (see `TablePreparation`), trains the members by one call of `train_many`, each on the rows
-    but for a part by which its best epoch is chosen, and predicts the mean of their probabilities.
+    It prepares the columns (see `TablePreparation`), and trains the members with one call of `train_many`. Each member
+    leaves out some rows to choose its best epoch. The prediction is the mean of their probabilities.
 
     Parameters
     ----------

@@ -58,14 +58,15 @@ class Levels(NamedTuple):
 
 
 class TablePreparation(TransformerMixin, BaseEstimator):
-    """A transformer of tables as they are into the numbers that a network learns well from.
+    """A transformer from tables as they are to numbers for a network.
 
-    `TabularClassifier` and `TabularRegressor` begin with it. Alone it goes before another model in a Pipeline.
+    `TabularClassifier` and `TabularRegressor` contain it. Alone, put it before another model in a Pipeline.
 
     Parameters
     ----------
     max_categories : int, default=200
-        Levels of a column of words, at most: of more levels the rarest are one, with a warning that names the column.
+        The most levels of a column of words; the rarest of more levels become one, with a warning that names the
+        column.
 
     Attributes
     ----------
@@ -123,7 +124,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         X : data frame or array-like of shape (n_samples, n_features)
             Numbers, booleans and words; None, NaN and NA are gaps.
         y : None
-            Not looked at.
+            Ignored.
 
         Returns
         -------

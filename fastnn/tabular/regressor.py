@@ -25,7 +25,7 @@ from fastnn.tabular.residuals import learn_residuals
 
 @documented
 class TabularRegressor(RegressorMixin, BaseTabular):
-    """A regressor of the rows of tables as they are: an ensemble of networks that learns well by itself.
+    """A regressor for tables as they are: an ensemble of networks that learns well without settings.
 
     It prepares the columns (see `TablePreparation`) and scales the targets, trains the members by one call of
     `train_many`, each on the rows but for a part by which its best epoch is chosen, and predicts the mean of their
