@@ -59,7 +59,6 @@ def test_examples_in_docstrings_give_what_they_say(name, tmp_path, monkeypatch):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)  # some write files
     monkeypatch.setattr(backends, "_factories", dict(backends._factories))  # one adds to it
-    monkeypatch.setattr(backends, "_factories", dict(backends._factories))  # one adds to it
     failed, attempted = doctest.testmod(importlib.import_module(name))
     assert attempted
     assert not failed
