@@ -248,34 +248,34 @@ def child(name: str, n_steps: int) -> None:
     def clock(a: Any) -> int:
         return 0
 
-    meet, line, zeros, kept = together.meet, team.LINE, team.aligned_zeros, []
+    wait, line, zeros, kept = together.wait, team.LINE, team.aligned_zeros, []
 
     @inlined
-    def timed_meet(share, count, good):
-        here, came = (2 * share.n + share.first) * line, clock(share.numbers)
-        part = here + 1 + count % 2 * 2
-        answer = meet(share, count, good)
+    def timed_wait(share, goal):
+        here, came = (share.n + 4 + share.t) * line, clock(share.numbers)
+        part = here + 1 + (0 if goal // share.n % (1 + team.PARTS) == 1 else 2)
+        done = wait(share, goal)
         left = clock(share.numbers)
-        if count > 2:  # what was before the first meeting is not known
+        if goal > 0:  # what was before the first thread began is not known
             put(share.numbers, part, get(share.numbers, part) + came - get(share.numbers, here))
             put(share.numbers, part + 1, get(share.numbers, part + 1) + left - came)
         put(share.numbers, here, left)
-        return answer
+        return done
 
     def more_zeros(n: int, dtype: Any) -> np.ndarray:
         if dtype is not np.int64:  # buffers of the steps
             return zeros(n, dtype)
-        kept.append(zeros(2 * n, dtype))  # where threads meet: behind it they write down the times
+        kept.append(zeros(2 * n, dtype))  # what threads claim: behind it they write down the times
         return kept[-1]
 
-    together.meet, team.aligned_zeros = timed_meet, more_zeros
+    together.wait, team.aligned_zeros = timed_wait, more_zeros
     run, _ = training(name, 2)
     run(2)
     rounds = []
     for _ in range(15):
         began = time.perf_counter()
         run(n_steps)
-        rounds.append((time.perf_counter() - began, kept[-1].reshape(-1, line)[4:6, 1:5].tolist()))
+        rounds.append((time.perf_counter() - began, kept[-1].reshape(-1, line)[6:8, 1:5].tolist()))
     seconds, ticks = min(rounds)
     scale = seconds * 1e6 / n_steps / sum(ticks[0])
     print(json.dumps([[x * scale for x in row] for row in ticks]))

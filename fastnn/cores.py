@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import functools
 import os
 import queue
@@ -203,6 +204,28 @@ def cores_of_thread() -> int:
 def idle_cores(cores: int) -> int:
     """Return the number of cores without a helper at work, the caller's included: at least 1."""
     return max(1, cores - helpers_at_work())
+
+
+@functools.cache
+def _getcpu() -> Callable[[], int] | None:
+    """Return C's function that returns the CPU of the thread that calls it; None where there is none."""
+    return getattr(ctypes.CDLL(None), "sched_getcpu", None) if sys.platform == "linux" else None
+
+
+def cpu_of_thread() -> int:
+    """Return the number of the CPU that runs this thread; -1 where the system does not tell."""
+    getcpu = _getcpu()
+    return -1 if getcpu is None else getcpu()
+
+
+def leave_cpu(cpu: int) -> None:
+    """Move this thread to another CPU if it is on that one: Linux often wakes a thread where the one that woke it runs.
+
+    Two threads that sleep now and then may share a CPU as long as they live, while another one is idle.
+    """
+    if cpu >= 0 and cpu_of_thread() == cpu and len(allowed := os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(0, allowed - {cpu})
+        os.sched_setaffinity(0, allowed)
 
 
 def share(work: Callable[[Any], object], parts: Iterable[Any], threads: int | None = None) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
 
@@ -103,6 +104,10 @@ def clear() -> None:
     for key in [*_by_key]:
         _drop(_by_key.pop(key, None))
     _last[0] = Shelf()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=clear)  # a thread of the parent, which the child has not, may use one of them
 
 
 @contextlib.contextmanager

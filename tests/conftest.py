@@ -87,7 +87,7 @@ def shared(monkeypatch):
     numbers, train = [], team.Team.train
 
     def counted(self, *arguments):
-        numbers.append(len(self._scratches))
+        numbers.append(len(self._members))
         return train(self, *arguments)
 
     monkeypatch.setattr(team.Team, "train", counted)

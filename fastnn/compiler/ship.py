@@ -65,10 +65,11 @@ TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-lin
 GLIBC = "2.17"
 """The oldest C library that the wheel runs on: what manylinux_2_17 promises."""
 PAUSE = {
-    "call void @llvm.x86.sse2.pause()": "call void @llvm.aarch64.hint(i32 1)",
-    "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.hint(i32)",
+    "call void @llvm.x86.sse2.pause()": "call void @llvm.aarch64.isb(i32 15)",
+    "@llvm.readcyclecounter(": "@llvm.readsteadycounter(",  # that of arm64 stands still
+    "declare void @llvm.x86.sse2.pause()": "declare void @llvm.aarch64.isb(i32)",
 }
-"""The one instruction that code for x86-64 names and arm64 has by another name, see `memory_ops.relax`."""
+"""The instructions that code for x86-64 names and arm64 has by other names, see `memory_ops.relax`."""
 
 
 def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:

@@ -78,8 +78,7 @@ fix_defects : bool, default=False
     Whether to correct what scikit-learn 1.9 gets wrong, at the price of other numbers: see docs/howto/scikit-learn.md.
 n_threads : int or None, default=None
     Threads that share each step, each gradient of L-BFGS, validation rows and predictions: the `threads` of
-    `fastnn.train`. They show in no bit. None: as many as it pays to, by measurement. A number above 1 may take more
-    than 10 times as long as one thread where other programs use the cores.
+    `fastnn.train`. They show in no bit. None: as many as there are cores, where a step has enough work for them.
 scoring : str, callable or None, default=None
     The score by which early stopping goes, of the rows that it sets aside or that `fit` was given. None is
     scikit-learn's: accuracy or R^2. "loss" is the negative of the loss, without the penalty; take it for classes of

@@ -27,7 +27,6 @@ from fastnn.fused.preparation import (
     Ends,
     PreparedBatch,
     PreparedTraining,
-    has_work,
     kernel_name,
     member_arguments,
     put_back,
@@ -35,6 +34,7 @@ from fastnn.fused.preparation import (
     train_each,
 )
 from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, train_side_by_side
+from fastnn.fused.team import has_work
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
@@ -97,8 +97,7 @@ class NumbaBackend:
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
         batch = PreparedBatch(network, data, alpha, True)
-        if has_work(threads, network, len(data.X)):
-            batch.divide(Task(network, SGD(), data, alpha, threads=threads), remembered=True)
+        batch.divide(Task(network, SGD(), data, alpha, threads=threads))
         return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):

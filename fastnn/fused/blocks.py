@@ -32,17 +32,29 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 
 
 @inlined
-def look_up(scratch, data, rows, n, width, n_inputs, n_outputs):
-    """Write the offsets in X and Y of a block's `n` rows, and their weights (width,); return the sum of the weights."""
+def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
+    """Write the offsets in X and Y of a block's `n` rows, and their weights; return the sum of the weights.
+
+    Those of the columns from `first` to `stop`: of all `n`, if these are from 0 to the block's width.
+    """
     # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is used.
     sum_of_weights = 0.0  # added in ascending order, in float64
-    for b in range(width):
+    for b in range(first, stop):
         row = get(rows, min(b, n - 1))
         put(scratch.rows_of_X, b, row * n_inputs)
         put(scratch.rows_of_Y, b, row * n_outputs)
         w = get(data.sample_weight, row) if b < n else get(scratch.zeros, 0)
         put(scratch.weight, b, w)
         sum_of_weights += float(w)
+    return sum_of_weights
+
+
+@inlined
+def sum_weights(data, rows, n):
+    """Return the sum of the weights of a block's `n` rows, as `look_up` adds them."""
+    sum_of_weights = 0.0
+    for b in range(n):
+        sum_of_weights += float(get(data.sample_weight, get(rows, b)))
     return sum_of_weights
 
 

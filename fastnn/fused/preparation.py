@@ -32,7 +32,7 @@ from fastnn.fused.layout import (
     set_task_constants,
     update_spec,
 )
-from fastnn.fused.team import Threads
+from fastnn.fused.team import Team, Threads
 from fastnn.memory import ROW_BLOCK, Array, address
 from fastnn.network import as_made
 from fastnn.optimizers import Method
@@ -170,8 +170,16 @@ class Workspace:
         self.predict = None  # the kernel of this name, from the first prediction on
         self.specialized = {}
         self.steps = None
+        self.rows, self._teams = rows, {}
 
     least_squares = None  # the buffers of a method, from the first training by one on
+
+    def team(self, n):
+        """Return the team of `n` threads, made when first asked for."""
+        if n not in self._teams:
+            made = self._teams[n] = Team(n, self)
+            self.nbytes += made.nbytes
+        return self._teams[n]
 
     def spec_of(self, task, stride):
         """Return the optimizer of a task in numbers."""
@@ -236,14 +244,6 @@ def put_back(workspace):
     workspace.shelf.put(workspace, workspace.nbytes)
 
 
-WORK = 1_000_000  # rows times parameters of a step, from which on it is tried whether threads pay: some 100 us
-
-
-def has_work(threads, network, rows):
-    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return rows * network.n_params >= WORK if threads is None else threads > 1
-
-
 class Prepared:
     """The preparations for calls on the same task or data; when they are deleted, the workspace goes back."""
 
@@ -282,8 +282,7 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        shares = has_work(task.threads, network, n_rows) and not isinstance(task.optimizer, Method)
-        self.threads = Threads.of(task, dtype, n_rows) if shares else None
+        self.threads = None if isinstance(task.optimizer, Method) else Threads.of(task, dtype, n_rows)
         self.call = bound.call  # does the steps of the last `take`, by one thread
         self.ends = bound.ends  # the place of what is decided in such a call
         self.of_task = *bound.prepared, data
@@ -339,13 +338,12 @@ class PreparedBatch(Prepared):
         self._data, self._held, self._threads = tuple(data), hold(data), None
         self._call = kernel.bound(None, n, int(with_gradient), *of_network, self._spec, prepared(data), rows)
 
-    def divide(self, task, remembered=False):
+    def divide(self, task):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         n = len(task.data.X)
-        if (
-            has_work(task.threads, task.network, n) and self._data[2].any()
-        ):  # where no row weighs anything, a step would be skipped
-            self._threads = Threads.of(task, self._params[-1], n, remembered)
+        self._threads = Threads.of(task, self._params[-1], n)
+        if self._threads is not None and not self._data[2].any():  # no row weighs anything: a step would be skipped
+            self._threads = None
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)

@@ -1,12 +1,13 @@
-"""Threads that share each step of a training: how many pay, their buffers, their parts of the parameters."""
+"""Threads that share each step of a training: how many there are, their buffers, their parts of the parameters."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
 import math
+import platform
 import sys
-import time
+import threading
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -14,246 +15,148 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
-from fastnn.cores import borrow, cores_of_thread, cpus, idle_cores
+from fastnn.cores import borrow, cores_of_thread, cpu_of_thread, cpus, idle_cores, leave_cpu
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.network import Layer, Network
-from fastnn.state import Steps
-
-WARM = 0.01
-"""Seconds before the first trial: the first steps take longer than others."""
-TRIAL, LONG_TRIAL = 0.002, 0.016
-"""Seconds of the first stretches of a trial, and of its last ones: each is twice the last one."""
-PAUSE, LONG_PAUSE = 0.2, 4.0
-"""Seconds between trials: each pause is twice the last one."""
-COST = 40
-"""How many times as long as a trial has lost is the pause after it, at least: a trial of a number that is worse."""
-WATCH = 0.02
-"""Seconds of steps with several threads before it is looked at again what they take."""
-GAIN, LOSS, FAILURE = 0.97, 1.2, 2.0
-"""A number is better where a step takes so many times as long as with the chosen one; trouble where one takes so many
-times as long as it did; and a trial ends at once where one takes so many times as long."""
-SHORT_STEP = 50e-6
-"""Seconds of a step from which on it may be shared."""
-
-
-class BestNumber:
-    """The number of threads with which steps take least, by measurement, again and again: others may use the machine.
-
-    It begins with one. 2, 4 and so on up to `most` are tried against their neighbors, in turns, since what others do
-    changes from moment to moment. Stretches of steps are short at first: beside a busy process, threads that wait for
-    one another may take many times as long as one.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._numbers = [*(1 << k for k in range(most.bit_length()) if 1 << k < most), most]
-        self._seconds = math.inf  # of a step with the chosen number, as last measured
-        self._chosen, self._tried, self._turn = 0, 0, 0  # places in the list; whose turn it is
-        self._way = 1  # that of the next trial: to more threads, or -1 to fewer
-        self._pause, self._rest = PAUSE, WARM
-        self._stretch, self._sums, self._lost = 0.0, [0.0, 0.0], 0.0  # of a trial: seconds of its next turn
-
-    def next(self) -> tuple[int, float]:
-        """Return a number of threads, and with how many steps to measure it."""
-        stretch = self._stretch if self._tried != self._chosen else min(self._rest, WATCH if self._chosen else math.inf)
-        return self._numbers[self._turn], math.inf if self._seconds == math.inf else stretch / self._seconds
-
-    def measured(self, n_steps: int, seconds: float) -> None:
-        """Take in the time of the steps."""
-        a_step, before = seconds / n_steps, self._seconds
-        if self._turn == self._chosen:
-            self._seconds = a_step
-        if self._tried != self._chosen:
-            self._take_turn(a_step, seconds - n_steps * before)
-            return
-        self._rest -= seconds
-        if before == math.inf and a_step > WARM:
-            self._rest = 0.0
-        if self._rest <= 0 and a_step < SHORT_STEP:
-            self._rest = math.inf
-        if self._chosen and a_step > LOSS * before:
-            self._way, self._rest = -1, 0.0
-        if self._rest <= 0:
-            self._way = self._way if self._is_open() else -self._way
-            self._tried = self._turn = self._chosen + self._way
-            self._stretch, self._sums = 0.0, [0.0, 0.0]
-
-    def _take_turn(self, a_step: float, lost: float) -> None:
-        """Take in a turn of a trial, the tried number's or, after it, the chosen one's, which ends a round."""
-        if self._stretch == 0.0:  # a step that does not count: its buffers are new
-            self._stretch = TRIAL
-            return
-        ends_round = self._turn == self._chosen
-        self._sums[ends_round] += a_step * self._stretch
-        if not ends_round:
-            self._lost = lost
-        tried, chosen = self._sums
-        if (not ends_round and a_step > FAILURE * self._seconds) or (ends_round and tried > GAIN * chosen):
-            self._way = -self._way  # that of the next trial
-            self._choose(self._chosen)
-            self._rest = max(self._rest, COST * self._lost)
-        elif not ends_round:
-            self._turn = self._chosen
-        elif self._stretch < LONG_TRIAL:
-            self._turn, self._stretch = self._tried, 2 * self._stretch
-        else:
-            self._seconds = tried / chosen * self._seconds
-            self._choose(self._tried)
-            self._rest = 0.0 if self._is_open() else self._rest  # further at once
-
-    def _is_open(self) -> bool:
-        """Return whether there is another number on the way of trials."""
-        return 0 <= self._chosen + self._way < len(self._numbers)
-
-    def _choose(self, k: int) -> None:
-        """Choose a number; pauses grow with each choice, so that numbers that change places cost little."""
-        self._chosen = self._tried = self._turn = k
-        self._rest, self._pause = self._pause, min(2 * self._pause, LONG_PAUSE)
-
 
 VECTORS = 2  # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it saves
 
+WORK = 500_000
+"""Rows of a block times parameters for each thread that nobody has asked for: two share a block of some 30 us."""
+
 INNER = 3  # times as long as a number of a product takes one of a gradient that is made of inner products
 
-SPINS = 20_000  # looks, each some 10 to 50 ns after the last one, before a thread that waits takes naps in between
-CROWDED = 40  # as many where threads share CPUs: one that looks keeps another from what it waits for
+PARTS = 2  # units of the parameters for each thread; of the columns, whose panels are better wide, it is one
 
-LINE = 16  # numbers from one thread's to another's: two cache lines, which processors fetch together
-AWAY = 1 << 62  # in place of the first thread's number of meetings: not all have come, and no training begins
-ALONE = -1  # in place of the number of good steps: the caller has to do them alone
+TICKS = 50_000  # of the processor's clock, some 20 us, in which a thread that waits looks before it sleeps
+
+LINE = 16  # numbers from one that threads change to another: two cache lines, which processors fetch together
+DONE, BAD, SLEEPERS, TIME = (k * LINE for k in range(4))  # places of numbers behind those of the threads, see `Share`
+AWAY = 1 << 60  # more than all units: these have been done
+LONGEST = 10_000_000  # nanoseconds of a sleep, should nobody end it
+
+FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of Linux' system call by the processor
 
 
 class Share(NamedTuple):
-    """The part of each step that a call of `train_together` does: one thread's if compiled, in Python those of all."""
+    """What a call of `train_together` has as one thread of a team."""
 
     n: int  # threads
-    first: int  # the threads of this call are first to stop - 1
-    stop: int
-    numbers: NDArray[np.int64]  # (2 n, LINE): the meetings that each thread has come to; then whether its step was good
-    parts: NDArray[np.int64]  # (any,): the records of the parts of layers that threads update
-    first_part: NDArray[np.int64]  # (n + 1,): the first part of each thread, and the number of all parts
-    first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each thread, and their number
-    spins: int  # looks of a thread that waits, before it takes naps in between
-    sleeper: int  # see `_sleeper`
+    t: int  # this thread; the first, 0, is the caller's
+    numbers: NDArray[
+        np.int64
+    ]  # (any,): the units claimed of each thread's; done; the bad step + 1; who sleep; how long
+    parts: NDArray[np.int64]  # (any,): the records of the parts of layers that are units' parameters
+    first_part: NDArray[np.int64]  # (n PARTS + 1,): the first part of each unit, and the number of all parts
+    first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each unit, and their number
+    weights: NDArray[np.float64]  # (2,), written: the sum of those of a step's blocks up to here, and of the last block
+    ticks: int  # of looking, before it sleeps, of a thread that waits
+    sleeper: int  # the address of a C function, see `_sleeper`
+    futex: int  # the number of the system call that this function calls; 0: it lets a thread nap
 
 
 class Team:
-    """The calling thread and helpers, `n` in all, for the steps of a training of the back end."""
+    """The calling thread and helpers, `n` in all, for steps in a workspace of the back end."""
 
-    def __init__(self, n, training):
-        workspace, n_rows = training.workspace, training.n_rows
+    def __init__(self, n, workspace):
+        self._model = workspace.description  # read in each call, also by a helper that is late
         network, dtype, block = workspace.network, workspace.buffers.params.dtype, workspace.block
         self._kernel = load_kernel("train_together", dtype)
-        self._scratches = make_scratches(network, dtype, n_rows, block, n)
-        for scratch in self._scratches:
-            scratch.update_constants[...] = workspace.buffers.update_constants
-        self._scratches = [x._replace(gradient=workspace.buffers.gradient) for x in self._scratches]
-        self._prepared = [prepared(scratch) for scratch in self._scratches]
-        parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n)
-        calls = [(0, n)] if IN_PYTHON else [(t, t + 1) for t in range(n)]
-        waiting = (SPINS if n <= cpus() else CROWDED, _sleeper())
-        self._shares = [
-            Share(n, *call, np.zeros(0, np.int64), parts, first_part, np.zeros(n + 1, np.int64), *waiting)
-            for call in calls
-        ]
+        parts, first_part = divide(network, workspace.description, ALIGNMENT // dtype.itemsize, n * PARTS)
+        weights, ticks = np.zeros(2), TICKS if n <= cpus() else 0
+        same = {name: getattr(workspace.buffers, name) for name in ("gradient", "update_constants")}
+        self._members = []  # of each thread: its buffers, and these and its share as the kernel takes them
+        for t, scratch in enumerate(make_scratches(network, dtype, workspace.rows, block, n)):
+            scratch, columns = scratch._replace(**same), np.zeros(n + 1, np.int64)
+            share = Share(n, t, np.zeros(0, np.int64), parts, first_part, columns, weights, ticks, *_sleeper())
+            self._members.append((scratch, prepared(scratch), share))
+        own = (n - 1) * sum(getattr(scratch, name).nbytes for name in OWN)
+        self.nbytes = own + sum(buffer.nbytes for buffer in scratch)
+        self._busy = [threading.Lock() for _ in range(n)]
 
-    def train(self, storage, beta_products, n_steps, *rest):
-        """Do steps, and return the number of good ones; ALONE where the helpers do not come: then nothing is done."""
+    def train(self, steps, state, *rest):
+        """Do steps, and return the number of good ones; each helper takes part as soon as it comes, if it comes."""
         # New ones each time: a late helper may still read the last ones.
-        numbers = aligned_zeros(2 * self._shares[0].n * LINE, np.int64)
-        helpers = borrow(len(self._shares) - 1)
+        n = len(self._members)
+        numbers, place, cpu = aligned_zeros((n + 4) * LINE, np.int64), n * LINE, cpu_of_thread()
+        numbers[place + DONE] = -1  # nobody begins before this thread does
+        numbers[place + TIME + 1] = LONGEST
+        arguments = numbers, steps, state.storage, state.beta_products, len(steps.loss), *rest
+        helpers = borrow(n - 1)
+        state.threads = max(state.threads, 1 + len(helpers))
         try:
-            if len(helpers) < len(self._shares) - 1:
-                return ALONE
             for t, helper in enumerate(helpers, 1):
-                helper.put(functools.partial(self._call, t, numbers, storage, beta_products.copy(), n_steps, *rest))
-            return self._call(0, numbers, storage, beta_products, n_steps, *rest)
-        except BaseException:  # from a signal's handler, before this thread came to the first meeting
-            numbers[0] = AWAY
+                helper.put(functools.partial(self._help, t, cpu, *arguments))
+            return self._call(0, *arguments)
+        except BaseException:  # from a signal's handler, perhaps before this thread has begun
+            numbers[: place + DONE + 1] = AWAY
             raise
         finally:
             helpers.clear()
 
-    def _call(self, t, numbers, storage, beta_products, n_steps, *rest):
-        """Do the part of thread `t`, with meetings counted in `numbers`."""
-        share = self._shares[t]._replace(numbers=numbers)
-        return self._kernel(storage, beta_products, n_steps, self._prepared[t], *rest, prepared(share))
+    def _help(self, t, cpu, *arguments):
+        """Take part as thread `t`, which a late helper may still be; in Python, the first thread does all."""
+        if not IN_PYTHON and self._busy[t].acquire(blocking=False):
+            try:
+                leave_cpu(cpu)  # where the first thread keeps this one from running
+                self._call(t, *arguments)
+            finally:
+                self._busy[t].release()
+
+    def _call(self, t, numbers, steps, storage, beta_products, n_steps, *rest):
+        _, scratch, share = self._members[t]
+        share = prepared(share._replace(numbers=numbers))
+        return self._kernel(storage, beta_products, n_steps, scratch, *rest, prepared(steps), share)
 
 
 @functools.cache
 def _sleeper():
-    """Return the address of the system's function by which a thread sleeps some microseconds, or gives way."""
-    function = ctypes.windll.kernel32.SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).usleep
-    return ctypes.cast(function, ctypes.c_void_p).value
+    """Return the address of the system's function by which threads sleep, and Linux' number of it, or 0: they nap."""
+    number = FUTEX.get(platform.machine(), 0) if sys.platform == "linux" else 0
+    if sys.platform == "win32":
+        function = ctypes.windll.kernel32.SwitchToThread
+    else:
+        function = getattr(ctypes.CDLL(None), "syscall" if number else "usleep")
+    return ctypes.cast(function, ctypes.c_void_p).value, number
 
 
-@functools.lru_cache(maxsize=64)
-def _best_of(network, dtype, rows, most):
-    """Return the measurements of such steps: calls of a single step take them over from one another."""
-    return BestNumber(most)
+def has_work(threads: int | None, network: Network, rows: int) -> bool:
+    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
+    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1
 
 
 class Threads:
-    """The threads of a training: as many as were asked for, or as many as pay by measurement."""
+    """The threads of a training: as many as were asked for, or as cores are idle and have enough work."""
 
-    def __init__(self, most, cores, best):
-        self._most, self._cores, self._best, self._teams = most, cores, best, {}
+    def __init__(self, most, cores, is_asked):
+        self._most, self._cores, self._is_asked = most, cores, is_asked
 
     @classmethod
-    def of(cls, task, dtype, rows, remembered=False):
-        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all.
-
-        `remembered`: without a number that was asked for, go on from the measurements of earlier calls of such steps.
-        """
-        most = ceil_div(min(rows, ROW_BLOCK), ALIGNMENT // dtype.itemsize) // VECTORS
-        if most < 2 or task.optimizer.sequential:
+    def of(cls, task, dtype, rows):
+        """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
+        if task.optimizer.sequential or not has_work(task.threads, task.network, rows):
+            return None
+        rows, is_asked = min(rows, ROW_BLOCK), task.threads is not None
+        most = ceil_div(rows, ALIGNMENT // dtype.itemsize) // VECTORS
+        most = most if is_asked else min(most, rows * task.network.n_params // WORK)
+        if most < 2:
             return None
         cores = int(task.threads or cores_of_thread())  # an estimator's may be an integer of NumPy
-        if cores < 2:
-            return None
-        most, best = min(most, cores), None
-        if task.threads is None:
-            best = _best_of(task.network, dtype, rows, most) if remembered else BestNumber(most)
-        return cls(most, cores, best)
+        return cls(min(most, cores), cores, is_asked) if cores > 1 else None
 
     def train(self, training, state, steps):
         """Do steps, and return the number of good ones; `training` is the back end's."""
-        if self._best is None:
-            return self._part(self._most, training, state, steps)
-        n_steps, done = len(steps.loss), 0
-        while done < n_steps:
-            number, n = self._best.next()
-            # Nobody who has not asked for threads waits for their kernel: one thread goes on while it is compiled.
-            at_hand = number == 1 or is_at_hand("train_together", state.storage.dtype)
-            stop = int(min(n_steps, done + max(1, n))) if at_hand else n_steps
-            part = Steps(steps.rows, *(array[done:stop] for array in steps[1:]))
-            started = time.perf_counter()
-            good = self._part(number if at_hand and number <= idle_cores(self._cores) else 1, training, state, part)
-            if at_hand:
-                self._best.measured(stop - done, time.perf_counter() - started)
-            if good < stop - done:
-                return done + good
-            done = stop
-        return done
-
-    def _team(self, number, training):
-        """Return the team of so many threads, made when first asked for; None for one thread."""
-        if number > 1 and number not in self._teams:
-            self._teams[number] = Team(number, training)
-        return self._teams.get(number)
-
-    def _part(self, number, training, state, steps):
-        """Do steps with so many threads, or with one where the others do not come."""
-        arguments = state.storage, state.beta_products, len(steps.loss)
-        scratch, *rest = *training.of_task, prepared(steps)
-        if number > 1 and (good := self._team(number, training).train(*arguments, *rest)) != ALONE:
-            state.threads = max(state.threads, number)
-            return good
-        return training.kernel(*arguments, scratch, *rest)
+        number = self._most if self._is_asked else min(self._most, idle_cores(self._cores))
+        # Nobody who has not asked for threads waits for their kernel: one thread goes on while it is compiled.
+        if number == 1 or not (self._is_asked or is_at_hand("train_together", state.storage.dtype)):
+            scratch, *rest = training.of_task
+            return training.kernel(state.storage, state.beta_products, len(steps.loss), scratch, *rest, prepared(steps))
+        return training.workspace.team(number).train(steps, state, *training.of_task[1:])
 
 
-OWN = ("weight", "packed", "update_constants", "sum_of_l", "nan_flag", "rows_of_X", "rows_of_Y")
-"""The buffers that each thread of a team has for itself; panels and gradients are the same in all workspaces."""
+OWN = ("packed", "nan_flag")
+"""The buffers that each thread of a team has for itself; all others are the same in all workspaces."""
 
 
 def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: int) -> list[Scratch]:
@@ -272,9 +175,9 @@ def make_scratches(network: Network, dtype: np.dtype, rows: int, block: int, n: 
 
 
 def divide(network: Network, model: Model, lanes: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the parameters among `n` threads; return the records of parts of layers, and each thread's first part.
+    """Divide the parameters into `n` units; return the records of parts of layers, and each unit's first part.
 
-    Each thread has a stretch of the parameter vector. It ends where an update's vector does, and within W at the end of
+    Each unit is a stretch of the parameter vector. It ends where an update's vector does, and within W at the end of
     a row: elsewhere the vector would write back numbers that another thread has updated. Small layers stay whole.
     """
     inside, behind = [], []  # the places where a stretch may end: within W, behind a layer

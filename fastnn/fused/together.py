@@ -1,8 +1,12 @@
 """The entry point train_together: `train_steps` for threads that share each step. It is compiled when first used.
 
-A step on a block has two phases, and each thread does its part of both: its columns of the batch, forward and back, and
-its parameters, their gradient and update. After each phase the threads wait for one another. Every number is computed
-by one thread, in the order of `train_steps`: the number of threads shows in no bit.
+A step on a block has two phases, columns of the batch, forward and back, and parameters, their gradient and update.
+Each phase is cut into units, which threads claim: their own ones first, then those that others have not begun. A thread
+that does not run claims none, and nobody waits for it. Every number is computed in one unit, in the order of
+`train_steps`: neither the number of threads nor who does what shows in any bit.
+
+Only who has claimed a unit reads the caller's arrays or writes to any but its own: when all units are done, the caller
+goes on, and a late thread finds that there is nothing left.
 """
 
 import math
@@ -11,90 +15,136 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.memory_ops import (
-    announce,
+    WAIT,
+    WAKE,
+    added,
+    futex,
     get,
     horizontal_sum,
     lanes_of,
     load,
+    nap,
     observed,
     offset,
     put,
     relax,
-    sleep,
     store,
+    swapped,
     unpack,
     zero,
 )
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_step_constants
+from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_step_constants, sum_weights
 from fastnn.fused.layout import Model, Scratch, UpdateSpec
-from fastnn.fused.team import AWAY, LINE, Share
+from fastnn.fused.team import AWAY, BAD, DONE, LINE, PARTS, SLEEPERS, TIME, Share
 from fastnn.state import Data, Steps
 
-PATIENCE = 500  # naps for a thread that has not come yet: some 50 ms
+
+@inlined
+def claim(share, before, n):
+    """Return a unit of a phase that has `n` for each thread, or -1 where all are claimed.
+
+    Each thread had `before` units in the phases before; it has claimed as many, so who comes late claims nothing.
+    """
+    for k in range(share.n):
+        t = share.t + k if share.t + k < share.n else share.t + k - share.n
+        claimed = observed(share.numbers, t * LINE)
+        while claimed < before + n:
+            if swapped(share.numbers, t * LINE, claimed, claimed + 1):
+                return t * n + claimed - before
+            claimed = observed(share.numbers, t * LINE)
+    return -1
 
 
 @inlined
-def wait_for(share, t, count, patience):
-    """Wait until thread `t` has come to meeting number `count`, for at most `patience` naps; -1: however long."""
-    looks = naps = 0
-    while observed(share.numbers, t * LINE) < count and naps != patience:
-        if looks < share.spins:
-            looks += 1
-            relax(share.numbers)
-        else:
-            naps += 1
-            sleep(share.sleeper)
+def finish(share, n, goal):
+    """Add `n` units to those that are done; who reaches the goal wakes those that wait for it."""
+    numbers, place = share.numbers, share.n * LINE
+    if n > 0 and added(numbers, place + DONE, n) + n == goal and observed(numbers, place + SLEEPERS) > 0:
+        futex(share.sleeper, share.futex, numbers, place + DONE, WAKE, share.n, place + TIME)
 
 
 @inlined
-def meet(share, count, good):
-    """Come to meeting number `count`, wait for all other threads there, and return whether all of them are good."""
-    for t in range(share.first, share.stop):
-        # In this order: whoever sees that this thread has come reads what it wrote before.
-        put(share.numbers, (share.n + t) * LINE, good)
-        announce(share.numbers, t * LINE, count)
+def wait(share, goal):
+    """Wait until so many units are done; return how many are: AWAY or more when the first thread is through."""
+    numbers, place, ticks = share.numbers, share.n * LINE, 0
+    done = observed(numbers, place + DONE)
+    while done < goal:
+        if ticks < share.ticks:
+            ticks += relax(numbers)
+        elif share.futex == 0:
+            nap(share.sleeper)
+        else:  # in this order: who sees no sleeper has changed the number before it is looked at once more
+            added(numbers, place + SLEEPERS, 1)
+            futex(share.sleeper, share.futex, numbers, place + DONE, WAIT, done, place + TIME)
+            added(numbers, place + SLEEPERS, -1)
+        done = observed(numbers, place + DONE)
+    return done
+
+
+@inlined
+def send_away(share):
+    """Leave nothing to claim: whoever is late goes away."""
     for t in range(share.n):
-        if t < share.first or t >= share.stop:
-            wait_for(share, t, count, -1)
-    all_good = 1
-    for t in range(share.n):
-        all_good &= get(share.numbers, (share.n + t) * LINE)
-    return all_good
-
-
-@inlined
-def all_have_come(share):
-    """Return whether all threads have come to the first meeting, for which the first of them decides for all."""
-    # It waits for the others a while; then those that have come are sent away, and late ones find the answer.
-    if share.first == 0:
-        answer = 1
-        for t in range(share.stop, share.n):
-            wait_for(share, t, 1, PATIENCE)
-            answer = answer if observed(share.numbers, t * LINE) == 1 else AWAY
-        announce(share.numbers, 0, answer)
-    else:
-        announce(share.numbers, share.first * LINE, 1)
-        wait_for(share, 0, 1, -1)
-    return observed(share.numbers, 0) < AWAY
+        added(share.numbers, t * LINE, AWAY)
+    added(share.numbers, share.n * LINE + DONE, AWAY)
 
 
 @inlined
 def divide_columns(share, width, lanes):
-    """Write the first column of each thread to `share.first_column`, and behind them the last one's end.
+    """Write the first column of each unit to `share.first_column`, and behind them the last one's end.
 
-    The columns of a thread are whole vectors, so that no two threads write to one.
+    The columns of a unit are whole vectors, so that no two threads write to one.
     """
     for t in range(share.n + 1):
         put(share.first_column, t, width // lanes * t // share.n * lanes)
 
 
 @inlined
-def is_good(scratch, share):
-    """Return 1 if the parameters that this thread has updated are finite, and of the first thread the loss, else 0."""
-    finite = horizontal_sum(load(scratch.nan_flag, 0)) == 0
-    return 1 if finite and (share.first > 0 or math.isfinite(get(scratch.sum_of_l, 0))) else 0
+def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share):
+    """Do a unit of columns; the first one also has what is the same for the step: weights, constants, the penalty."""
+    u, s, begin, end, is_new = unit
+    rows, n = offset(steps.rows, begin), end - begin
+    if u == 0:
+        if is_new:
+            put(share.weights, 1, sum_weights(data, rows, n))
+        if begin == get(steps.start, s):
+            put(steps.loss, s, penalty(scratch, model, vectors, spec.penalty))
+            put(share.weights, 0, 0.0)
+        divisor = get(share.weights, 0) + get(share.weights, 1)
+        put(share.weights, 0, divisor)
+        if end == get(steps.stop, s) and divisor > 0:
+            divisor = divisor if model.mean else 1.0
+            set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
+    first, stop = get(share.first_column, u), get(share.first_column, u + 1)
+    if first < stop:
+        if is_new:
+            look_up(scratch, data, rows, n, stop, get(model.layers, FAN_IN), model.n_outputs, first)
+        propagation.share_columns(scratch, model, spec, data, vectors, first, stop - first, is_new)
+
+
+@inlined
+def do_parameters(unit, vectors, scratch, model, spec, steps, share):
+    """Do a unit of parameters, the first one the loss too; tell all threads of a step that is not finite."""
+    u, s, begin, end, _ = unit
+    first, stop, width = get(steps.start, s), get(steps.stop, s), padded(end - begin, lanes_of(vectors))
+    divisor = get(share.weights, 0)
+    learning = end == stop and divisor > 0  # only the last block updates
+    store(scratch.nan_flag, 0, zero(vectors))
+    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, learning)
+    is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
+    if u == 0:
+        propagation.share_loss(scratch, model, share)
+        sum_of_losses = get(steps.loss, s) + float(get(scratch.sum_of_l, 0))
+        if end == stop:
+            sum_of_losses = sum_of_losses if learning else 0.0
+            put(scratch.sum_of_l, 0, sum_of_losses)
+            is_good = is_good and math.isfinite(get(scratch.sum_of_l, 0))
+            sum_of_losses /= divisor if model.mean and learning else 1.0
+        put(steps.loss, s, sum_of_losses)
+    if not is_good:
+        put(share.numbers, share.n * LINE + BAD, s + 1)
 
 
 @entry
@@ -109,56 +159,45 @@ def train_together(
     steps: Steps,
     share: Share,
 ) -> int:
-    """Train like `train_steps`, as one thread of a team; return the good steps, or -1 where not all have come.
+    """Train like `train_steps`, as one thread of a team; return the good steps, to the first thread.
 
-    Each thread has `beta_products` of its own, and buffers, see `team.make_scratches`.
+    Each thread has buffers of its own, see `team.make_scratches`.
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
-    if not all_have_come(share):
-        return -1  # nothing was written, so the caller can do the steps alone
-    L, n_inputs, met, good = lanes_of(data.X), get(model.layers, FAN_IN), 1, 1
-    gathered, width, block_weight = -1, 0, 0.0
-    for s in range(n_steps):
-        first, stop = get(steps.start, s), get(steps.stop, s)
-        divisor, sum_of_losses, learning = 0.0, 0.0, False
-        if share.first == 0:  # the loss has one writer; all threads add up the divisor, each for itself
-            put(steps.loss, s, 0.0)
-            sum_of_losses = penalty(scratch, model, vectors, spec.penalty)
-        store(scratch.nan_flag, 0, zero(vectors))
-        begin = first
-        while begin < stop:
-            n = min(model.block, stop - begin)
-            gathering = gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered)
-            if gathering:
-                width = padded(n, L)
-                divide_columns(share, width, L)
-                # of all rows, for the sum of their weights; gathered are those of a thread's own columns
-                block_weight = look_up(scratch, data, offset(steps.rows, begin), n, width, n_inputs, model.n_outputs)
-                gathered = s if n == stop - first else -1
-            divisor += block_weight
-            learning = begin + n == stop and divisor > 0  # only the last block updates
-            if learning:
-                divisor = divisor if model.mean else 1.0
-                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-            for t in range(share.first, share.stop):
-                column = get(share.first_column, t)
-                n_columns = get(share.first_column, t + 1) - column
-                if n_columns > 0:
-                    propagation.share_columns(scratch, model, spec, data, vectors, column, n_columns, gathering)
-            meet(share, met + 1, 1)  # the second phase reads the panels of all threads, and updates their weights
-            if share.first == 0:
-                propagation.share_loss(scratch, model, share)
-                sum_of_losses += float(get(scratch.sum_of_l, 0))
-            for t in range(share.first, share.stop):
-                propagation.share_parameters(scratch, model, spec, vectors, share, t, width, begin == first, learning)
-            begin += n
-            if begin == stop and share.first == 0:
-                sum_of_losses = sum_of_losses if learning else 0.0
-                put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
-                put(scratch.sum_of_l, 0, sum_of_losses)
-            met += 2
-            good = meet(share, met, is_good(scratch, share))  # the next block overwrites panels
-        if not good:
-            return s
-    return n_steps
+    if share.t == 0:
+        finish(share, 1, 0)
+    done = wait(share, 0)
+    before, s, is_good, gathered, gathered_end = 0, 0, True, -1, -1  # the last two: the block in the panels
+    while s < n_steps and is_good and done < AWAY:
+        begin, stop = get(steps.start, s), get(steps.stop, s)
+        while begin < stop and done < AWAY:
+            end = min(begin + model.block, stop)
+            is_new, n_units, u = begin != gathered or end != gathered_end, 0, 0
+            if is_new:
+                divide_columns(share, padded(end - begin, lanes_of(vectors)), lanes_of(vectors))
+            while u >= 0:
+                u = claim(share, before, 1)
+                if u >= 0:
+                    unit = u, s, begin, end, is_new
+                    do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
+                    n_units += 1
+            before += 1
+            finish(share, n_units, share.n * before)
+            wait(share, share.n * before)  # the second phase reads the panels of all units, and updates their weights
+            n_units = u = 0
+            while u >= 0:
+                u = claim(share, before, PARTS)
+                if u >= 0:
+                    unit = u, s, begin, end, is_new
+                    do_parameters(unit, vectors, scratch, model, spec, steps, share)
+                    n_units += 1
+            before += PARTS
+            finish(share, n_units, share.n * before)
+            done = wait(share, share.n * before)  # the next block overwrites panels
+            is_good = observed(share.numbers, share.n * LINE + BAD) != s + 1
+            gathered, gathered_end, begin = begin, end, end
+        s += is_good
+    if share.t == 0:
+        send_away(share)
+    return s

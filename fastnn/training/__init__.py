@@ -156,12 +156,11 @@ def train(
         Whether to show a progress bar (needs the package rich).
     threads : int, optional
         How many threads share each step, and validation rows, on the back end "numba"; no bit shows it. Where it is not
-        given, steps that take longer than some 100 us are shared by as many threads as it pays to, by measurement while
-        they go on, up to the number of cores (`fastnn info`); in other threads than Python's main one, and in the
-        workers of joblib, Dask and Ray, by one. A number is exactly that many, but no more than there are pairs of
-        vectors of rows in a batch (16 rows of float64, 32 of float32), and one for a sequential optimizer. Beside other
-        work on the same cores a number above 1 may take more than 10 times as long as one thread, since the threads
-        wait for one another in each step.
+        given, steps that take longer than some 30 us are shared by as many threads as there are cores that the process
+        may use (`fastnn info`) and work for them; in other threads than Python's main one, and in the workers of
+        joblib, Dask and Ray, by one. A number is exactly that many, but no more than there are pairs of vectors of rows
+        in a batch (16 rows of float64, 32 of float32), and one for a sequential optimizer. A thread whose core is taken
+        by another program takes no part meanwhile.
 
     Returns
     -------

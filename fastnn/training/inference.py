@@ -106,8 +106,8 @@ def loss_and_gradient(
         Skip the search of X and Y for NaN and infinity.
     threads : int, optional
         How many threads share each block of rows, on the back end "numba"; it shows in no bit of the result. Where it
-        is not given, what takes longer than some 100 us is shared by as many as it pays to, by measurement from call to
-        call: `train` says more.
+        is not given, what takes longer than some 30 us is shared by as many as there are cores, and work for them:
+        `train` says more.
 
     Returns
     -------

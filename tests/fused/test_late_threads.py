@@ -1,4 +1,4 @@
-"""Threads that come late to where they meet, by a kernel in which they wait at random: they change no bit."""
+"""Threads that are late, by a kernel in which they wait at random in each unit and between two: they change no bit."""
 
 import json
 
@@ -19,43 +19,44 @@ def print_hash(threads):
     assert result.threads == threads
     print(hashlib.sha256(result.state.storage.tobytes() + result.history.loss.tobytes()).hexdigest())
 
-print_hash(1)  # one thread meets nobody: its kernel is the same, and need not be compiled again
+print_hash(1)  # one thread claims nothing: its kernel is the same, and need not be compiled again
 os.environ |= json.loads(sys.argv[1])
 from fastnn.compiler.tracing import inlined  # imports Numba, which reads the environment
 from fastnn.compiler.memory_ops import relax
-from fastnn.fused import together
+from fastnn.fused import team, together
 
-meet = together.meet
+claim = together.claim
 
 @inlined
 def delay(share, k):
-    n = (k * 1103515245 + share.first * 12345) // 65536 %% 512
+    n = (k * 1103515245 + share.t * 12345) // 65536 %% 512
     for _ in range(n * (n %% 3 == 0)):
         relax(share.numbers)
 
 @inlined
-def meet_late(share, count, good):
-    delay(share, 2 * count)
-    all_good = meet(share, count, good)
-    delay(share, 2 * count + 1)
-    return all_good
+def claim_late(share, before, n):
+    delay(share, 2 * before)
+    u = claim(share, before, n)
+    delay(share, 2 * before + u + 2)
+    return u
 
-together.meet = meet_late
+together.claim, team.TICKS = claim_late, %d
 print_hash(2)
 print_hash(3)
 """
 
 
-def stretched(n_epochs, tmp_path, **variables):
-    """The hashes of a training with 1, 2 and 3 threads that come late to meetings at random, and leave them late."""
-    return python(STRETCHED % n_epochs, json.dumps({"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **variables}))
+def stretched(n_epochs, ticks, tmp_path, **variables):
+    """The hashes of a training with 1, 2 and 3 threads that are late at random, and sleep after so many ticks."""
+    return python(STRETCHED % (n_epochs, ticks), json.dumps({"FASTNN_CACHE_DIR": str(tmp_path / "cache"), **variables}))
 
 
-def test_threads_that_come_late_change_no_bit(tmp_path):
-    """Not optimized, the kernel has the same meetings, and the slow test has those of the optimized one."""
-    assert len(set(stretched(30, tmp_path, **UNOPTIMIZED))) == 1
+@pytest.mark.parametrize("ticks", [0, 8000])
+def test_threads_that_come_late_change_no_bit(ticks, tmp_path):
+    """Not optimized, the kernel has the same units, and the slow test has those of the optimized one."""
+    assert len(set(stretched(30, ticks, tmp_path, **UNOPTIMIZED))) == 1
 
 
 @pytest.mark.slow
 def test_threads_that_come_late_change_no_bit_in_ten_thousand_steps(tmp_path):
-    assert len(set(stretched(5000, tmp_path))) == 1
+    assert len(set(stretched(5000, 8000, tmp_path))) == 1

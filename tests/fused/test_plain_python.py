@@ -3,17 +3,20 @@
 Where kernels run as plain Python, one thread does the parts of all; here, threads of Python's have one each.
 """
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from bits import all_bits, bits
-from test_together import Scripted, steps_of, trained
+from test_together import steps_of, trained
 
 from fastnn import SGD, Adam, Network, cores, get_backend, predict
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.compiler.memory_ops import caller
 from fastnn.cores import Cores
-from fastnn.fused import backend, preparation, team, together
-from fastnn.state import Data, Task
+from fastnn.fused import backend, team
+from fastnn.state import Data, StepState, Task
 from fastnn.testing.cases import draw_training
 
 pytestmark = pytest.mark.nojit
@@ -23,20 +26,9 @@ NETWORK = Network((3, 4, 2), "tanh", "softmax", "squared_error")
 
 @pytest.fixture
 def threads(no_helpers, monkeypatch):
-    """Threads have a part each, also in Python, where they wait for one another as long as it takes."""
-    if IN_PYTHON:  # these are constants of the kernel, which may be compiled now
-        monkeypatch.setattr(team, "IN_PYTHON", False)
-        monkeypatch.setattr(together, "PATIENCE", -1)
-        monkeypatch.setattr(team, "SPINS", 50)
-
-
-@pytest.fixture
-def three_cores(threads, monkeypatch):
-    """A machine with so many, where any step is worth a trial, of one, two and three threads in turn."""
-    monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
-    monkeypatch.setattr(team, "BestNumber", Scripted)
-    monkeypatch.setattr(preparation, "WORK", 0)
-    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)
+    """Helpers take part, also in Python, where they soon sleep."""
+    monkeypatch.setattr(team, "IN_PYTHON", False)
+    monkeypatch.setattr(team, "TICKS", 2000)
 
 
 def problem_of(n, dtype=np.float64, n_epochs=2):
@@ -54,22 +46,14 @@ def test_threads_meet(threads, n, dtype):
     assert trained(NETWORK, Adam(), problem, steps, asked) == (alone, asked)
 
 
-def test_the_number_changes_within_a_call(three_cores):
-    problem, steps, alone = problem_of(48, n_epochs=5)
-    assert trained(NETWORK, Adam(), problem, steps, None) == (alone, 3)
-
-
-def test_a_call_of_changing_numbers_ends_where_training_diverges(three_cores):
-    problem, steps, _ = problem_of(48, n_epochs=6)
-    steps = steps._replace(learning_rate=np.where(np.arange(6) < 3, 0.01, 1e300))
-    good, *_ = trained(NETWORK, SGD(), problem, steps, 1)[0]
-    assert 3 <= trained(NETWORK, SGD(), problem, steps, None)[0][0] == good < 6
-
-
-def test_one_thread_goes_on_where_the_kernel_is_not_there(three_cores, monkeypatch):
-    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: False)
+def test_one_thread_goes_on_where_the_kernel_is_not_there(threads, monkeypatch):
+    monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
+    monkeypatch.setattr(team, "WORK", 1)
+    answers = [True, False]
+    monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop())
     problem, steps, alone = problem_of(48)
-    assert trained(NETWORK, Adam(), problem, steps, None) == (alone, 1)
+    for used in (1, 3):
+        assert trained(NETWORK, Adam(), problem, steps, None) == (alone, used)
 
 
 class Deaf(list):
@@ -80,13 +64,20 @@ class Deaf(list):
 
 
 def test_helpers_that_do_not_come_are_not_waited_for(threads, monkeypatch):
+    """And who comes when all is done, and rows and state are others, does nothing, and reads none of them."""
     deaf = Deaf()
-    if IN_PYTHON:
-        monkeypatch.setattr(together, "PATIENCE", 100)
     monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
     problem, steps, alone = problem_of(48)
-    assert trained(NETWORK, Adam(), problem, steps, 2) == (alone, 1)
-    assert [late() for late in deaf] == [team.ALONE]
+    task = Task(NETWORK, Adam(), Data(*problem[1:]), 0.01, threads=2)
+    state = StepState.create(problem.params, 2)
+    assert get_backend("numba").train_steps(task, state, steps) == len(steps.loss)
+    assert all_bits(state.vectors, state.beta_products, steps.loss) == alone[1:]
+    for array in (*steps, *task.data, state.storage, state.beta_products):
+        array.fill(1 << 40)
+    for late in deaf:
+        late()
+    assert len(deaf) == 1
+    assert all((array == 1 << 40).all() for array in (*steps, *task.data, state.storage, state.beta_products))
 
 
 def test_helpers_that_cannot_be_started_leave_one_thread(threads, monkeypatch):
@@ -98,21 +89,62 @@ def test_helpers_that_cannot_be_started_leave_one_thread(threads, monkeypatch):
     assert trained(NETWORK, Adam(), problem, steps, 2) == (alone, 1)
 
 
-def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeypatch):
-    deaf, call = Deaf(), team.Team._call
+@pytest.mark.parametrize("comes", ["before", "after"])
+def test_an_exception_before_the_steps_begin_sends_helpers_away(threads, monkeypatch, comes):
+    """Those that wait for the first thread, and those that come when it has gone."""
+    deaf, call, ended = Deaf(), team.Team._call, threading.Event()
+
+    def help_and_tell():
+        deaf[0]()
+        ended.set()
+
+    helper = threading.Thread(target=help_and_tell)
 
     def interrupted(self, t, *args):
-        if t == 0:
-            raise KeyboardInterrupt
-        return call(self, t, *args)
+        if t > 0:
+            return call(self, t, *args)
+        if comes == "before":
+            helper.start()
+            time.sleep(0.01)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(cores, "_new_helper", lambda: deaf)
     problem, steps, _ = problem_of(48)
     monkeypatch.setattr(team.Team, "_call", interrupted)
     with pytest.raises(KeyboardInterrupt):
         trained(NETWORK, Adam(), problem, steps, 2)
-    assert [late() for late in deaf] == [team.ALONE]
+    if comes == "after":
+        helper.start()
+    helper.join(60)
+    assert ended.is_set()
+    assert not steps.loss.any()
     assert not cores.helpers_at_work()
+
+
+def test_a_late_helper_keeps_its_buffers(threads, monkeypatch):
+    """Whoever comes in its place, in the next call, does nothing."""
+    problem, steps, alone = problem_of(48)
+    calls, call = [], team.Team._call
+    monkeypatch.setattr(team.Team, "_call", lambda self, t, *args: calls.append(t) or call(self, t, *args))
+    late = team.Team._help
+
+    def is_late(self, t, *args):
+        with self._busy[t]:
+            late(self, t, *args)
+
+    monkeypatch.setattr(team.Team, "_help", is_late)
+    assert trained(NETWORK, Adam(), problem, steps, 2) == (alone, 2)
+    assert calls == [0]
+
+
+def test_a_helper_leaves_the_cpu_of_its_caller(monkeypatch):
+    moved = []
+    monkeypatch.setattr(cores, "cpu_of_thread", lambda: 3)
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda thread: {1, 3}, raising=False)
+    monkeypatch.setattr(cores.os, "sched_setaffinity", lambda thread, allowed: moved.append(allowed), raising=False)
+    for cpu in (-1, 2, 3):
+        cores.leave_cpu(cpu)
+    assert moved == [{1}, {1, 3}]
 
 
 @pytest.mark.parametrize("n", [1, 48, 257])

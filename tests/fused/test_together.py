@@ -10,7 +10,7 @@ from bits import all_bits
 
 from fastnn import RPROP, SGD, Adam, Network, RMSprop, cores, get_backend
 from fastnn.cores import Cores
-from fastnn.fused import preparation, team
+from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
 from fastnn.fused.team import divide
 from fastnn.memory import ALIGNMENT
@@ -191,19 +191,18 @@ def test_each_thread_has_two_vectors_of_rows(asked, rows, used):
 
 def test_threads_that_share_cpus_wait_asleep(monkeypatch):
     """Looking, each would keep the one that it waits for from its work."""
-    looks, made = [], team.Team.__init__
+    ticks, made = [], team.Team.__init__
 
     def recorded(self, *arguments):
         made(self, *arguments)
-        looks.append({share.spins for share in self._shares})
+        ticks.append({share.ticks for *_, share in self._members})
 
     monkeypatch.setattr(team, "cpus", lambda: 3)
     monkeypatch.setattr(team.Team, "__init__", recorded)
     problem, steps = draw_training(NETWORKS["odd"], 300, np.float64), steps_of(300, 300)
     for threads in (2, 3, 4, 8):
         trained(NETWORKS["odd"], SGD(), problem, steps, threads)
-    assert looks == [{team.SPINS}] * 2 + [{team.CROWDED}] * 2
-    assert team.CROWDED < team.SPINS / 100
+    assert ticks == [{team.TICKS}] * 2 + [{0}] * 2
 
 
 def test_a_sequential_optimizer_takes_one_thread():
@@ -220,43 +219,21 @@ def test_little_work_is_for_one_thread(monkeypatch):
     assert n_threads == 1
 
 
-class Scripted:
-    """Numbers of threads in turn, a few steps each."""
-
-    def __init__(self, most):
-        self.most, self.number, self.n_steps = most, 0, 0
-
-    def next(self):
-        self.number = self.number % self.most + 1
-        return self.number, self.number + 0.5
-
-    def measured(self, n_steps, seconds):
-        assert seconds > 0 < n_steps
-        self.n_steps += n_steps
-
-
 @pytest.fixture
 def three_cores(monkeypatch):
-    """A machine with so many, where any step is worth a trial."""
+    """A machine with so many, where any step is worth sharing."""
     monkeypatch.setattr(cores, "available_cores", lambda: Cores(3, "told"))
-    monkeypatch.setattr(team, "BestNumber", Scripted)
-    monkeypatch.setattr(preparation, "WORK", 0)
+    monkeypatch.setattr(team, "WORK", 1)
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: True)  # it is compiled where it is not
 
 
-def test_the_number_may_change_within_a_call(three_cores, dtype):
-    network = NETWORKS["odd"]
-    problem, steps = draw_training(network, 300, dtype), steps_of(300, 150, 20)
-    alone, _ = trained(network, Adam(), problem, steps, 1)
-    assert trained(network, Adam(), problem, steps, None) == (alone, 3)
-
-
-def test_a_call_of_changing_numbers_ends_where_training_diverges(three_cores):
-    network = NETWORKS["odd"]
-    problem, steps = draw_training(network, 200, np.float64), steps_of(200, 100, 20)
-    steps = steps._replace(learning_rate=np.where(np.arange(40) < 11, 0.01, 1e300))
-    good, *_ = trained(network, SGD(), problem, steps, 1)[0]
-    assert 11 <= trained(network, SGD(), problem, steps, None)[0][0] == good < 40
+@pytest.mark.parametrize(("work", "used"), [(0, 3), (1, 1), (2, 2), (2.5, 2), (3, 3), (9, 3)])
+def test_unasked_there_are_as_many_as_have_work_and_cores(three_cores, monkeypatch, work, used):
+    """What counts is the work between two waits: that of a block of rows."""
+    network, n = NETWORKS["odd"], 300
+    monkeypatch.setattr(team, "WORK", int(256 * network.n_params / work) if work else 1)
+    problem, steps = draw_training(network, n, np.float64), steps_of(n, n)
+    assert trained(network, Adam(), problem, steps, None) == (trained(network, Adam(), problem, steps, 1)[0], used)
 
 
 def test_one_thread_goes_on_while_the_kernel_is_compiled(three_cores, monkeypatch):
@@ -264,9 +241,7 @@ def test_one_thread_goes_on_while_the_kernel_is_compiled(three_cores, monkeypatc
     problem, steps = draw_training(network, 300, np.float64), steps_of(300, 150, 2)
     alone, _ = trained(network, Adam(), problem, steps, 1)
     monkeypatch.setattr(team, "is_at_hand", lambda name, dtype: answers.pop(0) if answers else True)
-    assert trained(network, Adam(), problem, steps, None) == (alone, 1)
-    assert trained(network, Adam(), problem, steps, None) == (alone, 1)
-    assert trained(network, Adam(), problem, steps, None) == (alone, 3)
+    assert [trained(network, Adam(), problem, steps, None) for _ in range(3)] == [(alone, 1), (alone, 1), (alone, 3)]
 
 
 def test_other_threads_than_the_main_one_take_no_helpers_unasked(three_cores):

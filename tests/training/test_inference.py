@@ -82,19 +82,17 @@ def test_gradients_that_threads_share_have_the_same_bits(monkeypatch, n, dtype, 
     assert shared == [min(threads, most) for threads in (2, 3, 5, 8)]
 
 
-def test_calls_find_out_together_how_many_threads_pay(monkeypatch, shared):
-    """Each call is one step: what one has measured, the next goes on from."""
-    network, X = Network((23, 37, 3), "tanh"), np.random.RandomState(0).standard_normal((4000, 23))
-    params, Y = network.init_params(np.random.RandomState(0)), np.sin(X[:, :3])
-    alone, gradient = public_loss(network, params, X, Y, threads=2)  # now the kernel need not be compiled
+def test_unasked_a_gradient_is_shared_where_a_block_has_enough_work(monkeypatch, shared):
     monkeypatch.setattr("fastnn.cores.available_cores", lambda: Cores(2, "told"))
-    del shared[:]
-    for _ in range(1000):
-        loss, found = public_loss(network, params, X, Y)
-        assert (loss, found.tobytes()) == (alone, gradient.tobytes())
-        if shared:
-            break
-    assert shared == [2]
+    X = np.random.RandomState(0).standard_normal((600, 23))
+    for n_hidden, used in ((37, []), (200, [2])):
+        network = Network((23, n_hidden, 3), "tanh")
+        arguments = network, network.init_params(np.random.RandomState(0)), X, np.sin(X[:, :3])
+        alone, gradient = public_loss(*arguments, threads=1)
+        public_loss(*arguments, threads=2)  # now the kernel need not be compiled
+        del shared[:]
+        loss, found = public_loss(*arguments)
+        assert (loss, found.tobytes(), shared) == (alone, gradient.tobytes(), used)
 
 
 @pytest.mark.parametrize("function", [public_predict, functools.partial(public_loss, Y=np.zeros((N, 2)))])
