@@ -328,7 +328,7 @@ def perf_gate(session):
             session.run("python", "-m", "venv", f"{folder}/{side}-env")
             session.run(python, "-m", "pip", "install", "--quiet", f"{source}[sklearn]", external=True)
             variables = (f"FASTNN_CACHE_DIR={folder}/{side}-cache", "PYTHONPATH=")
-            commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/gate_probe.py"])]
+            commands += [f"--{side}", shlex.join(["env", *variables, python, "benchmarks/probe.py", "gate"])]
         files = (f"--json={kept / 'perf_gate.json'}", f"--plot={kept / 'perf_gate.png'}")
         page = [f"--summary={path}"] if (path := os.environ.get("GITHUB_STEP_SUMMARY")) else []
         session.run("fastnn", "gate", *commands, *files, *page, *options)

@@ -2,18 +2,14 @@
 
 python -m benchmarks.engines [threads] [loky] [dask] [ray]
 
-Each of these parts takes about a minute. Without a name, those are measured that were not measured today; the tables
-are of all that were. On a machine that is quiet for minutes only, measure one part after the other.
+Each of these parts takes about a minute; without a name all are measured.
 """
 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import importlib.util
-import json
 import math
-import pathlib
 import pickle
 import sys
 import time
@@ -27,7 +23,7 @@ import numpy as np
 from fastnn import SGD, ManyResult, train_many, workloads
 from fastnn.many import engine as engines
 from fastnn.many import shared_files
-from fastnn.measuring import machine
+from fastnn.measuring.tables import markdown
 
 SEED = workloads.load("seed")
 ITERATIONS = 3000
@@ -40,7 +36,6 @@ CORES = 2
 WORKERS = (10, 100, 1000)
 NETWORKS = 1_000_000
 NEEDS = {"threads": "fastnn", "loky": "joblib", "dask": "distributed", "ray": "ray"}
-KEPT = pathlib.Path(__file__).parents[1] / ".benchmarks" / "engines.json"
 
 
 class Times(NamedTuple):
@@ -207,85 +202,50 @@ def of_part(name: str) -> dict[str, Found]:
     return {label: measured(label) for label in labels}
 
 
-def kept_today() -> dict[str, dict[str, Found]]:
-    """Return {part: {label: its times}} of the parts that were measured today, by these versions on this machine."""
-    if not KEPT.exists():
-        return {}
-    made, parts = json.loads(KEPT.read_text())
-    if made != circumstances():
-        return {}
-    return {
-        part: {label: {(n, w): Times(*times) for n, w, *times in rows} for label, rows in labels.items()}
-        for part, labels in parts.items()
-    }
-
-
-def keep(parts: dict[str, dict[str, Found]]) -> None:
-    """Write what was measured, for the next call."""
-    rows = {
-        part: {label: [[*which, *times] for which, times in found.items()] for label, found in labels.items()}
-        for part, labels in parts.items()
-    }
-    KEPT.parent.mkdir(exist_ok=True)
-    KEPT.write_text(json.dumps([circumstances(), rows]))
-
-
-def circumstances() -> list[str]:
-    """Return what makes times comparable: the day, the processor and the versions."""
-    return [str(datetime.date.today()), machine.cpu_model(), *map(" ".join, machine.versions().items())]
-
-
 def main(names: list[str]) -> None:
-    """Measure parts, and print the tables of all that were measured today."""
-    parts = kept_today()
-    for name in names or [name for name in NEEDS if name not in parts]:
+    """Measure parts, and print their tables."""
+    found: dict[str, Found] = {}
+    for name in names or NEEDS:
         if importlib.util.find_spec(NEEDS[name]) is None:
             print(f"{name} is left out: {NEEDS[name]} is not installed", file=sys.stderr)
-            continue
-        began = time.perf_counter()
-        parts[name] = of_part(name)
-        keep(parts)
-        print(f"{name}: measured in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    found = {label: times for name in NEEDS for label, times in parts.get(name, {}).items()}
+        else:
+            found |= of_part(name)
     threads = found.pop("threads", {})
     models = {label: fitted(times) for label, times in found.items()}
-    print_times(threads, found, models)
+    print(times_table(threads, found, models))
     there, back, by_file = sent()
     print(
         f"\nA member is {there:.0f} bytes on the way to a worker and {back:,.0f} back, of which {by_file:.0f} are in "
         "the message where both are on\none machine.\n"
     )
-    print_models(models)
+    print(models_table(models))
 
 
-def print_times(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> None:
-    """Print the table of what was measured, beside what the models say and beside threads."""
-    print(
-        "| engine | workers | members | seconds | by the model | more than threads, us a member | of threads' speed |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for (n, w), times in threads.items():
-        print(f"| threads | {w} | {n:,} | {times.wall:.2f} | | | |")
+def times_table(threads: Found, found: dict[str, Found], models: dict[str, Model]) -> str:
+    """What was measured, beside what the models say and beside threads."""
+    rows = [["threads", f"{w}", f"{n:,}", f"{times.wall:.2f}", "", "", ""] for (n, w), times in threads.items()]
     for label, all_times in found.items():
         for (n, w), times in all_times.items():
             told = models[label].seconds(n, w, CORES)
             by_model = "fitted" if n in (FEW, MANY) else f"{told:.2f} ({100 * (told / times.wall - 1):+.0f} %)"
-            by_threads = ("", "")
+            by_threads = ["", ""]
             if (n, w) in threads:
                 alone = threads[n, w].wall
-                by_threads = f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"
-            print(f"| {label} | {w} | {n:,} | {times.wall:.2f} | {by_model} | {' | '.join(by_threads)} |")
+                by_threads = [f"{1e6 * (times.wall - alone) / n:.0f}", f"{alone / times.wall:.2f}"]
+            rows.append([label, f"{w}", f"{n:,}", f"{times.wall:.2f}", by_model, *by_threads])
+    heads = ["engine", "workers", "members", "seconds", "by the model"]
+    return markdown([*heads, "more than threads, us a member", "of threads' speed"], rows)
 
 
-def print_models(models: dict[str, Model]) -> None:
-    """Print the table of the models, and of what they predict."""
-    columns = " | ".join(f"{w:,} workers, s" for w in WORKERS)
-    print(f"| engine | a call, s | before, us | there, us | meanwhile, us | {columns} |")
-    print("|---|---|---|---|---|" + "---|" * len(WORKERS))
+def models_table(models: dict[str, Model]) -> str:
+    """The models, and what they predict."""
+    rows = []
     for label, model in models.items():
-        costs = " | ".join(f"{1e6 * cost:.0f}" for cost in (model.before, model.there, model.meanwhile))
-        predicted = " | ".join(f"{model.seconds(NETWORKS, w):.0f} ({model.limit(w)})" for w in WORKERS)
-        print(f"| {label} | {model.call:.2f} | {costs} | {predicted} |")
+        costs = [f"{1e6 * cost:.0f}" for cost in (model.before, model.there, model.meanwhile)]
+        predicted = [f"{model.seconds(NETWORKS, w):.0f} ({model.limit(w)})" for w in WORKERS]
+        rows.append([label, f"{model.call:.2f}", *costs, *predicted])
+    heads = ["engine", "a call, s", "before, us", "there, us", "meanwhile, us"]
+    return markdown([*heads, *(f"{w:,} workers, s" for w in WORKERS)], rows)
 
 
 if __name__ == "__main__":

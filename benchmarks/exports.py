@@ -19,9 +19,9 @@ from collections.abc import Callable
 import numpy as np
 
 from fastnn import ACTIVATIONS, SGD, Network, TrainingResult, load, train
+from fastnn.measuring.tables import markdown
 from fastnn.testing.tolerances import assert_within, export_bound
 
-C = ["cc", "-O1", "-ffp-contract=off", "-march=native", "-shared", "-fPIC"]
 N_ROWS = 2000
 DTYPES = ("float32", "float64")
 
@@ -37,19 +37,30 @@ def by_onnx(result: TrainingResult, folder: pathlib.Path) -> Predict:
     import onnxruntime
 
     (path,) = result.export(folder / "net.onnx")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda X: session.run(["output"], {"X": X})[0]
 
 
-def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
+def compiled(result: TrainingResult, folder: pathlib.Path) -> Callable[[np.ndarray, np.ndarray], object]:
+    """The exported C function of rows and outputs; ImportError where there is no compiler."""
+    if not shutil.which("cc"):
+        raise ImportError("no C compiler")
     source, _ = result.export(folder / "net.c")
     library = folder / "net.so"
-    subprocess.run([*C, "-o", str(library), str(source), "-lm"], check=True)
+    options = ("-O2", "-ffp-contract=off", "-march=native", "-shared", "-fPIC")
+    subprocess.run(["cc", *options, "-o", str(library), str(source), "-lm"], check=True)
     call = ctypes.CDLL(str(library)).net_predict_batch
+    return lambda X, out: call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(a.ctypes.data) for a in (X, out)))
+
+
+def by_c(result: TrainingResult, folder: pathlib.Path) -> Predict:
+    call = compiled(result, folder)
 
     def predict(X):
         out = np.empty((len(X), result.network.n_outputs), X.dtype)
-        call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(array.ctypes.data) for array in (X, out)))
+        call(X, out)
         return out
 
     return predict
@@ -63,6 +74,7 @@ def by_safetensors(result: TrainingResult, folder: pathlib.Path) -> Predict:
 def by_torch(result: TrainingResult, folder: pathlib.Path) -> Predict:
     import torch
 
+    torch.set_num_threads(1)
     module = result.to_torch().requires_grad_(False)
     return lambda X: module(torch.from_numpy(X)).numpy()
 
@@ -120,15 +132,10 @@ def sizes() -> dict[str, int]:
 
 def main() -> int:
     """Print both tables as Markdown."""
-    ways = [way for way in WAYS if way != "C" or shutil.which(C[0])]
-    print(f"| activation | {' | '.join(f'{way}, {dtype}' for way in ways for dtype in DTYPES)} |")
-    print("|---|" + "---|" * (len(ways) * len(DTYPES)))
-    for activation in ACTIVATIONS:
-        cells = (difference(way, network_of(activation), dtype) for way in ways for dtype in DTYPES)
-        print(f"| {activation} | {' | '.join(cells)} |")
-    print("\n| 64-64-10, float32 | bytes |\n|---|---|")
-    for what, size in sizes().items():
-        print(f"| {what} | {size:,} |")
+    columns = [(way, dtype) for way in WAYS for dtype in DTYPES]
+    rows = [[name, *(difference(way, network_of(name), dtype) for way, dtype in columns)] for name in ACTIVATIONS]
+    print(markdown(["activation", *map(", ".join, columns)], rows))
+    print("", markdown(["64-64-10, float32", "bytes"], [[what, f"{n:,}"] for what, n in sizes().items()]), sep="\n")
     return 0
 
 

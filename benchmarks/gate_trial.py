@@ -1,4 +1,4 @@
-"""Measure the false alarms of the performance gate, and which changes it finds: python benchmarks/gate_trial.py --help.
+"""Measure the false alarms of the performance gate, and which changes it finds: ``python -m benchmarks.gate_trial``.
 
 A copy of the package is compared with itself, again and again: every alarm is a false one. Then with a copy that
 trains 15 % slower: every gate that passes has missed it. Then with copies that have lost the fast path, each in another
@@ -18,14 +18,13 @@ import time
 from statistics import median
 from typing import NamedTuple
 
-from readme import replace
-
+from benchmarks.instructions import PROBE
+from benchmarks.readme import ROOT, put
 from fastnn.gate.compare import GateSettings, Outcome, compare
 from fastnn.measuring import machine
+from fastnn.measuring.tables import Interval, markdown
 
-ROOT = pathlib.Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "gate_trial.json"
-PROBE = ROOT / "benchmarks" / "gate_probe.py"
 RUNS = 20
 
 
@@ -91,34 +90,29 @@ LOSSES = {
 }
 
 
-class Copies:
-    """Copies of the package, each with its own kernel cache, and the commands that measure them."""
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.folder = folder
-
-    def command(self, name: str, change: Change | None = None) -> str:
-        """The command that measures a copy of the working tree's package, with a change."""
-        path, cache = self.folder / name, self.folder / f"{name}-cache"
-        shutil.copytree(ROOT / "fastnn", path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-        cache.mkdir(mode=0o700)
-        if change:
-            change.apply(path / "fastnn")
-        variables = (f"PYTHONPATH={path}", f"FASTNN_CACHE_DIR={cache}")
-        return shlex.join(["env", *variables, sys.executable, str(PROBE)])
+def command(folder: pathlib.Path, name: str, change: Change | None = None) -> str:
+    """The command that measures a copy of the working tree's package, with a change and a kernel cache of its own."""
+    path, cache = folder / name, folder / f"{name}-cache"
+    shutil.copytree(ROOT / "fastnn", path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
+    cache.mkdir(mode=0o700)
+    if change:
+        change.apply(path / "fastnn")
+    variables = (f"PYTHONPATH={path}", f"FASTNN_CACHE_DIR={cache}")
+    return shlex.join(["env", *variables, sys.executable, PROBE, "gate"])
 
 
 def trial(runs: int, say=print) -> dict:
     """All three parts; `say` is told of each gate."""
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        copies = Copies(pathlib.Path(folder))
-        base, same, slow = copies.command("base"), copies.command("same"), copies.command("slow", SLOWER)
-        found = {"about": about(), "losses": [], "same": [], "slow": []}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        base, same, slow = command(folder, "base"), command(folder, "same"), command(folder, "slow", SLOWER)
+        found = {"about": machine.circumstances(), "losses": [], "same": [], "slow": []}
         for name, change in LOSSES.items():
-            outcome = compare(base, copies.command(name, change), GateSettings(timed=False))
-            found["losses"].append({"what": change.what, "passed": outcome.passed, "by": worse(outcome)})
-            say(f"{change.what}: {', '.join(worse(outcome)) or 'NOT NOTICED'}")
+            outcome = compare(base, command(folder, name, change), GateSettings(timed=False))
+            by = [f"{count.name}: {count.base} to {count.head}" for count in outcome.counts if count.worse]
+            found["losses"].append({"what": change.what, "passed": outcome.passed, "by": by})
+            say(f"{change.what}: {', '.join(by) or 'NOT NOTICED'}")
         for i in range(runs):  # in turn, so that both see the same machine
             for kind, head in (("same", same), ("slow", slow)):
                 outcome = compare(base, head, GateSettings())
@@ -127,14 +121,6 @@ def trial(runs: int, say=print) -> dict:
                 say(f"{i + 1} of {runs}, {kind}: {', '.join(slower) or 'passed'} ({outcome.seconds:.0f} s)")
         found["about"]["minutes"] = round((time.perf_counter() - start) / 60, 1)
         return found
-
-
-def about() -> dict:
-    return {"date": time.strftime("%Y-%m-%d"), "cpu": machine.cpu_model(), "versions": machine.versions()}
-
-
-def worse(outcome: Outcome) -> list[str]:
-    return [f"{count.name}: {count.base} to {count.head}" for count in outcome.counts if count.worse]
 
 
 def summary(outcome: Outcome) -> dict:
@@ -148,39 +134,37 @@ def summary(outcome: Outcome) -> dict:
 
 def table(found: dict) -> str:
     """The results as Markdown."""
-    about, same, slow = found["about"], found["same"], found["slow"]
+    about, both = found["about"], (found["same"], found["slow"])
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    seconds = [f"{median(gate['seconds'] for gate in gates):.0f} s" for gates in (same, slow)]
-    lines = [
-        f"Measured on {about['date']} by `python benchmarks/gate_trial.py` on one {about['cpu']} ({versions}), in "
-        f"{about['minutes']:.0f} minutes. A gate took {seconds[0]} where it passed and {seconds[1]} where it did not "
-        "(medians).",
-        "",
-        f"| what | against itself, {len(same)} gates | alarms | kernel slowed, {len(slow)} gates | caught |",
-        "|---|---|---|---|---|",
-    ]
-    for name in same[0]["quantities"]:
-        cells = [cell for gates in (same, slow) for cell in _ratio_and_count(gates, name)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    failed = [f"{sum(not gate['passed'] for gate in gates)} of {len(gates)}" for gates in (same, slow)]
-    lines += [
-        f"| **the gate fails** | | **{failed[0]}** | | **{failed[1]}** |",
-        "",
-        "Ratios, head by base: their median over the gates and, in brackets, the least and the most. An alarm needs "
-        f"two rounds. Slowed: {SLOWER.what}. Prediction and start stay as they are, a training of one step mostly "
-        "does, and the copy takes some memory.",
-        "",
-        "| lost | noticed without timing, by |",
-        "|---|---|",
-        *(f"| {loss['what']} | {'; '.join(loss['by']) or '**not noticed**'} |" for loss in found["losses"]),
-    ]
-    return "\n".join(lines)
+    passed, not_passed = (f"{median(gate['seconds'] for gate in gates):.0f} s" for gates in both)
+    rows = []
+    for name in found["same"][0]["quantities"]:
+        cells = [name]
+        for gates in both:
+            ratios = [gate["quantities"][name]["ratio"] for gate in gates]
+            low, middle, high = Interval(min(ratios), median(ratios), max(ratios))
+            slower = sum(gate["quantities"][name]["slower"] for gate in gates)
+            cells += [f"{middle:.3f} ({low:.3f}–{high:.3f})", str(slower)]
+        rows.append(cells)
+    fails = [f"**{sum(not gate['passed'] for gate in gates)} of {len(gates)}**" for gates in both]
+    rows.append(["**the gate fails**", "", fails[0], "", fails[1]])
+    itself, slowed = (f"{what}, {len(gates)} gates" for what, gates in zip(KINDS, both, strict=True))
+    lost = [[loss["what"], "; ".join(loss["by"]) or "**not noticed**"] for loss in found["losses"]]
+    return "\n\n".join(
+        [
+            f"Measured on {about['date']} by `python -m benchmarks.gate_trial` on one {about['cpu']} ({versions}), in "
+            f"{about['minutes']:.0f} minutes. A gate took {passed} where it passed and {not_passed} where it did not "
+            "(medians).",
+            markdown(["what", itself, "alarms", slowed, "caught"], rows),
+            "Ratios, head by base: their median over the gates and, in brackets, the least and the most. An alarm "
+            f"needs two rounds. Slowed: {SLOWER.what}. Prediction and start stay as they are, a training of one step "
+            "mostly does, and the copy takes some memory.",
+            markdown(["lost", "noticed without timing, by"], lost),
+        ]
+    )
 
 
-def _ratio_and_count(gates: list[dict], name: str) -> tuple[str, str]:
-    ratios = [gate["quantities"][name]["ratio"] for gate in gates]
-    count = sum(gate["quantities"][name]["slower"] for gate in gates)
-    return f"{median(ratios):.3f} ({min(ratios):.3f}–{max(ratios):.3f})", str(count)
+KINDS = ("against itself", "kernel slowed")
 
 
 def main() -> None:
@@ -195,8 +179,7 @@ def main() -> None:
     content = table(json.loads(options.json.read_text("utf-8")))
     print(content)
     if options.readme:
-        page = ROOT / "benchmarks" / "README.md"
-        page.write_text(replace(page.read_text("utf-8"), "gate", content), "utf-8")
+        put(ROOT / "benchmarks" / "README.md", "gate", content)
 
 
 if __name__ == "__main__":

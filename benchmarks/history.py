@@ -1,25 +1,27 @@
-"""Measure commits with asv, publish its page and check it: ``python -m benchmarks.history [RANGE]``.
+"""Measure commits with asv and publish its page: ``python -m benchmarks.history [RANGE]``.
 
-RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what there is.
-What has been measured on such a machine is not measured again. The results are kept in ``.asv/results``, the page in
-``.asv/html``: it needs no other host and opens through any web server.
+RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what there is. What has been
+measured on such a machine is not measured again. The results are kept in ``.asv/results``, the page in ``.asv/html``,
+which opens through any web server. It fails where a benchmark of a commit has no figure.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
+import math
 import os
 import pathlib
 import platform
 import re
 import subprocess
 import sys
-import time
+from collections.abc import Iterable
 
-from benchmarks import history_page
+from benchmarks.readme import ROOT
 from fastnn.measuring.machine import cpu_model
 
-ROOT = pathlib.Path(__file__).parents[1]
 BENCHMARKS = (r"^train\.", r"^predict\.Predict\.", r"^real_work\.", r"^start\.Import\.", r"^start\.Warm\.")
 """What the history follows; the rest of the suite is for comparing two commits."""
 QUICK = ("rounds=1", "warmup_time=0.05")
@@ -32,12 +34,6 @@ def machine() -> dict[str, str]:
     name = re.sub(r"[^a-z0-9]+", "-", f"{cpu_model()} {cores} cores".lower()).strip("-")
     facts = {"os": platform.system(), "arch": platform.machine(), "cpu": cpu_model(), "num_cpu": cores}
     return {"machine": name, **facts, "ram": "any"}
-
-
-def commits(revisions: str) -> list[str]:
-    """The commits of a range, newest first, as asv walks it."""
-    command = ["git", "rev-list", "--first-parent", revisions]
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
 
 
 def asv(*arguments: str) -> int:
@@ -55,33 +51,38 @@ def measure(revisions: str) -> int:
     return asv("run", revisions, *options, *chosen, *quick)
 
 
+def missing(page: pathlib.Path, commits: Iterable[str]) -> list[str]:
+    """What asv's page has no figure of, a line each: every followed benchmark, with every value of its parameters."""
+    index = json.loads((page / "index.json").read_text("utf-8"))
+    number = {commit: int(n) for n, commit in index["revision_to_hash"].items()}
+    chosen = {n: b for n, b in index["benchmarks"].items() if any(re.search(p, n) for p in BENCHMARKS)}
+    lines = [] if chosen else [f"any benchmark: none is called {' or '.join(BENCHMARKS)}"]
+    for name, benchmark in chosen.items():
+        there: set[tuple[int, int]] = set()  # number of the commit, case
+        for file in (page / "graphs").rglob(f"*/machine-*/**/{name}.json"):
+            for n, values in json.loads(file.read_text("utf-8")):
+                values = values if isinstance(values, list) else [values]
+                there |= {(n, i) for i, value in enumerate(values) if value is not None and math.isfinite(value)}
+        cases = list(enumerate(itertools.product(*benchmark["params"])))
+        for commit in commits:
+            lacking = [case for i, case in cases if (number.get(commit, -1), i) not in there]
+            lines += [f"{name}({', '.join(case)}) at {commit[:8]}" for case in lacking]
+    return lines
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__)
     parser.add_argument("revisions", nargs="?", default="HEAD^!", help="a range of commits (the last one alone)")
-    parser.add_argument("--screenshot", type=pathlib.Path, help="a PNG of the page in a browser without a window")
-    options = parser.parse_args(arguments)
-    wanted = commits(options.revisions)
-    start = time.perf_counter()
-    failed = measure(options.revisions) if wanted else 0
-    print(f"{len(wanted)} commit{'s' * (len(wanted) != 1)}, {time.perf_counter() - start:.0f} s")
+    revisions = parser.parse_args(arguments).revisions
+    command = ["git", "rev-list", "--first-parent", revisions]
+    commits = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    failed = measure(revisions) if commits else 0
     if failed or asv("publish"):
         return failed or 1
-
     page = ROOT / ".asv" / "html"
-    try:
-        history_page.stand_alone(page)
-    except (LookupError, RuntimeError) as error:
-        sys.exit(str(error))
-    missing = history_page.missing(page, wanted, BENCHMARKS)
-    print(*(f"no figure: {what}" for what in missing), sep="\n", end="\n" * bool(missing))
-    if browser := history_page.browser():
-        look = history_page.look(browser, page, options.screenshot or page.parent / "history.png")
-        print(*look, sep="\n")
-        missing += [line for line in look if line.startswith("not drawn")]
-    else:
-        print("the page was not opened: no Chromium or Chrome is installed (Debian: apt-get install chromium)")
-    print(f"{page}: {'incomplete' if missing else 'complete'}")
-    return int(bool(missing))
+    lines = missing(page, commits)
+    print(*(f"no figure: {what}" for what in lines), f"{page}: {'in' * bool(lines)}complete", sep="\n")
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ rows, the products of narrow panels and the bookkeeping of a step, counts as the
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pathlib
@@ -25,7 +24,6 @@ PARTS = {
     "update": r"updates\.",
     "kernel itself": r"train_steps|dense\.",
 }
-WORKLOADS = ("seed", "iris", "digits", "online", "tab", "mnist", "big")
 SECONDS = 2.0
 
 
@@ -44,17 +42,15 @@ def functions(code: bytes) -> dict[str, tuple[int, int]]:
     return found
 
 
-def child(workload_name: str) -> None:
+def child(name: str) -> None:
     """Train for some seconds, and leave a map of the kernel's functions for perf."""
-    from fastnn import train, workloads
     from fastnn.compiler import cache, loader, tracing
+    from fastnn.measuring import work
 
     tracing.OUTLINED_ATTRIBUTES.append("noinline")
-    workload = workloads.load(workload_name)
-    data = (workload.network, workload.X, workload.Y)
-    options = workload.train_options | {"epochs": 1, "seed": 0, "threads": 1}
-    train(*data, **options)
-    header, _, code = cache.load(f"train_steps.{workload.dtype.name}").partition(b"\n")
+    loaded = work.load(name, threads=1)
+    loaded.run(1, "numba")
+    header, _, code = cache.load(f"train_steps.{loaded.dtype}").partition(b"\n")
     symbol = json.loads(header)[0]
     found = functions(code)
     base = loader.llvm_engine().get_function_address(symbol) - found[symbol][0]
@@ -62,7 +58,7 @@ def child(workload_name: str) -> None:
     pathlib.Path(f"/tmp/perf-{os.getpid()}.map").write_text("".join(lines))
     epochs, stop = 1, time.perf_counter() + SECONDS
     while time.perf_counter() < stop:
-        train(*data, **options | {"epochs": epochs})
+        loaded.run(epochs, "numba")
         epochs = min(2 * epochs, 10**5)
 
 
@@ -70,31 +66,24 @@ def profile(workload: str) -> dict[str, float]:
     """{part: share of the samples within the kernel}"""
     with tempfile.TemporaryDirectory() as folder:
         data = f"{folder}/perf.data"
-        command = [sys.executable, "-m", "benchmarks.hotspots", "--child", workload]
+        command = [sys.executable, "-m", "benchmarks.hotspots", workload]
         environment = os.environ | {"FASTNN_CACHE_DIR": f"{folder}/cache", "FASTNN_KERNELS": "none"}
         subprocess.run(["perf", "record", "-q", "-F", "4000", "-o", data, *command], check=True, env=environment)
         report = ["perf", "report", "-i", data, "--stdio", "-q", "--sort", "symbol", "-F", "sample,symbol"]
         text = subprocess.run(report, check=True, capture_output=True, text=True).stdout
     samples = dict.fromkeys(PARTS, 0)
     for count, name in re.findall(r"^\s*(\d+)\s+\[\.\] ((?:_ZN6)?fastnn\S+)", text, re.M):
-        part = next(part for part, pattern in PARTS.items() if re.search(pattern, name))
-        samples[part] += int(count)
+        samples[next(part for part, pattern in PARTS.items() if re.search(pattern, name))] += int(count)
     return {part: n / sum(samples.values()) for part, n in samples.items()}
 
 
-def table(found: dict[str, dict[str, float]]) -> str:
-    """Return the shares as a table in Markdown."""
-    lines = [f"| workload | {' | '.join(PARTS)} |", "|---" * (1 + len(PARTS)) + "|"]
-    for workload, shares in found.items():
-        lines.append(f"| `{workload}` | {' | '.join(f'{shares[part]:.0%}' for part in PARTS)} |")
-    return "\n".join(lines)
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.child:
-        child(options.child)
+    if sys.argv[1:]:
+        child(sys.argv[1])
     else:
-        print(table({workload: profile(workload) for workload in WORKLOADS}))
+        from fastnn import workloads
+        from fastnn.measuring.tables import markdown
+
+        shares = {name: profile(name) for name in workloads.names()}
+        rows = [[f"`{name}`", *(f"{found[part]:.0%}" for part in PARTS)] for name, found in shares.items()]
+        print(markdown(["workload", *PARTS], rows))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import contextlib
-import datetime
 import io
 import json
 import os
@@ -26,12 +25,12 @@ import tempfile
 from collections.abc import Iterator
 from statistics import median
 
-from benchmarks.readme import replace
+from benchmarks.readme import ROOT, put
 from fastnn.measuring import machine
+from fastnn.measuring.tables import markdown
 
-ROOT = pathlib.Path(__file__).parents[1]
-RESULTS = pathlib.Path("benchmarks", "results", "instructions.json")
-PROBE = ROOT / "benchmarks" / "instructions_probe.py"
+RESULTS = ROOT / "benchmarks" / "results" / "instructions.json"
+PROBE = str(ROOT / "benchmarks" / "probe.py")
 MORE = 1.03
 """A count may be so many times that of the base commit."""
 ENVIRONMENT = {
@@ -54,21 +53,43 @@ def why_not() -> str:
     return ""
 
 
-def count(source: pathlib.Path, repeats: int) -> list[Counts]:
-    """Count `repeats` times what the fastnn of a source tree does; the runs share the cores."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | ENVIRONMENT | {"PYTHONPATH": str(source), "FASTNN_CACHE_DIR": f"{folder}/cache"}
-        iterations = json.loads(_run([sys.executable, "-P", str(PROBE)], environment))  # fills the cache
-        parts = [pathlib.Path(folder, f"run{i}", "counts") for i in range(repeats)]
+@contextlib.contextmanager
+def source(base: str) -> Iterator[pathlib.Path]:
+    """The folder that holds the fastnn of a version: `base` itself, or where a commit's is unpacked for a while."""
+    if pathlib.Path(base, "fastnn").is_dir():
+        yield pathlib.Path(base).resolve()
+        return
+    archive = subprocess.run(["git", "archive", base, "fastnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+        yield pathlib.Path(folder)
 
-        def one(file: pathlib.Path) -> Counts:
+
+def probed(what: str, folder: pathlib.Path, variables: dict[str, str] | None = None, *before: str) -> str:
+    """What the probe prints with the fastnn of a folder, in a process of its own."""
+    environment = os.environ | (variables or {}) | {"PYTHONPATH": str(folder)}
+    command = [*before, sys.executable, "-P", PROBE, what]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def count(base: str, repeats: int) -> list[Counts]:
+    """Count `repeats` times what the fastnn of a version does; the runs share the cores."""
+    with source(base) as tree, tempfile.TemporaryDirectory() as folder:
+        variables = ENVIRONMENT | {"FASTNN_CACHE_DIR": f"{folder}/cache"}
+        iterations = json.loads(probed("instructions", tree, variables))  # fills the cache
+
+        def one(i: int) -> Counts:
+            file = pathlib.Path(folder, f"run{i}", "counts")
             file.parent.mkdir()
-            options = ["--tool=callgrind", f"--callgrind-out-file={file}", "--dump-before=getppid"]
-            _run(["valgrind", *options, sys.executable, "-P", str(PROBE)], environment)
+            options = ("--tool=callgrind", f"--callgrind-out-file={file}", "--dump-before=getppid")
+            probed("instructions", tree, variables, "valgrind", *options)
             return per_iteration(file, iterations)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(one, parts))
+            return list(pool.map(one, range(repeats)))
 
 
 def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
@@ -86,32 +107,9 @@ def per_iteration(file: pathlib.Path, iterations: dict[str, int]) -> Counts:
     return {name: (totals[3 * i + 2] - totals[3 * i + 1]) / n for i, (name, n) in enumerate(iterations.items())}
 
 
-def _run(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
-@contextlib.contextmanager
-def source(base: str) -> Iterator[pathlib.Path]:
-    """The folder that holds the fastnn of a version: `base` itself, or where a commit's is unpacked for a while."""
-    if pathlib.Path(base, "fastnn").is_dir():
-        yield pathlib.Path(base).resolve()
-        return
-    archive = subprocess.run(["git", "archive", base, "fastnn"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as files:
-        files.extractall(folder, filter="data")
-        yield pathlib.Path(folder)
-
-
-def of_commit(commit: str, repeats: int) -> list[Counts]:
-    """Count what a commit's fastnn does."""
-    with source(commit) as folder:
-        return count(folder, repeats)
-
-
-# -------------------------------------------------------------------------------------------------------------- results
+def of_case(counts: list[Counts], name: str) -> float:
+    """The median of the repeats."""
+    return median(one[name] for one in counts)
 
 
 def spread(samples: list[float]) -> float:
@@ -124,34 +122,20 @@ def table(here: list[Counts], base: list[Counts] | None, base_name: str = "base"
     repeated = len(here) > 1
     heads = ["case", "instructions an iteration", *([f"spread of {len(here)}"] if repeated else [])]
     heads += [base_name, "change", ""] if base else []
-    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    rows = []
     for name in here[0]:
-        ours = [counts[name] for counts in here]
-        cells = [name, f"{median(ours):,.0f}", *([f"{spread(ours):.4%}"] if repeated else [])]
+        ours = of_case(here, name)
+        cells = [name, f"{ours:,.0f}", *([f"{spread([one[name] for one in here]):.4%}"] if repeated else [])]
         if base and name in base[0]:
-            theirs = median(counts[name] for counts in base)
-            verdict = "more" if median(ours) > MORE * theirs else ""
-            cells += [f"{theirs:,.0f}", f"{median(ours) / theirs - 1:+.2%}", verdict]
-        elif base:
-            cells += ["", "", "new"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            theirs = of_case(base, name)
+            cells += [f"{theirs:,.0f}", f"{ours / theirs - 1:+.2%}", "more" if ours > MORE * theirs else ""]
+        rows.append(cells + (["", "", "new"] if base and name not in base[0] else []))
+    return markdown(heads, rows, right="12345")
 
 
 def higher(here: list[Counts], base: list[Counts]) -> list[str]:
     """The cases that take more instructions than they may."""
-    shared = [name for name in here[0] if name in base[0]]
-    return [n for n in shared if median(c[n] for c in here) > MORE * median(c[n] for c in base)]
-
-
-def write(found: dict, page: pathlib.Path) -> None:
-    """Put the table between the markers of benchmarks/README.md."""
-    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    about = (
-        f"Counted on {found['date']} by `python -m benchmarks.instructions --write` ({versions}; {found['valgrind']})."
-    )
-    content = replace(page.read_text("utf-8"), "instructions", f"{about}\n\n{table(found['counts'], None)}")
-    page.write_text(content, "utf-8")
+    return [name for name in here[0] if name in base[0] and of_case(here, name) > MORE * of_case(base, name)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -159,24 +143,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("base", nargs="?", help="a commit to compare the working tree with")
     parser.add_argument("--repeats", type=int, help="count so often (1; with --write 5)")
     parser.add_argument("--json", type=pathlib.Path, help="write the counts to this file")
-    parser.add_argument("--write", action="store_true", help=f"write {RESULTS} and the table in benchmarks/README.md")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name} and the table in README.md")
     options = parser.parse_args(arguments)
     if reason := why_not():
         print(f"No instructions were counted: {reason}.")
         return 0
     repeats = options.repeats or (5 if options.write else 1)
     with concurrent.futures.ThreadPoolExecutor() as both:
-        counted = both.submit(of_commit, options.base, repeats) if options.base else None
-        here, base = count(ROOT, repeats), counted and counted.result()
+        counted = both.submit(count, options.base, repeats) if options.base else None
+        here, base = count(str(ROOT), repeats), counted and counted.result()
     print(table(here, base, options.base or ""))
     valgrind = subprocess.run(["valgrind", "--version"], stdout=subprocess.PIPE, text=True).stdout.strip()
-    about = {"date": datetime.date.today().isoformat(), "versions": machine.versions(), "valgrind": valgrind}
-    found = about | {"environment": ENVIRONMENT, "counts": here, "base": options.base, "base_counts": base}
-    for file in filter(None, [options.json, ROOT / RESULTS if options.write else None]):
+    found = machine.circumstances() | {"valgrind": valgrind, "environment": ENVIRONMENT}
+    found |= {"counts": here, "base": options.base, "base_counts": base}
+    for file in filter(None, [options.json, RESULTS if options.write else None]):
         file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         print(file)
     if options.write:
-        write(found, ROOT / "benchmarks" / "README.md")
+        versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+        about = f"Counted on {found['date']} by `python -m benchmarks.instructions --write` ({versions}; {valgrind})."
+        put(ROOT / "benchmarks" / "README.md", "instructions", f"{about}\n\n{table(here, None)}")
     if base and (more := higher(here, base)):
         print(f"More than {MORE - 1:.0%} more instructions than {options.base}: {', '.join(more)}.")
         return 1

@@ -8,10 +8,8 @@ quartiles.
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import pathlib
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,8 +17,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numba import njit
 
-from benchmarks.peers.tables import seconds
+from benchmarks.exports import Predict, by_onnx, by_torch, compiled
 from fastnn import SGD, MLPClassifier, MLPRegressor, Network, TrainingResult, train
+from fastnn.measuring.tables import markdown, seconds
 from fastnn.measuring.timing import interleaved
 
 NETWORKS = {
@@ -28,7 +27,6 @@ NETWORKS = {
     "64-64-10, float32": Network((64, 64, 10), activation="relu", output="softmax", loss="cross_entropy"),
 }
 N_ROWS, ROUNDS = 1000, 15
-C = ["cc", "-O2", "-ffp-contract=off", "-march=native", "-shared", "-fPIC"]
 
 Way = Callable[[np.ndarray, np.ndarray], object]
 """Predicts the rows of its first argument, one by one, to those of its second."""
@@ -40,65 +38,7 @@ def each_row(f, X, out):
         f(X[i], out[i])
 
 
-def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
-    """Name the ways that have the bits of `predict`, and it itself."""
-    f = result.function()
-
-    @njit
-    def compiled(X, out):
-        for i in range(len(X)):
-            f(X[i], out[i])
-
-    def predict(X, out):
-        for i in range(len(X)):
-            out[i] = result.predict(X[i : i + 1])[0]
-
-    yield "predict", predict
-    yield "function(), from Python", lambda X, out: each_row(f, X, out)
-    yield "function(), from compiled code", compiled
-    if shutil.which(C[0]):
-        result.export(folder / "net.c")
-        subprocess.run([*C, "-o", "net.so", "net.c", "-lm"], cwd=folder, check=True)
-        call = ctypes.CDLL(str(folder / "net.so")).net_predict_batch
-        yield "C", lambda X, out: call(ctypes.c_size_t(len(X)), *(ctypes.c_void_p(a.ctypes.data) for a in (X, out)))
-
-
-def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
-    """Name the ways of other libraries, as far as they are installed."""
-    try:
-        import onnx  # noqa: F401  by which the file is written
-        import onnxruntime
-    except ImportError:
-        pass
-    else:
-        (path,) = result.export(folder / "net.onnx")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        name = session.get_inputs()[0].name
-        yield "ONNX Runtime", row_by_row(lambda x: session.run(None, {name: x})[0])
-    classifies = result.network.output == "softmax"
-    mlp = MLPClassifier.from_result(result, range(10)) if classifies else MLPRegressor.from_result(result)
-    theirs = mlp.to_sklearn()
-    yield "scikit-learn", row_by_row(theirs.predict_proba if classifies else theirs.predict)
-    try:
-        import torch
-    except ImportError:
-        return
-    torch.set_num_threads(1)
-    activation = {"sigmoid": torch.sigmoid, "relu": torch.relu}[result.network.activation]
-    layers = [(torch.tensor(W), torch.tensor(b)) for W, b in zip(result.weights, result.biases, strict=True)]
-
-    @torch.inference_mode()
-    def predict(x):
-        (W1, b1), (W2, b2) = layers
-        z = activation(torch.from_numpy(x) @ W1 + b1) @ W2 + b2
-        return (torch.softmax(z, 1) if classifies else z).numpy()
-
-    yield "PyTorch", row_by_row(predict)
-
-
-def row_by_row(predict: Callable[[np.ndarray], np.ndarray]) -> Way:
+def row_by_row(predict: Predict) -> Way:
     """Return the way of a function that predicts several rows."""
 
     def way(X, out):
@@ -106,6 +46,37 @@ def row_by_row(predict: Callable[[np.ndarray], np.ndarray]) -> Way:
             out[i] = predict(X[i : i + 1])[0]
 
     return way
+
+
+def of_fastnn(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
+    """Name the ways that have the bits of `predict`, and it itself."""
+    f = result.function()
+
+    @njit
+    def in_compiled_code(X, out):
+        for i in range(len(X)):
+            f(X[i], out[i])
+
+    yield "predict", row_by_row(result.predict)
+    yield "function(), from Python", lambda X, out: each_row(f, X, out)
+    yield "function(), from compiled code", in_compiled_code
+    with contextlib.suppress(ImportError):
+        yield "C", compiled(result, folder)
+
+
+def of_others(result: TrainingResult, folder: pathlib.Path) -> Iterator[tuple[str, Way]]:
+    """Name the ways of other libraries, as far as they are installed."""
+    classifies = result.network.output == "softmax"
+    mlp = MLPClassifier.from_result(result, range(10)) if classifies else MLPRegressor.from_result(result)
+    theirs = mlp.to_sklearn()
+    ways: dict[str, Callable[[], Predict]] = {
+        "ONNX Runtime": lambda: by_onnx(result, folder),
+        "scikit-learn": lambda: theirs.predict_proba if classifies else theirs.predict,
+        "PyTorch": lambda: by_torch(result, folder),
+    }
+    for name, make in ways.items():
+        with contextlib.suppress(ImportError):
+            yield name, row_by_row(make())
 
 
 def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = N_ROWS) -> dict[str, list[float]]:
@@ -116,8 +87,7 @@ def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = N_
     result = train(network, X, Y, epochs=5, batch_size=32, optimizer=SGD(0.1), seed=0)
     expected, out = result.predict(X), np.empty((n_rows, network.n_outputs), dtype)
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder)
-        ours, others = dict(of_fastnn(result, path)), dict(of_others(result, path))
+        ours, others = (dict(ways(result, pathlib.Path(folder))) for ways in (of_fastnn, of_others))
         for name, way in (ours | others).items():
             out[:] = np.nan
             way(X, out)
@@ -131,9 +101,8 @@ def measure(network: Network, dtype: str, rounds: int = ROUNDS, n_rows: int = N_
 def main() -> int:
     """Print a line for each way, a column for each network, as Markdown."""
     columns = [measure(network, name.split()[-1]) for name, network in NETWORKS.items()]
-    print(f"| one row | {' | '.join(NETWORKS)} |\n|---|{'---|' * len(NETWORKS)}")
-    for way in columns[0]:
-        print(f"| {way} | {' | '.join(seconds(column[way]) for column in columns)} |")
+    rows = [[way, *(seconds(column[way]) for column in columns)] for way in columns[0]]
+    print(markdown(["one row", *NETWORKS], rows))
     return 0
 
 

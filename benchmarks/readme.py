@@ -1,7 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [hotspots] [real_work] [exports]
-    [searches] [threads] [crossover] [second_order]
+    [searches] [threads] [second_order]
 """
 
 import datetime
@@ -16,22 +16,20 @@ from fastnn.measuring import machine
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = "docs/images"
 WIDTH = "100"
-COMMANDS = {  # name of the place -> page, the command's name, Python's arguments
-    "demo": ("benchmarks/README.md", "fastnn demo", ("-m", "fastnn", "demo", "--output", IMAGES)),
-    "bench": ("benchmarks/README.md", "fastnn bench", ("-m", "fastnn", "bench", "--plot", f"{IMAGES}/bench.png")),
-    "estimators": ("docs/howto/scikit-learn.md", "python benchmarks/estimators.py", ("benchmarks/estimators.py",)),
-    "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work", ("-m", "benchmarks.real_work")),
-    "exports": ("docs/howto/export.md", "python -m benchmarks.exports", ("-m", "benchmarks.exports")),
-    "engines": ("docs/howto/engines.md", "python -m benchmarks.engines", ("-m", "benchmarks.engines")),
-    "searches": ("docs/howto/many.md", "python -m benchmarks.searches", ("-m", "benchmarks.searches")),
-    "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots", ("-m", "benchmarks.hotspots")),
-    "crossover": ("docs/explanation/when-not.md", "python -m benchmarks.crossover", ("-m", "benchmarks.crossover")),
+PAGES = {  # name of the place: page, and the command's arguments, besides its own name
+    "demo": ("benchmarks/README.md", "fastnn demo", "--output", IMAGES),
+    "bench": ("benchmarks/README.md", "fastnn bench", "--plot", f"{IMAGES}/bench.png"),
+    "estimators": ("docs/howto/scikit-learn.md", "python -m benchmarks.estimators"),
+    "real_work": ("benchmarks/README.md", "python -m benchmarks.real_work"),
+    "exports": ("docs/howto/export.md", "python -m benchmarks.exports"),
+    "engines": ("docs/howto/engines.md", "python -m benchmarks.engines"),
+    "searches": ("docs/howto/many.md", "python -m benchmarks.searches"),
+    "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots"),
     "second_order": (
-        "docs/howto/levenberg-marquardt.md",
-        "python -m benchmarks.second_order",
-        ("-m", "benchmarks.second_order", "--plot", f"{IMAGES}/second-order.png"),
+        *("docs/howto/levenberg-marquardt.md", "python -m benchmarks.second_order"),
+        *("--plot", f"{IMAGES}/second-order.png"),
     ),
-    "threads": ("benchmarks/README.md", "python -m benchmarks.threads", ("-m", "benchmarks.threads")),
+    "threads": ("benchmarks/README.md", "python -m benchmarks.threads"),
 }
 
 
@@ -46,10 +44,25 @@ def replace(page: str, name: str, content: str) -> str:
     return page
 
 
-def printed(arguments: tuple[str, ...]) -> list[str]:
+def put(path: pathlib.Path, name: str, content: str) -> pathlib.Path:
+    """Write new content between the markers of a file; its path."""
+    path.write_text(replace(path.read_text("utf-8"), name, content), "utf-8")
+    return path
+
+
+def where(about: dict) -> str:
+    """When, on what and by which versions: of a benchmark's `machine.circumstances()`."""
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    load = "" if about.get("load") is None else f"; load before: {about['load']}"
+    cores = f", {about['cores']} cores" if "cores" in about else ""
+    return f"on {about['date']} on one {about['cpu']}{cores} ({versions}{load})"
+
+
+def printed(command: str, *arguments: str) -> list[str]:
     """The lines that the command prints."""
+    words = command.removeprefix("python ").split()
     output = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, *(["-m"] if words[0] == "fastnn" else []), *words, *arguments],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": WIDTH, "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
@@ -61,13 +74,12 @@ def printed(arguments: tuple[str, ...]) -> list[str]:
 
 def main(names: list[str]) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions().items())
-    for name in names or COMMANDS:
-        page, command, arguments = COMMANDS[name]
-        lines = printed(arguments)
+    for name in names or PAGES:
+        page, command, *arguments = PAGES[name]
+        lines = printed(command, *arguments)
         made = f"Printed on {datetime.date.today()} by `{command}` on one {machine.cpu_model()} ({versions}):"
         block = lines if lines[0].startswith("|") else ["```text", *lines, "```"]  # Markdown already
-        path = ROOT / page
-        path.write_text(replace(path.read_text("utf-8"), name, "\n".join([made, "", *block])), "utf-8")
+        put(ROOT / page, name, "\n".join([made, "", *block]))
         print(f"{page}: {len(lines)} lines of output of {command}")
 
 

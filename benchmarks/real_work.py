@@ -10,27 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import pathlib
-import subprocess
 import sys
 
-import numpy as np
+from benchmarks.instructions import ROOT, probed, source
+from fastnn.measuring.tables import markdown, quartiles, seconds
 
-from benchmarks.instructions import ROOT, source
-from benchmarks.peers.aims import Ratio
-from benchmarks.peers.tables import seconds
-
-PROBE = ROOT / "benchmarks" / "real_work_probe.py"
 HERE = "fastnn"
 ROUNDS = 5
-
-
-def probe(folder: pathlib.Path, what: str) -> dict:
-    """What a version's process answers."""
-    environment = os.environ | {"PYTHONPATH": str(folder)}
-    command = [sys.executable, "-P", str(PROBE), what]
-    return json.loads(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def different(answers: dict[str, dict[str, str]]) -> list[str]:
@@ -45,15 +31,11 @@ def different(answers: dict[str, dict[str, str]]) -> list[str]:
 
 def table(samples: dict[str, list[dict[str, float]]]) -> str:
     """A line for each kind of work and a column for each version, as Markdown."""
-    lines = [f"| real work | {' | '.join(samples)} |", f"|---|{'---|' * len(samples)}"]
+    rows = []
     for line in samples[HERE][0]:
         columns = [[found[line] for found in rounds] for rounds in samples.values()]
-        if "times" in line:
-            cells = [str(Ratio(*np.percentile(column, [25, 50, 75]))) for column in columns]
-        else:
-            cells = [seconds(column) for column in columns]
-        lines.append(f"| {line} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([line, *(str(quartiles(c)) if "times" in line else seconds(c) for c in columns)])
+    return markdown(["real work", *samples], rows)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,13 +45,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as sources:
         folders = {HERE: ROOT} | {base: sources.enter_context(source(base)) for base in options.against}
-        if wrong := different({version: probe(folder, "check") for version, folder in folders.items()}):
+        if wrong := different({version: json.loads(probed("check", folder)) for version, folder in folders.items()}):
             print(f"Other bits, so nothing was timed: {'; '.join(wrong)}")
             return 1
         samples: dict[str, list[dict[str, float]]] = {version: [] for version in folders}
         for _ in range(options.rounds):
             for version, folder in folders.items():
-                samples[version].append(probe(folder, "time"))
+                samples[version].append(json.loads(probed("times", folder)))
     print(table(samples))
     return 0
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,12 +30,15 @@ from successive_halving import digits, successive_halving
 from threadpoolctl import threadpool_limits
 
 import fastnn
+from fastnn.measuring.tables import markdown
+from fastnn.measuring.timing import interleaved
 
 ROUNDS = 5
 RATES, ALPHAS = np.logspace(-4, -1, 9), [1e-5, 1e-3, 1e-1]
 LEAST, RUNGS, FACTOR = 2, 4, 3
 DATA = fastnn.workloads.load("digits")
 HELD_OUT = np.arange(0, len(DATA.X), 5)
+ROWS, LABELS = np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT), DATA.Y.argmax(axis=1)
 
 
 class Found(NamedTuple):
@@ -78,11 +79,6 @@ def estimator(module: Any, **settings: Any) -> Any:
     return module.MLPClassifier((32,), batch_size=32, n_iter_no_change=10**6, random_state=0, **settings)
 
 
-def split() -> tuple[Any, Any]:
-    """The rows to train on, and those to score by."""
-    return np.setdiff1d(np.arange(len(DATA.X)), HELD_OUT), HELD_OUT
-
-
 def by_grid(module: Any) -> Found:
     """scikit-learn's search on a library's estimators."""
     search = HalvingGridSearchCV(
@@ -92,10 +88,10 @@ def by_grid(module: Any) -> Found:
         min_resources=LEAST,
         max_resources=LEAST * FACTOR ** (RUNGS - 1),
         factor=FACTOR,
-        cv=[split()],
+        cv=[(ROWS, HELD_OUT)],
         refit=False,
     )
-    search.fit(DATA.X, DATA.Y.argmax(axis=1))
+    search.fit(DATA.X, LABELS)
     epochs_trained = sum(n * r for n, r in zip(search.n_candidates_, search.n_resources_, strict=True))
     return Found(epochs_trained, search.best_score_, search.best_params_)
 
@@ -114,10 +110,8 @@ def wrong(found: dict[str, Found]) -> list[str]:
     names = list(found)
     told = [name for name in names if found[name].score < 0.95]
     for name, module in zip(names[:2], (theirs, fastnn), strict=True):
-        rows, held_out = split()
-        labels = DATA.Y.argmax(axis=1)
-        fitted = estimator(module, **found[name].winner).fit(DATA.X[rows], labels[rows])
-        if fitted.score(DATA.X[held_out], labels[held_out]) != found[name].score:
+        fitted = estimator(module, **found[name].winner).fit(DATA.X[ROWS], LABELS[ROWS])
+        if fitted.score(DATA.X[HELD_OUT], LABELS[HELD_OUT]) != found[name].score:
             told.append(name)
     for name in names[2:4]:
         result = found[name].winner
@@ -138,7 +132,7 @@ def wrong(found: dict[str, Found]) -> list[str]:
         if not (same and alone.history.score.tobytes() == result.history.score.tobytes()):
             told.append(name)
     outputs = found[names[4]].winner.predict(DATA.X[HELD_OUT])
-    if (outputs.argmax(axis=1) == DATA.Y[HELD_OUT].argmax(axis=1)).mean() != found[names[4]].score:
+    if (outputs.argmax(axis=1) == LABELS[HELD_OUT]).mean() != found[names[4]].score:
         told.append(names[4])
     return told
 
@@ -153,15 +147,9 @@ def main(arguments: list[str] | None = None) -> int:
         if told := wrong(found):
             print(f"Other answers than alone, so nothing was timed: {'; '.join(told)}")
             return 1
-        seconds: dict[str, list[float]] = {name: [] for name in SEARCHES}
-        for _ in range(rounds):
-            for name, search in SEARCHES.items():
-                began = time.perf_counter()
-                search()
-                seconds[name].append(time.perf_counter() - began)
-    print("| search | epochs trained | seconds | best accuracy |\n|---|---|---|---|")
-    for name, (epochs_trained, score, _) in found.items():
-        print(f"| {name} | {epochs_trained} | {statistics.median(seconds[name]):.3g} | {score:.4f} |")
+        timings = interleaved(SEARCHES, dict.fromkeys(SEARCHES, 1), rounds)
+    rows = [[name, str(n), f"{timings[name].median:.3g}", f"{score:.4f}"] for name, (n, score, _) in found.items()]
+    print(markdown(["search", "epochs trained", "seconds", "best accuracy"], rows))
     return 0
 
 

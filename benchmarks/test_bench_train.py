@@ -15,13 +15,11 @@ import pytest
 
 from fastnn import train, workloads
 from fastnn.backends import BACKENDS
-from fastnn.measuring import machine, tutorial
-from fastnn.testing.correctness import check_same_answer, check_workload
+from fastnn.measuring import machine, tutorial, work
+from fastnn.testing.correctness import check_same_answer, check_work
 
 DTYPES = ("float32", "float64")
-load = functools.cache(workloads.load)
-ROUNDS, WARMUP_ROUNDS = 10, 1
-UNTIMED_ITERATIONS = 2
+load = functools.cache(work.load)
 # The same for all in a group, whose rounds are then compared fairly; with numba a round takes milliseconds.
 EPOCHS = {"seed": 2_000, "iris": 500, "digits": 10, "online": 1, "tab": 1, "mnist": 1, "big": 1}
 
@@ -29,7 +27,7 @@ EPOCHS = {"seed": 2_000, "iris": 500, "digits": 10, "online": 1, "tab": 1, "mnis
 def measure(benchmark: Any, function: Callable[[], object], iterations: int, **shape: Any) -> None:
     """Time a training of `iterations` iterations, and put down what the figure means."""
     benchmark.extra_info.update(machine.versions(), cpu=machine.cpu_model(), iterations=iterations, **shape)
-    benchmark.pedantic(function, rounds=ROUNDS, warmup_rounds=WARMUP_ROUNDS, iterations=1)
+    benchmark.pedantic(function, rounds=10, warmup_rounds=1, iterations=1)
     if benchmark.stats is not None:  # None where benchmarks are disabled and everything runs once
         benchmark.extra_info["iterations_per_second"] = iterations / benchmark.stats.stats.median
 
@@ -39,27 +37,18 @@ def measure(benchmark: Any, function: Callable[[], object], iterations: int, **s
 @pytest.mark.parametrize("name", workloads.names())
 def test_train(benchmark: Any, name: str, backend: str, dtype: str) -> None:
     benchmark.group = name
-    workload = load(name, dtype)
+    rows = None if benchmark.enabled else 2 * (workloads.load(name).batch_size or 10**6)
+    loaded, epochs = load(name, dtype, 1, rows), EPOCHS[name] if benchmark.enabled else 1
     if benchmark.enabled:
-        check_workload(workload, backend)
-    rows = slice(None if benchmark.enabled else UNTIMED_ITERATIONS * (workload.batch_size or len(workload.X)))
-    epochs = EPOCHS[name] if benchmark.enabled else 1
-    data = (workload.network, workload.X[rows], workload.Y[rows])
-    options = workload.train_options | {"seed": 0, "epochs": epochs, "backend": backend, "threads": 1}
-    measure(
-        benchmark,
-        lambda: train(*data, **options),
-        epochs * workload.steps_per_epoch,
-        sizes=workload.network.sizes,
-        batch_size=workload.batch_size,
-        dtype=dtype,
-    )
+        check_work(loaded, backend)
+    shape = {"sizes": loaded.workload.network.sizes, "batch_size": loaded.workload.batch_size, "dtype": dtype}
+    measure(benchmark, lambda: loaded.run(epochs, backend), epochs * loaded.units, **shape)
 
 
 def test_tutorial_loop(benchmark: Any) -> None:
     benchmark.group = "seed"
-    workload, initial = workloads.load("seed"), tutorial.initial_weights(0)
-    expected = train(workload.network, workload.X, workload.Y, **workload.train_options, seed=0, backend="numpy")
+    seed, initial = workloads.load("seed"), tutorial.initial_weights(0)
+    expected = train(seed.network, seed.X, seed.Y, **seed.train_options, seed=0, backend="numpy")
     check_same_answer("the tutorial's loop", tutorial.flat(tutorial.train(initial)[0]), expected.params)
     iterations = EPOCHS["seed"] if benchmark.enabled else tutorial.N_ITERATIONS
-    measure(benchmark, lambda: tutorial.train(initial, iterations), iterations, sizes=workload.network.sizes)
+    measure(benchmark, lambda: tutorial.train(initial, iterations), iterations, sizes=seed.network.sizes)

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from benchmarks.peers.compiler import compiled
+from benchmarks.peers.limits import compiled
 from benchmarks.peers.workloads import PeerWorkload, flat
 
 VERSIONS = ()

@@ -1,14 +1,14 @@
 """fastnn itself, on one thread, or with PEER_THREADS "all" on all cores where that is faster."""
 
 import os
-import time
 import timeit
 
 import numpy as np
 
 import fastnn
-from benchmarks.peers.workloads import PeerWorkload
+from benchmarks.peers.workloads import Job, PeerWorkload
 from fastnn.cores import available_cores
+from fastnn.measuring.timing import repeated, sampled
 
 VERSIONS = ("numba", "llvmlite")
 THREADS = (1, available_cores().number) if os.environ.get("PEER_THREADS") == "all" else (1,)
@@ -21,13 +21,13 @@ class Trainer:
 
     def __init__(self, workload: PeerWorkload) -> None:
         self.data = (workload.network, workload.X, workload.Y)
-        self.options = {"optimizer": workload.optimizer, "batch_size": workload.batch, "threads": 1}
+        self.options = workload.options | {"threads": 1}
         if os.environ.get("PEER_SPECIALIZE"):
             self.options["backend"] = fastnn.get_backend("numba", specialize=True)
         self.params = workload.params
-        self.stop = fastnn.Stop(validation=workload.held_out)
         if len(THREADS) > 1:
-            self.options["threads"] = min(THREADS, key=lambda n: self._seconds(n, min(4, workload.most_epochs)))
+            epochs = min(4, workload.most_epochs)
+            self.options["threads"] = min(THREADS, key=lambda threads: self._seconds(threads, epochs))
 
     def _seconds(self, threads: int, epochs: int) -> float:
         """The least seconds of some short trainings."""
@@ -35,20 +35,58 @@ class Trainer:
         return min(timeit.repeat(lambda: self.train(epochs), number=1, repeat=4))
 
     def train(self, epochs: int) -> np.ndarray:
-        options = self.options | {"shuffle": False, "params": self.params, "stop": self.stop}
-        result = fastnn.train(*self.data, epochs=epochs, **options)
+        result = fastnn.train(*self.data, epochs=epochs, params=self.params, **self.options)
         self.validation = result.history.validation_loss
         return result.params
 
     def learn(self, epochs: int, seed: int, X_test: np.ndarray) -> np.ndarray:
         """Train on shuffled rows; the labels of other rows."""
-        result = fastnn.train(*self.data, epochs=epochs, seed=seed, **self.options)
+        result = fastnn.train(*self.data, epochs=epochs, seed=seed, **self.options | {"shuffle": True})
         return result.predict(X_test).argmax(axis=1)
 
     def predictor(self, X: np.ndarray):
         """A function that predicts X."""
         result = fastnn.train(*self.data, epochs=1, **self.options)
         return lambda: result.predict(X)
+
+
+class Members:
+    """`fastnn.train_many`, one call, on so many threads or on all cores."""
+
+    own_rules = False
+
+    def __init__(self, job: Job, n_jobs: int | None = None) -> None:
+        w = job.workload
+        self.data, self.seeds = (w.network, w.X, w.Y), range(job.members)
+        self.options = w.options | {"epochs": job.epochs if job.mixed else job.epochs[0], "n_jobs": n_jobs}
+
+    def train(self) -> np.ndarray:
+        """Draw the weights and train; the parameters."""
+        return fastnn.train_many(*self.data, seed=self.seeds, **self.options).params
+
+    def train_from(self, params: np.ndarray) -> np.ndarray:
+        """Train from these weights."""
+        return fastnn.train_many(*self.data, params=params, **self.options).params
+
+
+class Loop:
+    """A call of `fastnn.train` for each member."""
+
+    own_rules = False
+
+    def __init__(self, job: Job) -> None:
+        w = job.workload
+        self.data, self.options, self.epochs = (w.network, w.X, w.Y), w.options, job.epochs
+
+    def train(self) -> np.ndarray:
+        """Draw the weights and train; the parameters."""
+        results = [fastnn.train(*self.data, seed=i, epochs=n, **self.options) for i, n in enumerate(self.epochs)]
+        return np.array([result.params for result in results])
+
+    def train_from(self, params: np.ndarray) -> np.ndarray:
+        """Train from these weights."""
+        members = zip(params, self.epochs, strict=True)
+        return np.array([fastnn.train(*self.data, params=own, epochs=n, **self.options).params for own, n in members])
 
 
 def products(width: int, seconds: float) -> dict[str, float]:
@@ -62,23 +100,11 @@ def products(width: int, seconds: float) -> dict[str, float]:
     X = random_state.standard_normal((rows, width)).astype(np.float32)
     params = network.init_params(random_state, np.float32)
     forward = 2 * width * width * rows * n_layers
-    calls = {
-        "forward": (forward, lambda: fastnn.predict(network, params, X, assume_finite=True)),
-        # The deltas of the layer below, of all but the first; the gradients of all.
-        "forward and back": (
-            3 * forward - forward / n_layers,
-            lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True),
-        ),
-    }
-    return {name: operations / _least(call, seconds) / 1e9 for name, (operations, call) in calls.items()}
-
-
-def _least(call, seconds: float) -> float:
-    """The least seconds that a call takes, tried for so long."""
-    call()
-    least, stop = np.inf, time.perf_counter() + seconds
-    while time.perf_counter() < stop:
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return least
+    # Backwards: the deltas of the layer below, of all but the first; the gradients of all.
+    work = {"forward": forward, "forward and back": 3 * forward - forward / n_layers}
+    calls = (
+        lambda: fastnn.predict(network, params, X, assume_finite=True),
+        lambda: fastnn.loss_and_gradient(network, params, X, X, assume_finite=True),
+    )
+    timings = sampled({name: repeated(call) for name, call in zip(work, calls, strict=True)}, seconds / 10, 10)
+    return {name: work[name] / min(timing.seconds) / 1e9 for name, timing in timings.items()}

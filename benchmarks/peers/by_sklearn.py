@@ -1,15 +1,16 @@
-"""scikit-learn's MLPClassifier and MLPRegressor."""
+"""scikit-learn's MLPClassifier and MLPRegressor; many by joblib over `fit`, a process for each core."""
 
 import warnings
 
+import joblib
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from benchmarks.peers.workloads import PeerWorkload, flat
+from benchmarks.peers.workloads import Job, PeerWorkload, flat, load
 from fastnn import Adam
 
-VERSIONS = ("scikit-learn",)
+VERSIONS = ("scikit-learn", "joblib")
 NEVER = 10**9  # so patient are the stop rules
 
 warnings.simplefilter("ignore", ConvergenceWarning)
@@ -73,3 +74,27 @@ class Trainer:
         """A function that predicts X."""
         model = self.model(1, seed=0, shuffle=False).fit(self.workload.X, self.target)
         return lambda: model.predict_proba(X)
+
+
+def fit(name: str, seed: int, epochs: int) -> np.ndarray:
+    """Draw the weights of a member and train; its parameters."""
+    trainer = Trainer(load(name))
+    model = trainer.model(epochs, seed, shuffle=False).fit(trainer.workload.X, trainer.target)
+    return flat(zip(model.coefs_, model.intercepts_, strict=True))
+
+
+class Members:
+    """A fit for each member."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.own_rules = Trainer(job.workload).own_rules
+
+    def train(self) -> np.ndarray:
+        """Draw the weights and train; the parameters."""
+        fits = (joblib.delayed(fit)(self.job.name, i, n) for i, n in enumerate(self.job.epochs))
+        return np.array(joblib.Parallel(n_jobs=-1)(fits))
+
+    def train_from(self, params: np.ndarray) -> np.ndarray:
+        """Train from the weights that its seeds draw, which are these."""
+        return self.train()

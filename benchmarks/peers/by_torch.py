@@ -1,15 +1,15 @@
-"""PyTorch, eager, with its fused optimizers."""
+"""PyTorch, eager, with its fused optimizers; many by `torch.func.vmap` over the gradient of one member."""
 
 import os
 
 import numpy as np
 import torch
 
-from benchmarks.peers.workloads import PeerWorkload, flat
+from benchmarks.peers.workloads import Job, PeerWorkload, flat
 from fastnn import Adam
 
 VERSIONS = ("torch",)
-ACTIVATIONS = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
+ACTIVATIONS = {"relu": (torch.nn.ReLU, torch.relu), "tanh": (torch.nn.Tanh, torch.tanh)}
 
 if threads := os.environ.get("PEER_THREADS"):
     torch.set_num_threads(int(threads))
@@ -33,7 +33,7 @@ class Trainer:
             with torch.no_grad():
                 linear.weight.copy_(torch.tensor(W.T))
                 linear.bias.copy_(torch.tensor(b))
-            parts += [linear, ACTIVATIONS[self.workload.network.layers[0].activation]()]
+            parts += [linear, ACTIVATIONS[self.workload.network.layers[0].activation][0]()]
         return torch.nn.Sequential(*parts[:-1])
 
     def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -109,3 +109,105 @@ class Trainer:
             return torch.softmax(model(torch.from_numpy(X)), dim=1).numpy()
 
         return predict
+
+
+class Members:
+    """A loop of steps in Python. Where epochs are mixed, the members that are done leave the stack."""
+
+    own_rules = False
+
+    def __init__(self, job: Job) -> None:
+        w = self.workload = job.workload
+        self.X, self.Y = (torch.tensor(a).reshape(w.batches, w.batch, -1) for a in (w.X, w.Y))
+        self.labels = torch.tensor(w.labels).reshape(w.batches, w.batch)
+        steps = np.array(job.epochs) * w.batches
+        self.order = np.argsort(-steps, kind="stable")  # who trains longest comes first
+        self.steps = steps[self.order]
+        self.gradient = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None))
+
+    def loss(self, parts: list, i: int) -> torch.Tensor:
+        """The loss of one member's weights on a batch."""
+        a, activation = self.X[i], ACTIVATIONS[self.workload.network.layers[0].activation][1]
+        for W, b in zip(parts[:-2:2], parts[1:-2:2], strict=True):
+            a = activation(a @ W + b)
+        output = a @ parts[-2] + parts[-1]
+        if self.workload.classes:
+            return torch.nn.functional.cross_entropy(output, self.labels[i])
+        return 0.5 * (output - self.Y[i]).square().sum() / len(output)
+
+    def draw(self) -> list:
+        """The first weights of all members, by the network's rule."""
+        network, m, dtype, parts = self.workload.network, len(self.steps), self.X.dtype, []
+        for layer in network.layers:
+            shape, bound = (m, layer.fan_in, layer.fan_out), (6 / (layer.fan_in + layer.fan_out)) ** 0.5
+            if network.init == "normal":
+                parts += [torch.randn(shape, dtype=dtype), torch.ones(m, 1, dtype=dtype)]
+            else:
+                parts += [torch.empty(size, dtype=dtype).uniform_(-bound, bound) for size in (shape, (m, layer.n_bias))]
+        return parts
+
+    def train(self) -> np.ndarray:
+        """Draw the weights and train; the parameters."""
+        return self.run(self.draw())
+
+    def train_from(self, params: np.ndarray) -> np.ndarray:
+        """Train from these weights."""
+        own, parts = torch.tensor(params[self.order]), []
+        for layer in self.workload.network.layers:
+            parts += [own[:, layer.weight].reshape(-1, layer.fan_in, layer.fan_out).clone(), own[:, layer.bias].clone()]
+        return self.run(parts)
+
+    def run(self, parts: list) -> np.ndarray:
+        """All steps; the parameters (members, n_params)."""
+        step = self.seed_step if self.workload.name == "seed" else self.step(parts)
+        done = 0
+        for until in sorted(set(self.steps.tolist())):
+            active = [part[: int((self.steps >= until).sum())] for part in parts]
+            for i in range(done, until):
+                step(active, i % len(self.X))
+            done = until
+        rows = torch.cat([part.reshape(len(part), -1) for part in parts], dim=1).numpy()
+        return rows[np.argsort(self.order)]
+
+    def step(self, parts: list):
+        """Return a step of the optimizer on the first members of the stack."""
+        rate, adam = self.workload.optimizer.learning_rate, isinstance(self.workload.optimizer, Adam)
+        means, squares = ([torch.zeros_like(part) for part in parts] for _ in range(2))
+        t = torch.zeros((), dtype=torch.float32)
+
+        def step(active: list, i: int) -> None:
+            gradients = list(self.gradient(active, i))
+            n = len(active[0])
+            if not adam:
+                torch._foreach_add_(active, gradients, alpha=-rate)
+                return
+            state = [m[:n] for m in means], [v[:n] for v in squares], [], [t] * len(active)
+            t.add_(1)
+            torch._fused_adam_(
+                *(active, gradients, *state),
+                amsgrad=False,
+                lr=rate,
+                beta1=0.9,
+                beta2=0.999,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+
+        return step
+
+    def seed_step(self, active: list, _: int) -> None:
+        """The tutorial's iteration on all members at once, its oddities included."""
+        for part, new in zip(active, torch.func.vmap(self.seed_member)(*active), strict=True):
+            part.copy_(new)
+
+    def seed_member(self, w1, b1, w2, b2) -> tuple:
+        """That of one member."""
+        X, Y = self.X[0], self.Y[0]
+        a1 = torch.sigmoid(X @ w1 + b1)
+        a2 = torch.sigmoid(a1 @ w2 + b2)
+        d2 = (a2 - Y) * a2 * (1 - a2)
+        w2 = w2 - a1.T @ d2
+        b2 = b2 - d2.sum() * b2
+        d1 = (d2 @ w2.T) * a1 * (1 - a1)
+        return w1 - X.T @ d1, b1 - d1.sum() * b1, w2, b2

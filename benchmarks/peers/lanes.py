@@ -4,60 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-ROOT = pathlib.Path(__file__).parents[2]
+from benchmarks.readme import ROOT
+
 TUNING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Variables that would hold a peer back (or help it); a lane begins without them."""
-
-
-class Quiet:
-    """Waits until nothing else runs on this machine, as long as there is patience left.
-
-    Peers that use every core suffer most from other work, out of proportion: their threads wait for one another.
-    """
-
-    LEAST_IDLE = 0.7  # of all cores; the kernel counts in hundredths of a second, so that not all of a short time shows
-
-    def __init__(self) -> None:
-        self.patience = 0.0  # seconds, for the whole run
-        self.rounds = self.busy = 0
-
-    def wait(self) -> None:
-        """Return at a quiet moment, or when patience ends; count how often it was which."""
-        self.rounds += 1
-        start = time.perf_counter()
-        while (busy := self._busy()) and time.perf_counter() - start < self.patience:
-            time.sleep(0.2)
-        self.busy += busy
-        self.patience -= time.perf_counter() - start
-
-    def _busy(self) -> bool:
-        """Whether other processes run just now: ours wait to be asked."""
-        before = _idle_seconds()
-        if before is None:
-            return False
-        start = time.perf_counter()
-        time.sleep(0.05)
-        idle = (_idle_seconds() - before) / ((time.perf_counter() - start) * (os.cpu_count() or 1))
-        return idle < self.LEAST_IDLE
-
-
-def _idle_seconds() -> float | None:
-    """Seconds that all cores together have been idle; None where the system does not tell."""
-    try:
-        with open("/proc/uptime") as uptime:
-            return float(uptime.read().split()[1])
-    except OSError:
-        return None
-
-
-quiet = Quiet()
 
 
 class MissingError(Exception):
@@ -146,24 +102,20 @@ _ON_ONE_CORE = "import os; os.sched_setaffinity(0, {cores}); c = {command}; os.e
 
 
 def in_turn(
-    lanes: Iterable[Lane], ask: Callable[[Lane], float], rounds: int, most_seconds: float = float("inf")
+    asks: Mapping[str, Callable[[], float]], rounds: int, most_seconds: float = float("inf"), most: float = float("inf")
 ) -> dict[str, list[float]]:
-    """Ask all lanes once, then all again, and so on, so that a slow moment of the machine hits all of them.
+    """Ask all once, then all again, and so on, so that a slow moment of the machine hits all of them.
 
-    After `most_seconds` no new round begins, but for the first three. Each waits for a quiet moment.
+    Each begins a round in turn, for whoever comes after a pause is slower. After `most_seconds` no new round begins,
+    but for the first three; whoever has taken more than `most` seconds is asked no more.
     """
-    lanes, stop = list(lanes), time.perf_counter() + most_seconds
-    samples: dict[str, list[float]] = {lane.title: [] for lane in lanes}
+    stop, titles = time.perf_counter() + most_seconds, list(asks)
+    samples: dict[str, list[float]] = {title: [] for title in titles}
     for done in range(rounds):
         if done >= 3 and time.perf_counter() > stop:
             break
-        quiet.wait()
-        for lane in rotated(lanes, done):
-            samples[lane.title].append(ask(lane))
+        begin = done % max(len(titles), 1)
+        for title in titles[begin:] + titles[:begin]:
+            if sum(samples[title]) <= most:
+                samples[title].append(asks[title]())
     return samples
-
-
-def rotated(lanes: list[Lane], n_done: int) -> list[Lane]:
-    """Return the lanes in the order of a round: each begins one in turn, for whoever comes after a pause is slower."""
-    begin = n_done % max(len(lanes), 1)
-    return lanes[begin:] + lanes[:begin]

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import datetime
-import os
+import functools
+import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from benchmarks.peers import hardware, processes, threads
+from benchmarks.peers import limits
 from benchmarks.peers.lanes import Lane, MissingError, PeerError, UnsupportedError, environment, in_turn
-from benchmarks.peers.many import measure as many
-from benchmarks.peers.many.jobs import NETWORKS
-from benchmarks.peers.workloads import VALIDATION, load
+from benchmarks.peers.workloads import KINDS, NETWORKS, VALIDATED, VALIDATION, load
 from fastnn import workloads
 from fastnn.measuring import machine
 
-US, OWN = "fastnn", "fastnn, own kernel"
-LOOP, SKLEARN, TORCH_1, TORCH, JAX, FANN, C = (
-    "NumPy loop",
-    "scikit-learn",
-    "PyTorch, 1 thread",
-    "PyTorch",
-    "JAX",
-    "FANN",
-    "C by hand",
-)
+US, OWN, ALL = "fastnn", "fastnn, own kernel", "fastnn, all cores"
+LOOP, SKLEARN, TORCH_1, TORCH, JAX = "NumPy loop", "scikit-learn", "PyTorch, 1 thread", "PyTorch", "JAX"
+FANN, C = "FANN", "C by hand"
 PEERS = {
     US: "by_fastnn",
     LOOP: "by_numpy",
@@ -36,16 +27,31 @@ PEERS = {
     FANN: "by_fann",
     C: "by_c",
 }
-ONE_CORE = {"JAX, 1 core": "by_jax", "PyTorch, 1 core": "by_torch"}
+ONE_CORE = {"NumPy loop, 1 core": "by_numpy", "PyTorch, 1 core": "by_torch", "JAX, 1 core": "by_jax"}
+ONE_THREAD = {"PEER_THREADS": "1"}
 ALL_CORES = (US, LOOP, SKLEARN, TORCH, JAX)
 VALIDATED_WORKLOADS = ("seed", "digits")  # which hold rows out
-OWN_WORKLOADS = ("seed", "online")  # whose batches fit a vector
-OWN_PEERS = (US, LOOP, JAX, C)
-PREDICTORS = (US, SKLEARN, TORCH_1, TORCH, JAX)
-LEARNERS = PREDICTORS
-AVX2_WORKLOADS = ("digits", "tab", "mnist")
-AVX2_LANES = {US: "by_fastnn", LOOP: "by_numpy", JAX: "by_jax"}
+OWN_WORKLOADS, OWN_PEERS = ("seed", "online"), (US, LOOP, JAX, C)  # whose batches fit a vector
+PREDICTORS = LEARNERS = (US, SKLEARN, TORCH_1, TORCH, JAX)
+AVX2_WORKLOADS, AVX2_PEERS = ("digits", "tab", "mnist"), (US, LOOP, JAX)
 ROWS = {1: 200, 10_000: 2}  # predictions in one sample
+
+MANY, MANY_1, MANY_LOOP = "train_many", "train_many, 1 thread", "loop over train"
+VMAP, TORCH_VMAP, JOBLIB = "JAX vmap", "PyTorch vmap, 1 thread", "joblib, scikit-learn"
+WAYS: dict[str, tuple[str, dict]] = {
+    MANY: (US, {"way": "Members"}),
+    MANY_1: (US, {"way": "Members", "n_jobs": 1}),
+    MANY_LOOP: (US, {"way": "Loop"}),
+    VMAP: (JAX, {"way": "Members"}),
+    TORCH_VMAP: (TORCH_1, {"way": "Members"}),
+    JOBLIB: (SKLEARN, {"way": "Members"}),
+}
+"""{a way to train many networks: the peer, and what its process is told}"""
+LOOPING = (TORCH_VMAP, JOBLIB)
+"""Those that validate in a loop in Python, as the training of one shows."""
+USUAL, SHORT = 1000, 100
+"""Iterations of a member: those that the aims are about, and those of the tutorial."""
+JOBS = (USUAL, KINDS[0]), (USUAL, KINDS[1]), (SHORT, KINDS[0])
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,8 @@ class Plan:
     many_networks: tuple[str, ...] = NETWORKS
     members: tuple[int, ...] = (1, 8, 64, 1024, 10_000)
     many_rounds: int = 5
-    many_seconds: float = 2.0  # of a peer's rounds, after which it has no more
-    many_most_seconds: float = 10.0  # of a run; a peer that would take longer is left out
+    many_seconds: float = 2.0  # of a way's rounds, after which it has no more
+    many_most_seconds: float = 10.0  # of a run; a way that would take longer is left out
     many_shorter: int = 1  # what iterations are divided by
 
 
@@ -84,13 +90,17 @@ class Measurement:
 
     def __enter__(self) -> Measurement:
         for title, module in PEERS.items():
-            extra = {"PEER_THREADS": "1"} if title == TORCH_1 else {}
-            if lane := self.start(title, module, extra=extra):
+            if lane := self.start(title, module, extra=ONE_THREAD if title == TORCH_1 else {}):
                 self.lanes[title] = lane
+        self.found["about"] = self.about(self.lanes.values()) | {"compiler": limits.compiler_version()}
         return self
 
     def __exit__(self, *_: object) -> None:
-        for lane in self.lanes.values():
+        self.close(self.lanes.values())
+
+    @staticmethod
+    def close(lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
             lane.close()
 
     def start(self, title: str, module: str, one_core: bool = False, extra: dict | None = None) -> Lane | None:
@@ -102,183 +112,196 @@ class Measurement:
             self.say(f"skipped: {title}: {missing}")
             return None
 
-    def about(self) -> None:
+    def those(self, titles: Iterable[str]) -> list[Lane]:
+        """The lanes of some peers, as far as they are here."""
+        return [self.lanes[title] for title in titles if title in self.lanes]
+
+    def failed(self, what: str, error: PeerError) -> None:
+        """Keep and tell what failed."""
+        self.found["failed"][what] = str(error)
+        self.say(f"failed: {what}: {error}")
+
+    def about(self, lanes: Iterable[Lane]) -> dict:
         """Where, when and with what."""
-        versions, blas = machine.versions(), set()
-        for lane in self.lanes.values():
+        found, blas = machine.circumstances(), set()
+        for lane in lanes:
             answer = lane.ask("about")
-            versions |= answer["versions"]
+            found["versions"] |= answer["versions"]
             blas.update(answer["blas"])
-        self.found["about"] = {
-            "date": datetime.date.today().isoformat(),
-            "cpu": machine.cpu_model(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-            "versions": {name: version for name, version in versions.items() if version != "not installed"},
-            "compiler": hardware.compiler_version(),
-            "blas": sorted(blas),
-        }
-        if (self.found["about"]["load"] or 0) > 0.5:
-            self.say(f"this machine is busy (load {self.found['about']['load']}): wait, or take the spread seriously")
+        found["versions"] = {name: version for name, version in found["versions"].items() if version != "not installed"}
+        return found | {"blas": sorted(blas)}
 
     def training(self) -> None:
-        """Seconds an iteration of each workload, by each peer."""
+        """Seconds an iteration of each workload, by each peer; of the largest, on one core too."""
         self.found["training"] = {}
         for name in self.plan.workloads:
-            lanes = list(self.lanes.values())
-            extra: list[Lane] = []
-            if name == "big":
-                started = [self.start(title, module, True, {"PEER_THREADS": "1"}) for title, module in ONE_CORE.items()]
-                extra = [lane for lane in started if lane]
-            self.found["training"][name] = self.workload(name, lanes + extra)
-            for lane in extra:
-                lane.close()
+            of_one_core = [title for title in ONE_CORE if title.startswith((TORCH, JAX))] if name == "big" else []
+            extra = [lane for title in of_one_core if (lane := self.start(title, ONE_CORE[title], True, ONE_THREAD))]
+            self.found["training"][name] = self.workload(name, [*self.lanes.values(), *extra])
+            self.close(extra)
 
     def validated(self) -> None:
         """Seconds an iteration where held-out rows are validated after every epoch."""
-        lanes = list(self.lanes.values())
         names = [f"{name}{VALIDATION}" for name in VALIDATED_WORKLOADS if name in self.plan.workloads]
-        self.found["validated"] = {name: self.workload(name, lanes) for name in names}
+        self.found["validated"] = {name: self.workload(name, list(self.lanes.values())) for name in names}
         self.found["validated about"] = self.found["about"]
 
     def own_kernels(self) -> None:
         """Seconds an iteration by a kernel compiled for the network; its first call compiles it, with nothing kept."""
         with tempfile.TemporaryDirectory() as cache:
             own = self.start(OWN, "by_fastnn", extra={"PEER_SPECIALIZE": "1", "FASTNN_CACHE_DIR": cache})
-            lanes = [own, *(self.lanes[title] for title in OWN_PEERS if title in self.lanes)]
             names = [name for name in OWN_WORKLOADS if name in self.plan.workloads]
-            self.found["own kernels"] = {name: self.workload(name, [lane for lane in lanes if lane]) for name in names}
-            if own:
-                own.close()
+            lanes = [lane for lane in (own, *self.those(OWN_PEERS)) if lane]
+            self.found["own kernels"] = {name: self.workload(name, lanes) for name in names}
+            self.close([own] if own else [])
 
     def workload(self, name: str, lanes: list[Lane], grid: bool = False) -> dict:
         """By title: seconds an iteration, sample by sample; seconds of the first call; whether by its own rules."""
-        plan, ready, facts = self.plan, {}, {}
-        target = plan.grid_seconds if grid else plan.sample_seconds
+        plan, facts, epochs = self.plan, {}, {}
+        rounds, target = (plan.grid_rounds, plan.grid_seconds) if grid else (plan.rounds, plan.sample_seconds)
         for lane in lanes:
             try:
                 facts[lane.title] = lane.ask("prepare", workload=name)
-                ready[lane] = self.epochs(lane, name, target)
+                epochs[lane] = self.epochs(lane, load(name).most_epochs, target)
             except UnsupportedError:
                 continue
             except PeerError as error:
-                self.found["failed"][f"{name}, {lane.title}"] = str(error)
-                self.say(f"failed: {name}: {error}")
-        rounds = plan.grid_rounds if grid else plan.rounds
-        samples = in_turn(ready, lambda lane: lane.ask("time", epochs=ready[lane]["epochs"]), rounds, plan.most_seconds)
-        result = {}
-        for lane, size in ready.items():
-            seconds = [s / size["iterations"] for s in samples[lane.title]]
-            result[lane.title] = facts[lane.title] | {"seconds": seconds, "iterations": size["iterations"]}
+                self.failed(f"{name}, {lane.title}", error)
+        asks = {lane.title: functools.partial(lane.ask, "time", epochs=n) for lane, n in epochs.items()}
+        samples, result = in_turn(asks, rounds, plan.most_seconds), {}
+        for lane, n in epochs.items():
+            iterations = n * load(name).batches
+            seconds = [s / iterations for s in samples[lane.title]]
+            result[lane.title] = facts[lane.title] | {"seconds": seconds, "iterations": iterations}
             lane.ask("release")
         if not grid:
             self.say(f"{name}: " + ", ".join(f"{t} {min(r['seconds']) * 1e6:.3g} us" for t, r in result.items()))
         return result
 
-    def epochs(self, lane: Lane, name: str, target: float) -> dict[str, int]:
+    @staticmethod
+    def epochs(lane: Lane, most: int, target: float) -> int:
         """How many epochs make a sample of about the wanted length; that many have then run once."""
-        workload, epochs = load(name), 1
+        epochs = 1
         while True:
             lane.ask("time", epochs=epochs)  # JAX compiles for each number of epochs
-            taken = lane.ask("time", epochs=epochs)
-            if epochs >= workload.most_epochs or taken > target / 4:
-                break
-            epochs = min(workload.most_epochs, epochs * max(4, min(64, int(target / taken / 2))))
-        wanted = min(workload.most_epochs, max(1, round(epochs * target / taken)))
-        if wanted != epochs and not 0.5 < wanted / epochs < 2:
-            epochs = wanted
-            lane.ask("time", epochs=epochs)
-        return {"epochs": epochs, "iterations": epochs * workload.batches}
+            wanted = min(most, max(1, round(epochs * target / lane.ask("time", epochs=epochs))))
+            if wanted < 2 * epochs:
+                return epochs
+            epochs = min(wanted, 64 * epochs)
 
     def prediction(self) -> None:
         """Seconds a call of 1 and of 10,000 rows."""
-        self.found["prediction"] = {}
-        lanes = [self.lanes[title] for title in PREDICTORS if title in self.lanes]
+        self.found["prediction"], lanes = {}, self.those(PREDICTORS)
         for rows, calls in ROWS.items():
+            asks = {lane.title: functools.partial(lane.ask, "time_predict", calls=calls) for lane in lanes}
             for lane in lanes:
                 lane.ask("prepare_predict", rows=rows)
-                lane.ask("time_predict", calls=calls)
-            ask = lambda lane, calls=calls: lane.ask("time_predict", calls=calls) / calls  # noqa: E731
-            self.found["prediction"][str(rows)] = in_turn(lanes, ask, 3 * self.plan.rounds)
-        self.say("prediction: done")
+                asks[lane.title]()
+            self.found["prediction"][str(rows)] = in_turn(asks, 3 * self.plan.rounds)
 
     def accuracy(self) -> None:
         """Seconds to the target on held-out digits, seed by seed."""
-        lanes = [self.lanes[title] for title in LEARNERS if title in self.lanes]
-        found: dict = {lane.title: {"seconds": [], "epochs": []} for lane in lanes}
-        for lane in lanes:
-            lane.ask("learn", seed=0)
+        found = self.found["accuracy"] = {}
         for seed in range(self.plan.seeds):
-            for lane in lanes:
+            for lane in self.those(LEARNERS):
+                samples = found.setdefault(lane.title, {"seconds": [], "epochs": []})
                 try:
-                    answer = lane.ask("learn", seed=seed)
+                    for what, value in lane.ask("learn", seed=seed).items():
+                        samples[what].append(value)
                 except PeerError as error:
-                    self.found["failed"][f"accuracy, {lane.title}, seed {seed}"] = str(error)
-                    continue
-                for name, value in answer.items():
-                    found[lane.title][name].append(value)
-        self.found["accuracy"] = found
-        self.say("accuracy: done")
+                    self.failed(f"accuracy, {lane.title}, seed {seed}", error)
 
     def processes(self) -> None:
         """Whole processes: the seed's 100 iterations; the first training with an empty cache."""
-        available = [title for title in (US, LOOP, SKLEARN, TORCH, JAX) if title in self.lanes]
-        self.found["processes"] = processes.whole(available, self.plan.processes, environment())
-        self.found["cold"] = processes.cold(max(1, self.plan.processes // 2), environment())
-        self.say("processes: done")
+        available = [lane.title for lane in self.those(ALL_CORES)]
+        self.found["processes"] = limits.whole(available, self.plan.processes, environment())
+        self.found["cold"] = limits.cold(max(1, self.plan.processes // 2), environment())
 
     def hardware(self) -> None:
         """Fractions of what the core can do, and the comparison on AVX2."""
-        self.found["hardware"] = {"native": hardware.fractions(self.lanes[US], "native")}
-        if not hardware.has_avx2():
+        self.found["hardware"] = {"native": limits.fractions(self.lanes[US], "native")}
+        if not limits.has_avx2():
             return
-        variables = hardware.avx2_environment()
-        lanes = [self.start(title, module, False, variables) for title, module in AVX2_LANES.items()]
-        started = [lane for lane in lanes if lane]
+        started = [self.start(title, PEERS[title], False, limits.avx2_environment()) for title in AVX2_PEERS]
+        lanes = [lane for lane in started if lane]
         names = [name for name in AVX2_WORKLOADS if name in self.plan.workloads]
-        self.found["avx2"] = {name: self.workload(name, started) for name in names}
-        self.found["avx2 blas"] = started[1].ask("about")["blas"]
-        self.found["hardware"]["AVX2"] = hardware.fractions(started[0], "AVX2")
-        for lane in started:
-            lane.close()
-        self.say("hardware: done")
+        self.found["avx2"] = {name: self.workload(name, lanes) for name in names}
+        self.found["hardware"]["AVX2"] = limits.fractions(lanes[0], "AVX2")
+        self.close(lanes)
 
     def crossover(self) -> None:
         """Seconds a step over layer width and batch, by fastnn and by the peers that may be better there."""
-        lanes = [self.lanes[title] for title in (US, TORCH, JAX) if title in self.lanes]
-        if shared := threads.all_cores(self):
-            lanes.append(shared)
-        self.found["crossover"] = {}
-        self.found["crossover about"] = self.found["about"]
+        shared = self.start(ALL, "by_fastnn", extra={"PEER_THREADS": "all"})
+        lanes = [*self.those((US, TORCH, JAX)), *([shared] if shared else [])]
+        self.found["crossover"], self.found["crossover about"] = {}, self.found["about"]
         for width in self.plan.widths:
             for batch in self.plan.batches:
                 name = f"{width} wide, batch {batch}"
                 found = self.workload(name, lanes, grid=True)
                 self.found["crossover"][name] = {title: result["seconds"] for title, result in found.items()}
             self.say(f"crossover: {width} wide")
-        if shared:
-            shared.close()
+        self.close([shared] if shared else [])
 
     def threads(self) -> None:
-        """Seconds an iteration of each workload on one core, and on all."""
-        self.found["threads"] = threads.measure(self, ALL_CORES)
+        """Seconds an iteration of each workload on one core each, and on all.
+
+        fastnn takes a thread a core, or one where that is faster, as was tried before.
+        """
+        started = [self.start(ALL, "by_fastnn", extra={"PEER_THREADS": "all"})]
+        started += [self.start(title, module, True, ONE_THREAD) for title, module in ONE_CORE.items()]
+        own = [lane for lane in started if lane]
+        lanes = [*own, *self.those(ALL_CORES)]
+        names = self.plan.workloads
+        self.found["threads"] = {"about": self.about(lanes)}
+        self.found["threads"]["workloads"] = {name: self.workload(name, lanes) for name in names}
+        self.close(own)
 
     def many(self) -> None:
-        """Seconds of many networks at once."""
-        self.found["many"] = many.measure(self)
+        """Seconds of many networks: by network, iterations and kind, number of members, and title."""
+        found: dict = {}
+        peers = {title: self.lanes[peer] for title, (peer, _) in WAYS.items() if peer in self.lanes}
+        for name in self.plan.many_networks:
+            ways = [title for title in peers if name != VALIDATED or title not in LOOPING]
+            for iterations, kind in JOBS[: 1 if name == VALIDATED else None]:
+                job = {"name": name, "iterations": iterations // self.plan.many_shorter, "mixed": kind == "mixed"}
+                members = self.members({title: peers[title] for title in ways}, job)
+                found.setdefault(name, {})[f"{iterations}, {kind}"] = members
+                self.say(f"many: {name}, {iterations} iterations, {kind}: done")
+        self.found["many"] = {"about": self.about(dict.fromkeys(peers.values())), "networks": found}
+
+    def members(self, lanes: dict[str, Lane], job: dict) -> dict:
+        """All numbers of members of a job; a way whose runs become too long takes no more."""
+        plan, found = self.plan, {}
+        points: dict[str, list[tuple[int, float]]] = {}
+        for title, lane in lanes.items():
+            try:
+                lane.ask("check_many", **WAYS[title][1], name=job["name"], mixed=job["mixed"])
+                points[title] = []
+            except PeerError as error:
+                self.failed(f"many, {job['name']}, {title}", error)
+        for members in plan.members:
+            ready = [title for title in points if predicted(points[title], members) <= plan.many_most_seconds]
+            options = {title: {"title": title, **WAYS[title][1], **job, "members": members} for title in ready}
+            first = {title: lanes[title].ask("prepare_many", **options[title]) for title in ready}
+            asks = {title: functools.partial(lanes[title].ask, "time_many", title=title) for title in ready}
+            samples = in_turn(asks, plan.many_rounds, most=plan.many_seconds)
+            for title, seconds in samples.items():
+                points[title].append((members, min(seconds)))
+            found[str(members)] = {t: {"seconds": seconds, "first_call": first[t]} for t, seconds in samples.items()}
+            self.say(f"  {members}: " + ", ".join(f"{t} {min(s) * 1e3:.3g} ms" for t, s in samples.items()))
+        return found
+
+
+def predicted(points: list[tuple[int, float]], members: int) -> float:
+    """The seconds of so many members, as they grew from the last number to the one before; at most as their number."""
+    if not points:
+        return 0.0
+    (fewer, least), (last, seconds) = points[-2:] if len(points) > 1 else (points[0], points[0])
+    growth = math.log(seconds / least) / math.log(last / fewer) if last > fewer else 0.5
+    return seconds * (members / last) ** min(1, max(0.2, growth))
 
 
 SECTIONS = (
-    *(
-        "training",
-        "validated",
-        "own_kernels",
-        "prediction",
-        "accuracy",
-        "processes",
-        "hardware",
-        "crossover",
-        "threads",
-        "many",
-    ),
+    *("training", "validated", "own_kernels", "prediction", "accuracy", "processes"),
+    *("hardware", "crossover", "threads", "many"),
 )

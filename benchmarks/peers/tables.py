@@ -1,4 +1,4 @@
-"""The measurement as Markdown: what stands between the markers of benchmarks/README.md."""
+"""The measurement as Markdown: what stands between the markers of the pages."""
 
 from __future__ import annotations
 
@@ -6,79 +6,57 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.peers import workloads as peer_workloads
-from benchmarks.peers.aims import COUNTED, Aim, digits, own_kernels, rate, ratio
-from benchmarks.peers.measure import JAX, LOOP, OWN, OWN_PEERS, PEERS, SKLEARN, TORCH, US
-from benchmarks.peers.threads import ALL, ONE_CORE
-from benchmarks.peers.workloads import VALIDATION
-from fastnn import workloads
+from benchmarks.peers import aims
+from benchmarks.peers.aims import COUNTED, best, compiling, rates
+from benchmarks.peers.measure import (
+    ALL,
+    JAX,
+    JOBLIB,
+    LOOP,
+    MANY,
+    ONE_CORE,
+    OWN,
+    OWN_PEERS,
+    PEERS,
+    SKLEARN,
+    TORCH,
+    TORCH_VMAP,
+    US,
+    USUAL,
+    VMAP,
+    WAYS,
+)
+from benchmarks.peers.workloads import GRID, MIXED, VALIDATION, describe, describe_many
+from benchmarks.readme import where
+from fastnn.measuring.tables import digits, markdown, ratio, rounded, seconds
 
 
 def about(found: dict) -> str:
     """Where, when and with what."""
     a = found["about"]
-    versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
     blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
-    load = "" if a["load"] is None else f" Load before: {a['load']}."
-    if a.get("busy"):
-        load += f" {a['busy']} of {a['rounds']} rounds began while other processes kept the machine busy."
     return (
-        f"Measured on {a['date']} by `nox -s measure -- peers` on one {a['cpu']}, {a['cores']} cores ({versions}; "
-        f"{a['compiler'] or 'no C compiler'}).{blas}{load} fastnn uses one thread; PyTorch, JAX and the BLAS of NumPy "
-        "and scikit-learn all cores, unless said."
+        f"Measured by `nox -s measure -- peers` {where(a)}; {a['compiler'] or 'no C compiler'}.{blas} fastnn uses one thread; "
+        "PyTorch, JAX and the BLAS of NumPy and scikit-learn all cores, unless said."
     )
 
 
-def training(trainings: dict) -> str:
+def by_peers(trainings: dict) -> str:
     """Iterations a second, and how many times as fast as each peer."""
     titles = [t for t in PEERS if t != US and any(t in lanes for lanes in trainings.values())]
-    lines = [row(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)])]
-    lines.append(separator(len(titles) + 2))
+    rows = []
     for name, lanes in trainings.items():
         ours = lanes[US]["seconds"]
-        low, middle, high = 1 / np.percentile(ours, [75, 50, 25])
-        cells = [f"{describe(name)}", f"{rounded(middle)} ({rounded(low)}–{rounded(high)})"]
-        for title in titles:
-            theirs = lanes.get(title)
-            mark = "*" if theirs and theirs["own_rules"] else ""
-            cells.append(f"{ratio(theirs['seconds'], ours)}{mark}" if theirs else "")
-        lines.append(row(cells))
-    return "\n".join(lines)
+        low, middle, high = (rounded(1 / s) for s in np.percentile(ours, [75, 50, 25]))
+        rows.append([describe(name), f"{middle} ({low}–{high})", *(_beside(lanes, title, ours) for title in titles)])
+    return markdown(["workload", "fastnn, iterations a second", *(f"× {title}" for title in titles)], rows)
 
 
-def by_threads(found: dict) -> str:
-    """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
-    titles = [*ONE_CORE, LOOP, SKLEARN, TORCH, JAX]
-    heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
-    lines = [row(heads), separator(len(heads))]
-    for name, lanes in found["workloads"].items():
-        ours = lanes[ALL]["seconds"]
-        cells = [describe(name), rounded(1 / median(ours)), str(ratio(lanes[US]["seconds"], ours))]
-        for title in titles:
-            same = lanes[US]["seconds"] if title in ONE_CORE else ours
-            mark = "*" if title in lanes and lanes[title]["own_rules"] else ""
-            cells.append(f"{ratio(lanes[title]['seconds'], same)}{mark}" if title in lanes else "")
-        lines.append(row(cells))
-    a = found["about"]
-    versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
-    return "\n".join(
-        [
-            f"With equal threads, measured on {a['date']} on one {a['cpu']}, {a['cores']} cores ({versions}). Load "
-            f"before: {a['load']}.",
-            "",
-            *lines,
-            "",
-            BY_THREADS_NOTES,
-        ]
-    )
-
-
-BY_THREADS_NOTES = (
-    'The columns "1 core" are fastnn on one thread beside a peer that is bound to one core, the others fastnn beside a '
-    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits. "
-    "Threads wait for one another in each step: where another process takes a core away, as it did here at times, "
-    "short steps such as those of `tab` suffer most."
-)
+def _beside(lanes: dict, title: str, ours: list[float]) -> str:
+    """How many times as fast as a peer; marked where that has rules of its own."""
+    if title not in lanes:
+        return ""
+    return f"{ratio(lanes[title]['seconds'], ours)}{'*' * lanes[title].get('own_rules', False)}"
 
 
 TRAINING_NOTES = (
@@ -89,7 +67,7 @@ TRAINING_NOTES = (
 
 
 def validated_notes(found: dict) -> str:
-    """Return what the table of validated trainings shows, and when it was measured."""
+    """What the table of validated trainings shows, and when it was measured."""
     a = found.get("validated about", found["about"])
     return (
         "The same with the loss of held-out rows after every epoch, which is compared with the reference's too: fastnn "
@@ -98,19 +76,39 @@ def validated_notes(found: dict) -> str:
     )
 
 
+def by_threads(found: dict) -> str:
+    """Where and when; our speed on all cores, and the ratios of one core each and of all cores each."""
+    titles, rows = [*ONE_CORE, LOOP, SKLEARN, TORCH, JAX], []
+    for name, lanes in found["workloads"].items():
+        ours, one = lanes[ALL]["seconds"], lanes[US]["seconds"]
+        cells = [_beside(lanes, title, one if title in ONE_CORE else ours) for title in titles]
+        rows.append([describe(name), rounded(1 / median(ours)), str(ratio(one, ours)), *cells])
+    heads = ["workload", "fastnn on all cores, iterations a second", "× one thread", *(f"× {t}" for t in titles)]
+    made = f"With equal threads, measured {where(found['about'])}."
+    return "\n\n".join([made, markdown(heads, rows), BY_THREADS_NOTES])
+
+
+BY_THREADS_NOTES = (
+    'The columns "1 core" are fastnn on one thread beside a peer that is bound to one core, the others fastnn beside a '
+    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits. "
+    "Threads wait for one another in each step: where another process takes a core away, as it did here at times, "
+    "short steps such as those of `tab` suffer most."
+)
+
+
 def own(found: dict) -> str:
     """Kernels of their own beside the generic one and the peers."""
-    lines = [row(["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"])]
-    lines.append(separator(len(OWN_PEERS) + 4))
+    rows = []
     for name, lanes in found["own kernels"].items():
         if OWN not in lanes or US not in lanes:
             continue
-        ours, generic, compiled = own_kernels(found)[name][US], lanes[US]["seconds"], lanes[OWN]["first_call"]
-        theirs = [ratio(lanes[t]["seconds"], ours) if t in lanes else "" for t in OWN_PEERS]
-        saved = median(generic) - median(lanes[OWN]["seconds"])
+        ours, compiled = aims.of(found, "own kernels", name)[US], lanes[OWN]["first_call"]
+        saved = median(lanes[US]["seconds"]) - median(lanes[OWN]["seconds"])
         repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
-        lines.append(row([describe(name), rounded(1 / median(ours)), *map(str, theirs), f"{compiled:.1f} s", repaid]))
-    return "\n".join([*lines, "", OWN_NOTES])
+        theirs = [str(ratio(lanes[t]["seconds"], ours)) if t in lanes else "" for t in OWN_PEERS]
+        rows.append([describe(name), rounded(1 / median(ours)), *theirs, f"{compiled:.1f} s", repaid])
+    heads = ["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"]
+    return f"{markdown(heads, rows)}\n\n{OWN_NOTES}"
 
 
 OWN_NOTES = (
@@ -120,37 +118,26 @@ OWN_NOTES = (
 )
 
 
-def describe(name: str) -> str:
-    """A workload in a few words."""
-    held_out = peer_workloads.load(name).held_out
-    name = name.removesuffix(VALIDATION)
-    w = workloads.load(name)
-    batch = min(w.batch_size or len(w.X), len(w.X))
-    sizes = "-".join(map(str, w.network.sizes))
-    return f"`{name}`: {sizes}, {batch} row{'s' * (batch > 1)}, {w.optimizer.name}, {w.dtype}" + (
-        f"; {len(held_out[0])} rows validated" if held_out else ""
-    )
-
-
 def other(found: dict) -> str:
     """What is not training speed: a table of medians, one line a peer."""
-    rows, heads = [], ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
+    rows = []
     for title in PEERS:
-        cells = [title]
-        cells += [seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")]
         learned = found.get("accuracy", {}).get(title, {})
-        epochs = f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""
-        cells.append(seconds(learned.get("seconds")) + epochs)
         process = found.get("processes", {}).get(title, {})
-        cells.append(seconds(process.get("seconds")))
         known = [size for size in process.get("bytes", ()) if size]
-        cells.append(f"{median(known) / 1e6:.0f} MB" if known else "")
-        if any(cells[1:]):
-            rows.append(row(cells))
+        cells = [
+            *(seconds(found.get("prediction", {}).get(n, {}).get(title)) for n in ("1", "10000")),
+            seconds(learned.get("seconds"))
+            + (f", {median(learned['epochs']):.0f} epochs" if learned.get("epochs") else ""),
+            seconds(process.get("seconds")),
+            f"{median(known) / 1e6:.0f} MB" if known else "",
+        ]
+        rows += [[title, *cells]] if any(cells) else []
     notes = OTHER_NOTES
     if "cold" in found:
         notes += f" The first `train` ever on a machine, with an empty cache: {seconds(found['cold'])}."
-    return "\n".join([row(heads), separator(len(heads)), *rows, "", notes])
+    heads = ["", "predict 1 row", "predict 10,000 rows", "0.96 of held-out digits", "process", "memory"]
+    return f"{markdown(heads, rows)}\n\n{notes}"
 
 
 OTHER_NOTES = (
@@ -160,16 +147,15 @@ OTHER_NOTES = (
 )
 
 
-def aims_table(aims: list[Aim]) -> str:
+def aims_table(found: dict) -> str:
     """Each ratio that is meant to be reached."""
-    lines = [row(["what", "against", "at least", "measured", ""]), separator(5)]
-    for aim in aims:
-        verdict = "not measured" if aim.found is None else "" if aim.met else "missed"
-        measured = "" if aim.found is None else str(aim.found)
-        if aim.found and aim.found.low == aim.found.high:
-            measured = digits(aim.found.median)
-        lines.append(row([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict]))
-    return "\n".join(lines)
+    rows = []
+    for aim in aims.aims(found):
+        number = aim.found
+        measured = "" if number is None else digits(number.middle) if number.low == number.high else str(number)
+        verdict = "not measured" if number is None else "" if aim.met else "missed"
+        rows.append([aim.what, aim.against, f"{aim.least:.3g}", measured, verdict])
+    return markdown(["what", "against", "at least", "measured", ""], rows)
 
 
 def limits(found: dict) -> str:
@@ -177,44 +163,112 @@ def limits(found: dict) -> str:
     levels = {level: limits for level, limits in found.get("hardware", {}).items() if limits}
     if not levels:
         return "The core's peak was not measured: no C compiler."
-    lines = [row(["float32, one core, GF/s", *levels]), separator(1 + len(levels))]
-    lines.append(row(["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]))
+    rows = [["FMA peak", *(f"{max(l['peak']):.0f} at {max(l['clock']):.2f} GHz" for l in levels.values())]]
     for width in next(iter(levels.values()))["products"]:
         for kind in ("forward", "forward and back"):
-            cells = [f"{width} wide, {kind}"]
-            for l in levels.values():
-                found_rate = rate(l["products"][width], lambda products, kind=kind: products[kind])
-                cells.append(f"{found_rate:.0f} ({found_rate / max(l['peak']):.0%})")
-            lines.append(row(cells))
-    return "\n".join(lines)
+            reached = ((rates(l["products"][width])[kind], max(l["peak"])) for l in levels.values())
+            rows.append([f"{width} wide, {kind}", *(f"{rate:.0f} ({rate / peak:.0%})" for rate, peak in reached)])
+    return markdown(["float32, one core, GF/s", *levels], rows)
 
 
 def skipped(found: dict) -> str:
     """What was not measured, and why."""
     lines = [f"- {title} was skipped: {reason}" for title, reason in found["skipped"].items()]
-    lines += [f"- {what} failed: {reason}" for what, reason in found["failed"].items()]
-    return "\n".join(lines)
+    return "\n".join(lines + [f"- {what} failed: {reason}" for what, reason in found["failed"].items()])
 
 
-def seconds(samples: list[float] | None) -> str:
-    """The median of times, and their quartiles."""
-    if not samples:
-        return ""
-    low, middle, high = np.percentile(samples, [25, 50, 75])
-    size, unit = next(((s, u) for s, u in ((1, "s"), (1e-3, "ms")) if middle >= s), (1e-6, "µs"))
-    return f"{digits(middle / size)} {unit} ({digits(low / size)}–{digits(high / size)})"
+# ----------------------------------------------------------------------------------------------------------- crossover
 
 
-def rounded(number: float) -> str:
-    """Three digits are enough."""
-    return f"{float(f'{number:.3g}'):,.0f}"
+def crossover_ratios(found: dict, ours: str = US) -> dict[tuple[int, int], tuple[float, str]]:
+    """Return how many times as fast as the best peer, and which that is, by width and rows a step."""
+    ratios = {}
+    for name, lanes in found["crossover"].items():
+        rival = best(lanes, (JAX, TORCH))
+        point = tuple(map(int, GRID.fullmatch(name).groups()))
+        ratios[point] = float(np.median(lanes[rival]) / np.median(lanes[ours])), rival
+    return ratios
 
 
-def row(cells: list[str]) -> str:
-    """A line of a table."""
-    return f"| {' | '.join(cells)} |"
+def crossover(found: dict) -> str:
+    """Where the best peer gets ahead: a row for each width of the layers, a column for each number of rows a step."""
+    ratios, a = crossover_ratios(found), found.get("crossover about", found["about"])
+    batches = sorted({batch for _, batch in ratios})
+    rows = []
+    for width in sorted({width for width, _ in ratios}):
+        cells = (ratios.get((width, batch)) for batch in batches)
+        rows.append([f"{width:,}", *("-" if cell is None else f"{cell[0]:.1f}" for cell in cells)])
+    heads = ["width", *(f"{batch:,} row{'s' * (batch > 1)} a step" for batch in batches)]
+    rivals = " or ".join(sorted({rival for _, rival in ratios.values()}))
+    made = f"Measured on {a['date']} on {a['cpu']}, {a['cores']} cores. The best peer was {rivals}."
+    return f"{markdown(heads, rows)}\n\n{made}"
 
 
-def separator(n: int) -> str:
-    """The line below the heads."""
-    return f"|{'---|' * n}"
+# ------------------------------------------------------------------------------------------------------- many networks
+
+
+def many(found: dict) -> str:
+    """A line for each number of members: our time, and how many times as long others take."""
+    rivals, rows = [title for title in WAYS if title != MANY], []
+    for name, jobs in found["networks"].items():
+        for job, counts in jobs.items():
+            iterations, kind = job.split(", ")
+            for count, lanes in counts.items():
+                if MANY not in lanes:
+                    continue
+                ours = lanes[MANY]["seconds"]
+                what = f"{describe_many(name)}; {int(iterations):,}, {kind}, {int(count):,}"
+                cells = [_beside(lanes, title, ours) for title in rivals]
+                rows.append([what, seconds(ours), *cells, str(compiling(lanes)) if VMAP in lanes else ""])
+    heads = ["iterations a member, members", f"`{MANY}`", *(f"× {title}" for title in rivals), "× JAX, compiling"]
+    made = f"Many networks at once, measured {where(found['about'])}."
+    return "\n\n".join([made, markdown(heads, rows), MANY_NOTES])
+
+
+MANY_NOTES = (
+    "How many times as long as `train_many` on all cores the others take: the drawing of weights is counted, answers "
+    "are compared with the reference's before, and an empty place would have taken too long. JAX: `vmap` over "
+    "`lax.scan`, compiled before, and in the last column with its compilation, which each number of members and "
+    "iterations needs; fastnn's kernel, compiled once on a machine, comes from the disk cache. PyTorch: "
+    "`torch.func.vmap` in a loop, on one thread. Where they are mixed, members have from "
+    f"{MIXED[0]:g} to {MIXED[1]:g} times so many iterations: with JAX all compute to the end of the longest, with "
+    "PyTorch those that are done leave the stack. scikit-learn trains the seed by its own rules."
+)
+
+
+# -------------------------------------------------------------------------------------------- the table of README.md
+
+RIVALS = ("PyTorch, 1 core", "JAX, 1 core", TORCH, JAX)
+MEMBERS = 64
+
+
+def short(found: dict) -> str:
+    """The table and where it comes from; of the sections "validated" and "many" only what was measured."""
+    trainings = found["threads"]["workloads"] | {
+        name: lanes for name, lanes in found.get("validated", {}).items() if name == f"digits{VALIDATION}"
+    }
+    rows = [[describe(name), *_short_cells(lanes, US, SKLEARN, RIVALS, 1)] for name, lanes in trainings.items()]
+    networks = found.get("many", {}).get("networks", {})
+    lanes = networks.get("seed", {}).get(f"{USUAL}, equal", {}).get(str(MEMBERS), {})
+    if MANY in lanes:
+        cells = _short_cells(lanes, MANY, JOBLIB, (VMAP, TORCH_VMAP), MEMBERS * USUAL)
+        rows.append([f"{MEMBERS} networks like `seed` at once, {USUAL:,} iterations each", *cells])
+    a, b = found["threads"]["about"], found.get("many", {}).get("about", {})
+    facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
+    elsewhere = ", ".join(theirs for ours, theirs in zip(*facts, strict=False) if ours != theirs)
+    made = (
+        f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one {a['cpu']}, {a['cores']} cores"
+        f"{f' (many networks: {elsewhere})' if elsewhere else ''}: one training of fastnn on one thread, many "
+        "networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
+        "Answers are compared before anything is timed; figures are medians."
+    )
+    heads = ["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]
+    return f"{markdown(heads, rows)}\n\n{made}"
+
+
+def _short_cells(lanes: dict, us: str, sklearn: str, rivals: tuple[str, ...], n: int) -> list[str]:
+    """Our iterations a second, `n` a sample's unit, and the ratios of scikit-learn and of the best rival."""
+    samples = {title: lane["seconds"] for title, lane in lanes.items()}
+    both = (sklearn, best(samples, rivals))
+    ratios = [digits(ratio(samples[title], samples[us]).middle) if title in samples else "" for title in both]
+    return [rounded(n / float(np.median(samples[us]))), *ratios]

@@ -6,24 +6,23 @@ asks (`lanes`) asks one at a time, in turn.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import json
 import os
 import sys
-import time
 
 import numpy as np
 
-from benchmarks.peers.many.jobs import Job
-from benchmarks.peers.workloads import GRID, VALIDATION, load
+from benchmarks.peers.workloads import GRID, VALIDATION, Job, load
 from fastnn import workloads
+from fastnn.measuring.timing import repeated, seconds_of
 from fastnn.testing.correctness import check_same_answer
 
 CHECKED_EPOCHS = {"seed": 100, "iris": 100}  # of the others one, or as many as make ten steps
 CHECKED_MEMBERS, CHECKED_ITERATIONS = 3, 100
-TARGET_ACCURACY = 0.96
-MOST_EPOCHS = 60
+TARGET_ACCURACY, MOST_EPOCHS = 0.96, 60
 
 
 class Worker:
@@ -31,6 +30,7 @@ class Worker:
 
     def __init__(self, module: str) -> None:
         self.peer = importlib.import_module(f"benchmarks.peers.{module}")
+        self.members = {}
 
     def about(self) -> dict:
         """Versions, and which kernels the BLAS in this process runs."""
@@ -45,73 +45,63 @@ class Worker:
 
     def prepare(self, workload: str) -> dict:
         """Load a workload; train it for some steps and compare with the reference."""
-        self.workload = load(workload)
-        self.trainer = self.peer.Trainer(self.workload)
+        loaded = load(workload)
+        trainer = self.trainer = self.peer.Trainer(loaded)
         name = workload.removesuffix(VALIDATION)
-        epochs = CHECKED_EPOCHS.get(name, max(1, min(self.workload.most_epochs, 10 // self.workload.batches)))
-        start = time.perf_counter()
-        params = self.trainer.train(epochs)
-        first_call = time.perf_counter() - start
-        if self.workload.held_out and not hasattr(self.trainer, "validation"):
+        epochs = CHECKED_EPOCHS.get(name, max(1, min(loaded.most_epochs, 10 // loaded.batches)))
+        found = []
+        first_call = seconds_of(lambda: found.append(trainer.train(epochs)))
+        if loaded.held_out and not hasattr(trainer, "validation"):
             raise NotImplementedError("it does not validate")
-        if self.trainer.own_rules:
-            self.trainer.train(5 * epochs)
-            first, last = self.trainer.losses[0], self.trainer.losses[-1]
-            if not last < first:
-                raise ValueError(f"error {first} before the training, {last} after it")
+        if trainer.own_rules:
+            trainer.train(5 * epochs)
+            if not trainer.losses[-1] < trainer.losses[0]:
+                raise ValueError(f"error {trainer.losses[0]} before the training, {trainer.losses[-1]} after it")
         elif not GRID.fullmatch(workload):
-            expected, dtype = self.workload.expected(epochs), self.workload.X.dtype
-            check_same_answer(workload, params.astype(dtype), expected.params)
-            if self.workload.held_out:
-                check_same_answer(workload, np.array(self.trainer.validation, dtype), expected.history.validation_loss)
-        return {"first_call": first_call, "own_rules": self.trainer.own_rules}
+            expected, dtype = loaded.expected(epochs), loaded.X.dtype
+            check_same_answer(workload, found[0].astype(dtype), expected.params)
+            if loaded.held_out:
+                check_same_answer(workload, np.array(trainer.validation, dtype), expected.history.validation_loss)
+        return {"first_call": first_call, "own_rules": trainer.own_rules}
 
     def time(self, epochs: int) -> float:
         """Seconds of a training of the prepared workload."""
-        start = time.perf_counter()
-        self.trainer.train(epochs)
-        return time.perf_counter() - start
+        return seconds_of(lambda: self.trainer.train(epochs))
 
-    def check_many(self, name: str, mixed: bool) -> None:
-        """Compare some short trainings of `many` with the reference's."""
+    def check_many(self, way: str, name: str, mixed: bool, **options) -> None:
+        """Compare some short trainings of many members with the reference's."""
         job = Job(name, CHECKED_MEMBERS, CHECKED_ITERATIONS, mixed)
-        trainer = self.peer.Trainer(job)
+        trainer = getattr(self.peer, way)(job, **options)
         found = trainer.train_from(job.params)
         if not trainer.own_rules:
             check_same_answer(f"many, {name}", found.astype(job.workload.X.dtype), job.expected())
 
-    def prepare_many(self, name: str, members: int, iterations: int, mixed: bool) -> float:
+    def prepare_many(self, title: str, way: str, name: str, members: int, iterations: int, mixed: bool, **options):
         """Prepare so many members; seconds of the first call."""
-        self.trainer = self.peer.Trainer(Job(name, members, iterations, mixed))
-        return self.time_many()
+        self.members[title] = getattr(self.peer, way)(Job(name, members, iterations, mixed), **options)
+        return self.time_many(title)
 
-    def time_many(self) -> float:
+    def time_many(self, title: str) -> float:
         """Seconds of all members, the drawing of weights counted."""
-        start = time.perf_counter()
-        params = self.trainer.train()
-        seconds = time.perf_counter() - start
-        if not np.isfinite(params).all():
+        found = []
+        seconds = seconds_of(lambda: found.append(self.members[title].train()))
+        if not np.isfinite(found[0]).all():
             raise ValueError("weights that are not finite")
         return seconds
 
     def release(self) -> None:
-        """Forget the workload."""
-        self.workload = self.trainer = None
+        """Forget what was prepared."""
+        self.trainer, self.members = None, {}
 
     def learn(self, seed: int) -> dict:
         """How long the digits take to the target: epochs are counted first, one by one, and then timed in one go."""
-        digits = workloads.load("digits")
-        trainer = self.peer.Trainer(load("digits"))
-        labels = digits.Y_test.argmax(axis=1)
+        digits, trainer = workloads.load("digits"), self.peer.Trainer(load("digits"))
         for epochs in range(1, MOST_EPOCHS + 1):
-            accuracy = (trainer.learn(epochs, seed, digits.X_test) == labels).mean()
+            accuracy = (trainer.learn(epochs, seed, digits.X_test) == digits.Y_test.argmax(axis=1)).mean()
             if accuracy >= TARGET_ACCURACY:
-                break
-        else:
-            raise ValueError(f"seed {seed}: {accuracy:.3f} of the held-out digits after {MOST_EPOCHS} epochs")
-        start = time.perf_counter()
-        trainer.learn(epochs, seed, digits.X_test)
-        return {"seconds": time.perf_counter() - start, "epochs": epochs}
+                seconds = seconds_of(functools.partial(trainer.learn, epochs, seed, digits.X_test))
+                return {"seconds": seconds, "epochs": epochs}
+        raise ValueError(f"seed {seed}: {accuracy:.3f} of the held-out digits after {MOST_EPOCHS} epochs")
 
     def prepare_predict(self, rows: int) -> None:
         """A classifier of the digits' size, and so many rows in C order, float32."""
@@ -122,11 +112,8 @@ class Worker:
             raise ValueError("no probabilities")
 
     def time_predict(self, calls: int) -> float:
-        """Seconds of so many predictions."""
-        start = time.perf_counter()
-        for _ in range(calls):
-            self.predict()
-        return time.perf_counter() - start
+        """Seconds of a prediction, of so many."""
+        return seconds_of(lambda: repeated(self.predict)(calls)) / calls
 
     def products(self, width: int, seconds: float) -> dict:
         """GF/s inside fastnn's kernel."""

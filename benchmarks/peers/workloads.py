@@ -20,8 +20,9 @@ GRID = re.compile(r"(\d+) wide, batch (\d+)")
 VALIDATION = ", validation"
 """Ends the name of a workload whose held-out rows are validated after every epoch."""
 
-_GRID_EPOCHS = 1000
 _GRID_WORK = 4e8  # multiplications of one product in an epoch of those, which has 2 to 16 steps
+_SMALL = {"2-8-1": ((2, 8, 1), 16, 16, 0.01), "10-64-32-1": ((10, 64, 32, 1), 256, 32, 0.001)}
+"""{name: sizes, rows, rows a step, learning rate} of networks that are trained many times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,51 +66,111 @@ class PeerWorkload:
         """The targets as integers."""
         return self.Y.argmax(axis=1)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for `fastnn.train` and `train_many`."""
+        stop = Stop(validation=self.held_out)
+        return {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "stop": stop}
+
     def expected(self, epochs: int) -> TrainingResult:
         """So many epochs of the reference back end."""
-        options = {"optimizer": self.optimizer, "batch_size": self.batch, "shuffle": False, "params": self.params}
-        stop = Stop(validation=self.held_out)
-        return train(self.network, self.X, self.Y, epochs=epochs, stop=stop, backend="numpy", **options)
+        data, options = (self.network, self.X, self.Y), self.options | {"params": self.params}
+        return train(*data, epochs=epochs, backend="numpy", **options)
 
 
 @cache
 def load(name: str) -> PeerWorkload:
-    """One of fastnn's workloads, cut to full batches, with or without validation; or a point of the crossover chart."""
+    """One of fastnn's workloads, cut to full batches, with or without validation; a point of the crossover chart; or
+    a network that is trained many times.
+    """
     if point := GRID.fullmatch(name):
         width, batch = map(int, point.groups())
-        return _grid(name, width, batch)
-    if name.endswith(VALIDATION):
-        plain = name.removesuffix(VALIDATION)
-        workload = workloads.load(plain)
+        rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))
+        return _noise(name, Network((width, width, 10), "relu"), rows, batch, 0.001, 1000)
+    if name in _SMALL:
+        sizes, rows, batch, rate = _SMALL[name]
+        return _noise(name, Network(sizes, "tanh" if batch == rows else "relu"), rows, batch, rate, 10**6)
+    plain = name.removesuffix(VALIDATION)
+    workload = workloads.load(plain)
+    if plain != name:
         return replace(load(plain), held_out=(workload.X_test, workload.Y_test))
-    workload = workloads.load(name)
     batch = workload.batch_size or len(workload.X)
-    rows = len(workload.X) // batch * batch
-    return PeerWorkload(
-        name=name,
-        network=workload.network,
-        optimizer=workload.optimizer,
-        X=workload.X[:rows],
-        Y=workload.Y[:rows],
-        batch=batch,
-        most_epochs=workload.epochs if workload.batch_size else 10**7,
-    )
+    rows, most = len(workload.X) // batch * batch, workload.epochs if workload.batch_size else 10**7
+    data = workload.X[:rows], workload.Y[:rows]
+    return PeerWorkload(name, workload.network, workload.optimizer, *data, batch, most)
 
 
-def _grid(name: str, width: int, batch: int) -> PeerWorkload:
+def _noise(name: str, network: Network, rows: int, batch: int, rate: float, most: int) -> PeerWorkload:
+    """A regression on noise in float32, by Adam."""
     random_state = np.random.RandomState(0)
-    rows = batch * max(2, min(16, int(_GRID_WORK / (width * width * batch))))
-    return PeerWorkload(
-        name=name,
-        network=Network((width, width, 10), activation="relu", output="identity", loss="squared_error"),
-        optimizer=Adam(learning_rate=0.001),
-        X=random_state.standard_normal((rows, width)).astype(np.float32),
-        Y=random_state.random_sample((rows, 10)).astype(np.float32),
-        batch=batch,
-        most_epochs=_GRID_EPOCHS,
-    )
+    X = random_state.standard_normal((rows, network.n_inputs)).astype(np.float32)
+    Y = random_state.random_sample((rows, network.n_outputs)).astype(np.float32)
+    return PeerWorkload(name, network, Adam(rate), X, Y, batch, most)
 
 
 def flat(layers: Any) -> NDArray[np.float64]:
     """Weights and biases, layer by layer, as fastnn lays them out."""
     return np.concatenate([np.asarray(part, np.float64).ravel() for layer in layers for part in layer])
+
+
+def describe(name: str) -> str:
+    """A workload in a few words."""
+    w = load(name)
+    rows = f"{w.batch} row{'s' * (w.batch > 1)}, {w.optimizer.name}, {w.X.dtype}"
+    validated = f"; {len(w.held_out[0])} rows validated" if w.held_out else ""
+    return f"`{name.removesuffix(VALIDATION)}`: {'-'.join(map(str, w.network.sizes))}, {rows}{validated}"
+
+
+# -------------------------------------------------------------------------------------------------------- many networks
+
+VALIDATED = f"seed{VALIDATION}"
+NETWORKS = ("seed", VALIDATED, "2-8-1", "iris", "10-64-32-1")
+"""What is trained many times."""
+KINDS = ("equal", "mixed")
+MIXED = (0.1, 1.9)
+"""The fewest and most epochs of a member where they are mixed, as parts of the mean."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """The trainings of some members of a network, from the seeds 0, 1, ..."""
+
+    name: str
+    """Of `NETWORKS`."""
+    members: int
+    iterations: int
+    """Steps of a member; of mixed ones the mean."""
+    mixed: bool
+
+    @property
+    def workload(self) -> PeerWorkload:
+        """Network, optimizer and data."""
+        return load(self.name)
+
+    @property
+    def epochs(self) -> list[int]:
+        """Of each member."""
+        mean = self.iterations / self.workload.batches
+        shares = np.linspace(*MIXED, self.members) if self.mixed and self.members > 1 else np.ones(self.members)
+        order = np.random.RandomState(0).permutation(self.members)
+        return [max(1, round(mean * share)) for share in shares[order]]
+
+    @property
+    def params(self) -> Array:
+        """(members, n_params): the weights that the seeds draw."""
+        w = self.workload
+        return np.array([w.network.init_params(np.random.RandomState(i), w.X.dtype) for i in range(self.members)])
+
+    def expected(self) -> Array:
+        """(members, n_params): what the reference back end trains."""
+        w = self.workload
+        data, options = (w.network, w.X, w.Y), w.options | {"backend": "numpy"}
+        return np.array([train(*data, seed=i, epochs=n, **options).params for i, n in enumerate(self.epochs)])
+
+
+def describe_many(name: str) -> str:
+    """A network that is trained many times, in a few words."""
+    w = load(name)
+    rows = f"{len(w.X)} rows" if w.batches == 1 else f"batches of {w.batch}"
+    scored = f", {len(w.held_out[0])} others validated" if w.held_out else ""
+    return f"{'-'.join(map(str, w.network.sizes))}, {rows}{scored}, {w.optimizer.name}, {w.X.dtype}"

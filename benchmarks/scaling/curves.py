@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
 
 from fastnn import SGD, Network, kit, train
 from fastnn.backends import BACKENDS, get_backend
+from fastnn.measuring.timing import Run, sampled
 from fastnn.training import epochs as pace
 
 OPTIMIZER = SGD(learning_rate=0.001)
@@ -59,29 +59,25 @@ def _same(value: float) -> dict[str, float]:
 AXES = {
     "width": Axis(
         {w: NoiseWorkload(width=w, batch=32) for w in (8, 16, 32, 64, 128, 192, 256, 384, 512)},
-        4,
-        2,
-        _same(2),
-        _same(2),
+        *(4, 2, _same(2), _same(2)),
     ),
     "depth": Axis({d: NoiseWorkload(depth=d) for d in (1, 2, 4, 8, 16, 32, 64)}, 4, 1, _same(1), _same(1)),
     # A batch of more than 256 rows goes through the fused kernel block by block: its work space is bounded.
     "batch": Axis(
         {b: NoiseWorkload(batch=b, rows=8192) for b in (1, 4, 16, 64, 256, 512, 1024, 2048, 4096, 8192)},
-        4,
-        1,
-        {"numpy": 1, "numba": 0},
-        {"numpy": 1, "numba": 0},
+        *(4, 1, {"numpy": 1, "numba": 0}, {"numpy": 1, "numba": 0}),
     ),
     # The rows' order (eight bytes a row) and weights are kept; the work space depends on the batch only.
     "rows": Axis(
         {n: NoiseWorkload(batch=32, rows=n) for n in (512, 2048, 8192, 16384, 32768, 65536, 131072)},
-        4,
-        0,
-        _same(1),
-        _same(0),
+        *(4, 0, _same(1), _same(0)),
     ),
 }
+
+
+def options_of(workload: NoiseWorkload) -> dict[str, Any]:
+    """Keyword arguments for `train`."""
+    return {"optimizer": OPTIMIZER, "batch_size": workload.batch, "seed": 0}
 
 
 def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[int, list[float]]]:
@@ -89,34 +85,16 @@ def seconds(axis: Axis, sample_seconds: float, rounds: int) -> dict[str, dict[in
 
     It is processor time of one core: other work on the machine disturbs only the caches.
     """
-    runs = {}
-    for size, workload in axis.workloads.items():
-        arguments = workload.arguments()
-        for backend in BACKENDS:
-            runs[backend, size] = _calibrated(backend, arguments, workload, sample_seconds)
-    samples: dict[str, dict[int, list[float]]] = {b: {size: [] for size in axis.workloads} for b in BACKENDS}
-    for _ in range(rounds):
-        for (backend, size), (run, steps) in runs.items():
-            samples[backend][size].append(_processor_seconds(run) / steps)
-    return samples
 
+    def training(size: int, backend: str) -> Run:
+        arguments, options = axis.workloads[size].arguments(), options_of(axis.workloads[size])
+        return lambda epochs: train(*arguments, epochs=epochs, backend=backend, **options)
 
-def _calibrated(backend, arguments, workload: NoiseWorkload, wanted: float) -> tuple[Callable[[], object], int]:
-    """A training that takes as long as wanted, in whole epochs, and its steps."""
-    options = {"optimizer": OPTIMIZER, "batch_size": workload.batch, "seed": 0, "backend": backend}
-
-    def run(epochs: int) -> object:
-        return train(*arguments, epochs=epochs, **options)
-
-    run(1)
-    epochs = max(1, round(wanted / _processor_seconds(lambda: run(1))))
-    return (lambda: run(epochs)), epochs * workload.steps
-
-
-def _processor_seconds(function: Callable[[], object]) -> float:
-    start = time.process_time()
-    function()
-    return time.process_time() - start
+    runs = {(size, backend): training(size, backend) for size in axis.workloads for backend in BACKENDS}
+    found: dict[str, dict[int, list[float]]] = {backend: {} for backend in BACKENDS}
+    for (size, backend), timing in sampled(runs, sample_seconds, rounds, time.process_time).items():
+        found[backend][size] = [s / axis.workloads[size].steps for s in timing.seconds]
+    return found
 
 
 class Memory(NamedTuple):
@@ -148,9 +126,7 @@ class _Watched:
 
 def memory(workload: NoiseWorkload, backend: str) -> Memory:
     """Train one epoch and follow what is allocated: bytes, the same in every run."""
-    arguments = workload.arguments()
-    watched = _Watched(backend)
-    options = {"optimizer": OPTIMIZER, "epochs": 1, "batch_size": workload.batch, "seed": 0}
+    arguments, options, watched = workload.arguments(), options_of(workload) | {"epochs": 1}, _Watched(backend)
     train(*arguments, **options, backend=backend)  # compiles
     tracemalloc.start()
     try:

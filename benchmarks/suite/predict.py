@@ -3,7 +3,7 @@
 import numpy as np
 
 from fastnn import SGD, Network, loss_and_gradient, train
-from suite.common import BACKENDS, Timed, check, load
+from suite import BACKENDS, Timed, checked
 
 CALLS = {1: 1_000, 10_000: 1}  # by rows, so that a sample takes some milliseconds
 
@@ -33,16 +33,14 @@ class Gradient(Timed):
 
     param_names = ("workload", "backend")
     params = (("iris", "digits", "tab"), BACKENDS)
-    calls = 10
 
     def setup(self, name, backend):
         """Draw parameters; compile, and check."""
-        workload = load(name)
-        check(workload, backend)
+        workload = checked(name, backend).workload
         params = workload.network.init_params(np.random.RandomState(0), workload.dtype)
         self.arguments = (workload.network, params, workload.X, workload.Y)
         loss_and_gradient(*self.arguments, backend=backend)
 
     def time_loss_and_gradient(self, name, backend):
-        for _ in range(self.calls):
+        for _ in range(10):
             loss_and_gradient(*self.arguments, backend=backend)

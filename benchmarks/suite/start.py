@@ -7,8 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from fastnn import train
-from suite.common import BACKENDS, check, load
+from suite import BACKENDS, Timed, checked
 
 PREPARE = """
 import os, tempfile
@@ -20,12 +19,10 @@ X = np.ones((2, 2), np.{dtype})
 FIRST_TRAINING = "train(Network((2, 2, 1)), X, X[:, :1], optimizer=SGD(), epochs=1)"
 
 
-class Import:
+class Import(Timed):
     """`import fastnn`, and what the first use of each back end imports."""
 
-    version = "1"
-    timeout = 300
-    number, repeat, rounds, warmup_time = 1, 5, 2, 0
+    number, repeat, warmup_time = 1, 5, 0
 
     def timeraw_import(self):
         return "import fastnn", "import numpy"
@@ -37,12 +34,10 @@ class Import:
         return 'import fastnn; fastnn.get_backend("numba")', "import numpy"
 
 
-class Cold:
+class Cold(Timed):
     """The first training of a process, with an empty disk cache. Numba has been imported before the clock starts."""
 
-    version = "1"
-    timeout = 300
-    number, repeat, rounds, warmup_time = 1, 3, 2, 0
+    number, repeat, warmup_time = 1, 3, 0
     param_names = ("dtype",)
     params = (("float64", "float32"),)
 
@@ -75,20 +70,15 @@ class Warm(Cold):
         return FIRST_TRAINING, self.prepare
 
 
-class Memory:
+class Memory(Timed):
     """Most memory of a process that trains, everything that is imported included."""
 
-    version = "1"
-    timeout = 300
     param_names = ("workload", "backend")
     params = (("seed", "digits", "mnist"), BACKENDS)
 
     def setup(self, name, backend):
         """Load the data; compile, and check."""
-        self.workload = load(name)
-        check(self.workload, backend)
+        self.run = checked(name, backend).run
 
     def peakmem_train(self, name, backend):
-        workload = self.workload
-        options = workload.train_options | {"seed": 0, "epochs": 1}
-        train(workload.network, workload.X, workload.Y, **options, backend=backend)
+        self.run(1, backend)

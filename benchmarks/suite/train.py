@@ -1,27 +1,21 @@
 """Training: seconds that a fixed number of iterations takes, for asv takes lower as better everywhere."""
 
+import functools
 import statistics
-import time
 
-from fastnn import train
-from suite.common import BACKENDS, WORKLOADS, Timed, check, load
+from timing import seconds_of
 
-# One call takes 5 ms at least: asv's samples are single calls, since `setup` runs before each.
+from suite import BACKENDS, Timed, checked
+
+# One call takes 5 ms at least: asv's samples are single calls, since `setup` runs before each. By workload: of both.
 EPOCHS = {
-    ("seed", "numpy"): 1_000,
-    ("seed", "numba"): 50_000,
-    ("iris", "numpy"): 500,
-    ("iris", "numba"): 5_000,
-    ("digits", "numpy"): 4,
-    ("digits", "numba"): 20,
-    ("online", "numpy"): 1,
-    ("online", "numba"): 5,
-    ("tab", "numpy"): 1,
-    ("tab", "numba"): 2,
-    ("mnist", "numpy"): 1,
-    ("mnist", "numba"): 1,
-    ("big", "numpy"): 1,
-    ("big", "numba"): 1,
+    "seed": (1_000, 50_000),
+    "iris": (500, 5_000),
+    "digits": (4, 20),
+    "online": (1, 5),
+    "tab": (1, 2),
+    "mnist": (1, 1),
+    "big": (1, 1),
 }
 
 
@@ -29,44 +23,31 @@ class Train(Timed):
     """One training, from the call of `train` to its result."""
 
     param_names = ("workload", "backend")
-    params = (WORKLOADS, BACKENDS)
+    params = (tuple(EPOCHS), BACKENDS)
 
     def setup(self, name, backend):
         """Load the data; compile, and check the answer against the reference."""
-        workload = load(name)
-        check(workload, backend)
-        self.data = (workload.network, workload.X, workload.Y)
-        self.options = workload.train_options | {"seed": 0, "epochs": EPOCHS[name, backend]}
+        self.run = checked(name, backend).run
+        self.epochs = EPOCHS[name][BACKENDS.index(backend)]
 
     def time_train(self, name, backend):
-        train(*self.data, **self.options, backend=backend)
+        self.run(self.epochs, backend)
 
 
 class Ratio(Timed):
     """Both back ends in turn in one process, so that the machine's noise hits both."""
 
     param_names = ("workload",)
-    params = (WORKLOADS,)
+    params = (tuple(EPOCHS),)
     unit = "numba time / numpy time"
     pairs = 9
 
     def setup(self, name):
         """Compile, and check the answer."""
-        self.workload = load(name)
-        check(self.workload, "numba")
+        self.run = checked(name, "numba").run
 
     def track_numba_numpy_time_ratio(self, name):
         """Seconds an iteration with numba, as a part of those with numpy: the median of the pairs' ratios."""
-        ratios = []
-        for _ in range(self.pairs):
-            numpy, numba = (self.seconds(name, backend) for backend in BACKENDS)
-            ratios.append(numba / numpy)
-        return statistics.median(ratios)
-
-    def seconds(self, name, backend):
-        """An epoch's seconds."""
-        workload, epochs = self.workload, EPOCHS[name, backend]
-        options = workload.train_options | {"seed": 0, "epochs": epochs}
-        start = time.perf_counter()
-        train(workload.network, workload.X, workload.Y, **options, backend=backend)
-        return (time.perf_counter() - start) / epochs
+        runs = [(functools.partial(self.run, n, backend), n) for n, backend in zip(EPOCHS[name], BACKENDS, strict=True)]
+        pairs = ([seconds_of(run) / n for run, n in runs] for _ in range(self.pairs))
+        return statistics.median(numba / numpy for numpy, numba in pairs)

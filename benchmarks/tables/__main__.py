@@ -19,18 +19,15 @@ import warnings
 
 from sklearn.exceptions import ConvergenceWarning
 
-from benchmarks.readme import replace
+from benchmarks.readme import ROOT, put, where
 from benchmarks.tables import data, methods
-from benchmarks.tables.aims import aims_table
 from benchmarks.tables.chart import chart
 from benchmarks.tables.data import TABLES, Table
-from benchmarks.tables.measure import Results, about_here, measured
+from benchmarks.tables.measure import Results, about_here, gains, measured
 from benchmarks.tables.methods import METHODS, OURS
-from benchmarks.tables.report import Found, about, report
-from benchmarks.tables.threads import gains, threads_table
+from benchmarks.tables.report import Found, aims_table, report, threads_table
 from fastnn import plotting
 
-ROOT = pathlib.Path(__file__).parents[2]
 PAGE, IMAGE = pathlib.Path("benchmarks", "README.md"), pathlib.Path("docs", "images", "tables.png")
 IN_CHECKS = {  # half: the methods that are measured there, unless others are named
     data.HOLES_AT_RANDOM: ["fast", "good", "lightgbm"],
@@ -98,17 +95,13 @@ def chosen_methods(options: argparse.Namespace, table: Table) -> list[str]:
 def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) -> list[str]:
     """Measure what the results lack; return what failed, and what is not installed."""
     told: list[str] = []
-    warm: set[str] = set()
     for table in tables:
         for split in range(options.splits or table.n_splits):
             lacking = [name for name in chosen_methods(options, table) if not methods.missing(name)]
-            lacking = results.lacks(table, split, lacking)
-            if not lacking:
+            if not (lacking := results.lacks(table, split, lacking)):
                 continue
             for name in lacking:
-                if name not in warm:
-                    methods.warm_up(name)
-                    warm.add(name)
+                methods.warm_up(name)
             start = time.perf_counter()
             here = about_here(lacking)
             records, failed = measured(table, split, lacking)
@@ -121,8 +114,9 @@ def fit_all(results: Results, tables: list[Table], options: argparse.Namespace) 
 def published(results: Results, tables: list[Table]) -> str:
     """Return the text that is printed."""
     found = Found(results.records, tables)
-    parts = [about(results.about), report(found) if found.tables else "", threads_table(results.threads)]
-    return "\n\n".join(part for part in [*parts, aims_table(found, results.threads)] if part)
+    made = f"Measured by `python -m benchmarks.tables` {where(results.about)}."
+    parts = [made, report(found), threads_table(results.threads), aims_table(found, results.threads)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def draw(results: Results, tables: list[Table], path: pathlib.Path) -> None:
@@ -131,8 +125,7 @@ def draw(results: Results, tables: list[Table], path: pathlib.Path) -> None:
     if methods.BASELINE not in found.methods:
         print(f"no picture of what was not measured beside {METHODS[methods.BASELINE].title}", file=sys.stderr)
         return
-    source = f"{results.about['cpu']}, one thread, {results.about['date']}"
-    plotting.save(chart(found, source), path)
+    plotting.save(chart(found, f"{results.about['cpu']}, one thread, {results.about['date']}"), path)
 
 
 def write(results: Results, folder: pathlib.Path) -> None:
@@ -141,9 +134,7 @@ def write(results: Results, folder: pathlib.Path) -> None:
     tables = [*TABLES.values(), *data.HOLES, *data.LOW_SIGNALS, *map(data.drawn, sorted(drawn))]
     draw(results, tables, folder / IMAGE)
     picture = f"![Error over seconds of each method](../{IMAGE.as_posix()})"
-    page = folder / PAGE
-    text = replace(page.read_text("utf-8"), "tables", f"{published(results, tables)}\n\n{picture}")
-    page.write_text(text, "utf-8")
+    put(folder / PAGE, "tables", f"{published(results, tables)}\n\n{picture}")
 
 
 def main(arguments: list[str] | None = None) -> int:

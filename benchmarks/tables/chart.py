@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from matplotlib.transforms import Bbox
+
+from benchmarks.drawing import BLUE, ORANGE, log_scale, panels, style
 from benchmarks.tables.data import DESIGN, Table
 from benchmarks.tables.methods import METHODS, OURS
 from benchmarks.tables.report import EIGHT, TITLES, Found, digits, geometric, ratios
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BLUE, ORANGE = "#08306b", "#d94801"
 HIGHEST = 3.0
 """The largest error that has its place; larger ones are drawn there, with their number."""
 PLACES = ((8, 5, "left"), (8, -15, "left"), (-8, 5, "right"), (-8, -15, "right"), (0, 13, "center"), (0, -23, "center"))
@@ -21,34 +22,27 @@ PLACES = ((8, 5, "left"), (8, -15, "left"), (-8, 5, "right"), (-8, -15, "right")
 
 def chart(found: Found, source: str) -> Figure:
     """Draw a panel for each half that was measured; `source` is written below."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     groups = found.groups()
     shown = [title for title in (EIGHT, TITLES[DESIGN]) if title in groups] or list(groups)
-    figure = Figure(figsize=(7.5 * len(shown), 6.5), layout="constrained", dpi=100)
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(shown), squeeze=False, sharey=True).ravel()
-    points = [draw_panel(axes, found, groups[title]) for axes, title in zip(panels, shown, strict=True)]
-    for axes, title in zip(panels, shown, strict=True):
-        axes.set_title(f"{title[0].upper()}{title[1:]}", fontsize=14, loc="left")
-    panels[0].set_ylabel("error / LightGBM's: less is better", fontsize=12)
-    figure.supxlabel(f"Geometric means of the ratios of all tables. {source}", fontsize=10, color="0.35")
+    note = f"Geometric means of the ratios of all tables. {source}"
+    figure, drawn = panels(len(shown), (7.5 * len(shown), 6.5), note, sharey=True)
+    points = [draw_panel(axes, found, groups[title]) for axes, title in zip(drawn, shown, strict=True)]
+    for axes, title in zip(drawn, shown, strict=True):
+        style(axes, f"{title[0].upper()}{title[1:]}", "processor's seconds of fit / LightGBM's")
+    drawn[0].set_ylabel("error / LightGBM's: less is better", fontsize=12)
     figure.draw_without_rendering()  # which gives the points their places
-    for axes, of_panel in zip(panels, points, strict=True):
+    for axes, of_panel in zip(drawn, points, strict=True):
         label_points(axes, of_panel)
     return figure
 
 
 def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> dict[str, tuple[float, float]]:
     """Draw a point for each method; return what they stand for, seconds and error."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     points = {}
     for method in found.methods:
         pair = [geometric(ratios(found, tables, method, what).values()) for what in ("fit", "error")]
         if None not in pair:
-            points[method] = pair[0].median, pair[1].median
+            points[method] = pair[0].middle, pair[1].middle
     for method, (seconds, error) in points.items():
         marker = "o" if error <= HIGHEST else "^"
         axes.plot(seconds, min(error, HIGHEST), marker, color=color(method), markersize=10, zorder=3)
@@ -56,19 +50,11 @@ def draw_panel(axes: Axes, found: Found, tables: list[Table]) -> dict[str, tuple
     axes.plot([s for s, _ in ours], [min(e, HIGHEST) for _, e in ours], color=BLUE, linewidth=1.5)
     axes.axhline(1, color="0.75", linewidth=1, zorder=0)
     axes.axvline(1, color="0.75", linewidth=1, zorder=0)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    log_scale(axes, "x")
+    log_scale(axes, "y")
     axes.margins(x=0.18, y=0.1)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 6, 7, 8)))
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-        axis.set_minor_locator(NullLocator())
-    axes.tick_params(labelsize=11)
-    axes.grid(color="0.92")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel("processor's seconds of fit / LightGBM's", fontsize=12)
     return points
 
 
@@ -79,22 +65,13 @@ def color(method: str) -> str:
 
 def label_points(axes: Axes, points: dict[str, tuple[float, float]]) -> None:
     """Write the names of methods beside their points, each where no point is, no other name and not the edge."""
-    from matplotlib.transforms import Bbox
-
     centers = [axes.transData.transform((s, min(e, HIGHEST))) for s, e in points.values()]
     taken: list[Any] = [Bbox.from_bounds(x - 7, y - 7, 14, 14) for x, y in centers]
     for method, (seconds, error) in points.items():
         name = METHODS[method].title.replace("`", "") + (f", {digits(error)}" if error > HIGHEST else "")
+        look = {"textcoords": "offset points", "color": color(method), "fontsize": 12}
         for right, up, align in PLACES:
-            label = axes.annotate(
-                name,
-                (seconds, min(error, HIGHEST)),
-                xytext=(right, up),
-                textcoords="offset points",
-                color=color(method),
-                fontsize=12,
-                ha=align,
-            )
+            label = axes.annotate(name, (seconds, min(error, HIGHEST)), xytext=(right, up), ha=align, **look)
             box = label.get_window_extent()
             if box.x1 <= axes.bbox.x1 and not any(box.overlaps(other) for other in taken):
                 break

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 import json
-import os
 import pathlib
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks.tables.data import CLASSES, Table
-from benchmarks.tables.methods import METHODS
+from benchmarks.tables.methods import METHODS, by_preset
 from fastnn.files.archive import write_whole
 from fastnn.measuring import machine
+from fastnn.measuring.timing import interleaved, seconds_of
 
 ROUNDS = 3
 """Fits of a method that take less than `LONG` seconds, and predictions after each fit: the least of them counts."""
@@ -51,14 +51,9 @@ def measured(table: Table, split: int, names: list[str]) -> tuple[list[Record], 
                 start = time.process_time()
                 predict = METHODS[name].fit(table.kind, X, y, split)
                 fit = time.process_time() - start
-                samples = []
-                for _ in range(ROUNDS):
-                    start = time.process_time()
-                    outputs = predict(X_test)
-                    samples.append(time.process_time() - start)
-                record = found.setdefault(
-                    name, about | {"method": name, **losses(outputs, y_test, classes), "fit": [], "predict": []}
-                )
+                samples = [seconds_of(partial(predict, X_test), time.process_time) for _ in range(ROUNDS)]
+                error = losses(predict(X_test), y_test, classes)
+                record = found.setdefault(name, about | {"method": name, **error, "fit": [], "predict": []})
             except Exception as error:  # one that fails must not end a run of hours
                 failed[name] = f"{METHODS[name].title} on {table.name}, split {split}: {type(error).__name__}: {error}"
                 continue
@@ -85,17 +80,38 @@ def losses(outputs: np.ndarray, y: np.ndarray, classes: np.ndarray | None) -> Re
     }
 
 
+LEAST_ROWS = 5000
+"""Tables of fewer rows are not fitted by two threads."""
+
+
+def gains(table: Table, presets: list[str]) -> dict[str, Any]:
+    """Return wall seconds of fits on one and two threads, in turn, {table: {preset: {n_jobs: seconds}}}.
+
+    Raises
+    ------
+    RuntimeError
+        Where two threads give another answer.
+    """
+    X, X_test, y, _ = table.split(0)
+    if len(X) + len(X_test) < LEAST_ROWS:
+        return {}
+    y = np.unique(y, return_inverse=True)[1] if table.kind == CLASSES else y
+    found = {}
+    for preset in presets:
+        fits = {str(n): partial(by_preset, table.kind, X, y, 0, preset, n_jobs=n) for n in (1, 2)}
+        one, two = (fit()(X_test) for fit in fits.values())
+        if not np.array_equal(one, two):
+            raise RuntimeError(f"{preset} on {table.name}: another answer by two threads, so nothing was timed")
+        timings = interleaved(fits, dict.fromkeys(fits, 1), ROUNDS)
+        found[preset] = {n: list(timing.seconds) for n, timing in timings.items()}
+    return {table.name: found}
+
+
 def about_here(names: list[str]) -> dict[str, Any]:
     """Return where, when and with what the methods are measured."""
-    packages = {METHODS[name].package for name in names} - {"fastnn", "sklearn"}
-    versions = machine.versions() | {package: importlib.metadata.version(package) for package in sorted(packages)}
-    return {
-        "date": datetime.date.today().isoformat(),
-        "cpu": machine.cpu_model(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "versions": versions,
-    }
+    found, packages = machine.circumstances(), {METHODS[name].package for name in names} - {"fastnn", "sklearn"}
+    found["versions"] |= {package: importlib.metadata.version(package) for package in sorted(packages)}
+    return found
 
 
 class Results:

@@ -167,6 +167,7 @@ def missing(name: str) -> str:
     return "" if importlib.util.find_spec(package) else f"{package} is not installed"
 
 
+@functools.cache
 def warm_up(name: str) -> None:
     """Fit a tiny table of each kind, so that what is imported, compiled or loaded once is."""
     import pandas as pd

@@ -1,18 +1,29 @@
-"""The printed tables: errors, seconds, and geometric means of the ratios to LightGBM, in Markdown."""
+"""The printed tables: errors, seconds, and geometric means of the ratios to LightGBM, in Markdown; and aims."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from statistics import mean, median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.peers.aims import Ratio, digits
-from benchmarks.peers.tables import row, separator
-from benchmarks.tables.data import CLASSES, DESIGN, DRAWN, HOLES_AT_RANDOM, HOLES_BY_VALUE, LOW_SIGNAL, REPORT, Table
+from benchmarks.tables.data import (
+    CLASSES,
+    DESIGN,
+    DRAWN,
+    HOLES,
+    HOLES_AT_RANDOM,
+    HOLES_BY_VALUE,
+    LOW_SIGNAL,
+    LOW_SIGNALS,
+    REPORT,
+    TABLES,
+    Table,
+)
 from benchmarks.tables.measure import Record
 from benchmarks.tables.methods import BASELINE, METHODS, OURS
+from fastnn.measuring.tables import Interval, digits, markdown
 
 EIGHT, NEW = "report half, the eight first tables", "report half, new tables"
 TITLES = {
@@ -86,48 +97,43 @@ def ratios(found: Found, tables: Iterable[Table], method: str, what: str, baseli
     return {name: number for name, number in pairs.items() if number is not None}
 
 
-def geometric(numbers: Iterable[float]) -> Ratio | None:
+def geometric(numbers: Iterable[float]) -> Interval | None:
     """Return the geometric mean, with the middle 95 % of those of tables drawn with replacement; None of none."""
     logs = np.log(list(numbers))
     if not len(logs):
         return None
     drawn = np.random.default_rng(0).integers(len(logs), size=(N_RESAMPLES, len(logs)))
     low, high = np.percentile(logs[drawn].mean(axis=1), [2.5, 97.5])
-    return Ratio(*np.exp([low, logs.mean(), high]).tolist())
+    return Interval(*np.exp([low, logs.mean(), high]).tolist())
+
+
+def worst(numbers: dict[str, float]) -> str:
+    """Return the name of the largest."""
+    return max(numbers, key=numbers.__getitem__)
+
+
+def gain(seconds: dict[str, list[float]]) -> float:
+    """How many times as fast two threads are, by the least times of both."""
+    return min(seconds["1"]) / min(seconds["2"])
 
 
 # ------------------------------------------------------------------------------------------------------------ Markdown
 
 
-def about(a: Mapping[str, Any]) -> str:
-    """Where, when and with what."""
-    versions = ", ".join(f"{name} {version}" for name, version in a["versions"].items())
-    load = "" if a["load"] is None else f" Load before: {a['load']}."
-    return (
-        f"Measured on {a['date']} by `python -m benchmarks.tables` on one {a['cpu']}, {a['cores']} cores ({versions})."
-        f"{load}"
-    )
-
-
-def heads(found: Found, *first: str) -> list[str]:
-    """Return the first two lines of a table with a column for each method."""
-    cells = [*first, *(METHODS[method].title for method in found.methods)]
-    return [row(cells), separator(len(cells))]
-
-
 def by_table(found: Found, what: str, form: str) -> str:
     """A line for each table, a column for each method; in brackets the splits, where there are fewer than of others."""
-    tables = [table for table in found.tables if what != "log_loss" or table.kind == CLASSES]
-    lines = heads(found, "table")
-    for table in tables:
+    rows = []
+    for table in found.tables:
+        if what == "log_loss" and table.kind != CLASSES:
+            continue
         n_splits = max(len(found.of(table, method)) for method in found.methods)
         cells = [label(found.sizes[table.name]) if what == "error" else table.name]
         for method in found.methods:
             records = found.of(table, method)
             few = f" ({len(records)})" if len(records) < n_splits else ""
             cells.append(f"{value(records.values(), what):{form}}{few}" if records else "")
-        lines.append(row(cells))
-    return "\n".join(lines) if tables else ""
+        rows.append(cells)
+    return markdown(["table", *(METHODS[method].title for method in found.methods)], rows) if rows else ""
 
 
 def label(record: Record) -> str:
@@ -138,25 +144,21 @@ def label(record: Record) -> str:
 
 def summary(found: Found, tables: list[Table]) -> str:
     """A line for each method: the geometric means of its ratios to the baseline, and its worst table."""
-    shown = {
-        what: title for what, title in WHAT.items() if what != "log_loss" or any(t.kind == CLASSES for t in tables)
-    }
-    cells = ["× LightGBM", "tables", *shown.values(), "largest error"]
-    lines = [row(cells), separator(len(cells))]
+    has_classes = any(table.kind == CLASSES for table in tables)
+    shown = {what: title for what, title in WHAT.items() if what != "log_loss" or has_classes}
+    rows = []
     for method in found.methods:
-        errors = ratios(found, tables, method, "error")
-        if not errors:
-            continue
-        means = (geometric(ratios(found, tables, method, what).values()) for what in shown)
-        worst = max(errors, key=errors.__getitem__)
-        cells = ["" if number is None else shown_ratio(number) for number in means]
-        lines.append(row([METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[worst])}, {worst}"]))
-    return "\n".join(lines)
+        if errors := ratios(found, tables, method, "error"):
+            means = (geometric(ratios(found, tables, method, what).values()) for what in shown)
+            cells = ["" if number is None else shown_ratio(number) for number in means]
+            name = worst(errors)
+            rows.append([METHODS[method].title, str(len(errors)), *cells, f"{digits(errors[name])}, {name}"])
+    return markdown(["× LightGBM", "tables", *shown.values(), "largest error"], rows)
 
 
-def shown_ratio(number: Ratio) -> str:
+def shown_ratio(number: Interval) -> str:
     """Return a ratio as text, of a single table without an interval."""
-    return digits(number.median) if number.low == number.high else str(number)
+    return digits(number.middle) if number.low == number.high else str(number)
 
 
 def where_trees_win(found: Found) -> str:
@@ -187,6 +189,8 @@ RATIO_NOTES = (
 
 def report(found: Found) -> str:
     """Return all tables that the records fill."""
+    if not found.tables:
+        return ""
     parts = [NOTES, "Errors:", by_table(found, "error", ".4f"), "CPU seconds of fit:", by_table(found, "fit", ".3g")]
     if logs := by_table(found, "log_loss", ".3f"):
         parts += ["Log loss:", logs]
@@ -196,3 +200,99 @@ def report(found: Found) -> str:
             parts += [f"{title[0].upper()}{title[1:]}:", summary(found, tables)]
         parts.append(where_trees_win(found))
     return "\n\n".join(part for part in parts if part)
+
+
+def threads_table(found: dict[str, Any]) -> str:
+    """A line for each table: seconds of one thread, and how many times as fast two are; "" where there is none."""
+    presets = [preset for preset in METHODS if any(preset in by_preset for by_preset in found.values())]
+    heads = [head for p in presets for head in (f"{METHODS[p].title}, one thread, s", "two threads, times as fast")]
+    rows = []
+    for name, seconds in found.items():
+        pairs = ([f"{min(of['1']):.3g}", f"{gain(of):.2f}"] if of else ["", ""] for of in map(seconds.get, presets))
+        rows.append([name, *(cell for pair in pairs for cell in pair)])
+    return markdown(["wall time of fit", *heads], rows) if presets else ""
+
+
+# ---------------------------------------------------------------------------------------------------------------- aims
+
+OF_THE_EIGHT = (  # preset, what, beside which method, at most: set before it was measured
+    *(("fast", "error", BASELINE, 0.58), ("fast", "fit", BASELINE, 1.0), ("fast", "predict", BASELINE, 0.3)),
+    *(("good", "error", BASELINE, 0.50), ("good", "fit", BASELINE, 4.5), ("good", "predict", BASELINE, 1.0)),
+    *(("good", "error", "catboost", 1.0), ("good", "fit", "catboost", 0.1)),
+    *(("good", "error", "realmlp", 1.0), ("good", "fit", "realmlp", 0.1)),
+    *(("best", "error", BASELINE, 0.49), ("best", "fit", BASELINE, 15)),
+)
+WORST, ENOUGH_WRONG, ENOUGH_ROWS = 1.15, 100, 1000
+WITH_HOLES, OF_THE_MEAN, OF_DRAWN = 1.05, 0.98, 2.0
+BY_TWO_THREADS = 1.6
+
+
+class Aim(NamedTuple):
+    """A line of the table."""
+
+    what: str
+    bound: float
+    found: Interval
+    at_least: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the number is what it should be."""
+        return self.found.middle >= self.bound if self.at_least else self.found.middle <= self.bound
+
+
+def aims(found: Found, threads: dict[str, Any]) -> Iterator[Aim]:
+    """Each number that is meant to be reached, of whole groups of tables that were measured."""
+    eight = [table for table in TABLES.values() if group(table) == EIGHT]
+    for preset, what, rival, most in OF_THE_EIGHT:
+        what_of = f"{METHODS[preset].title}: {WHAT[what]} × {METHODS[rival].title}, the eight tables"
+        yield from of_all(what_of, most, ratios(found, eight, preset, what, rival), len(eight))
+    judged = [table for table in found.tables if is_judged(found, table)]
+    if errors := ratios(found, judged, "good", "error"):
+        name = worst(errors)
+        yield exactly(f"`good`: largest error × LightGBM of {len(errors)} tables, {name}", WORST, errors[name])
+    for preset in ("fast", "good"):
+        title, of_holes = METHODS[preset].title, ratios(found, HOLES, preset, "error")
+        yield from of_all(f"{title}: error × LightGBM, with holes", WITH_HOLES, of_holes, len(HOLES))
+        for table in LOW_SIGNALS:
+            if records := found.of(table, preset).values():
+                what_of = f"{title}: error × that of the mean, {len(records)} draws of low signal"
+                yield exactly(what_of, OF_THE_MEAN, value(records, "error"))
+    for table in found.tables:
+        if table.half == DRAWN and (seconds := ratios(found, [table], "fast", "fit")):
+            yield exactly(f"`fast`: CPU seconds of fit × LightGBM, {table.name}", OF_DRAWN, seconds[table.name])
+    for preset in METHODS:
+        gains = [gain(by_method[preset]) for by_method in threads.values() if preset in by_method]
+        if (number := geometric(gains)) is not None:
+            yield Aim(f"{METHODS[preset].title}: two threads, times as fast as one", BY_TWO_THREADS, number, True)
+
+
+def of_all(what: str, most: float, numbers: dict[str, float], n: int) -> Iterator[Aim]:
+    """The aim of a geometric mean, if all tables have a number."""
+    number = geometric(numbers.values())
+    if number is not None and len(numbers) == n:
+        yield Aim(what, most, number)
+
+
+def exactly(what: str, most: float, number: float) -> Aim:
+    """The aim of a number that has no interval."""
+    return Aim(what, most, Interval(number, number, number))
+
+
+def is_judged(found: Found, table: Table) -> bool:
+    """Return whether a ratio of a table of the files says something: of enough wrong rows, or enough test rows."""
+    records = found.of(table, BASELINE).values()
+    if table.name not in TABLES or not records:
+        return False
+    if table.kind == CLASSES:
+        return sum(record["error"] * record["test_rows"] for record in records) > ENOUGH_WRONG - 0.5
+    return min(record["test_rows"] for record in records) >= ENOUGH_ROWS
+
+
+def aims_table(found: Found, threads: dict[str, Any]) -> str:
+    """A line for each aim; "" where none was measured."""
+    rows = []
+    for aim in aims(found, threads):
+        bound = f"{'at least' if aim.at_least else 'at most'} {aim.bound:g}"
+        rows.append([aim.what, bound, shown_ratio(aim.found), "" if aim.met else "missed"])
+    return markdown(["aim", "", "measured", ""], rows) if rows else ""

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from fastnn import __version__
+from fastnn import __version__, plotting
 from fastnn.checking import hints
 from fastnn.cli.bench import bench
-from fastnn.cli.console import new_table, out, progress, say, show
+from fastnn.cli.console import check_output, new_table, out, progress, say, show
 from fastnn.cli.demo import demo
-from fastnn.cli.export import export
-from fastnn.cli.gate import gate
 from fastnn.cli.verify import verify
 from fastnn.cores import available_cores
-from fastnn.gate.report import with_unit
+from fastnn.files import export as files
+from fastnn.files.model import kind_of, load
+from fastnn.gate import report
+from fastnn.gate.compare import PAIRS, THRESHOLD, GateSettings, compare
 from fastnn.measuring import machine
-from fastnn.measuring.timing import (
-    ENTRY_POINTS,
-    first_calls,
-    first_function,
-    first_members,
-    first_method,
-    first_shared_step,
-    first_shuffle,
-)
+from fastnn.measuring.starting import ENTRY_POINTS, OF_A_DTYPE, OF_NONE, first_calls
+from fastnn.measuring.tables import with_unit
 from fastnn.memory import ALIGNMENT
 
 app = typer.Typer(
@@ -124,18 +119,19 @@ def warmup() -> None:
     """
     dtypes = (np.dtype(np.float64), np.dtype(np.float32))
     table = new_table("dtype", *ENTRY_POINTS, "sum", texts=("dtype",))
-    with progress("compiling", len(dtypes) * len(ENTRY_POINTS)) as advance:
+    with progress("compiling", len(dtypes) * len(OF_A_DTYPE) + len(OF_NONE)) as advance:
         for dtype in dtypes:
-            seconds = []
-            for _, elapsed in first_calls(dtype):
-                seconds.append(elapsed)
+            seconds = {}
+            for name, elapsed in first_calls(dtype, OF_A_DTYPE):
+                seconds[name] = elapsed
                 advance()
-            table.add_row(dtype.name, *map(with_unit, (*seconds, sum(seconds))))
-            table.add_row("  threads", "", "", "", with_unit(first_shared_step(dtype)))
-            table.add_row("  many", "", "", "", with_unit(first_members(dtype)))
-            table.add_row("  one row", "", "", "", with_unit(first_function(dtype)))
-        table.add_row("row orders", "", "", "", with_unit(first_shuffle()))
-        table.add_row("Levenberg-Marquardt", "", "", "", with_unit(first_method()))
+            entries = [seconds.pop(name) for name in ENTRY_POINTS]
+            table.add_row(dtype.name, *map(with_unit, (*entries, sum(entries))))
+            for name, elapsed in seconds.items():
+                table.add_row(f"  {name}", "", "", "", with_unit(elapsed))
+        for name, elapsed in first_calls(np.float64, OF_NONE):
+            table.add_row(name, "", "", "", with_unit(elapsed))
+            advance()
     show("First calls, compiled or loaded", table)
     cache = machine.cache()
     if machine.kernels_are_kept():
@@ -143,6 +139,101 @@ def warmup() -> None:
         return
     say(f"Not kept: {cache.error or f'no kernel could be added to {cache.folder}'}", "red")
     raise typer.Exit(1)
+
+
+# ----------------------------------------------------------------------------------------------------- export and gate
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", hidden=True)],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|FORMAT",
+            help=f"The file to write, or the format of one beside the model: {', '.join(files.FORMATS)}.",
+        ),
+    ],
+) -> None:
+    """Write a saved model for programs without fastnn.
+
+    MODEL is a file that `save` wrote, of a result or an estimator, of tables too. The suffix of FILE is the format.
+    """
+    saved, formats = _saved(model)
+    form = formats.get(to)
+    path, name = (to, None) if form is None else (Path(model).with_suffix(form.suffix), to)
+    try:
+        written = files.export(saved, path, name, formats)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--to") from error
+    for path in written:
+        say(f"{path}  {path.stat().st_size:,} bytes")
+    if note := files.note(saved, written[0], name, formats):
+        say(note)
+
+
+def _saved(path: str) -> tuple[Any, dict[str, files.Format]]:
+    """Read a training result or an estimator; return what is exported of it, and the formats that there are."""
+    kind = kind_of(path)
+    if kind == "result":
+        result = load(path)
+        return files.Model(result.network, result.params), files.FORMATS
+    if kind.startswith("table"):
+        from fastnn.tabular import TabularClassifier, TabularRegressor, export
+
+        loaded = (TabularClassifier if kind.endswith("classifier") else TabularRegressor).load(path)
+        return export.model_of(loaded), export.FORMATS
+    from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.estimators.saving import model_of
+
+    return model_of((MLPClassifier if kind == "classifier" else MLPRegressor).load(path)), files.FORMATS
+
+
+def gate(
+    base: Annotated[str, typer.Option(metavar="CMD", help="Command that measures the program before the change.")],
+    head: Annotated[str, typer.Option(metavar="CMD", help="Command that measures the program after it.")],
+    pairs: Annotated[int, typer.Option(min=2, metavar="N", help="Runs of each command at most, in a round.")] = PAIRS,
+    threshold: Annotated[
+        float, typer.Option(min=1.0, metavar="RATIO", help="Ratio head / base above which head is slower.")
+    ] = THRESHOLD,
+    counts: Annotated[bool, typer.Option("--counts", help="Compare the counts alone, and time nothing.")] = False,
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write all samples, ratios and verdicts to a file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the ratios into a .png, .svg or .pdf.")
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Append the table as Markdown to a file, such as $GITHUB_STEP_SUMMARY."),
+    ] = None,
+) -> None:
+    """Fail where one program is slower than another.
+
+    A gate for continuous integration. The shell runs each command, which measures and prints JSON in the format of
+    fastnn bench --json -. The two are run in turn, pair by pair, each run in a process of its own.
+    The command ends with 1 if a count is worse, or if the whole interval of a ratio is above the threshold in two
+    rounds; with 2 if nothing could be compared.
+    """
+    for option, path in (("--json", json), ("--plot", plot), ("--summary", summary)):
+        check_output(path, option)
+    if plot:
+        import matplotlib  # noqa: F401  a missing one is reported before anything is run
+    settings = GateSettings(pairs=pairs, threshold=threshold, timed=not counts)
+    with progress("first runs", 4 if counts else None) as advance:
+        outcome = compare(base, head, settings, advance)
+    show(report.TITLE, report.table(outcome))
+    say(report.notes(outcome), "dim")
+    say(report.conclusion(outcome), "red" if not outcome.passed else "yellow" if outcome.gone else "green")
+    if json:
+        report.save(outcome, json)
+        say(f"All samples: {json}")
+    if plot:
+        say(f"Ratios: {plotting.save(report.draw(outcome), plot)}")
+    if summary:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(report.markdown(outcome))
+    if not outcome.passed:
+        raise typer.Exit(1)
 
 
 for command in (demo, info, warmup, export, bench, verify, gate):  # the order of the help

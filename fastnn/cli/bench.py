@@ -1,28 +1,31 @@
-"""The command ``fastnn bench``."""
+"""The command ``fastnn bench``: what it prints, draws and compares."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from fastnn import plotting
 from fastnn.backends import BACKENDS
 from fastnn.checking.arguments import did_you_mean
 from fastnn.cli import bench_report as measure
-from fastnn.cli import bench_work, rendering
-from fastnn.cli.console import check_output, chosen_dtypes, progress, say, show
+from fastnn.cli.console import check_output, chosen_dtypes, new_table, progress, say, show
 from fastnn.cores import available_cores
-from fastnn.measuring import real_work, workloads
+from fastnn.measuring import work, workloads
+from fastnn.measuring.tables import digits, quartiles
+from fastnn.measuring.timing import ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _STDOUT = Path("-")
 _WORKLOADS = "; ".join(f"{name} ({text})" for name, text in workloads.DESCRIPTIONS.items())
-_REAL_WORK = "; ".join(real_work.NAMES)
+_REAL_WORK = "; ".join(work.NAMES)
 
 
 _THREADS = typer.Option(
@@ -72,7 +75,7 @@ def bench(
     if fail_below is not None and compare is None:
         raise typer.BadParameter("it needs --compare OLD.json", param_hint="--fail-below")
     dtypes = (None,) if dtype is None else chosen_dtypes(dtype)
-    _check_names("--workload", workload, bench_work.NAMES)
+    _check_names("--workload", workload, measure.NAMES)
     _check_names("--backend", backend, BACKENDS)
     to_stdout = json == _STDOUT
     if to_stdout and (plot or compare):
@@ -94,7 +97,7 @@ def bench(
         report.save(json)
         say(f"All samples: {json}")
     if plot:
-        say(f"Speeds: {plotting.save(_draw(report), plot)}")
+        say(f"Speeds: {plotting.save(draw(report), plot)}")
     if old:
         _compare(report, old, fail_below)
 
@@ -118,7 +121,7 @@ def _print(report: measure.Report) -> None:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     load = "" if report.load is None else f"; load before: {report.load:.2f}"
     say(f"{report.date}, {report.cpu} ({versions}){load}")
-    show("Training: iterations a second", rendering.bench_trainings(report))
+    show("Training: iterations a second", trainings_table(report))
     if (n := max((training.threads for training in report.trainings), default=1)) > 1:
         say(f"{n} threads share each step of the workloads on numba.", "dim")
     say(
@@ -126,29 +129,64 @@ def _print(report: measure.Report) -> None:
         "medians of the rounds' ratios, with their middle half.",
         "dim",
     )
-    show("Starting: seconds in a fresh process", rendering.bench_starts(report))
+    show("Starting: seconds in a fresh process", starts_table(report))
 
 
-def _draw(report: measure.Report) -> Figure:
+def trainings_table(report: measure.Report) -> Table:
+    """Return a table with a row for each workload and dtype: the speed of each back end, their ratio, and spreads."""
+    backends = list(dict.fromkeys(training.backend for training in report.trainings))
+    ratio = [f"{backends[1]} / {backends[0]}"] if len(backends) == 2 else []
+    table = new_table("workload", *backends, *ratio, texts=("workload",))
+    for row in report.by_workload().values():
+        first = next(iter(row.values()))
+        shape = f"{first.unit}s a second"
+        if first.sizes:
+            shape = f"{'-'.join(map(str, first.sizes))}, {first.batch_size} row{'s' * (first.batch_size != 1)}"
+        cells = [f"{first.workload}, {first.dtype}\n[dim]{shape}[/]"]
+        cells += [f"{t.timing.per_second:,.0f}\n[dim]±{t.timing.spread / 2:.1%}[/]" for t in row.values()]
+        if ratio:
+            low, middle, high = map(digits, quartiles(ratios(*(row[name].timing for name in backends)).seconds))
+            cells.append(f"{middle}\n[dim]{low} to {high}[/]")
+        table.add_row(*cells)
+    return table
+
+
+def starts_table(report: measure.Report) -> Table:
+    """Return the table of start-up times: of what is done once before the first iteration, in fresh processes."""
+    several = any(len(start.seconds) > 1 for start in report.starts)
+    columns = ("median", "least", "most") if several else ("once",)
+    table = new_table("what", *columns, texts=("what",), wrapped=("what",))
+    for start in report.starts:
+        numbers = (median(start.seconds), min(start.seconds), max(start.seconds))[: len(columns)]
+        table.add_row(start.what, *(f"{seconds:.3f}" for seconds in numbers))
+    return table
+
+
+def draw(report: measure.Report) -> Figure:
+    """Draw the speeds on the workloads; real work counts no iterations."""
     rows: dict[str, dict[str, tuple[float, float, float]]] = {}
     notes: dict[str, str] = {}
-    for (name, dtype), workload in rendering.by_workload(report).items():
+    for (name, dtype), workload in report.by_workload().items():
         if not all(training.sizes for training in workload.values()):
-            continue  # real work, which counts no iterations
+            continue
         timings = {backend: training.timing for backend, training in workload.items()}
         row = f"{name}\n{dtype}"
         rows[row] = {b: (1 / t.quartiles[1], t.per_second, 1 / t.quartiles[0]) for b, t in timings.items()}
         if len(timings) == 2:
-            notes[row] = f"× {rendering.digits(measure.ratios(*timings.values()).median)}"  # the table's
+            notes[row] = f"× {digits(ratios(*timings.values()).median)}"  # the table's
     return plotting.speeds(rows, "Training", f"iterations a second, {report.cpu}, {report.date}", notes)
 
 
 def _compare(report: measure.Report, old: measure.Report, fail_below: float | None) -> None:
     if report.cpu != old.cpu:
         say(f"The old report is of another processor, {old.cpu}: what differs may be the machine.", "yellow")
-    table = rendering.bench_comparison(report, old, fail_below)
+    found = report.speeds_by(old)
+    texts = ("workload", "dtype", "back end")
+    table = new_table(*texts, "ratio", texts=texts)
+    for key, ratio in found.items():
+        slower = fail_below is not None and ratio < fail_below
+        table.add_row(*key, f"{ratio:.2f}" + (" too slow" if slower else ""), style="red" if slower else None)
     show(f"Against the report of {old.date}: new speed / old speed", table)
-    found = measure.speed_ratios(report, old)
     if not found:
         raise typer.BadParameter("it has no training in common with this run", param_hint="--compare")
     if fail_below is not None and min(found.values()) < fail_below:

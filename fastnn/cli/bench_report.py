@@ -5,21 +5,21 @@ Nothing is printed here; a `Report` is plain numbers, goes into a JSON file and 
 
 from __future__ import annotations
 
-import datetime
 import functools
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fastnn.cli import bench_work
-from fastnn.cli.bench_work import Work
 from fastnn.errors import FastnnError
 from fastnn.gate.samples import FORMAT
-from fastnn.measuring import machine
-from fastnn.measuring.timing import Timing, in_process, interleaved
+from fastnn.measuring import machine, work, workloads
+from fastnn.measuring.starting import compile_seconds, import_seconds
+from fastnn.measuring.timing import Run, Timing, calibrated, interleaved
+from fastnn.measuring.work import Work
+from fastnn.testing.correctness import check_work
+
+NAMES = (*workloads.names(), *work.NAMES)
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class BenchSettings:
     workloads: tuple[str, ...]
 
 
-FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=bench_work.NAMES)
-QUICK = BenchSettings(rounds=5, sample_seconds=0.03, starts=1, compiled=1, workloads=bench_work.QUICK_NAMES)
+FULL = BenchSettings(rounds=9, sample_seconds=0.15, starts=5, compiled=2, workloads=NAMES)
+QUICK = BenchSettings(5, 0.03, 1, 1, workloads=("seed", "iris", "digits", "online", *work.SMALL_NAMES))
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,6 @@ class StartTimes:
     what: str
     seconds: tuple[float, ...]
 
-    @property
-    def timing(self) -> Timing:
-        """The samples, with their median and spread."""
-        return Timing(self.seconds)
-
 
 @dataclass(frozen=True)
 class Report:
@@ -101,6 +96,18 @@ class Report:
     def save(self, path: Path) -> None:
         """Write the report as JSON."""
         path.write_text(self.text() + "\n", "utf-8")
+
+    def by_workload(self) -> dict[tuple[str, str], dict[str, TrainingTimes]]:
+        """Return the trainings by workload and dtype, and of each by back end."""
+        found: dict[tuple[str, str], dict[str, TrainingTimes]] = {}
+        for training in self.trainings:
+            found.setdefault((training.workload, training.dtype), {})[training.backend] = training
+        return found
+
+    def speeds_by(self, old: Report) -> dict[tuple[str, str, str], float]:
+        """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
+        before = {training.key: training.timing.median for training in old.trainings}
+        return {t.key: before[t.key] / t.timing.median for t in self.trainings if t.key in before}
 
 
 class ReportFileError(FastnnError):
@@ -130,20 +137,6 @@ def load(path: Path) -> Report:
         raise ReportFileError(f"{path} is no report of `fastnn bench --json`: {error}") from error
 
 
-# ------------------------------------------------------------------------------------------------------------ comparing
-
-
-def ratios(slow: Timing, fast: Timing) -> Timing:
-    """Return the second's speed by the first's, round by round: both were timed in turn, so noise cancels."""
-    return Timing(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
-
-
-def speed_ratios(new: Report, old: Report) -> dict[tuple[str, str, str], float]:
-    """Return new speed by old speed, medians, for each workload, dtype and back end that both reports hold."""
-    before = {training.key: training.timing.median for training in old.trainings}
-    return {t.key: before[t.key] / t.timing.median for t in new.trainings if t.key in before}
-
-
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
@@ -160,7 +153,7 @@ def run(
     Parameters
     ----------
     names : sequence of str
-        Workloads and real work.
+        Workloads and real work, of `NAMES`.
     backends : sequence of str
         Timed in turn, workload by workload.
     dtypes : sequence of str or None
@@ -178,24 +171,18 @@ def run(
     ImportError
         If a workload's data are part of scikit-learn and it is not installed.
     """
-    load_before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    loaded = [bench_work.load(name, dtype, threads) for name in names for dtype in dtypes]
-    for work in loaded:
+    about = machine.circumstances()
+    loaded = [work.load(name, dtype, threads) for name in names for dtype in dtypes]
+    for one in loaded:
         for backend in backends:
-            after_each(f"checking {work.name} on {backend}")
-            work.check(backend)
-    starts = list(_starts({work.dtype for work in loaded} if "numba" in backends else set(), settings, after_each))
+            after_each(f"checking {one.name} on {backend}")
+            check_work(one, backend)
+    starts = list(_starts({one.dtype for one in loaded} if "numba" in backends else set(), settings, after_each))
     trainings: list[TrainingTimes] = []
-    for work in loaded:
-        trainings += _trainings(work, backends, settings, functools.partial(after_each, f"timing {work.name}"))
-    return Report(
-        date=datetime.date.today().isoformat(),
-        cpu=machine.cpu_model(),
-        load=load_before,
-        versions=machine.versions(),
-        starts=tuple(starts),
-        trainings=tuple(trainings),
-    )
+    for one in loaded:
+        trainings += _trainings(one, backends, settings, functools.partial(after_each, f"timing {one.name}"))
+    kept = {name: about[name] for name in ("date", "cpu", "load", "versions")}
+    return Report(**kept, starts=tuple(starts), trainings=tuple(trainings))
 
 
 def n_steps(
@@ -208,17 +195,22 @@ def n_steps(
 def _trainings(
     work: Work, backends: Sequence[str], settings: BenchSettings, after_each: Callable[[], object]
 ) -> list[TrainingTimes]:
-    n = {backend: work.n_for(settings.sample_seconds, backend) for backend in backends}
+    def run(backend: str) -> Run:
+        return lambda n: work.run(n, backend)
+
+    n = {backend: calibrated(run(backend), settings.sample_seconds, work.most) for backend in backends}
     units = {backend: n[backend] * work.units for backend in backends}
-    functions = {backend: functools.partial(work.run, n[backend], backend) for backend in backends}
+    functions = {backend: functools.partial(run(backend), n[backend]) for backend in backends}
     timings = interleaved(functions, units, settings.rounds, after_each)
+    workload = work.workload
+    n_rows = None if workload is None else len(workload.X)
     return [
         TrainingTimes(
             workload=work.name,
             backend=backend,
             dtype=work.dtype,
-            sizes=work.sizes,
-            batch_size=work.batch_size,
+            sizes=() if workload is None else workload.network.sizes,
+            batch_size=n_rows and min(workload.batch_size or n_rows, n_rows),
             iterations=units[backend],
             seconds=timing.seconds,
             unit=work.unit,
@@ -228,63 +220,13 @@ def _trainings(
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------- starting
-
-_IMPORT = """
-import time
-start = time.perf_counter()
-import {package}
-print(time.perf_counter() - start)
-"""
-_IMPORT_AFTER_NUMPY = "import numpy" + _IMPORT
-_FIRST_CALLS = """
-from fastnn.measuring.timing import first_calls
-print(*(seconds for entry, seconds in first_calls({dtype!r})))
-"""
-
-
 def _starts(dtypes: set[str], settings: BenchSettings, after_each: Callable[[str], object]) -> Iterator[StartTimes]:
     """Time imports, and for each kernel its compilation and its loading from the disk cache, in fresh processes."""
-    yield StartTimes("import numpy", _samples(_IMPORT.format(package="numpy"), settings.starts))
-    after_each("starting processes")
-    yield StartTimes(
-        "import fastnn, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="fastnn"), settings.starts)
-    )
-    after_each("starting processes")
-    if dtypes:
-        yield StartTimes(
-            "import numba, after numpy", _samples(_IMPORT_AFTER_NUMPY.format(package="numba"), settings.starts)
-        )
+    yield StartTimes("import numpy", import_seconds("numpy", settings.starts))
+    for package in ("fastnn", "numba") if dtypes else ("fastnn",):
+        after_each("starting processes")
+        yield StartTimes(f"import {package}, after numpy", import_seconds(package, settings.starts, "import numpy"))
     for dtype in sorted(dtypes)[: settings.compiled]:
         cold, warm = compile_seconds(dtype, max(1, settings.starts // 2), functools.partial(after_each, "compiling"))
         yield StartTimes(f"{dtype} kernels, compiled (cold cache)", tuple(map(sum, cold)))
         yield StartTimes(f"{dtype} kernels, from the disk cache (warm)", tuple(map(sum, warm)))
-
-
-def _samples(code: str, n: int) -> tuple[float, ...]:
-    return tuple(float(in_process(code).output) for _ in range(n))
-
-
-def compile_seconds(
-    dtype: str, n: int = 1, after_each: Callable[[], object] = lambda: None
-) -> tuple[list[list[float]], list[list[float]]]:
-    """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
-
-    If something must be compiled, Numba is imported before the clock starts; else it is not imported at all.
-
-    Returns
-    -------
-    cold, warm : lists of n lists
-        Seconds of each of `fastnn.measuring.timing.ENTRY_POINTS`.
-    """
-    code = _FIRST_CALLS.format(dtype=dtype)
-    cold: list[list[float]] = []
-    warm: list[list[float]] = []
-    for _ in range(n):
-        with tempfile.TemporaryDirectory() as folder:
-            for samples, before in ((cold, "import numba"), (warm, "")):
-                variables = {"FASTNN_CACHE_DIR": folder, "FASTNN_KERNELS": "none"}  # not those of the wheel
-                output = in_process(before + code, variables).output
-                samples.append(list(map(float, output.split())))
-                after_each()
-    return cold, warm

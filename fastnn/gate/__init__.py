@@ -1,9 +1,9 @@
 """The performance gate: is one program slower than another?
 
 It is independent of neural networks: a side is any command that prints JSON in the format of ``fastnn bench --json -``.
-`samples` runs one and reads what it prints, `statistics` has intervals and verdicts, `compare` runs both sides.
+`samples` writes and reads that, `compare` runs both sides and judges, `report` shows the result.
 """
 
-from fastnn.gate.measure import measure
+from fastnn.gate.samples import measure
 
 __all__ = ["measure"]

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from fastnn import plotting
 from fastnn.files.figures import empty_figure
-from fastnn.gate.compare import Comparison, Outcome
-from fastnn.gate.statistics import CONFIDENCE
+from fastnn.gate.compare import CONFIDENCE, Comparison, Outcome
+from fastnn.measuring.tables import markdown as markdown_table
+from fastnn.measuring.tables import with_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,6 @@ FORMAT = 1
 TITLE = "Head against base"
 
 _COLORS = {"slower": "red", "more": "red", "undecided": "yellow", "gone": "yellow", "faster": "green"}
-_UNITS = {"seconds": (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6), ("ns", 1e-9)), "bytes": (("MB", 1e6), ("kB", 1e3))}
 
 
 class Row(NamedTuple):
@@ -76,13 +76,13 @@ def table(outcome: Outcome) -> Table:
 
 def markdown(outcome: Outcome) -> str:
     """Return the table and its conclusion as Markdown, for a page such as the summary of a job on GitHub."""
-    lines = [f"### {TITLE}", "", f"| {' | '.join(_TITLES)} |", "|---|---:|---:|---:|---|"]
+    rows = []
     for row in _rows(outcome):
         what = row.what.replace("|", "\\|").replace("\n", " ")
-        ratio = f"{row.ratio} {row.interval}".strip()
         verdict = f"**{row.verdict}**" if _COLORS.get(row.verdict) == "red" else row.verdict
-        lines.append(f"| {what} | {row.base} | {row.head} | {ratio} | {verdict} |")
-    return "\n".join([*lines, "", f"**{conclusion(outcome)}**", "", notes(outcome), ""])
+        rows.append([what, row.base, row.head, f"{row.ratio} {row.interval}".strip(), verdict])
+    table = markdown_table(_TITLES, rows, right="123")
+    return "\n\n".join([f"### {TITLE}", table, f"**{conclusion(outcome)}**", notes(outcome)]) + "\n"
 
 
 def verdict_of(comparison: Comparison) -> str:
@@ -158,10 +158,3 @@ def draw(outcome: Outcome) -> Figure:
     wrong = {c.quantity.name for c in outcome.comparisons if c.slower}
     limits = sorted({c.threshold for c in outcome.comparisons if c.quantity.kind == "trainings"})
     return plotting.ratios(rows, wrong, limits, TITLE, f"head / base, {outcome.cpu}, {outcome.date}")
-
-
-def with_unit(number: float, kind: str = "seconds") -> str:
-    """Return seconds or bytes with three digits and a unit that suits."""
-    units = _UNITS["bytes" if kind == "memory" else "seconds"]
-    name, size = next((unit for unit in units if number >= unit[1]), units[-1])
-    return f"{number / size:#.3g}".rstrip(".") + f" {name}"

@@ -1,4 +1,4 @@
-"""One run of a command, and the JSON that it prints.
+"""One run of a command, and the JSON that it prints: written by `measure`, read by `read`.
 
 The format is that of ``fastnn bench --json -``. The gate reads this part of it::
 
@@ -18,17 +18,23 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, NamedTuple
 
+from fastnn.checking.arguments import shown
 from fastnn.errors import FastnnError
+from fastnn.measuring.timing import repeated, sampled
 
 TAIL, WIDTH = 5, 300
 """Lines of a failed command's errors that are shown, and the characters of each."""
 
 FORMAT = 1
 """The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be read."""
+
+CLOCK = time.perf_counter if sys.platform == "win32" else time.process_time
+"""Processor time, to which other programs do not add. On Windows wall time: its processor time has steps of 16 ms."""
 
 
 class CommandError(FastnnError):
@@ -134,3 +140,66 @@ def _median(numbers: Any, where: str) -> float:
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number <= sys.float_info.max:
             raise ValueError(f"{where} must hold positive numbers, not {number!r:.50}")
     return float(median(numbers))
+
+
+def measure(
+    functions: Mapping[str, Callable[[], object]],
+    *,
+    counts: Mapping[str, int] | None = None,
+    starts: Mapping[str, Sequence[float]] | None = None,
+    memory: Mapping[str, Sequence[float]] | None = None,
+    samples: int = 5,
+    sample_seconds: float = 0.02,
+    clock: Callable[[], float] = CLOCK,
+) -> str:
+    """Time functions, and return what ``fastnn gate`` reads: print it, and nothing else.
+
+    ::
+
+        print(fastnn.gate.measure({"nearest of 64": lambda: nearest(points, queries)}))
+
+    Check the answers first: the time of a wrong one means nothing.
+
+    Parameters
+    ----------
+    functions : mapping of str to callable
+        What to time, by name. Each is called once to warm up, and then so often that a sample takes `sample_seconds`.
+    counts : mapping of str to int, optional
+        Whole numbers of which more is worse, such as kernels compiled in a warm process.
+    starts, memory : mapping of str to sequence of float, optional
+        Seconds and bytes that you measured yourself.
+    samples : int
+        Of each function, taken in turn.
+    sample_seconds : float
+        10 ms or more, so that the clock does not matter.
+    clock : callable
+        Gives seconds. The processor time of this process, on Windows the time of day; `time.perf_counter` where what
+        is measured waits, or runs in several threads.
+
+    Returns
+    -------
+    str
+        JSON.
+
+    Raises
+    ------
+    ValueError
+        If the gate could not read it.
+    TypeError
+        When `functions` is no mapping.
+    """
+    if not isinstance(functions, Mapping):
+        raise TypeError(f"functions must be a mapping, such as {{'name': function}}, not {shown(functions)}")
+
+    runs = {name: repeated(function) for name, function in functions.items()}
+    timings = sampled(runs, sample_seconds, samples, clock)
+    report = {
+        "format": FORMAT,
+        "trainings": [{"workload": name, "seconds": list(timing.seconds)} for name, timing in timings.items()],
+        "starts": [{"what": name, "seconds": list(seconds)} for name, seconds in (starts or {}).items()],
+        "memory": [{"what": name, "bytes": list(numbers)} for name, numbers in (memory or {}).items()],
+        "counts": dict(counts or {}),
+    }
+    text = json.dumps(report)
+    read(text)
+    return text

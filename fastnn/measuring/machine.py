@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.metadata
 import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +24,17 @@ def versions() -> dict[str, str]:
     """Return the versions of fastnn, Python and the packages that matter; "not installed" where one is missing."""
     packages = {package: _version(package) for package in ("numpy", "numba", "llvmlite", "scikit-learn")}
     return {"fastnn": __version__, "python": platform.python_version(), **packages}
+
+
+def circumstances() -> dict[str, Any]:
+    """Return what stands beside each figure: date, processor, its cores, the load of the minute before, versions."""
+    return {
+        "date": datetime.date.today().isoformat(),
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "versions": versions(),
+    }
 
 
 @dataclass(frozen=True)

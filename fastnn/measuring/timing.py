@@ -1,30 +1,31 @@
-"""Timing: first calls apart, samples of several functions interleaved, medians, and whole processes."""
+"""Timing: functions calibrated and sampled in turn, medians and ratios of the samples, and whole processes.
+
+Nothing of fastnn is imported: benchmarks also use this file beside the fastnn of another commit.
+"""
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from fastnn.backends import get_backend
-from fastnn.many import train_many
-from fastnn.memory import ALIGNMENT
-from fastnn.network import Network
-from fastnn.optimizers import SGD, LevenbergMarquardt
-from fastnn.training import Stop, loss_and_gradient, predict, train
+Run = Callable[[int], object]
+"""Does something so many times."""
+Clock = Callable[[], float]
+"""Gives seconds: `time.perf_counter`, or `time.process_time`, to which other processes do not add."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Samples of the seconds that one iteration takes."""
+    """Samples of the seconds that one iteration takes, or of ratios of such."""
 
     seconds: tuple[float, ...]
 
@@ -51,11 +52,44 @@ class Timing:
         return (high - low) / self.median
 
 
+def ratios(slow: Timing, fast: Timing) -> Timing:
+    """Return the second's speed by the first's, round by round: both were timed in turn, so noise cancels."""
+    return Timing(tuple(a / b for a, b in zip(slow.seconds, fast.seconds, strict=True)))
+
+
+def seconds_of(function: Callable[[], object], clock: Clock = time.perf_counter) -> float:
+    """Return the seconds that a call takes."""
+    start = clock()
+    function()
+    return clock() - start
+
+
+def repeated(function: Callable[[], object]) -> Run:
+    """Return what calls a function so many times."""
+
+    def run(n: int) -> None:
+        for _ in range(n):
+            function()
+
+    return run
+
+
+def calibrated(run: Run, seconds: float, most: float = math.inf, clock: Clock = time.perf_counter) -> int:
+    """Return the n for which ``run(n)`` takes about so many seconds, at most `most`: more and more are tried."""
+    n = 1
+    while True:
+        taken = seconds_of(functools.partial(run, n), clock)
+        if n >= most or taken > seconds / 4:
+            return int(min(most, max(1, round(n * seconds / taken))))
+        n = int(min(most, 4 * n))
+
+
 def interleaved(
     functions: Mapping[str, Callable[[], object]],
     iterations: Mapping[str, int],
     rounds: int = 7,
     after_each: Callable[[], object] = lambda: None,
+    clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time functions in turn, so that a slow moment of the machine hits all of them.
 
@@ -69,6 +103,8 @@ def interleaved(
         Timed calls of each.
     after_each : callable
         Called after every timed call, outside the timing; a progress bar's step for example.
+    clock : callable
+        Gives seconds.
 
     Returns
     -------
@@ -80,89 +116,27 @@ def interleaved(
     samples: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            samples[name].append((time.perf_counter() - start) / iterations[name])
+            samples[name].append(seconds_of(function, clock) / iterations[name])
             after_each()
     return {name: Timing(tuple(seconds)) for name, seconds in samples.items()}
 
 
-ENTRY_POINTS = ("train", "predict", "loss_and_gradient")
+def sampled(
+    runs: Mapping[str, Run],
+    seconds: float,
+    rounds: int = 7,
+    clock: Clock = time.perf_counter,
+    most: Mapping[str, float] | None = None,
+) -> dict[str, Timing]:
+    """Return the seconds of one time of each, of `rounds` samples that take about `seconds` each, taken in turn.
 
-
-def first_calls(dtype: DTypeLike, backend: str = "numba") -> Iterator[tuple[str, float]]:
-    """Call each entry point of a back end once on a tiny network, so that what it compiles is compiled.
-
-    One compiled kernel a dtype serves every network, so these calls prepare every later one.
-
-    Parameters
-    ----------
-    dtype : float32 or float64
-    backend : str
-
-    Yields
-    ------
-    entry : str
-        One of `ENTRY_POINTS`, after its call.
-    seconds : float
-        What the call took: compilation, or loading from the disk cache, and next to nothing else. The first also
-        imports what the back end needs.
+    A sample does each at most as often as `most` says.
     """
-    network = Network((2, 2, 1))
-    X, Y = np.ones((2, 2), dtype), np.ones((2, 1), dtype)
-    params = np.full(network.n_params, 0.5, dtype)
-    calls: dict[str, Callable[[], object]] = {
-        "train": lambda: train(network, X, Y, optimizer=SGD(), epochs=1, params=params, backend=backend),
-        "predict": lambda: predict(network, params, X, backend=backend),
-        "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y, backend=backend),
-    }
-    for entry in ENTRY_POINTS:
-        start = time.perf_counter()
-        calls[entry]()
-        yield entry, time.perf_counter() - start
-
-
-def first_shared_step(dtype: DTypeLike) -> float:
-    """Have two threads share a step of a tiny network; return the seconds that it took."""
-    network, X = Network((1, 1)), np.ones((64, 1), dtype)
-    start = time.perf_counter()
-    train(network, X, X, optimizer=SGD(), epochs=1, threads=2)
-    return time.perf_counter() - start
-
-
-def first_members(dtype: DTypeLike) -> float:
-    """Train some members side by side, and two validated ones one by one; return the seconds that it took."""
-    network, X, stop = Network((1, 1)), np.ones((2, 1), dtype), Stop(validation=0.5)
-    start = time.perf_counter()
-    train_many(network, X, X, optimizer=SGD(), seed=range(ALIGNMENT // X.itemsize), epochs=1, n_jobs=1)
-    train_many(network, X, X, optimizer=SGD(), seed=range(2), epochs=1, stop=stop, n_jobs=1)
-    return time.perf_counter() - start
-
-
-def first_method() -> float:
-    """Train two rows by Levenberg-Marquardt; return the seconds that it took."""
-    X = np.array([[-1.0], [1.0]])
-    start = time.perf_counter()
-    train(Network((1, 1)), X, X, optimizer=LevenbergMarquardt(), epochs=1)
-    return time.perf_counter() - start
-
-
-def first_function(dtype: DTypeLike) -> float:
-    """Make a function of one row, `TrainingResult.function`; return the seconds that it took."""
-    network, X = Network((1, 1)), np.ones((1, 1), dtype)
-    result = train(network, X, X, epochs=0)
-    start = time.perf_counter()
-    result.function()
-    return time.perf_counter() - start
-
-
-def first_shuffle() -> float:
-    """Shuffle one row in compiled code, which serves all later ones; return the seconds that it took."""
-    numba: Any = get_backend("numba")
-    words, orders = np.zeros(625, np.uint32), np.zeros((1, 1), np.int64)
-    start = time.perf_counter()
-    numba.shuffle_rows(words, orders, orders[0].copy())
-    return time.perf_counter() - start
+    for run in runs.values():
+        run(1)
+    limits = dict.fromkeys(runs, math.inf) | dict(most or {})
+    n = {name: calibrated(run, seconds, limits[name], clock) for name, run in runs.items()}
+    return interleaved({name: functools.partial(run, n[name]) for name, run in runs.items()}, n, rounds, clock=clock)
 
 
 # ------------------------------------------------------------------------------------------------------ whole processes

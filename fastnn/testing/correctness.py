@@ -8,14 +8,10 @@ from fastnn import testing
 from fastnn.backends import get_backend
 from fastnn.errors import FastnnError
 from fastnn.measuring import tutorial
-from fastnn.measuring.real_work import RealWork
+from fastnn.measuring.work import Work, agree
 from fastnn.measuring.workloads import Workload
 from fastnn.memory import Array
 from fastnn.training import TrainingResult, train
-
-# Largest distance of two trainings of the same thing, relative to what was trained, that still counts as the same
-# answer. It is meant to catch a wrong kernel before it is timed; the tests hold the back ends to far less.
-SAME_ANSWER = {"float64": 1e-8, "float32": 1e-2}
 
 CHECKED_STEPS = 3
 """How many first steps of a back end must match the reference's, within the bounds of `fastnn.testing`."""
@@ -41,10 +37,10 @@ def check_same_answer(what: str, actual: Array, expected: Array) -> None:
     DifferentAnswerError
         With the distance and the limit.
     """
-    distance = float(np.linalg.norm(np.asarray(actual, np.float64) - expected) / np.linalg.norm(expected))
-    limit = SAME_ANSWER[actual.dtype.name]
-    if not distance <= limit:
-        raise DifferentAnswerError(f"{what}: relative distance {distance:.1e} is above {limit:.0e}; nothing was timed")
+    try:
+        agree(what, actual, expected)
+    except AssertionError as difference:
+        raise DifferentAnswerError(str(difference)) from difference
 
 
 def check_workload(workload: Workload, backend: str) -> None:
@@ -78,16 +74,18 @@ def check_workload(workload: Workload, backend: str) -> None:
         raise DifferentAnswerError(f"{what}: {difference}; nothing was timed") from difference
 
 
-def check_real_work(name: str, work: RealWork, backend: str) -> None:
-    """Raise unless a back end's answer to real work is the reference's.
+def check_work(work: Work, backend: str) -> None:
+    """Raise unless a back end does work as it should: a workload by `check_workload`, real work as the reference.
 
     Raises
     ------
     DifferentAnswerError
-        With the distance and the limit.
+        With what was found and what was expected.
     """
-    found, expected = (work.run(work.usual, each) for each in (backend, "numpy"))
-    check_same_answer(f"{name}, {backend}", found, expected.astype(np.float64))
+    if work.workload is not None:
+        check_workload(work.workload, backend)
+    else:
+        check_same_answer(f"{work.name}, {backend}", work.answer(backend), work.answer("numpy"))
 
 
 def _check_learned(workload: Workload, backend: str, what: str) -> None:

@@ -8,10 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+pytest.importorskip("typer")
+pytest.importorskip("rich")
+
+from typer import BadParameter
+
 from fastnn import cli, train, workloads
+from fastnn.cli import bench as command
 from fastnn.cli import bench_report as bench
-from fastnn.cli import bench_work
-from fastnn.measuring import real_work
+from fastnn.cores import Cores
+from fastnn.measuring import work
+from fastnn.measuring.timing import calibrated
 from fastnn.testing import correctness
 from fastnn.testing.correctness import DifferentAnswerError, check_same_answer, check_workload
 
@@ -49,9 +56,9 @@ def test_every_workload_passes_its_check(name, backend, dtype):
 
 
 def test_real_work_with_another_answer_is_found():
-    wrong = real_work.RealWork("epoch", 1, 1, lambda n, backend: np.ones(3) + (backend == "numba") * 1e-6)
+    wrong = work.load("seed, validation")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
     with pytest.raises(DifferentAnswerError, match=r"seed, validation, numba: relative distance .*nothing was timed"):
-        correctness.check_real_work("seed, validation", wrong, "numba")
+        correctness.check_work(wrong, "numba")
 
 
 def test_a_training_that_learns_too_little_is_found(monkeypatch):
@@ -121,7 +128,7 @@ def test_a_file_that_is_no_report_is_named(text, tmp_path):
 
 def test_speed_ratio_is_new_by_old(report):
     slow = bench.Report(**vars(report) | {"trainings": tuple(slower(t, 2.0) for t in report.trainings[:3])})
-    assert bench.speed_ratios(slow, report) == {t.key: pytest.approx(0.5) for t in report.trainings[:3]}
+    assert slow.speeds_by(report) == {t.key: pytest.approx(0.5) for t in report.trainings[:3]}
 
 
 def slower(training, factor):
@@ -129,34 +136,19 @@ def slower(training, factor):
 
 
 @pytest.mark.parametrize(("name", "most"), [("seed", 10**7), ("digits", 20)])
-def test_samples_are_as_long_as_wanted_but_no_longer_than_a_usual_training_in_batches(name, most):
-    asked = []
-    work = replace(bench_work.load(name, None), run=lambda n, backend: asked.append(n))
-    assert work.n_for(1e9, "numpy") == asked[-1] == most
+def test_samples_are_no_longer_than_a_usual_training_in_batches(name, most):
+    loaded, asked = work.load(name), []
+    assert calibrated(asked.append, 1e9, loaded.most) == asked[-1] == most
 
 
-def test_compile_times_are_by_entry_point_cold_and_warm(monkeypatch):
-    seen = []
-
-    def fake(code, environment):
-        import os
-
-        folder = environment["FASTNN_CACHE_DIR"]
-        assert os.path.isdir(folder)
-        seen.append(folder)
-        return bench.in_process("print(1.0, 2.0, 3.0)")
-
-    original = bench.in_process
-    monkeypatch.setattr(bench, "in_process", lambda code, env=None: fake(code, env) if env else original(code))
-    cold, warm = bench.compile_seconds("float32", 2)
-    assert cold == warm == [[1.0, 2.0, 3.0]] * 2
-    assert seen[0] == seen[1] != seen[2] == seen[3]  # the warm process finds what the cold one has left
+def test_a_report_says_how_many_threads(monkeypatch):
+    """Real work and the other back end have one."""
+    monkeypatch.setattr(bench, "_starts", lambda *_: [])
+    found = bench.run(["tab", "seed, one call"], ["numpy", "numba"], [None], SETTINGS, threads=2)
+    assert {(t.workload, t.backend) for t in found.trainings if t.threads == 2} == {("tab", "numba")}
 
 
 # ------------------------------------------------------------------------------------------------------------- command
-
-pytest.importorskip("typer")
-pytest.importorskip("rich")
 
 
 @pytest.fixture
@@ -221,23 +213,18 @@ def test_bench_checks_its_files_before_it_measures(run, monkeypatch, tmp_path, o
 
 def test_the_picture_has_the_tables_ratios(report):
     """The median of the rounds' ratios, not the ratio of the medians."""
-    from fastnn.cli import bench as command
-    from fastnn.cli import rendering
-
     numpy, numba = (replace(report.trainings[0], backend=name) for name in ("numpy", "numba"))
     trainings = replace(numpy, seconds=(1.0, 2.0, 9.0)), replace(numba, seconds=(0.5, 0.1, 0.3))
     told = replace(report, trainings=trainings)  # ratios 2, 20, 30; medians 2 and 0.3
-    (axes,) = command._draw(told).axes
+    (axes,) = command.draw(told).axes
     assert "× 20.0" in [text.get_text() for text in axes.texts]
-    cells = list(rendering.bench_trainings(told).columns[3].cells)
+    cells = list(command.trainings_table(told).columns[3].cells)
     assert cells[0].startswith("20.0\n")
 
 
 def test_one_start_is_no_spread(report):
-    from fastnn.cli import rendering
-
     once, often = bench.StartTimes("a", (1.0,)), bench.StartTimes("a", (1.0, 2.0))
-    titles = [[c.header for c in rendering.bench_starts(replace(report, starts=(s,))).columns] for s in (once, often)]
+    titles = [[c.header for c in command.starts_table(replace(report, starts=(s,))).columns] for s in (once, often)]
     assert titles == [["what", "once"], ["what", "median", "least", "most"]]
 
 
@@ -283,7 +270,7 @@ def test_names_of_workloads_are_parted_by_what_is_in_none_of_them(run):
     code, _, err = run("--workload", "seed validation")
     assert code == 2
     listed = " ".join(err.split()).partition("is none of: ")[2].split("; ")
-    assert listed == list(bench_work.NAMES)
+    assert listed == list(bench.NAMES)
     assert "(did you mean 'seed, validation'?)" in " ".join(err.split())
 
 
@@ -301,3 +288,11 @@ def test_bench_names_a_report_that_is_none(run, tmp_path):
     code, _, err = run("--compare", "old.json")
     assert code == 2
     assert err.startswith("fastnn: old.json is no report")
+
+
+def test_names_of_a_number_of_threads(monkeypatch):
+    monkeypatch.setattr(command, "available_cores", lambda: Cores(3, ""))
+    assert [command._number_of_threads(text) for text in ("all", "2")] == [3, 2]
+    for text in ("0", "-1", "many", "1.5"):
+        with pytest.raises(BadParameter, match="neither a number"):
+            command._number_of_threads(text)

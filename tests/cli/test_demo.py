@@ -3,6 +3,7 @@
 import functools
 import pathlib
 import re
+import sys
 
 import pytest
 import seed_page
@@ -18,7 +19,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.fixture
 def quick(monkeypatch):
     """The demo, timed once and briefly."""
-    from fastnn.cli import demo_report as demo
+    from fastnn.cli import app  # noqa: F401
+
+    demo = sys.modules["fastnn.cli.demo"]
 
     monkeypatch.setattr(demo, "ROUNDS", 1)
     monkeypatch.setattr(demo, "DIGITS_ROUNDS", 1)

@@ -11,7 +11,7 @@ from gate_samples import MEMORY, START, python
 
 from fastnn.gate import measure, samples
 from fastnn.gate.samples import Quantity
-from fastnn.measuring import real_work
+from fastnn.measuring import work
 from fastnn.measuring.timing import in_process
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -22,11 +22,11 @@ def test_measure_writes_what_the_gate_reads():
     """A sample takes as long as it should, by a clock that ticks 1 ms a call; functions are measured in turn."""
     now, called = [0.0], []
 
-    def work(name, seconds):
+    def do(name, seconds):
         called.append(name)
         now[0] += seconds
 
-    functions = {"slow": lambda: work("slow", 0.03), "fast": lambda: work("fast", 1e-4)}
+    functions = {"slow": lambda: do("slow", 0.03), "fast": lambda: do("fast", 1e-4)}
     options = {"counts": {"compiled": 2}, "starts": {"first call": [0.5]}, "memory": {"peak": [100]}}
     text = measure(functions, **options, samples=3, clock=lambda: now[0])
     slow, fast = (Quantity("trainings", name) for name in functions)
@@ -87,8 +87,8 @@ def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, exam
 
 def test_trial_breaks_what_it_says(tmp_path, monkeypatch):
     """Each change of `gate_trial.py` still finds its place in the package, and leaves Python behind."""
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import gate_trial
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import gate_trial
 
     for i, change in enumerate((gate_trial.SLOWER, *gate_trial.LOSSES.values())):
         package = tmp_path / str(i)
@@ -113,8 +113,8 @@ assert sum(len(some.loss) for some in steps) == 23, steps
 
 
 def test_the_slowed_copy_trains_to_the_same_with_more_steps(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import gate_trial
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import gate_trial
 
     shutil.copytree(ROOT / "fastnn", tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
     gate_trial.SLOWER.apply(tmp_path / "fastnn")
@@ -123,19 +123,18 @@ def test_the_slowed_copy_trains_to_the_same_with_more_steps(tmp_path, monkeypatc
 
 
 SHORT = f"""
-import sys
+import json, sys, time
 sys.path.insert(0, {str(ROOT / "benchmarks")!r})
-import gate_probe
-gate_probe.SAMPLES, gate_probe.SAMPLE_SECONDS = 1, 0.001
-del gate_probe.WORKLOADS["mnist"], gate_probe.WORKLOADS["big"]
-gate_probe.main()
+import probe
+probe.SAMPLED, probe.LARGE = (0.001, 1, time.process_time), ()
+print(json.dumps(probe.gate()))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no `resource`")
 @pytest.mark.parametrize(
     "arguments",
-    [["-c", SHORT], pytest.param([ROOT / "benchmarks" / "gate_probe.py"], marks=pytest.mark.slow)],
+    [["-c", SHORT], pytest.param([ROOT / "benchmarks" / "probe.py", "gate"], marks=pytest.mark.slow)],
     ids=["short", "all"],
 )
 def test_probe_measures_fastnn(arguments):
@@ -145,4 +144,4 @@ def test_probe_measures_fastnn(arguments):
     assert len(counts) == 5
     assert set(counts.values()) == {0}
     assert {kind for kind, _ in found.values} == {"trainings", "starts", "memory"}
-    assert {name for name in real_work.SMALL_NAMES if name.startswith("seed")} <= {name for _, name in found.values}
+    assert {name for name in work.SMALL_NAMES if name.startswith("seed")} <= {name for _, name in found.values}

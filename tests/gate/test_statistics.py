@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn.gate import compare
-from fastnn.gate.compare import GateSettings
+from fastnn.gate.compare import GateSettings, Interval, interval, judge
 from fastnn.gate.samples import Quantity, Sample
-from fastnn.gate.statistics import Interval, interval, judge
 
 
 def pairs(random, n, ratio, noise=0.02):

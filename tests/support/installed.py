@@ -38,7 +38,7 @@ EVERYTHING = """
 import numpy as np
 import fastnn
 from fastnn.compiler import loader, program, shipped
-from fastnn.measuring.timing import first_members, first_method, first_shuffle
+from fastnn.measuring.starting import OF_NONE, first_calls
 
 random_state = np.random.RandomState(0)
 X = random_state.rand(600, 4)
@@ -65,10 +65,8 @@ labels = X[:, 0] > 0.5
 assert fastnn.MLPClassifier((8,), max_iter=300, random_state=0).fit(X, labels).score(X, labels) > 0.9
 regressor = fastnn.MLPRegressor(hidden_layer_sizes=(8,), solver="lbfgs", max_iter=300, random_state=0)
 assert regressor.fit(X, Y[:, 0]).score(X, Y[:, 0]) > 0.9
-first_shuffle()
-first_method()
 for dtype in ("float64", "float32"):
-    first_members(dtype)
+    assert all(seconds > 0 for _, seconds in first_calls(dtype, ("many", *OF_NONE)))
 everything = {f"{name}.{dtype}" for name, dtypes in program.ENTRIES.items() for dtype in dtypes}
 assert loader.origins == dict.fromkeys(everything, loader.WHEEL), loader.origins
 print(len(everything), "kernels, all from the wheel, for", shipped.library().level)

@@ -2,24 +2,16 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))
-
-pytest.importorskip("scipy")
-pytest.importorskip("matplotlib")
-
-from benchmarks.scaling import __main__ as script  # noqa: E402
-from benchmarks.scaling import report  # noqa: E402
-from benchmarks.scaling.curves import AXES, BACKENDS, NoiseWorkload, memory  # noqa: E402
-from benchmarks.scaling.fit import NEAR, exponent  # noqa: E402
+from benchmarks.readme import ROOT
+from benchmarks.scaling import __main__ as script
+from benchmarks.scaling.__main__ import NEAR, exponent
+from benchmarks.scaling.curves import AXES, BACKENDS, NoiseWorkload, memory
 
 # ----------------------------------------------------------------------------------------------------------- exponents
 
@@ -160,7 +152,6 @@ def test_the_command_measures(monkeypatch, tmp_path):
     }
     monkeypatch.setattr(script.curves, "AXES", small)
     measured = script.measure(sample_seconds=1e-4, rounds=1, say=lambda line: None)
-    monkeypatch.setattr(report, "AXES", small)
-    lines = list(report.lines(measured))
-    assert len(lines) == len(AXES) * len(report.QUANTITIES) * len(BACKENDS)
+    lines = list(script.lines(measured))
+    assert len(lines) == len(AXES) * len(script.QUANTITIES) * len(BACKENDS)
     assert all(value > 0 for line in lines for value in line.values)

@@ -1,0 +1,63 @@
+"""What the charts of the benchmarks share: figures without a screen, axes without a frame, logarithmic scales."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+BLUE, ORANGE = "#08306b", "#d94801"
+
+
+def panels(n: int, size: tuple[float, float], note: str, columns: int = 2, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with n panels, of `size` inches all together, and a note below."""
+    figure = Figure(figsize=size, layout="constrained", dpi=100)
+    FigureCanvasAgg(figure)
+    rows = -(-n // columns)
+    found = list(figure.subplots(rows, min(n, columns), squeeze=False, **options).ravel())
+    for axes in found[n:]:
+        axes.set_axis_off()
+    figure.supxlabel(note, fontsize=10, color="0.35")
+    return figure, found
+
+
+def style(axes: Axes, title: str = "", xlabel: str = "", ylabel: str = "", grid: str = "both") -> None:
+    """Title on the left, pale grid below all, no frame."""
+    axes.set_title(title, fontsize=12, loc="left", fontweight="bold")
+    axes.set_xlabel(xlabel, fontsize=12)
+    axes.set_ylabel(ylabel, fontsize=12)
+    axes.grid(color="0.92", axis=grid)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def log_scale(axes: Axes, which: str, text: Any = "{:g}".format, ticks: Iterable[float] | None = None, base=10) -> None:
+    """Make an axis logarithmic, "x" or "y", its ticks as text, at certain places only if they are given."""
+    getattr(axes, f"set_{which}scale")("log", base=base)
+    axis = getattr(axes, f"{which}axis")
+    if ticks is not None:
+        axis.set_major_locator(FixedLocator(sorted(ticks)))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda number, _: text(number)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def with_unit(number: float, units: Iterable[tuple[float, str]]) -> str:
+    """A number on an axis with the first unit that is not larger."""
+    *larger, last = units
+    size, unit = next((u for u in larger if number >= 0.999 * u[0]), last)
+    return f"{number / size:.3g} {unit}"
+
+
+def seconds(number: float) -> str:
+    """Seconds on an axis."""
+    return with_unit(number, ((1, "s"), (1e-3, "ms"), (1e-6, "µs")))
+
+
+def size(n_bytes: float) -> str:
+    """Bytes on an axis."""
+    return with_unit(n_bytes, ((1e6, "MB"), (1e3, "kB"), (1, "B")))

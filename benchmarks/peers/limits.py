@@ -1,0 +1,176 @@
+"""What is not a peer's training: whole processes, the machine's limits and how near fastnn comes, C of this folder."""
+
+from __future__ import annotations
+
+import ctypes
+import pathlib
+import platform
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+
+from fastnn.measuring.timing import in_process
+
+# ------------------------------------------------------------------------------------------------------------ C
+
+
+def compiler() -> str:
+    """The C compiler; ImportError where there is none."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if not found:
+        raise ImportError("no C compiler here")
+    return found
+
+
+def compiled(source: str, *flags: str) -> ctypes.CDLL:
+    """The library that the compiler makes of a file of this folder with these flags."""
+    with tempfile.TemporaryDirectory() as folder:
+        library, source = pathlib.Path(folder, "library.so"), str(pathlib.Path(__file__).parent / source)
+        subprocess.run([compiler(), *flags, "-shared", "-fPIC", "-o", str(library), source, "-lm"], check=True)
+        return ctypes.CDLL(str(library))
+
+
+def compiler_version() -> str | None:
+    """What the compiler says it is; None where there is none."""
+    try:
+        output = subprocess.run([compiler(), "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    except ImportError:
+        return None
+    return output.splitlines()[0]
+
+
+# --------------------------------------------------------------------------------------------------- the core's limits
+
+WIDTHS = (64, 128, 256, 784)
+ROUNDS, SECONDS = 5, 0.05
+FLAGS = {"native": ("-march=native",), "AVX2": ("-march=haswell",)}
+PEAK_STEPS, CLOCK_STEPS = 1_000_000, 4_000_000  # some milliseconds each
+
+
+def has_avx2() -> bool:
+    """Whether the comparison on AVX2 can be made."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return False
+    return platform.machine() in ("x86_64", "AMD64") and binding.get_host_cpu_features().get("avx2", False)
+
+
+def avx2_environment() -> dict[str, str]:
+    """Variables by which Numba, NumPy, OpenBLAS and XLA use nothing beyond AVX2."""
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    beyond = [name for name in __cpu_dispatch__ if name.startswith(("AVX512", "X86_V4")) and __cpu_features__[name]]
+    return {
+        "NUMBA_CPU_NAME": "haswell",
+        "NUMBA_CPU_FEATURES": "",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(beyond),
+        "OPENBLAS_CORETYPE": "Haswell",
+        "XLA_FLAGS": "--xla_cpu_max_isa=AVX2",
+    }
+
+
+def fractions(lane, level: str) -> dict | None:
+    """GF/s of the core and of the kernel's products, and the core's clock, all in turn; None without a compiler."""
+    try:
+        library = compiled("peak.c", "-O2", *FLAGS[level])
+    except ImportError:
+        return None
+    library.peak.restype = library.clock_rate.restype = ctypes.c_double
+    found: dict = {"peak": [], "clock": [], "products": {str(width): [] for width in WIDTHS}}
+    for _ in range(ROUNDS):
+        found["peak"].append(_most(library.peak, PEAK_STEPS) / 1e9)
+        found["clock"].append(_most(library.clock_rate, CLOCK_STEPS) / 1e9)
+        for width in WIDTHS:
+            found["products"][str(width)].append(lane.ask("products", width=width, seconds=SECONDS))
+    return found
+
+
+def _most(function, steps: int) -> float:
+    """The highest rate of several short runs: one that nothing interrupted."""
+    most, stop = 0.0, time.perf_counter() + SECONDS
+    while time.perf_counter() < stop:
+        most = max(most, function(ctypes.c_long(steps)))
+    return most
+
+
+# ------------------------------------------------------------------------------------------------------ whole processes
+
+# The seed's training, 100 iterations, as a user of each would write it.
+DATA = """
+import numpy as np
+X = np.array([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], float)
+Y = np.array([[0], [1], [0], [1], [0], [1]], float)
+"""
+SCRIPTS = {
+    "fastnn": """
+from fastnn import train, workloads
+seed = workloads.load("seed")
+result = train(seed.network, seed.X, seed.Y, **seed.train_options, seed=0)
+print(result.history.loss[-1])
+""",
+    "NumPy loop": """
+from fastnn.measuring import tutorial
+weights, errors = tutorial.train(tutorial.initial_weights(0))
+print(errors[-1])
+""",
+    "scikit-learn": f"""{DATA}
+import warnings
+from sklearn.neural_network import MLPRegressor
+warnings.simplefilter("ignore")
+model = MLPRegressor(hidden_layer_sizes=(5,), activation="logistic", solver="sgd", learning_rate_init=0.5,
+                     batch_size=6, max_iter=100, shuffle=False, random_state=0, tol=0, n_iter_no_change=1000)
+print(model.fit(X, Y.ravel()).loss_)
+""",
+    "PyTorch": f"""{DATA}
+import torch
+X, Y = torch.tensor(X), torch.tensor(Y)
+model = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Sigmoid(), torch.nn.Linear(5, 1), torch.nn.Sigmoid())
+model.double()
+optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+for _ in range(100):
+    optimizer.zero_grad()
+    loss = 0.5 * (model(X) - Y).square().sum()
+    loss.backward()
+    optimizer.step()
+print(loss.item())
+""",
+    "JAX": """
+from benchmarks.peers.by_jax import Trainer
+from benchmarks.peers.workloads import load
+print(Trainer(load("seed")).train(100)[0])
+""",
+}
+FIRST_TRAINING = """
+import time
+import numpy as np
+from fastnn import SGD, Network, train
+X = np.ones((2, 2), np.float32)
+start = time.perf_counter()
+train(Network((2, 2, 1)), X, X[:, :1], optimizer=SGD(), epochs=1)
+print(time.perf_counter() - start)
+"""
+
+
+def whole(titles: list[str], rounds: int, variables: Mapping[str, str]) -> dict[str, dict[str, list[float]]]:
+    """By title: seconds and bytes of each process, in turn, after one that fills the disk caches."""
+    found: dict = {title: {"seconds": [], "bytes": []} for title in titles}
+    for done in range(-1, rounds):
+        for title in titles:
+            process = in_process(SCRIPTS[title], variables, only=True)
+            if done >= 0:
+                found[title]["seconds"].append(process.seconds)
+                found[title]["bytes"].append(process.peak_bytes)
+    return found
+
+
+def cold(rounds: int, variables: Mapping[str, str]) -> list[float]:
+    """Seconds of a process's first `train` with an empty disk cache, one dtype, the import of Numba included."""
+    seconds = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            process = in_process(FIRST_TRAINING, {**variables, "FASTNN_CACHE_DIR": folder}, only=True)
+        seconds.append(float(process.output))
+    return seconds

@@ -1,0 +1,117 @@
+"""The time before the first iteration: imports, and first calls, which compile kernels or load them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn.backends import get_backend
+from fastnn.many import train_many
+from fastnn.measuring.timing import in_process, seconds_of
+from fastnn.memory import ALIGNMENT
+from fastnn.network import Network
+from fastnn.optimizers import SGD, LevenbergMarquardt
+from fastnn.training import Stop, loss_and_gradient, predict, train
+
+ENTRY_POINTS = ("train", "predict", "loss_and_gradient")
+OF_A_DTYPE = (*ENTRY_POINTS, "threads", "many", "one row")
+"""The first calls that prepare each later one in a dtype, of every network: one compiled kernel serves them all."""
+OF_NONE = ("row orders", "Levenberg-Marquardt")
+"""Those that know no dtype, or one."""
+
+
+def first_calls(
+    dtype: DTypeLike, names: Sequence[str] = ENTRY_POINTS, backend: str = "numba"
+) -> Iterator[tuple[str, float]]:
+    """Call functions of a back end once on a tiny network, so that what they compile is compiled.
+
+    Parameters
+    ----------
+    dtype : float32 or float64
+    names : sequence of str
+        Of `OF_A_DTYPE` and `OF_NONE`; all but `ENTRY_POINTS` are those of the back end "numba".
+    backend : str
+
+    Yields
+    ------
+    name : str
+        After its call.
+    seconds : float
+        What the call took: compilation, or loading from the disk cache, and next to nothing else. The first also
+        imports what the back end needs.
+    """
+    network, small = Network((2, 2, 1)), Network((1, 1))
+    X, Y, column = np.ones((2, 2), dtype), np.ones((2, 1), dtype), np.ones((64, 1), dtype)
+    params = np.full(network.n_params, 0.5, dtype)
+    sgd: dict[str, Any] = {"optimizer": SGD(), "epochs": 1}
+
+    def many() -> None:
+        """Train some members side by side, and two validated ones one by one."""
+        train_many(small, Y, Y, **sgd, seed=range(ALIGNMENT // X.itemsize), n_jobs=1)
+        train_many(small, Y, Y, **sgd, seed=range(2), stop=Stop(validation=0.5), n_jobs=1)
+
+    def shuffle() -> None:
+        numba: Any = get_backend("numba")
+        numba.shuffle_rows(np.zeros(625, np.uint32), np.zeros((1, 1), np.int64), np.zeros(1, np.int64))
+
+    def second_order() -> None:
+        train(small, [[-1.0], [1.0]], [[-1.0], [1.0]], optimizer=LevenbergMarquardt(), epochs=1)
+
+    calls: dict[str, Callable[[], object]] = {
+        "train": lambda: train(network, X, Y, **sgd, params=params, backend=backend),
+        "predict": lambda: predict(network, params, X, backend=backend),
+        "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y, backend=backend),
+        "threads": lambda: train(small, column, column, **sgd, threads=2),
+        "many": many,
+        "one row": lambda: train(small, Y, Y, epochs=0).function(),
+        "row orders": shuffle,
+        "Levenberg-Marquardt": second_order,
+    }
+    for name in names:
+        yield name, seconds_of(calls[name])
+
+
+_IMPORT = """
+import time
+start = time.perf_counter()
+import {package}
+print(time.perf_counter() - start)
+"""
+_FIRST_CALLS = """
+from fastnn.measuring.starting import first_calls
+print(*(seconds for entry, seconds in first_calls({dtype!r})))
+"""
+
+
+def import_seconds(package: str, n: int, before: str = "") -> tuple[float, ...]:
+    """Return the seconds that an import takes in n fresh processes, after other code."""
+    return tuple(float(in_process(before + _IMPORT.format(package=package)).output) for _ in range(n))
+
+
+def compile_seconds(
+    dtype: str, n: int = 1, after_each: Callable[[], object] = lambda: None
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
+
+    If something must be compiled, Numba is imported before the clock starts; else it is not imported at all.
+
+    Returns
+    -------
+    cold, warm : lists of n lists
+        Seconds of each of `ENTRY_POINTS`.
+    """
+    code = _FIRST_CALLS.format(dtype=dtype)
+    cold: list[list[float]] = []
+    warm: list[list[float]] = []
+    for _ in range(n):
+        with tempfile.TemporaryDirectory() as folder:
+            for samples, before in ((cold, "import numba"), (warm, "")):
+                variables = {"FASTNN_CACHE_DIR": folder, "FASTNN_KERNELS": "none"}  # not those of the wheel
+                output = in_process(before + code, variables).output
+                samples.append(list(map(float, output.split())))
+                after_each()
+    return cold, warm

@@ -1,0 +1,446 @@
+"""The comparison with the peers: that it is fair, names what is missing, and writes what it measured."""
+
+import contextlib
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+
+from benchmarks.peers import __main__ as script
+from benchmarks.peers import aims, by_fastnn, by_numpy, by_sklearn, charts, lanes, limits, measure, tables, worker
+from benchmarks.peers import workloads as peer_workloads
+from benchmarks.peers.measure import (
+    ALL,
+    JAX,
+    LOOP,
+    MANY,
+    MANY_1,
+    MANY_LOOP,
+    ONE_CORE,
+    OWN,
+    PEERS,
+    SKLEARN,
+    TINY,
+    TORCH_VMAP,
+    US,
+    USUAL,
+    VALIDATED_WORKLOADS,
+    VMAP,
+    WAYS,
+)
+from benchmarks.peers.workloads import KINDS, NETWORKS, Job, describe_many
+from benchmarks.readme import ROOT
+from fastnn import workloads
+from fastnn.testing.correctness import DifferentAnswerError, check_same_answer
+
+VALIDATED = [f"{name}{peer_workloads.VALIDATION}" for name in VALIDATED_WORKLOADS]
+C_COMPILER = shutil.which("cc") or shutil.which("gcc")
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+# ----------------------------------------------------------------------------------------------------------- workloads
+
+
+@pytest.mark.parametrize("name", [*workloads.names(), *VALIDATED, "8 wide, batch 4"])
+def test_a_workload_is_all_full_batches_in_order(name):
+    workload = peer_workloads.load(name)
+    assert len(workload.X) == len(workload.Y) == workload.batches * workload.batch
+    assert peer_workloads.flat(workload.layers).astype(workload.X.dtype).tobytes() == workload.params.tobytes()
+
+
+@pytest.mark.parametrize("name", ["seed", "iris", "digits", "online", *VALIDATED, "8 wide, batch 4"])
+@pytest.mark.parametrize("peer", [by_numpy, by_sklearn, by_fastnn], ids=lambda peer: peer.__name__.split(".")[-1])
+def test_peers_do_the_same_work(name, peer):
+    """From the same weights to the same weights, in all that do not have their own rules."""
+    workload = peer_workloads.load(name)
+    trainer = peer.Trainer(workload)
+    found = trainer.train(2)
+    if trainer.own_rules:
+        trainer.train(50)
+        assert trainer.losses[-1] < trainer.losses[0]
+    else:
+        expected, dtype = workload.expected(2), workload.X.dtype
+        check_same_answer(name, found.astype(dtype), expected.params)
+        if workload.held_out:
+            check_same_answer(name, np.array(trainer.validation, dtype), expected.history.validation_loss)
+
+
+def test_mixed_members_have_as_many_iterations_on_average():
+    epochs = Job("10-64-32-1", 101, 800, True).epochs
+    assert np.mean(epochs) == pytest.approx(100, rel=0.01)
+    assert (min(epochs), max(epochs)) == (10, 190)
+    assert set(Job("10-64-32-1", 3, 800, False).epochs) == {100}
+
+
+def ways():
+    """The classes that train many networks, with a mark for those of packages that may be missing."""
+    yield from (by_fastnn.Members, by_fastnn.Loop, by_sklearn.Members)
+    for package in ("jax", "torch"):
+        try:
+            yield __import__(f"benchmarks.peers.by_{package}", fromlist=["Members"]).Members
+        except ImportError:
+            yield pytest.param(None, marks=pytest.mark.skip(reason=f"{package} is not installed"), id=package)
+
+
+@pytest.mark.parametrize("mixed", [False, True], ids=KINDS)
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("way", [*ways()], ids=lambda way: way and f"{way.__module__.split('.')[-1]}.{way.__name__}")
+def test_peers_train_the_same_members(way, name, mixed):
+    job = Job(name, 3, 24, mixed)
+    trainer = way(job)
+    with joblib.parallel_config("sequential"):
+        found, drawn = trainer.train_from(job.params), trainer.train()
+    assert drawn.shape == found.shape
+    assert len({tuple(row) for row in drawn}) == 3  # each draws its own weights
+    if not trainer.own_rules:
+        check_same_answer(name, found.astype(job.workload.X.dtype), job.expected())
+
+
+@pytest.mark.parametrize(
+    ("measured", "error"),
+    [
+        (lambda trainer: None, None),
+        (lambda trainer: trainer.validation.append(trainer.validation.pop() * 1.1), DifferentAnswerError),
+        (lambda trainer: vars(trainer).pop("validation"), NotImplementedError),
+    ],
+    ids=["right", "wrong", "missing"],
+)
+def test_a_validation_that_is_wrong_or_missing_is_noticed(measured, error, monkeypatch):
+    class Trainer(by_numpy.Trainer):
+        def train(self, epochs):
+            params = super().train(epochs)
+            measured(self)
+            return params
+
+    monkeypatch.setattr(by_numpy, "Trainer", Trainer)
+    with pytest.raises(error) if error else contextlib.nullcontext():
+        worker.Worker("by_numpy").prepare("seed, validation")
+
+
+C_CHECK = """
+import numpy as np
+from benchmarks.peers import by_c
+from benchmarks.peers import workloads as peer_workloads
+workload = peer_workloads.load("seed")
+np.testing.assert_allclose(by_c.Trainer(workload).train(100), workload.expected(100).params, rtol=1e-9)
+try:
+    by_c.Trainer(peer_workloads.load("tab"))
+except NotImplementedError:
+    print("right")
+"""
+
+
+@pytest.mark.skipif(not C_COMPILER, reason="no C compiler")
+def test_c_has_the_tutorials_numbers():
+    """A process of its own loads the library: made with -ffast-math, it makes that process flush to zero."""
+    done = subprocess.run([sys.executable, "-c", C_CHECK], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.stdout == "right\n", done.stderr
+
+
+@pytest.mark.skipif(not C_COMPILER, reason="no C compiler")
+def test_the_peak_is_one(monkeypatch):
+    """More than any product reaches, and no more than four multiply-adds of 64 bytes a cycle."""
+    monkeypatch.setattr(limits, "SECONDS", 0.01)
+    monkeypatch.setattr(limits, "ROUNDS", 2)
+    lane = type("Lane", (), {"ask": lambda self, request, **arguments: by_fastnn.products(**arguments)})()
+    found = limits.fractions(lane, "native")
+    assert 0.5 < max(found["clock"]) < 10
+    assert max(found["peak"]) < 4 * 32 * max(found["clock"])
+    assert max(aims.rates(found["products"]["128"]).values()) < 1.1 * max(found["peak"])
+
+
+# --------------------------------------------------------------------------------------------------------------- lanes
+
+
+@pytest.fixture(scope="module")
+def lane():
+    lane = lanes.Lane("NumPy loop", "by_numpy")
+    yield lane
+    lane.close()
+
+
+def test_a_lane_trains_and_is_timed_and_lives_on(lane):
+    with pytest.raises(lanes.PeerError, match="NumPy loop: ValueError"):
+        lane.ask("prepare", workload="digit")
+    assert lane.ask("prepare", workload="seed")["own_rules"] is False
+    assert 0 < lane.ask("time", epochs=1) < 60
+    assert lane.ask("release") is None
+
+
+def test_a_peer_that_is_not_here_is_missing():
+    with pytest.raises(lanes.MissingError, match="by_nobody"):
+        lanes.Lane("Nobody", "by_nobody")
+    measurement = measure.Measurement(TINY, said := [].append)
+    assert measurement.start("Nobody", "by_nobody") is None
+    assert "by_nobody" in tables.skipped(measurement.found)
+    assert said
+
+
+def test_lanes_begin_without_what_tunes_a_library(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    assert "OPENBLAS_CORETYPE" not in lanes.environment()
+    assert lanes.environment({"OPENBLAS_CORETYPE": "Haswell"})["OPENBLAS_CORETYPE"] == "Haswell"
+
+
+def test_lanes_are_asked_in_turn_and_each_begins_a_round():
+    """For whoever comes after a pause is slower; who has taken too much is asked no more."""
+    asked = []
+    asks = {title: lambda title=title: asked.append(title) or len(asked) for title in "ab"}
+    assert lanes.in_turn(asks, 2) == {"a": [1, 4], "b": [2, 3]}
+    assert asked == ["a", "b", "b", "a"]
+    assert len(lanes.in_turn(asks, 9, most_seconds=-1)["a"]) == 3
+    assert lanes.in_turn({"a": lambda: 1.0, "b": lambda: 3.0}, 4, most=2) == {"a": [1.0] * 3, "b": [3.0]}
+
+
+# ------------------------------------------------------------------------------------------------------------- results
+
+
+class LaneHere(lanes.Lane):
+    """A peer in this process, which has imported what it needs; the tests of lanes are of those in their own."""
+
+    def __init__(self, title, module):
+        self.title, self.worker = title, worker.Worker(module)
+
+    def ask(self, request, **arguments):
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                return getattr(self.worker, request)(**arguments)
+        except NotImplementedError as error:
+            raise lanes.UnsupportedError from error
+        except Exception as error:
+            raise lanes.PeerError(f"{self.title}: {error}") from error
+
+    def close(self):
+        pass
+
+
+def start(title, module, one_core, extra):
+    """A lane: in a process of its own where it is told to differ from others."""
+    return lanes.Lane(title, module, one_core, extra) if one_core or extra else LaneHere(title, module)
+
+
+LOOP_ON_ONE = "NumPy loop, 1 core"
+
+
+@pytest.fixture(scope="module")
+def found():
+    """A measurement of nearly everything, by the peers that nobody has to install, and shorter than tiny."""
+    few = {title: PEERS[title] for title in (US, LOOP, SKLEARN)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "Lane", start)
+        patch.setattr(measure, "PEERS", few)
+        patch.setattr(measure, "ONE_CORE", {LOOP_ON_ONE: ONE_CORE[LOOP_ON_ONE]})
+        patch.setattr(measure, "WAYS", {MANY_1: WAYS[MANY_1], MANY_LOOP: WAYS[MANY_LOOP], VMAP: WAYS[VMAP]})
+        patch.setattr(limits, "has_avx2", lambda: False)
+        for name, less in (("SECONDS", 0.001), ("ROUNDS", 1), ("WIDTHS", (64,)), ("cold", lambda *_: [1.0])):
+            patch.setattr(limits, name, less)
+        patch.setattr(limits, "SCRIPTS", dict.fromkeys(few, "pass") | {US: limits.SCRIPTS[US]})
+        found = script.measure(["training", "validated", "prediction", "processes", "hardware"], True, lambda _: None)
+        patch.setattr(script, "TINY", dataclasses.replace(TINY, workloads=("seed",)))  # which takes no imports
+        theirs = script.measure(["own_kernels", "threads", "many"], True, lambda _: None)
+    theirs["failed"] |= found["failed"]
+    return found | {name: theirs[name] for name in ("own kernels", "threads", "many", "failed")}
+
+
+def test_everything_is_measured(found):
+    three = {US, LOOP, SKLEARN}
+    assert {name: set(lanes) for name, lanes in found["training"].items()} == dict.fromkeys(TINY.workloads, three)
+    assert all(len(lane["seconds"]) == TINY.rounds for by in found["training"].values() for lane in by.values())
+    assert {name: set(lanes) for name, lanes in found["validated"].items()} == dict.fromkeys(VALIDATED, three)
+    assert set(found["prediction"]) == {"1", "10000"}
+    assert found["processes"][US]["seconds"][0] > 0
+    assert set(found["own kernels"]["seed"]) == {OWN, US, LOOP}
+    assert set(found["threads"]["workloads"]["seed"]) == {ALL, LOOP_ON_ONE, *three}
+    assert by_fastnn.THREADS == (1,)  # of the other lanes
+    for counts in found["many"]["networks"]["seed"].values():
+        assert {n: set(lanes) for n, lanes in counts.items()} == {n: {MANY_1, MANY_LOOP} for n in ("1", "4")}
+    assert found["failed"] == {}
+
+
+def test_a_wrong_answer_is_not_timed():
+    class Wrong:
+        def ask(self, request, **arguments):
+            raise lanes.PeerError(f"{request}: another answer")
+
+    measurement = measure.Measurement(TINY, lambda _: None)
+    job = {"name": "seed", "iterations": 10, "mixed": False}
+    assert measurement.members({TORCH_VMAP: Wrong()}, job) == {"1": {}, "4": {}}
+    assert "another answer" in measurement.found["failed"][f"many, seed, {TORCH_VMAP}"]
+
+
+@pytest.mark.parametrize(("points", "seconds"), [([], 0), ([(1, 1.0), (8, 8.0)], 80), ([(1, 1.0), (8, 1.0)], 1.58)])
+def test_a_run_is_predicted_from_the_last_ones(points, seconds):
+    assert measure.predicted(points, 80) == pytest.approx(seconds, rel=0.01)
+
+
+# --------------------------------------------------------------------------------------------------- tables and charts
+
+
+def crossing(widths, batches):
+    """Points at which fastnn is twice as fast, down to half as fast; on all cores it takes half as long."""
+    points = [(width, batch) for width in widths for batch in batches]
+    share = np.geomspace(2, 0.5, len(points))
+    return {
+        f"{width} wide, batch {batch}": {US: [1.0], ALL: [0.5], JAX: [float(share[i])], "PyTorch": [2.0 + i % 2]}
+        for i, (width, batch) in enumerate(points)
+    }
+
+
+def members(theirs):
+    """Many networks, of which JAX takes so many times as long."""
+    counts = {}
+    for m in (1, 64, 1024):
+        ours = 1e-4 * m
+        times = {MANY: [ours] * 2, MANY_1: [1.8 * ours] * 2, VMAP: [ours * theirs]}
+        counts[str(m)] = {title: {"seconds": seconds, "first_call": 2.0} for title, seconds in times.items()}
+    jobs = {f"{USUAL}, {kind}": counts for kind in KINDS}
+    about = {"date": "2026-11-26", "cpu": "a CPU", "cores": 2, "load": 0.5, "versions": {"fastnn": "1", "jax": "1"}}
+    return {"about": about, "networks": {"seed": jobs, "2-8-1": jobs}}
+
+
+def test_tables_and_pictures_go_between_the_markers(found, tmp_path):
+    content = found | {
+        "crossover": crossing((4, 64, 2048), (1, 1024)),
+        "accuracy": {US: {"seconds": [1], "epochs": [2]}},
+        "many": members(3),
+    }
+    pages = {"README.md": "peers", "benchmarks/README.md": "peers", "docs/explanation/when-not.md": "crossover"}
+    for page, name in pages.items():
+        (tmp_path / page).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / page).write_text(f"before\n<!-- {name}: begin -->\nold\n<!-- {name}: end -->\nafter\n")
+    (tmp_path / "found.json").write_text(json.dumps(content))
+    script.main(["--from", str(tmp_path / "found.json"), "--folder", str(tmp_path)])
+    for name in ("peers", "crossover", "crossover_all_cores", "many"):
+        assert (tmp_path / "docs/images" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    for page in pages:
+        text = (tmp_path / page).read_text()
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "old" not in text.split()
+        assert found["about"]["cpu"] in text
+    text = (tmp_path / "benchmarks/README.md").read_text()
+    for words in ("float32; 449 rows validated |", "(../docs/images/peers.png)", "FMA peak", "With equal threads"):
+        assert words in text
+    assert text.count("1,000, mixed, 64 |") == text.count("1,000, mixed, 1,024 |") == 2
+    assert "a CPU, 2 cores (fastnn 1, jax 1; load before: 0.5)" in text
+
+
+def test_the_pages_have_the_figures_of_the_results():
+    content = json.loads((ROOT / script.RESULTS).read_text("utf-8"))
+    assert tables.crossover(content) in (ROOT / "docs/explanation/when-not.md").read_text("utf-8")
+    page = (ROOT / "benchmarks/README.md").read_text("utf-8")
+    for table in (tables.by_peers(content["training"]), tables.own(content), tables.aims_table(content)):
+        assert table in page
+
+
+def test_a_cell_of_the_crossover_has_the_ratio_to_the_best_peer():
+    lanes = {US: [1.0, 1.0, 2.0], JAX: [4.0, 4.0, 4.0], "PyTorch": [2.0, 2.5, 3.0]}
+    about = {"date": "2026-01-02", "cpu": "a processor", "cores": 2}
+    found = {"crossover": {"4 wide, batch 1": lanes, "1024 wide, batch 32": lanes}, "about": about}
+    assert tables.crossover(found).splitlines() == [
+        "| width | 1 row a step | 32 rows a step |",
+        "|---|---|---|",
+        "| 4 | 2.5 | - |",
+        "| 1,024 | - | 2.5 |",
+        "",
+        "Measured on 2026-01-02 on a processor, 2 cores. The best peer was PyTorch.",
+    ]
+
+
+def test_aims_name_the_best_peer_and_what_was_not_measured(found):
+    lines = {(aim.what, aim.against): aim for aim in aims.aims(found)}
+    assert lines["seed", "C by hand"].found is None
+    assert lines["seed", LOOP].found is not None
+    fast = {"training": {"seed": {US: {"seconds": [1.0]}, "C by hand": {"seconds": [1.4]}}}}
+    (c,) = (aim for aim in aims.aims(fast) if (aim.what, aim.against) == ("seed", "C by hand"))
+    assert (c.found.middle, c.met) == (1.4, True)
+    on_one = {US: {"seconds": [1.0]}, **{title: {"seconds": [3.0]} for title in aims.ON_ONE_CORE}}
+    (big,) = (aim for aim in aims.aims({"training": {"big": on_one}}) if aim.what == "big" and aim.found)
+    assert (big.against, big.met) == ("best of JAX, 1 core, PyTorch, 1 core: JAX, 1 core", True)
+
+
+@pytest.mark.parametrize(("theirs", "met"), [(4, [True, True, True]), (1.7, [False, True, False])])
+def test_aims_of_many_networks(theirs, met):
+    *_, one, equal, mixed, least = aims.aims({"many": members(theirs)})
+    assert [aim.met for aim in (one, equal, mixed)] == met
+    assert least.found.middle == pytest.approx(2 / (1e-4 * 1024))  # of all the least
+
+
+def test_the_compilation_of_own_kernels_is_counted():
+    """Spread over the iterations that the tables tell of; how soon it is repaid goes by the time that is saved."""
+    lanes = {
+        OWN: {"seconds": [1.5e-6], "first_call": 50.0},
+        US: {"seconds": [2.5e-6]},
+        "C by hand": {"seconds": [4e-6]},
+    }
+    found = {"own kernels": {"seed": lanes}, "training": {"seed": {US: {"seconds": [2.5e-6]}}}}
+    ours = {aim.against: aim for aim in aims.aims(found) if aim.what == "seed, own kernel"}
+    assert ours["C by hand"].found.middle == pytest.approx(4 / (1.5 + 50 / 100))
+    assert ours["C by hand"].met
+    assert ours[JAX].found is None
+    line = tables.own(found).splitlines()[2]
+    assert "500,000" in line
+    assert "| 1.25 (1.25–1.25) |" in line
+    assert line.endswith("| 50.0 s | after 50 million iterations |")
+
+
+def by_threads():
+    """fastnn takes 4 s on one thread and 2 on all cores; JAX 6 on one core and 3 on all."""
+    seconds = {US: 4.0, ALL: 2.0, "JAX, 1 core": 6.0, JAX: 3.0, SKLEARN: 20.0}
+    lanes = {title: {"seconds": [s] * 3, "own_rules": title == SKLEARN} for title, s in seconds.items()}
+    return {"about": members(1)["about"], "workloads": {"tab": lanes}}
+
+
+def test_a_core_is_compared_with_a_core_and_all_with_all():
+    heads, _, cells = (line.strip("| ").split(" | ") for line in tables.by_threads(by_threads()).splitlines()[2:5])
+    found = dict(zip(heads, cells, strict=True))
+    assert found["fastnn on all cores, iterations a second"] == "0"
+    assert found["× one thread"] == "2.00 (2.00–2.00)"
+    assert found["× JAX, 1 core"] == found["× JAX"] == "1.50 (1.50–1.50)"
+    assert found["× scikit-learn"] == "10.0 (10.0–10.0)*"
+    assert found["× PyTorch"] == ""
+    named = {aim.what: aim for aim in aims.aims({"threads": by_threads()})}
+    assert (named["tab, all cores"].found.middle, named["tab, all cores"].met) == (1.5, False)
+    assert named["big, all cores"].found is None
+
+
+def test_the_short_table_has_the_faster_of_two_rivals_and_counts_members_together():
+    about = {"date": "today", "cpu": "A", "cores": 2, "versions": {"fastnn": "0.2"}}
+    one = {US: [1.0, 1.0], SKLEARN: [9.0, 9.0], "PyTorch": [3.0, 3.0], JAX: [2.0, 8.0]}
+    digits = {US: [0.5, 0.5], SKLEARN: [9.0, 9.0], JAX: [2.0, 2.0]}
+    times = {MANY: [8.0, 8.0, 8.0], VMAP: [16.0], "joblib, scikit-learn": [32.0, 48.0]}
+    one, digits, times = ({t: {"seconds": s} for t, s in lanes.items()} for lanes in (one, digits, times))
+    found = {
+        "threads": {"about": about, "workloads": {"iris": one, "seed": {US: one[US]}}},
+        "validated": {"digits, validation": digits},
+        "many": {"about": about | {"cpu": "B"}, "networks": {"seed": {"1000, equal": {"64": times}}}},
+    }
+    lines = tables.short(found).splitlines()
+    assert [line.split("float64 | ")[-1] for line in lines[2:4]] == ["1 | 9.00 | 3.00 |", "1 |  |  |"]
+    assert lines[4].endswith("rows validated | 2 | 18.0 | 4.00 |")
+    assert lines[5] == "| 64 networks like `seed` at once, 1,000 iterations each | 8,000 | 5.00 | 2.00 |"
+    assert "Measured on today with fastnn 0.2 by `nox -s measure -- peers` on one A, 2 cores (many networks: B): one" in lines[-1]
+
+
+def test_the_charts_are_logarithmic_and_have_a_panel_each(found):
+    panels = [axes for axes in charts.side_by_side(found).axes if axes.axison]
+    for axes, peers in zip(panels, found["training"].values(), strict=True):  # the fastest first, whichever it was
+        assert axes.get_xscale() == "log"
+        drawn = [label.get_text().removesuffix("*") for label in axes.get_yticklabels()]
+        assert drawn == sorted(peers, key=lambda title: np.median(peers[title]["seconds"]))
+    content = found | {"crossover": crossing((4, 64, 2048), (1, 1024))}
+    heights = []
+    for ours in (US, ALL):
+        (axes,) = charts.crossover(content, ours).axes
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        assert any(np.all(np.asarray(line.get_ydata()) == 1) for line in axes.lines)
+        heights.append(axes.lines[0].get_ydata()[0])
+    assert heights[1] == 2 * heights[0]
+    panels = [axes for axes in charts.members_by_time(members(3)).axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in panels] == [describe_many(name) for name in ("seed", "2-8-1")]
+    assert {len(axes.lines) for axes in panels} == {3 * len(KINDS)}

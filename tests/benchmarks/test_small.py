@@ -1,0 +1,201 @@
+"""The smaller benchmarks: they compare answers before they time, and their tables say what was measured."""
+
+import importlib.util
+import io
+import re
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from survival import python
+
+from benchmarks import engines, exports, one_row, readme, searches, threads
+from benchmarks.engines import FEW, MANY, MOST, SOME, Model, Times
+from fastnn import plotting
+
+ROOT = readme.ROOT
+
+# ------------------------------------------------------------------------------------------------- exports and one row
+
+
+@pytest.mark.parametrize("way", exports.WAYS)
+def test_each_export_is_compared(way):
+    found = exports.difference(way, exports.network_of("elu"), "float64")
+    assert found in ("0", "-") if way in ("C", "safetensors") else found == "-" or float(found) > 0
+
+
+def test_an_export_that_differs_is_no_number_of_the_table(monkeypatch):
+    monkeypatch.setitem(exports.WAYS, "wrong", lambda result, folder: lambda X: np.zeros((len(X), 4)))
+    with pytest.raises(AssertionError, match=r"wrong, .*our own prediction has"):
+        exports.difference("wrong", exports.network_of("tanh"), "float64")
+
+
+def test_sizes_are_those_of_files():
+    pytest.importorskip("onnx")
+    found = exports.sizes()
+    weights = found.pop("the weights alone, in memory")
+    assert weights == 4 * (64 * 64 + 64 + 64 * 10 + 10)
+    assert min(found.values()) > weights
+
+
+@pytest.mark.parametrize("name", one_row.NETWORKS)
+def test_each_way_to_predict_a_row_is_measured(name):
+    found = one_row.measure(one_row.NETWORKS[name], name.split()[-1], rounds=2, n_rows=20)
+    assert {"predict", "function(), from Python", "function(), from compiled code"} <= set(found)
+    assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in found.values())
+
+
+def test_a_wrong_row_is_not_timed(monkeypatch):
+    monkeypatch.setattr(one_row, "of_others", lambda result, folder: [("theirs", lambda X, out: out.fill(0.5))])
+    with pytest.raises(AssertionError, match="theirs"):
+        one_row.measure(one_row.NETWORKS["3-5-1, float64"], "float64", rounds=1, n_rows=5)
+
+
+def test_the_example_integrates(capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location("pendulum", ROOT / "examples" / "pendulum.py")
+    pendulum = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pendulum)
+    monkeypatch.setattr(pendulum, "N_STEPS", 200)
+    pendulum.main()
+    *ways, last = capsys.readouterr().out.splitlines()
+    assert len(ways) >= 3
+    assert all(re.fullmatch(r".{28} +[\d.]+ µs a call", line) for line in ways)
+    high, low, off = map(float, re.findall(r"-?\d+\.\d+", last))
+    assert high == 2.5
+    assert low < -1.5
+    assert off < 0.05
+
+
+# ------------------------------------------------------------------------------------------------------------- engines
+
+MODEL = Model(call=0.04, before=3e-6, there=450e-6, meanwhile=13e-6)
+
+
+def times(n, n_workers):
+    own = n * (MODEL.before + MODEL.meanwhile)
+    return Times(MODEL.seconds(n, n_workers, engines.CORES), own, n * MODEL.before)
+
+
+FOUND = {(n, w): times(n, w) for w in (2, 1) for n in (FEW, SOME, MANY, MOST)}
+
+
+def test_the_model_is_found_again_and_says_who_has_most_to_do():
+    """In exact times; then it is right on what it was not fitted to."""
+    model = engines.fitted(FOUND)
+    assert model == pytest.approx(MODEL)
+    assert model.seconds(SOME, 2, engines.CORES) == pytest.approx(FOUND[SOME, 2].wall)
+    assert (MODEL.limit(10), MODEL.limit(1000)) == ("workers", "caller")
+    assert MODEL.seconds(1_000_000, 1000) == pytest.approx(MODEL.call + 1e6 * (MODEL.before + MODEL.meanwhile))
+
+
+def test_engines_have_a_table(monkeypatch, capsys):
+    monkeypatch.setattr(engines, "NEEDS", dict.fromkeys(["threads", "loky"], "fastnn") | {"ray": "not_installed"})
+    monkeypatch.setattr(engines, "of_part", lambda name: {name: FOUND})
+    monkeypatch.setattr(engines, "sent", lambda: (40.0, 26_000.0, 60.0))
+    engines.main([])
+    out, err = capsys.readouterr()
+    assert "ray is left out: not_installed is not installed" in err
+    wall = f"{FOUND[SOME, 2].wall:.2f}"
+    assert f"| loky | 2 | {SOME:,} | {wall} | {wall} (+0 %) | 0 | 1.00 |" in out.splitlines()
+
+
+# ------------------------------------------------------------------------------------------------------------ searches
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_winners_are_compared_with_what_they_are_alone():
+    found = {name: search() for name, search in list(searches.SEARCHES.items())[1:]}
+    found = {"not run": found["`HalvingGridSearchCV`, fastnn's `MLPClassifier`"], **found}
+    assert set(searches.wrong(found)) <= {"not run"}  # the settings of ours, fitted by scikit-learn's
+    halved = found["successive halving of a `Population`"]
+    wrong = halved.winner.params.copy()
+    wrong[3] = np.nextafter(wrong[3], 1)
+    object.__setattr__(halved.winner, "params", wrong)
+    found["Hyperband"] = found["Hyperband"]._replace(score=0.5)
+    assert {"successive halving of a `Population`", "Hyperband"} <= set(searches.wrong(found))
+
+
+# ------------------------------------------------------------------------------------------------------------- threads
+
+
+def test_threads_are_measured_and_printed():
+    found = threads.speed_ups("iris", 0.05, quiet=False)
+    assert min(map(min, found.values())) > 0
+    found = {name: [3.5 + i] * 3 for i, name in enumerate(found)}  # as many numbers, no two cells of which are alike
+    rows = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
+    parts = {"quiet": {"iris": found}, "loaded": {"iris": [found] * 3}, "profile": {"iris": rows}}
+    lines = threads.tables(parts | {"first": {"compiled by it": [1.0, 2.0, 3.0]}})
+    assert lines.count(threads.cell(found["None"])) == 4
+    assert "\n|  | 1 | 5.0 | 6.0 | 7.0 | 8.0 |\n" in lines
+    assert lines.endswith("| compiled by it | 1.00 | 2.00 | 3.00 |")
+    assert len({line.count("|") for line in lines.split("\n\n")[0].splitlines()}) == 1
+
+
+def test_the_chart_of_threads_shows_each_load(tmp_path):
+    samples = {"1": [1.0], "2": [1.5, 1.7, 1.6], "None": [1.2, 1.4, 1.3]}
+    figure = threads.chart({"iris": [samples] * 3, "tab": [samples] * 3}, {"iris": "iris", "tab": "tab, batches of 9"})
+    panels = figure.axes
+    assert [axes.get_title() for axes in panels] == ["alone", "beside one busy process", "beside two"]
+    assert all([bar.get_height() for bar in axes.patches] == [1.6, 1.6, 1.3, 1.3] for axes in panels)
+    assert panels[0].get_xticklabels()[1].get_text() == "tab\nbatches of 9"
+    assert plotting.save(figure, tmp_path / "threads.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("line", "seconds"), [("cpu  9 9 9 9 9 9 9 250 9 9\ncpu0 1", 2.5), ("cpu  9 9 9\n", 0.0)])
+def test_time_that_a_virtual_machine_has_lost_is_read(line, seconds, monkeypatch):
+    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(line))
+    monkeypatch.setattr(threads.os, "sysconf", {"SC_CLK_TCK": 100}.get, raising=False)
+    assert threads.taken_away() == seconds
+
+
+def test_lost_time_counts_as_time_without_a_cpu(monkeypatch):
+    lost = iter(range(10**9))
+    monkeypatch.setattr(threads, "taken_away", lambda: float(next(lost)))
+    monkeypatch.setattr(threads, "waited", lambda: 0.0)
+    seconds, without_cpu = threads.timed(lambda n: None, 1)
+    assert without_cpu == 1.0 > seconds
+
+
+def test_another_answer_by_threads_is_no_figure(monkeypatch):
+    monkeypatch.setattr(threads, "bits", lambda answer: object())
+    with pytest.raises(RuntimeError, match="iris: threads show in the bits"):
+        threads.speed_ups("iris", 0.1)
+
+
+# -------------------------------------------------------------------------------------------------- hotspots and pages
+
+PARTS_OF_THE_KERNEL = """
+import re, sys
+
+import numpy as np
+
+sys.path.insert(0, sys.argv[1])
+from benchmarks.hotspots import PARTS, functions
+from fastnn.compiler import codegen
+from fastnn.compiler import tracing
+
+tracing.OUTLINED_ATTRIBUTES.append("noinline")
+code = codegen.compile_entry("train_steps", np.dtype(np.float32)).partition(b"\\n")[2]
+found = functions(code)
+assert all(0 <= place < place + size <= len(code) for place, size in found.values()), found
+parts = [next((part for part, pattern in PARTS.items() if re.search(pattern, name)), name) for name in found]
+print(*sorted(set(parts)), sep="\\n")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="perf and its object files are Linux'")
+def test_the_profile_knows_every_part_of_the_kernel():
+    parts = runpy.run_path(str(ROOT / "benchmarks" / "hotspots.py"), run_name="hotspots")["PARTS"]
+    assert python(PARTS_OF_THE_KERNEL, ROOT, NUMBA_OPT=1) == sorted(parts)  # inlines the same functions
+
+
+def test_a_page_without_its_place_is_an_error():
+    with pytest.raises(ValueError, match="0 places"):
+        readme.replace("nothing", "peers", "")
+
+
+def test_every_command_has_its_place_in_its_page():
+    for name, (page, command, *_) in readme.PAGES.items():
+        assert f"<!-- {name}: begin -->" in (ROOT / page).read_text("utf-8")
+        assert command.startswith("fastnn ") or importlib.util.find_spec(command.removeprefix("python -m "))

@@ -1,0 +1,252 @@
+"""What compares versions: instructions, real work, the gate's probe; asv's suite and its history."""
+
+import importlib
+import inspect
+import itertools
+import json
+import os
+import pathlib
+import re
+import types
+
+import numpy as np
+import pytest
+
+from benchmarks import history, instructions
+from benchmarks import real_work as script
+from fastnn import train, workloads
+from fastnn.measuring.timing import in_process
+from fastnn.training import epochs as pace
+
+ROOT = instructions.ROOT
+BENCHMARKS = ROOT / "benchmarks"
+
+# -------------------------------------------------------------------------------------------------------- instructions
+
+
+def dumps(folder, totals):
+    """The files that callgrind leaves: one for each mark, and one for the rest."""
+    (folder / "counts").write_text("desc: Trigger: Program termination\ntotals: 7\n")
+    for i, total in enumerate(totals, start=1):
+        text = f"part: {i}\ndesc: Trigger: --dump-before=getppid\nfn=(1) f\n1 5\n\nsummary: {total}\ntotals: {total}\n"
+        (folder / f"counts.{i}").write_text(text)
+    return folder / "counts"
+
+
+def test_what_comes_once_cancels(tmp_path):
+    """Start-up, then 40 and 300 an iteration of two cases, each with a fixed cost; the 10th count is not the 2nd."""
+    totals = [10**9, 123 + 40 * 10, 123 + 40 * 20, 10**8, 77 + 300 * 5, 77 + 300 * 10, *range(6)]
+    found = instructions.per_iteration(dumps(tmp_path, totals), {"seed": 10, "tab": 5, "a": 1, "b": 1})
+    assert found == {"seed": 40, "tab": 300, "a": 1, "b": 1}
+    with pytest.raises(RuntimeError, match="wrote 12 counts, not 3 for each of seed"):
+        instructions.per_iteration(tmp_path / "counts", {"seed": 10})
+
+
+def test_more_than_three_per_cent_is_too_many():
+    base = [{"seed": 1000.0, "tab": 5000.0}, {"seed": 1001.0, "tab": 5001.0}]
+    here = [{"seed": 1020.0, "tab": 5200.0, "new one": 1.0}]
+    assert instructions.higher(here, base) == ["tab"]
+    table = instructions.table(here, base, "abc123")
+    assert "| seed | 1,020 | 1,000 | +1.95% |  |" in table
+    assert "| tab | 5,200 | 5,000 | +3.99% | more |" in table
+    assert "| new one | 1 |  |  | new |" in table
+
+
+@pytest.mark.parametrize(("machine", "said"), [("x86_64", "valgrind is not installed"), ("arm64", "this is arm64")])
+def test_where_nothing_can_be_counted_it_says_why(monkeypatch, capsys, machine, said):
+    monkeypatch.setattr(instructions.platform, "machine", lambda: machine)
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
+    assert instructions.main([]) == 0
+    assert said in capsys.readouterr().out
+
+
+def test_the_exit_code_tells_of_more(monkeypatch, capsys):
+    monkeypatch.setattr(instructions, "why_not", lambda: "")
+    monkeypatch.setattr(instructions.subprocess, "run", lambda *_, **__: type("Done", (), {"stdout": "valgrind-1"}))
+    for here, code in ((1029.0, 0), (1031.0, 1)):
+        counts = {"abc123": 1000.0, str(ROOT): here}
+        monkeypatch.setattr(instructions, "count", lambda base, _, counts=counts: [{"seed": counts[base]}])
+        assert instructions.main(["abc123"]) == code
+    assert "More than 3% more instructions than abc123: seed." in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(instructions.why_not() != "", reason=instructions.why_not() or "there is valgrind")
+def test_counts_are_stable():
+    """The promise on which the limit of 3 % rests: half a per cent."""
+    samples = instructions.count(str(ROOT), 2)
+    for name in samples[0]:
+        assert instructions.spread([counts[name] for counts in samples]) < 0.005
+        assert samples[0][name] > 100
+
+
+def test_a_version_is_a_folder_or_a_commit():
+    with instructions.source(str(ROOT)) as folder:
+        assert folder == ROOT
+    if not (ROOT / ".git").exists():
+        pytest.skip("no repository")
+    with instructions.source("HEAD") as folder:
+        assert (folder / "fastnn" / "__init__.py").is_file()
+        assert folder != ROOT
+    assert not folder.exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- the probe
+
+
+@pytest.fixture
+def probe(monkeypatch):
+    """The probe's module, which tests of the gate run as a program."""
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("probe")
+
+
+def test_the_probe_marks_three_counts_a_case(probe, monkeypatch):
+    marks = []
+    monkeypatch.setattr(probe, "EPOCHS", {"seed": 2, "iris": 1, "unheard of": 1})
+    monkeypatch.setattr(probe, "PREDICTIONS", 2)
+    monkeypatch.setattr(probe, "mark", lambda: marks.append(None))
+    monkeypatch.setattr(pace, "CHUNK_SECONDS", pace.CHUNK_SECONDS)  # put back what the probe changes
+    assert probe.instructions() == {"seed": 2, "iris": 1, "predict 1 row": 2}
+    assert len(marks) == 9
+
+
+def test_the_probe_times_every_line(probe, monkeypatch):
+    for name, few in (("FEW", 1), ("MANY", 2), ("REPEAT_SECONDS", 0.0), ("LINES", dict([*probe.LINES.items()][:9]))):
+        monkeypatch.setattr(probe, name, few)
+    found = probe.times()
+    assert list(found) == list(probe.LINES)
+    assert all(np.isfinite(value) for value in found.values())
+
+
+def test_the_probe_times_no_wrong_answer(probe, monkeypatch):
+    wrong = probe.work.load("seed, plain")._replace(answer=lambda backend: np.ones(3) + (backend == "numba") * 1e-6)
+    monkeypatch.setattr(probe.work, "load", lambda *_, **__: wrong)
+    for measure in (probe.check, probe.gate):
+        with pytest.raises(AssertionError, match=r"seed, plain.*: relative distance .* nothing was timed"):
+            measure()
+
+
+# ----------------------------------------------------------------------------------------------------------- real work
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """The processes' answers, in turn; the folder of each is put into `asked`."""
+    values = {"an epoch": 2e-6, "times the plain training": 3.0}
+    answers = {"check": json.dumps({"a": "1", "b": "2"}), "times": json.dumps(values)}
+    asked = []
+    monkeypatch.setattr(script, "probed", lambda what, folder: asked.append((folder.name, what)) or answers[what])
+    return asked
+
+
+def test_versions_take_turns(answers, tmp_path, capsys):
+    (tmp_path / "fastnn").mkdir()
+    assert script.main(["--rounds", "2", "--against", str(tmp_path)]) == 0
+    here, there = ROOT.name, tmp_path.name
+    assert answers == [(here, "check"), (there, "check"), *[(here, "times"), (there, "times")] * 2]
+    assert capsys.readouterr().out.splitlines() == [
+        f"| real work | fastnn | {tmp_path} |",
+        "|---|---|---|",
+        "| an epoch | 2.00 µs (2.00–2.00) | 2.00 µs (2.00–2.00) |",
+        "| times the plain training | 3.00 (3.00–3.00) | 3.00 (3.00–3.00) |",
+    ]
+
+
+def test_other_bits_are_named_with_their_version_and_not_timed(answers, monkeypatch, capsys):
+    found = {"fastnn": {"a": "1", "b": "2"}, "0.1": {"a": "1", "b": "3"}, "0.2": {"a": "1", "b": "2"}}
+    assert script.different(found) == ["b: 0.1"]
+    monkeypatch.setattr(script, "different", lambda answers: ["a: 46e18c6"])
+    assert script.main([]) == 1
+    assert "Other bits, so nothing was timed: a: 46e18c6" in capsys.readouterr().out
+    assert [what for _, what in answers] == ["check"]
+
+
+# ---------------------------------------------------------------------------------------------------------------- asv
+
+
+@pytest.fixture
+def suite(monkeypatch):
+    """asv's suite as asv imports it: its modules by name."""
+    monkeypatch.setenv("FASTNN_NUM_THREADS", "1")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return {name: importlib.import_module(f"suite.{name}") for name in ("train", "predict", "real_work", "start")}
+
+
+def classes(module):
+    """The benchmark classes that a module defines."""
+    return [cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__module__ == module.__name__]
+
+
+SMALL = ("seed", "digits", "seed, validation", "iris, early stopping")
+
+
+def test_asv_benchmarks_run(suite, monkeypatch):
+    """Each once, on the small workloads; what asv runs in processes of their own is left to the next test."""
+    assert set(suite["train"].EPOCHS) == set(workloads.names())
+    monkeypatch.setattr(suite["train"], "EPOCHS", dict.fromkeys(suite["train"].EPOCHS, (2, 2)))
+    monkeypatch.setattr(suite["predict"], "CALLS", {1: 1, 10_000: 1})
+    ran = set()
+    for cls in itertools.chain(*map(classes, suite.values())):
+        assert cls.version.isdigit()  # the history outlives an edit of the source
+        names = [name for name in dir(cls) if name.startswith(("time_", "track_", "peakmem_"))]
+        for values in itertools.product(*cls.params) if names else ():
+            if isinstance(values[0], int) or values[0] in SMALL:
+                benchmark = cls()
+                benchmark.setup(*values)
+                for name in names:
+                    result = getattr(benchmark, name)(*values)
+                    assert result is None if not name.startswith("track_") else 0 < result < 1
+                    ran.add(name)
+    assert {"time_train", "track_numba_numpy_time_ratio", "time_predict", "time_real_work"} <= ran
+
+
+def test_asv_would_run_this_code_in_processes_of_their_own(suite, monkeypatch):
+    start = suite["start"]
+    monkeypatch.setattr(start, "subprocess", types.SimpleNamespace(run=lambda *_, **__: None))  # it would compile
+    assert "import numba" not in start.PREPARE  # which a process that finds its kernels does not need
+    for cls in classes(start):
+        for values in itertools.product(*getattr(cls, "params", [])):
+            benchmark = cls()
+            names = [name for name in dir(cls) if name.startswith("timeraw_")]
+            if names and values:
+                benchmark.setup(*values)
+            for name in names:
+                timed, before = getattr(benchmark, name)(*values)
+                compile(f"{before}\n{timed}", name, "exec")
+                if "numba" not in name and not values:
+                    in_process(f"{before}\n{timed}")
+            if names and values:
+                benchmark.teardown(*values)
+
+
+def test_asv_times_no_wrong_answer(suite, monkeypatch):
+    other = workloads.load("seed").network.init_params(np.random.RandomState(1), float)
+    wrong = types.SimpleNamespace(params=other)
+    monkeypatch.setattr(
+        "fastnn.train",
+        lambda *data, backend, **options: train(*data, **options, backend=backend) if backend == "numpy" else wrong,
+    )
+    with pytest.raises(AssertionError, match="relative distance"):
+        suite["train"].checked("seed", "numba")
+    with pytest.raises(NotImplementedError):
+        suite["train"].checked("unheard of", "numba")
+
+
+def test_asv_keeps_commits_apart(suite, monkeypatch):
+    monkeypatch.setenv("ASV_COMMIT", "abc123")
+    monkeypatch.setenv("FASTNN_CACHE_DIR", "")  # so that monkeypatch puts back what was there
+    monkeypatch.delenv("FASTNN_CACHE_DIR")
+    importlib.reload(importlib.import_module("suite"))
+    assert pathlib.Path(os.environ["FASTNN_CACHE_DIR"]).name == "abc123"
+
+
+def test_the_history_follows_benchmarks_that_there_are(suite, monkeypatch):
+    configuration = json.loads(re.sub(r"^\s*//.*$", "", (BENCHMARKS / "asv.conf.json").read_text("utf-8"), flags=re.M))
+    assert (BENCHMARKS / configuration["benchmark_dir"] / "__init__.py").is_file()
+    names = [f"{name}.{cls.__name__}." for name, module in suite.items() for cls in classes(module)]
+    assert all(any(re.search(pattern, name) for name in names) for pattern in history.BENCHMARKS)
+    monkeypatch.setattr(history, "cpu_model", lambda: "Some(R) CPU @ 2.0GHz")
+    monkeypatch.setattr(history.os, "cpu_count", lambda: 4)
+    assert history.machine()["machine"] == "some-r-cpu-2-0ghz-4-cores"
