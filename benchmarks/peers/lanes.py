@@ -34,23 +34,9 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Lane:
-    """A peer in a process of its own.
+    """A peer in a process of its own, of its module in this folder, with `extra` variables, or on one core only.
 
-    Parameters
-    ----------
-    title : str
-        What it is called in tables.
-    module : str
-        Its module in this folder.
-    one_core : bool
-        Whether it may run on one core only.
-    extra : mapping of str to str, optional
-        Environment variables.
-
-    Raises
-    ------
-    MissingError
-        With what is missing.
+    Where something is missing, making it raises a `MissingError` that names it.
     """
 
     def __init__(self, title: str, module: str, one_core: bool = False, extra: Mapping[str, str] | None = None) -> None:

@@ -1,9 +1,9 @@
-"""Prediction and the gradient: seconds of a fixed number of calls."""
+"""Prediction: seconds of a fixed number of calls."""
 
 import numpy as np
 
-from fastnn import SGD, Network, loss_and_gradient, train
-from suite import BACKENDS, Timed, checked
+from fastnn import SGD, Network, train
+from suite import BACKENDS, Timed
 
 CALLS = {1: 1_000, 10_000: 1}  # by rows, so that a sample takes some milliseconds
 
@@ -26,21 +26,3 @@ class Predict(Timed):
     def time_predict(self, rows, backend):
         for _ in range(self.calls):
             self.result.predict(self.X)
-
-
-class Gradient(Timed):
-    """`loss_and_gradient` over all rows of a workload."""
-
-    param_names = ("workload", "backend")
-    params = (("iris", "digits", "tab"), BACKENDS)
-
-    def setup(self, name, backend):
-        """Draw parameters; compile, and check."""
-        workload = checked(name, backend).workload
-        params = workload.network.init_params(np.random.RandomState(0), workload.dtype)
-        self.arguments = (workload.network, params, workload.X, workload.Y)
-        loss_and_gradient(*self.arguments, backend=backend)
-
-    def time_loss_and_gradient(self, name, backend):
-        for _ in range(10):
-            loss_and_gradient(*self.arguments, backend=backend)

@@ -150,19 +150,9 @@ def run(
 ) -> Report:
     """Check the answers, then time import, compilation and training, each apart.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Workloads and real work, of `NAMES`.
-    backends : sequence of str
-        Timed in turn, workload by workload.
-    dtypes : sequence of str or None
-        Working precisions; None is each workload's own.
-    settings : BenchSettings
-    after_each : callable
-        Called with what comes next, as often as `n_steps` says; for a progress bar.
-    threads : int
-        How many share each step of a workload, on the back end "numba".
+    The work of `names` is timed in turn on the back ends, in each dtype, None being its own; on "numba" so many threads
+    share each step of a workload. For a progress bar `after_each` is called with what comes next, as often as `n_steps`
+    says.
 
     Raises
     ------

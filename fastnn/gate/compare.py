@@ -60,13 +60,9 @@ def _drawn(n: int) -> NDArray[np.int64]:
 
 
 def judge(ratio: Interval, threshold: float) -> Verdict:
-    """Say on which side of the threshold, such as 1.05, the whole interval lies.
+    """Return "slower" where the whole interval lies above the threshold, "undecided" where that is within.
 
-    Returns
-    -------
-    str
-        "slower" where it lies above; "undecided" where the threshold is within; otherwise "no slower", and "faster"
-        where it lies as far below 1 as the threshold above.
+    Otherwise it is "no slower", and "faster" where the interval lies as far below 1 as the threshold above.
     """
     if ratio.low > threshold:
         return "slower"
@@ -192,15 +188,9 @@ def compare(
 ) -> Outcome:
     """Run two commands in turn and say whether the second is slower.
 
-    Counts come first: where one is worse, nothing is timed. What one side alone measures is not compared.
-
-    Parameters
-    ----------
-    base, head : str
-        Commands for the shell that print a report (see `fastnn.gate.samples`).
-    settings : GateSettings
-    after_each : callable
-        Called with what comes next after every run; for a progress bar.
+    Both are commands for the shell that print a report (see `fastnn.gate.samples`). Counts come first: where one is
+    worse, nothing is timed. What one side alone measures is not compared. After every run `after_each` is called with
+    what comes next.
 
     Raises
     ------

@@ -29,20 +29,9 @@ def first_calls(
 ) -> Iterator[tuple[str, float]]:
     """Call functions of a back end once on a tiny network, so that what they compile is compiled.
 
-    Parameters
-    ----------
-    dtype : float32 or float64
-    names : sequence of str
-        Of `OF_A_DTYPE` and `OF_NONE`; all but `ENTRY_POINTS` are those of the back end "numba".
-    backend : str
-
-    Yields
-    ------
-    name : str
-        After its call.
-    seconds : float
-        What the call took: compilation, or loading from the disk cache, and next to nothing else. The first also
-        imports what the back end needs.
+    Yield each name, of `OF_A_DTYPE` and `OF_NONE`, after its call, with its seconds: compilation, or loading from the
+    disk cache, and next to nothing else; the first also imports what the back end needs. All but `ENTRY_POINTS` are
+    those of the back end "numba".
     """
     network, small = Network((2, 2, 1)), Network((1, 1))
     X, Y, column = np.ones((2, 2), dtype), np.ones((2, 1), dtype), np.ones((64, 1), dtype)
@@ -95,14 +84,10 @@ def import_seconds(package: str, n: int, before: str = "") -> tuple[float, ...]:
 def compile_seconds(
     dtype: str, n: int = 1, after_each: Callable[[], object] = lambda: None
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """Time the first call of each entry point in fresh processes, with an empty and with a filled disk cache.
+    """Return the seconds of first calls in fresh processes, with an empty and with a filled disk cache.
 
-    If something must be compiled, Numba is imported before the clock starts; else it is not imported at all.
-
-    Returns
-    -------
-    cold, warm : lists of n lists
-        Seconds of each of `ENTRY_POINTS`.
+    Both are n lists of those of each of `ENTRY_POINTS`. If something must be compiled, Numba is imported before the
+    clock starts; else it is not imported at all.
     """
     code = _FIRST_CALLS.format(dtype=dtype)
     cold: list[list[float]] = []

@@ -91,25 +91,10 @@ def interleaved(
     after_each: Callable[[], object] = lambda: None,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time functions in turn, so that a slow moment of the machine hits all of them.
+    """Return the seconds of an iteration, of functions that are timed in turn: a slow moment hits all of them.
 
-    Parameters
-    ----------
-    functions : mapping of str to callable
-        What to time; each is called once, untimed, to warm up.
-    iterations : mapping of str to int
-        How many iterations a call of each does.
-    rounds : int
-        Timed calls of each.
-    after_each : callable
-        Called after every timed call, outside the timing; a progress bar's step for example.
-    clock : callable
-        Gives seconds.
-
-    Returns
-    -------
-    dict of str to Timing
-        Seconds an iteration.
+    A call of each does so many iterations. Each is called once, untimed, to warm up, and then `rounds` times; after
+    every timed call `after_each` is called, such as a progress bar's step.
     """
     for function in functions.values():
         function()
@@ -170,18 +155,8 @@ class Process:
 def in_process(code: str, environment: Mapping[str, str] | None = None, only: bool = False) -> Process:
     """Run Python code in a fresh interpreter, alone, and take its time and its memory.
 
-    Parameters
-    ----------
-    code : str
-    environment : mapping of str to str, optional
-        Variables of the new process, besides those of this one.
-    only : bool
-        Whether the new process has only these variables.
-
-    Raises
-    ------
-    RuntimeError
-        If it fails, with the last line that it printed on stderr.
+    The process has the variables of `environment` besides those of this one, or only these. Where it fails, a
+    RuntimeError has the last line that it printed on stderr.
     """
     command = [sys.executable, "-c", code + "\n" + _PEAK]
     start = time.perf_counter()
