@@ -23,10 +23,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
-from benchmarks.threads_chart import chart, first_lines
+from benchmarks import drawing
 from fastnn import SGD, Network, get_backend, loss_and_gradient, plotting, workloads
 from fastnn.cores import VARIABLE
+from fastnn.measuring.tables import markdown, quartiles
 from fastnn.state import Data, Steps, StepState, Task
 
 RESULTS = pathlib.Path(__file__).parent / "results" / "threads.json"
@@ -285,10 +287,7 @@ def child(name: str, n_steps: int) -> None:
 
 
 def cell(samples: list[float]) -> str:
-    if not samples:
-        return "never quiet"
-    low, middle, high = np.percentile(samples, [25, 50, 75])
-    return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+    return str(quartiles(samples)) if samples else "never quiet"
 
 
 def label(name: str) -> str:
@@ -298,20 +297,59 @@ def label(name: str) -> str:
 
 def tables(found: dict[str, Any]) -> str:
     """Return the tables in Markdown."""
-    lines = ["| work | one thread, us | 2 threads | wanted | `threads=None` | two at once |", "|---" * 6 + "|"]
+    quiet = []
     for name, samples in found["quiet"].items():
         one = statistics.median(samples["one thread"]) if samples["one thread"] else float("nan")
-        cells = (cell(samples[way]) for way in ("2", "None", "independent"))
-        two, chosen, independent = cells
-        lines.append(f"| {label(name)} | {one:,.0f} | {two} | {WANTED.get(name, '')} | {chosen} | {independent} |")
-    lines += ["", "| `threads=None` beside busy processes | 0 | 1 | 2 |", "|---" * 4 + "|"]
-    for name, by_load in found["loaded"].items():
-        lines.append(f"| {label(name)} | {' | '.join(cell(samples['None']) for samples in by_load)} |")
-    lines += ["", f"| a step, us | thread | {' | '.join(PARTS)} |", "|---" * 6 + "|"]
-    for name, rows in found["profile"].items():
-        for t, row in enumerate(rows):
-            lines.append(f"| {label(name) if t == 0 else ''} | {t} | {' | '.join(f'{x:,.1f}' for x in row)} |")
-    return "\n".join(lines + (first_lines(found["first"]) if "first" in found else []))
+        two, chosen, independent = (cell(samples[way]) for way in ("2", "None", "independent"))
+        quiet.append([label(name), f"{one:,.0f}", two, str(WANTED.get(name, "")), chosen, independent])
+    loaded = [
+        [label(name), *(cell(samples["None"]) for samples in by_load)] for name, by_load in found["loaded"].items()
+    ]
+    parts = [
+        [label(name) if t == 0 else "", str(t), *(f"{x:,.1f}" for x in row)]
+        for name, rows in found["profile"].items()
+        for t, row in enumerate(rows)
+    ]
+    first = [[kernels, *(f"{x:.2f}" for x in seconds)] for kernels, seconds in found.get("first", {}).items()]
+    ways = [f"`threads={n}`" for n in (1, 2, None)]
+    return "\n\n".join(
+        [
+            markdown(["work", "one thread, us", "2 threads", "wanted", "`threads=None`", "two at once"], quiet),
+            markdown(["`threads=None` beside busy processes", "0", "1", "2"], loaded),
+            markdown(["a step, us", "thread", *PARTS], parts),
+            *([markdown(["the first training of a process, seconds", *ways], first)] if first else []),
+        ]
+    )
+
+
+WAYS = {"2": ("threads=2", "#9ecae1"), "None": ("threads=None", drawing.BLUE)}
+"""{the way in the samples: its label and its color}"""
+LEAST = {0: 0.97, 1: 0.87}
+"""What `threads=None` may come down to beside so many busy processes."""
+
+
+def chart(loaded: dict[str, list[dict[str, list[float]]]], labels: dict[str, str]) -> Figure:
+    """Draw the gains over one thread, a panel for each number of busy processes, a group of bars for each work."""
+    note = "Threads that share each step, on two CPUs"
+    figure, panels = drawing.panels(3, (12, 4.6), note, columns=3, sharey=True)
+    for n_busy, (axes, title) in enumerate(
+        zip(panels, ("alone", "beside one busy process", "beside two"), strict=True)
+    ):
+        for k, (way, (text, color)) in enumerate(WAYS.items()):
+            found = np.array([quartiles(by_load[n_busy][way]) for by_load in loaded.values()])
+            low, middle, high = found.T
+            places = np.arange(len(loaded)) + 0.4 * (k - 0.5)
+            errors = {"yerr": [middle - low, high - middle], "ecolor": "0.4", "capsize": 3}
+            bars = axes.bar(places, middle, 0.38, color=color, label=text, **errors)
+            axes.bar_label(bars, [f"{x:.2f}" for x in middle], padding=5, fontsize=8)
+        axes.axhline(1, color="0.3", linewidth=1)
+        if n_busy in LEAST:
+            axes.axhline(LEAST[n_busy], color=drawing.ORANGE, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.set_xticks(range(len(loaded)), [labels[name].replace(", ", "\n") for name in loaded], fontsize=9)
+        drawing.style(axes, title, grid="y")
+    panels[0].set_ylabel("times as fast as one thread")
+    panels[0].legend(frameon=False, fontsize=10, loc="upper right")
+    return figure
 
 
 FIRST = """

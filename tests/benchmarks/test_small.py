@@ -136,7 +136,7 @@ def test_the_chart_of_threads_shows_each_load(tmp_path):
     samples = {"1": [1.0], "2": [1.5, 1.7, 1.6], "None": [1.2, 1.4, 1.3]}
     figure = threads.chart({"iris": [samples] * 3, "tab": [samples] * 3}, {"iris": "iris", "tab": "tab, batches of 9"})
     panels = figure.axes
-    assert [axes.get_title() for axes in panels] == ["alone", "beside one busy process", "beside two"]
+    assert [axes.get_title(loc="left") for axes in panels] == ["alone", "beside one busy process", "beside two"]
     assert all([bar.get_height() for bar in axes.patches] == [1.6, 1.6, 1.3, 1.3] for axes in panels)
     assert panels[0].get_xticklabels()[1].get_text() == "tab\nbatches of 9"
     assert plotting.save(figure, tmp_path / "threads.png").stat().st_size > 1000
