@@ -36,8 +36,8 @@ def about(found: dict) -> str:
     a = found["about"]
     blas = f" BLAS: {'; '.join(a['blas'])}." if a["blas"] else ""
     return (
-        f"Measured by `nox -s measure -- peers` {where(a)}; {a['compiler'] or 'no C compiler'}.{blas} fastnn uses one thread; "
-        "PyTorch, JAX and the BLAS of NumPy and scikit-learn all cores, unless said."
+        f"Measured by `nox -s measure -- peers` {where(a)}; {a['compiler'] or 'no C compiler'}.{blas} fastnn uses "
+        "one thread; PyTorch, JAX and the BLAS of NumPy and scikit-learn all cores, unless said."
     )
 
 
@@ -257,9 +257,9 @@ def short(found: dict) -> str:
     facts = [(f["date"], f["cpu"], f"fastnn {f['versions']['fastnn']}") if f else () for f in (a, b)]
     elsewhere = ", ".join(theirs for ours, theirs in zip(*facts, strict=False) if ours != theirs)
     made = (
-        f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one {a['cpu']}, {a['cores']} cores"
-        f"{f' (many networks: {elsewhere})' if elsewhere else ''}: one training of fastnn on one thread, many "
-        "networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
+        f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one {a['cpu']}, "
+        f"{a['cores']} cores{f' (many networks: {elsewhere})' if elsewhere else ''}: one training of fastnn on one "
+        "thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
         "Answers are compared before anything is timed; figures are medians."
     )
     heads = ["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]

@@ -424,7 +424,10 @@ def test_the_short_table_has_the_faster_of_two_rivals_and_counts_members_togethe
     assert [line.split("float64 | ")[-1] for line in lines[2:4]] == ["1 | 9.00 | 3.00 |", "1 |  |  |"]
     assert lines[4].endswith("rows validated | 2 | 18.0 | 4.00 |")
     assert lines[5] == "| 64 networks like `seed` at once, 1,000 iterations each | 8,000 | 5.00 | 2.00 |"
-    assert "Measured on today with fastnn 0.2 by `nox -s measure -- peers` on one A, 2 cores (many networks: B): one" in lines[-1]
+    assert (
+        "Measured on today with fastnn 0.2 by `nox -s measure -- peers` on one A, 2 cores (many networks: B): one"
+        in lines[-1]
+    )
 
 
 def test_the_charts_are_logarithmic_and_have_a_panel_each(found):
