@@ -259,8 +259,8 @@ def short(found: dict) -> str:
     made = (
         f"Measured on {a['date']} with {facts[0][-1]} by `nox -s measure -- peers` on one {a['cpu']}, "
         f"{a['cores']} cores{f' (many networks: {elsewhere})' if elsewhere else ''}: one training of fastnn on one "
-        "thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is faster. "
-        "Answers are compared before anything is timed; figures are medians."
+        "thread, many networks and scikit-learn's BLAS on all cores, PyTorch and JAX on one or on all, whichever is "
+        "faster. Answers are compared before anything is timed; figures are medians."
     )
     heads = ["training", "iterations a second", "× scikit-learn", "× PyTorch or JAX, the faster"]
     return f"{markdown(heads, rows)}\n\n{made}"

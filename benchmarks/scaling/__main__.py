@@ -176,8 +176,8 @@ def write(found: dict, folder: pathlib.Path) -> list[pathlib.Path]:
     chart(found).savefig(folder / IMAGE, metadata={"Software": None})
     about = (
         f"Measured by `nox -s measure -- scaling` in {found['about']['seconds']} s {where(found['about'])}. A "
-        "network of relu layers learns with SGD in float32; what does not grow is 64 wide, one hidden layer deep, 64 rows "
-        "a step (32 where the width or the rows grow)."
+        "network of relu layers learns with SGD in float32; what does not grow is 64 wide, one hidden layer deep, 64 "
+        "rows a step (32 where the width or the rows grow)."
     )
     picture = f"![Time and memory of a step, over width, depth, batch and rows](../{IMAGE.as_posix()})"
     content = "\n\n".join([about, table(found), picture])
