@@ -1,6 +1,6 @@
 """The build hook of hatchling: a wheel for one platform where FASTNN_WHEEL_KERNELS names its kernels, else a pure one.
 
-`python -m fastnn.compiler.ship` makes such a folder; `nox -s build -- wheels` does both.
+`python ship_kernels.py` makes such a folder; `nox -s build -- wheels` does both.
 """
 
 import json

@@ -258,7 +258,7 @@ def build_wheels(session):
     session.install("-e.", "build", "twine", "ziglang")
     for machine in ("x86_64", "aarch64"):
         kernels = str(work / machine)
-        session.run("python", "-m", "fastnn.compiler.ship", machine, kernels)
+        session.run("python", "ship_kernels.py", machine, kernels)
         command = ("python", "-m", "build", "--wheel", "--outdir", str(dist))
         session.run(*command, env={"FASTNN_WHEEL_KERNELS": kernels}, silent=True)
     x86_64, aarch64 = (str(next(dist.glob(f"*_{machine}.whl")).resolve()) for machine in ("x86_64", "aarch64"))

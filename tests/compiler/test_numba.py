@@ -18,7 +18,7 @@ from fastnn.compiler import control, program, tracing
         ("numba.core.compiler", "CompileResult.library", "codegen.py"),
         ("numba.core.funcdesc", "FunctionDescriptor.llvm_func_name", "codegen.py"),
         ("numba.core.codegen", "JITCodeLibrary.serialize_using_object_code", "codegen.py"),
-        ("numba.core.codegen", "JITCodeLibrary.get_llvm_str", "ship.py"),
+        ("numba.core.codegen", "JITCodeLibrary.get_llvm_str", "ship_kernels.py"),
         ("numba.core.callconv", "CPUCallConv.get_return_type", "loader.py, how compiled code is called"),
         *(("numba.core.config", name, "program.py") for name in program.NUMBAS_DEFAULTS),
         ("numba.core.registry", "cpu_target.target_context.codegen", "tracing.py, cpu_has"),

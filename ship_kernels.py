@@ -1,4 +1,4 @@
-"""Compile the kernels that a wheel brings along: ``python -m fastnn.compiler.ship MACHINE FOLDER``; needs ziglang.
+"""Compile the kernels that a wheel brings along: ``python ship_kernels.py MACHINE FOLDER``; needs ziglang.
 
 For each level of processors one shared library with all entry points for both dtypes, and the manifest that `shipped`
 reads. A level is compiled in a process of its own, by Numba told to compile for that processor; for arm64, LLVM turns
@@ -117,7 +117,7 @@ def ship(machine: str, folder: pathlib.Path) -> None:
         ours = level if machine == "x86_64" else LEVELS["x86_64"][1]
         variables = {"NUMBA_CPU_NAME": ours.cpu, "NUMBA_CPU_FEATURES": ours.features}
         with tempfile.TemporaryDirectory() as objects:
-            command = (sys.executable, "-m", "fastnn.compiler.ship", machine, objects, "--level", level.name)
+            command = (sys.executable, __file__, machine, objects, "--level", level.name)
             subprocess.run(command, check=True, env={**os.environ, **variables})
             found = pathlib.Path(objects)
             signatures = json.loads(found.joinpath("signatures.json").read_text("utf-8"))
