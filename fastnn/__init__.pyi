@@ -7,6 +7,7 @@ from fastnn.backends import get_backend as get_backend
 from fastnn.backends import register_backend as register_backend
 from fastnn.errors import EngineError as EngineError
 from fastnn.errors import FastnnError as FastnnError
+from fastnn.errors import FitWarning as FitWarning
 from fastnn.errors import ModelFileError as ModelFileError
 from fastnn.errors import ScaleWarning as ScaleWarning
 from fastnn.estimators import MLPClassifier as MLPClassifier
@@ -29,6 +30,7 @@ from fastnn.optimizers import RPROP as RPROP
 from fastnn.optimizers import SGD as SGD
 from fastnn.optimizers import Adam as Adam
 from fastnn.optimizers import AdamW as AdamW
+from fastnn.optimizers import BayesianRegularization as BayesianRegularization
 from fastnn.optimizers import LevenbergMarquardt as LevenbergMarquardt
 from fastnn.optimizers import RMSprop as RMSprop
 from fastnn.schedules import constant as constant

@@ -63,6 +63,24 @@ class ScaleWarning(UserWarning):
     """
 
 
+class FitWarning(UserWarning):
+    """A network fits the rows that it was trained on, and no others: it knows them by heart.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from fastnn import BayesianRegularization, FitWarning, Network, train
+    >>> X, Y = np.linspace(-1, 1, 12), np.random.RandomState(0).uniform(-1, 1, 12)
+    >>> network, options = Network((1, 100, 1), "tanh"), {"optimizer": BayesianRegularization(), "epochs": 1000}
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     result = train(network, X[:, None], Y, seed=1, **options)
+    >>> [issubclass(warning.category, FitWarning) for warning in caught]
+    [True]
+    """
+
+
 def warn(message: Warning, packages: Collection[str] = ("fastnn",), module: str | None = None) -> None:
     """Warn at the line outside these packages that called them; `module`, if given, is the one that filters see."""
     frame = sys._getframe(1)

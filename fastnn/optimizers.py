@@ -419,6 +419,67 @@ class LevenbergMarquardt(Method):
     goal: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
 
+@explains_keywords
+@dataclass(frozen=True)
+class BayesianRegularization(LevenbergMarquardt):
+    """Levenberg-Marquardt that finds the strength of its penalty by itself: MATLAB's `trainbr`; full batch.
+
+    It lowers ``beta E_D + alpha E_W``, with E_D the sum of the squared residuals, by the weights of their rows, and E_W
+    that of all parameters, biases too. Before each step, alpha and beta become the most probable ones [1]_, [2]_:
+    ``gamma = P - alpha tr (beta J'J + alpha I)^-1``, of P parameters, is how many of them the data determine; then
+    ``alpha = gamma / (2 E_W)`` and ``beta = (N - gamma) / (2 E_D)``, N the sum of the rows' weights, times the outputs.
+    At first gamma is P, and N stands for N - gamma where that is not positive. It needs no settings and no validation
+    rows, and is for tables of some 100 to 1,000 rows. Inputs and targets should be scaled to about -1 to 1. State: mu,
+    nu, alpha, beta, gamma, and why it ended, each at the head of a vector.
+
+    The history has the loss with a penalty of alpha / beta, as of each step: at the end half the variance of the noise,
+    as estimated. It ends by "converged" where a step would raise the logarithm of the probability by less than 1e-5,
+    or no step raises it; by "collapsed" where gamma falls below 1e-3, and the network is a constant: train from another
+    start.
+
+    Parameters
+    ----------
+    damping : float
+        The first mu, greater than 0.
+    adapt : {"gain", "tenfold"}
+        How mu changes, see `LevenbergMarquardt`.
+    most_damping : float
+        A greater mu ends the training ("converged"): no step lowers the objective.
+    min_grad : float
+        The length of the objective's gradient, divided by the variance of the targets, that ends the training too.
+    goal : float
+        The loss without penalty that ends the training ("goal").
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a value of the wrong type or outside its range.
+
+    References
+    ----------
+    .. [1] MacKay, Bayesian interpolation, Neural Computation 4, 1992.
+    .. [2] Foresee and Hagan, Gauss-Newton approximation to Bayesian learning, ICNN 1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import BayesianRegularization, Network, train
+    >>> X = np.linspace(-1, 1, 100)
+    >>> Y = np.sin(3 * X) + 0.1 * np.random.RandomState(0).standard_normal(100)
+    >>> network = Network((1, 10, 1), "tanh")
+    >>> result = train(network, X[:, None], Y, optimizer=BayesianRegularization(), epochs=1000, seed=0)
+    >>> result.stop_reason, network.n_params, round(result.gamma)
+    ('converged', 31, 6)
+    """
+
+    n_slots: ClassVar[int] = 6
+    ends: ClassVar[tuple[str, ...]] = ("goal", "converged", "converged", "collapsed")
+    least_gain: ClassVar[float] = 1e-5
+    least_gamma: ClassVar[float] = 1e-3
+    least_strength: ClassVar[float] = 1e-13
+    """The least alpha / beta, as a part of the greatest number of the diagonal of J'J."""
+
+
 def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:
     """Return the optimizer with another learning rate; TypeError for a method, which has none."""
     if isinstance(optimizer, Method):
@@ -434,7 +495,10 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "RPROP": RPROP,
 }
 
-METHODS: dict[str, type[Method]] = {"LevenbergMarquardt": LevenbergMarquardt}
+METHODS: dict[str, type[Method]] = {
+    "LevenbergMarquardt": LevenbergMarquardt,
+    "BayesianRegularization": BayesianRegularization,
+}
 
 BUILT_IN: dict[str, type[Optimizer]] = {**OPTIMIZERS, **METHODS}
 """The optimizers that step along a gradient, and the methods."""

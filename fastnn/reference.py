@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE, Network
-from fastnn.optimizers import RPROP, SGD, Adam, AdamW, LevenbergMarquardt, Optimizer, RMSprop
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, BayesianRegularization, LevenbergMarquardt, Optimizer, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -323,7 +323,7 @@ UPDATES: dict[str, Callable[..., None]] = {
     "RPROP": rprop,
 }
 
-# ------------------------------------------------------------------------------------------------ Levenberg-Marquardt
+# ------------------------------------------------------------------- Levenberg-Marquardt, Bayesian regularization
 
 
 def jacobian(network: Network, params: Views, passed: tuple[list[Array], list[Array]], weight: Array) -> Array:
@@ -367,12 +367,44 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
         return np.full_like(gradient, math.nan)
 
 
+class Evidence(NamedTuple):
+    """The most probable strengths of loss and penalty, by MacKay."""
+
+    alpha: float  # times the sum of the squared parameters
+    beta: float  # times that of the squared residuals
+    gamma: float  # the parameters that the data determine
+    gain: float  # by how much a step would raise the logarithm of the probability, roughly
+
+
+def evidence(last: Evidence, p: Array, products: Array, gradient: Array, squares: float, n_errors: float) -> Evidence:
+    """What `last` becomes at p, with J'J and J'r; `squares` is E_D. It stays where there is no Cholesky factor."""
+    n, gain = len(p), math.inf
+    strength, gamma = last.alpha / last.beta if last.alpha else 0.0, float(n)
+    if last.alpha:
+        try:
+            root = np.linalg.inv(np.linalg.cholesky(products + strength * np.eye(n)))
+        except np.linalg.LinAlgError:
+            return last._replace(gain=math.inf)
+        gamma = min(max(n - strength * float((root * root).sum()), BayesianRegularization.least_gamma / 2), float(n))
+        promised = root @ (gradient + strength * p)
+        gain = last.beta * float(promised @ promised)
+    alpha = gamma / (2 * float(p @ p))
+    free = n_errors - gamma if n_errors > gamma else n_errors
+    beta, least = free / (2 * squares), BayesianRegularization.least_strength * float(products.diagonal().max())
+    if alpha < least * beta:
+        beta = alpha / least
+    if last.alpha:
+        gain += gamma * (alpha / beta / strength - 1) ** 2
+    return Evidence(alpha, beta, gamma, gain)
+
+
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all of them."""
     network, method, slots = task.network, task.optimizer, state.vectors[1:]
     assert isinstance(method, LevenbergMarquardt)
-    goal, no_gradient, no_step = (method.ends.index(reason) + 1 for reason in ("goal", "gradient", "damping"))
-    p, slots[2, 0] = state.params, 0
+    goal, no_gradient, no_step, collapsed = 1, 2, 3, 4
+    is_bayesian, strength, ended = isinstance(method, BayesianRegularization), 0.0, slots[-1]
+    p, ended[0] = state.params, 0
 
     def loss_of(p: Array) -> float:
         params = views(network, p)
@@ -385,23 +417,39 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             least = method.min_grad * float(
                 (batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2).sum()
             )
-            loss = loss_of(p)
+            data_loss = loss_of(p)
         damping, growth = slots[:2, 0] if slots[0, 0] else (method.damping, 2.0)
-        if not math.isfinite(loss):
+        if not math.isfinite(data_loss):
             return s
-        if loss <= method.goal:
-            slots[2, 0] = goal
+        if data_loss <= method.goal:
+            ended[0] = goal
             return s
         products, gradient = normal_equations(network, p, batch, task.alpha)
+        if is_bayesian:
+            now = Evidence(*slots[2:5, 0], math.inf)
+            if size := p @ p:
+                squares = 2 * data_loss * batch.divisor
+                now = evidence(now, p, products, gradient, squares, total * network.n_outputs)
+                slots[2:5, 0] = now[:3]
+            if not size or now.gamma < method.least_gamma:
+                ended[0] = collapsed
+                return s
+            if now.gain <= method.least_gain:
+                ended[0] = no_gradient
+                return s
+            strength = now.alpha / now.beta
+            products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
         if math.sqrt(gradient @ gradient) <= least:
-            slots[2, 0] = no_gradient
+            ended[0] = no_gradient
             return s
+        loss = data_loss + strength / 2 * (p @ p) / batch.divisor
         while True:
             if not damping <= method.most_damping:
-                slots[2, 0] = no_step
+                ended[0] = no_step
                 return s
             step = solve(products, damping * total, gradient)
-            tried = loss_of(p - step)
+            data_loss = loss_of(p - step)
+            tried = data_loss + strength / 2 * ((p - step) @ (p - step)) / batch.divisor
             if tried < loss:
                 break
             damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
@@ -412,12 +460,14 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             gain = (loss - tried) * batch.divisor / promised
             factor = max(1 / 3, 1 - (2 * gain - 1) ** 3)
         slots[:2, 0] = max(damping * factor, method.least_damping), 2
-        steps.loss[s] = loss = tried
+        steps.loss[s] = tried
         state.t += 1
     return len(steps.loss)
 
 
-METHODS: dict[str, Callable[[Task, StepState, Steps], int]] = {"LevenbergMarquardt": levenberg_marquardt}
+METHODS: dict[str, Callable[[Task, StepState, Steps], int]] = dict.fromkeys(
+    ("LevenbergMarquardt", "BayesianRegularization"), levenberg_marquardt
+)
 
 # ----------------------------------------------------------------------------------------------------------- the loop
 

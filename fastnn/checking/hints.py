@@ -193,6 +193,8 @@ def _remedy(unknown: str, legal: Collection[str]) -> str:
     if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
         return f": say {AT_ONCE[own[0]]}"
     remedy = REMEDIES.get(unknown.lower())
+    if "damping" in legal and "learning_rate" not in legal and remedy == REMEDIES["learning_rate"]:
+        remedy = f"its steps have no rate, they go by {', '.join(name for name in legal if name != 'self')}"
     is_code = remedy is None or re.match(r"\w+[=(]", remedy)  # else a sentence
     if "random_state" in legal and is_code:  # an estimator, with names of its own for the same
         wanted = remedy or f"{unknown.lower()}=..."

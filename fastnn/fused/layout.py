@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from fastnn.compiler.program import relative
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
 from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
-from fastnn.optimizers import OPTIMIZERS, SGD
+from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
 from fastnn.state import Task
 
 # The kernel's code of a name is its place in the registry.
@@ -140,6 +140,8 @@ class LeastSquares(NamedTuple):
     inverse: NDArray  # (n,): of the factor's diagonal
     gradient: NDArray  # (n,)
     step: NDArray  # (n,)
+    slopes: NDArray  # (n,): J'r, without the penalty of Bayesian regularization
+    unit: NDArray  # (L, L): -I
     tried: NDArray  # (padded n_params,): the parameters after the step
     n: int
     stride: int = 0  # from a vector of the state to the next
@@ -151,6 +153,10 @@ class LeastSquares(NamedTuple):
     least_damping: float = 0.0
     min_grad: float = 0.0
     goal: float = 0.0
+    bayesian: int = 0
+    least_gain: float = 0.0
+    least_gamma: float = 0.0
+    least_strength: float = 0.0
 
 
 class EpochEnds(NamedTuple):
@@ -345,25 +351,27 @@ def make_least_squares(network: Network, block: int) -> LeastSquares:
     factors += [(one, one)] * (n - len(factors)) + [(one, 0)] + [(one, one)] * (lanes - 1)
     sizes = {"deltas": (sum(network.sizes) + network.n_layers + 1) * width, "jacobian": width * (n + lanes)}
     sizes |= dict.fromkeys(("products", "factor"), n * (n + lanes))
-    sizes |= dict.fromkeys(("inverse", "gradient", "step"), n) | {"tried": padded_size(network.n_params, dtype)}
+    sizes |= dict.fromkeys(("inverse", "gradient", "step", "slopes"), n)
+    sizes |= {"unit": lanes * lanes, "tried": padded_size(network.n_params, dtype)}
     by_strip = np.array(factors, np.int64).reshape(-1, lanes, 2).transpose(0, 2, 1).copy()
     buffers = {name: aligned_zeros(size, dtype) for name, size in sizes.items()}
+    buffers["unit"][:: lanes + 1] = -1
     return LeastSquares(by_strip, network.is_weight(), **buffers, n=n)
 
 
 def least_squares_spec(buffers: LeastSquares, task: Task, stride: int) -> LeastSquares:
     """Return the method of a task in numbers, with these buffers."""
     method: Any = task.optimizer
+    names = ("damping", "most_damping", "least_damping", "min_grad", "goal")
+    bayesian = isinstance(method, BayesianRegularization)
+    names += ("least_gain", "least_gamma", "least_strength") if bayesian else ()
     return buffers._replace(
         stride=stride,
         tenfold=int(method.adapt == "tenfold"),
         alpha=task.alpha,
         penalty=task.penalty,
-        damping=method.damping,
-        most_damping=method.most_damping,
-        least_damping=method.least_damping,
-        min_grad=method.min_grad,
-        goal=method.goal,
+        bayesian=int(bayesian),
+        **{name: getattr(method, name) for name in names},
     )
 
 

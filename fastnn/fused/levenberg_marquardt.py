@@ -1,4 +1,4 @@
-"""The entry point levenberg_marquardt: epochs by Levenberg-Marquardt, in the place of `train_steps`.
+"""The entry point levenberg_marquardt: epochs by it, and by Bayesian regularization, in the place of `train_steps`.
 
 Ordinary Numba code; `levenberg_marquardt` in `fastnn/reference.py` is its twin. `normal.py` has the matrices.
 """
@@ -15,10 +15,9 @@ from fastnn.fused import normal
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty
 from fastnn.fused.gather import gather_panel
 from fastnn.fused.layout import N_END, EpochEnds, LeastSquares, Model, Scratch
-from fastnn.optimizers import LevenbergMarquardt
 from fastnn.state import Data, Steps
 
-GOAL, NO_GRADIENT, NO_STEP = (LevenbergMarquardt.ends.index(reason) + 1 for reason in ("goal", "gradient", "damping"))
+GOAL, NO_GRADIENT, NO_STEP, COLLAPSED = 1, 2, 3, 4  # places in `ends`, counted from 1
 ROWS = 64  # rows of the factor that one product makes at a time
 
 call_end_epoch = caller(N_END)
@@ -180,6 +179,61 @@ def step_to(tried, scratch, model, spec, params, damping):
 
 
 @inlined
+def add_penalty(spec, n_params, params, strength):
+    """Write J'r with the gradient of a penalty on all parameters, where the factorization and the loop read it."""
+    L, last = lanes_of(spec.products), spec.n * spec.n
+    for k in range(n_params):
+        slope = get(spec.slopes, k) + strength * get(params, k)
+        put(spec.gradient, k, slope)
+        put(spec.products, last + k * L, slope)
+
+
+@inlined
+def weigh(scratch, model, spec, evidence, params, squares, n_errors):
+    """Write alpha, beta and gamma, a vector each, anew to `evidence`; return why that ends the training, or 0.
+
+    `squares` is the sum of the squared residuals, `n_errors` how many there are.
+    """
+    n, L, at_beta, at_gamma = model.n_params, lanes_of(spec.products), spec.stride, 2 * spec.stride
+    size, last_alpha, last_beta = inner(params, params, n), get(evidence, 0), get(evidence, at_beta)
+    if size == 0:
+        return COLLAPSED
+    largest = 0.0
+    for k in range(n):
+        largest = max(largest, get(spec.products, place(spec.n, k, L)))
+        put(spec.slopes, k, get(spec.gradient, k))
+    gamma, gain, strength = float(n), math.inf, 0.0
+    if last_alpha > 0:
+        strength = last_alpha / last_beta
+        add_penalty(spec, n, params, strength)
+        if not factorize(scratch, model, spec, strength):
+            return 0
+        normal.diagonal_of_inverse(
+            spec.step, spec.factor, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
+        )
+        trace, gain = 0.0, 0.0
+        for k in range(n):
+            promised = get(spec.factor, spec.n * spec.n + k * L)
+            trace += get(spec.step, k)
+            gain += promised * promised
+        gain *= last_beta
+        gamma = min(max(n - strength * trace, spec.least_gamma / 2), float(n))
+    alpha = gamma / (2 * size)
+    beta = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares)
+    if alpha < spec.least_strength * largest * beta:
+        beta = alpha / (spec.least_strength * largest)
+    if last_alpha > 0:
+        change = alpha / beta / strength - 1
+        gain += gamma * (change * change)
+    put(evidence, 0, alpha)
+    put(evidence, at_beta, beta)
+    put(evidence, at_gamma, gamma)
+    if gamma < spec.least_gamma:
+        return COLLAPSED
+    return NO_GRADIENT if gain <= spec.least_gain else 0
+
+
+@inlined
 def factor_of(spec, n, damping, fallen):
     """Return the factor of the damping after a step by which the loss has `fallen`."""
     factor = 0.1
@@ -202,53 +256,70 @@ def levenberg_marquardt(
     steps: Steps,
     ends: EpochEnds,
 ) -> int:
-    """Train: change `vectors` (4, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
+    """Train: change `vectors` (4 or 7, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
 
     All steps are on the rows of the first one. Where the method ends, its number goes to the last vector.
     """
     vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
     data, steps, ends = unpack(data), unpack(steps), unpack(ends)
-    put(vectors, 3 * spec.stride, 0.0)
+    evidence, ended, n = (
+        offset(vectors, 3 * spec.stride),
+        6 * spec.stride if spec.bayesian else 3 * spec.stride,
+        model.n_params,
+    )
+    put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
     rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
-    total = sum_of_weights(data, rows, n_rows)
+    total, strength = sum_of_weights(data, rows, n_rows), 0.0
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
     if n_rows <= model.block:
         gather_panels(scratch, model, data, rows, n_rows)
-    loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
+    data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
     for s in range(n_steps):
         damping, growth = get(vectors, spec.stride), get(vectors, 2 * spec.stride)
         if damping == 0:
             damping, growth = spec.damping, 2.0
-        if not math.isfinite(loss):
+        if not math.isfinite(data_loss):
             return s
-        if loss <= spec.goal:
-            put(vectors, 3 * spec.stride, GOAL)
+        if data_loss <= spec.goal:
+            put(vectors, ended, GOAL)
             return s
         normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
-        if math.sqrt(inner(spec.gradient, spec.gradient, model.n_params)) <= least:
-            put(vectors, 3 * spec.stride, NO_GRADIENT)
+        loss = data_loss
+        if spec.bayesian:
+            n_errors = total * model.n_outputs
+            end = weigh(scratch, model, spec, evidence, vectors, 2 * data_loss * divisor, n_errors)
+            if end > 0:
+                put(vectors, ended, end)
+                return s
+            strength = get(evidence, 0) / get(evidence, spec.stride)
+            add_penalty(spec, n, vectors, strength)
+            loss += strength / 2 * inner(vectors, vectors, n) / divisor
+        if math.sqrt(inner(spec.gradient, spec.gradient, n)) <= least:
+            put(vectors, ended, NO_GRADIENT)
             return s
         tried, accepted = loss, False
         while not accepted:
             if not damping <= spec.most_damping:
-                put(vectors, 3 * spec.stride, NO_STEP)
+                put(vectors, ended, NO_STEP)
                 return s
-            if step_to(spec.tried, scratch, model, spec, vectors, damping * total):
-                tried = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
+            if step_to(spec.tried, scratch, model, spec, vectors, damping * total + strength):
+                data_loss = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
+                tried = data_loss
+                if spec.bayesian:
+                    tried += strength / 2 * inner(spec.tried, spec.tried, n) / divisor
                 accepted = tried < loss
             if not accepted:
                 damping *= 10.0 if spec.tenfold else growth
                 growth *= 2
-        for k in range(model.n_params):
+        for k in range(n):
             put(vectors, k, get(spec.tried, k))
-        factor = factor_of(spec, model.n_params, damping * total, (loss - tried) * divisor)
+        factor = factor_of(spec, n, damping * total, (loss - tried) * divisor)
         put(vectors, spec.stride, max(damping * factor, spec.least_damping))
         put(vectors, 2 * spec.stride, 2.0)
         put(steps.loss, s, tried)
-        loss = tried
         if ends.per_epoch > 0:
             call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
             if get(ends.arguments, 0) == 1:

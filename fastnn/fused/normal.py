@@ -153,13 +153,41 @@ def finish_rows(U, inverse, n, first):
     L = lanes_of(U)
     D = offset(U, first * n + first * L)
     for c in each((n - first) // L):
-        Z, rows = offset(D, (c + 1) * n * L), []
+        _finish_strip(offset(D, (c + 1) * n * L), D, inverse)
+
+
+def _finish_strip(Z, D, inverse):
+    """Make L rows of a strip, in which -S stands."""
+    L, rows = lanes_of(Z), []
+    for i in range(L):
+        s = load(Z, i * L)
+        for j in range(i):
+            s = fma(splat(D, j * L + i), rows[j], s)
+        rows.append(s * -splat(inverse, i))
+        store(Z, i * L, rows[i])
+
+
+@outlined
+def diagonal_of_inverse(out, U, inverse, Z, unit, zeros, n):
+    """Write the diagonal of ``(U'U)^-1`` to `out` (n,): the sums of the squares of the columns of ``U'^-1``.
+
+    These are made strip by strip in Z (n, L); `unit` (L, L) is -I.
+    """
+    L = lanes_of(U)
+    for first in each(n // L, step=L):
         for i in range(L):
-            s = load(Z, i * L)
-            for j in range(i):
-                s = fma(splat(D, j * L + i), rows[j], s)
-            rows.append(s * -splat(inverse, i))
-            store(Z, i * L, rows[i])
+            store(Z, (first + i) * L, load(unit, i * L))
+        _finish_strip(offset(Z, first * L), offset(U, first * n + first * L), offset(inverse, first))
+        for below in each((n - first) // L - 1, step=L):
+            k = first + L + below
+            U_k, Z_k = offset(U, k * n), offset(Z, k * L)
+            product(Z_k, offset(U_k, first * L), offset(Z, first * L), zeros, L, k - first, n, 0)
+            _finish_strip(Z_k, offset(U_k, k * L), offset(inverse, k))
+        squares = [zero(out)]
+        for r in each(n - first, squares):
+            z = load(Z, (first + r) * L)
+            squares[0] = fma(z, z, squares[0])
+        store(out, first, squares[0])
 
 
 @traced

@@ -11,8 +11,10 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.many.driver import Callbacks, Caller, ManyProgress, tell_interrupted
 from fastnn.many.members import make_plans
 from fastnn.many.results import ManyHistory, ManyResult
+from fastnn.optimizers import BayesianRegularization
 from fastnn.training import Stop
 from fastnn.training.plan import NOT_GIVEN
+from fastnn.training.results import warn_by_heart
 
 __all__ = ["ManyHistory", "ManyProgress", "ManyResult", "train_many"]
 
@@ -166,4 +168,6 @@ def train_many(
     result, interrupted = caller.train(plans)
     if interrupted:
         tell_interrupted(plans, result, result, "what train_many returns")
+    if any(isinstance(plan.optimizer, BayesianRegularization) for plan in plans):
+        warn_by_heart(result)
     return result

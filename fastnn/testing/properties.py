@@ -14,7 +14,7 @@ from fastnn import reference
 from fastnn.backends import Backend, Completed, Data, Steps, StepState, Task, supports_with
 from fastnn.memory import Array
 from fastnn.network import BIASES, HIDDEN, LOSSES, Network
-from fastnn.optimizers import OPTIMIZERS, LevenbergMarquardt, Optimizer
+from fastnn.optimizers import METHODS, OPTIMIZERS, BayesianRegularization, Method, Optimizer
 from fastnn.testing.cases import (
     EVERY,
     PLAIN,
@@ -269,8 +269,9 @@ def property_checks(dtypes: Sequence[str]) -> Iterator[Check]:
             what = f"{loss}: no slope, and no NaN, where output and target are equal"
             yield Check("property", what, dtype, loss=loss, run=partial(_equal, loss, dtype))
         if dtype == "float64":  # the only one that it computes in
-            what = "LevenbergMarquardt: a step solves the damped normal equations of all rows"
-            yield Check("property", what, dtype, run=_method)
+            for name, kind in METHODS.items():
+                what = f"{name}: a step solves the damped normal equations of all rows"
+                yield Check("property", what, dtype, run=partial(_method, kind(damping=0.01, min_grad=0.0)))
 
 
 # ----------------------------------------------------------------------------------------------- one loss and gradient
@@ -414,16 +415,29 @@ for _name, _kind in OPTIMIZERS.items():
     )
 
 
-def _method(backend: Backend) -> float:
-    """Compare a step with the reference's, and its loss, which is that after it."""
-    method = LevenbergMarquardt(damping=0.01, min_grad=0.0)
+def _method(method: Method, backend: Backend) -> float:
+    """Compare two steps, one after another, with the reference's, the losses after them and what the state has besides.
+
+    Both begin where the reference is.
+    """
     case = supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
     params, X, Y, weight = draw_training(case.network, 30)
-    options: dict[str, Any] = {"params": params, "optimizer": method, "epochs": 1, "seed": 1, **case.options(weight)}
-    step, right = (train(case.network, X, Y, **options, backend=each) for each in (backend, _NUMPY))
-    allowed = step_bound(right.params - params, method.damping)
-    worst = assert_within(step.params, right.params, allowed, "parameter", "numpy")
-    return max(worst, assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"))
+    options: dict[str, Any] = {"optimizer": method, "epochs": 1, **case.options(weight)}
+    begin: dict[str, Any] = {"params": params, "seed": 1}
+    if isinstance(method, BayesianRegularization):
+        del options["alpha"]
+    worst = 0.0
+    for _ in range(2):
+        step, right = (train(case.network, X, Y, **options, **begin, backend=each) for each in (backend, _NUMPY))
+        allowed, numbers = step_bound(right.params - params, method.damping), right.state.vectors[1:, 0]
+        worst = max(
+            worst,
+            assert_within(step.params, right.params, allowed, "parameter", "numpy"),
+            assert_within(step.history.loss, right.history.loss, 1e-9 * right.history.loss, "loss", "numpy"),
+            assert_within(step.state.vectors[1:, 0], numbers, 1e-6 * numbers + 1e-300, "number of the state", "numpy"),
+        )
+        begin, params = {"resume": right.state}, right.params
+    return worst
 
 
 @_PROPERTIES.add("validation, patience and the best parameters, decided within a call, are those of an epoch a call")

@@ -20,7 +20,7 @@ from fastnn.backends import Backend
 from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
-from fastnn.optimizers import BUILT_IN, Optimizer
+from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
 from fastnn.training.callbacks import Callback, Progress, epochs_of, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed
@@ -30,7 +30,7 @@ from fastnn.training.initial import begin
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import TrainingResult, warn_by_heart
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
 
@@ -281,6 +281,8 @@ def end(group: Group, interrupt: Interrupt) -> TrainingResult:
     if is_interrupted:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
+    if isinstance(group.plan.optimizer, BayesianRegularization):
+        warn_by_heart([result])
     return result
 
 

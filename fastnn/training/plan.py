@@ -19,7 +19,7 @@ from fastnn.checking.arguments import check_flag, check_integer, check_number, c
 from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Network
-from fastnn.optimizers import Adam, Method, Optimizer
+from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer
 from fastnn.state import Data
 from fastnn.training.generator import Seed
 from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, warn_of_scale
@@ -263,6 +263,8 @@ def choose_options(
         batch_size = check_integer("batch_size", batch_size, low=1)
     shuffle = check_flag("shuffle", kept["shuffle"] if shuffle is NOT_GIVEN else shuffle)
     alpha = check_number("alpha", kept["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
+    if alpha and isinstance(optimizer, BayesianRegularization):
+        raise ValueError(f"{optimizer.name} finds the strength of its penalty by itself: leave alpha={alpha:g} out")
     return Options(optimizer, batch_size, shuffle, alpha)
 
 

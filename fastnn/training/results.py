@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,8 +12,10 @@ from fastnn.backends import Backend, complete, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.values import Names, check_column_names, column_names
+from fastnn.errors import FitWarning, warn
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.optimizers import BayesianRegularization
 from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
@@ -205,8 +207,8 @@ class TrainingResult(Saving):
         The losses, scores and learning rates of the epochs.
     stop_reason : str
         "epochs" (all of them done), "tolerance", "validation", "callback", "time", "interrupted", "diverged"; those of
-        `LevenbergMarquardt`, "goal", "gradient", "damping"; "running" for a snapshot that a callback took, or that an
-        error of a callback or a monitor carries.
+        `LevenbergMarquardt`, "goal", "gradient", "damping"; of `BayesianRegularization`, "goal", "converged",
+        "collapsed"; "running" for a snapshot that a callback took, or that an error of a callback or a monitor carries.
     backend : str or Backend
         The back end of the training, and the default of `predict`.
     threads : int
@@ -287,6 +289,12 @@ class TrainingResult(Saving):
     def feature_names(self) -> Names | None:
         """The names of the columns of X if it was a data frame with texts as names, else None."""
         return self.state.feature_names
+
+    @property
+    def gamma(self) -> float | None:
+        """How many parameters the data determined before the last step, by `BayesianRegularization`; else None."""
+        is_bayesian = self.state.optimizer == BayesianRegularization.__name__
+        return float(self.state.vectors[5, 0]) if is_bayesian else None
 
     @property
     def weights(self) -> list[Array]:
@@ -437,3 +445,25 @@ class TrainingResult(Saving):
         from fastnn import plotting
 
         return plotting.loss_curves(self, title, axes=axes)
+
+
+BY_HEART = 0.9
+"""The part of the number of targets above which a gamma says that they are known by heart."""
+
+
+def by_heart(result: TrainingResult) -> bool:
+    """Return whether Bayesian regularization ended with nearly as many parameters as there are targets."""
+    gamma, rows = result.gamma, result.state.index
+    return gamma is not None and rows is not None and gamma > BY_HEART * len(rows) * result.network.n_outputs
+
+
+def warn_by_heart(results: Sequence[TrainingResult]) -> None:
+    """Warn where some of the results know their rows by heart."""
+    if n := sum(map(by_heart, results)):
+        who = "the network knows its rows" if len(results) == 1 else f"{n} of {len(results)} networks know their rows"
+        warn(
+            FitWarning(
+                f"{who} by heart: the data determine as many parameters (gamma) as there are targets, and nothing was "
+                "learned that holds for other rows; make layers narrower, or take another start, by seed="
+            )
+        )

@@ -163,6 +163,8 @@ StopReason = Literal[
     "goal",
     "gradient",
     "damping",
+    "converged",
+    "collapsed",
     "running",
 ]
 """The reason why a training ended; "running" in a result that a callback took before the end."""

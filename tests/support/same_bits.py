@@ -27,7 +27,7 @@ from fastnn.backends import get_backend  # noqa: E402
 from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
-from fastnn.optimizers import OPTIMIZERS, SGD, Adam, LevenbergMarquardt, Optimizer  # noqa: E402
+from fastnn.optimizers import OPTIMIZERS, SGD, Adam, BayesianRegularization, LevenbergMarquardt, Optimizer  # noqa: E402
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 from fastnn.training.rows import RowOrder  # noqa: E402
 
@@ -66,10 +66,13 @@ def _optimizers():
 
 
 def _runs():
-    for name, method in (("gain", LevenbergMarquardt()), ("tenfold", LevenbergMarquardt(adapt="tenfold"))):
-        network = Network((6, 5, 3), ("tanh",), "identity" if name == "gain" else "softmax", "squared_error")
-        options = {"alpha": 0.125, "n_rows": 37 if name == "tenfold" else None}  # the other has blocks
-        yield f"LevenbergMarquardt {name} float64", Run("drawn", network, method, "float64", 9, 0.5, **options)
+    for method in (LevenbergMarquardt, BayesianRegularization):
+        for adapt in ("gain", "tenfold"):
+            network = Network((6, 5, 3), ("tanh",), "identity" if adapt == "gain" else "softmax", "squared_error")
+            options = {"n_rows": 37 if adapt == "tenfold" else None}  # the other has blocks
+            options |= {"alpha": 0.125} if method is LevenbergMarquardt else {}
+            run = Run("drawn", network, method(adapt=adapt), "float64", 9, 0.5, **options)
+            yield f"{method.__name__} {adapt} float64", run
     for dtype in ("float64", "float32"):
 
         def run(name, *args, dtype=dtype, **options):
