@@ -469,7 +469,7 @@ class BayesianRegularization(LevenbergMarquardt):
     >>> network = Network((1, 10, 1), "tanh")
     >>> result = train(network, X[:, None], Y, optimizer=BayesianRegularization(), epochs=1000, seed=0)
     >>> result.stop_reason, network.n_params, round(result.gamma)
-    ('converged', 31, 6)
+    ('converged', 31, 8)
     """
 
     n_slots: ClassVar[int] = 6

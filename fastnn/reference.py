@@ -403,7 +403,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     network, method, slots = task.network, task.optimizer, state.vectors[1:]
     assert isinstance(method, LevenbergMarquardt)
     goal, no_gradient, no_step, collapsed = 1, 2, 3, 4
-    is_bayesian, strength, ended = isinstance(method, BayesianRegularization), 0.0, slots[-1]
+    strength, ended = 0.0, slots[-1]
     p, ended[0] = state.params, 0
 
     def loss_of(p: Array) -> float:
@@ -425,8 +425,8 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             ended[0] = goal
             return s
         products, gradient = normal_equations(network, p, batch, task.alpha)
-        if is_bayesian:
-            now = Evidence(*slots[2:5, 0], math.inf)
+        if isinstance(method, BayesianRegularization):
+            now = Evidence(slots[2, 0], slots[3, 0], slots[4, 0], math.inf)
             if size := p @ p:
                 squares = 2 * data_loss * batch.divisor
                 now = evidence(now, p, products, gradient, squares, total * network.n_outputs)

@@ -21,10 +21,12 @@ from fastnn.estimators.epochs import Epochs, FitInputs, Solver
 from fastnn.estimators.fitted import Fitted, Weights
 from fastnn.estimators.lbfgs import fit_lbfgs
 from fastnn.estimators.scoring import HeldOut, check_scoring_name
+from fastnn.estimators.second_order import fit_second_order
 from fastnn.estimators.sklearn_callbacks import CallbackSupportMixin, epoch_callback
 from fastnn.estimators.validation import (
     CONSTRAINTS,
     HIDDEN_ACTIVATIONS,
+    SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
     attribute,
     checked_sparse,
@@ -116,14 +118,17 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
-        params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass, stochastic)
+        params, network = self._begin((X.shape[1], *map(int, hidden), Y.shape[1]), X.dtype, first_pass)
         if stochastic:
             known = attribute(self, "_optimizer", Solver | None, None) if incremental else None
             self._optimizer = Solver(self) if known is None else known
         inputs = self._fit_inputs(X, Y, sample_weight, validation_data, network, params, incremental, first_pass)
-        params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
+        if self.solver in SECOND_ORDER_SOLVERS:
+            params, attributes = fit_second_order(self, inputs)
+        else:
+            params, attributes = Epochs(self, inputs).run() if stochastic else fit_lbfgs(self, inputs)
         self.__dict__.update(attributes)
-        if self.fix_defects and not stochastic:
+        if self.fix_defects and self.solver == "lbfgs":
             params = params.astype(X.dtype, copy=False)
         self._put(Weights(network.sizes, params, network.weights(params), network.biases(params)))
         if not np.isfinite(params).all() or (self.stop_reason_ == "diverged" and not self.early_stopping):
@@ -159,6 +164,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     def _hint(self, error: str) -> str:
         if error.startswith("The 'learning_rate' parameter") and isinstance(self.learning_rate, Real):
             return f" (learning_rate is the schedule; did you mean learning_rate_init={self.learning_rate!r}?)"
+        if error.startswith("The 'solver' parameter") and self.solver in SECOND_ORDER_SOLVERS:
+            return " ('lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs' is the one for few rows here)"
         for name, constraints in self._parameter_constraints.items():
             legal = {option for c in constraints if isinstance(c, StrOptions) for option in c.options}
             value = getattr(self, name)
@@ -173,9 +180,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {shown(sizes)}.")
         return sizes
 
-    def _begin(
-        self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool, stochastic: bool
-    ) -> tuple[Array, Network]:
+    def _begin(self, sizes: tuple[int, ...], dtype: np.dtype[Any], first_pass: bool) -> tuple[Array, Network]:
         """Return the initial parameters, and their network."""
         activation = self._activation()
         if not first_pass:
@@ -197,7 +202,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 fill_layers(name, views, getattr(self, name))
         self.__dict__.pop("validation_loss_curve_", None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
-        return params.astype(np.float64 if self.fix_defects and not stochastic else dtype), network
+        return params.astype(np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype), network
 
     def _fit_inputs(
         self,
@@ -211,7 +216,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         first_pass: bool,
     ) -> FitInputs:
         n, dtype = len(Y), params.dtype
-        split = self.solver in STOCHASTIC_SOLVERS and self.early_stopping
+        split = self.solver != "lbfgs" and self.early_stopping
         rows = np.arange(n)
         validation = held_out = None
         if validation_data is not None:

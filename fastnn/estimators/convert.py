@@ -144,7 +144,6 @@ class Conversion:
 
 _REASONS: dict[str, StopReason] = {
     **{reason: reason for reason in STOP_REASONS},
-    "converged": "tolerance",
     "abnormal": "tolerance",
     "limit": "epochs",
 }

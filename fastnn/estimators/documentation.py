@@ -23,9 +23,11 @@ activation : str or sequence of str, default="relu"
     {_ACTIVATIONS}.
     Those after "relu" are fastnn's own.
 solver : {{"adam", "sgd", "lbfgs", "rprop"}}, default="adam"
-    "rprop" (fastnn's own) takes full batches; `learning_rate_init` is its first step.
+    "rprop" (fastnn's own) takes full batches; `learning_rate_init` is its first step. The regressor has "lm" and "br"
+    besides, Levenberg-Marquardt and Bayesian regularization, for up to some 500 parameters; activation "tanh" suits
+    them. They scale X and y to [-1, 1] by themselves, and have their losses of these; the weights are for raw X.
 alpha : float, default=0.0001
-    Strength of the L2 penalty on the weights; divided by the rows of a batch.
+    Strength of the L2 penalty on the weights; divided by the rows of a batch. "br" finds it by itself.
 batch_size : int or "auto", default="auto"
     "auto": ``min(200, n_samples)``.
 learning_rate : {{"constant", "invscaling", "adaptive"}}, default="constant"

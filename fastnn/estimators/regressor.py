@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
@@ -18,7 +19,13 @@ from fastnn.estimators.convert import Conversion, from_result
 from fastnn.estimators.documentation import documented
 from fastnn.estimators.saving import Saving
 from fastnn.estimators.sklearn_callbacks import raveled
-from fastnn.estimators.validation import REGRESSOR_LOSSES, short_errors, validated
+from fastnn.estimators.validation import (
+    REGRESSOR_LOSSES,
+    SECOND_ORDER_SOLVERS,
+    STOCHASTIC_SOLVERS,
+    short_errors,
+    validated,
+)
 from fastnn.memory import Array
 from fastnn.training.results import TrainingResult
 
@@ -36,10 +43,15 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     %(parameters)s
     %(own_parameters)s
     %(fix_defects)s
+    n_restarts : int, default=5
+        For "lm" and "br": so many starts, of which the one with the lowest final objective is kept, or with the best
+        score of validation rows. Weights that are given are the only start.
 
     Attributes
     ----------
     %(attributes)s
+    gamma_ : float
+        How many parameters the data determine, for "br".
 
     Examples
     --------
@@ -55,6 +67,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(REGRESSOR_LOSSES))],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS, *SECOND_ORDER_SOLVERS})],
+        "n_restarts": [Interval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -91,6 +105,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         fix_defects: bool = False,
         n_threads: int | None = None,
         scoring: str | Callable[..., float] | None = None,
+        n_restarts: int = 5,
     ) -> None:
         store_parameters(self, locals())
 
@@ -209,7 +224,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         outputs = self._outputs(X)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
-    @available_if(lambda mlp: not mlp.fix_defects or mlp._has_epochs())
+    @available_if(lambda mlp: (not mlp.fix_defects and mlp.solver not in SECOND_ORDER_SOLVERS) or mlp._has_epochs())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train for one epoch more.

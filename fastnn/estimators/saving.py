@@ -36,7 +36,7 @@ _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
 
 _SCALARS = (
     *("out_activation_", "loss_", "n_iter_", "t_", "best_loss_", "best_validation_score_", "stop_reason_"),
-    "_no_improvement_count",
+    *("_no_improvement_count", "gamma_"),
 )
 _CURVES = {"loss_curve": "loss_curve_", "scores": "validation_scores_", "losses": "validation_loss_curve_"}
 """{array of the file: fitted attribute, a list of numbers or None}."""

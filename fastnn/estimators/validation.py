@@ -59,6 +59,9 @@ def feature_names_of(mlp: Any, n: int) -> Names | None:
 STOCHASTIC_SOLVERS = ("sgd", "adam", "rprop")
 """Those that learn in epochs, and know `partial_fit`."""
 
+SECOND_ORDER_SOLVERS = ("lm", "br")
+"""The regressor's own: methods for small networks, see `second_order.py`."""
+
 HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name in HIDDEN)
 """scikit-learn's four, and the further ones of `fastnn.Network`."""
 

@@ -1,0 +1,211 @@
+"""The solvers "lm" and "br": the best of several starts, with inputs and targets scaled to [-1, 1] while they train."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn.estimators.adapter import contiguous
+from fastnn.estimators.epochs import FitInputs
+from fastnn.estimators.scoring import LOSS
+from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
+from fastnn.estimators.validation import threads_of
+from fastnn.many.driver import Caller
+from fastnn.many.members import make_plans
+from fastnn.memory import Array
+from fastnn.network import Network
+from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
+from fastnn.training.plan import NOT_GIVEN
+from fastnn.training.results import TrainingResult, by_heart, warn_by_heart
+from fastnn.training.stopping import Stop
+
+METHODS: dict[str, LevenbergMarquardt] = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}
+
+
+class Scale(NamedTuple):
+    """The ranges of columns, of which [-1, 1] is made; 0 of what does not change."""
+
+    center: Array  # (n,)
+    half: Array  # (n,): half the width, or 0
+
+    @classmethod
+    def of(cls, A: Array) -> Scale:
+        """Return the scale of the columns of A (any, n)."""
+        low, high = A.min(axis=0) / 2, A.max(axis=0) / 2
+        half = high - low
+        return cls(low + high, np.where(half > np.finfo(np.float64).tiny * 1e3, half, 0))
+
+    def to(self, A: Array) -> Array:
+        """Return A (any, n), scaled."""
+        return (A - self.center) * self.slope
+
+    @property
+    def slope(self) -> Array:
+        """By what a centered column is multiplied."""
+        return np.divide(1, self.half, out=np.zeros_like(self.half), where=self.half > 0)
+
+
+def fold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
+    """Return the parameters (n_params,) that take raw inputs and give raw outputs, of those on scaled ones."""
+    params = params.copy()
+    W, b = network.weights(params), network.biases(params)
+    W[0] *= x.slope[:, None]
+    b[0] -= x.center @ W[0]
+    W[-1] *= y.half
+    b[-1] *= y.half
+    b[-1] += y.center
+    return params
+
+
+def unfold(network: Network, params: Array, x: Scale, y: Scale) -> Array:
+    """Return what `fold` makes `params` of."""
+    params = params.astype(np.float64)
+    W, b = network.weights(params), network.biases(params)
+    b[-1] -= y.center
+    b[-1] *= y.slope
+    W[-1] *= y.slope
+    b[0] += x.center @ W[0]
+    W[0] *= x.half[:, None]
+    return params
+
+
+def check_solver(mlp: Any, network: Network) -> None:
+    """Raise ValueError where a method does not do what the estimator is asked for."""
+    solver, method = f"solver={mlp.solver!r}", METHODS[mlp.solver]
+    if mlp.loss != "squared_error":
+        raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
+    if network.n_params > method.most_params:
+        raise ValueError(
+            f"{solver} takes up to {method.most_params:,} parameters, this network has {network.n_params:,}: make "
+            f"hidden_layer_sizes smaller, or take 'lbfgs' or 'adam'"
+        )
+    if mlp.early_stopping and mlp.solver == "br":
+        raise ValueError(
+            f"{solver} needs no rows to validate, it finds its penalty by all of them: early_stopping=False"
+        )
+    if mlp.early_stopping and mlp.scoring not in (None, LOSS):
+        raise ValueError(f"{solver} stops early by scoring=None, which is R^2, or 'loss'")
+
+
+def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
+    """Train from several starts; return the parameters (n_params,) of the best, and the fitted attributes of the fit.
+
+    That is the one with the lowest final objective, or the best score of validation rows. Weights that are given, by a
+    fit before or as initial ones, are the only start.
+    """
+    network = inputs.network
+    check_solver(mlp, network)
+    double = np.dtype(np.float64)
+    X, Y, weight = (_dense(array[inputs.rows], double) for array in inputs.data)
+    used = weight > 0
+    if not used.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    x, y = Scale.of(X[used]), Scale.of(Y[used])
+    is_begun = not inputs.first_pass or mlp.coefs_init is not None or mlp.intercepts_init is not None
+    n = 1 if is_begun else int(mlp.n_restarts)
+    held_out = inputs.held_out if mlp.early_stopping else inputs.validation
+    stop: dict[str, Any] = {} if mlp.max_time is None else {"max_seconds": mlp.max_time / n}
+    if held_out is not None:
+        rows = [_dense(array, double) for array in held_out.data(double)]
+        stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
+    if mlp.early_stopping and held_out is not None:
+        held_out.check_weights()
+        patience = len(X) * mlp.max_iter if np.isinf(mlp.n_iter_no_change) else int(mlp.n_iter_no_change)
+        stop |= {"patience": patience, "restore_best": True, "monitor": "r2" if mlp.scoring is None else "loss"}
+    seeds = None if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist()
+    members = _train(
+        network=Network(network.sizes, _activations(network), "identity"),
+        X=x.to(X),
+        Y=y.to(Y),
+        sample_weight=weight,
+        optimizer=METHODS[mlp.solver],
+        epochs=int(mlp.max_iter),
+        seed=seeds,
+        params=unfold(network, inputs.params, x, y) if is_begun else None,
+        alpha=NOT_GIVEN if mlp.solver == "br" else float(mlp.alpha),
+        stop=Stop(**stop) if stop else None,
+        backend=inputs.backend.backend,
+        n_jobs=threads_of(mlp),
+    )
+    best = min(members, key=_objective)
+    if mlp.verbose:
+        for k, one in enumerate(members):
+            kept = ", kept" if one is best else ""
+            print(f"Start {k + 1}: {one.n_epochs} iterations, objective = {_objective(one)[1]:.8f}{kept}")  # noqa: T201
+    params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)
+    if inputs.on_epoch is not None:
+        inputs.on_epoch(params)
+    _warn(mlp, best)
+    return params, _attributes(mlp, inputs, best)
+
+
+def _train(*, n_jobs: int | None, network: Network, seed: Any, **options: Any) -> list[TrainingResult]:
+    """Train a member for each seed, as `train_many` does, without its warnings."""
+    options |= dict.fromkeys(("n", "rows", "validation_rows", "learning_rate", "resume", "dtype"))
+    options |= {"batch_size": NOT_GIVEN, "shuffle": NOT_GIVEN, "new_rows": False, "assume_finite": True}
+    plans = make_plans(networks=network, seed=[None] if seed is None else seed, **options)
+    results, interrupted = Caller(n_jobs, (), progress=False).train(plans)
+    if interrupted:
+        warn(INTERRUPTED)
+    return list(results)
+
+
+def _objective(result: TrainingResult) -> tuple[bool, float]:
+    """Return what is least for the best start: of Bayesian regularization, one that fits other rows too comes first."""
+    history = result.history
+    if len(history.measured):
+        value = -float(np.max(history.measured))
+    elif result.state.best_params is not None:
+        value = float(history.validation_loss.min(initial=np.inf))
+    elif len(history.loss):
+        value = float(history.loss[-1])
+    else:
+        value = 0.0 if result.stop_reason == "goal" else np.inf
+    return result.stop_reason == "collapsed" or by_heart(result), value
+
+
+def _warn(mlp: Any, best: TrainingResult) -> None:
+    warn_by_heart([best])
+    if best.stop_reason == "epochs":
+        warn(f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.", ConvergenceWarning)
+    elif best.stop_reason == "collapsed":
+        warn(
+            "br found nothing in y that X tells, and predicts a constant: if that is wrong, take a greater n_restarts "
+            "or another random_state",
+            ConvergenceWarning,
+        )
+
+
+def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, Any]:
+    history, curve = best.history, best.history.loss.tolist()
+    before = [] if inputs.first_pass else list(getattr(mlp, "loss_curve_", ()))
+    values: dict[str, Any] = {
+        "n_iter_": best.n_epochs,
+        "t_": int(mlp.t_) + best.n_epochs * len(inputs.rows),
+        "loss_curve_": before + curve,
+        "loss_": (before + curve or [np.nan])[-1],
+        "stop_reason_": best.stop_reason,
+        "validation_scores_": None,
+        "best_validation_score_": None,
+        "best_loss_": min(before + curve, default=None),
+        "_no_improvement_count": 0,
+    }
+    if mlp.solver == "br":
+        values["gamma_"] = best.gamma
+    if mlp.early_stopping:
+        scores = history.measured if len(history.measured) else -history.validation_loss
+        values |= {"validation_scores_": scores.tolist(), "best_loss_": None, "_scored_by": mlp.scoring}
+        values["best_validation_score_"] = float(scores.max(initial=-np.inf))
+    if inputs.validation is not None:
+        values["validation_loss_curve_"] = history.validation_loss.tolist()
+    return values
+
+
+def _activations(network: Network) -> tuple[str, ...]:
+    return tuple(layer.activation for layer in network.layers[:-1])
+
+
+def _dense(A: Any, dtype: np.dtype[Any]) -> Any:
+    return contiguous(A if isinstance(A, np.ndarray) else A.toarray(), dtype)

@@ -1,0 +1,201 @@
+"""MLPRegressor(solver="lm" or "br"): starts, scales that are folded into the weights, validation, files, errors."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn import (
+    BayesianRegularization,
+    FitWarning,
+    LevenbergMarquardt,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    train,
+)
+from fastnn.testing.tolerances import assert_within
+
+RAW_X = np.random.RandomState(0).uniform([100, -2e-3, 7], [900, 5e-3, 7], (120, 3))  # far from 1, and one is constant
+SIGNAL = np.sin(RAW_X[:, 0] / 200) + 100 * RAW_X[:, 1]
+RAW_Y = 5e4 + 1e3 * (SIGNAL + 0.05 * np.random.RandomState(1).standard_normal(120))
+
+
+def regressor(solver, **options):
+    return MLPRegressor(
+        **{"solver": solver, "hidden_layer_sizes": (4,), "activation": "tanh", "random_state": 0} | options
+    )
+
+
+def scaled(A):
+    low, high = A.min(axis=0), A.max(axis=0)
+    width = np.where(high > low, high - low, 1)
+    return np.where(high > low, 2 * (A - low) / width - 1, 0)
+
+
+@parametrize_with_checks(
+    [
+        regressor("lm", hidden_layer_sizes=(3,), max_iter=30, n_restarts=2),
+        regressor("br", hidden_layer_sizes=(3,), max_iter=30, n_restarts=2),
+    ]
+)
+def test_scikit_learn_checks_it(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FitWarning)
+        check(estimator)
+
+
+@pytest.mark.parametrize("solver", ["lm", "br"])
+def test_raw_numbers_go_in_and_come_out(solver, backend):
+    mlp = regressor(solver, backend=backend, max_iter=1_000).fit(RAW_X, RAW_Y)
+    assert mlp.score(RAW_X, 5e4 + 1e3 * SIGNAL) > 0.99
+    a = np.tanh(RAW_X @ mlp.coefs_[0] + mlp.intercepts_[0]) @ mlp.coefs_[1] + mlp.intercepts_[1]
+    assert mlp.predict(RAW_X) == pytest.approx(a[:, 0], rel=1e-9)
+    assert not mlp.coefs_[0][2].any()  # the column that does not change
+
+
+@pytest.mark.parametrize("solver", ["lm", "br"])
+def test_the_best_start_is_kept_and_is_a_training_of_scaled_rows(solver):
+    """Each start is `train` of these; its objective is the loss in the end."""
+    method = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}[solver]
+    y = RAW_Y + 500 * np.random.RandomState(2).standard_normal(120)
+    mlp = regressor(solver, alpha=0.01, max_iter=500).fit(RAW_X, y)
+    r = np.random.RandomState(0)
+    for fan_in, fan_out in ((3, 4), (4, 1)):  # the weights that scikit-learn draws
+        r.uniform(size=fan_in * fan_out + fan_out)
+    options = {} if solver == "br" else {"alpha": 0.01}
+    results = [
+        train(Network((3, 4, 1), "tanh"), scaled(RAW_X), scaled(y), optimizer=method, epochs=500, seed=k, **options)
+        for k in r.randint(2**31 - 1, size=5).tolist()
+    ]
+    best = min(results, key=lambda result: result.history.loss[-1])
+    assert mlp.loss_curve_ == pytest.approx(best.history.loss, rel=1e-6)
+    assert (mlp.n_iter_, mlp.stop_reason_) == (best.n_epochs, best.stop_reason)
+    outputs = y.min() + (best.predict(scaled(RAW_X))[:, 0] + 1) / 2 * np.ptp(y)
+    assert_within(mlp.predict(RAW_X), outputs, 1e-6 * np.ptp(y), "output")
+    if solver == "br":
+        assert mlp.gamma_ == pytest.approx(best.gamma, rel=1e-6)
+
+
+def test_several_outputs_are_scaled_each_by_itself(backend):
+    Y = np.stack([RAW_Y, 1e-5 * RAW_X[:, 0], np.full(120, 3.0)], axis=1)
+    for solver in ("lm", "br"):
+        mlp = regressor(solver, backend=backend, max_iter=300, n_restarts=2).fit(RAW_X, Y)
+        outputs = mlp.predict(RAW_X)
+        assert outputs[:, 2] == pytest.approx(np.full(120, 3.0), rel=1e-12)
+        errors = np.std(outputs[:, :2] - Y[:, :2], axis=0) / np.std(Y[:, :2], axis=0)
+        assert errors.max() < 0.12
+
+
+@pytest.mark.parametrize("solver", ["lm", "br"])
+def test_rows_of_weight_0_are_not_there(solver):
+    weight = np.ones(120)
+    weight[40:] = 0
+    X, y = RAW_X.copy(), RAW_Y.copy()
+    X[40:] *= 50
+    y[40:] = 1e9
+    with_weights = regressor(solver).fit(X, y, sample_weight=weight)
+    without = regressor(solver).fit(X[:40], y[:40])
+    assert with_weights.predict(X[:40]) == pytest.approx(without.predict(X[:40]), rel=1e-6)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss"])
+def test_lm_stops_early_and_keeps_the_best(scoring):
+    y = RAW_Y + 800 * np.random.RandomState(2).standard_normal(120)
+    options = {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 6, "scoring": scoring}
+    mlp = regressor("lm", hidden_layer_sizes=(15,), **options).fit(RAW_X, y)
+    assert mlp.stop_reason_ == "validation"
+    assert mlp.best_validation_score_ == max(mlp.validation_scores_)
+    assert mlp.n_iter_ == len(mlp.validation_scores_) == np.argmax(mlp.validation_scores_) + 1 + 6
+    given = regressor("lm", hidden_layer_sizes=(15,), **options).fit(RAW_X[:80], y[:80], X_val=RAW_X[80:], y_val=y[80:])
+    assert len(given.validation_loss_curve_) == given.n_iter_
+    if scoring is None:
+        assert given.score(RAW_X[80:], y[80:]) == pytest.approx(given.best_validation_score_, abs=1e-9)
+
+
+def test_validation_rows_are_recorded_without_early_stopping():
+    mlp = regressor("br").fit(RAW_X[:80], RAW_Y[:80], X_val=RAW_X[80:], y_val=RAW_Y[80:])
+    assert len(mlp.validation_loss_curve_) == mlp.n_iter_
+    assert mlp.validation_loss_curve_[-1] < 0.1
+
+
+@pytest.mark.parametrize("solver", ["lm", "br"])
+def test_files_exports_and_conversions_take_raw_rows(solver, tmp_path):
+    mlp = regressor(solver, n_restarts=2).fit(RAW_X, RAW_Y)
+    mlp.save(tmp_path / "mlp.npz")
+    loaded = MLPRegressor.load(tmp_path / "mlp.npz")
+    assert (loaded.predict(RAW_X) == mlp.predict(RAW_X)).all()
+    assert loaded.get_params()["n_restarts"] == 2
+    assert getattr(loaded, "gamma_", None) == getattr(mlp, "gamma_", None)
+    result = mlp.to_result()
+    assert (result.predict(RAW_X)[:, 0] == mlp.predict(RAW_X)).all()
+    assert result.stop_reason == mlp.stop_reason_
+    mlp.export(tmp_path / "mlp.py")
+    space = {}
+    exec((tmp_path / "mlp.py").read_text(), space)
+    assert space["predict"](RAW_X).ravel() == pytest.approx(mlp.predict(RAW_X), rel=1e-12)
+
+
+def test_float32_rows_are_computed_with_in_float64():
+    X = RAW_X.astype(np.float32)
+    mlp = regressor("lm").fit(X, RAW_Y)
+    assert {W.dtype.name for W in mlp.coefs_} == {mlp.predict(X).dtype.name} == {"float32"}
+    assert mlp.score(X, 5e4 + 1e3 * SIGNAL) > 0.98
+
+
+def test_weights_that_are_given_are_the_only_start():
+    first = regressor("lm", max_iter=3, warm_start=True)
+    with pytest.warns(ConvergenceWarning, match="lm reached max_iter=3 iterations"):
+        first.fit(RAW_X, RAW_Y)
+    before, loss = first.predict(RAW_X), first.loss_
+    first.set_params(max_iter=300).fit(RAW_X, RAW_Y)
+    assert first.loss_ < loss
+    again = regressor("lm", max_iter=1, coefs_init=first.coefs_, intercepts_init=first.intercepts_)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        again.fit(RAW_X, RAW_Y)
+    assert again.predict(RAW_X) == pytest.approx(first.predict(RAW_X), abs=1e-3 * np.ptp(RAW_Y))
+    assert abs(first.predict(RAW_X) - before).max() > 1e-3 * np.ptp(RAW_Y)
+
+
+def test_noise_is_a_constant_and_is_said_to_be():
+    r = np.random.RandomState(0)
+    X, y = r.uniform(size=(40, 5)), r.uniform(-1, 1, 40)
+    with pytest.warns(
+        ConvergenceWarning, match=r"found nothing in y that X tells.* n_restarts or another random_state"
+    ):
+        mlp = regressor("br", hidden_layer_sizes=(20,), n_restarts=2).fit(X, y)
+    assert mlp.stop_reason_ == "collapsed"
+    assert np.ptp(mlp.predict(X)) < 1e-2
+
+
+REFUSED = {
+    "another loss": ({"loss": "huber"}, "solver='lm' minimizes the squared error, not loss='huber': take 'lbfgs'"),
+    "too wide": (
+        {"hidden_layer_sizes": (500,)},
+        "takes up to 2,000 parameters, this network has 2,501: make hidden_lay",
+    ),
+    "br with early stopping": ({"solver": "br", "early_stopping": True}, "solver='br' needs no rows to validate"),
+    "another score": (
+        {"early_stopping": True, "scoring": "neg_mean_absolute_error"},
+        "stops early by scoring=None, which is R^2",
+    ),
+    "no start": ({"n_restarts": 0}, "n_restarts.* must be an int in the range"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_it_does_not_do_is_refused(case):
+    options, text = REFUSED[case]
+    with pytest.raises(ValueError, match=text.replace("^", r"\^")):
+        regressor(**{"solver": "lm", **options}).fit(RAW_X, RAW_Y)
+
+
+def test_a_classifier_has_neither():
+    for solver in ("lm", "br"):
+        with pytest.raises(ValueError, match=r"'lm' and 'br' minimize the squared error, for MLPRegressor; 'lbfgs'"):
+            MLPClassifier(solver=solver).fit(RAW_X, RAW_Y > 5e4)
+    assert not hasattr(regressor("lm"), "partial_fit")
