@@ -23,7 +23,16 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import BayesianRegularization, LevenbergMarquardt, MLPRegressor, Network, Stop, train, train_many
+from fastnn import (
+    BayesianRegularization,
+    LevenbergMarquardt,
+    MLPRegressor,
+    Network,
+    Stop,
+    TabularRegressor,
+    train,
+    train_many,
+)
 
 SPLITS = 10
 ALPHAS = (0.1, 1, 3, 10, 30, 100)
@@ -121,9 +130,49 @@ def seconds() -> None:
             print(f"seconds: {name}: {way}: R2 {np.mean(found):.3f}, {np.median(taken):.3f} s", flush=True)
 
 
+def friedman_of(n: int, noise: float) -> Callable[[int], Split]:
+    """So many rows with noise of this standard deviation; the targets' own is 5."""
+
+    def get(k: int) -> Split:
+        return *make_friedman1(n, noise=noise, random_state=k), *make_friedman1(2_000, noise=0.0, random_state=500 + k)
+
+    return get
+
+
+def choice() -> None:
+    """Which way for so many rows and so much noise: R2 of rows without noise, and processor time; five splits."""
+
+    def small(k: int, solver: str, **options: Any) -> Any:
+        options = {"hidden_layer_sizes": (10,), "activation": "tanh", "max_iter": 1_000, "n_threads": 1} | options
+        return MLPRegressor(solver=solver, random_state=k, **options)
+
+    ways: dict[str, Callable[[int], Any]] = {
+        "lm": lambda k: small(k, "lm", early_stopping=True, validation_fraction=0.15),
+        "br": lambda k: small(k, "br"),
+        "lbfgs": lambda k: standardized(small(k, "lbfgs", alpha=1.0)),
+        "adam": lambda k: standardized(
+            small(k, "adam", hidden_layer_sizes=(100,), early_stopping=True, learning_rate_init=0.003)
+        ),
+        "TabularRegressor": lambda k: TabularRegressor(random_state=k, n_jobs=1),
+    }
+    for n in (100, 400, 1_600):
+        for noise in (0.0, 1.0, 3.0):
+            cells = []
+            for way, make in ways.items():
+                taken, found = [], []
+                for k in range(5):
+                    X, y, Xt, yt = friedman_of(n, noise)(k)
+                    begin = time.process_time()
+                    model = make(k).fit(X, y)
+                    taken.append(time.process_time() - begin)
+                    found.append(r2_score(yt, model.predict(Xt)))
+                cells.append(f"{way} {np.mean(found):.3f} ({np.median(taken):.2f} s)")
+            print(f"choice: {n} rows, noise {noise:g}: {', '.join(cells)}", flush=True)
+
+
 def main() -> None:
     """Measure what is asked for, or all."""
-    parts = {"scores": scores, "seconds": seconds}
+    parts = {"scores": scores, "seconds": seconds, "choice": choice}
     if unknown := set(sys.argv[1:]) - parts.keys():
         sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
     with warnings.catch_warnings():

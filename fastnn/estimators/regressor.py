@@ -44,8 +44,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     %(own_parameters)s
     %(fix_defects)s
     n_restarts : int, default=5
-        For "lm" and "br": so many starts, of which the one with the lowest final objective is kept, or with the best
-        score of validation rows. Weights that are given are the only start.
+        For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score of validation rows,
+        "br" the most probable one, by MacKay's evidence. Weights that are given are the only start.
 
     Attributes
     ----------

@@ -17,6 +17,8 @@ from fastnn.many.members import make_plans
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
+from fastnn.reference import normal_equations, take
+from fastnn.state import Data
 from fastnn.training.plan import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, warn_by_heart
 from fastnn.training.stopping import Stop
@@ -92,8 +94,8 @@ def check_solver(mlp: Any, network: Network) -> None:
 def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Train from several starts; return the parameters (n_params,) of the best, and the fitted attributes of the fit.
 
-    That is the one with the lowest final objective, or the best score of validation rows. Weights that are given, by a
-    fit before or as initial ones, are the only start.
+    That is the one with the lowest final loss, the greatest evidence, or the best score of validation rows. Weights that
+    are given, by a fit before or as initial ones, are the only start.
     """
     network = inputs.network
     check_solver(mlp, network)
@@ -129,11 +131,13 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         backend=inputs.backend.backend,
         n_jobs=threads_of(mlp),
     )
-    best = min(members, key=_objective)
+    data = Data(x.to(X), y.to(Y), weight)
+    values = [_objective(one, data) for one in members]
+    best = members[min(range(len(members)), key=values.__getitem__)]
     if mlp.verbose:
-        for k, one in enumerate(members):
+        for k, (one, (_, value)) in enumerate(zip(members, values, strict=True), 1):
             kept = ", kept" if one is best else ""
-            print(f"Start {k + 1}: {one.n_epochs} iterations, objective = {_objective(one)[1]:.8f}{kept}")  # noqa: T201
+            print(f"Start {k}: {one.n_epochs} iterations, objective = {value:.8f}{kept}")  # noqa: T201
     params = fold(network, best.params.astype(np.float64), x, y).astype(inputs.params.dtype)
     if inputs.on_epoch is not None:
         inputs.on_epoch(params)
@@ -152,18 +156,29 @@ def _train(*, n_jobs: int | None, network: Network, seed: Any, **options: Any) -
     return list(results)
 
 
-def _objective(result: TrainingResult) -> tuple[bool, float]:
-    """Return what is least for the best start: of Bayesian regularization, one that fits other rows too comes first."""
-    history = result.history
+def _objective(result: TrainingResult, data: Data) -> tuple[bool, float]:
+    """Return what is least for the best start: for "br" one that fits other rows too, and has the greatest evidence."""
+    history, gamma = result.history, result.gamma
     if len(history.measured):
         value = -float(np.max(history.measured))
     elif result.state.best_params is not None:
         value = float(history.validation_loss.min(initial=np.inf))
-    elif len(history.loss):
-        value = float(history.loss[-1])
-    else:
+    elif not len(history.loss):
         value = 0.0 if result.stop_reason == "goal" else np.inf
+    else:
+        value = float(history.loss[-1]) if gamma is None else _minus_evidence(result, data)
     return result.stop_reason == "collapsed" or by_heart(result), value
+
+
+def _minus_evidence(result: TrainingResult, data: Data) -> float:
+    """Return minus the logarithm of the targets' probability, by MacKay, but for what all starts have in common."""
+    network, p, batch = result.network, result.params, take(result.network, data, slice(None))
+    alpha, beta = result.state.vectors[3:5, 0]
+    squares = float((batch.weight * (result.predict(batch.X, backend="numpy") - batch.Y) ** 2).sum())
+    n, n_errors = network.n_params, batch.weight.sum() * network.n_outputs
+    curvature = 2 * beta * normal_equations(network, p, batch, 0.0)[0] + 2 * alpha * np.eye(n)
+    volume = np.linalg.slogdet(curvature)[1] - n * np.log(2 * alpha) - n_errors * np.log(beta)
+    return float(beta * squares + alpha * p @ p + volume / 2)
 
 
 def _warn(mlp: Any, best: TrainingResult) -> None:

@@ -5,9 +5,20 @@ import signal
 import numpy as np
 import pytest
 from bits import bits
+from scipy.optimize import least_squares
 
 import fastnn
-from fastnn import Adam, BayesianRegularization, LevenbergMarquardt, MonitorError, Network, Stop, train, train_many
+from fastnn import (
+    Adam,
+    BayesianRegularization,
+    LevenbergMarquardt,
+    MonitorError,
+    Network,
+    Stop,
+    reference,
+    train,
+    train_many,
+)
 from fastnn.backends import Completed, get_backend
 from fastnn.optimizers import METHODS, Optimizer
 
@@ -162,6 +173,45 @@ def test_what_it_cannot_train_is_refused_by_all_doors(case, backend):
         train(network, X, Y, **OPTIONS, **options, backend=backend)
     with pytest.raises(ValueError, match=text):
         train_many(network, X, Y, **{**OPTIONS, "seed": [0, 1]}, **options, backend=backend)
+
+
+def parity():
+    """Three bits, and whether their sum is odd: MathWorks' PARITY."""
+    bits_of = np.array([[i >> k & 1 for k in range(3)] for i in range(8)], float)
+    return 2 * bits_of - 1, 2 * (bits_of.sum(axis=1, keepdims=True) % 2) - 1
+
+
+@pytest.mark.parametrize(
+    ("network", "rows", "goal"),
+    [(NETWORK, (X, Y), 0.002), (NETWORK, (X, Y), 1e-6), (Network((3, 10, 10, 1), "tanh"), parity(), 0.001)],
+    ids=["SIN", "SIN to 1e-6", "PARITY"],
+)
+def test_mathworks_problems_are_solved_from_30_of_30_starts(network, rows, goal):
+    """Their goals are of mean squares, twice our loss."""
+    many = train_many(network, *rows, optimizer=LevenbergMarquardt(goal=goal / 2), epochs=1_000, seed=range(30))
+    assert set(many.stop_reason) == {"goal"}
+    assert np.median(many.n_epochs) <= 20
+
+
+def test_final_sums_of_squares_are_those_of_scipy():
+    """The medians of 15 starts each on noisy rows, within 5 % or less."""
+    targets = Y + 0.1 * np.random.RandomState(0).standard_normal(Y.shape)
+    for width in (2, 3):
+        network = Network((1, width, 1), "tanh")
+        options = {"optimizer": LevenbergMarquardt(min_grad=1e-9), "seed": range(15)}
+        many = train_many(network, X, targets, epochs=2_000, **options)
+        starts = train_many(network, X, targets, epochs=0, **options)
+
+        def residuals(p, network=network):
+            return (fastnn.predict(network, p, X) - targets)[:, 0]
+
+        def slopes(p, network=network):
+            layers = reference.views(network, p)
+            return reference.jacobian(network, layers, reference.forward(network, layers, X), np.ones((len(X), 1)))
+
+        theirs = [least_squares(residuals, one.params, slopes, method="lm").cost for one in starts]
+        own = np.median([len(X) * one.history.loss[-1] for one in many])
+        assert own < 1.05 * np.median(theirs)
 
 
 def test_a_rate_is_no_option_of_it():
