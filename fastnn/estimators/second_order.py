@@ -94,8 +94,8 @@ def check_solver(mlp: Any, network: Network) -> None:
 def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]]:
     """Train from several starts; return the parameters (n_params,) of the best, and the fitted attributes of the fit.
 
-    That is the one with the lowest final loss, the greatest evidence, or the best score of validation rows. Weights that
-    are given, by a fit before or as initial ones, are the only start.
+    That is the one with the lowest final loss, the greatest evidence, or the best score of validation rows. Weights
+    that are given, by a fit before or as initial ones, are the only start.
     """
     network = inputs.network
     check_solver(mlp, network)
