@@ -93,6 +93,7 @@ EXAMPLES = (  # in the order of the page
     "decision_boundaries",
     "digits",
     "early_stopping",
+    "bayesian_regularization",
     "uncertainty",
     "intervals",
     "thousand_networks",
