@@ -367,42 +367,46 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
         return np.full_like(gradient, math.nan)
 
 
-class Evidence(NamedTuple):
-    """The most probable strengths of loss and penalty, by MacKay."""
+def weigh(
+    evidence: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
+) -> tuple[int, float]:
+    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and alpha / beta
 
-    alpha: float  # times the sum of the squared parameters
-    beta: float  # times that of the squared residuals
-    gamma: float  # the parameters that the data determine
-    gain: float  # by how much a step would raise the logarithm of the probability, roughly
-
-
-def evidence(last: Evidence, p: Array, products: Array, gradient: Array, squares: float, n_errors: float) -> Evidence:
-    """What `last` becomes at p, with J'J and J'r; `squares` is E_D. It stays where there is no Cholesky factor."""
-    n, gain = len(p), math.inf
-    strength, gamma = last.alpha / last.beta if last.alpha else 0.0, float(n)
-    if last.alpha:
+    `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes where the matrix has
+    no Cholesky factor.
+    """
+    rule, n, gain, strength = BayesianRegularization, len(p), math.inf, 0.0
+    (alpha, beta, gamma), is_first = evidence, evidence[0] == 0
+    if p @ p == 0:
+        return rule.ends.index("collapsed") + 1, 0.0
+    if is_first:
+        gamma = n
+    else:
+        strength = alpha / beta
         try:
             root = np.linalg.inv(np.linalg.cholesky(products + strength * np.eye(n)))
         except np.linalg.LinAlgError:
-            return last._replace(gain=math.inf)
-        gamma = min(max(n - strength * float((root * root).sum()), BayesianRegularization.least_gamma / 2), float(n))
+            return 0, strength
+        gamma = min(max(n - strength * (root * root).sum(), rule.least_gamma / 2), n)
         promised = root @ (gradient + strength * p)
-        gain = last.beta * float(promised @ promised)
-    alpha = gamma / (2 * float(p @ p))
-    free = n_errors - gamma if n_errors > gamma else n_errors
-    beta, least = free / (2 * squares), BayesianRegularization.least_strength * float(products.diagonal().max())
-    if alpha < least * beta:
-        beta = alpha / least
-    if last.alpha:
+        gain = beta * (promised @ promised)
+    alpha = gamma / (2 * (p @ p))
+    beta, least = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares), rule.least_strength
+    if alpha < least * products.diagonal().max() * beta:
+        beta = alpha / (least * products.diagonal().max())
+    if not is_first:
         gain += gamma * (alpha / beta / strength - 1) ** 2
-    return Evidence(alpha, beta, gamma, gain)
+    evidence[:] = alpha, beta, gamma
+    if gamma < rule.least_gamma:
+        return rule.ends.index("collapsed") + 1, alpha / beta
+    return rule.ends.index("converged") + 1 if gain <= rule.least_gain else 0, alpha / beta
 
 
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all of them."""
     network, method, slots = task.network, task.optimizer, state.vectors[1:]
     assert isinstance(method, LevenbergMarquardt)
-    goal, no_gradient, no_step, collapsed = 1, 2, 3, 4
+    goal, no_gradient, no_step = 1, 2, 3  # places in its `ends`, from 1
     strength, ended = 0.0, slots[-1]
     p, ended[0] = state.params, 0
 
@@ -426,18 +430,10 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             return s
         products, gradient = normal_equations(network, p, batch, task.alpha)
         if isinstance(method, BayesianRegularization):
-            now = Evidence(slots[2, 0], slots[3, 0], slots[4, 0], math.inf)
-            if size := p @ p:
-                squares = 2 * data_loss * batch.divisor
-                now = evidence(now, p, products, gradient, squares, total * network.n_outputs)
-                slots[2:5, 0] = now[:3]
-            if not size or now.gamma < method.least_gamma:
-                ended[0] = collapsed
+            squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
+            ended[0], strength = weigh(slots[2:5, 0], p, products, gradient, squares, n_errors)
+            if ended[0]:
                 return s
-            if now.gain <= method.least_gain:
-                ended[0] = no_gradient
-                return s
-            strength = now.alpha / now.beta
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
         if math.sqrt(gradient @ gradient) <= least:
             ended[0] = no_gradient

@@ -64,6 +64,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     True
     """
 
+    n_restarts: int = 5  # estimators of version 0.2, which were pickled, have none
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(REGRESSOR_LOSSES))],

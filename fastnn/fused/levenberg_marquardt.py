@@ -189,15 +189,16 @@ def add_penalty(spec, n_params, params, strength):
 
 
 @inlined
-def weigh(scratch, model, spec, evidence, params, squares, n_errors):
-    """Write alpha, beta and gamma, a vector each, anew to `evidence`; return why that ends the training, or 0.
+def weigh(scratch, model, spec, vectors, squares, n_errors):
+    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and alpha / beta.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
-    n, L, at_beta, at_gamma = model.n_params, lanes_of(spec.products), spec.stride, 2 * spec.stride
-    size, last_alpha, last_beta = inner(params, params, n), get(evidence, 0), get(evidence, at_beta)
+    n, L = model.n_params, lanes_of(spec.products)
+    at_alpha, at_beta, at_gamma = 3 * spec.stride, 4 * spec.stride, 5 * spec.stride
+    size, last_alpha, last_beta = inner(vectors, vectors, n), get(vectors, at_alpha), get(vectors, at_beta)
     if size == 0:
-        return COLLAPSED
+        return COLLAPSED, 0.0
     largest = 0.0
     for k in range(n):
         largest = max(largest, get(spec.products, place(spec.n, k, L)))
@@ -205,9 +206,9 @@ def weigh(scratch, model, spec, evidence, params, squares, n_errors):
     gamma, gain, strength = float(n), math.inf, 0.0
     if last_alpha > 0:
         strength = last_alpha / last_beta
-        add_penalty(spec, n, params, strength)
+        add_penalty(spec, n, vectors, strength)
         if not factorize(scratch, model, spec, strength):
-            return 0
+            return 0, strength
         normal.diagonal_of_inverse(
             spec.step, spec.factor, spec.inverse, spec.jacobian, spec.unit, scratch.zeros, spec.n
         )
@@ -225,12 +226,38 @@ def weigh(scratch, model, spec, evidence, params, squares, n_errors):
     if last_alpha > 0:
         change = alpha / beta / strength - 1
         gain += gamma * (change * change)
-    put(evidence, 0, alpha)
-    put(evidence, at_beta, beta)
-    put(evidence, at_gamma, gamma)
+    put(vectors, at_alpha, alpha)
+    put(vectors, at_beta, beta)
+    put(vectors, at_gamma, gamma)
+    add_penalty(spec, n, vectors, alpha / beta)
     if gamma < spec.least_gamma:
-        return COLLAPSED
-    return NO_GRADIENT if gain <= spec.least_gain else 0
+        return COLLAPSED, alpha / beta
+    return NO_GRADIENT if gain <= spec.least_gain else 0, alpha / beta
+
+
+@inlined
+def penalty_of(spec, params, n, strength):
+    """Return the penalty of Bayesian regularization on all parameters; that of others is in the loss already."""
+    return strength / 2 * inner(params, params, n) if spec.bayesian else 0.0
+
+
+@inlined
+def lower(scratch, model, spec, batch, params, loss, damping, growth, strength):
+    """Write parameters that lower the loss to `spec.tried`, by the first of ever greater dampings.
+
+    Return the loss there, with penalty and without, and the damping, which is too great where there are none. `batch`
+    is the data, their rows, how many these are, the sum of their weights, and the divisor of the loss.
+    """
+    data, rows, n_rows, total, divisor = batch
+    while damping <= spec.most_damping:
+        if step_to(spec.tried, scratch, model, spec, params, damping * total + strength):
+            data_loss = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
+            tried = data_loss + penalty_of(spec, spec.tried, model.n_params, strength) / divisor
+            if tried < loss:
+                return tried, data_loss, damping
+        damping *= 10.0 if spec.tenfold else growth
+        growth *= 2
+    return loss, loss, damping
 
 
 @inlined
@@ -242,6 +269,16 @@ def factor_of(spec, n, damping, fallen):
         overshoot = 2 * (fallen / promised) - 1
         factor = max(1 / 3, 1 - overshoot * overshoot * overshoot)
     return factor
+
+
+@inlined
+def take_step(vectors, spec, n, damping, total, fallen):
+    """Go to `spec.tried`, by which the loss has `fallen`, and write the damping of the next step."""
+    for k in range(n):
+        put(vectors, k, get(spec.tried, k))
+    factor = factor_of(spec, n, damping * total, fallen)
+    put(vectors, spec.stride, max(damping * factor, spec.least_damping))
+    put(vectors, 2 * spec.stride, 2.0)
 
 
 @entry
@@ -262,16 +299,12 @@ def levenberg_marquardt(
     """
     vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
     data, steps, ends = unpack(data), unpack(steps), unpack(ends)
-    evidence, ended, n = (
-        offset(vectors, 3 * spec.stride),
-        6 * spec.stride if spec.bayesian else 3 * spec.stride,
-        model.n_params,
-    )
+    n, ended = model.n_params, (6 if spec.bayesian else 3) * spec.stride
     put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
     rows, n_rows = offset(steps.rows, get(steps.start, 0)), get(steps.stop, 0) - get(steps.start, 0)
-    total, strength = sum_of_weights(data, rows, n_rows), 0.0
+    total = sum_of_weights(data, rows, n_rows)
     least = spec.min_grad * spread_of(data, rows, n_rows, model.n_outputs, total)
     divisor = total if model.mean else 1.0
     if n_rows <= model.block:
@@ -283,42 +316,22 @@ def levenberg_marquardt(
             damping, growth = spec.damping, 2.0
         if not math.isfinite(data_loss):
             return s
-        if data_loss <= spec.goal:
-            put(vectors, ended, GOAL)
+        end, strength, loss, tried = GOAL if data_loss <= spec.goal else 0, 0.0, data_loss, data_loss
+        if end == 0:
+            normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
+            if spec.bayesian:
+                end, strength = weigh(scratch, model, spec, vectors, 2 * data_loss * divisor, total * model.n_outputs)
+            if end == 0 and math.sqrt(inner(spec.gradient, spec.gradient, n)) <= least:
+                end = NO_GRADIENT
+        if end == 0:
+            loss += penalty_of(spec, vectors, n, strength) / divisor
+            batch = data, rows, n_rows, total, divisor
+            tried, data_loss, damping = lower(scratch, model, spec, batch, vectors, loss, damping, growth, strength)
+            end = 0 if damping <= spec.most_damping else NO_STEP
+        if end > 0:
+            put(vectors, ended, end)
             return s
-        normal_equations(scratch, model, spec, data, rows, n_rows, vectors)
-        loss = data_loss
-        if spec.bayesian:
-            n_errors = total * model.n_outputs
-            end = weigh(scratch, model, spec, evidence, vectors, 2 * data_loss * divisor, n_errors)
-            if end > 0:
-                put(vectors, ended, end)
-                return s
-            strength = get(evidence, 0) / get(evidence, spec.stride)
-            add_penalty(spec, n, vectors, strength)
-            loss += strength / 2 * inner(vectors, vectors, n) / divisor
-        if math.sqrt(inner(spec.gradient, spec.gradient, n)) <= least:
-            put(vectors, ended, NO_GRADIENT)
-            return s
-        tried, accepted = loss, False
-        while not accepted:
-            if not damping <= spec.most_damping:
-                put(vectors, ended, NO_STEP)
-                return s
-            if step_to(spec.tried, scratch, model, spec, vectors, damping * total + strength):
-                data_loss = loss_of(scratch, model, spec, data, rows, n_rows, spec.tried) / divisor
-                tried = data_loss
-                if spec.bayesian:
-                    tried += strength / 2 * inner(spec.tried, spec.tried, n) / divisor
-                accepted = tried < loss
-            if not accepted:
-                damping *= 10.0 if spec.tenfold else growth
-                growth *= 2
-        for k in range(n):
-            put(vectors, k, get(spec.tried, k))
-        factor = factor_of(spec, n, damping * total, (loss - tried) * divisor)
-        put(vectors, spec.stride, max(damping * factor, spec.least_damping))
-        put(vectors, 2 * spec.stride, 2.0)
+        take_step(vectors, spec, n, damping, total, (loss - tried) * divisor)
         put(steps.loss, s, tried)
         if ends.per_epoch > 0:
             call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))

@@ -188,7 +188,7 @@ def hashes_of_members(names=tuple(RUNS), few=False):
             # A second one, to share the block with.
             members += [
                 {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha, "seed": 0, "name": name},
-                {**common, "epochs": n_steps // per_epoch, "alpha": 0.25, "seed": 1, "name": None},
+                {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha and 0.25, "seed": 1, "name": None},
             ]
     if not members:
         return {}
