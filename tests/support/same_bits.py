@@ -186,9 +186,10 @@ def hashes_of_members(names=tuple(RUNS), few=False):
             common = {"networks": run.network, "optimizer": run.optimizer, "X": X, "Y": Y, "sample_weight": weight}
             common |= {"params": params, "batch_size": run.batch_size}
             # A second one, to share the block with.
+            other = 0.0 if isinstance(run.optimizer, BayesianRegularization) else 0.25
             members += [
                 {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha, "seed": 0, "name": name},
-                {**common, "epochs": n_steps // per_epoch, "alpha": run.alpha and 0.25, "seed": 1, "name": None},
+                {**common, "epochs": n_steps // per_epoch, "alpha": other, "seed": 1, "name": None},
             ]
     if not members:
         return {}
