@@ -155,12 +155,11 @@ def train(
     progress : bool
         Whether to show a progress bar (needs the package rich).
     threads : int, optional
-        How many threads share each step, and validation rows, on the back end "numba"; no bit shows it. Where it is not
-        given, steps that take longer than some 30 us are shared by as many threads as there are cores that the process
-        may use (`fastnn info`) and work for them; in other threads than Python's main one, and in the workers of
-        joblib, Dask and Ray, by one. A number is exactly that many, but no more than there are pairs of vectors of rows
-        in a batch (16 rows of float64, 32 of float32), and one for a sequential optimizer. A thread whose core is taken
-        by another program takes no part meanwhile.
+        Threads that share each step, and validation rows, on the back end "numba"; they do not change a bit. By
+        default, steps longer than about 30 us use as many threads as there is work for, up to the cores that the
+        process may use (`fastnn info`); outside Python's main thread, and in the workers of joblib, Dask and Ray, one
+        thread. A number is used as given, but at most one thread for every 16 rows (float64; 32 in float32) of a batch,
+        and one for a sequential optimizer. A thread whose core is taken by another program does no work meanwhile.
 
     Returns
     -------
