@@ -1,4 +1,4 @@
-"""A network: its sizes, activations and loss, by the names in the registries of activations and losses.
+"""A network: its sizes, activations and loss, by their names in the registries or as values.
 
 Names used everywhere in fastnn: ``z`` is a pre-activation, ``a`` an activation, ``delta`` the derivative of the loss by
 z, a prefix ``d`` a gradient (``dW``), ``fan_in`` and ``fan_out`` the widths on either side of a layer.
@@ -29,72 +29,21 @@ from fastnn.checking.arguments import (
 )
 from fastnn.checking.display import Filled, summaries, table
 from fastnn.checking.hints import explains_keywords
+from fastnn.losses import (
+    ACTIVATIONS,
+    HIDDEN,
+    LOSSES,
+    Activation,
+    Loss,
+    Value,
+    checked,
+    from_plain,
+    line_of,
+    name_of,
+    plain,
+    value_of,
+)
 from fastnn.memory import Array
-
-
-class Activation(NamedTuple):
-    """A line of `ACTIVATIONS`: its formula, where it may be used, and what its derivative needs."""
-
-    formula: str  # of a pre-activation z
-    hidden: bool = True
-    needs_z: bool = False  # its derivative is a function of z, not of the activation itself
-    default_loss: str = "squared_error"  # of a network with this output that names none
-    kinks: tuple[float, ...] = ()  # the z at which its derivative jumps
-    low: float = -math.inf  # the bounds of what it gives, which targets must not go beyond
-    high: float = math.inf
-
-
-class Loss(NamedTuple):
-    """A line of `LOSSES`: its formula, the output activations that it goes with, and its targets."""
-
-    formula: str  # of one output a and its target y
-    outputs: tuple[str, ...]
-    matched: str = ""  # the output activation with which delta = a - y; "" where there is none
-    targets: str = "any number"
-    low: float = -math.inf  # the least target, and `high` the largest: what `targets` says in words
-    high: float = math.inf
-    kinks: tuple[float, ...] = ()  # the a - y at which its derivative jumps
-    clips: bool = False  # its value takes a probability within [eps, 1 - eps], its gradient as it is
-
-
-LEAKY_SLOPE = 0.01
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017, equation 14
-LEAST_DELTA = {"float32": 2.0**-100, "float64": 2.0**-960}  # a delta below it, times its row's weight, is 0
-GELU_CUBIC, GELU_SCALE = 0.044715, math.sqrt(8 / math.pi)  # Hendrycks and Gimpel, 2016, its tanh form: z sigmoid(2u)
-
-ACTIVATIONS: dict[str, Activation] = {
-    "identity": Activation("z"),
-    "sigmoid": Activation("1 / (1 + exp(-z))", low=0, high=1),
-    "tanh": Activation("tanh z", low=-1, high=1),
-    "relu": Activation("z where z > 0 else 0", kinks=(0.0,), low=0),
-    "leaky_relu": Activation(f"z where z > 0 else {LEAKY_SLOPE} z", kinks=(0.0,)),
-    "elu": Activation("z where z > 0 else exp(z) - 1", low=-1),
-    "selu": Activation(
-        f"{SELU_SCALE:.5g} (z where z > 0 else {SELU_ALPHA:.5g} (exp(z) - 1))",
-        kinks=(0.0,),
-        low=-SELU_SCALE * SELU_ALPHA,
-    ),
-    "softplus": Activation("log(1 + exp(z))", low=0),
-    "silu": Activation("z sigmoid(z)", needs_z=True, low=-0.2784645428),
-    "gelu": Activation(f"z (1 + tanh u) / 2, u = sqrt(2/pi) (z + {GELU_CUBIC} z^3)", needs_z=True, low=-0.1700407506),
-    "softmax": Activation(
-        "exp(z) / sum(exp(z)) over the outputs of a row", hidden=False, default_loss="cross_entropy", low=0, high=1
-    ),
-    "exp": Activation("exp(z)", hidden=False, low=0),
-}
-
-HIDDEN = tuple(name for name, line in ACTIVATIONS.items() if line.hidden)
-
-LOSSES: dict[str, Loss] = {
-    "squared_error": Loss("(a-y)^2 / 2", tuple(ACTIVATIONS), "identity"),
-    "absolute_error": Loss("|a-y|", tuple(ACTIVATIONS), kinks=(0.0,)),
-    "huber": Loss("(a-y)^2 / 2 where |a-y| <= 1 else |a-y| - 1/2", tuple(ACTIVATIONS)),
-    "log_loss": Loss("-[y log a + (1-y) log(1-a)]", ("sigmoid",), "sigmoid", "numbers from 0 to 1", 0, 1, clips=True),
-    "cross_entropy": Loss(
-        "-y log a", ("softmax",), "softmax", "rows of probabilities that sum to 1, or integer labels", 0, 1, clips=True
-    ),
-    "poisson": Loss("y log(y/a) - y + a", ("exp", "softplus"), "exp", "numbers that are not negative", 0),
-}
 
 BIASES = ("vector", "scalar", "none")
 BIAS_GRADIENTS = ("exact", "times_bias")
@@ -102,7 +51,7 @@ REDUCTIONS = ("mean", "sum")
 INITS = ("glorot_uniform", "glorot_normal", "he", "normal", "nguyen_widrow")
 NORMAL = ("glorot_normal", "he", "normal")
 """Those that are drawn from a normal distribution; the others are from a uniform one."""
-_CHOICES = {"loss": LOSSES, "bias": BIASES, "bias_gradient": BIAS_GRADIENTS, "reduction": REDUCTIONS, "init": INITS}
+_CHOICES = {"bias": BIASES, "bias_gradient": BIAS_GRADIENTS, "reduction": REDUCTIONS, "init": INITS}
 
 
 _ELSEWHERE = {
@@ -121,7 +70,8 @@ class Layer(NamedTuple):
     n_bias: int  # fan_out, 1 or 0
     weight: slice  # fan_in * fan_out numbers: W (fan_in, fan_out), row-major
     bias: slice  # n_bias numbers
-    activation: str
+    activation: str  # its name
+    numbers: tuple[float, ...]  # and its parameters
 
     @property
     def all(self) -> slice:
@@ -133,8 +83,8 @@ class Layered:
     """The base of `Network`: its layers, which follow from its sizes, and its parameters as one flat vector."""
 
     sizes: tuple[int, ...]
-    activation: str | tuple[str, ...]
-    output: str
+    activation: str | Value | tuple[str | Value, ...]
+    output: str | Value
     bias: str
     init: str | None
     bias_init: str | float
@@ -154,16 +104,23 @@ class Layered:
         """Return the number of biases of a layer."""
         return {"vector": fan_out, "scalar": 1, "none": 0}[self.bias]
 
+    @property
+    def activations(self) -> tuple[str | Value, ...]:
+        """The activation of each layer, by its name or as a value."""
+        hidden = self.activation if isinstance(self.activation, tuple) else (self.activation,) * (self.n_layers - 1)
+        return *hidden, self.output
+
     @functools.cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers from the input to the output, with their places in the flat vector."""
-        hidden = (self.activation,) * (self.n_layers - 1) if isinstance(self.activation, str) else self.activation
         layers, place = [], 0
-        for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], (*hidden, self.output), strict=False):
+        for fan_in, fan_out, activation in zip(self.sizes, self.sizes[1:], self.activations, strict=False):
             n_bias = self._n_bias(fan_out)
             middle = place + fan_in * fan_out
             place, weight = middle + n_bias, slice(place, middle)
-            layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), activation))
+            value = value_of(activation, ACTIVATIONS)
+            numbers: Any = value._numbers(fan_out) if value else ()
+            layers.append(Layer(fan_in, fan_out, n_bias, weight, slice(middle, place), name_of(activation), numbers))
         return tuple(layers)
 
     def weights(self, params: Array) -> list[Array]:
@@ -332,12 +289,14 @@ class Network(Layered):
     ----------
     sizes : sequence of int
         Widths: inputs, each hidden layer, outputs. ``(3, 5, 1)`` has one hidden layer of five neurons; ``(3, 1)`` none.
-    activation : str or sequence of str
-        Of the hidden layers: one name for all of them, or one each, of the table of activations below.
-    output : str
+    activation : str, Elu or LeakyRelu, or sequence of them
+        Of the hidden layers: one for all of them, or one each: a name of the table of activations below, or a value
+        with parameters.
+    output : str, Elu or LeakyRelu
         Activation of the last layer, of the same table.
-    loss : str
-        Of the table of losses below; "auto" is cross_entropy where the output is softmax, else squared_error.
+    loss : str, Huber, Pinball, LogLoss or CrossEntropy
+        A name of the table of losses below, or a value with parameters; "auto" is cross_entropy where the output is
+        softmax, else squared_error.
     bias : {"vector", "scalar", "none"}
         A layer adds fan_out numbers, one number to all its neurons, or nothing.
     bias_gradient : {"exact", "times_bias"}
@@ -405,9 +364,9 @@ class Network(Layered):
     """
 
     sizes: tuple[int, ...]
-    activation: str | tuple[str, ...] = "relu"
-    output: str = "identity"
-    loss: str = "auto"
+    activation: str | Value | tuple[str | Value, ...] = "relu"
+    output: str | Value = "identity"
+    loss: str | Value = "auto"
     bias: str = dataclasses.field(default="vector", kw_only=True)
     bias_gradient: str = dataclasses.field(default="exact", kw_only=True)
     reduction: str = dataclasses.field(default="mean", kw_only=True)
@@ -424,27 +383,33 @@ class Network(Layered):
     def __post_init__(self) -> None:
         put = object.__setattr__  # frozen for users, not for its own normalization
         put(self, "sizes", check_sizes(self.sizes))
-        put(self, "activation", check_activation(self.activation, HIDDEN, len(self.sizes) - 2))
-        put(self, "output", check_choice("output", self.output, ACTIVATIONS))
-        if self.loss == "auto":
-            put(self, "loss", ACTIVATIONS[self.output].default_loss)
+        check = functools.partial(checked, registry=ACTIVATIONS, legal=HIDDEN)
+        put(self, "activation", check_activation(self.activation, len(self.sizes) - 2, check))
+        put(self, "output", checked("output", self.output, ACTIVATIONS, ACTIVATIONS))
+        if isinstance(self.loss, str) and self.loss == "auto":
+            put(self, "loss", line_of(self.output, ACTIVATIONS).default_loss)
+        put(self, "loss", checked("loss", self.loss, LOSSES, LOSSES))
         for name, names in _CHOICES.items():
             if name != "init" or self.init is not None:
                 put(self, name, check_choice(name, getattr(self, name), names))
         if self.bias_init != "same":
             put(self, "bias_init", check_number("bias_init", self.bias_init, hint='or "same"'))
-        if self.output not in LOSSES[self.loss].outputs:
-            fitting = ", ".join(LOSSES[self.loss].outputs)
-            own = ", ".join(name for name, loss in LOSSES.items() if self.output in loss.outputs)
+        output = name_of(self.output)
+        if output not in self.loss_line.outputs:
+            fitting = ", ".join(self.loss_line.outputs)
+            own = ", ".join(name for name, loss in LOSSES.items() if output in loss.outputs)
             raise ValueError(
-                f"loss {self.loss!r} does not go with output {self.output!r}; it goes with {fitting}, and "
-                f"{self.output!r} with {own}"
+                f"loss {self.loss!r} does not go with output {output!r}; it goes with {fitting}, and {output!r} with "
+                f"{own}"
             )
-        if self.output == "softmax" and self.sizes[-1] == 1:
+        if isinstance(self.loss, Value):
+            self.loss._check_outputs(self.n_outputs)
+        if output == "softmax" and self.sizes[-1] == 1:
             raise ValueError("output 'softmax' of one neuron is always 1: take output='sigmoid' with loss='log_loss'")
 
     def _repr_html_(self) -> str:
-        activation = self.activation if isinstance(self.activation, str) else ", ".join(self.activation)
+        several = isinstance(self.activation, tuple)
+        activation = ", ".join(map(str, self.activation)) if several else self.activation  # type: ignore[arg-type]
         facts: dict[str, object] = {"layers": display.sizes_text(self.sizes), "activation": activation}
         facts |= {"output": self.output, "loss function": self.loss, "parameters": f"{self.n_params:,}"}
         further = ((f, getattr(self, f.name)) for f in dataclasses.fields(self) if f.kw_only)
@@ -475,10 +440,40 @@ class Network(Layered):
         """Columns of Y."""
         return self.sizes[-1]
 
+    @functools.cached_property
+    def loss_name(self) -> str:
+        """The name of the loss, whatever its parameters are."""
+        return name_of(self.loss)
+
+    @functools.cached_property
+    def loss_line(self) -> Loss:
+        """The line of the loss in `LOSSES`, or that of its value."""
+        line: Loss = line_of(self.loss, LOSSES)
+        return line
+
+    @functools.cached_property
+    def output_line(self) -> Activation:
+        """The line of the output activation in `ACTIVATIONS`, or that of its value."""
+        line: Activation = line_of(self.output, ACTIVATIONS)
+        return line
+
+    @functools.cached_property
+    def functions(self) -> dict[str, Any]:
+        """The hidden activations, the output and the loss in JSON's types."""
+        parts = {"activation": self.activations[:-1], "output": self.output, "loss": self.loss}
+        return {name: plain(part) for name, part in parts.items()}
+
+    @functools.cached_property
+    def loss_numbers(self) -> tuple[Array, ...]:
+        """The parameters of the loss: (n_outputs,) each."""
+        value = value_of(self.loss, LOSSES)
+        numbers = value._numbers(self.n_outputs) if value else ()
+        return tuple(np.full(self.n_outputs, each) for each in numbers)
+
     @property
     def matched(self) -> bool:
         """Whether ``delta = a - y`` at the output."""
-        return LOSSES[self.loss].matched == self.output
+        return self.loss_line.matched == self.output
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the network in JSON's types.
@@ -494,7 +489,7 @@ class Network(Layered):
         >>> Network((3, 5, 1)).to_dict()["sizes"]
         [3, 5, 1]
         """
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return {name: plain(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Network:
@@ -522,7 +517,8 @@ class Network(Layered):
         >>> Network.from_dict(network.to_dict()) == network
         True
         """
-        return cls(**values)
+        registries: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES}
+        return cls(**{k: from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(Network))

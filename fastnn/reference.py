@@ -14,21 +14,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ROW_BLOCK, Array
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE, Network
+from fastnn.network import Layer, Network
 from fastnn.optimizers import RPROP, SGD, Adam, AdamW, BayesianRegularization, LevenbergMarquardt, Optimizer, RMSprop
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
 # name -> (a = f(z), delta = d * f'(z)), with d = dL/da. f' is a function of a where it can be. Where f' is 0 or 1,
-# `where` chooses: 0 times infinity is no number.
+# `where` chooses: 0 times infinity is no number. A parameter comes after the arrays.
 
 
 class ActivationFunctions(NamedTuple):
     """One activation: its value, and delta from d, a and z."""
 
-    value: Callable[[Array], Array]
-    delta: Callable[[Array, Array, Array], Array]
+    value: Callable[..., Array]
+    delta: Callable[..., Array]
 
 
 def sigmoid(z: Array) -> Array:
@@ -42,9 +43,24 @@ def softplus(z: Array) -> Array:
     return np.where(positive, z, 0) + np.log1p(np.exp(np.where(positive, -z, z)))
 
 
-def elu(z: Array) -> Array:
-    """``z where z > 0 else exp(z) - 1``: Clevert et al., ICLR 2016, equation 15, alpha 1"""
-    return np.where(z.real > 0, z, np.expm1(np.where(z.real > 0, 0, z)))
+def leaky_relu(z: Array, slope: float = LEAKY_SLOPE) -> Array:
+    """``z where z >= 0 else slope z``"""
+    return np.where(z.real < 0, slope * z, z)
+
+
+def leaky_relu_delta(d: Array, a: Array, z: Array, slope: float = LEAKY_SLOPE) -> Array:
+    """d times 1 or the slope"""
+    return np.where(a.real > 0, d, slope * d)
+
+
+def elu(z: Array, alpha: float = 1.0) -> Array:
+    """``z where z > 0 else alpha (exp(z) - 1)``: Clevert et al., ICLR 2016, equation 15"""
+    return np.where(z.real > 0, z, alpha * np.expm1(np.where(z.real > 0, 0, z)))
+
+
+def elu_delta(d: Array, a: Array, z: Array, alpha: float = 1.0) -> Array:
+    """d times 1 or ``alpha exp(z)``, which is ``a + alpha``"""
+    return np.where(a.real > 0, d, d * (a + alpha))
 
 
 def selu(z: Array) -> Array:
@@ -82,6 +98,17 @@ def gelu_slope(z: Array) -> Array:
     return s + z * s * (1 - s) * (GELU_SCALE * (1 + 3 * GELU_CUBIC * z * z))
 
 
+def mish_gate(z: Array) -> Array:
+    """``tanh(softplus(z))``: Misra, BMVC 2020"""
+    return flush(np.tanh(softplus(z)))
+
+
+def mish_slope(z: Array) -> Array:
+    """The derivative of ``z tanh(softplus(z))``: ``t + z (1 - t^2) sigmoid(z)``"""
+    t = mish_gate(z)
+    return t + z * (1 - t * t) * flush(sigmoid(z))
+
+
 def softmax(z: Array) -> Array:
     """``exp(z) / sum(exp(z))`` over the outputs of a row"""
     e = np.exp(z - z.real.max(axis=1, keepdims=True))
@@ -93,10 +120,8 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
     "sigmoid": ActivationFunctions(sigmoid, lambda d, a, z: d * (a * (1 - a))),
     "tanh": ActivationFunctions(np.tanh, lambda d, a, z: d * (1 - a * a)),
     "relu": ActivationFunctions(lambda z: np.where(z.real < 0, 0, z), lambda d, a, z: np.where(a.real > 0, d, 0)),
-    "leaky_relu": ActivationFunctions(
-        lambda z: np.where(z.real < 0, LEAKY_SLOPE * z, z), lambda d, a, z: np.where(a.real > 0, d, LEAKY_SLOPE * d)
-    ),
-    "elu": ActivationFunctions(elu, lambda d, a, z: np.where(a.real > 0, d, d * (a + 1))),
+    "leaky_relu": ActivationFunctions(leaky_relu, leaky_relu_delta),
+    "elu": ActivationFunctions(elu, elu_delta),
     "selu": ActivationFunctions(
         selu, lambda d, a, z: np.where(a.real > 0, SELU_SCALE * d, d * (a + SELU_SCALE * SELU_ALPHA))
     ),
@@ -105,17 +130,33 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
     "gelu": ActivationFunctions(lambda z: z * gelu_gate(z), lambda d, a, z: d * gelu_slope(z)),
     "softmax": ActivationFunctions(softmax, lambda d, a, z: a * (d - (d * a).sum(axis=1, keepdims=True))),
     "exp": ActivationFunctions(np.exp, lambda d, a, z: d * a),
+    "mish": ActivationFunctions(lambda z: z * mish_gate(z), lambda d, a, z: d * mish_slope(z)),
 }
 
+
+def activation_of(layer: Layer) -> ActivationFunctions:
+    """The functions of a layer's activation, with its parameters"""
+    return ActivationFunctions(
+        *(lambda *arrays, f=f: f(*arrays, *layer.numbers) for f in ACTIVATION_FUNCTIONS[layer.activation])
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------- losses
-# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs.
+# name -> (l, d = dl/da), elementwise; a row's loss is the sum over its outputs. Parameters, (n_outputs,) each, come
+# after the arrays.
+
+
+def smoothed(y: Array, keep: Any = 1.0, share: Any = 0.0) -> Array:
+    """``keep y + share``: targets with label smoothing, else as they are"""
+    return keep * y + share
 
 
 class LossFunctions(NamedTuple):
-    """One loss: its value for each output, and its derivative by the output."""
+    """One loss: its value for each output, its derivative by the output, and the target that a matched one has."""
 
-    value: Callable[[Array, Array], Array]
-    d: Callable[[Array, Array], Array]
+    value: Callable[..., Array]
+    d: Callable[..., Array]
+    target: Callable[..., Array] = lambda y: y
 
 
 def clip(p: Array) -> Array:
@@ -124,17 +165,38 @@ def clip(p: Array) -> Array:
     return np.where(p.real < eps, eps, np.where(p.real > 1 - eps, 1 - eps, p))
 
 
-def huber(a: Array, y: Array) -> Array:
-    """``e^2 / 2 where |e| <= 1 else |e| - 1/2``, e = a - y: Huber, Annals of Mathematical Statistics 35, 1964"""
+def huber(a: Array, y: Array, delta: Any = 1.0) -> Array:
+    """``e^2 / 2 where |e| <= delta else delta (|e| - delta / 2)``, e = a - y: Huber, Ann. Math. Stat. 35, 1964"""
     e = a - y
     size = e * np.sign(e.real)
-    return np.where(size.real <= 1, e * e / 2, size - 0.5)
+    return np.where(size.real <= delta, e * e / 2, delta * (size - delta * 0.5))
 
 
-def log_loss(a: Array, y: Array) -> Array:
+def huber_d(a: Array, y: Array, delta: Any = 1.0) -> Array:
+    """``a - y``, but no more than delta"""
+    return np.where(abs((a - y).real) <= delta, a - y, delta * np.sign((a - y).real))
+
+
+def pinball(a: Array, y: Array, q: Any = 0.5) -> Array:
+    """``(1 - q) e where e > 0 else -q e``, e = a - y: Koenker and Bassett, Econometrica 46, 1978"""
+    return (a - y) * np.where((a - y).real > 0, 1 - q, -q)
+
+
+def pinball_d(a: Array, y: Array, q: Any = 0.5) -> Array:
+    """``1 - q``, 0 or ``-q``, by the sign of ``a - y``"""
+    e = (a - y).real
+    return np.where(e > 0, 1 - q, np.where(e < 0, -q, e))
+
+
+def log_loss(a: Array, y: Array, *smoothing: Any) -> Array:
     """``-[y log p + (1 - y) log(1 - p)]``, p the clipped output"""
-    p = clip(a)
+    p, y = clip(a), smoothed(y, *smoothing)
     return -(y * np.log(p) + (1 - y) * np.log(1 - p))
+
+
+def cross_entropy(a: Array, y: Array, *smoothing: Any) -> Array:
+    """``-y log p``, p the clipped output"""
+    return -smoothed(y, *smoothing) * np.log(clip(a))
 
 
 def poisson(a: Array, y: Array) -> Array:
@@ -143,7 +205,7 @@ def poisson(a: Array, y: Array) -> Array:
     return y * np.log(ratio) - y + a
 
 
-def unmatched(a: Array, y: Array) -> Array:
+def unmatched(a: Array, y: Array, *numbers: Any) -> Array:
     """Raise an error: the derivative by `a` is never used where each output activation is a matched one."""
     raise NotImplementedError("this loss is always matched with its output: delta = a - y")
 
@@ -151,11 +213,24 @@ def unmatched(a: Array, y: Array) -> Array:
 LOSS_FUNCTIONS: dict[str, LossFunctions] = {
     "squared_error": LossFunctions(lambda a, y: (a - y) ** 2 / 2, lambda a, y: a - y),
     "absolute_error": LossFunctions(lambda a, y: (a - y) * np.sign((a - y).real), lambda a, y: np.sign((a - y).real)),
-    "huber": LossFunctions(huber, lambda a, y: np.where(abs((a - y).real) <= 1, a - y, np.sign((a - y).real))),
-    "log_loss": LossFunctions(log_loss, unmatched),
-    "cross_entropy": LossFunctions(lambda a, y: -y * np.log(clip(a)), unmatched),
+    "huber": LossFunctions(huber, huber_d),
+    "log_loss": LossFunctions(log_loss, unmatched, smoothed),
+    "cross_entropy": LossFunctions(cross_entropy, unmatched, smoothed),
     "poisson": LossFunctions(poisson, lambda a, y: 1 - y / a),
+    "pinball": LossFunctions(pinball, pinball_d),
 }
+
+
+def loss_of(network: Network) -> LossFunctions:
+    """The functions of a network's loss, with its parameters in the dtype of the outputs or targets"""
+    numbers = network.loss_numbers
+    return LossFunctions(
+        *(
+            lambda x, *y, f=f: f(x, *y, *(n.astype(x.real.dtype) for n in numbers))
+            for f in LOSS_FUNCTIONS[network.loss_name]
+        )
+    )
+
 
 # -------------------------------------------------------------------------------------------------- forward, backward
 
@@ -199,13 +274,13 @@ def forward(network: Network, params: Views, X: Array) -> tuple[list[Array], lis
         if layer.n_bias:
             z = z + b
         zs.append(z)
-        activations.append(ACTIVATION_FUNCTIONS[layer.activation].value(z))
+        activations.append(activation_of(layer).value(z))
     return zs, activations
 
 
 def loss_value(network: Network, params: Views, batch: Batch, output: Array, alpha: float) -> Any:
     """``L = (1/s) [ sum_i w_i l_i + (alpha/2) sum W^2 ]``, l_i summed over the outputs."""
-    loss = (batch.weight * LOSS_FUNCTIONS[network.loss].value(output, batch.Y)).sum()
+    loss = (batch.weight * loss_of(network).value(output, batch.Y)).sum()
     if alpha:
         loss = loss + alpha / 2 * sum((W * W).sum() for W in params.W)
     return loss / batch.divisor
@@ -213,10 +288,11 @@ def loss_value(network: Network, params: Views, batch: Batch, output: Array, alp
 
 def output_delta(network: Network, z: Array, a: Array, batch: Batch) -> Array:
     """delta of the last layer (n, n_outputs), times the rows' weights."""
+    loss = loss_of(network)
     if network.matched:
-        delta = a - batch.Y
+        delta = a - loss.target(batch.Y)
     else:
-        delta = ACTIVATION_FUNCTIONS[network.output].delta(LOSS_FUNCTIONS[network.loss].d(a, batch.Y), a, z)
+        delta = activation_of(network.layers[-1]).delta(loss.d(a, batch.Y), a, z)
     return flush(batch.weight * delta, batch.weight)
 
 
@@ -252,8 +328,8 @@ def backward(
         if after_layer is not None:
             after_layer(l)
         if l > 0:
-            below = network.layers[l - 1].activation
-            delta = ACTIVATION_FUNCTIONS[below].delta(delta @ W.T, activations[l], zs[l - 1])
+            below = activation_of(network.layers[l - 1])
+            delta = below.delta(delta @ W.T, activations[l], zs[l - 1])
             delta = flush(delta, batch.weight)
 
 
@@ -336,7 +412,7 @@ def jacobian(network: Network, params: Views, passed: tuple[list[Array], list[Ar
         slope = np.empty((n, network.n_params))
         for l in reversed(range(network.n_layers)):
             layer = network.layers[l]
-            delta = flush(ACTIVATION_FUNCTIONS[layer.activation].delta(d, activations[l + 1], zs[l]), weight)
+            delta = flush(activation_of(layer).delta(d, activations[l + 1], zs[l]), weight)
             slope[:, layer.weight] = (activations[l][:, :, None] * delta[:, None, :]).reshape(n, -1)
             slope[:, layer.bias] = delta if layer.n_bias == layer.fan_out else delta.sum(axis=1, keepdims=True)
             d = delta @ params.W[l].T

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fastnn import Network
-from fastnn.network import ACTIVATIONS, HIDDEN, LOSSES
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
 
 
 @pytest.mark.parametrize("output", ACTIVATIONS)

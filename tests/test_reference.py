@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastnn import Network, get_backend, loss_and_gradient, predict, reference, testing
-from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, LOSSES, REDUCTIONS
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
+from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP, SGD
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import PAIRS, draw
@@ -103,6 +104,7 @@ PLAIN_ACTIVATIONS = {
     "gelu": each(lambda z: z / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))),
     "softmax": lambda z: [math.exp(x) / sum(map(math.exp, z)) for x in z],
     "exp": each(math.exp),
+    "mish": each(lambda z: z * math.tanh(math.log(1 + math.exp(z)))),
 }
 PLAIN_LOSSES = {
     "squared_error": lambda a, y: (a - y) ** 2 / 2,
@@ -110,6 +112,7 @@ PLAIN_LOSSES = {
     "huber": lambda a, y: (a - y) ** 2 / 2 if abs(a - y) < 1 else abs(a - y) - 0.5,
     "log_loss": lambda a, y: -(y * math.log(a) + (1 - y) * math.log(1 - a)),
     "cross_entropy": lambda a, y: -y * math.log(a),
+    "pinball": lambda a, y: 0.5 * max(a - y, y - a),
     "poisson": lambda a, y: (y * math.log(y / a) if y else 0) - y + a,
 }
 
@@ -165,7 +168,7 @@ def test_derivatives_jump_at_kinks_and_nowhere_else(name):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, (_, d) in reference.LOSS_FUNCTIONS.items() if d != reference.unmatched]
+    "name", [name for name, (_, d, _) in reference.LOSS_FUNCTIONS.items() if d != reference.unmatched]
 )
 def test_losses_jump_at_kinks_and_nowhere_else(name):
     step, y = 2.0**-10, 8.0

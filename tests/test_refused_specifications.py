@@ -7,7 +7,7 @@ from good_input import NETWORK, PARAMS, X, refusal
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop
-from fastnn.network import LOSSES
+from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS, AdamW
 
 LEGAL_LOSSES = ", ".join(LOSSES)

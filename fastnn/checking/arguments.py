@@ -115,11 +115,11 @@ def check_sizes(sizes: Any) -> tuple[int, ...]:
     return checked
 
 
-def check_activation(activation: Any, legal: Iterable[str], n_hidden: int) -> str | tuple[str, ...]:
-    """Return one name for all hidden layers, or a name for each."""
+def check_activation(activation: Any, n_hidden: int, check: Callable[[str, Any], Any]) -> Any:
+    """Return one activation for all hidden layers, or one for each; `check` checks one, given what it is called."""
     if isinstance(activation, str) or not isinstance(activation, Iterable):
-        return check_choice("activation", activation, legal)
-    names = tuple(check_choice(f"activation[{i}]", name, legal) for i, name in enumerate(activation))
+        return check("activation", activation)
+    names = tuple(check(f"activation[{i}]", name) for i, name in enumerate(activation))
     if len(names) != n_hidden:
         raise ValueError(f"activation has {len(names)} names for {n_hidden} hidden layers; give one name, or one each")
     return names

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from fastnn.cli.console import BOTH, check_output, chosen_dtypes, new_table, progress, say, show
-from fastnn.network import HIDDEN, LOSSES
+from fastnn.losses import HIDDEN, LOSSES
 from fastnn.testing import Outcome, Report, check_backend, conformance_checks, find_backend
 from fastnn.testing.conformance import BOUNDS
 

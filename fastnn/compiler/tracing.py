@@ -279,7 +279,7 @@ class Traced:
             # A number needs no instruction. What is left of an array has its pointer all the same: a later index
             # into it may be no constant.
             if not isinstance(constant, np.ndarray):
-                return self.of(*_constant(int(constant)))
+                return self.of(*_constant(constant if isinstance(constant, float) else int(constant)))
         # Numba types and casts the operands, so a number beside a vector means the same as in ordinary compiled code.
         signature, implementation = resolve(self.context, function, *(x.type for x in args))
         operands = zip(args, signature.args, strict=True)

@@ -246,6 +246,12 @@ def from_bits(v):
     return v.view(f"f{v.itemsize}")
 
 
+@primitive(lambda word: types.float64, lambda word: word.builder.bitcast(word.value, ir.DoubleType()))
+def double_of(word):
+    """Return the float64 that has the bits of an integer, not of a vector."""
+    return float(np.int64(word).view(np.float64))
+
+
 def bit_or(a, b):
     """Return the bits that are set in a or in b: NaN where one of them is, if the others are zeros."""
     return from_bits(bits(a) | bits(b))

@@ -18,6 +18,7 @@ from fastnn.estimators.saving import model_of
 from fastnn.estimators.validation import attribute, feature_names_of, short_errors
 from fastnn.files.description import without_state
 from fastnn.files.export import Model, layers_of
+from fastnn.losses import name_of
 from fastnn.training.history import History
 from fastnn.training.inputs import check_params
 from fastnn.training.results import TrainingResult
@@ -164,7 +165,7 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     if not isinstance(result, TrainingResult):
         raise TypeError(f"{cls.__name__}.from_result takes a result of train, not {shown(result)}")
     network, params = result.network, check_params(result.network, result.params)
-    losses = legal.get(network.output, {})
+    losses = legal.get(name_of(network.output), {})
     if network.loss not in losses:
         known = ", ".join(f"{output} with {' or '.join(losses)}" for output, losses in legal.items())
         raise ValueError(
@@ -173,7 +174,9 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     of_network = ("hidden_layer_sizes", "activation", "loss")
     if given := [name for name in of_network if name in parameters]:
         raise TypeError(f"{', '.join(given)} cannot be given: the result's network has its own")
-    names = tuple("logistic" if layer.activation == "sigmoid" else layer.activation for layer in network.layers[:-1])
+    names = tuple("logistic" if name == "sigmoid" else name for name in network.activations[:-1])
+    if own := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"{cls.__name__} has no activation with parameters, such as {own[0]}")
     activation = names if len(set(names)) > 1 else names[0] if names else "relu"
     new = cls(
         hidden_layer_sizes=network.sizes[1:-1],

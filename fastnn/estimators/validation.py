@@ -17,8 +17,9 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.checking.arguments import check_integer, cut, shortened, shown
 from fastnn.checking.values import Names, is_frame, real_array
+from fastnn.losses import HIDDEN
 from fastnn.memory import Array
-from fastnn.network import HIDDEN, Network
+from fastnn.network import Network
 
 _NONE = object()
 

@@ -13,8 +13,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from fastnn import losses
 from fastnn.checking.arguments import check_choice, shown
 from fastnn.files.archive import check_place, name_of, write_whole
+from fastnn.losses import ACTIVATIONS, Value, value_of
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -32,7 +34,7 @@ class Model(NamedTuple):
     def summary(self) -> str:
         """Return its layers in words."""
         network = self.network
-        sizes, names = "-".join(map(str, network.sizes)), ", ".join(layer.activation for layer in network.layers)
+        sizes, names = "-".join(map(str, network.sizes)), ", ".join(map(str, network.activations))
         return f"{sizes} ({names}), {self.params.dtype}"
 
 
@@ -165,15 +167,22 @@ def _plain_label(label: Any) -> Any:
     return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
-def layers_of(model: Model) -> list[tuple[Array, Array | None, str]]:
+def layers_of(model: Model) -> list[tuple[Array, Array | None, str | Value]]:
     """Return W (fan_in, fan_out), b (fan_out,) or None, and the activation of each layer."""
     network, params = model.network, model.params
-    parts = zip(network.layers, network.weights(params), network.biases(params), strict=True)
-    return [(W, np.broadcast_to(b, layer.fan_out) if b.size else None, layer.activation) for layer, W, b in parts]
+    parts = zip(network.activations, network.weights(params), network.biases(params), strict=True)
+    return [(W, np.broadcast_to(b, W.shape[1]) if b.size else None, activation) for activation, W, b in parts]
 
 
-def formula(table: Mapping[str, Any], activation: str, format: str) -> Any:
-    """Return an activation in a format; ValueError where the format has none."""
-    if activation not in table:
-        raise ValueError(f"the format {format} has no activation {activation!r}; it has {', '.join(table)}")
-    return table[activation]
+def formula(table: Mapping[str, Any], activation: str | Value, format: str) -> tuple[Any, dict[str, float]]:
+    """Return the entry of an activation in the table of a format, and its parameters by their names.
+
+    Raises
+    ------
+    ValueError
+        Where the format has none.
+    """
+    name, value = losses.name_of(activation), value_of(activation, ACTIVATIONS)
+    if name not in table:
+        raise ValueError(f"the format {format} has no activation {name!r}; it has {', '.join(table)}")
+    return table[name], dict(vars(value)) if value else {}

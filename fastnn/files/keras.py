@@ -8,24 +8,25 @@ from typing import Any
 from fastnn.checking.arguments import cut, shown
 from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, layers_of
-from fastnn.files.taken_over import Taken, own_kind, result_of
-from fastnn.network import LEAKY_SLOPE
+from fastnn.files.taken_over import Taken, options_of, own_kind, result_of, taken_activation
+from fastnn.losses import LEAKY_SLOPE, Value
 from fastnn.training.results import TrainingResult
 
 _NAMES = {
-    **{name: name for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax")},
+    **{name: name for name in ("sigmoid", "tanh", "relu", "elu", "selu", "softplus", "silu", "softmax", "mish")},
     "identity": "linear",
     "exp": "exponential",
 }
 """{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another slope."""
 
 _LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ReLU": ("relu", {"max_value": None, "negative_slope": 0, "threshold": 0}),
-    "LeakyReLU": ("leaky_relu", {"negative_slope": LEAKY_SLOPE}),
-    "ELU": ("elu", {"alpha": 1}),
-    "Softmax": ("softmax", {"axis": -1}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": "slope"}),
+    "elu": ("ELU", {"alpha": "alpha"}),
+    "relu": ("ReLU", {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)}),
+    "softmax": ("Softmax", {"axis": (-1,)}),
 }
-"""{class in keras.layers: our activation, and the options with which it is that}."""
+"""{our activation: class in keras.layers, and its options: the name of our parameter, or the values with which it is
+that}."""
 
 _IDLE = ("Dropout", "Identity")
 """Layers that change nothing where nothing is trained."""
@@ -97,14 +98,11 @@ def _parts(model: Any) -> Iterator[tuple[str, Any]]:
 def _taken(kind: str, part: Any) -> Taken:
     if kind == "Activation":
         return Taken(part, _function(part))
-    if kind in _LAYERS:
-        name, options = _LAYERS[kind]
-        for option, value in options.items():
-            if getattr(part, option) != value:
-                raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={value!r}")
-        return Taken(part, name)
+    names = {theirs: ours for ours, (theirs, _) in _LAYERS.items()}
+    if kind in names:
+        return Taken(part, taken_activation(part, names[kind], _LAYERS[names[kind]][1]))
     if kind != "Dense":
-        known = ", ".join(("Dense", "Activation", *_LAYERS, *_IDLE))
+        known = ", ".join(("Dense", "Activation", *names, *_IDLE))
         raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
     arrays = part.get_weights()
     if len(arrays) != 1 + part.use_bias:
@@ -138,10 +136,11 @@ def to_keras(result: TrainingResult) -> Any:
     dtype = result.params.dtype.name
     model = keras.Sequential([keras.Input((result.network.n_inputs,), dtype=dtype)])
     for W, b, activation in layers_of(Model(result.network, result.params)):
-        is_leaky = activation == "leaky_relu"
-        theirs = formula(_NAMES, "identity" if is_leaky else activation, "keras")
+        as_layer = isinstance(activation, Value) or activation == "leaky_relu"
+        theirs, _ = formula(_NAMES, "identity" if as_layer else activation, "keras")
         model.add(keras.layers.Dense(W.shape[1], theirs, use_bias=b is not None, dtype=dtype))
         model.layers[-1].set_weights([W] if b is None else [W, b])
-        if is_leaky:
-            model.add(keras.layers.LeakyReLU(LEAKY_SLOPE, dtype=dtype))
+        if as_layer:
+            (kind, options), numbers = formula(_LAYERS, activation, "keras")
+            model.add(getattr(keras.layers, kind)(**options_of(options, numbers), dtype=dtype))
     return model

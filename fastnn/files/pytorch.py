@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fastnn.checking.arguments import shown
 from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, layers_of
-from fastnn.files.taken_over import Taken, own_kind, result_of
-from fastnn.network import LEAKY_SLOPE
+from fastnn.files.taken_over import Taken, options_of, own_kind, result_of, taken_activation
+from fastnn.losses import Value
 from fastnn.training.results import TrainingResult
 
-_TO_TORCH: dict[str, Callable[[Any], Any]] = {
-    "identity": lambda nn: None,
-    "sigmoid": lambda nn: nn.Sigmoid(),
-    "tanh": lambda nn: nn.Tanh(),
-    "relu": lambda nn: nn.ReLU(),
-    "leaky_relu": lambda nn: nn.LeakyReLU(LEAKY_SLOPE),
-    "elu": lambda nn: nn.ELU(),
-    "selu": lambda nn: nn.SELU(),
-    "softplus": lambda nn: nn.Softplus(
-        threshold=40
-    ),  # above 20, its default, float64 loses the last half of its digits
-    "silu": lambda nn: nn.SiLU(),
-    "gelu": lambda nn: nn.GELU("tanh"),
-    "softmax": lambda nn: nn.Softmax(1),
+_MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+    "identity": ("Identity", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "relu": ("ReLU", {}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": "slope"}),
+    "elu": ("ELU", {"alpha": "alpha"}),
+    "selu": ("SELU", {}),
+    "softplus": ("Softplus", {"threshold": (40, 20), "beta": (1,)}),  # above PyTorch's 20 float64 loses half its digits
+    "silu": ("SiLU", {}),
+    "gelu": ("GELU", {"approximate": ("tanh",)}),
+    "softmax": ("Softmax", {"dim": (1, -1)}),
+    "mish": ("Mish", {}),
 }
-
-_FROM_TORCH: dict[str, tuple[str, dict[str, tuple[Any, ...]]]] = {
-    "Sigmoid": ("sigmoid", {}),
-    "Tanh": ("tanh", {}),
-    "ReLU": ("relu", {}),
-    "LeakyReLU": ("leaky_relu", {"negative_slope": (LEAKY_SLOPE,)}),
-    "ELU": ("elu", {"alpha": (1,)}),
-    "SELU": ("selu", {}),
-    "Softplus": ("softplus", {"beta": (1,), "threshold": (20, 40)}),  # PyTorch's, and that of `_TO_TORCH`
-    "SiLU": ("silu", {}),
-    "GELU": ("gelu", {"approximate": ("tanh",)}),
-    "Softmax": ("softmax", {"dim": (1, -1)}),
-}
-"""{class in torch.nn: our activation, and the options with which it is that}."""
+"""{our activation: class in torch.nn, and its options: the name of our parameter, or the values with which it is that,
+the first of which is written}."""
 
 _IDLE = ("Identity", "Dropout")
 """Modules that change nothing where nothing is trained."""
@@ -119,16 +106,13 @@ def _array(tensor: Any) -> Any:
     return tensor.detach().cpu().numpy()
 
 
-def _activation(kind: str, part: Any) -> str:
+def _activation(kind: str, part: Any) -> str | Value:
     """Return our activation for a module of PyTorch's, whose options must be those of ours."""
-    if kind not in _FROM_TORCH:
-        known = ", ".join(("Linear", *_FROM_TORCH, *_IDLE))
+    names = {theirs: ours for ours, (theirs, _) in _MODULES.items() if theirs not in _IDLE}
+    if kind not in names:
+        known = ", ".join(("Linear", *names, *_IDLE))
         raise ValueError(f"no layer of fastnn's is like {shown(part)}; there are {known}")
-    name, options = _FROM_TORCH[kind]
-    for option, legal in options.items():
-        if getattr(part, option) not in legal:
-            raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
-    return name
+    return taken_activation(part, names[kind], _MODULES[names[kind]][1])
 
 
 def to_torch(result: TrainingResult) -> Any:
@@ -145,5 +129,8 @@ def to_torch(result: TrainingResult) -> Any:
             linear.weight.copy_(tensor)
             if b is not None:
                 linear.bias.copy_(torch.from_numpy(b.copy()))
-        parts += [linear, formula(_TO_TORCH, activation, "torch.nn")(torch.nn)]
-    return torch.nn.Sequential(*(part for part in parts if part is not None))
+        (kind, options), numbers = formula(_MODULES, activation, "torch.nn")
+        parts.append(linear)
+        if kind not in _IDLE:
+            parts.append(getattr(torch.nn, kind)(**options_of(options, numbers)))
+    return torch.nn.Sequential(*parts)

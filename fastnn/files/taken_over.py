@@ -10,8 +10,9 @@ import numpy as np
 
 from fastnn.checking.arguments import check_choice, shown
 from fastnn.files.description import without_state
+from fastnn.losses import ACTIVATIONS, Value, checked
 from fastnn.memory import Array
-from fastnn.network import ACTIVATIONS, Network
+from fastnn.network import Network
 from fastnn.training.results import TrainingResult
 
 
@@ -19,7 +20,7 @@ class Taken(NamedTuple):
     """A layer with weights and an activation, or an activation that stands after a layer without one."""
 
     part: Any  # the other library's, for errors
-    activation: str
+    activation: str | Value
     W: Array | None = None  # (fan_in, fan_out)
     b: Array | None = None  # (fan_out,)
 
@@ -43,6 +44,33 @@ def own_kind(part: Any, package: str) -> str:
     if found := [what for what, is_there in said.items() if is_there]:
         raise ValueError(f"{shown(part)} has {found[0]}, and so may compute something else than its weights say")
     return type(part).__name__ if type(part).__module__.startswith(package) else ""
+
+
+def taken_activation(part: Any, name: str, options: dict[str, Any]) -> Any:
+    """Return our activation for a part whose options are the parameters of ours, named there, or have legal values.
+
+    Raises
+    ------
+    ValueError
+        Where an option has another value.
+    """
+    parameters = {}
+    for option, legal in options.items():
+        given = getattr(part, option)
+        if isinstance(legal, str):
+            parameters[legal] = float(given)
+        elif given not in legal:
+            raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
+    kind = ACTIVATIONS[name].value
+    try:
+        return checked(name, kind(**parameters), ACTIVATIONS, ACTIVATIONS) if kind and parameters else name
+    except ValueError as error:
+        raise ValueError(f"{shown(part)}: {error}") from None
+
+
+def options_of(options: dict[str, Any], numbers: dict[str, float]) -> dict[str, Any]:
+    """Return the options of another library's part for our parameters, or the first of their legal values."""
+    return {option: numbers[legal] if isinstance(legal, str) else legal[0] for option, legal in options.items()}
 
 
 def result_of(layers: Iterable[Taken], kind: str, output: str | None, loss: str) -> TrainingResult:

@@ -201,7 +201,8 @@ def layer_calls(network: Network, weights: list[str], biases: list[str], below: 
         z = outputs if k == network.n_layers - 1 else f"a{k % 2}"
         lines.append(f"    dense({z}, {W}, {below}, {b}, {layer.fan_in}, {layer.fan_out});")
         if layer.activation != "identity":
-            lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out});")
+            numbers = "".join(f", {decimal(np.float64(number))}" for number in layer.numbers)
+            lines.append(f"    apply_{layer.activation}({z}, {layer.fan_out}{numbers});")
         below = z
     return lines
 

@@ -7,24 +7,25 @@ import textwrap
 
 from fastnn import __version__
 from fastnn.files.export import Model, formula, label_list, layers_of
+from fastnn.losses import GELU_CUBIC, GELU_SCALE, SELU_ALPHA, SELU_SCALE, Value
 from fastnn.memory import Array
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 FORMULAS = {
     "identity": "z",
     "sigmoid": "1 / (1 + np.exp(-z))",
     "tanh": "np.tanh(z)",
     "relu": "np.where(z < 0, 0, z)",
-    "leaky_relu": f"np.where(z < 0, {LEAKY_SLOPE!r} * z, z)",
-    "elu": "np.where(z > 0, z, np.expm1(np.minimum(z, 0)))",
+    "leaky_relu": "np.where(z < 0, {slope!r} * z, z)",
+    "elu": "np.where(z > 0, z, {alpha!r} * np.expm1(np.minimum(z, 0)))",
     "selu": f"{SELU_SCALE!r} * np.where(z > 0, z, {SELU_ALPHA!r} * np.expm1(np.minimum(z, 0)))",
     "softplus": "np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))",
     "silu": "z / (1 + np.exp(-z))",
     "gelu": f"z / (1 + np.exp(-{GELU_SCALE!r} * (z + {GELU_CUBIC!r} * z * z * z)))",
     "softmax": "np.exp(z - z.max(axis=1, keepdims=True))\n        a /= a.sum(axis=1, keepdims=True)",
     "exp": "np.exp(z)",
+    "mish": "z * np.tanh(np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))))",
 }
-"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out)."""
+"""Formulas as in `fastnn/reference.py`, of real z (n, fan_out), with the names of parameters in braces."""
 
 HEAD = '''\
 """A network {summary}, written by fastnn {version}. It needs NumPy alone."""
@@ -68,6 +69,12 @@ def predict(X):
 '''
 
 
+def text_of(activation: str | Value) -> str:
+    """Return the formula of an activation."""
+    text, numbers = formula(FORMULAS, activation, "numpy")
+    return str(text.format(**numbers))
+
+
 def contents(model: Model, name: str) -> dict[str, bytes]:
     """Return the module's text."""
     network, dtype = model.network, model.params.dtype
@@ -75,7 +82,7 @@ def contents(model: Model, name: str) -> dict[str, bytes]:
     for i, (W, b, activation) in enumerate(layers_of(model)):
         arrays += literal(f"W{i}", W) + ("" if b is None else literal(f"b{i}", b))
         layers += f"        z = a @ W{i}{'' if b is None else f' + b{i}'}\n"
-        layers += f"        a = {formula(FORMULAS, activation, 'numpy')}\n"
+        layers += f"        a = {text_of(activation)}\n"
     classifies = model.task in ("labels", "multilabel")
     n_outputs, result = network.n_outputs, "a"
     if model.task == "labels" and n_outputs == 1:

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import __version__
 from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, label_list, layers_of
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
 
 try:
     import onnx
@@ -59,16 +59,17 @@ class Graph:
         return output
 
 
-Formula = Callable[[Graph, str], str]
-"""A function that adds nodes for a of the values with the name z, and returns the name of a."""
+Formula = Callable[..., str]
+"""A function (graph, z) that adds nodes for a of the values with the name z, and returns the name of a; parameters of
+the activation go in by their names."""
 
 
 def _gated(g: Graph, z: str, u: str) -> str:
     return g.add("Mul", z, g.add("Sigmoid", u))
 
 
-def _leaky_relu(g: Graph, z: str) -> str:
-    return g.add("Max", z, g.add("Mul", z, LEAKY_SLOPE))
+def _leaky_relu(g: Graph, z: str, slope: float = LEAKY_SLOPE) -> str:
+    return g.add("Max", z, g.add("Mul", z, slope))  # slope is at most 1
 
 
 def _elu(g: Graph, z: str, alpha: float = 1.0) -> str:
@@ -112,6 +113,7 @@ FORMULAS: dict[str, Formula] = {
     "gelu": _gelu,
     "softmax": lambda g, z: g.add("Softmax", z, axis=1),
     "exp": lambda g, z: g.add("Exp", z),
+    "mish": lambda g, z: g.add("Mul", z, g.add("Tanh", _softplus(g, z))),
 }
 """ONNX Runtime has no LeakyRelu, Elu, Selu, Softplus and Gelu of float64: they are made of what it has."""
 
@@ -121,7 +123,8 @@ def add_network(g: Graph, model: Model, a: str) -> str:
     for W, b, activation in layers_of(model):
         a = g.add("MatMul", a, g.constant(W, "weights"))
         a = a if b is None else g.add("Add", a, g.constant(b, "biases"))
-        a = formula(FORMULAS, activation, "onnx")(g, a)
+        make, numbers = formula(FORMULAS, activation, "onnx")
+        a = make(g, a, **numbers)
     return a
 
 

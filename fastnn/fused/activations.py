@@ -10,12 +10,12 @@ from functools import partial
 
 from fastnn.compiler.control import choose, each, switch
 from fastnn.compiler.elementary import exp, expm1, sigmoid, softplus, tanh
-from fastnn.compiler.memory_ops import lanes_of, load, splat, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, load, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
-from fastnn.compiler.vectors import absolute, fma, is_double, like, maximum, where_gt
+from fastnn.compiler.vectors import absolute, double_of, fma, is_double, like, maximum, where_gt
 from fastnn.fused.layout import ACTIVATION_CODES
+from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ceil_div
-from fastnn.network import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 
 GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
 """Where sigmoid is below LEAST_DELTA, and not yet subnormal."""
@@ -23,12 +23,17 @@ GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
 IDENTITY, SOFTMAX = ACTIVATION_CODES["identity"], ACTIVATION_CODES["softmax"]
 
 
-def _forward(function, slope=None):
+def _parameter(a, number):
+    """Return the arguments after the vectors of a function with a parameter, whose bits are at `number`."""
+    return [like(zero(a), double_of(get(number, 0)))]
+
+
+def _forward(function, slope=None, parameter=lambda a, number: []):
     """Make the forward function of an activation, see `activate`, from f and, where needed, f' on single vectors."""
 
     @traced
-    def activate(Z, slopes, weight, n, width):
-        L = lanes_of(Z)
+    def activate(Z, slopes, weight, number, n, width):
+        L, own = lanes_of(Z), parameter(Z, number)
         for o in each(n):  # row by row of the panel: the weights are those of its columns
             for b in each(width // L, step=L):
                 i = o * width + b
@@ -36,27 +41,27 @@ def _forward(function, slope=None):
                 # by selection, not by a product: f(z), f'(z) of padding may be infinite, and 0 times infinity is NaN
                 if slope is not None:  # Python's `if`: decided while tracing, for good
                     store(slopes, i, where_gt(used, nothing, slope(z), nothing))
-                store(Z, i, where_gt(used, nothing, function(z), nothing))
+                store(Z, i, where_gt(used, nothing, function(z, *own), nothing))
 
     activate.function = function
     return activate
 
 
-def _backward(function, by_slope=False):
+def _backward(function, by_slope=False, parameter=lambda a, number: []):
     """Make the backward function of an activation, see `activation_delta`, from ``function(d, a)`` on single vectors.
 
     With `by_slope` it is ``function(d, f'(z))``.
     """
 
     @traced
-    def derive(D, A, slopes, weight, n, width):
-        L = lanes_of(D)
+    def derive(D, A, slopes, weight, number, n, width):
+        L, own = lanes_of(D), parameter(D, number)
         # In padding d, a and f'(z) are 0, and so is delta.
         for b in each(width // L, step=L):
             w = load(weight, b)
             for o in each(n):
                 i = o * width + b
-                store(D, i, flush(function(load(D, i), load(slopes if by_slope else A, i)), w))
+                store(D, i, flush(function(load(D, i), load(slopes if by_slope else A, i), *own), w))
 
     return derive
 
@@ -80,21 +85,21 @@ def relu(z):
     return where_gt(like(z, 0.0), z, like(z, 0.0), z)
 
 
-def leaky_relu(z):
-    """Return z, or LEAKY_SLOPE z where it is negative."""
-    return where_gt(like(z, 0.0), z, z * LEAKY_SLOPE, z)
+def leaky_relu(z, slope):
+    """Return z, or slope z where it is negative."""
+    return where_gt(like(z, 0.0), z, z * slope, z)
 
 
-def elu(z, alpha=1.0):
+def elu(z, alpha):
     """Return z, or alpha (e**z - 1) where it is not positive."""
     # Both sides are computed in every lane, so the exponential must not see large z: it would overflow.
     return positive(z, z, expm1(positive(z, like(z, 0.0), z)) * alpha)
 
 
-def gate(x):
+def gate(x, function=sigmoid):
     """Return sigmoid(x), but 0 where that is below LEAST_DELTA: no activation, and no slope, is subnormal."""
     dtype, nothing = "float64" if is_double(x) else "float32", like(x, 0.0)
-    s = sigmoid(maximum(like(x, GATE_BEGINS[dtype]), x))
+    s = function(maximum(like(x, GATE_BEGINS[dtype]), x))
     return where_gt(like(x, LEAST_DELTA[dtype]), s, nothing, s)
 
 
@@ -115,12 +120,23 @@ def gelu_slope(z):
     return fma(z * s * (1.0 - s), fma(z * z, like(z, 3 * GELU_CUBIC), like(z, 1.0)) * GELU_SCALE, s)
 
 
+def mish_gate(z):
+    """Return mish's factor of z: tanh(softplus(z))."""
+    return gate(z, lambda x: tanh(softplus(x)))
+
+
+def mish_slope(z):
+    """Return the derivative of ``z tanh(softplus(z))``: ``t + z (1 - t^2) sigmoid(z)``."""
+    t = mish_gate(z)
+    return fma(z * gate(z), fma(-t, t, like(z, 1.0)), t)
+
+
 # Softmax, twice each: on panels one column is one row of the batch, so sums go from vector to vector; on a single row
 # they go from number to number, in the same order. `softmax` and `unmatched` in the reference.
 
 
 @traced
-def _softmax(Z, slopes, weight, n, width):
+def _softmax(Z, slopes, weight, number, n, width):
     """Overwrite each column of Z (n, width) by exp(z - max z) over its sum, which is added up in ascending order."""
     L = lanes_of(Z)
     for b in each(width // L, step=L):
@@ -152,7 +168,7 @@ def _row_softmax(z, n):
 
 
 @traced
-def _softmax_delta(D, A, slopes, weight, n, width):
+def _softmax_delta(D, A, slopes, weight, number, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column by column."""
     L = lanes_of(D)
     for b in each(width // L, step=L):
@@ -183,8 +199,14 @@ _ACTIVATIONS = {
     "sigmoid": (_forward(sigmoid), _backward(lambda d, a: d * (a * (1.0 - a)))),
     "tanh": (_forward(tanh), _backward(lambda d, a: d * fma(-a, a, like(a, 1.0)))),
     "relu": (_forward(relu), _backward(lambda d, a: positive(a, d, like(d, 0.0)))),
-    "leaky_relu": (_forward(leaky_relu), _backward(lambda d, a: positive(a, d, d * LEAKY_SLOPE))),
-    "elu": (_forward(elu), _backward(lambda d, a: positive(a, d, d * (a + 1.0)))),
+    "leaky_relu": (
+        _forward(leaky_relu, parameter=_parameter),
+        _backward(lambda d, a, slope: positive(a, d, d * slope), parameter=_parameter),
+    ),
+    "elu": (
+        _forward(elu, parameter=_parameter),
+        _backward(lambda d, a, alpha: positive(a, d, d * (a + alpha)), parameter=_parameter),
+    ),
     "selu": (
         _forward(lambda z: elu(z, SELU_ALPHA) * SELU_SCALE),
         _backward(lambda d, a: positive(a, d * SELU_SCALE, d * (a + SELU_SCALE * SELU_ALPHA))),
@@ -194,52 +216,62 @@ _ACTIVATIONS = {
     "gelu": (_forward(lambda z: z * gelu_gate(z), gelu_slope), _by_slope),
     "softmax": (_softmax, _softmax_delta),
     "exp": (_forward(exp), _backward(lambda d, a: d * a)),
+    "mish": (_forward(lambda z: z * mish_gate(z), mish_slope), _by_slope),
 }
 
 
 @outlined
-def activate(Z, slopes, weight, n, width, code):
+def activate(Z, slopes, weight, number, n, width, code):
     """Overwrite z by a = f(z) on the panel Z (n, width), and `slopes` (n, width) by f'(z) where the derivative needs z.
 
-    Where the row weight is 0, a is 0, whatever z is; not for softmax, an output.
+    Where the row weight is 0, a is 0, whatever z is; not for softmax, an output. `number` points to the bits of the
+    activation's parameter.
     """
-    panels = Z, slopes, weight, n, width
+    panels = Z, slopes, weight, number, n, width
     switch(code, {ACTIVATION_CODES[name]: partial(forward, *panels) for name, (forward, _) in _ACTIVATIONS.items()})
 
 
 @traced
-def row_activate(z, slopes, weight, n, code):
+def row_activate(z, slopes, weight, number, n, code):
     """Overwrite a single row z (n to the end of its vector,) like `activate`."""
     # Number by number, a row is as good as a panel of one vector: its weight is in every lane. Softmax alone sums.
     L = lanes_of(z)
-    choose(code == SOFTMAX, lambda: _row_softmax(z, n), lambda: activate(z, slopes, weight, ceil_div(n, L), L, code))
+    choose(
+        code == SOFTMAX,
+        lambda: _row_softmax(z, n),
+        lambda: activate(z, slopes, weight, number, ceil_div(n, L), L, code),
+    )
 
 
 def numbers_of_row(name):
-    """Return the function (z, n) that applies an activation to z (n,) where a vector is one number, as in C code."""
+    """Return the function (z, n) that applies an activation to z (n,) where a vector is one number, as in C code.
+
+    Behind them it takes the activation's parameter, if there is one.
+    """
     if name == "softmax":
         return inspect.unwrap(_row_softmax)
 
-    def each_number(z, n):
+    def each_number(z, n, *number):
         for o in each(n):
-            store(z, o, _ACTIVATIONS[name][0].function(load(z, o)))
+            x = load(z, o)
+            store(z, o, _ACTIVATIONS[name][0].function(x, *(like(x, value) for value in number)))
 
     return each_number
 
 
 @outlined
-def activation_delta(D, A, slopes, weight, n, width, code):
+def activation_delta(D, A, slopes, weight, number, n, width, code):
     """Overwrite d = dL/da by delta = d f'(z) on the panel D (n, width); A and `slopes` (n, width) are `activate`'s."""
-    panels = D, A, slopes, weight, n, width
+    panels = D, A, slopes, weight, number, n, width
     switch(code, {ACTIVATION_CODES[name]: partial(back, *panels) for name, (_, back) in _ACTIVATIONS.items()})
 
 
 @traced
-def row_activation_delta(d, a, slopes, weight, n, code):
+def row_activation_delta(d, a, slopes, weight, number, n, code):
     """Overwrite a single row d (n to the end of its vector,) like `activation_delta`."""
     L = lanes_of(d)  # as in `row_activate`
     choose(
         code == SOFTMAX,
         lambda: _row_softmax_delta(d, a, weight, n),
-        lambda: activation_delta(d, a, slopes, weight, ceil_div(n, L), L, code),
+        lambda: activation_delta(d, a, slopes, weight, number, ceil_div(n, L), L, code),
     )

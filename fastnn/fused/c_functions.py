@@ -9,6 +9,7 @@ from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.fused.activations import numbers_of_row
 from fastnn.fused.matmul import Strided
 from fastnn.fused.single_row import row_product
+from fastnn.losses import ACTIVATIONS, value_of
 from fastnn.network import Network
 
 TILES = (4, 1)  # sums kept at a time
@@ -29,7 +30,8 @@ def c_functions(network: Network, dtype: np.dtype) -> str:
     says = f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of fma, k ascending."
     functions = [CFunction("dense", parameters, dense, says)]
     for name in dict.fromkeys(layer.activation for layer in network.layers if layer.activation != "identity"):
-        parameters, says = {"z": pointer, "n": count}, f"The activation {name} of z (n,)."
+        value, says = value_of(name, ACTIVATIONS), f"The activation {name} of z (n,)."
+        parameters = {"z": pointer, "n": count} | dict.fromkeys(vars(value) if value else (), number)
         functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
     word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]
     texts = [*map(str, functions)]

@@ -45,7 +45,8 @@ def forward_layer(layer, scratch, params, width):
     """Compute a layer's panel of activations from that of its inputs: ``a = f(W.T @ a_below + b)``."""
     Z, *operands, fan_out = _operands(layer, scratch, params, width)
     forward_product(Z, *operands, fan_out, width, scratch.packed)
-    activate(Z, offset(scratch.slopes, layer.output * width), scratch.weight, fan_out, width, layer.activation)
+    slopes, number = offset(scratch.slopes, layer.output * width), layer.at("number")
+    activate(Z, slopes, scratch.weight, number, fan_out, width, layer.activation)
 
 
 @outlined
@@ -54,7 +55,8 @@ def row_forward_layer(layer, scratch, params):
     L = lanes_of(params)  # the buffer's rows are a vector apart, of which a single row uses what it needs
     z, *operands, fan_out = _operands(layer, scratch, params, L)
     row_product(z, *operands, fan_out)
-    row_activate(z, offset(scratch.slopes, layer.output * L), scratch.weight, fan_out, layer.activation)
+    slopes, number = offset(scratch.slopes, layer.output * L), layer.at("number")
+    row_activate(z, slopes, scratch.weight, number, fan_out, layer.activation)
 
 
 @outlined
@@ -63,7 +65,8 @@ def backward_layer(layer, scratch, params, delta, below, width):
     W, fan_in, first = offset(params, layer.weight), layer.fan_in, layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
     A, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
-    activation_delta(below, A, slopes, scratch.weight, fan_in, width, layer.activation_below)
+    number = layer.at("number_below")
+    activation_delta(below, A, slopes, scratch.weight, number, fan_in, width, layer.activation_below)
 
 
 @outlined
@@ -72,7 +75,8 @@ def row_backward_layer(layer, scratch, params, delta, below):
     fan_in, first = layer.fan_in, layer.input * lanes_of(params)  # a row of the buffer is a vector apart, as above
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
     a, slopes = offset(scratch.activations, first), offset(scratch.slopes, first)
-    row_activation_delta(below, a, slopes, scratch.weight, fan_in, layer.activation_below)
+    number = layer.at("number_below")
+    row_activation_delta(below, a, slopes, scratch.weight, number, fan_in, layer.activation_below)
 
 
 @traced

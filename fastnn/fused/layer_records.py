@@ -16,6 +16,10 @@ class LayerRecord(NamedTuple):
         # a load where it is written; in a specialized kernel the records are constants, and so is the field
         return get(self.pointer, LAYER_FIELDS[field])
 
+    def at(self, field):
+        """Return a pointer to the field, for those who may not need it."""
+        return offset(self.pointer, LAYER_FIELDS[field])
+
 
 def layer_at(model, l):
     """Return the record of layer `l`."""

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnn.compiler.program import relative
+from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
-from fastnn.network import ACTIVATIONS, LOSSES, Layer, Network
+from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
 from fastnn.state import Task
 
@@ -34,6 +35,7 @@ LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
 UPDATE_CODES = {name: code for code, name in enumerate(OPTIMIZERS)}
 
 MATCHED_POISSON = len(LOSSES)  # where delta = a - y: no other loss has two derivatives
+SMOOTHED = {"log_loss": len(LOSSES) + 1, "cross_entropy": len(LOSSES) + 2}  # with label smoothing
 NO_UPDATE = -1  # where threads share a loss and its gradient, which is finished and stays in `Scratch.gradient`
 LOSS_ALONE = -2  # where they share a loss without its gradient
 MOMENTUM = len(OPTIMIZERS)  # SGD with momentum, which has one vector of state more than plain SGD
@@ -49,7 +51,7 @@ TRANSPOSE_FROM = 16  # fan_in from which the weight gradient transposes delta; p
 
 # {field of a layer's record in `Model.layers`: its index in the record}; `describe` says what each of them is
 _FIELDS = ("fan_in", "fan_out", "weight", "bias", "n_bias", "bias_step", "end", "gather_indices", "inside")
-_FIELDS += ("activation", "activation_below", "input", "output", "transposes")
+_FIELDS += ("activation", "activation_below", "input", "output", "transposes", "number", "number_below")
 LAYER_FIELDS = {name: k for k, name in enumerate(_FIELDS)}
 
 
@@ -63,7 +65,7 @@ class Model(NamedTuple):
     n_params: int
     tail_layer: int  # the first layer whose last vectors may reach beyond the parameters
     n_outputs: int
-    loss: int  # of LOSS_CODES, or MATCHED_POISSON
+    loss: int  # of LOSS_CODES or SMOOTHED, or MATCHED_POISSON
     matched: int  # 1: delta = a - y at the output
     times_bias: int  # 1: the tutorial's bias gradient
     mean: int  # 1: divide by the sum of the row weights
@@ -92,7 +94,8 @@ class Scratch(NamedTuple):
 
     Nothing in them outlives a step but `gradient` (read by `loss_and_gradient`), and the gathered inputs, targets and
     row weights while the same rows are trained on. No kernel reads what it has not written in the same call, except
-    `update_constants`, `zeros` and what `gradient` holds beyond the parameters (zeros), which the back end fills.
+    `update_constants`, `zeros`, `loss_numbers` and what `gradient` holds beyond the parameters (zeros), which the back
+    end fills.
     """
 
     params: NDArray  # (padded n_params,): a copy of parameters without padding, or of their end, to read vectors from
@@ -112,6 +115,7 @@ class Scratch(NamedTuple):
     nan_flag: NDArray  # (one vector,): zeros, or NaN once a parameter p is not finite: the bits of p - p are added
     squares: NDArray  # (one vector,): the sum of the squares of all weights, in the first lane
     zeros: NDArray  # (one vector,)
+    loss_numbers: NDArray  # (any,): each parameter of the loss for all outputs, in whole vectors
     rows_of_X: NDArray[np.int64]  # (width,): the offset in X of each row of the block
     rows_of_Y: NDArray[np.int64]  # (width,): and that in Y
 
@@ -267,12 +271,14 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
     """
     lanes = ALIGNMENT // dtype.itemsize
     unit = 1 if many else lanes  # numbers of a vector
-    records, indices, panel, below = [], [], 0, 0
+    records, indices, panel, below, number_below = [], [], 0, 0, 0
     for layer in network.layers:
         size = layer.bias.stop - layer.weight.start
         is_small, is_last = size <= SMALL, layer.bias.stop == network.n_params
         output = panel + layer.fan_in + 1  # behind each layer's inputs there is room for a row of ones
-        activation = ACTIVATION_CODES[layer.activation]
+        activation, number = ACTIVATION_CODES[layer.activation], 0
+        if layer.numbers:
+            number = int(np.float64(layer.numbers[0]).view(np.int64))
         record = {
             "fan_in": layer.fan_in,
             "fan_out": layer.fan_out,
@@ -291,11 +297,13 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
             "output": output,  # and that of the outputs
             # whether the weight gradient is a product with delta transposed, see `matmul.weight_gradient`
             "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
+            "number": number,  # the bits of the activation's parameter, a float64
+            "number_below": number_below,
         }
         records.append([record[name] for name in LAYER_FIELDS])
         if is_small:
             indices.append(_gather_indices(layer, unit))  # one array for all layers
-        panel, below = output, activation
+        panel, below, number_below = output, activation, number
     return Model(
         np.array(records, np.int64).reshape(-1),
         np.concatenate([np.zeros(0, np.int64), *indices]),
@@ -303,13 +311,20 @@ def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bo
         network.n_params,
         sum(network.n_params - layer.bias.stop >= lanes for layer in network.layers),
         network.n_outputs,
-        MATCHED_POISSON if network.matched and network.loss == "poisson" else LOSS_CODES[network.loss],
+        _loss_code(network),
         int(network.matched),
         int(network.bias_gradient == "times_bias"),
         int(network.reduction == "mean"),
         block,
         int(block == 1 or block > lanes),
     )
+
+
+def _loss_code(network: Network) -> int:
+    if network.loss_name == "poisson" and network.matched:
+        return MATCHED_POISSON
+    is_smoothed = network.loss_name in SMOOTHED and network.loss != network.loss_name
+    return (SMOOTHED if is_smoothed else LOSS_CODES)[network.loss_name]
 
 
 def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Model, UpdateSpec, Scratch]:
@@ -416,6 +431,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many:
         "block_gradient": vector if rows > block else lanes,
         "update_constants": padded_size(N_CONSTANTS, dtype),
         **dict.fromkeys(("sum_of_l", "nan_flag", "squares", "zeros"), lanes),
+        "loss_numbers": max(1, len(network.loss_numbers)) * padded(network.n_outputs, lanes),
         **dict.fromkeys(("rows_of_X", "rows_of_Y"), width),
     }
     sizes = {name: n * size_of_number for name, n in sizes.items()}
@@ -426,4 +442,7 @@ def make_scratch(network: Network, dtype: np.dtype, rows: int, block: int, many:
     for name, n in sizes.items():
         size = n * types[name].itemsize
         buffers[name], memory = memory[:size].view(types[name]), memory[size:]
+    for k, numbers in enumerate(network.loss_numbers):
+        first = k * padded(network.n_outputs, lanes) * size_of_number
+        buffers["loss_numbers"][first : first + numbers.size * size_of_number] = np.repeat(numbers, size_of_number)
     return Scratch(**buffers)

@@ -13,40 +13,48 @@ from fastnn.compiler.memory_ops import each_lane, horizontal_sum, lanes_of, load
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import absolute, blend_prefix, copysign, fma, is_double, like, where_gt
 from fastnn.fused.activations import positive
-from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON
+from fastnn.fused.layout import LOSS_CODES, MATCHED_POISSON, SMOOTHED
 from fastnn.memory import ceil_div
 
 
-def _loss(value, derivative):
+def _loss(value, derivative, n_numbers=0):
     """Make the three functions of a loss, from l(a, y) and dl/da on single vectors: for panels, for threads, for a row.
 
-    The first and the last add up ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row
-    of weight 0 adds nothing and gets a derivative of 0, whatever it holds.
+    Both get `n_numbers` parameters of the loss behind a and y. The first and the last function add up ``w l`` in one
+    chain of fma per row of the batch, in the order of the outputs. A row of weight 0 adds nothing and gets a derivative
+    of 0, whatever it holds.
     """
 
-    def loss_of(scratch, A, i, w):
+    def numbers_at(scratch, read, n, o):
+        """Read the parameters from output o on, of n outputs."""
+        L = lanes_of(scratch.loss_numbers)
+        return [read(scratch.loss_numbers, k * (ceil_div(n, L) * L) + o) for k in range(n_numbers)]
+
+    def loss_of(scratch, A, i, w, numbers):
         """Write ``w dl/da`` of the vector at i to `scratch.delta`, and return its l."""
         # Both by selection: what a row of weight 0 holds may be NaN, and 0 times NaN is NaN.
         a, y, nothing = load(A, i), load(scratch.targets, i), zero(scratch.delta)
-        store(scratch.delta, i, where_gt(w, nothing, w * derivative(a, y), nothing))
-        return where_gt(w, nothing, value(a, y), nothing)
+        store(scratch.delta, i, where_gt(w, nothing, w * derivative(a, y, *numbers), nothing))
+        return where_gt(w, nothing, value(a, y, *numbers), nothing)
 
     @traced
     def panel(scratch, A, n, width):
         L, s = lanes_of(A), [zero(A)]
         for o in each(n, s):
+            numbers = numbers_at(scratch, splat, n, o)
             for b in each(width // L, s, step=L):
                 w = load(scratch.weight, b)
-                s[0] = fma(w, loss_of(scratch, A, o * width + b, w), s[0])
+                s[0] = fma(w, loss_of(scratch, A, o * width + b, w, numbers), s[0])
         put(scratch.sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
 
     @traced
     def terms(scratch, A, n, width):
         L = lanes_of(A)
         for o in each(n):
+            numbers = numbers_at(scratch, splat, n, o)
             for b in each(width // L, step=L):
                 i = o * width + b
-                store(scratch.delta_below, i, loss_of(scratch, A, i, load(scratch.weight, b)))
+                store(scratch.delta_below, i, loss_of(scratch, A, i, load(scratch.weight, b), numbers))
 
     @traced
     def single(scratch, a, n):
@@ -54,7 +62,7 @@ def _loss(value, derivative):
         # Its outputs lie side by side: each l is written to memory before they are added up one by one.
         terms = scratch.delta_below  # free until backward, and as long as the outputs
         for i in each(ceil_div(n, L), step=L):
-            store(terms, i, loss_of(scratch, a, i, w))
+            store(terms, i, loss_of(scratch, a, i, w, numbers_at(scratch, load, n, i)))
         s = [zero(a)]
         for o in each(n, s):
             s[0] = fma(w, splat(terms, o), s[0])
@@ -67,17 +75,35 @@ def _loss(value, derivative):
 difference = operator.sub  # a - y: the derivative of the squared error, and delta where loss and output are matched
 
 
-def huber(a, y):
-    """Return ``e**2 / 2`` where |e| <= 1, else ``|e| - 1/2``, e = a - y."""
+def sign(a, y):
+    """Return the sign of a - y, and a - y itself where it is 0 or NaN."""
+    e = a - y
+    return where_gt(absolute(e), like(e, 0.0), copysign(like(e, 1.0), e), e)
+
+
+def huber(a, y, delta):
+    """Return ``e**2 / 2`` where |e| <= delta, else ``delta (|e| - delta / 2)``, e = a - y."""
     e = a - y
     size = absolute(e)
-    return where_gt(size, like(e, 1.0), size - 0.5, e * e * 0.5)
+    return where_gt(size, delta, delta * (size - delta * 0.5), e * e * 0.5)
 
 
-def sign_beyond(limit, a, y):
-    """Return the sign of a - y where its size is above the limit, else a - y itself, which may be NaN."""
+def huber_derivative(a, y, delta):
+    """Return a - y, but with the size of delta where it is larger."""
     e = a - y
-    return where_gt(absolute(e), like(e, limit), copysign(like(e, 1.0), e), e)
+    return where_gt(absolute(e), delta, copysign(delta, e), e)
+
+
+def pinball(a, y, q):
+    """Return ``(1 - q) e`` where e > 0, else ``-q e``, e = a - y."""
+    e = a - y
+    return e * where_gt(e, like(e, 0.0), 1.0 - q, -q)
+
+
+def pinball_derivative(a, y, q):
+    """Return 1 - q or -q by the sign of a - y, and a - y itself where it is 0 or NaN."""
+    e, nothing = a - y, like(a, 0.0)
+    return where_gt(e, nothing, 1.0 - q, where_gt(nothing, e, -q, e))
 
 
 def clip(p):
@@ -94,6 +120,16 @@ def log_loss(a, y):
     return -fma(y, log(p), (1.0 - y) * log(1.0 - p))
 
 
+def cross_entropy(a, y):
+    """Return ``-y log p`` of the clipped output."""
+    return -(y * log(clip(a)))
+
+
+def _smoothed(function):
+    """Make a function of a and y one of a and smoothed targets."""
+    return lambda a, y, keep, share: function(a, fma(keep, y, share))
+
+
 def poisson(a, y):
     """Return ``y log(y / a) - y + a``."""
     one = like(a, 1.0)
@@ -104,12 +140,15 @@ def poisson(a, y):
 
 _LOSSES = {
     LOSS_CODES["squared_error"]: _loss(lambda a, y: (a - y) * (a - y) * 0.5, difference),
-    LOSS_CODES["absolute_error"]: _loss(lambda a, y: absolute(a - y), partial(sign_beyond, 0.0)),
-    LOSS_CODES["huber"]: _loss(huber, partial(sign_beyond, 1.0)),
+    LOSS_CODES["absolute_error"]: _loss(lambda a, y: absolute(a - y), sign),
+    LOSS_CODES["huber"]: _loss(huber, huber_derivative, 1),
     LOSS_CODES["log_loss"]: _loss(log_loss, difference),
-    LOSS_CODES["cross_entropy"]: _loss(lambda a, y: -(y * log(clip(a))), difference),
+    LOSS_CODES["cross_entropy"]: _loss(cross_entropy, difference),
     LOSS_CODES["poisson"]: _loss(poisson, lambda a, y: 1.0 - y / a),
+    LOSS_CODES["pinball"]: _loss(pinball, pinball_derivative, 1),
     MATCHED_POISSON: _loss(poisson, difference),
+    SMOOTHED["log_loss"]: _loss(_smoothed(log_loss), _smoothed(difference), 2),
+    SMOOTHED["cross_entropy"]: _loss(_smoothed(cross_entropy), _smoothed(difference), 2),
 }
 
 

@@ -100,7 +100,7 @@ def output_slopes(scratch, model, params, deltas, o, width):
             store(D, k * width + b, pick(o == k, root, nothing))
         for _, layer in each_layer(model):
             store(scratch.activations, (layer.input + layer.fan_in) * width + b, like(w, 1.0))  # the factor of biases
-    activation_delta(D, A, slopes, scratch.weight, n_outputs, width, output.activation)
+    activation_delta(D, A, slopes, scratch.weight, output.at("number"), n_outputs, width, output.activation)
     for k in each(model.n_layers):
         layer = layer_at(model, model.n_layers - 1 - k)
         delta, below = offset(deltas, layer.output * width), offset(deltas, layer.input * width)

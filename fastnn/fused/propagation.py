@@ -95,7 +95,7 @@ def output_delta(scratch, model, width, n):
     layer = layer_at(model, model.n_layers - 1)
     width = panel_width(model, width, lanes_of(scratch.delta))
     A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
-    D, n_outputs, code = scratch.delta, model.n_outputs, _output_code(model, layer)
+    D, n_outputs, code, number = scratch.delta, model.n_outputs, _output_code(model, layer), layer.at("number")
 
     def panel():
         if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
@@ -103,11 +103,11 @@ def output_delta(scratch, model, width, n):
             sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
         else:
             output_loss(model.loss, scratch, A, n_outputs, width)
-        activation_delta(D, A, slopes, scratch.weight, n_outputs, width, code)
+        activation_delta(D, A, slopes, scratch.weight, number, n_outputs, width, code)
 
     def row():
         row_loss(model.loss, scratch, A, n_outputs)
-        row_activation_delta(D, A, slopes, scratch.weight, n_outputs, code)
+        row_activation_delta(D, A, slopes, scratch.weight, number, n_outputs, code)
 
     choose(is_single_row(model, n, A), row, panel)
 
@@ -268,7 +268,8 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     output_terms(model.loss, scratch._replace(delta=D), A, model.n_outputs, width)
 
     def carry_back():
-        activation_delta(D, A, slopes, scratch.weight, model.n_outputs, width, _output_code(model, layer))
+        code, number = _output_code(model, layer), layer.at("number")
+        activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
         for k in each(model.n_layers):
             layer_k = layer_at(model, model.n_layers - 1 - k)
             delta, below = offset(scratch.delta, layer_k.output * width), offset(scratch.delta, layer_k.input * width)

@@ -16,6 +16,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import plotting
 from fastnn.checking.arguments import counted, shown
 from fastnn.estimators.base import store_parameters
+from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.base import BaseTabular
@@ -168,15 +169,15 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
         return LABEL_SMOOTHING if self.label_smoothing is None else self.label_smoothing
 
     def _targets(self, y: Any) -> Array:
-        smoothing = self._smoothing()
         encoder = LabelEncoder()
         encoder.classes_ = self.classes_
-        targets = np.full((len(y), len(self.classes_)), smoothing / len(self.classes_), np.float32)
-        targets[np.arange(len(y)), encoder.transform(_labels_of(y))] += np.float32(1 - smoothing)
+        targets = np.zeros((len(y), len(self.classes_)), np.float32)
+        targets[np.arange(len(y)), encoder.transform(_labels_of(y))] = 1
         return targets
 
     def _network(self, n_inputs: int, hidden: tuple[int, ...], n_outputs: int) -> Network:
-        return Network((n_inputs, *hidden, n_outputs), "gelu", output="softmax")
+        loss = CrossEntropy(label_smoothing=self._smoothing())
+        return Network((n_inputs, *hidden, n_outputs), "gelu", output="softmax", loss=loss)
 
     def _labels(self, targets: Array) -> Rows:
         return targets.argmax(axis=1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn import __version__
-from fastnn.files.export import formula, label_list
-from fastnn.files.to_numpy import FORMULAS, literal
+from fastnn.files.export import label_list
+from fastnn.files.to_numpy import literal, text_of
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
 from fastnn.tabular.imputation import ROUNDS
@@ -109,10 +109,10 @@ def contents(model: TableModel, name: str) -> dict[str, bytes]:
     arrays: dict[str, Array] = {"CENTERS": p.centers_, "FACTORS": p.factors_, "MEANS": p.means_}
     arrays |= {"IMPUTATION": p.imputation_, "HAS_GAPS": p.has_gaps_}
     layers = ""
-    for k, layer in enumerate(network.layers):
+    for k, activation in enumerate(network.activations):
         arrays[f"W{k}"] = np.array([network.weights(params)[k] for params in model.params])
         arrays[f"b{k}"] = np.array([network.biases(params)[k] for params in model.params])
-        lines = formula(FORMULAS, layer.activation, "numpy").replace("\n", "\n    ")
+        lines = text_of(activation).replace("\n", "\n    ")
         layers += f"            z = a @ W{k}[m] + b{k}[m]\n            a = {lines}\n"
     if model.scaling is not None:
         arrays |= dict(zip(("AVERAGES", "DEVIATIONS", "LEAST", "LARGEST"), model.scaling, strict=True))

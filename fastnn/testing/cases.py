@@ -7,6 +7,7 @@ where the back end supports them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, Data, supports_with
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, Value
 from fastnn.memory import Array
-from fastnn.network import BIAS_GRADIENTS, BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
+from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
 from fastnn.testing.tolerances import away_from_kinks
 
@@ -108,6 +110,17 @@ def read_only(*arrays: Array) -> Data:
 PAIRS = [(loss, output) for loss, line in LOSSES.items() for output in line.outputs]
 """Each loss with each output activation that it goes with."""
 
+
+def _variant(kind: Any) -> Value:
+    parts: Any = dataclasses.fields(kind)
+    value: Value = kind(**{part.name: 0.7 * part.default + 0.1 for part in parts})
+    return value
+
+
+_LINES: list[Any] = [*ACTIVATIONS.values(), *LOSSES.values()]
+VARIANTS = [_variant(line.value) for line in _LINES if line.value]
+"""The activations and losses that have parameters, with others than the default ones, all of which are numbers."""
+
 _OPTIONS: dict[str, list[dict[str, Any]]] = {
     "SGD": [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 1.0}, {"sequential": True}],
     "Adam": [{}, {"beta_1": 0.0}, {"beta_1": 0.5, "beta_2": 0.7, "epsilon": 1e-3}, {"sequential": True}],
@@ -134,7 +147,7 @@ def draw_targets(network: Network, random_state: np.random.RandomState, n: int) 
 
 def _takes_probabilities(network: Network) -> bool:
     """Return whether the targets of a row are probabilities that sum to 1: those of a loss of softmax alone are."""
-    return LOSSES[network.loss].outputs == ("softmax",)
+    return network.loss_line.outputs == ("softmax",)
 
 
 def draw(network: Network, n: int, dtype: DTypeLike = np.float64, seed: int = 0) -> Problem:
@@ -230,8 +243,8 @@ class Case(NamedTuple):
 class Setting(NamedTuple):
     """A choice of network and options, with a field for each property that a back end may or may not support."""
 
-    activation: str = "tanh"
-    pair: tuple[str, str] = PAIRS[0]
+    activation: str | Value = "tanh"
+    pair: tuple[str | Value, str] = PAIRS[0]
     """Loss and output activation, which go together."""
     inputs: int = 4
     hidden: tuple[int, ...] = (6,)

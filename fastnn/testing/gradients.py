@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import reference
 from fastnn.backends import Backend, get_backend
 from fastnn.memory import Array
-from fastnn.network import LOSSES, Network
+from fastnn.network import Network
 from fastnn.state import Data
 from fastnn.testing.tolerances import (
     COMPLEX_STEP_RTOL,
@@ -182,7 +182,7 @@ def check_gradient(
     if not away_from_kinks(network, params, batch.X, batch.Y).all():
         raise ValueError("a row lies near a kink of the network or its loss, where the derivative jumps: draw another")
     output = backend.predict(network, params, batch.X)
-    if LOSSES[network.loss].clips and not (reference.clip(output) == output).all():
+    if network.loss_line.clips and not (reference.clip(output) == output).all():
         raise ValueError("the loss clips a probability of 0 or 1, which its gradient ignores: draw another row")
     return (_complex_step if exact else _central_differences)(network, params, data, alpha, backend, by)
 

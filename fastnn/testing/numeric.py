@@ -17,12 +17,14 @@ import numpy as np
 
 from fastnn import reference
 from fastnn.backends import Backend
-from fastnn.network import BIASES, HIDDEN, LOSSES, REDUCTIONS, Network
+from fastnn.losses import HIDDEN, LOSSES, Loss, Value
+from fastnn.network import BIASES, REDUCTIONS, Network
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import cosine
 from fastnn.testing.cases import (
     OPTIMIZER_CASES,
     PAIRS,
+    VARIANTS,
     Case,
     Check,
     Declined,
@@ -56,6 +58,12 @@ def numeric_checks(dtypes: Sequence[str]) -> Iterator[Check]:
                 yield Check("gradient", what, dtype, *names, run=run)
                 if dtype == dtypes[-1]:  # float64, if there is a choice: differences say more then
                     yield Check("derivative", what, dtype, *names, run=partial(_derivative, names, i + j, dtype))
+        for k, value in enumerate(VARIANTS):
+            is_loss = isinstance(value.line, Loss)
+            of: Names = ("tanh", value, value.line.outputs[0]) if is_loss else (value, "squared_error", "identity")
+            yield Check("gradient", f"{value}", dtype, run=partial(_gradient, of, k, dtype))
+            if dtype == dtypes[-1]:
+                yield Check("derivative", f"{value}", dtype, run=partial(_derivative, of, k, dtype))
         for name, options in OPTIMIZER_CASES:
             run = partial(_update, name, options, dtype)
             yield Check("update", title(name, options), dtype, optimizer=name, run=run)
@@ -147,7 +155,11 @@ ROWS = dict.fromkeys(KINDS, (19, 1, 50)) | {"derivative": (19, 7, 50)}  # one ma
 # -------------------------------------------------------------------------------------------------- which case it is
 
 
-def _setting(names: tuple[str, str, str], k: int, **fields: Any) -> Setting:
+Names = tuple[str | Value, str | Value, str]
+"""A hidden activation, a loss and an output activation."""
+
+
+def _setting(names: Names, k: int, **fields: Any) -> Setting:
     """Return the k-th setting of the options that any network may have: k runs through their combinations."""
     activation, loss, output = names
     fields |= {"bias": BIASES[k % 3], "reduction": REDUCTIONS[k // 2 % 2]}
@@ -158,7 +170,7 @@ def _setting(names: tuple[str, str, str], k: int, **fields: Any) -> Setting:
 _NAMES = ("activation", "pair")
 
 
-def _gradient(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
+def _gradient(names: Names, k: int, dtype: str, backend: Backend) -> float:
     """Compare a gradient on a small network and on a larger one."""
     worst = 0.0
     for shape in (0, 1 + k % (len(_SHAPES) - 1)):
@@ -168,7 +180,7 @@ def _gradient(names: tuple[str, str, str], k: int, dtype: str, backend: Backend)
     return worst
 
 
-def _derivative(names: tuple[str, str, str], k: int, dtype: str, backend: Backend) -> float:
+def _derivative(names: Names, k: int, dtype: str, backend: Backend) -> float:
     wanted = _setting(names, k, inputs=3, hidden=(4,), outputs=2)
     case = nearest(backend, wanted, (*_NAMES, "bias_gradient"))
     return compare_with_differences(case, 7, k, dtype, backend)

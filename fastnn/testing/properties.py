@@ -12,8 +12,9 @@ import numpy as np
 
 from fastnn import reference
 from fastnn.backends import Backend, Completed, Data, Steps, StepState, Task, supports_with
+from fastnn.losses import HIDDEN, LOSSES
 from fastnn.memory import Array
-from fastnn.network import BIASES, HIDDEN, LOSSES, Network
+from fastnn.network import BIASES, Network
 from fastnn.optimizers import OPTIMIZERS, BayesianRegularization, LevenbergMarquardt, Optimizer
 from fastnn.testing.cases import (
     EVERY,

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastnn import reference
+from fastnn.losses import ACTIVATIONS, line_of
 from fastnn.memory import Array
-from fastnn.network import ACTIVATIONS, LOSSES, Network
+from fastnn.network import Network
 from fastnn.state import Data
 
 GRADIENT_FACTOR = 16
@@ -312,7 +313,7 @@ def gradient_scale(
                 db = delta.sum(axis=0) if layer.n_bias == layer.fan_out else delta.sum()
                 scale[layer.bias] = (db * b if network.bias_gradient == "times_bias" else db).max()
             if l > 0:
-                activation = reference.ACTIVATION_FUNCTIONS[network.layers[l - 1].activation]
+                activation = reference.activation_of(network.layers[l - 1])
                 delta = _magnitude(activation, delta @ abs(through[l]).T, activations[l], zs[l - 1])
     return scale / batch.divisor
 
@@ -323,7 +324,7 @@ def output_scale(network: Network, params: Array, X: Array) -> Array:
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
         size = abs(activations[-2]) @ abs(v.W[-1]) + (abs(v.b[-1]) if network.layers[-1].n_bias else 0)
-        activation, (a, z) = reference.ACTIVATION_FUNCTIONS[network.output], (activations[-1], zs[-1])
+        activation, (a, z) = reference.activation_of(network.layers[-1]), (activations[-1], zs[-1])
         return abs(a) + np.sum([_magnitude(activation, size * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
 
 
@@ -331,7 +332,7 @@ def _output_magnitude(network: Network, z: Array, a: Array, y: Array) -> Array:
     """Return the magnitude of the output layer's delta: |Jacobian| times |dl/da|, differences taken as sums."""
     if network.matched:
         return abs(a) + abs(y)
-    loss, activation = reference.LOSS_FUNCTIONS[network.loss], reference.ACTIVATION_FUNCTIONS[network.output]
+    loss, activation = reference.loss_of(network), reference.activation_of(network.layers[-1])
     d = (abs(loss.d(a, y)) + abs(loss.d(a, -y))) / 2
     return np.sum([_magnitude(activation, d * one, a, z) for one in np.eye(network.n_outputs)], axis=0)
 
@@ -381,7 +382,7 @@ def loss_scale(network: Network, params: Array, data: Data, alpha: float) -> flo
     v, batch = reference.views(network, params), reference.take(network, data, slice(None))
     with np.errstate(all="ignore"):
         a = reference.forward(network, v, batch.X)[1][-1]
-        slope = 1.0 if network.matched else abs(reference.LOSS_FUNCTIONS[network.loss].d(a, batch.Y))
+        slope = 1.0 if network.matched else abs(reference.loss_of(network).d(a, batch.Y))
         differences = (batch.weight * slope * (abs(a) + abs(batch.Y))).sum() / batch.divisor
         return float(abs(reference.loss_value(network, v, batch, a, alpha)) + differences)
 
@@ -421,10 +422,10 @@ def away_from_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDAr
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
         for l, (layer, W, b) in enumerate(zip(network.layers, *v, strict=True)):
-            for kink in ACTIVATIONS[layer.activation].kinks:
+            for kink in line_of(network.activations[l], ACTIVATIONS).kinks:
                 size = abs(activations[l]) @ abs(W) + (abs(b) if layer.n_bias else 0)
                 away &= (abs(zs[l] - kink) >= margin * size).all(axis=1)
-        for kink in LOSSES[network.loss].kinks:
+        for kink in network.loss_line.kinks:
             a = activations[-1]
             away &= (abs(a - Y - kink) > margin * (abs(a) + abs(Y))).all(axis=1)
     return away
@@ -435,7 +436,7 @@ def sides_of_kinks(network: Network, params: Array, X: Array, Y: Array) -> NDArr
     v = reference.views(network, params)
     with np.errstate(all="ignore"):
         zs, activations = reference.forward(network, v, X)
-        kinks = [ACTIVATIONS[layer.activation].kinks for layer in network.layers]
+        kinks = [line_of(activation, ACTIVATIONS).kinks for activation in network.activations]
         sides = [z > kink for z, found in zip(zs, kinks, strict=True) for kink in found]
-        sides += [activations[-1] - Y > kink for kink in LOSSES[network.loss].kinks]
+        sides += [activations[-1] - Y > kink for kink in network.loss_line.kinks]
     return np.concatenate([np.zeros((len(X), 0), bool), *sides], axis=1)

@@ -248,7 +248,7 @@ class Decisions:
         if len(scored.data.X) * task.network.n_params > FIRST_CHUNK_WORK:
             return False  # some ms: after each, somebody may want to stop
         if self.stop.monitor == "accuracy" and (scored.data.sample_weight == 1).all():
-            exclusive, Y = task.network.loss == "cross_entropy", scored.data.Y
+            exclusive, Y = task.network.loss_name == "cross_entropy", scored.data.Y
             self.labels = np.ascontiguousarray(Y.argmax(axis=1) if exclusive else Y > 0.5, np.int64)[None]
         return self.stop.monitor == "loss" or self.labels is not None
 

@@ -21,7 +21,7 @@ from fastnn.checking.arguments import MOST_WRITTEN, amount, class_of, counted, d
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
 from fastnn.memory import READABLE, ROW_BLOCK, Array
-from fastnn.network import ACTIVATIONS, LOSSES, Network, as_made
+from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN, Method, Optimizer
 from fastnn.state import Data
 
@@ -194,14 +194,17 @@ def check_params(network: Network, params: Any, dtype: DTypeLike | None = None) 
 
 
 def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_finite: bool) -> Array:
-    n_outputs, are_classes = network.sizes[-1], network.loss == "cross_entropy"
+    n_outputs, are_classes = network.sizes[-1], network.loss_name == "cross_entropy"
     targets = Y if type(Y) is np.ndarray and Y.ndim == 2 else real_array("Y", Y, dtype)
     if are_classes and targets.ndim == 1:
         return _one_hot(targets, n, n_outputs, dtype)
     if are_classes and targets.shape[1:] == (1,):
         raise ValueError(f"Y has 1 column, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
-    if targets.ndim == 1 and n_outputs == 1:
+    shares = getattr(network.loss, "quantiles", 0.5) != 0.5 and n_outputs > 1  # one column is the target of all outputs
+    if targets.ndim == 1 and (n_outputs == 1 or shares):
         targets = targets[:, None]
+    if shares and targets.shape[1:] == (1,):
+        targets = np.repeat(targets, n_outputs, axis=1)
     targets = _check_matrix("Y", targets, n_outputs, "output", dtype, assume_finite)
     if len(targets) != n:
         raise ValueError(f"X has {n} rows, Y has {len(targets)}")
@@ -232,7 +235,7 @@ def _one_hot(labels: Array, n: int, n_classes: int, dtype: DTypeLike) -> Array:
 
 def _check_range(network: Network, Y: Array) -> None:
     """Raise ValueError for targets outside the range of the loss, or of the output."""
-    loss, line, given = network.loss, LOSSES[network.loss], ACTIVATIONS[network.output]
+    loss, line, given = network.loss_name, network.loss_line, network.output_line
     low, high = max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
     if low == -math.inf and high == math.inf:
         return

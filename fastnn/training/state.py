@@ -199,6 +199,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def _is_function(value: Any) -> bool:
+    """Return whether this looks like the description of an activation or a loss: a name, or one with parameters."""
+    return is_text(value) or (isinstance(value, dict) and is_text(value.get("name")))
+
+
 def _is_optimizer(values: Any) -> bool:
     """Return whether `values` look like `Optimizer.to_dict`; `from_dict` checks them."""
     return isinstance(values, dict) and is_text(values.get("name")) and "learning_rate" in values
@@ -235,8 +240,9 @@ COUNTERS: dict[str, Callable[[Any], bool]] = {
     "row_sum": lambda value: _is_finite(value) and value >= 0,
     "best_score": lambda value: value is None or _is_finite(value),
     "sizes": lambda value: isinstance(value, list) and all(is_count(n, 1) for n in value),
-    "activation": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
-    **dict.fromkeys(("output", "loss", "bias", "bias_gradient", "reduction"), is_text),
+    "activation": lambda value: isinstance(value, list) and all(map(_is_function, value)),
+    **dict.fromkeys(("bias", "bias_gradient", "reduction"), is_text),
+    **dict.fromkeys(("output", "loss"), lambda value: _is_function(value)),
     "optimizer": _is_optimizer,
     "batch_size": lambda value: value is None or is_count(value, 1),
     "shuffle": lambda value: isinstance(value, bool),
@@ -300,9 +306,7 @@ def network_counters(network: Network) -> Counters:
     """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
     return {
         "sizes": list(network.sizes),
-        "activation": [layer.activation for layer in network.layers[:-1]],
-        "output": network.output,
-        "loss": network.loss,
+        **network.functions,
         "bias": network.bias,
         "bias_gradient": network.bias_gradient,
         "reduction": network.reduction,

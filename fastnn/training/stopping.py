@@ -77,13 +77,13 @@ def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score
         return lambda outputs: _number(monitor(Y, outputs))
     if monitor == "r2" and len(Y) < 2:
         raise ValueError("monitor='r2' needs at least 2 rows to score: one has no variance")
-    if monitor == "accuracy" and network.loss not in ("cross_entropy", "log_loss"):
+    if monitor == "accuracy" and network.loss_name not in ("cross_entropy", "log_loss"):
         raise ValueError(
             f"monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this network's is "
             f"{network.loss!r}: take monitor='r2', or a function of (Y, outputs)"
         )
     weights = None if (weight == 1).all() else weight
-    return r2(Y, weights) if monitor == "r2" else accuracy(Y, weights, exclusive=network.loss == "cross_entropy")
+    return r2(Y, weights) if monitor == "r2" else accuracy(Y, weights, exclusive=network.loss_name == "cross_entropy")
 
 
 def _number(value: Any) -> float:

@@ -5,7 +5,8 @@ from good_input import refusal
 
 from fastnn import Network
 from fastnn.checking.hints import ALIASES
-from fastnn.network import ACTIVATIONS, INITS, LOSSES, REDUCTIONS
+from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.network import INITS, REDUCTIONS
 
 HINTS = {
     "mse": "squared_error",

@@ -9,7 +9,8 @@ from hostile import SCALES, run, scalars, spoiled
 
 import fastnn
 from fastnn import Network, Stop
-from fastnn.network import ACTIVATIONS, BIAS_GRADIENTS, BIASES, LOSSES
+from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.network import BIAS_GRADIENTS, BIASES
 from fastnn.optimizers import OPTIMIZERS
 
 

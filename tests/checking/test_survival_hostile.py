@@ -13,7 +13,8 @@ from hostile import SCALARS, SCALES, any_array, run, scalars, spoiled
 
 import fastnn
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, train
-from fastnn.network import ACTIVATIONS, BIASES, INITS, LOSSES, REDUCTIONS
+from fastnn.losses import ACTIVATIONS, LOSSES
+from fastnn.network import BIASES, INITS, REDUCTIONS
 from fastnn.training import epochs as pace
 
 N, SIZES = 7, (3, 4, 2)

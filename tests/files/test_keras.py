@@ -45,7 +45,7 @@ def test_there_and_back(name, dtype):
     assert_near(outputs_of(model, X), result.predict(X), name)
     back = from_keras(model)
     assert back.network.sizes == result.network.sizes
-    assert [layer.activation for layer in back.network.layers] == [layer.activation for layer in result.network.layers]
+    assert back.network.activations == result.network.activations
     assert bits(back.predict(X)) == bits(result.predict(X))  # float64's weights, whole
     model.layers[0].set_weights([np.zeros_like(array) for array in model.layers[0].get_weights()])
     assert bits(back.predict(X)) == bits(result.predict(X))

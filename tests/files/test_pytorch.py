@@ -18,7 +18,7 @@ def outputs_of(module, X):
         return module(torch.from_numpy(X)).numpy()
 
 
-@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.output in pytorch._TO_TORCH])
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.output in pytorch._MODULES])
 def test_there_and_back(name, dtype):
     result = trained(NETWORKS[name], dtype)
     X = rows(dtype)
@@ -26,7 +26,7 @@ def test_there_and_back(name, dtype):
     assert_same(outputs_of(module, X), result.predict(X), name)
     back = from_torch(module)
     assert back.network.sizes == result.network.sizes
-    assert [layer.activation for layer in back.network.layers] == [layer.activation for layer in result.network.layers]
+    assert back.network.activations == result.network.activations
     assert bits(back.predict(X)) == bits(result.predict(X))
     with torch.no_grad():
         module[0].weight.zero_()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from drawn import trainings
 
-from fastnn import SGD, Adam, Network, cosine, exponential, step_decay, testing, train
-from fastnn.network import ACTIVATIONS, BIASES, HIDDEN, INITS, LOSSES, REDUCTIONS
+from fastnn import SGD, Adam, Elu, Huber, LeakyRelu, Network, Pinball, cosine, exponential, step_decay, testing, train
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES
+from fastnn.network import BIASES, INITS, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, draw, draw_training, gradients_of_all_sizes
 
@@ -163,6 +164,8 @@ TRAININGS = {
         f"{loss} of {LOSSES[loss].outputs[0]}": ({"loss": loss, "output": LOSSES[loss].outputs[0]}, {})
         for loss in LOSSES
     },
+    "parameters": ({"activation": Elu(0.4), "output": LeakyRelu(0.2), "loss": Huber(0.1)}, {}),
+    "several quantiles": ({"sizes": (4, 9, 3), "loss": Pinball((0.1, 0.4, 0.8))}, {}),
 }
 
 

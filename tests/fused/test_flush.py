@@ -5,7 +5,7 @@ import pytest
 
 from fastnn import Network, get_backend, predict
 from fastnn.fused.backend import NumbaBackend
-from fastnn.network import HIDDEN, LEAST_DELTA, LOSSES
+from fastnn.losses import HIDDEN, LEAST_DELTA, LOSSES
 from fastnn.reference import ACTIVATION_FUNCTIONS
 from fastnn.state import Data
 from fastnn.testing.cases import draw

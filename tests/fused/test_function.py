@@ -13,7 +13,7 @@ from survival import python
 
 from fastnn import ACTIVATIONS, Network, get_backend, predict, train
 from fastnn.compiler.loader import IN_PYTHON
-from fastnn.network import HIDDEN
+from fastnn.losses import HIDDEN
 
 compiled = pytest.mark.skipif(IN_PYTHON, reason="no machine code")
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 700.0, -800.0, 3e38, -3e38, 1e-40, 5e-324, np.inf, -np.inf, np.nan]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastnn import LevenbergMarquardt, Network, get_backend
-from fastnn.network import HIDDEN
+from fastnn.losses import HIDDEN
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.tolerances import assert_within, step_bound
 

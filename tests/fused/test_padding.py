@@ -7,7 +7,7 @@ from survival import python
 from test_same_bits import MACHINES, lacking
 
 from fastnn import Network, loss_and_gradient, testing
-from fastnn.network import HIDDEN
+from fastnn.losses import HIDDEN
 
 
 def test_a_single_row_has_the_bits_of_a_panel(dtype):

@@ -22,7 +22,7 @@ from same_bits import FEW, HASHES, RUNS
 
 import fastnn
 from fastnn.compiler import program
-from fastnn.network import ACTIVATIONS, LOSSES
+from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.optimizers import BUILT_IN
 from fastnn.training import epochs as pace
 
@@ -246,7 +246,7 @@ def test_the_number_of_threads_shows_in_no_hash():
 def test_runs_meet_every_line_of_the_registries():
     layers = {layer.activation for run in RUNS.values() for layer in run.network.layers}
     assert layers == set(ACTIVATIONS)
-    assert {run.network.loss for run in RUNS.values()} == set(LOSSES)
+    assert {run.network.loss_name for run in RUNS.values()} == set(LOSSES)
     assert {run.optimizer.name for run in RUNS.values()} == set(BUILT_IN)
 
 

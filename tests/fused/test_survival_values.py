@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fastnn import SGD, Adam, Network, loss_and_gradient, predict, testing, train
-from fastnn.network import HIDDEN, REDUCTIONS
+from fastnn.losses import HIDDEN
+from fastnn.network import REDUCTIONS
 from fastnn.testing.cases import PAIRS, draw_targets
 from fastnn.testing.tolerances import output_scale
 from fastnn.training.inputs import check_data

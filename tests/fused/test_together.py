@@ -13,8 +13,8 @@ from fastnn.cores import Cores
 from fastnn.fused import team
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, describe
 from fastnn.fused.team import divide
+from fastnn.losses import LOSSES
 from fastnn.memory import ALIGNMENT
-from fastnn.network import LOSSES
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import draw_training
 

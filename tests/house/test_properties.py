@@ -13,7 +13,7 @@ from bits import bits, history_bits, result_bits, state_bits
 from drawn import DTYPES, trainings
 
 from fastnn import SGD, Adam, Network, Stop, loss_and_gradient, predict, testing, train
-from fastnn.network import ACTIVATIONS, HIDDEN
+from fastnn.losses import ACTIVATIONS, HIDDEN
 from fastnn.testing.cases import PAIRS, draw_training
 from fastnn.testing.tolerances import assert_within
 

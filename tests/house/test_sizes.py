@@ -14,7 +14,7 @@ TESTS = pathlib.Path(__file__).parents[1]
 
 MOST_LINES, MOST_PARAMETERS, DEEPEST = 60, 9, 4
 MOST_FILE_LINES = 500
-MOST_FILES_AT_THE_ROOT, MOST_FOLDERS_AT_THE_ROOT = 14, 12
+MOST_FILES_AT_THE_ROOT, MOST_FOLDERS_AT_THE_ROOT = 15, 12
 
 BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try, ast.Match, ast.FunctionDef, ast.ClassDef)
 

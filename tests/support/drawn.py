@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 import numpy as np
 
 from fastnn import Network, cosine, step_decay, train
-from fastnn.network import BIASES, HIDDEN, REDUCTIONS
+from fastnn.losses import HIDDEN
+from fastnn.network import BIASES, REDUCTIONS
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.cases import OPTIMIZER_CASES, PAIRS, Problem, draw_training
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from fastnn import Network, get_backend
 from fastnn.fused import side_by_side
+from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.memory import ALIGNMENT, aligned_zeros, padded_size
-from fastnn.network import ACTIVATIONS, BIAS_GRADIENTS, BIASES, LOSSES
+from fastnn.network import BIAS_GRADIENTS, BIASES
 from fastnn.optimizers import OPTIMIZERS, SGD
 from fastnn.state import Data, GroupState, Steps, Task
 

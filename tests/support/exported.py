@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from fastnn import ACTIVATIONS, SGD, Network, train
+from fastnn import ACTIVATIONS, SGD, Elu, LeakyRelu, Network, train
 from fastnn.testing import tolerances
 
 HIDDEN = [name for name, line in ACTIVATIONS.items() if line.hidden]
 NETWORKS = {
     **{name: Network((5, 16, 8, 3), name) for name in HIDDEN},
+    "parameters": Network((5, 16, 7, 3), (LeakyRelu(0.3), Elu(0.25)), Elu(1.5)),
     **{f"output {name}": Network((5, 16, 3), "tanh", name) for name in ACTIVATIONS},
     "scalar biases": Network((5, 16, 3), "relu", bias="scalar"),
     "no biases": Network((5, 16, 3), "relu", bias="none"),

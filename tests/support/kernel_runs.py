@@ -4,7 +4,7 @@ import numpy as np
 from bits import all_bits
 
 from fastnn import Network, get_backend, loss_and_gradient, predict
-from fastnn.network import HIDDEN
+from fastnn.losses import HIDDEN
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import draw

@@ -9,8 +9,9 @@ from bits import all_bits
 
 from fastnn import RPROP, SGD, Adam, Network, get_backend
 from fastnn.fused.backend import NumbaBackend
+from fastnn.losses import HIDDEN
 from fastnn.memory import ALIGNMENT
-from fastnn.network import BIASES, HIDDEN
+from fastnn.network import BIASES
 from fastnn.state import Data, Steps, StepState, Task
 from fastnn.testing.cases import PAIRS, Problem, draw_training
 

@@ -8,6 +8,7 @@ import numpy as np
 import fastnn
 from fastnn import SGD, Network, Stop, errors, optimizers, train, train_many, workloads
 from fastnn.state import Data, Steps, Task
+from fastnn.testing.cases import VARIANTS
 from fastnn.training import exceptions as with_results
 
 X = np.linspace(-1, 1, 12).reshape(6, 2)
@@ -71,6 +72,7 @@ def objects():
         Task(result.network, SGD(0.1), Data(X, X, np.ones(6))),
         Data(X, X, np.ones(6)),
         Steps(LABELS, LABELS, LABELS, np.ones(6), np.ones(6)),
+        *VARIANTS,
         *(exception(kind, result) for kind in exceptions()),
     ]
 

@@ -24,11 +24,13 @@ if __name__ == "__main__":
     sys.path.insert(0, str(FOLDER.parents[1]))  # this source tree, installed or not
 
 from fastnn.backends import get_backend  # noqa: E402
+from fastnn.losses import ACTIVATIONS, LOSSES  # noqa: E402
 from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
-from fastnn.network import ACTIVATIONS, LOSSES, Network  # noqa: E402
+from fastnn.network import Network  # noqa: E402
 from fastnn.optimizers import OPTIMIZERS, SGD, Adam, BayesianRegularization, LevenbergMarquardt, Optimizer  # noqa: E402
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
+from fastnn.testing.cases import VARIANTS  # noqa: E402
 from fastnn.training.rows import RowOrder  # noqa: E402
 
 HASHES = FOLDER / "hashes.json"
@@ -104,6 +106,11 @@ def _runs():
             network = Network((6, 9, 7, 3), ("tanh", "gelu"), "sigmoid", "log_loss")
             options = {"batch_size": batch_size, "n_rows": 37, "alpha": 0.125}
             yield run(name, "drawn", network, optimizer, 21, 0.5, **options)
+        for value in VARIANTS:
+            names = {"activation": value}
+            if value.name in LOSSES:
+                names = {"activation": "tanh", "output": LOSSES[value.name].outputs[0], "loss": value}
+            yield run(f"{value}", "drawn", Network((6, 9, 3), **names), SGD(0.125), 9, 0.5, batch_size=16, n_rows=37)
         for loss, line in LOSSES.items():
             for output in line.outputs if loss == "squared_error" else line.outputs[:2]:
                 network = Network((6, 9, 3), "silu", output, loss)

@@ -17,7 +17,7 @@ from fastnn import get_backend, register_backend, testing
 from fastnn.compiler.loader import IN_PYTHON
 from fastnn.fused import backend as fused_backend
 from fastnn.fused.backend import NumbaBackend
-from fastnn.network import ACTIVATIONS, LOSSES
+from fastnn.losses import ACTIVATIONS, LOSSES
 from fastnn.optimizers import OPTIMIZERS, LevenbergMarquardt
 from fastnn.reference import NumpyBackend
 from fastnn.state import BEST, LIMIT, RULE_BEST

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastnn import Network, testing
-from fastnn.network import BIASES, HIDDEN, REDUCTIONS
+from fastnn.losses import HIDDEN
+from fastnn.network import BIASES, REDUCTIONS
 from fastnn.reference import NumpyBackend
 from fastnn.testing.cases import PAIRS, draw
 

@@ -20,7 +20,8 @@ from fastnn import (
     train,
     workloads,
 )
-from fastnn.network import LOSSES, Loss
+from fastnn.losses import LOSSES
+from fastnn.network import Loss
 from fastnn.optimizers import OPTIMIZERS, RPROP
 from fastnn.reference import NumpyBackend
 from fastnn.testing.cases import OPTIMIZER_CASES, draw_training

@@ -8,7 +8,7 @@ import pytest
 from survival import fingerprint
 
 from fastnn import Network, train
-from fastnn.network import HIDDEN
+from fastnn.losses import HIDDEN
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.cases import PAIRS, draw_targets
 

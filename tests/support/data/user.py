@@ -107,6 +107,9 @@ def doors() -> tuple[Callable[[], None], list[Callable[[Any], fastnn.TrainingRes
 def main() -> None:
     """Use the rest."""
     fastnn.register_backend("mine", lambda: fastnn.get_backend("numpy"))
+    hidden = fastnn.LeakyRelu(0.1), fastnn.Elu(alpha=0.5)
+    losses_of = fastnn.Huber(0.1), fastnn.Pinball((0.1, 0.9)), fastnn.LogLoss(0.1), fastnn.CrossEntropy(0.1)
+    assert fastnn.Network((2, 4, 4, 1), activation=hidden, loss=losses_of[0]).n_layers == 3
     names: list[str] = [*fastnn.ACTIVATIONS, *fastnn.LOSSES, *fastnn.OPTIMIZERS]
     network = fastnn.Network((2, 4, 1), activation="tanh", loss="squared_error")
     result = fit(network, fastnn.get_backend("mine"))

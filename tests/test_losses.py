@@ -1,0 +1,143 @@
+"""Losses and activations as values: what they are made of, and that a parameter goes wherever a name goes."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from bits import bits
+
+from fastnn import (
+    SGD,
+    Adam,
+    CrossEntropy,
+    Elu,
+    Huber,
+    LeakyRelu,
+    LogLoss,
+    Network,
+    Pinball,
+    load,
+    loss_and_gradient,
+    testing,
+    train,
+    train_many,
+)
+from fastnn.losses import Value
+from fastnn.testing.cases import VARIANTS, draw, draw_training
+
+QUANTILES = Network((3, 6, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
+NETWORKS = [
+    QUANTILES,
+    Network((3, 6, 2), Elu(0.3), LeakyRelu(0.2), Huber(0.2)),
+    Network((3, 6, 4, 2), (LeakyRelu(0.3), Elu(0.3)), "sigmoid", LogLoss(0.2)),
+    Network((3, 6, 4), "mish", "softmax", CrossEntropy(0.1)),
+]
+
+
+@pytest.mark.parametrize("value", VARIANTS, ids=str)
+def test_the_default_of_a_value_is_its_name(value):
+    default, is_loss = type(value)(), hasattr(value.line, "outputs")
+    assert value != default
+    given = {"loss": default, "output": value.line.outputs[0]} if is_loss else {"activation": default}
+    named = {**given, "loss" if is_loss else "activation": default.name}
+    network = Network((3, 5, 2), **given)
+    assert network == Network((3, 5, 2), **named)
+    assert hash(network) == hash(Network((3, 5, 2), **named))
+    assert default.name in (network.loss, network.activation)
+    assert network != Network((3, 5, 2), **given | {"loss" if is_loss else "activation": value})
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_a_network_with_parameters_is_described_and_made_again(network, tmp_path):
+    assert Network.from_dict(json.loads(json.dumps(network.to_dict()))) == network
+    assert pickle.loads(pickle.dumps(network)) == network
+    assert eval(repr(network)) == network
+    problem = draw_training(network, 20)
+    options = {"seed": 1, "batch_size": 8, "optimizer": SGD(0.1, 0.9)}
+    whole = train(network, problem.X, problem.Y, epochs=4, **options)
+    train(network, problem.X, problem.Y, epochs=2, **options).save(tmp_path / "half.npz")
+    half = load(tmp_path / "half.npz")
+    assert half.network == network
+    assert bits(half.resume(problem.X, problem.Y, epochs=2).params) == bits(whole.params)
+    other = Network.from_dict(network.to_dict() | {"loss": "squared_error"})
+    with pytest.raises(ValueError, match="loss"):
+        train(other, problem.X, problem.Y, epochs=1, resume=half.state)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_both_back_ends_and_complex_steps_agree(network, dtype):
+    for n in (1, 9, 50):
+        problem = draw(network, n, dtype, seed=n)
+        testing.assert_gradients_match(network, *problem[:3], sample_weight=problem.sample_weight)
+        testing.check_gradient(network, *draw(network, n, seed=n)[:3], backend="numba", loss="numpy")
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_members_side_by_side_and_threads_have_the_bits_of_one(network):
+    problem = draw_training(network, 64)
+    options = {"optimizer": Adam(0.01), "epochs": 3, "batch_size": 32}
+    many = train_many(network, problem.X, problem.Y, seed=range(9), **options)
+    for seed in (0, 8):
+        alone = train(network, problem.X, problem.Y, seed=seed, **options)
+        assert bits(many[seed].params) == bits(alone.params)
+    assert bits(train(network, problem.X, problem.Y, seed=8, **options, threads=2).params) == bits(alone.params)
+
+
+def test_smoothed_labels_are_targets_between(backend):
+    network = Network((3, 4, 3), "tanh", "softmax", CrossEntropy(0.3))
+    problem, labels = draw(network, 9), np.arange(9) % 3
+    plain = Network((3, 4, 3), "tanh", "softmax")
+    expected = loss_and_gradient(plain, problem.params, problem.X, np.eye(3)[labels] * 0.7 + 0.1, backend=backend)
+    for found, right in zip(
+        loss_and_gradient(network, problem.params, problem.X, labels, backend=backend), expected, strict=True
+    ):
+        np.testing.assert_allclose(found, right, rtol=1e-13, atol=1e-15)
+
+
+def test_one_column_is_the_target_of_all_quantiles(backend):
+    X = np.random.RandomState(0).uniform(-1, 1, (2000, 1))
+    y = X[:, 0] * np.random.RandomState(1).standard_normal(2000)
+    network = Network((1, 8, 3), "tanh", loss=Pinball((0.1, 0.5, 0.9)))
+    options = {"optimizer": Adam(0.02), "seed": 0, "epochs": 20, "backend": backend}
+    result = train(network, X, y, **options)
+    assert bits(result.params) == bits(train(network, X, y[:, None], **options).params)
+    assert bits(result.params) == bits(train(network, X, np.stack([y] * 3, axis=1), **options).params)
+    shares = (y[:, None] <= result.predict(X)).mean(axis=0)
+    np.testing.assert_allclose(shares, [0.1, 0.5, 0.9], atol=0.03)
+    with pytest.raises(ValueError, match="Y has 2 columns"):
+        train(network, X, np.stack([y] * 2, axis=1), epochs=1)
+    with pytest.raises(ValueError, match="Y must have 2 dimensions"):
+        train(Network((1, 8, 3)), X, y, epochs=1)
+
+
+class Own(Value):
+    """A value of somebody's own, of fastnn's name."""
+
+    name = "huber"
+
+
+REFUSED = [
+    (lambda: Pinball(1.0), ValueError, "quantiles must be greater than 0 and less than 1, not 1"),
+    (lambda: Pinball((0.1, 0.1)), ValueError, "one number or several in ascending order"),
+    (lambda: Pinball(()), ValueError, "one number or several"),
+    (lambda: Pinball("0.5"), TypeError, "quantiles must be a number or one for each output"),
+    (lambda: Network((3, 5, 2), loss=Pinball((0.1, 0.5, 0.9))), ValueError, "3 quantiles, which want as many outputs"),
+    (lambda: Huber(0), ValueError, "delta must be greater than 0"),
+    (lambda: Elu(np.inf), ValueError, "alpha must be finite"),
+    (lambda: LeakyRelu(2), ValueError, "slope must be at least 0 and at most 1"),
+    (lambda: LogLoss(1), ValueError, "label_smoothing must be at least 0 and less than 1"),
+    (lambda: Network((3, 1), loss=LogLoss(0.1)), ValueError, "does not go with output 'identity'"),
+    (lambda: Network((3, 1), loss=Huber), TypeError, r"loss must be made of Huber: say Huber\(\)"),
+    (lambda: Network((3, 1), loss=Elu()), ValueError, "unknown loss 'elu'"),
+    (lambda: Network((3, 1), loss=Own()), TypeError, "must be one of fastnn's own"),
+    (lambda: Network((3, 1), loss="quantile"), ValueError, "did you mean 'pinball'"),
+    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"name": "poisson", "x": 1}}), ValueError, "no parameters"),
+    (lambda: Network.from_dict({"sizes": [3, 1], "loss": {"delta": 1}}), TypeError, "name must be one of"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "text"), REFUSED, ids=[text for *_, text in REFUSED])
+def test_what_is_no_value_is_refused(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
