@@ -319,6 +319,7 @@ class Completed:
         self.backend: Any = backend
         self.name = backend.name
         self.whole_batches = getattr(backend, "whole_batches", False)
+        self.takes_options = getattr(backend, "takes_options", False)
         self.shuffle_rows = getattr(backend, "shuffle_rows", None)
         self._loss = getattr(backend, "loss", None)
 
@@ -335,6 +336,11 @@ class Completed:
     ) -> tuple[float, Array]:
         """Compute the loss of all rows and its gradient, by threads where the back end takes a number of them."""
         return cast("tuple[float, Array]", _call(self.backend.loss_and_gradient, threads, network, params, data, alpha))
+
+    def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
+        """Compute the derivatives (n, n_outputs, n_inputs) of the outputs by the inputs; by NumPy where it cannot."""
+        by: Any = self.backend if hasattr(self.backend, "input_jacobian") else get_backend("numpy")
+        return cast(Array, by.input_jacobian(network, params, X))
 
     def loss(self, task: Task, params: Array, gradient: Array | None = None) -> float:
         """Compute the loss of all rows of a task; write `gradient` (n_params,), where one is passed."""
@@ -415,6 +421,10 @@ def check_supported(
     ValueError
         Names the option that is not supported, where the network and the optimizer are.
     """
+    if optimizer.rates is not None and len(optimizer.rates) != network.n_layers:
+        raise ValueError(f"rates has {len(optimizer.rates)} factors, the network {network.n_layers} layers")
+    if optimizer.has_options and not getattr(backend, "takes_options", False):
+        raise ValueError(f"back end {shown(backend.name)} knows no clip_norm and no rates: leave them out")
     if supports_with(backend, alpha=alpha, sample_weight=sample_weight)(network, optimizer):
         return
     what = f"back end {shown(backend.name)} cannot train this network with {optimizer.name}"

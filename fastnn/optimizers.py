@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fastnn.checking.arguments import (
@@ -12,16 +12,37 @@ from fastnn.checking.arguments import (
     PART,
     PART_BELOW_ONE,
     POSITIVE,
+    POSITIVE_OR_NONE,
     RATE,
     CheckedFields,
     LearningRate,
     check_choice,
+    check_number,
     choice,
     describe,
     described,
+    shown,
 )
 from fastnn.checking.hints import explains_keywords
 from fastnn.schedules import SCHEDULES
+
+
+def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None:
+    """Return the factors of the learning rate of each layer's weights and biases; they may be given as one number."""
+    if rates is None:
+        return None
+    if isinstance(rates, str) or not isinstance(rates, Iterable):
+        raise TypeError(f"{name} must have a number, or (weights, biases), for each layer, not {shown(rates)}")
+    pairs: list[tuple[float, float]] = []
+    for l, given in enumerate(rates):
+        pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
+        if len(pair) != 2:
+            raise ValueError(f"{name}[{l}] must be a number, or one for weights and one for biases, not {shown(given)}")
+        of_weights, of_biases = (check_number(f"{name}[{l}]", factor, low=0) for factor in pair)
+        pairs.append((of_weights, of_biases))
+    if not any(map(any, pairs)):
+        raise ValueError(f"{name} must not be 0 for all layers: nothing would be learned")
+    return tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -31,6 +52,8 @@ class Optimizer(CheckedFields):
     Every optimizer takes ``sequential=True``, the tutorial's way: each layer is updated before the delta of the layer
     below is computed from its new weights (Gauss-Seidel in place of Jacobi). The whole batch is then one panel, so this
     is for teaching, not for large batches.
+
+    It also takes what `fastnn.train` takes as ``clip_norm=`` and ``rates=``.
     """
 
     n_slots: ClassVar[int]
@@ -40,11 +63,34 @@ class Optimizer(CheckedFields):
 
     learning_rate: LearningRate = field(metadata=RATE)
     sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
+    clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=POSITIVE_OR_NONE)
+    rates: tuple[tuple[float, float], ...] | None = field(
+        default=None, kw_only=True, repr=False, metadata={"check": check_rates}
+    )
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Optimizer.__repr__  # type: ignore[method-assign]  # dataclass would make one of its own
+
+    def __repr__(self) -> str:
+        shown_fields = (f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init))
+        return f"{self.name}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown_fields)})"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sequential and self.has_options:
+            raise ValueError(
+                "sequential=True updates a layer before the gradient is known: it goes without clip_norm, rates"
+            )
 
     @property
     def name(self) -> str:
         """Name of the class."""
         return type(self).__name__
+
+    @property
+    def has_options(self) -> bool:
+        """Whether gradients are clipped, or layers have rates of their own."""
+        return self.clip_norm is not None or self.rates is not None
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -70,7 +116,9 @@ class Optimizer(CheckedFields):
         >>> SGD(0.1).to_dict()
         {'name': 'SGD', 'learning_rate': 0.1, 'sequential': False, 'momentum': 0.0, 'nesterov': False}
         """
-        return {"name": self.name, **vars(self), "learning_rate": describe(self.learning_rate)}
+        options = {name: getattr(self, name) for name in ("clip_norm", "rates")}
+        given = {name: value for name, value in vars(self).items() if name not in options or value is not None}
+        return {"name": self.name, **given, "learning_rate": describe(self.learning_rate)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Optimizer:
@@ -126,6 +174,8 @@ class SGD(Optimizer):
         Whether the change is that of Nesterov's form.
     sequential : bool
         Whether each layer is updated before the delta of the layer below is computed: for teaching.
+    clip_norm, rates : float, sequence of float or (float, float), optional
+        Those of `fastnn.train`, which are kept here.
 
     Raises
     ------
@@ -174,6 +224,8 @@ class Adam(Optimizer):
         Greater than 0: what is added to the root.
     sequential : bool
         Whether each layer is updated before the delta of the layer below is computed: for teaching.
+    clip_norm, rates : float, sequence of float or (float, float), optional
+        Those of `fastnn.train`, which are kept here.
 
     Raises
     ------
@@ -218,6 +270,8 @@ class AdamW(Adam):
         What part of a weight is taken away in each step, times the learning rate; not negative.
     sequential : bool
         Whether each layer is updated before the delta of the layer below is computed: for teaching.
+    clip_norm, rates : float, sequence of float or (float, float), optional
+        Those of `fastnn.train`, which are kept here.
 
     Raises
     ------
@@ -250,6 +304,8 @@ class RMSprop(Optimizer):
         Greater than 0: what is added to the root.
     sequential : bool
         Whether each layer is updated before the delta of the layer below is computed: for teaching.
+    clip_norm, rates : float, sequence of float or (float, float), optional
+        Those of `fastnn.train`, which are kept here.
 
     Raises
     ------
@@ -292,6 +348,8 @@ class RPROP(Optimizer):
         A number, not negative, or a function of the absolute step, 0-based, such as a schedule.
     sequential : bool
         Whether each layer is updated before the delta of the layer below is computed: for teaching.
+    clip_norm, rates : float, sequence of float or (float, float), optional
+        Those of `fastnn.train`, which are kept here.
 
     Raises
     ------
@@ -336,6 +394,8 @@ class Method(Optimizer):
 
     learning_rate: LearningRate = field(default=1.0, init=False, repr=False)  # its steps are taken as they are
     sequential: bool = field(default=False, init=False, repr=False)
+    clip_norm: float | None = field(default=None, init=False, repr=False)
+    rates: tuple[tuple[float, float], ...] | None = field(default=None, init=False, repr=False)
 
     def ended(self, vectors: Any) -> str:
         """Return why the method has ended the training; "" if it has not.
@@ -485,6 +545,13 @@ def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:
     if isinstance(optimizer, Method):
         raise TypeError(f"{optimizer.name} has no learning rate; Adam(learning_rate=...) has one")
     return replace(optimizer, learning_rate=rate)
+
+
+def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
+    """Return the optimizer with `clip_norm`, `rates` or both; TypeError for a method, which takes its own steps."""
+    if isinstance(optimizer, Method):
+        raise TypeError(f"{optimizer.name} has no {' and no '.join(options)}; Adam() has")
+    return replace(optimizer, **options)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

@@ -337,6 +337,13 @@ def backward(
 # Each changes the parameters p and the optimizer's state in place, given the gradient g: all of one length.
 
 
+def clip_norm(gradient: Array, most: float) -> None:
+    """``g *= most / |g|`` where ``|g| > most``, |g| the root of the sum of all squares, in float64"""
+    length = float(np.linalg.norm(gradient.astype(np.float64)))
+    if most < length < math.inf:
+        gradient *= most / length
+
+
 class Rates(NamedTuple):
     """The quantities besides the gradient that the update of a step depends on."""
 
@@ -549,6 +556,7 @@ class NumpyBackend:
 
     name = "numpy"
     whole_batches = True
+    takes_options = True  # optimizers may have `clip_norm` and `rates`
     accepts_complex = True  # parameters: `fastnn.testing.check_gradient` takes complex steps
 
     def __repr__(self) -> str:
@@ -563,6 +571,20 @@ class NumpyBackend:
         with np.errstate(all="ignore"):
             _, activations = forward(network, views(network, params), X)
         return activations[-1]
+
+    def input_jacobian(self, network: Network, params: Array, X: Array) -> Array:
+        """The derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs."""
+        slopes, v = np.empty((len(X), network.n_outputs, network.n_inputs), X.dtype), views(network, params)
+        with np.errstate(all="ignore"):
+            zs, activations = forward(network, v, X)
+            for o in range(network.n_outputs):
+                d = np.zeros_like(zs[-1])
+                d[:, o] = 1
+                for l in reversed(range(network.n_layers)):
+                    delta = activation_of(network.layers[l]).delta(d, activations[l + 1], zs[l])
+                    d = flush(delta) @ v.W[l].T
+                slopes[:, o] = d
+        return slopes
 
     def loss_and_gradient(self, network: Network, params: Array, data: Data, alpha: float) -> tuple[Any, Array]:
         """The loss and its gradient (n_params,); complex if `params` are."""
@@ -589,9 +611,15 @@ class NumpyBackend:
         update = UPDATES[optimizer.name]
         zeros, seen = np.zeros_like(p), None
 
-        def apply(where: slice) -> None:
-            rates = Rates(learning_rate, state.beta_products, is_weight[where])
+        def apply(where: slice, factor: float = 1.0) -> None:
+            rates = Rates(learning_rate * factor, state.beta_products, is_weight[where])
             update(optimizer, p[where], slots[:, where], gradient[where], rates)
+
+        def apply_by_layer(factors: tuple[tuple[float, float], ...]) -> None:
+            for layer, (of_weights, of_biases) in zip(network.layers, factors, strict=True):
+                for where, factor in ((layer.weight, of_weights), (layer.bias, of_biases)):
+                    if factor:
+                        apply(where, factor)
 
         after_layer = (lambda l: apply(network.layers[l].all)) if optimizer.sequential else None
         with np.errstate(all="ignore"):
@@ -607,7 +635,11 @@ class NumpyBackend:
                 passed = forward(network, params, batch.X)
                 steps.loss[s] = loss_value(network, params, batch, passed[1][-1], task.penalty)
                 backward(network, params, d, batch, passed, task.alpha, after_layer)
-                if not optimizer.sequential:
+                if optimizer.clip_norm:
+                    clip_norm(gradient, optimizer.clip_norm)
+                if optimizer.rates:
+                    apply_by_layer(optimizer.rates)
+                elif not optimizer.sequential:
                     apply(slice(None))
                 # 0 times infinity is NaN, and so is 0 times NaN: one inner product tests all parameters
                 if not (math.isfinite(steps.loss[s]) and math.isfinite(zeros @ p)):

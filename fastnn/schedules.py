@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
+from fastnn.checking.arguments import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
@@ -167,8 +169,8 @@ class cosine(Schedule):
     ----------
     learning_rate : float
         Not negative.
-    steps : int
-        Steps (not epochs), at least 1.
+    steps : int, optional
+        Steps (not epochs), at least 1; those of the training where it is not given.
     final : float
         The rate from then on, not negative.
 
@@ -184,12 +186,12 @@ class cosine(Schedule):
     [0.4, 0.341, 0.2, 0.059, 0.0, 0.0]
     """
 
-    steps: int = field(metadata=COUNT)
+    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
-        n = min(self.steps, NEVER)
+        n = steps_of(self)
         height = _half_cosine(np.minimum(steps, n) / n)
         return self.final + (self.learning_rate - self.final) * height
 
@@ -204,8 +206,8 @@ class warm_up(Schedule):
     ----------
     learning_rate : float
         Not negative.
-    steps : int
-        Steps (not epochs), at least 1.
+    steps : int, optional
+        Steps (not epochs), at least 1; those of the training where it is not given.
     start : float
         The first rate, not negative.
 
@@ -221,12 +223,12 @@ class warm_up(Schedule):
     [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    steps: int = field(metadata=COUNT)
+    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
     start: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
-        return _lines(steps, (0, self.start), (min(self.steps, NEVER), self.learning_rate))
+        return _lines(steps, (0, self.start), (steps_of(self), self.learning_rate))
 
 
 @dataclass(frozen=True)
@@ -239,8 +241,8 @@ class one_cycle(Schedule):
     ----------
     learning_rate : float
         Not negative.
-    steps : int
-        Steps (not epochs) of both lines, at least 1.
+    steps : int, optional
+        Steps (not epochs) of both lines, at least 1; those of the training where it is not given.
     start, final : float
         The first rate and the last one, not negative.
     rise : float
@@ -258,15 +260,28 @@ class one_cycle(Schedule):
     [0.0, 0.25, 0.5, 0.25, 0.0]
     """
 
-    steps: int = field(metadata=COUNT)
+    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
     start: float = field(default=0.0, metadata=NOT_NEGATIVE)
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
     rise: float = field(default=0.3, metadata=PART_WITHIN)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
         """The rates (n,) of the steps (n,)."""
-        n = min(self.steps, NEVER)
+        n = steps_of(self)
         return _lines(steps, (0, self.start), (self.rise * n, self.learning_rate), (n, self.final))
+
+
+def steps_of(schedule: Any) -> int:
+    """Return the steps of a schedule; ValueError where they were not given, nor known by a training."""
+    if schedule.steps is None:
+        name = type(schedule).__name__
+        raise ValueError(f"{name} without steps ends with a training, and here none ends: say {name}(..., steps=...)")
+    return min(schedule.steps, NEVER)
+
+
+def ending_after(rate: Any, steps: int) -> Any:
+    """Return a learning rate, a schedule without steps as one of so many of them."""
+    return dataclasses.replace(rate, steps=steps) if getattr(rate, "steps", 0) is None and steps else rate
 
 
 def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:

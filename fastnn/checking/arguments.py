@@ -201,8 +201,12 @@ Check = Callable[[str, Any], Any]
 FLAG = {"check": check_flag}
 COUNT = {"check": partial(check_integer, low=1)}
 COUNT_FROM_ZERO = {"check": partial(check_integer, low=0)}
+COUNT_OR_NONE = {"check": lambda name, value: None if value is None else check_integer(name, value, low=1)}
 NOT_NEGATIVE = {"check": partial(check_number, low=0)}
 POSITIVE = {"check": partial(check_number, low=0, low_open=True)}
+POSITIVE_OR_NONE = {
+    "check": lambda name, value: None if value is None else check_number(name, value, low=0, low_open=True)
+}
 PART = {"check": partial(check_number, low=0, high=1)}
 PART_BELOW_ONE = {"check": partial(check_number, low=0, high=1, high_open=True)}
 PART_WITHIN = {"check": partial(check_number, low=0, high=1, low_open=True, high_open=True)}

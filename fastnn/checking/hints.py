@@ -106,7 +106,7 @@ ANSWERS = {
 # ------------------------------------------------------------------------------- keywords that a function does not have
 
 
-_NO_CLIPPING = "no gradients are clipped here: take a smaller learning rate, or Stop(on_divergence='stop')"
+_BY_NORM = "clip_norm=..., the most that the length of the whole gradient may be"
 _NO_DROPOUT = (
     "there is no dropout: train(..., alpha=0.001) is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
 )
@@ -151,7 +151,9 @@ REMEDIES = {
     **dict.fromkeys(("hidden_layer_sizes", "layers", "sizes"), "Network(sizes=(n_inputs, ..., n_outputs))"),
     **dict.fromkeys(("biases", "use_bias"), "Network(..., bias=...)"),
     **dict.fromkeys(("kernel_initializer", "initializer"), "Network(..., init=...)"),
-    **dict.fromkeys(("clipnorm", "clipvalue", "clip", "max_norm", "max_grad_norm", "gradient_clip_val"), _NO_CLIPPING),
+    **dict.fromkeys(("clipnorm", "global_clipnorm", "max_norm", "max_grad_norm", "gradient_clip_val"), "clip_norm=..."),
+    **dict.fromkeys(("clipvalue", "clip_value", "clip", "clip_grad"), _BY_NORM),
+    **dict.fromkeys(("freeze", "frozen", "trainable", "lr_mult", "param_groups"), "rates=(0, ..., 1)"),
     **dict.fromkeys(("dropout", "dropout_rate"), _NO_DROPOUT),
     **dict.fromkeys(("device", "cuda", "gpu"), _CPU_ONLY),
 }

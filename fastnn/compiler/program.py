@@ -29,11 +29,12 @@ KERNEL_REVISION = 2
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
 FOLDERS = _PACKAGE / "compiler", _PACKAGE / "fused"
-SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("memory", "network", "optimizers", "state"))
+SOURCES_BESIDES = tuple(_PACKAGE / f"{name}.py" for name in ("losses", "memory", "network", "optimizers", "state"))
 """Files outside of the two folders whose constants end up in machine code."""
 
 ENTRIES = {
     "train_steps": ("float64", "float32"),
+    "train_with_options": ("float64", "float32"),
     "levenberg_marquardt": ("float64",),
     "train_members": ("float64", "float32"),
     "train_in_lanes": ("float64", "float32"),
@@ -41,6 +42,7 @@ ENTRIES = {
     "train_together": ("float64", "float32"),
     "loss_and_gradient": ("float64", "float32"),
     "predict": ("float64", "float32"),
+    "input_jacobian": ("float64", "float32"),
     "evaluate": ("float64", "float32"),
     "most_numbers": ("float64",),  # the same for both, as is the next one
     "shuffle_rows": ("float64",),

@@ -12,7 +12,7 @@ from fastnn.backends import Backend, Completed, complete
 from fastnn.memory import READABLE, Array
 from fastnn.network import Network
 from fastnn.optimizers import SGD
-from fastnn.reference import UPDATES, Rates
+from fastnn.reference import UPDATES, Rates, clip_norm
 from fastnn.state import Data, EpochRules, Steps, StepState, Task
 
 DENSE_BYTES = 64 << 20
@@ -127,6 +127,8 @@ class Adapter(Completed):
             return 0.0
         loss, gradient = self.loss_and_gradient(network, state.params, batch, task.alpha)
         state.beta_products *= optimizer.betas
+        if optimizer.clip_norm:
+            clip_norm(gradient, optimizer.clip_norm)
         with np.errstate(all="ignore"):
             rates = Rates(rate, state.beta_products, network.is_weight(gradient.dtype))
             UPDATES[optimizer.name](optimizer, state.params, state.vectors[1:], gradient, rates)

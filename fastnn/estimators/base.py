@@ -35,6 +35,7 @@ from fastnn.estimators.validation import (
     short_errors,
     validated,
 )
+from fastnn.losses import Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
@@ -62,7 +63,9 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     best_validation_score_: float | None
     best_loss_: float | None
     _seeded: np.random.RandomState
-    scoring: Any = None  # estimators of version 0.2, which were pickled, have none
+    scoring: Any = None  # estimators of version 0.2, which were pickled, have none of these
+    clip_norm: Any = None
+    quantile: Any = None
 
     @classmethod
     @functools.cache
@@ -84,6 +87,15 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     @abstractmethod
     def _labels(self) -> str | None:
         """Return the kind of score for early stopping, see `HeldOut`."""
+
+    def _loss(self) -> str | Pinball:
+        """Return the network's loss, as `network_of` takes it."""
+        loss = attribute(self, "loss", str)
+        if loss != "quantile":
+            return loss
+        if self.quantile is None:
+            raise ValueError('loss="quantile" needs quantile=, a number between 0 and 1')
+        return Pinball(float(self.quantile))
 
     def _weights(self, y: Any, sample_weight: Any) -> Any:
         return sample_weight
@@ -191,11 +203,11 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                     "them, or make a new estimator"
                 )
             self.n_outputs_ = sizes[-1]
-            return fitted.params, network_of(sizes, activation, attribute(self, "out_activation_", str), self.loss)
+            return fitted.params, network_of(sizes, activation, attribute(self, "out_activation_", str), self._loss())
         self.t_ = self.n_iter_ = 0
         self.n_layers_, self.n_outputs_ = len(sizes), sizes[-1]
         self.out_activation_ = self._output_activation()
-        network = network_of(sizes, activation, self.out_activation_, self.loss)
+        network = network_of(sizes, activation, self.out_activation_, self._loss())
         params = draw_params(network, activation, self._random_state).astype(dtype)
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
             if getattr(self, name) is not None:

@@ -30,6 +30,7 @@ from fastnn.estimators.validation import (
     validated,
 )
 from fastnn.memory import Array
+from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
 
 
@@ -91,7 +92,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -119,6 +120,7 @@ class MLPClassifier(Conversion, Saving, ClassifierMixin, BaseMLP):
         fix_defects: bool = False,
         n_threads: int | None = None,
         scoring: str | Callable[..., float] | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         store_parameters(self, locals())
 

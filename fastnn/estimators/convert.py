@@ -166,7 +166,9 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
         raise TypeError(f"{cls.__name__}.from_result takes a result of train, not {shown(result)}")
     network, params = result.network, check_params(result.network, result.params)
     losses = legal.get(name_of(network.output), {})
-    if network.loss not in losses:
+    quantile = getattr(network.loss, "quantiles", 0.5)
+    is_own = network.loss == network.loss_name or (network.loss_name == "pinball" and isinstance(quantile, float))
+    if network.loss_name not in losses or not is_own:
         known = ", ".join(f"{output} with {' or '.join(losses)}" for output, losses in legal.items())
         raise ValueError(
             f"{cls.__name__} has no output {network.output!r} with the loss {network.loss!r}; it has {known}"
@@ -181,8 +183,8 @@ def from_result(cls: Any, result: TrainingResult, parameters: dict[str, Any], le
     new = cls(
         hidden_layer_sizes=network.sizes[1:-1],
         activation=activation,
-        loss=losses[network.loss],
-        **{"backend": result.backend} | parameters,
+        loss=losses[network.loss_name],
+        **{"backend": result.backend} | ({"quantile": quantile} if network.loss_name == "pinball" else {}) | parameters,
     )
     layers = layers_of(Model(network, params))
     biases = [np.zeros(W.shape[1], W.dtype) if b is None else b for W, b, _ in layers]

@@ -22,17 +22,19 @@ activation : str or sequence of str, default="relu"
     Activation of the hidden layers; a sequence has one for each:
     {_ACTIVATIONS}.
     Those after "relu" are fastnn's own.
-solver : {{"adam", "sgd", "lbfgs", "rprop"}}, default="adam"
-    "rprop" (fastnn's own) takes full batches; `learning_rate_init` is its first step. The regressor has "lm" and "br"
-    besides, Levenberg-Marquardt and Bayesian regularization, for up to some 500 parameters; activation "tanh" suits
-    them. They scale X and y to [-1, 1] by themselves, and have their losses of these; the weights are for raw X.
+solver : {{"adam", "sgd", "lbfgs", "adamw", "rmsprop", "rprop"}}, default="adam"
+    The last three are fastnn's own. "adamw" is "adam" with a weight decay of 0.01 besides `alpha`; "rprop" takes full
+    batches, and `learning_rate_init` is its first step. The regressor has "lm" and "br" besides,
+    Levenberg-Marquardt and Bayesian regularization, for up to some 500 parameters; activation "tanh" suits them. They
+    scale X and y to [-1, 1] by themselves, and have their losses of these; the weights are for raw X.
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights; divided by the rows of a batch. "br" finds it by itself.
 batch_size : int or "auto", default="auto"
     "auto": ``min(200, n_samples)``.
-learning_rate : {{"constant", "invscaling", "adaptive"}}, default="constant"
-    For "sgd". "invscaling": ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch. "adaptive": divided by
-    5 whenever training would stop, until it is 1e-6.
+learning_rate : {{"constant", "invscaling", "adaptive"}} or schedule, default="constant"
+    A schedule, such as ``fastnn.cosine(0.01)``, is for all solvers but "lbfgs", in place of `learning_rate_init`; one
+    without steps ends with `max_iter` epochs. The words are for "sgd". "invscaling": ``learning_rate_init / (t_ + 1) **
+    power_t`` after each epoch. "adaptive": divided by 5 whenever training would stop, until it is 1e-6.
 learning_rate_init : float, default=0.001
     For all solvers but "lbfgs".
 power_t : float, default=0.5
@@ -59,9 +61,9 @@ early_stopping : bool, default=False
 validation_fraction : float, default=0.1
     Part of the rows that early stopping sets aside.
 beta_1, beta_2 : float, default=0.9, 0.999
-    For "adam".
+    For "adam" and "adamw".
 epsilon : float, default=1e-8
-    For "adam".
+    For "adam", "adamw" and "rmsprop".
 n_iter_no_change : int, default=10
     Training stops when more than so many epochs in a row fail to improve.
 max_fun : int, default=15000
@@ -86,7 +88,9 @@ scoring : str, callable or None, default=None
     scikit-learn's: accuracy or R^2. "loss" is the negative of the loss, without the penalty; take it for classes of
     which one is rare, where accuracy hardly moves. Also the name of a scorer of scikit-learn's, such as
     "average_precision", or a function (estimator, X, y) of which greater values are better; where the rows have
-    weights, it is given them as ``sample_weight=``."""
+    weights, it is given them as ``sample_weight=``.
+clip_norm : float or None, default=None
+    The most that the length of a step's gradient may be, for all solvers but "lbfgs"."""
 
 _ATTRIBUTES = f"""\
 coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)

@@ -22,8 +22,8 @@ from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
 from fastnn.estimators.validation import attribute, threads_of
 from fastnn.memory import Array, ceil_div
 from fastnn.network import Network
-from fastnn.optimizers import RPROP, SGD, Adam, Optimizer
-from fastnn.schedules import Schedule
+from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
+from fastnn.schedules import Schedule, ending_after
 from fastnn.state import Data, StepState
 from fastnn.training.epochs import Decisions, Pace
 from fastnn.training.interrupts import Interrupt
@@ -152,15 +152,18 @@ class Solver:
 
     def __init__(self, mlp: Any) -> None:
         rate = float(mlp.learning_rate_init)
-        self.schedule = mlp.learning_rate if mlp.solver == "sgd" else "constant"
+        self.schedule = mlp.learning_rate if mlp.solver == "sgd" or callable(mlp.learning_rate) else "constant"
         self.power_t = float(mlp.power_t)
-        self.optimizer: Optimizer
-        if mlp.solver == "sgd":
-            self.optimizer = SGD(rate, momentum=mlp.momentum, nesterov=bool(mlp.nesterovs_momentum))
-        elif mlp.solver == "adam":
-            self.optimizer = Adam(rate, beta_1=mlp.beta_1, beta_2=mlp.beta_2, epsilon=mlp.epsilon)
-        else:
-            self.optimizer = RPROP(rate)
+        moments = {"beta_1": mlp.beta_1, "beta_2": mlp.beta_2, "epsilon": mlp.epsilon}
+        kinds: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
+            "sgd": (SGD, {"momentum": mlp.momentum, "nesterov": bool(mlp.nesterovs_momentum)}),
+            "adam": (Adam, moments),
+            "adamw": (AdamW, moments),
+            "rmsprop": (RMSprop, {"epsilon": mlp.epsilon}),
+            "rprop": (RPROP, {}),
+        }
+        kind, own = kinds[mlp.solver]
+        self.optimizer: Optimizer = kind(rate, clip_norm=mlp.clip_norm, **own)
         self.base = self.learning_rate = rate
         self.t = 0
         self._slots: Array | None = None
@@ -171,6 +174,7 @@ class Solver:
         """Return the state of a training that begins at `params` and goes on with the last one's vectors."""
         state = TrainingState.create(params, self.optimizer.n_slots)
         state.optimizer = self.optimizer.name
+        state.t = self.t if callable(self.schedule) else 0  # that of a schedule is the absolute step
         if self._slots is not None:
             if self._slots.shape[1] != network.n_params:
                 raise ValueError(
@@ -185,14 +189,20 @@ class Solver:
     def end(self, state: StepState) -> None:
         """Keep the vectors and counts of a training that ended."""
         self._slots, self._beta_products = state.vectors[1:], state.beta_products
-        self.t += state.t
+        self.t = state.t if callable(self.schedule) else self.t + state.t
         if isinstance(self.optimizer, Adam):
             first, second = (1 - state.beta_products).tolist()
             if first > 0:
                 self.learning_rate = self.base * math.sqrt(second) / first
 
-    def rate(self, t: int, n_rows: int, steps_per_epoch: int) -> LearningRate:
-        """Return the learning rate of a training that begins when `t` samples have been seen."""
+    def rate(self, t: int, n_rows: int, steps_per_epoch: int, n_epochs: int = 0) -> LearningRate:
+        """Return the learning rate of a training that begins when `t` samples have been seen.
+
+        A schedule without steps ends after `n_epochs`; without these it has no end.
+        """
+        if callable(self.schedule):
+            rate: LearningRate = ending_after(self.schedule, n_epochs and self.t + n_epochs * steps_per_epoch)
+            return rate
         if self.schedule == "invscaling":
             return InverseScaling(self.learning_rate, self.base, self.power_t, t, n_rows, steps_per_epoch)
         return self.base if isinstance(self.optimizer, Adam) else self.learning_rate
@@ -276,7 +286,8 @@ class Epochs:
         n, network = len(inputs.rows), inputs.network
         state = mlp._optimizer.begin(network, inputs.params)
         batch_size = _batch_size(mlp, n)
-        self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size))
+        n_epochs = 0 if inputs.incremental else self.n_epochs
+        self.rate = mlp._optimizer.rate(self.record.t, n, ceil_div(n, batch_size), n_epochs)
         plan = Plan(
             network,
             inputs.backend,

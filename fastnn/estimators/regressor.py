@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +27,7 @@ from fastnn.estimators.validation import (
     validated,
 )
 from fastnn.memory import Array
+from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
 
 
@@ -38,14 +39,17 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
 
     Parameters
     ----------
-    loss : {"squared_error", "poisson", "absolute_error", "huber"}, default="squared_error"
-        The last two are fastnn's own. "poisson" takes ``y >= 0``, its outputs are exponentials.
+    loss : {"squared_error", "poisson", "absolute_error", "huber", "quantile"}, default="squared_error"
+        The last three are fastnn's own. "poisson" takes ``y >= 0``, its outputs are exponentials. "quantile" learns the
+        `quantile` of y.
     %(parameters)s
     %(own_parameters)s
     %(fix_defects)s
     n_restarts : int, default=5
         For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score of validation rows,
         "br" the most probable one, by MacKay's evidence. Weights that are given are the only start.
+    quantile : float or None, default=None
+        Between 0 and 1, for ``loss="quantile"``: which part of y is below what is predicted.
 
     Attributes
     ----------
@@ -71,6 +75,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         "loss": [StrOptions(set(REGRESSOR_LOSSES))],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS, *SECOND_ORDER_SOLVERS})],
         "n_restarts": [Interval(Integral, 1, None, closed="left")],
+        "quantile": [Interval(Real, 0, 1, closed="neither"), None],
     }
 
     def __init__(
@@ -82,7 +87,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         solver: str = "adam",
         alpha: float = 0.0001,
         batch_size: int | str = "auto",
-        learning_rate: str = "constant",
+        learning_rate: str | Schedule = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
@@ -108,6 +113,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         n_threads: int | None = None,
         scoring: str | Callable[..., float] | None = None,
         n_restarts: int = 5,
+        clip_norm: float | None = None,
+        quantile: float | None = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -142,7 +149,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         >>> bool((MLPRegressor.from_result(result).predict(X) == result.predict(X)[:, 0]).all())
         True
         """
-        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")}
+        of_identity = {loss: loss for loss in ("squared_error", "absolute_error", "huber")} | {"pinball": "quantile"}
         legal = {"identity": of_identity, "exp": {"poisson": "poisson"}}
         made: MLPRegressor = from_result(cls, result, parameters, legal)
         return made

@@ -57,7 +57,8 @@ class Saving:
         Kept are the weights, the parameters and the fitted attributes: labels, names of features, curves and scores.
         Not kept are the optimizer's moments and the generator (`partial_fit` and ``warm_start=True`` go on with new
         ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init`, a function as `scoring`
-        (they are None afterwards), a back end of your own but for its name, metadata requests and callbacks.
+        (they are None afterwards), one as `learning_rate` ("constant" afterwards), a back end of your own but for its
+        name, metadata requests and callbacks.
 
         Parameters
         ----------
@@ -167,8 +168,8 @@ def model_of(mlp: Any) -> Model:
     weights = mlp._weights_now()
     if not np.isfinite(weights.params).all():
         raise ValueError("coefs_ and intercepts_ must be finite")
-    output, loss = (attribute(mlp, name, str) for name in ("out_activation_", "loss"))
-    network = network_of(weights.sizes, mlp._activation(), output, loss)
+    output = attribute(mlp, "out_activation_", str)
+    network = network_of(weights.sizes, mlp._activation(), output, mlp._loss())
     if not is_classifier(mlp):
         return Model(network, weights.params, "numbers")
     kind, classes = mlp._binarizer().y_type_, labels_of(mlp)
@@ -197,6 +198,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
     if callable(parameters["scoring"]):
         parameters["scoring"] = None
+    if callable(parameters["learning_rate"]):
+        parameters["learning_rate"] = "constant"
     seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
     fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
     curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
@@ -251,7 +254,7 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
         if name not in (*_SCALARS, *_CURVES.values()) or not legal:
             raise ModelFileError(f"damaged: {name:.50} is {value!r:.50} in its header")
     vars(mlp).update(header["fitted"])
-    if network != network_of(network.sizes, mlp._activation(), mlp.out_activation_, mlp.loss):
+    if network != network_of(network.sizes, mlp._activation(), mlp.out_activation_, mlp._loss()):
         raise ModelFileError("damaged: the network and the parameters of its header do not agree")
     check_arrays(arrays, {name: (np.float64, (arrays[name].size,)) for name in _CURVES if name in arrays})
     vars(mlp).update({attribute: arrays[name].tolist() for name, attribute in _CURVES.items() if name in arrays})

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from fastnn.checking.arguments import check_integer, cut, shortened, shown
 from fastnn.checking.values import Names, is_frame, real_array
-from fastnn.losses import HIDDEN
+from fastnn.losses import HIDDEN, Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
 
@@ -57,7 +57,7 @@ def feature_names_of(mlp: Any, n: int) -> Names | None:
     return tuple(names.tolist())
 
 
-STOCHASTIC_SOLVERS = ("sgd", "adam", "rprop")
+STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw", "rmsprop", "rprop")
 """Those that learn in epochs, and know `partial_fit`."""
 
 SECOND_ORDER_SOLVERS = ("lm", "br")
@@ -67,7 +67,7 @@ HIDDEN_ACTIVATIONS = tuple("logistic" if name == "sigmoid" else name for name in
 """scikit-learn's four, and the further ones of `fastnn.Network`."""
 
 CLASSIFIER_LOSSES = ("log_loss", "squared_error")
-REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber")
+REGRESSOR_LOSSES = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
@@ -75,7 +75,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
     "alpha": [Interval(Real, 0, None, closed="left")],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+    "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"}), callable],
     "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
     "power_t": [Interval(Real, 0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -101,6 +101,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "fix_defects": ["boolean"],
     "n_threads": [Interval(Integral, 1, None, closed="left"), None],
     "scoring": [str, callable, None],
+    "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
 }
 
 
@@ -111,7 +112,7 @@ def threads_of(mlp: Any) -> int | None:
 
 
 @functools.lru_cache(maxsize=512)
-def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output: str, loss: str) -> Network:
+def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output: str, loss: str | Pinball) -> Network:
     """Make fastnn's network from scikit-learn's names.
 
     Parameters
@@ -121,7 +122,7 @@ def network_of(sizes: tuple[int, ...], activation: str | tuple[str, ...], output
     activation : str or tuple of str
         Activation of the hidden layers: one name, or one each.
     output : {"identity", "exp", "logistic", "softmax"}
-    loss : str
+    loss : str or Pinball
         "log_loss" is the cross entropy where the output is softmax.
     """
     if loss == "log_loss" and output == "softmax":

@@ -53,6 +53,7 @@ class NumbaBackend:
     """
 
     name = "numba"
+    takes_options = True
 
     def __init__(self, specialize: bool = False) -> None:
         self.specialize = specialize
@@ -93,6 +94,19 @@ class NumbaBackend:
             kernel(out, params, n, workspace.scratch, workspace.model, X)
         finally:
             put_back(workspace)
+
+    def input_jacobian(self, network, params, X):
+        """Return the derivatives (n, n_outputs, n_inputs) of the outputs of each row by its inputs. Optional."""
+        check_inputs(network, params, X)
+        out = np.empty((network.sizes[-1], len(X), network.sizes[0]), X.dtype)
+        workspace = take_workspace(network, X.dtype, len(X), ROW_BLOCK)
+        try:
+            check("params", params, (workspace.network.n_params,), X.dtype)
+            kernel = load_kernel("input_jacobian", X.dtype)
+            kernel(out, params, len(X), workspace.scratch, workspace.model, X)
+        finally:
+            put_back(workspace)
+        return out.transpose(1, 0, 2)
 
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
@@ -172,7 +186,8 @@ class NumbaBackend:
             if rules is not None:
                 in_turn = len(which) >= FEWEST and self.at_a_time(tasks[0].network, dtype, n_rows) > 1
                 ends = Ends(tasks[0].network, rules, state.storage, steps.loss, n_steps, in_turn)
-            one_by_one = self.specialize or len(which) < FEWEST or isinstance(tasks[0].optimizer, Method)
+            alone = kernel_name(tasks[0].optimizer) != "train_steps"
+            one_by_one = self.specialize or len(which) < FEWEST or alone
             if one_by_one or (rules is not None and rules.first > 0):
                 chosen = np.arange(len(which))
             else:
@@ -209,7 +224,7 @@ class NumbaBackend:
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to make buffers for."""
         vector = ALIGNMENT // dtype.itemsize
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
-        if self.specialize and is_small and not isinstance(task.optimizer, Method):
+        if self.specialize and is_small and kernel_name(task.optimizer) == "train_steps":
             n_rows = vector if n_rows > 1 else 1  # a kernel for all batches that fit a vector, and one for single rows
             return True, n_rows, n_rows
         # Buffers are made for a block of rows. A sequential optimizer updates a layer within the batch, which is then

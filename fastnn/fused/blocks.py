@@ -3,6 +3,8 @@
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
 
+import math
+
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
@@ -111,6 +113,22 @@ def set_step_constants(constants, spec, beta_products, learning_rate, divisor):
     put(constants, RATE, rate)
     put(constants, DECAY, learning_rate * spec.weight_decay)
     put(constants, SCALE, 1 / divisor)
+
+
+@inlined
+def clip(scratch, n_params, clip_norm):
+    """Write the factor by which the gradient (n_params,), finished, is made as short as it has to be, to SCALE."""
+    gradient, end = scratch.gradient, n_params // 4 * 4
+    s, t, u, v = 0.0, 0.0, 0.0, 0.0  # four sums in float64: the additions of one wait for each other
+    for i in range(0, end, 4):
+        s += float(get(gradient, i)) * float(get(gradient, i))
+        t += float(get(gradient, i + 1)) * float(get(gradient, i + 1))
+        u += float(get(gradient, i + 2)) * float(get(gradient, i + 2))
+        v += float(get(gradient, i + 3)) * float(get(gradient, i + 3))
+    for i in range(end, n_params):
+        s += float(get(gradient, i)) * float(get(gradient, i))
+    length = sqrt((s + t) + (u + v))
+    put(scratch.update_constants, SCALE, clip_norm / length if clip_norm < length < math.inf else 1.0)
 
 
 @inlined

@@ -176,7 +176,7 @@ def check_group(tasks, which, state, steps, n_steps):
             raise ValueError("the members of one call have the same network and the same kind of optimizer")
         if check_data(task.network, task.data) != dtype:
             raise ValueError(f"the members of one call have the same dtype: X of one of them is not of {dtype}")
-    slots = {(task.optimizer.n_slots, task.optimizer.sequential) for task in tasks}
+    slots = {(task.optimizer.n_slots, task.optimizer.sequential, task.optimizer.has_options) for task in tasks}
     if len(slots) > 1 or BUILT_IN.get(type(first.optimizer).__name__) is not type(first.optimizer):
         raise ValueError(
             f"back end 'numba' cannot train members with these optimizers in one call: {shown(first.optimizer)}"

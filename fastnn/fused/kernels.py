@@ -13,10 +13,20 @@ from numpy.typing import NDArray
 from fastnn.compiler.memory_ops import caller, get, horizontal_sum, lanes_of, load, offset, put, store, unpack, zero
 from fastnn.compiler.tracing import entry
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, gather_block, gather_inputs, gathered_block, padded, penalty, set_step_constants
+from fastnn.fused.blocks import (
+    FAN_IN,
+    clip,
+    gather_block,
+    gather_inputs,
+    gathered_block,
+    padded,
+    penalty,
+    set_step_constants,
+)
 from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.epochs import end_epoch as end_epoch
 from fastnn.fused.evaluate import evaluate_objects
+from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers as most_numbers
 from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
 from fastnn.fused.layout import (
@@ -105,6 +115,59 @@ def train_steps(
     return n_steps
 
 
+@entry
+def train_with_options(
+    vectors: NDArray,
+    beta_products: NDArray[np.float64],
+    n_steps: int,
+    scratch: Scratch,
+    model: Model,
+    spec: UpdateSpec,
+    data: Data,
+    steps: Steps,
+    ends: EpochEnds,
+) -> int:
+    """Train like `train_steps`, with gradients that are clipped and rates by layer: ``spec.clip_norm``, ``.factors``.
+
+    The gradient is made and finished as `loss_and_gradient` does it, and updates all parameters in one go.
+    """
+    vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
+    spec, data, steps, ends = unpack(spec), unpack(data), unpack(steps), unpack(ends)
+    done, end = 0, n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
+    while done < n_steps:
+        for s in range(done, min(end, n_steps)):
+            begin, stop, divisor = get(steps.start, s), get(steps.stop, s), 0.0
+            sum_of_losses, is_first = penalty(scratch, model, vectors, spec.penalty), True
+            store(scratch.nan_flag, 0, zero(vectors))
+            while begin < stop:
+                n = min(model.block, stop - begin)
+                width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
+                divisor += block_weight
+                propagation.forward(scratch, model, vectors, vectors, width, n)
+                propagation.output_delta(scratch, model, width, n)
+                sum_of_losses += float(get(scratch.sum_of_l, 0))
+                propagation.backward(scratch, model, spec, vectors, width, n, is_first, False, False)
+                begin, is_first = begin + n, False
+            learning = divisor > 0
+            if learning:
+                divisor = divisor if model.mean else 1.0
+                set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
+                finish_gradients(scratch, model, vectors)
+                clip(scratch, model.n_params, spec.clip_norm)
+                propagation.scaled_step(scratch, spec, vectors, 0, model.n_params)
+            put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
+            put(scratch.sum_of_l, 0, sum_of_losses if learning else 0.0)
+            if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
+                return s
+        done = min(end, n_steps)
+        if ends.per_epoch > 0 and done == end:
+            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
+            if get(ends.arguments, 0) == 1:
+                return done
+        end += ends.per_epoch
+    return n_steps
+
+
 call_train_steps = caller(N_TRAIN)
 
 
@@ -182,6 +245,25 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
         gather_inputs(scratch, X, begin, n, n_inputs, width)
         propagation.forward(scratch, model, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
+
+
+@entry
+def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model: Model, X: NDArray) -> None:
+    """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,), by blocks."""
+    out, params, scratch, model, X = unpack(out), unpack(params), unpack(scratch), unpack(model), unpack(X)
+    propagation.copy_params(scratch, model, params, 0)
+    params, n_inputs = scratch.params, get(model.layers, FAN_IN)
+    for begin in range(0, n_rows, model.block):
+        n = min(model.block, n_rows - begin)
+        width = padded(n, lanes_of(out))
+        for b in range(width):
+            put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
+            put(scratch.weight, b, 1 if b < n else 0)
+        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+        propagation.forward(scratch, model, params, params, width, max(n, 2))  # a single row is a panel here, too
+        for o in range(model.n_outputs):
+            place = offset(out, (o * n_rows + begin) * n_inputs)
+            propagation.input_slopes(place, scratch, model, params, o, n, width)
 
 
 @entry

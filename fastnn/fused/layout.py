@@ -17,6 +17,7 @@ bit. A block of one row is no panel: its features lie side by side, in the same 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,6 +74,9 @@ class Model(NamedTuple):
     single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
 
 
+NO_NUMBERS = np.zeros(0)
+
+
 class UpdateSpec(NamedTuple):
     """The optimizer in numbers; its constants of the working dtype are in `Scratch.update_constants`."""
 
@@ -83,6 +87,9 @@ class UpdateSpec(NamedTuple):
     beta_1: float
     beta_2: float
     weight_decay: float
+    clip_norm: float = math.inf  # the most that the length of the gradient may be, in `train_with_options`
+    factors: NDArray = NO_NUMBERS  # (padded n_params,): of the learning rate; 0 where a parameter stays
+    is_weight: NDArray = NO_NUMBERS  # (padded n_params,): 1 for a weight, else 0
 
 
 # indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each step's own
@@ -332,13 +339,13 @@ def constants_of(model: Model, spec: UpdateSpec, scratch: Scratch) -> tuple[Mode
 
     Not constant are where the buffers lie, but for their distances, and the numbers that change between trainings.
     """
-    return model, spec._replace(penalty=None, beta_1=None, beta_2=None, weight_decay=None), relative(scratch)
+    return model, spec._replace(**dict.fromkeys(spec._fields[UpdateSpec._fields.index("penalty") :])), relative(scratch)
 
 
 def update_spec(task: Task, stride: int) -> UpdateSpec:
     """Return the optimizer of a task in numbers; `stride` is from one of the state's vectors to the next."""
     optimizer = task.optimizer
-    return UpdateSpec(
+    spec = UpdateSpec(
         MOMENTUM if isinstance(optimizer, SGD) and optimizer.n_slots else UPDATE_CODES[optimizer.name],
         stride,
         int(optimizer.sequential),
@@ -346,6 +353,19 @@ def update_spec(task: Task, stride: int) -> UpdateSpec:
         *optimizer.betas,
         getattr(optimizer, "weight_decay", 0),
     )
+    return _with_options(spec, task) if optimizer.has_options else spec
+
+
+def _with_options(spec: UpdateSpec, task: Task) -> UpdateSpec:
+    network, dtype, optimizer = task.network, task.data.X.dtype, task.optimizer
+    factors, is_weight = (aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2))
+    is_weight[: network.n_params] = network.is_weight()
+    for layer, (of_weights, of_biases) in zip(
+        network.layers, optimizer.rates or [(1.0, 1.0)] * network.n_layers, strict=True
+    ):
+        factors[layer.weight], factors[layer.bias] = of_weights, of_biases
+    most = optimizer.clip_norm or math.inf
+    return spec._replace(clip_norm=most, factors=factors, is_weight=is_weight)
 
 
 def make_least_squares(network: Network, block: int) -> LeastSquares:

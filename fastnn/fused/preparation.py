@@ -63,7 +63,8 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     """
     storage, beta_products = state.storage, state.beta_products
     m, stride = len(which), storage.shape[2]
-    specs = [prepared(workspace.spec_of(task, stride)) for task in tasks]
+    plain = [workspace.spec_of(task, stride) for task in tasks]
+    specs = [prepared(spec) for spec in plain]
     data = [prepared(task.data) for task in tasks]
     constants = np.zeros((len(tasks), N_CONSTANTS), storage.dtype)
     for task, row in zip(tasks, constants, strict=True):
@@ -87,7 +88,7 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     arguments = np.empty((m, len(columns)), np.int64)
     for k, column in enumerate(columns):
         arguments[:, k] = column
-    return MemberArguments(arguments[chosen], constants[which[chosen]], [objects, specs, data, blocks])
+    return MemberArguments(arguments[chosen], constants[which[chosen]], [objects, plain, specs, data, blocks])
 
 
 def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen):
@@ -210,7 +211,9 @@ class Workspace:
 
 def kernel_name(optimizer):
     """Return the name of the entry point that does the steps of an optimizer."""
-    return "levenberg_marquardt" if isinstance(optimizer, Method) else "train_steps"
+    if isinstance(optimizer, Method):
+        return "levenberg_marquardt"
+    return "train_with_options" if optimizer.has_options else "train_steps"
 
 
 class BoundSteps:
@@ -218,7 +221,7 @@ class BoundSteps:
 
     def __init__(self, workspace, task, formulas):
         *_, stride, special = self.formulas = formulas
-        spec = workspace.spec_of(task, stride)
+        self.spec = spec = workspace.spec_of(task, stride)  # kept: the block has the addresses of its arrays
         set_task_constants(workspace.buffers.update_constants, task)
         dtype = workspace.buffers.params.dtype
         name = kernel_name(task.optimizer)
@@ -282,7 +285,8 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        self.threads = None if isinstance(task.optimizer, Method) else Threads.of(task, dtype, n_rows)
+        shares = kernel_name(task.optimizer) == "train_steps"
+        self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
         self.ends = bound.ends  # the place of what is decided in such a call
         self.of_task = *bound.prepared, data

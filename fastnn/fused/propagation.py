@@ -12,6 +12,7 @@ from fastnn.compiler.memory_ops import (
     get,
     has_many,
     lanes_of,
+    load,
     narrow_width,
     offset,
     prefetch,
@@ -29,7 +30,7 @@ from fastnn.fused.layout import LOSS_ALONE, NO_UPDATE
 from fastnn.fused.losses import output_loss, output_terms, row_loss, sum_terms
 from fastnn.fused.matmul import Strided, transpose_delta, weight_gradient
 from fastnn.fused.single_row import outer_product
-from fastnn.fused.updates import State, add, finish_gradients, row_update, small_layer_update, update
+from fastnn.fused.updates import State, add, finish_gradients, row_update, scaled_update, small_layer_update, update
 
 FETCHED = 200_000  # weights up to which a layer's are fetched before they are used; the cache holds no more
 
@@ -312,6 +313,32 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
     # Where nothing is updated, the gradient itself is wanted: with the penalty, and divided.
     when(updating & (spec.code == NO_UPDATE), lambda: finish_gradients(scratch, model, vectors))
+
+
+@traced
+def input_slopes(out, scratch, model, params, o, n, width):
+    """Write the derivatives of output `o` by the inputs to `out` (n, n_inputs), after `forward` on a panel."""
+    L, n_outputs, layer = lanes_of(params), model.n_outputs, layer_at(model, model.n_layers - 1)
+    deltas = [scratch.delta, scratch.delta_below]
+    for k in each(n_outputs):
+        for b in each(width // L, step=L):
+            store(deltas[0], k * width + b, zero(params))
+    for b in each(width // L, step=L):
+        store(deltas[0], o * width + b, load(scratch.weight, b))
+    A, slopes = offset(scratch.activations, layer.output * width), offset(scratch.slopes, layer.output * width)
+    activation_delta(deltas[0], A, slopes, scratch.weight, layer.at("number"), n_outputs, width, layer.activation)
+    for k in each(model.n_layers, deltas):  # below the first layer are the inputs, which have no activation
+        delta, below = deltas
+        dense.backward_layer(layer_at(model, model.n_layers - 1 - k), scratch, params, delta, below, width)
+        deltas[:] = below, delta
+    scatter_panel(out, deltas[0], n, layer_at(model, 0).fan_in, width)
+
+
+@traced
+def scaled_step(scratch, spec, vectors, start, end):
+    """Step on the parameters from `start` to `end` by the finished gradient, as the options in `spec` say."""
+    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    scaled_update(spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end)
 
 
 @traced

@@ -59,7 +59,7 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
     least = max(0.5, (numbers / most) ** 0.2)
     kinds, of_task = {}, []
     for task in tasks:
-        spec = update_spec(task, 0)._replace(penalty=0.0)
+        spec = update_spec(task, 0)._replace(penalty=0.0, factors=None, is_weight=None)
         of_task.append(kinds.setdefault((*map(id, task.data), *spec), len(kinds)))
     kind = np.array(of_task)[which[members]]
     orders, by_steps = [], np.lexsort((-n_steps[members], kind))

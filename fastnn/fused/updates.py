@@ -7,6 +7,7 @@ An optimizer is a formula on single vectors in the registry `_UPDATES`, like its
 `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order of `Optimizer.constants`.
 """
 
+import copy
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -65,6 +66,12 @@ class Constants:
         c = [splat(pointer, k) for k in range(N_CONSTANTS)]
         self.alpha, self.scale, self.rate, self.decay = c[ALPHA], c[SCALE], c[RATE], c[DECAY]
         self.hyper = c[HYPER:]  # the optimizer's own
+
+    def times(self, factor):
+        """Return these constants with the learning rate times a vector of factors."""
+        own = copy.copy(self)
+        own.rate, own.decay = self.rate * factor, self.decay * factor
+        return own
 
     def finish(self, g, p, is_weight):
         """Return the gradient with the penalty's part, for weights, divided by the batch's sum of row weights."""
@@ -184,6 +191,27 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
 
                 optimizer.step(state, constants, start + i * fan_out + (n + v) * L, one, gradient_of, flag)
         store(state.nan_flag, 0, flag[0])
+
+
+@_of_any
+def scaled_update(optimizer, state, gradient, factors, is_weight, start, end):
+    """Step on the parameters from `start` to `end` by the finished gradient times SCALE, at the rate times `factors`.
+
+    All arrays are (padded n_params,). Where a factor is 0, nothing changes.
+    """
+    constants, flag, nothing = Constants(state.constants), [load(state.nan_flag, 0)], zero(state.vectors)
+    for i, n in _walk(start, end, lanes_of(state.vectors), flag):
+        factor = load(factors, i)
+        own = constants.times(factor)
+
+        def formula(p, g, slots, _, is_weight, factor=factor, own=own):
+            new = optimizer.formula(p, g, slots, own, is_weight)
+            return [where_gt(factor, nothing, x, old) for x, old in zip(new, [p, *slots], strict=True)]
+
+        scaled = optimizer._replace(formula=formula)
+        g = load(gradient, i) * constants.scale
+        scaled.step(state, own, i, load(is_weight, i), lambda p, g=g: g, flag, n)
+    store(state.nan_flag, 0, flag[0])
 
 
 @traced

@@ -36,6 +36,8 @@ def train_many(
     shuffle: Any = NOT_GIVEN,
     seed: Any = None,
     alpha: Any = NOT_GIVEN,
+    clip_norm: Any = NOT_GIVEN,
+    rates: Any = NOT_GIVEN,
     params: Any = None,
     resume: Any = None,
     new_rows: bool = False,
@@ -77,6 +79,10 @@ def train_many(
         None draws other numbers at each call. Members must not share a RandomState.
     alpha : float, or one for each, optional
         Strength of the L2 penalty.
+    clip_norm : float, or one for each, optional
+        The most that the length of a step's gradient may be.
+    rates : sequence of float or (float, float), optional
+        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all members.
     params : array-like (n_params,), or (m, n_params), optional
         Initial parameters.
     resume : TrainingState, or one for each, optional
@@ -157,6 +163,8 @@ def train_many(
         shuffle=shuffle,
         seed=seed,
         alpha=alpha,
+        clip_norm=clip_norm,
+        rates=rates,
         params=params,
         resume=resume,
         new_rows=new_rows,

@@ -69,7 +69,8 @@ def block_key(plan: Plan) -> Hashable | None:
         or (has_batches and not plan.data.sample_weight.all())
     ):
         return None
-    kind = type(optimizer), optimizer.n_slots, optimizer.sequential, plan.batch_size, plan.shuffle, plan.feature_names
+    of_optimizer = type(optimizer), optimizer.n_slots, optimizer.sequential, optimizer.has_options
+    kind = of_optimizer, plan.batch_size, plan.shuffle, plan.feature_names
     validated: Hashable = None
     if stop.decides or plan.validation_rows is not None:
         part = stop.validation if isinstance(stop.validation, float) else None

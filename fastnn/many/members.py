@@ -19,7 +19,7 @@ from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_network, check_params, memory, warn_of_scale
 from fastnn.training.loop import Group
-from fastnn.training.plan import Plan, check_resume, check_settings, working_dtype
+from fastnn.training.plan import Plan, check_resume, check_settings, with_last_step, working_dtype
 from fastnn.training.rows import choose_rows
 from fastnn.training.store import Row
 
@@ -28,6 +28,13 @@ DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 
 
 FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
 """Arguments that have one value for all members."""
+
+NOT_SPREAD = (*FOR_ALL, "rates")
+"""These, and what is a sequence by itself."""
+
+
+OPTIONS = ("optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates")
+"""Those of `choose_options`, in its order."""
 
 
 class Spread(NamedTuple):
@@ -88,7 +95,7 @@ def spread(given: Mapping[str, Any], n: Any = None) -> Spread:
 
 def _one_each(name: str, value: Any) -> Sequence[Any] | None:
     """Return the values of an argument for each member; None if it is one value for all."""
-    if name in FOR_ALL:
+    if name in NOT_SPREAD:
         return None
     n_dimensions = DIMENSIONS.get(name)
     if n_dimensions is None:
@@ -159,7 +166,7 @@ def result_bytes(plan: Plan) -> int:
 IN_ORDER, SHUFFLED, ALONE = 500, 3700, 7000
 """Bytes of a result besides its arrays: in a block, with the generator's state, with all objects."""
 
-ALIKE = frozenset({"seed", "learning_rate", "alpha", "params", "sample_weight", "Y"})
+ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sample_weight", "Y"})
 """Arguments that do not change the size of a result."""
 
 
@@ -228,6 +235,9 @@ class _Checks:
         if type(n_epochs) is not int or n_epochs < 0:
             n_epochs = self._epochs(number, n_epochs)
         plan: Plan = known._replace(number=number, seed=seed, n_epochs=n_epochs)
+        if callable(plan.optimizer.learning_rate):
+            own_rate = self._once(("rate", id(known), n_epochs), lambda: with_last_step(plan).optimizer)
+            plan = plan._replace(optimizer=own_rate)
         if plan.stop.validation is not None and self._once(("split", id(known)), lambda: _by_seed(known)):
             self._check_split(plan)
         return plan
@@ -239,8 +249,7 @@ class _Checks:
             ("resume", id(resume), given["seed"] is None),
             lambda: check_resume(resume, given["new_rows"], given["seed"], given["params"]),
         )
-        options = ("optimizer", "batch_size", "shuffle", "alpha", "learning_rate")
-        shared = (id(network), id(resume), id(stop), *(id(given[name]) for name in options))
+        shared = (id(network), id(resume), id(stop), *(id(given[name]) for name in (*OPTIONS, "learning_rate")))
         plan = self._once(("settings", shared, given["sample_weight"] is None), lambda: self._settings(given))
         arrays = given["X"], given["Y"], given["sample_weight"]
         key = id(network), *map(id, arrays), id(resume) if dtype is None else 0
@@ -291,10 +300,7 @@ class _Checks:
         plan = check_settings(
             network=given["networks"],
             backend=given["backend"],
-            optimizer=given["optimizer"],
-            batch_size=given["batch_size"],
-            shuffle=given["shuffle"],
-            alpha=given["alpha"],
+            options=[given[name] for name in OPTIONS],
             epochs=0,  # each member has its own
             stop=given["stop"],
             resume=given["resume"],

@@ -424,6 +424,8 @@ class Population(Standings):
                 shuffle=shuffle,
                 seed=seed,
                 alpha=alpha,
+                clip_norm=NOT_GIVEN,
+                rates=NOT_GIVEN,
                 params=params,
                 resume=resume,
                 new_rows=new_rows,

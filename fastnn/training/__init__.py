@@ -62,6 +62,8 @@ def train(
     shuffle: bool | NotGiven = NOT_GIVEN,
     seed: Seed = None,
     alpha: float | NotGiven = NOT_GIVEN,
+    clip_norm: float | NotGiven | None = NOT_GIVEN,
+    rates: Any = NOT_GIVEN,
     params: Any = None,
     resume: TrainingState | None = None,
     new_rows: bool = False,
@@ -123,6 +125,13 @@ def train(
         None draws other numbers at each call. A RandomState is used itself, and continues from its present state.
     alpha : float, optional
         Strength of the L2 penalty on the weights (not the biases). Default: 0, or on resuming that of the state.
+    clip_norm : float or None, optional
+        The most that the length of a step's gradient may be, that of all parameters with the penalty in it: a longer
+        one is made so short. None: as it is, which is so where it is not given, or on resuming as the state says.
+    rates : sequence of float or (float, float), optional
+        Factors of the learning rate, one for each layer, or one for its weights and one for its biases: ``(0, 0, 1)``
+        trains the last of three layers. A layer with 0 keeps its bits, and counts for `clip_norm` all the same. None:
+        1 for all, which is so where it is not given, or on resuming as the state says.
     params : array-like (n_params,), optional
         Initial parameters, copied, instead of drawn ones.
     resume : TrainingState, optional
@@ -204,12 +213,9 @@ def train(
         sample_weight=sample_weight,
         rows=rows,
         validation_rows=validation_rows,
-        optimizer=optimizer,
+        options=(optimizer, batch_size, shuffle, alpha, clip_norm, rates),
         epochs=epochs,
-        batch_size=batch_size,
-        shuffle=shuffle,
         seed=seed,
-        alpha=alpha,
         params=params,
         resume=resume,
         new_rows=new_rows,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from fastnn import kit
 from fastnn.backends import check_supported, complete, get_backend
 from fastnn.checking.arguments import check_flag, check_integer, check_number, class_of, cut, shown
 from fastnn.checking.values import Names, column_names
-from fastnn.memory import ROW_BLOCK, Array
+from fastnn.memory import ROW_BLOCK, Array, ceil_div
 from fastnn.network import Network
-from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer
+from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer, with_options, with_rate
+from fastnn.schedules import ending_after
 from fastnn.state import Data
 from fastnn.training.generator import Seed
 from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, warn_of_scale
@@ -95,12 +97,9 @@ def make_plan(
     sample_weight: Any,
     rows: Any,
     validation_rows: Any,
-    optimizer: Any,
+    options: Any,
     epochs: Any,
-    batch_size: Any,
-    shuffle: Any,
     seed: Any,
-    alpha: Any,
     params: Any,
     resume: Any,
     new_rows: Any,
@@ -121,10 +120,7 @@ def make_plan(
     plan = check_settings(
         network=network,
         backend=backend,
-        optimizer=optimizer,
-        batch_size=batch_size,
-        shuffle=shuffle,
-        alpha=alpha,
+        options=options,
         epochs=epochs,
         stop=stop,
         resume=resume,
@@ -139,17 +135,28 @@ def make_plan(
         warn_of_scale(plan.optimizer, data)
     train_on, validate_on = choose_rows(rows, validation_rows, len(data.X), plan.stop)
     own: Any = data, train_on, validate_on, column_names(X), seed, params, resume
-    return Plan._make((*plan[:OF_SETTINGS], *own, None, 0))  # `_replace` takes three times as long
+    return with_last_step(Plan._make((*plan[:OF_SETTINGS], *own, None, 0)))  # `_replace` takes three times as long
+
+
+def with_last_step(plan: Plan) -> Plan:
+    """Return a plan whose schedule, if it was made without steps, ends with the last step of the training."""
+    rate: Any = plan.optimizer.learning_rate
+    if not callable(rate) or getattr(rate, "steps", 0) is not None:
+        return plan
+    part, n, done = plan.stop.validation, plan.n_rows, 0
+    n -= math.ceil(part * n) if isinstance(part, (int, float)) else 0
+    if isinstance(plan.state, TrainingState):
+        n = n if plan.new_rows or plan.state.index is None else len(plan.state.index)
+        done = plan.state.t - (0 if plan.new_rows else plan.state.batch)
+    steps = done + plan.n_epochs * ceil_div(n, rows_a_step(plan.batch_size, n)) if plan.n_epochs and n else 0
+    return plan._replace(optimizer=with_rate(plan.optimizer, ending_after(rate, steps)))
 
 
 def check_settings(
     *,
     network: Any,
     backend: Any,
-    optimizer: Any,
-    batch_size: Any,
-    shuffle: Any,
-    alpha: Any,
+    options: Any,
     epochs: Any,
     stop: Any,
     resume: TrainingState | None,
@@ -169,7 +176,6 @@ def check_settings(
         For invalid settings, and for a training that the back end does not support.
     """
     is_named, backend = isinstance(backend, str), get_backend(backend)
-    options = optimizer, batch_size, shuffle, alpha
     given = (network, backend, *options, epochs, stop, new_rows, assume_finite, weighted, threads)
     if resume is None and SETTINGS and all(map(operator.is_, given, (last := SETTINGS[-1])[0])):
         return last[1]
@@ -177,7 +183,7 @@ def check_settings(
     check_network(network)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    chosen = choose_options(*options, resume)
+    chosen = choose_options(*(*options, resume))
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     weighted = weighted or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
@@ -234,6 +240,8 @@ def choose_options(
     batch_size: int | NotGiven | None = NOT_GIVEN,
     shuffle: bool | NotGiven = NOT_GIVEN,
     alpha: float | NotGiven = NOT_GIVEN,
+    clip_norm: float | NotGiven | None = NOT_GIVEN,
+    rates: Any = NOT_GIVEN,
     resume: TrainingState | None = None,
 ) -> Options:
     """Choose the options of a training from the given ones, the state and defaults; batch size None means all rows.
@@ -257,6 +265,9 @@ def choose_options(
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)
+    if clip_norm is not NOT_GIVEN or rates is not NOT_GIVEN:
+        own = {"clip_norm": clip_norm, "rates": rates}
+        optimizer = with_options(optimizer, **{name: value for name, value in own.items() if value is not NOT_GIVEN})
     if batch_size is NOT_GIVEN:
         batch_size = None if optimizer.full_batch else kept["batch_size"]
     if batch_size is not None:

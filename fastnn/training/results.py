@@ -285,6 +285,74 @@ class TrainingResult(Saving):
         """Epochs that ended in this call, without one that has begun."""
         return len(self.history.loss)
 
+    def jacobian(self, X: Any, *, backend: str | Backend | None = None) -> Array:
+        """Compute the derivatives of the outputs by the inputs.
+
+        Parameters
+        ----------
+        X : array-like or data frame (n, n_inputs)
+            The inputs, as for `predict`.
+        backend : {"numba", "numpy"}, name or Backend, optional
+            What computes them; where it is not given, what trained.
+
+        Returns
+        -------
+        ndarray (n, n_outputs, n_inputs)
+            Number (i, o, k) is the derivative of output o by input k, at row i. Where an activation has a kink, such as
+            relu at 0, it is that of one side.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that does not fit; the text says what would.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, train
+        >>> result = train(Network((2, 1)), np.eye(2), np.ones(2), params=[3.0, 4.0, 0.0], epochs=0)
+        >>> result.jacobian([[0.5, 0.5]])
+        array([[[3., 4.]]])
+        """
+        if (names := column_names(X)) is not None:
+            check_column_names(names, self.feature_names)
+        params = self._checked_params()
+        X = check_inputs(self.network, X, params.dtype)
+        by = get_backend(self.backend if backend is None else backend)
+        return cast(Array, complete(by).input_jacobian(self.network, params, X))
+
+    def input_gradient(self, X: Any, *, backend: str | Backend | None = None) -> Array:
+        """Compute the derivatives of the only output by the inputs; `jacobian` has those of several.
+
+        Parameters
+        ----------
+        X : array-like or data frame (n, n_inputs)
+            The inputs, as for `predict`.
+        backend : {"numba", "numpy"}, name or Backend, optional
+            What computes them; where it is not given, what trained.
+
+        Returns
+        -------
+        ndarray (n, n_inputs)
+            The gradient at each row.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that does not fit, and for a network of several outputs.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, train
+        >>> result = train(Network((2, 1)), np.eye(2), np.ones(2), params=[3.0, 4.0, 0.0], epochs=0)
+        >>> result.input_gradient([[0.5, 0.5]])
+        array([[3., 4.]])
+        """
+        if self.network.n_outputs > 1:
+            raise ValueError(f"the network has {self.network.n_outputs} outputs: jacobian has the derivatives of each")
+        return self.jacobian(X, backend=backend)[:, 0]
+
     @property
     def feature_names(self) -> Names | None:
         """The names of the columns of X if it was a data frame with texts as names, else None."""

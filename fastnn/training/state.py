@@ -306,7 +306,7 @@ def network_counters(network: Network) -> Counters:
     """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
     return {
         "sizes": list(network.sizes),
-        **network.functions,
+        **network.functions,  # type: ignore[typeddict-item]
         "bias": network.bias,
         "bias_gradient": network.bias_gradient,
         "reduction": network.reduction,

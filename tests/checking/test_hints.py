@@ -76,7 +76,7 @@ CASES = [
     (RPROP, {"lr": 0.1}, "RPROP has no argument 'lr': say learning_rate=..."),
     (AdamW, {"betas": (0.9, 0.99)}, "AdamW has no argument 'betas': say beta_1=..., beta_2=..."),
     (SGD, {"betas": (0.9, 0.99)}, "SGD has no argument 'betas': say optimizer=Adam(beta_1=..., beta_2=...)"),
-    (Adam, {"clipnorm": 1}, "Adam has no argument 'clipnorm': no gradients are clipped here"),
+    (Adam, {"clipnorm": 1}, "Adam has no argument 'clipnorm': say clip_norm=..."),
     (Network, {"sizes": (2, 1), "use_bias": False}, "Network has no argument 'use_bias': say bias=..."),
     (Network, {"sizes": (2, 1), "dropout": 0.5}, f"Network has no argument 'dropout': {_NO_DROPOUT}"),
     (fit, {"epochs": 1, "dropout": 0.5}, f"train has no argument 'dropout': {_NO_DROPOUT}"),

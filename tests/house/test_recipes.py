@@ -18,8 +18,8 @@ from survival import UNOPTIMIZED
 from fastnn.testing import check_backend
 
 ROOT = pathlib.Path(__file__).parents[2]
-NAMES = {"softsign", "log_cosh", "Adagrad"}
-"""What the recipes add: an activation, a loss and an optimizer."""
+NAMES = {"softsign", "log_cosh", "expectile", "Adagrad"}
+"""What the recipes add: an activation, two losses, one of which has a parameter, and an optimizer."""
 
 QUICK = [
     f"tests/{file}"

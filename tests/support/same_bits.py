@@ -28,7 +28,7 @@ from fastnn.losses import ACTIVATIONS, LOSSES  # noqa: E402
 from fastnn.many import train_many  # noqa: E402
 from fastnn.measuring import tutorial  # noqa: E402
 from fastnn.network import Network  # noqa: E402
-from fastnn.optimizers import OPTIMIZERS, SGD, Adam, BayesianRegularization, LevenbergMarquardt, Optimizer  # noqa: E402
+from fastnn.optimizers import OPTIMIZERS, SGD, Adam, AdamW, BayesianRegularization, LevenbergMarquardt, Optimizer  # noqa: E402
 from fastnn.state import Data, Steps, StepState, Task  # noqa: E402
 from fastnn.testing.cases import VARIANTS  # noqa: E402
 from fastnn.training.rows import RowOrder  # noqa: E402
@@ -65,6 +65,7 @@ def _optimizers():
     yield "momentum", SGD(momentum=0.9)
     yield "nesterov", SGD(momentum=0.9, nesterov=True)
     yield "sequential", Adam(sequential=True)
+    yield "options", AdamW(clip_norm=0.25, rates=(0, (0.5, 1), (2, 0)))
 
 
 def _runs():

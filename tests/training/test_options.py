@@ -1,0 +1,123 @@
+"""Clipped gradients and rates by layer: what they do, on both back ends, and that no bit shows how work is cut."""
+
+import numpy as np
+import pytest
+from bits import bits
+
+from fastnn import RPROP, SGD, Adam, AdamW, LevenbergMarquardt, Network, Stop, load, testing, train, train_many
+from fastnn.optimizers import OPTIMIZERS
+from fastnn.testing.cases import draw_training
+from fastnn.training.inference import loss_and_gradient
+
+NETWORK = Network((3, 9, 5, 2), ("tanh", "gelu"))
+RATES = ((0, 0), (0.5, 2), (1, 0))
+
+
+def options_of(kind):
+    return {"optimizer": kind(0.01), "batch_size": None if kind.full_batch else 16}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_trainings_match_the_reference(kind, dtype):
+    problem = draw_training(NETWORK, 60, dtype)
+    given = {"params": problem.params, "alpha": 0.1, "seed": 1, "epochs": 4, "sample_weight": problem.sample_weight}
+    data, given = (NETWORK, problem.X, problem.Y), given | options_of(kind)
+    for own in ({"clip_norm": 0.02}, {"rates": RATES}, {"clip_norm": 0.02, "rates": RATES}):
+        testing.assert_trainings_match(*data, **given | own)
+        if kind is not RPROP or "rates" in own:  # it goes by the signs of gradients
+            assert bits(train(*data, **given | own).params) != bits(train(*data, **given).params)
+
+
+def test_a_long_gradient_is_made_so_short_and_a_short_one_stays(backend):
+    problem = draw_training(NETWORK, 20)
+    _, g = loss_and_gradient(NETWORK, problem.params, problem.X, problem.Y, alpha=0.3)
+    length = np.linalg.norm(g)
+    for most in (length / 3, length * 1.01):
+        options = {"optimizer": SGD(1.0), "epochs": 1, "batch_size": None, "params": problem.params, "alpha": 0.3}
+        result = train(NETWORK, problem.X, problem.Y, **options, clip_norm=most, backend=backend)
+        np.testing.assert_allclose(problem.params - result.params, g * min(1, most / length), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_layer_of_rate_0_keeps_its_bits(kind, backend):
+    problem = draw_training(NETWORK, 40)
+    problem.params[:3] = -0.0
+    result = train(
+        NETWORK,
+        *problem[1:3],
+        params=problem.params,
+        **options_of(kind),
+        epochs=3,
+        rates=RATES,
+        backend=backend,
+        alpha=0.1,
+    )
+    for l, layer in enumerate(NETWORK.layers):
+        for where, factor in ((layer.weight, RATES[l][0]), (layer.bias, RATES[l][1])):
+            assert (bits(result.params[where]) == bits(problem.params[where])) == (factor == 0)
+            assert result.state.vectors[1:, where].any() == (factor > 0 and kind is not SGD)
+
+
+def test_factors_multiply_the_rate(backend):
+    network, problem = Network((3, 9, 2), "tanh"), draw_training(NETWORK, 30)
+    params = network.init_params(0)
+    options = {"params": params, "epochs": 5, "backend": backend, "batch_size": 10, "seed": 0}
+    twice = train(network, problem.X, problem.Y, optimizer=AdamW(0.01), **options)
+    by_factor = train(network, problem.X, problem.Y, optimizer=AdamW(0.005), rates=(2, (2, 2)), **options)
+    np.testing.assert_allclose(by_factor.params, twice.params, rtol=1e-9)
+
+
+def test_no_bit_shows_how_the_work_is_cut(tmp_path):
+    problem = draw_training(NETWORK, 64)
+    data, options = (NETWORK, problem.X, problem.Y), {"optimizer": Adam(0.01), "batch_size": 32}
+    own = {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    whole = train(*data, **options, **own, epochs=6, seed=3)
+    train(*data, **options, **own, epochs=2, seed=3).save(tmp_path / "half.npz")
+    half = load(tmp_path / "half.npz")
+    assert bits(half.resume(problem.X, problem.Y, epochs=4).params) == bits(whole.params)
+    assert bits(train(*data, **options, **own, epochs=6, seed=3, threads=2).params) == bits(whole.params)
+    assert bits(train(*data, **options, **own, epochs=6, seed=3, callbacks=[print]).params) == bits(whole.params)
+    many = train_many(*data, **options, **own, epochs=6, seed=range(9))
+    assert bits(many[3].params) == bits(whole.params)
+    several = train_many(*data, **options, epochs=6, seed=3, clip_norm=[0.05, None], rates=own["rates"])
+    assert bits(several[0].params) == bits(whole.params) != bits(several[1].params)
+    stop = Stop(validation=0.25, patience=2, restore_best=True)
+    alone = train(*data, **options, **own, epochs=30, seed=3, stop=stop)
+    assert bits(train_many(*data, **options, **own, epochs=30, seed=range(4), stop=stop)[3].params) == bits(
+        alone.params
+    )
+
+
+class OfOthers(type(testing.find_backend("numpy"))):
+    """A back end that does not say that it takes options."""
+
+    name, takes_options = "of others", False
+
+
+REFUSED = [
+    ({"clip_norm": 0}, ValueError, "clip_norm must be greater than 0"),
+    ({"clip_norm": "1"}, TypeError, "clip_norm must be a number"),
+    ({"rates": (1, 1)}, ValueError, "rates has 2 factors, the network 3 layers"),
+    ({"rates": (0, 0, (0, 0))}, ValueError, "must not be 0 for all layers"),
+    ({"rates": (1, -1, 1)}, ValueError, r"rates\[1\] must be at least 0"),
+    ({"rates": (1, np.inf, 1)}, ValueError, r"rates\[1\] must be finite"),
+    ({"rates": (1, (1, 2, 3), 1)}, ValueError, "one for weights and one for biases"),
+    ({"rates": 1}, TypeError, "rates must have a number"),
+    ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm, rates"),
+    ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
+    ({"clip_norm": 1, "backend": OfOthers()}, ValueError, "knows no clip_norm and no rates"),
+]
+
+
+@pytest.mark.parametrize(("given", "error", "text"), REFUSED, ids=[text for *_, text in REFUSED])
+def test_what_does_not_fit_is_refused(given, error, text):
+    for fit in (train, train_many):
+        with pytest.raises(error, match=text):
+            fit(
+                NETWORK,
+                np.zeros((4, 3)),
+                np.zeros((4, 2)),
+                epochs=1,
+                **given,
+                **({"n": 2} if fit is train_many else {}),
+            )
