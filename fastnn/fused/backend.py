@@ -211,7 +211,8 @@ class NumbaBackend:
         Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
         """
         n_scored = 0 if scored is None else len(scored.data.X)
-        several = (has_work(task.threads, task.network, n) for n in (rows_a_step, n_scored))
+        n_shared = rows_a_step if kernel_name(task.optimizer) == "train_steps" else 0  # other steps take one thread
+        several = (has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
         names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
         is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)
         return is_own and not IN_PYTHON and not any(several)

@@ -123,7 +123,7 @@ def _sleeper():
 
 def has_work(threads: int | None, network: Network, rows: int) -> bool:
     """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1
+    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1 and rows > 0
 
 
 class Threads:
