@@ -74,7 +74,8 @@ class Model(NamedTuple):
     single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
 
 
-NO_NUMBERS = np.zeros(0)
+NO_OPTIONS = {np.dtype(kind): (math.inf, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)}
+"""{dtype: the last fields of an `UpdateSpec` without options}."""
 
 
 class UpdateSpec(NamedTuple):
@@ -87,9 +88,9 @@ class UpdateSpec(NamedTuple):
     beta_1: float
     beta_2: float
     weight_decay: float
-    clip_norm: float = math.inf  # the most that the length of the gradient may be, in `train_with_options`
-    factors: NDArray = NO_NUMBERS  # (padded n_params,): of the learning rate; 0 where a parameter stays
-    is_weight: NDArray = NO_NUMBERS  # (padded n_params,): 1 for a weight, else 0
+    clip_norm: float  # the most that the length of the gradient may be, in `train_with_options`
+    factors: NDArray  # (padded n_params,): of the learning rate; 0 where a parameter stays
+    is_weight: NDArray  # (padded n_params,): 1 for a weight, else 0
 
 
 # indices in Scratch.update_constants; ALPHA and from HYPER on stand the task's, the others are each step's own
@@ -352,6 +353,7 @@ def update_spec(task: Task, stride: int) -> UpdateSpec:
         task.penalty,
         *optimizer.betas,
         getattr(optimizer, "weight_decay", 0),
+        *NO_OPTIONS[task.data.X.dtype],
     )
     return _with_options(spec, task) if optimizer.has_options else spec
 

@@ -17,6 +17,7 @@ from fastnn.fused.layout import (
     N_END,
     N_LOSS,
     N_PREDICT,
+    NO_OPTIONS,
     NO_UPDATE,
     SAME_ROWS,
     EpochArrays,
@@ -124,7 +125,7 @@ def epoch_ends(rules, storage, losses, workspace, in_turn):
 
     loss, predict = np.empty((m, N_LOSS), np.int64), np.empty((m, N_PREDICT), np.int64)
     for k, (task, view) in enumerate(zip(rules.scored, views, strict=False)):
-        spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0)
+        spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
         of_task = block(("penalty", task.penalty), spec), block(("data", id(task.data)), task.data)
         loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
         predict[k] = id(outputs), id(view), n, *of_network, id(task.data.X)
@@ -336,7 +337,7 @@ class PreparedBatch(Prepared):
         self.workspace.buffers.update_constants[ALPHA], self.workspace.steps = penalty, None
         self.gradient = self.workspace.buffers.gradient[: network.n_params]
         code, stride = NO_UPDATE if with_gradient else LOSS_ALONE, self.workspace.buffers.params.size
-        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0))
+        self._spec = prepared(UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype]))
         of_network = self.workspace.scratch, self.workspace.model
         kernel, rows = load_kernel("loss_and_gradient", dtype), np.arange(n)
         self._data, self._held, self._threads = tuple(data), hold(data), None

@@ -128,11 +128,11 @@ def test_a_file_of_numbas_settings_is_heard(tmp_path):
 
 
 def test_an_upgrade_compiles_anew(tmp_path):
-    """Another leaky slope in `network.py`, outside `fused`; the same function signatures, the same cache folder."""
+    """Another leaky slope in `losses.py`, outside `fused`; the same function signatures, the same cache folder."""
     site, folder = copy_of_the_package(tmp_path / "site"), tmp_path / "cache"
     code = PREDICT.replace("np.testing", "0 and np.testing")
     old = python(code, FASTNN_CACHE_DIR=folder, PYTHONPATH=site, **UNOPTIMIZED)
-    constants = site / "fastnn" / "network.py"
+    constants = site / "fastnn" / "losses.py"
     text = constants.read_text("utf-8")
     assert "LEAKY_SLOPE = 0.01" in text
     constants.write_text(text.replace("LEAKY_SLOPE = 0.01", "LEAKY_SLOPE = 0.5"), "utf-8")
