@@ -59,7 +59,7 @@ def test_the_stamp_covers_every_module_that_compiled_code_takes_constants_from()
                 name = node.module.removeprefix("fastnn.")
                 known = (
                     name.startswith(("fused", "compiler"))
-                    or name in ("cores", "errors", "checking.arguments", "checking.installed")
+                    or name in ("cores", "errors", "checking.arguments", "checking.hints")
                     or f"{name}.py" in covered
                 )
                 assert known, f"{path.name} imports {node.module}"
