@@ -517,6 +517,8 @@ class Network(Layered):
         >>> Network.from_dict(network.to_dict()) == network
         True
         """
+        if not isinstance(values, Mapping):
+            raise TypeError(f"values must be a mapping, such as what to_dict returns, not {shown(values)}")
         registries: dict[str, Mapping[str, Any]] = {"activation": ACTIVATIONS, "output": ACTIVATIONS, "loss": LOSSES}
         return cls(**{k: from_plain(v, registries[k]) if k in registries else v for k, v in values.items()})
 

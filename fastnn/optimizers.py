@@ -56,6 +56,7 @@ class Optimizer(CheckedFields):
     It also takes what `fastnn.train` takes as ``clip_norm=`` and ``rates=``.
     """
 
+    has_options: ClassVar[bool] = False  # whether gradients are clipped or layers have rates of their own; of each one
     n_slots: ClassVar[int]
     full_batch: ClassVar[bool] = False
     n_matrices: ClassVar[int] = 0
@@ -77,6 +78,7 @@ class Optimizer(CheckedFields):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "has_options", self.clip_norm is not None or self.rates is not None)
         if self.sequential and self.has_options:
             raise ValueError(
                 "sequential=True updates a layer before the gradient is known: it goes without clip_norm, rates"
@@ -86,11 +88,6 @@ class Optimizer(CheckedFields):
     def name(self) -> str:
         """Name of the class."""
         return type(self).__name__
-
-    @property
-    def has_options(self) -> bool:
-        """Whether gradients are clipped, or layers have rates of their own."""
-        return self.clip_norm is not None or self.rates is not None
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -116,8 +113,9 @@ class Optimizer(CheckedFields):
         >>> SGD(0.1).to_dict()
         {'name': 'SGD', 'learning_rate': 0.1, 'sequential': False, 'momentum': 0.0, 'nesterov': False}
         """
-        options = {name: getattr(self, name) for name in ("clip_norm", "rates")}
-        given = {name: value for name, value in vars(self).items() if name not in options or value is not None}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        options = {name for name in ("clip_norm", "rates") if values[name] is None}
+        given = {name: value for name, value in values.items() if name not in options}
         return {"name": self.name, **given, "learning_rate": describe(self.learning_rate)}
 
     @classmethod

@@ -112,8 +112,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         fix_defects: bool = False,
         n_threads: int | None = None,
         scoring: str | Callable[..., float] | None = None,
-        n_restarts: int = 5,
         clip_norm: float | None = None,
+        n_restarts: int = 5,
         quantile: float | None = None,
     ) -> None:
         store_parameters(self, locals())

@@ -78,6 +78,8 @@ def check_solver(mlp: Any, network: Network) -> None:
     solver, method = f"solver={mlp.solver!r}", METHODS[mlp.solver]
     if mlp.loss != "squared_error":
         raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
+    if mlp.clip_norm is not None:
+        raise ValueError(f"{solver} has steps of its own: clip_norm=None, or take 'adam' or 'sgd'")
     if network.n_params > method.most_params:
         raise ValueError(
             f"{solver} takes up to {method.most_params:,} parameters, this network has {network.n_params:,}: make "
@@ -148,7 +150,8 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
 def _train(*, n_jobs: int | None, network: Network, seed: Any, **options: Any) -> list[TrainingResult]:
     """Train a member for each seed, as `train_many` does, without its warnings."""
     options |= dict.fromkeys(("n", "rows", "validation_rows", "learning_rate", "resume", "dtype"))
-    options |= {"batch_size": NOT_GIVEN, "shuffle": NOT_GIVEN, "new_rows": False, "assume_finite": True}
+    options |= dict.fromkeys(("batch_size", "shuffle", "clip_norm", "rates"), NOT_GIVEN)
+    options |= {"new_rows": False, "assume_finite": True}
     plans = make_plans(networks=network, seed=[None] if seed is None else seed, **options)
     results, interrupted = Caller(n_jobs, (), progress=False).train(plans)
     if interrupted:

@@ -60,7 +60,9 @@ def taken_activation(part: Any, name: str, options: dict[str, Any]) -> Any:
         if isinstance(legal, str):
             parameters[legal] = float(given)
         elif given not in legal:
-            raise ValueError(f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, legal))}")
+            raise ValueError(
+                f"{shown(part)}: fastnn's {name} is that of {option}={' or '.join(map(repr, sorted(legal)))}"
+            )
     kind = ACTIVATIONS[name].value
     try:
         return checked(name, kind(**parameters), ACTIVATIONS, ACTIVATIONS) if kind and parameters else name

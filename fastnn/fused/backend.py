@@ -27,6 +27,7 @@ from fastnn.fused.preparation import (
     Ends,
     PreparedBatch,
     PreparedTraining,
+    has_work,
     kernel_name,
     member_arguments,
     put_back,
@@ -34,7 +35,6 @@ from fastnn.fused.preparation import (
     train_each,
 )
 from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, train_side_by_side
-from fastnn.fused.team import has_work
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method

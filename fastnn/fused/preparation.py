@@ -33,7 +33,7 @@ from fastnn.fused.layout import (
     set_task_constants,
     update_spec,
 )
-from fastnn.fused.team import Team, Threads
+from fastnn.fused.team import WORK, Team, Threads
 from fastnn.memory import ROW_BLOCK, Array, address
 from fastnn.network import as_made
 from fastnn.optimizers import Method
@@ -210,6 +210,11 @@ class Workspace:
         return self.specialized[kind]
 
 
+def has_work(threads, network, rows):
+    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
+    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1 and rows > 0
+
+
 def kernel_name(optimizer):
     """Return the name of the entry point that does the steps of an optimizer."""
     if isinstance(optimizer, Method):
@@ -286,7 +291,7 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        shares = kernel_name(task.optimizer) == "train_steps"
+        shares = has_work(task.threads, network, n_rows) and kernel_name(task.optimizer) == "train_steps"
         self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
         self.ends = bound.ends  # the place of what is decided in such a call
@@ -346,7 +351,7 @@ class PreparedBatch(Prepared):
     def divide(self, task):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         n = len(task.data.X)
-        self._threads = Threads.of(task, self._params[-1], n)
+        self._threads = Threads.of(task, self._params[-1], n) if has_work(task.threads, task.network, n) else None
         if self._threads is not None and not self._data[2].any():  # no row weighs anything: a step would be skipped
             self._threads = None
         if self._threads is not None:

@@ -121,11 +121,6 @@ def _sleeper():
     return ctypes.cast(function, ctypes.c_void_p).value, number
 
 
-def has_work(threads: int | None, network: Network, rows: int) -> bool:
-    """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1 and rows > 0
-
-
 class Threads:
     """The threads of a training: as many as were asked for, or as cores are idle and have enough work."""
 
@@ -135,7 +130,7 @@ class Threads:
     @classmethod
     def of(cls, task, dtype, rows):
         """Return the threads for steps on batches of up to `rows` rows; None where one thread does all."""
-        if task.optimizer.sequential or not has_work(task.threads, task.network, rows):
+        if task.optimizer.sequential:
             return None
         rows, is_asked = min(rows, ROW_BLOCK), task.threads is not None
         most = ceil_div(rows, ALIGNMENT // dtype.itemsize) // VECTORS

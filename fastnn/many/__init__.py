@@ -174,8 +174,12 @@ def train_many(
         assume_finite=assume_finite,
     )
     result, interrupted = caller.train(plans)
+    _warn(plans, result, interrupted)
+    return result
+
+
+def _warn(plans: Any, result: ManyResult, interrupted: bool) -> None:
     if interrupted:
         tell_interrupted(plans, result, result, "what train_many returns")
     if any(isinstance(plan.optimizer, BayesianRegularization) for plan in plans):
         warn_by_heart(result)
-    return result

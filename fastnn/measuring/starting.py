@@ -18,7 +18,7 @@ from fastnn.optimizers import SGD, LevenbergMarquardt
 from fastnn.training import Stop, loss_and_gradient, predict, train
 
 ENTRY_POINTS = ("train", "predict", "loss_and_gradient")
-OF_A_DTYPE = (*ENTRY_POINTS, "threads", "many", "one row")
+OF_A_DTYPE = (*ENTRY_POINTS, "options", "threads", "many", "one row", "derivatives")
 """The first calls that prepare each later one in a dtype, of every network: one compiled kernel serves them all."""
 OF_NONE = ("row orders", "Levenberg-Marquardt")
 """Those that know no dtype, or one."""
@@ -54,9 +54,11 @@ def first_calls(
         "train": lambda: train(network, X, Y, **sgd, params=params, backend=backend),
         "predict": lambda: predict(network, params, X, backend=backend),
         "loss_and_gradient": lambda: loss_and_gradient(network, params, X, Y, backend=backend),
+        "options": lambda: train(network, X, Y, **sgd, params=params, clip_norm=1.0),
         "threads": lambda: train(small, column, column, **sgd, threads=2),
         "many": many,
         "one row": lambda: train(small, Y, Y, epochs=0).function(),
+        "derivatives": lambda: train(small, Y, Y, epochs=0).jacobian(Y),
         "row orders": shuffle,
         "Levenberg-Marquardt": second_order,
     }

@@ -135,13 +135,14 @@ def make_plan(
         warn_of_scale(plan.optimizer, data)
     train_on, validate_on = choose_rows(rows, validation_rows, len(data.X), plan.stop)
     own: Any = data, train_on, validate_on, column_names(X), seed, params, resume
-    return with_last_step(Plan._make((*plan[:OF_SETTINGS], *own, None, 0)))  # `_replace` takes three times as long
+    plan = Plan._make((*plan[:OF_SETTINGS], *own, None, 0))  # `_replace` takes three times as long
+    return with_last_step(plan) if callable(plan.optimizer.learning_rate) else plan
 
 
 def with_last_step(plan: Plan) -> Plan:
     """Return a plan whose schedule, if it was made without steps, ends with the last step of the training."""
     rate: Any = plan.optimizer.learning_rate
-    if not callable(rate) or getattr(rate, "steps", 0) is not None:
+    if getattr(rate, "steps", 0) is not None:
         return plan
     part, n, done = plan.stop.validation, plan.n_rows, 0
     n -= math.ceil(part * n) if isinstance(part, (int, float)) else 0

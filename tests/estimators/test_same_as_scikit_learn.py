@@ -118,7 +118,7 @@ def test_filters_for_scikit_learns_module_work():
         {"alpha": -1},
         {"hidden_layer_sizes": (3, 0)},
         {"hidden_layer_sizes": -1},
-        {"learning_rate": "fast"},
+        {"tol": -1.0},
         {"batch_size": 0},
         {"momentum": 2},
         {"early_stopping": True, "validation_fraction": 0.001},
@@ -135,6 +135,11 @@ def test_bad_parameters(parameters):
         # word by word, since scikit-learn lists the legal names in the order of a set
         errors.append((type(caught.value), sorted(re.findall(r"\w+", str(caught.value)))))
     assert errors[0] == errors[1]
+
+
+def test_a_bad_learning_rate_is_told_that_schedules_go():
+    with pytest.raises(ValueError, match=r"'learning_rate' parameter .* must be a str among .* or a callable"):
+        fastnn.MLPClassifier(**SMALL, learning_rate="fast").fit(X_IRIS, Y_IRIS)
 
 
 def test_bad_data():

@@ -192,5 +192,5 @@ def test_words_in_another_place_are_an_error(monkeypatch):
 
     monkeypatch.setattr(np.random, "MT19937", Moved)
     generator._check_layout.cache_clear()
-    with pytest.raises(RuntimeError, match="keeps the words of MT19937 in another way"):
+    with pytest.raises(RuntimeError, match="changed the layout of MT19937 in memory"):
         bookmark(make_random_state(0))

@@ -34,6 +34,14 @@ def solved(network: fastnn.Network) -> fastnn.TrainingResult:
         return fastnn.train(network, X, X[:, 0], optimizer=fastnn.LevenbergMarquardt(goal=1e-3), epochs=3, seed=0)
 
 
+def regularized(network: fastnn.Network) -> float | None:
+    """Let the data say how many parameters they determine."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastnn.FitWarning)
+        method = fastnn.BayesianRegularization()
+        return fastnn.train(network, X, X[:, 0], optimizer=method, epochs=3, seed=0).gamma
+
+
 def look(progress: fastnn.Progress) -> bool:
     """Stop a training that is good enough."""
     return progress.loss < 1e-6
@@ -119,6 +127,7 @@ def main() -> None:
     again = save_and_load(result)
     assert train_several(network).network == network
     assert solved(network).n_epochs <= 3
+    assert regularized(network) is not None
     assert again is not None
     assert issubclass(fastnn.InterruptWarning, UserWarning)
     assert issubclass(fastnn.EngineError, fastnn.FastnnError)
