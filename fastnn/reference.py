@@ -136,9 +136,10 @@ ACTIVATION_FUNCTIONS: dict[str, ActivationFunctions] = {
 
 def activation_of(layer: Layer) -> ActivationFunctions:
     """The functions of a layer's activation, with its parameters"""
-    return ActivationFunctions(
-        *(lambda *arrays, f=f: f(*arrays, *layer.numbers) for f in ACTIVATION_FUNCTIONS[layer.activation])
-    )
+    functions = ACTIVATION_FUNCTIONS[layer.activation]
+    if not layer.numbers:
+        return functions
+    return ActivationFunctions(*(lambda *arrays, f=f: f(*arrays, *layer.numbers) for f in functions))
 
 
 # ------------------------------------------------------------------------------------------------------------- losses
@@ -223,13 +224,10 @@ LOSS_FUNCTIONS: dict[str, LossFunctions] = {
 
 def loss_of(network: Network) -> LossFunctions:
     """The functions of a network's loss, with its parameters in the dtype of the outputs or targets"""
-    numbers = network.loss_numbers
-    return LossFunctions(
-        *(
-            lambda x, *y, f=f: f(x, *y, *(n.astype(x.real.dtype) for n in numbers))
-            for f in LOSS_FUNCTIONS[network.loss_name]
-        )
-    )
+    functions, numbers = LOSS_FUNCTIONS[network.loss_name], network.loss_numbers
+    if not numbers:
+        return functions
+    return LossFunctions(*(lambda x, *y, f=f: f(x, *y, *(n.astype(x.real.dtype) for n in numbers)) for f in functions))
 
 
 # -------------------------------------------------------------------------------------------------- forward, backward

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
@@ -169,6 +169,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any, began: float) -> None:
         random_state = check_random_state(self.random_state)
+        X, y, sample_weight, groups, place = _without_weightless(X, y, sample_weight, groups)
         preparation = TablePreparation(self.max_categories)
         matrices = preparation.fit_with_gaps(X, random_state)
         targets = self._learn_targets(y)
@@ -194,11 +195,11 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         self.best_validation_score_ = -float(np.nanmin(self.history_.validation_loss, axis=1).mean())
         outputs = self._predict_left_out(sample, [left_out[i] for i in members] if left_out else [])
         self._learn_from_left_out(sample, outputs, random_state)
-        self._set_out_of_bag(outputs)
+        self._set_out_of_bag(place(outputs))
         known = np.flatnonzero(~np.isnan(outputs[:, 0]))
         self.oob_score_ = self._score(targets[known], outputs[known]) if len(known) > 1 else np.nan
         labels = self._labels(targets)
-        self._truth = targets if labels is None else labels
+        self._truth = place(targets if labels is None else labels)
         self.fit_seconds_ = time.perf_counter() - began
 
     def _left_out(
@@ -282,3 +283,25 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         tags.input_tags.allow_nan = True
         tags.input_tags.string = True
         return tags
+
+
+def _without_weightless(X: Any, y: Any, sample_weight: Any, groups: Any) -> tuple[Any, ...]:
+    """Return these without the rows of weight 0, and a function that puts what is of the others in its place.
+
+    That is among NaN for numbers, and among zeros for labels.
+    """
+    if sample_weight is None:
+        return X, y, None, groups, lambda values: values
+    sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    rows, n_rows = np.flatnonzero(sample_weight), len(sample_weight)
+    if len(rows) in (0, n_rows):
+        return X, y, sample_weight, groups, lambda values: values
+    check_consistent_length(X, y, groups)
+
+    def place(values: Array) -> Array:
+        placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)
+        placed[rows] = values
+        return placed
+
+    parts = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
+    return *parts, place

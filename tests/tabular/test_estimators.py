@@ -97,6 +97,23 @@ def test_columns_that_tell_of_the_target_are_larger_inputs():
     assert (input_scales(network, Sample(inputs, 0 * targets, None, None)) == np.float32(np.sqrt(32 / 5))).all()
 
 
+def test_rows_of_weight_0_are_not_there(kind):
+    """Whatever they hold: targets and numbers of another size, words of their own, a class of their own."""
+    rng = np.random.RandomState(0)
+    rows = rng.random_sample(len(FRAME)) < 0.8
+    frame = FRAME.copy()
+    frame.loc[~rows, "color"], frame.loc[~rows, "size"] = "black", 1e9
+    model, which = both()[kind]
+    y = np.array((LABELS, NUMBERS)[which - 1])
+    strange = np.where(rows, y, "another" if kind == "classifier" else 1e9)
+    whole = clone(model).fit(frame, strange, sample_weight=2.0 * rows)
+    part = clone(model).fit(FRAME[rows], y[rows], sample_weight=np.full(rows.sum(), 2.0))
+    assert outputs(whole).tobytes() == outputs(part).tobytes()
+    assert np.isnan(whole._out_of_bag[~rows]).all()
+    assert whole._out_of_bag[rows].tobytes() == part._out_of_bag.tobytes()
+    assert whole.oob_score_ == part.oob_score_
+
+
 def test_a_few_columns_are_seen_among_many():
     """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns count alike."""
     r = np.random.default_rng(0)
