@@ -219,5 +219,12 @@ def _labels_of(y: Any) -> Array:
         raise ValueError(
             f"y is missing (NaN) in {counted(sum(gaps), 'row')}, such as row {gaps.index(True)}: leave them out"
         )
+    if y.dtype.kind == "O":
+        kinds = sorted({type(label).__name__ for label in y.tolist()})
+        if len(kinds) > 1:
+            raise ValueError(
+                f"y holds labels of different kinds, {' and '.join(kinds)}: make them alike, by .astype(str)"
+            )
+        y = np.array(y.tolist()) if kinds in (["bool"], ["int"]) else y
     check_classification_targets(y)
     return y

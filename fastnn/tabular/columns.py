@@ -49,6 +49,8 @@ class Table:
     def __init__(self, X: Any, name: str = "X") -> None:
         self.is_frame = all(hasattr(X, part) for part in ("columns", "dtypes", "__getitem__"))
         if not self.is_frame:
+            if type(X) is dict:
+                raise TypeError(f"{name} is a dict: make a data frame of it, by pandas.DataFrame")
             if not hasattr(X, "__array__") and isinstance(X, (list, tuple)):
                 X = _as_objects(X)  # numbers beside words would all become words
             X = check_array(X, dtype=None, ensure_all_finite=False, input_name=name)

@@ -53,7 +53,8 @@ class Residuals(NamedTuple):
         if n < needed:
             raise ValueError(
                 f"there are {n} residuals of rows that members left out, and a coverage of {coverage:g} takes "
-                f"{math.ceil(round(needed, 6))}: fit more rows, or without X_val"
+                f"{math.ceil(round(needed, 6))}: ask for less coverage, or fit more rows, a preset of more members, or "
+                "without X_val"
             )
         return np.asarray(self.scores[min(math.ceil(coverage * (n + 1)), n) - 1])
 

@@ -114,6 +114,32 @@ def test_rows_of_weight_0_are_not_there(kind):
     assert whole.oob_score_ == part.oob_score_
 
 
+@pytest.mark.parametrize("kind", [bool, int])
+def test_labels_of_python_are_labels(kind):
+    y = np.array([kind(label == "yes") for label in np.where(NUMBERS.mean() < NUMBERS, "yes", "no")], object)
+    model = fit_classifier(y)
+    assert model.classes_.tolist() == [kind(0), kind(1)]
+    assert outputs(model).tobytes() == outputs(fit_classifier(y.astype(kind))).tobytes()
+
+
+def fit_classifier(y, X=FRAME, **options):
+    return both()["classifier"][0].fit(X, y, **options)
+
+
+@pytest.mark.parametrize(
+    ("message", "arguments"),
+    [
+        ("y holds labels of different kinds, int and str", {"y": np.array(["a", 1] * 30, object)}),
+        ("groups are all the same", {"y": LABELS, "groups": [1] * 60}),
+        ("X is a dict: make a data frame", {"y": LABELS, "X": {"a": [1] * 60}}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_errors_speak_of_tables(message, arguments):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fit_classifier(**arguments)
+
+
 def test_a_few_columns_are_seen_among_many():
     """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns count alike."""
     r = np.random.default_rng(0)

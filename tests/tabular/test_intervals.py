@@ -70,7 +70,9 @@ def test_too_few_residuals_are_refused():
     n = (~np.isnan(model.oob_prediction_)).sum()
     assert n == 24
     assert model.predict_interval(FRAME, 0.95).shape == (60, 2)
-    with pytest.raises(ValueError, match=r"^there are 24 residuals .* a coverage of 0.99 takes 100: fit more rows"):
+    with pytest.raises(
+        ValueError, match=r"^there are 24 residuals .* a coverage of 0.99 takes 100: ask for less coverage"
+    ):
         model.predict_interval(FRAME, 0.99)
 
 
