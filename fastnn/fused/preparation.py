@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
+from fastnn.fused import team
 from fastnn.fused.guard import check, check_data, check_rules, hold
 from fastnn.fused.layout import (
     ALPHA,
@@ -33,7 +34,7 @@ from fastnn.fused.layout import (
     set_task_constants,
     update_spec,
 )
-from fastnn.fused.team import WORK, Team, Threads
+from fastnn.fused.team import Team, Threads
 from fastnn.memory import ROW_BLOCK, Array, address
 from fastnn.network import as_made
 from fastnn.optimizers import Method
@@ -212,7 +213,7 @@ class Workspace:
 
 def has_work(threads, network, rows):
     """Return whether several threads may share steps on `rows` rows: as asked for; for None, given enough work."""
-    return min(rows, ROW_BLOCK) * network.n_params >= 2 * WORK if threads is None else threads > 1 and rows > 0
+    return min(rows, ROW_BLOCK) * network.n_params >= 2 * team.WORK if threads is None else threads > 1 and rows > 0
 
 
 def kernel_name(optimizer):
