@@ -31,8 +31,10 @@ def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None
     """Return the factors of the learning rate of each layer's weights and biases; they may be given as one number."""
     if rates is None:
         return None
-    if isinstance(rates, str) or not isinstance(rates, Iterable):
-        raise TypeError(f"{name} must have a number, or (weights, biases), for each layer, not {shown(rates)}")
+    if isinstance(rates, (str, Mapping)) or not isinstance(rates, Iterable):
+        raise TypeError(
+            f"{name} must have a number, or (weights, biases), for each layer, in their order, not {shown(rates)}"
+        )
     pairs: list[tuple[float, float]] = []
     for l, given in enumerate(rates):
         pair = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * 2
@@ -40,7 +42,7 @@ def check_rates(name: str, rates: Any) -> tuple[tuple[float, float], ...] | None
             raise ValueError(f"{name}[{l}] must be a number, or one for weights and one for biases, not {shown(given)}")
         of_weights, of_biases = (check_number(f"{name}[{l}]", factor, low=0) for factor in pair)
         pairs.append((of_weights, of_biases))
-    if not any(map(any, pairs)):
+    if pairs and not any(map(any, pairs)):
         raise ValueError(f"{name} must not be 0 for all layers: nothing would be learned")
     return tuple(pairs)
 
@@ -547,9 +549,11 @@ def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:
 
 def with_options(optimizer: Optimizer, **options: Any) -> Optimizer:
     """Return the optimizer with `clip_norm`, `rates` or both; TypeError for a method, which takes its own steps."""
-    if isinstance(optimizer, Method):
-        raise TypeError(f"{optimizer.name} has no {' and no '.join(options)}; Adam() has")
-    return replace(optimizer, **options)
+    if not isinstance(optimizer, Method):
+        return replace(optimizer, **options)
+    if given := [name for name, value in options.items() if value is not None]:
+        raise TypeError(f"{optimizer.name} has no {' and no '.join(given)}; Adam() has")
+    return optimizer
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

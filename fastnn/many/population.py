@@ -335,6 +335,10 @@ class Population(Standings):
         None: other numbers at each call. A RandomState may be that of one member.
     alpha : float, or one for each, optional
         Strength of the L2 penalty.
+    clip_norm : float, or one for each, optional
+        The most that the length of a step's gradient may be.
+    rates : sequence of float or (float, float), optional
+        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all members.
     params : array-like (n_params,), or (m, n_params), optional
         Initial parameters.
     resume : TrainingState, or one for each, optional
@@ -396,6 +400,8 @@ class Population(Standings):
         shuffle: Any = NOT_GIVEN,
         seed: Any = None,
         alpha: Any = NOT_GIVEN,
+        clip_norm: Any = NOT_GIVEN,
+        rates: Any = NOT_GIVEN,
         params: Any = None,
         resume: Any = None,
         new_rows: bool = False,
@@ -424,8 +430,8 @@ class Population(Standings):
                 shuffle=shuffle,
                 seed=seed,
                 alpha=alpha,
-                clip_norm=NOT_GIVEN,
-                rates=NOT_GIVEN,
+                clip_norm=clip_norm,
+                rates=rates,
                 params=params,
                 resume=resume,
                 new_rows=new_rows,
@@ -533,6 +539,8 @@ class Population(Standings):
         learning_rate: Any = None,
         batch_size: Any = NOT_GIVEN,
         alpha: Any = NOT_GIVEN,
+        clip_norm: Any = NOT_GIVEN,
+        rates: Any = NOT_GIVEN,
     ) -> None:
         """Let a member go on as a copy of another one, with other settings; or as itself with other settings.
 
@@ -553,6 +561,8 @@ class Population(Standings):
             Rows a step, between two epochs only.
         alpha : float, optional
             Strength of the L2 penalty.
+        clip_norm, rates : float, and sequence of float or (float, float), optional
+            As for `fastnn.train`; None takes them off.
 
         Raises
         ------
@@ -584,6 +594,9 @@ class Population(Standings):
             before.batch_size if batch_size is NOT_GIVEN else batch_size,
             before.shuffle,
             before.alpha if alpha is NOT_GIVEN else alpha,
+            clip_norm,
+            rates,
+            before=before.optimizer.to_dict(),
         )
         if learning_rate is not None:
             options = options._replace(optimizer=with_rate(options.optimizer, learning_rate))

@@ -137,7 +137,8 @@ def train(
     resume : TrainingState, optional
         The `state` of an earlier result, to resume; it is copied. It has its own generator, row order and parameters,
         so do not give `seed` and `params`. It also has optimizer, batch size, shuffle, alpha and dtype, which you may
-        replace: the batch size between epochs only, the optimizer by one of the same class only. Give a learning rate
+        replace: the batch size between epochs only, the optimizer by one of the same class only; `clip_norm` and
+        `rates` stay unless the new one has its own, or you give them. Give a learning rate
         that is a function of your own again; a reduced rate stays reduced. The rows to train on (the state knows their
         number, and whether `rows` are the same) and the network (sizes, activations, loss, reduction, biases) must be
         the same. Stop rules and callbacks are not kept; without them, training runs to the last epoch. Rows that were

@@ -244,8 +244,11 @@ def choose_options(
     clip_norm: float | NotGiven | None = NOT_GIVEN,
     rates: Any = NOT_GIVEN,
     resume: TrainingState | None = None,
+    before: Mapping[str, Any] | None = None,
 ) -> Options:
     """Choose the options of a training from the given ones, the state and defaults; batch size None means all rows.
+
+    An optimizer without `clip_norm` and `rates` keeps those of the one `before` it, which `to_dict` described.
 
     Raises
     ------
@@ -255,6 +258,7 @@ def choose_options(
     kept: Mapping[str, Any] = DEFAULTS
     if resume is not None:
         kept = resume.counters
+        before = kept.get("optimizer")
         given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
         asked = zip(DEFAULTS, given, strict=True)
         lacking = [name for name, value in asked if value is NOT_GIVEN and name not in kept]
@@ -266,9 +270,11 @@ def choose_options(
     if optimizer is None:
         optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
     check_optimizer(optimizer)
-    if clip_norm is not NOT_GIVEN or rates is not NOT_GIVEN:
-        own = {"clip_norm": clip_norm, "rates": rates}
-        optimizer = with_options(optimizer, **{name: value for name, value in own.items() if value is not NOT_GIVEN})
+    given_now = {"clip_norm": clip_norm, "rates": rates}
+    own = {name: n for name, n in (before or {}).items() if name in given_now and getattr(optimizer, name) is None}
+    own |= {name: value for name, value in given_now.items() if value is not NOT_GIVEN}
+    if own:
+        optimizer = with_options(optimizer, **own)
     if batch_size is NOT_GIVEN:
         batch_size = None if optimizer.full_batch else kept["batch_size"]
     if batch_size is not None:

@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 from bits import bits
 
-from fastnn import RPROP, SGD, Adam, AdamW, LevenbergMarquardt, Network, Stop, load, testing, train, train_many
+from fastnn import (
+    RPROP,
+    SGD,
+    Adam,
+    AdamW,
+    LevenbergMarquardt,
+    Network,
+    Population,
+    Stop,
+    load,
+    testing,
+    train,
+    train_many,
+)
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.testing.cases import draw_training
 from fastnn.training.inference import loss_and_gradient
@@ -88,6 +101,43 @@ def test_no_bit_shows_how_the_work_is_cut(tmp_path):
     )
 
 
+def test_a_new_optimizer_keeps_them_unless_others_are_given():
+    problem, own = draw_training(NETWORK, 40), {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    data = NETWORK, problem.X, problem.Y
+    first = train(*data, optimizer=Adam(0.01), **own, epochs=2, seed=0)
+    new, on = Adam(0.002), {"epochs": 3, "resume": first.state}
+    right = train(*data, optimizer=Adam(0.002, **own), **on)
+    assert bits(train(*data, optimizer=new, **on).params) == bits(right.params)
+    assert bits(train_many(*data, n=1, optimizer=new, **on)[0].params) == bits(right.params)
+    for other in ({"rates": None}, {"clip_norm": None}, {"clip_norm": 0.01}, {"rates": (1, 0, 0)}):
+        expected = bits(train(*data, optimizer=new, **on, **own | other).params)
+        assert bits(train(*data, optimizer=new, **on, **other).params) == expected != bits(right.params)
+        if None not in other.values():
+            assert bits(train(*data, optimizer=Adam(0.002, **other), **on).params) == expected
+    population = Population(*data, n=1, optimizer=Adam(0.01), resume=first.state, **own)
+    population.replace(0, optimizer=new)
+    population.advance(3)
+    assert bits(population[0].params) == bits(right.params)
+    population.replace(0, rates=None)
+    population.advance(1)
+    assert bits(population[0].params) == bits(right.resume(*data[1:], epochs=1, rates=None).params)
+
+
+def test_a_population_takes_them():
+    problem, own = draw_training(NETWORK, 40), {"clip_norm": 0.05, "rates": (0, 1, 2)}
+    data = NETWORK, problem.X, problem.Y
+    population = Population(*data, seed=[3, 4], **own | {"clip_norm": [None, 0.05]})
+    population.advance(3)
+    assert bits(population[1].params) == bits(train(*data, seed=4, epochs=3, **own).params)
+
+
+def test_none_is_nothing_for_a_method():
+    X = np.linspace(-1, 1, 9)[:, None]
+    given = {"optimizer": LevenbergMarquardt(), "epochs": 2, "seed": 0}
+    result = train(Network((1, 2, 1), "tanh"), X, X**2, **given, clip_norm=None, rates=None)
+    assert bits(result.params) == bits(train(Network((1, 2, 1), "tanh"), X, X**2, **given).params)
+
+
 class OfOthers(type(testing.find_backend("numpy"))):
     """A back end that does not say that it takes options."""
 
@@ -103,6 +153,8 @@ REFUSED = [
     ({"rates": (1, np.inf, 1)}, ValueError, r"rates\[1\] must be finite"),
     ({"rates": (1, (1, 2, 3), 1)}, ValueError, "one for weights and one for biases"),
     ({"rates": 1}, TypeError, "rates must have a number"),
+    ({"rates": []}, ValueError, "rates has 0 factors, the network 3 layers"),
+    ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer, in their order, not"),
     ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm, rates"),
     ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
     ({"clip_norm": 1, "backend": OfOthers()}, ValueError, "knows no clip_norm and no rates"),
