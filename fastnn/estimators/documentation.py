@@ -30,13 +30,14 @@ solver : {{"adam", "sgd", "lbfgs", "adamw", "rmsprop", "rprop"}}, default="adam"
 alpha : float, default=0.0001
     Strength of the L2 penalty on the weights; divided by the rows of a batch. "br" finds it by itself.
 batch_size : int or "auto", default="auto"
-    "auto": ``min(200, n_samples)``.
+    "auto": ``min(200, n_samples)``. "lm" and "br" take all rows, and no number here.
 learning_rate : {{"constant", "invscaling", "adaptive"}} or schedule, default="constant"
-    A schedule, such as ``fastnn.cosine(0.01)``, is for all solvers but "lbfgs", in place of `learning_rate_init`; one
-    without steps ends with `max_iter` epochs. The words are for "sgd". "invscaling": ``learning_rate_init / (t_ + 1) **
-    power_t`` after each epoch. "adaptive": divided by 5 whenever training would stop, until it is 1e-6.
+    A schedule, such as ``fastnn.cosine(0.01)``, is for all solvers but "lbfgs", "lm" and "br", in place of
+    `learning_rate_init`; one without steps ends with `max_iter` epochs. The words are for "sgd". "invscaling":
+    ``learning_rate_init / (t_ + 1) ** power_t`` after each epoch. "adaptive": divided by 5 whenever training would
+    stop, until it is 1e-6.
 learning_rate_init : float, default=0.001
-    For all solvers but "lbfgs".
+    For all solvers but "lbfgs", "lm" and "br".
 power_t : float, default=0.5
     See `learning_rate`.
 max_iter : int, default=200
@@ -90,7 +91,7 @@ scoring : str, callable or None, default=None
     "average_precision", or a function (estimator, X, y) of which greater values are better; where the rows have
     weights, it is given them as ``sample_weight=``.
 clip_norm : float or None, default=None
-    The most that the length of a step's gradient may be, for all solvers but "lbfgs"."""
+    The most that the length of a step's gradient may be, for all solvers but "lbfgs", "lm" and "br"."""
 
 _ATTRIBUTES = f"""\
 coefs_, intercepts_ : list of ndarray of shapes (fan_in, fan_out) and (fan_out,)

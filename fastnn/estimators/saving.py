@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin, is_classifier
 
 from fastnn.backends import get_backend
-from fastnn.checking.arguments import class_of, counted
+from fastnn.checking.arguments import class_of, counted, describe, described
 from fastnn.errors import ModelFileError
 from fastnn.estimators.fitted import Weights
 from fastnn.estimators.labels import binarizer_with
@@ -30,6 +30,7 @@ from fastnn.files.description import checked_network, description, names_of
 from fastnn.files.export import Model, check_not_exported, export, label_list
 from fastnn.files.model import CHECKPOINT, CHECKPOINT_1, ESTIMATOR, MODEL
 from fastnn.memory import Array
+from fastnn.schedules import SCHEDULES
 
 _NOT_KEPT = ("coefs_init", "intercepts_init", "random_state", "backend")
 """Parameters that are no numbers or texts, or may be none."""
@@ -57,8 +58,8 @@ class Saving:
         Kept are the weights, the parameters and the fitted attributes: labels, names of features, curves and scores.
         Not kept are the optimizer's moments and the generator (`partial_fit` and ``warm_start=True`` go on with new
         ones), a `random_state` that is a RandomState, `coefs_init` and `intercepts_init`, a function as `scoring`
-        (they are None afterwards), one as `learning_rate` ("constant" afterwards), a back end of your own but for its
-        name, metadata requests and callbacks.
+        (they are None afterwards), one of your own as `learning_rate` ("constant" afterwards), a back end of your own
+        but for its name, metadata requests and callbacks.
 
         Parameters
         ----------
@@ -198,8 +199,8 @@ def _content(mlp: Any, model: Model) -> tuple[dict[str, Any], dict[str, Array]]:
     parameters = {name: value for name, value in mlp.get_params(deep=False).items() if name not in _NOT_KEPT}
     if callable(parameters["scoring"]):
         parameters["scoring"] = None
-    if callable(parameters["learning_rate"]):
-        parameters["learning_rate"] = "constant"
+    if callable(rate := parameters["learning_rate"]):
+        parameters["learning_rate"] = describe(rate) if type(rate) in SCHEDULES.values() else "constant"
     seed = None if isinstance(mlp.random_state, np.random.RandomState) else mlp.random_state
     fitted = {name: getattr(mlp, name) for name in (*_SCALARS, *_CURVES.values()) if hasattr(mlp, name)}
     curves = {name: fitted.pop(attribute) for name, attribute in _CURVES.items() if fitted.get(attribute) is not None}
@@ -247,7 +248,10 @@ def _estimator(cls: Any, header: dict[str, Any], arrays: dict[str, Array]) -> An
     if header["kind"] != kind:
         raise ModelFileError(f"it holds a {header['kind']!s:.50}, not a {kind}")
     network = checked_network(header, arrays)
-    mlp = cls(**{name: value_of(value) for name, value in header["parameters"].items()}, backend=header["backend"])
+    parameters = {name: value_of(value) for name, value in header["parameters"].items()}
+    if isinstance(rate := parameters.get("learning_rate"), dict):
+        parameters["learning_rate"] = described(rate, SCHEDULES)
+    mlp = cls(**parameters, backend=header["backend"])
     mlp._validate_params()
     for name, value in header["fitted"].items():
         legal = isinstance(value, (int, float, str, NoneType)) if name in _SCALARS else value is None

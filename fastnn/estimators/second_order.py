@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fastnn.checking.arguments import shown
 from fastnn.estimators.adapter import contiguous
 from fastnn.estimators.epochs import FitInputs
 from fastnn.estimators.scoring import LOSS
@@ -78,8 +79,12 @@ def check_solver(mlp: Any, network: Network) -> None:
     solver, method = f"solver={mlp.solver!r}", METHODS[mlp.solver]
     if mlp.loss != "squared_error":
         raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
-    if mlp.clip_norm is not None:
-        raise ValueError(f"{solver} has steps of its own: clip_norm=None, or take 'adam' or 'sgd'")
+    defaults: dict[str, Any] = {"clip_norm": None, "batch_size": "auto"}
+    if callable(mlp.learning_rate):
+        defaults["learning_rate"] = "constant"
+    for name, default in defaults.items():
+        if (given := getattr(mlp, name)) != default:
+            raise ValueError(f"{solver} does not use {name}={shown(given)}: leave it out, or take 'adam' or 'sgd'")
     if network.n_params > method.most_params:
         raise ValueError(
             f"{solver} takes up to {method.most_params:,} parameters, this network has {network.n_params:,}: make "
@@ -186,6 +191,8 @@ def _minus_evidence(result: TrainingResult, data: Data) -> float:
 
 def _warn(mlp: Any, best: TrainingResult) -> None:
     warn_by_heart([best])
+    if mlp.solver == "br" and mlp.alpha != 0.0001:  # no error, for scikit-learn's checks set it wherever there is one
+        warn(f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave it out")
     if best.stop_reason == "epochs":
         warn(f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.", ConvergenceWarning)
     elif best.stop_reason == "collapsed":

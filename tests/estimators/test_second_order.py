@@ -14,6 +14,7 @@ from fastnn import (
     MLPClassifier,
     MLPRegressor,
     Network,
+    cosine,
     get_backend,
     train,
 )
@@ -46,6 +47,7 @@ def test_scikit_learn_checks_it(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", FitWarning)
+        warnings.filterwarnings("ignore", "br finds its penalty by itself")  # one of the checks sets alpha
         check(estimator)
 
 
@@ -76,11 +78,11 @@ def test_the_best_start_is_kept_and_is_a_training_of_scaled_rows(solver):
     """Each start is `train` of these; its objective is the loss in the end."""
     method = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}[solver]
     y = RAW_Y + 500 * np.random.RandomState(2).standard_normal(120)
-    mlp = regressor(solver, alpha=0.01, max_iter=500).fit(RAW_X, y)
     r = np.random.RandomState(0)
     for fan_in, fan_out in ((3, 4), (4, 1)):  # the weights that scikit-learn draws
         r.uniform(size=fan_in * fan_out + fan_out)
     options = {} if solver == "br" else {"alpha": 0.01}
+    mlp = regressor(solver, max_iter=500, **options).fit(RAW_X, y)
     results = [
         train(Network((3, 4, 1), "tanh"), scaled(RAW_X), scaled(y), optimizer=method, epochs=500, seed=k, **options)
         for k in r.randint(2**31 - 1, size=5).tolist()
@@ -197,6 +199,9 @@ REFUSED = {
         {"early_stopping": True, "scoring": "neg_mean_absolute_error"},
         "stops early by scoring=None, which is R^2",
     ),
+    "clipping": ({"clip_norm": 1.0}, "solver='lm' does not use clip_norm=1.0: leave it out, or take 'adam' or 'sgd'"),
+    "batches": ({"batch_size": 10}, "solver='lm' does not use batch_size=10: leave it out"),
+    "a schedule": ({"learning_rate": cosine(0.01)}, r"solver='lm' does not use learning_rate=cosine"),
     "no start": ({"n_restarts": 0}, "n_restarts.* must be an int in the range"),
 }
 
@@ -206,6 +211,11 @@ def test_what_it_does_not_do_is_refused(case):
     options, text = REFUSED[case]
     with pytest.raises(ValueError, match=text.replace("^", r"\^")):
         regressor(**{"solver": "lm", **options}).fit(RAW_X, RAW_Y)
+
+
+def test_a_penalty_that_is_not_used_is_warned_of():
+    with pytest.warns(UserWarning, match="br finds its penalty by itself and does not use alpha=0.1: leave it out"):
+        regressor("br", alpha=0.1, max_iter=300, n_restarts=1).fit(RAW_X, RAW_Y)
 
 
 def test_a_classifier_has_neither():

@@ -63,6 +63,8 @@ def test_quantiles(tmp_path):
     assert bits(MLPRegressor.load(tmp_path / "high.npz").predict(X)) == bits(high.predict(X))
     with pytest.raises(ValueError, match='loss="quantile" needs quantile='):
         MLPRegressor(loss="quantile").fit(X, Y)
+    with pytest.raises(ValueError, match=r"quantile=0.9 is for loss=.quantile., not loss='huber'"):
+        MLPRegressor("huber", quantile=0.9).fit(X, Y)
     with pytest.raises(ValueError, match="'quantile' parameter"):
         MLPRegressor(loss="quantile", quantile=1.5).fit(X, Y)
     with pytest.raises(ValueError, match="has no output 'identity' with the loss Huber"):
@@ -70,12 +72,14 @@ def test_quantiles(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_schedule_goes_on_in_further_fits_and_is_not_saved(tmp_path):
+def test_a_schedule_goes_on_in_further_fits_and_is_saved(tmp_path):
     mlp = MLPClassifier(**SMALL | {"learning_rate": warm_up(0.1, 30)})
     for _ in range(4):  # ten steps each
         mlp.partial_fit(X, Y > 0, classes=[False, True])
     assert mlp._optimizer.t == 40
     mlp.save(tmp_path / "mlp.npz")
+    assert MLPClassifier.load(tmp_path / "mlp.npz").learning_rate == warm_up(0.1, 30)
+    mlp.set_params(learning_rate=lambda step: 0.1).save(tmp_path / "mlp.npz")
     assert MLPClassifier.load(tmp_path / "mlp.npz").learning_rate == "constant"
     with pytest.raises(ValueError, match="warm_up without steps ends with a training"):
         MLPClassifier(learning_rate=warm_up(0.1)).partial_fit(X, Y > 0, classes=[False, True])
