@@ -72,6 +72,7 @@ ALIASES = {
     "mean_absolute_error": "absolute_error",
     "smooth_l1": "huber",
     "quantile": "pinball",
+    "pinball": "quantile",  # in the estimators
     "quantile_regression": "pinball",
     "bce": "log_loss",
     "bce_with_logits": "log_loss",

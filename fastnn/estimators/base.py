@@ -35,7 +35,7 @@ from fastnn.estimators.validation import (
     short_errors,
     validated,
 )
-from fastnn.losses import Pinball
+from fastnn.losses import Pinball, Value
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import Data
@@ -165,6 +165,13 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
     @short_errors()
     def _validate_params(self) -> None:
         """Check the parameters as scikit-learn does, with a hint for a name that another library has."""
+        for name in ("loss", "activation"):
+            given = getattr(self, name)
+            for value in given if isinstance(given, (list, tuple)) else [given]:
+                if isinstance(value, Value):
+                    raise InvalidParameterError(
+                        f"{name} must be a name here, not {shown(value)}: values are for fastnn.Network and train"
+                    )
         try:
             super()._validate_params()
         except InvalidParameterError as error:

@@ -26,6 +26,7 @@ from fastnn.estimators.validation import (
     short_errors,
     validated,
 )
+from fastnn.losses import Value
 from fastnn.memory import Array
 from fastnn.schedules import Schedule
 from fastnn.training.results import TrainingResult
@@ -268,7 +269,7 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
         try:
             super()._validate_params()
         except InvalidParameterError as error:
-            if isinstance(self.loss, str):
+            if isinstance(self.loss, (str, Value)):
                 raise
             hint = f" (loss is the first argument; did you mean hidden_layer_sizes={shown(self.loss)}?)"
             raise InvalidParameterError(f"{error}{hint}") from None

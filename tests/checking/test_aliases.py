@@ -34,6 +34,11 @@ def test_another_librarys_loss_gets_the_name_here(name):
 
 
 def test_aliases_are_of_names_that_there_are():
-    known = {*ACTIVATIONS, *LOSSES, *INITS, *REDUCTIONS, "logistic"}
+    known = {*ACTIVATIONS, *LOSSES, *INITS, *REDUCTIONS, "logistic", "quantile"}
     assert set(ALIASES.values()) <= known
-    assert set(ALIASES) & known == {"sigmoid", "logistic"}  # the core has one, the estimators the other
+    assert set(ALIASES) & known == {
+        "sigmoid",
+        "logistic",
+        "pinball",
+        "quantile",
+    }  # the core has one, the estimators the other

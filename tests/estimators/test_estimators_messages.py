@@ -15,7 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fastnn import MLPClassifier, MLPRegressor
+from fastnn import Elu, Huber, LogLoss, MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 3))
 Y = X[:, 0] > 0
@@ -33,6 +33,7 @@ Y = X[:, 0] > 0
         (MLPClassifier, {"solver": "l-bfgs"}, "lbfgs"),
         (MLPClassifier, {"loss": "binary_crossentropy"}, "log_loss"),
         (MLPRegressor, {"loss": "mse"}, "squared_error"),
+        (MLPRegressor, {"loss": "pinball"}, "quantile"),
         (MLPRegressor, {"loss": "l1_loss"}, "absolute_error"),
         (MLPRegressor, {"learning_rate": "inverse_scaling", "solver": "sgd"}, "invscaling"),
     ],
@@ -40,6 +41,22 @@ Y = X[:, 0] > 0
 def test_another_librarys_name(kind, parameters, hint):
     with pytest.raises(ValueError, match=rf"\(did you mean '{hint}'\?\)"):
         kind(**parameters).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        (MLPRegressor, "loss", Huber(0.1)),
+        (MLPClassifier, "loss", LogLoss(0.1)),
+        (MLPRegressor, "activation", Elu(0.5)),
+        (MLPClassifier, "activation", ["tanh", Elu(0.5)]),
+    ],
+    ids=str,
+)
+def test_a_value_is_told_where_it_goes(kind, name, value):
+    text = rf"{name} must be a name here, not \w+\(\w+=0\.\d\): values are for fastnn\.Network and train$"
+    with pytest.raises(ValueError, match=text):
+        kind(**{name: value}).fit(X, Y)
 
 
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
