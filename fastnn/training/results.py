@@ -455,8 +455,8 @@ class TrainingResult(Saving):
         epochs : int
             The number of additional epochs.
         **options : dict
-            Options of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, dtype and back end stay the same
-            unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` are not kept.
+            Options of `fastnn.train`. Network, optimizer, batch size, shuffle, alpha, clip_norm, rates, dtype and back
+            end stay the same unless given; `sample_weight`, `rows`, `validation_rows`, `stop` and `callbacks` do not.
 
         Returns
         -------
