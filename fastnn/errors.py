@@ -64,7 +64,7 @@ class ScaleWarning(UserWarning):
 
 
 class FitWarning(UserWarning):
-    """A network fits the rows that it was trained on, and no others: it knows them by heart.
+    """A network fits the rows that it was trained on, and no others, by heart; or it fits nothing, and is a constant.
 
     Examples
     --------

@@ -451,13 +451,13 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 def weigh(
     evidence: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
 ) -> tuple[int, float]:
-    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and alpha / beta
+    """Write alpha, beta, gamma and how often; return why that ends the training, or 0, and the strength.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes where the matrix has
     no Cholesky factor.
     """
     rule, n, gain, strength = BayesianRegularization, len(p), math.inf, 0.0
-    (alpha, beta, gamma), is_first = evidence, evidence[0] == 0
+    (alpha, beta, gamma, count), is_first = evidence, evidence[3] <= rule.first_steps
     if p @ p == 0:
         return rule.ends.index("collapsed") + 1, 0.0
     if is_first:
@@ -477,10 +477,11 @@ def weigh(
         beta = alpha / (least * products.diagonal().max())
     if not is_first:
         gain += gamma * (alpha / beta / strength - 1) ** 2
-    evidence[:] = alpha, beta, gamma
+    evidence[:] = alpha, beta, gamma, count + 1
+    strength = alpha / beta * (rule.first_part if count < rule.first_steps else 1.0)
     if gamma < rule.least_gamma:
-        return rule.ends.index("collapsed") + 1, alpha / beta
-    return rule.ends.index("converged") + 1 if gain <= rule.least_gain else 0, alpha / beta
+        return rule.ends.index("collapsed") + 1, strength
+    return rule.ends.index("converged") + 1 if gain <= rule.least_gain else 0, strength
 
 
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
@@ -495,41 +496,42 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
         params = views(network, p)
         return float(loss_value(network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty))
 
-    for s in range(len(steps.loss)):
-        if s == 0:
-            batch = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]])
-            total = float(batch.weight.sum())
-            least = method.min_grad * float(
-                (batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2).sum()
-            )
-            data_loss = loss_of(p)
+    if not len(steps.loss):
+        return 0
+    batch, s = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]]), 0
+    total = float(batch.weight.sum())
+    spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
+    least, data_loss = method.min_grad * float(spread.sum()), loss_of(p)
+    while s < len(steps.loss):
+        is_early = isinstance(method, BayesianRegularization) and slots[5, 0] < method.first_steps
         damping, growth = slots[:2, 0] if slots[0, 0] else (method.damping, 2.0)
         if not math.isfinite(data_loss):
             return s
-        if data_loss <= method.goal:
-            ended[0] = goal
-            return s
+        end = goal if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
-        if isinstance(method, BayesianRegularization):
+        if isinstance(method, BayesianRegularization) and not end:
             squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
-            ended[0], strength = weigh(slots[2:5, 0], p, products, gradient, squares, n_errors)
-            if ended[0]:
-                return s
+            end, strength = weigh(slots[2:6, 0], p, products, gradient, squares, n_errors)
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
-        if math.sqrt(gradient @ gradient) <= least:
-            ended[0] = no_gradient
-            return s
+        if not end and math.sqrt(gradient @ gradient) <= least:
+            end = no_gradient
         loss = data_loss + strength / 2 * (p @ p) / batch.divisor
-        while True:
+        while not end:
             if not damping <= method.most_damping:
-                ended[0] = no_step
-                return s
+                end = no_step
+                break
             step = solve(products, damping * total, gradient)
             data_loss = loss_of(p - step)
             tried = data_loss + strength / 2 * ((p - step) @ (p - step)) / batch.divisor
             if tried < loss:
                 break
             damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
+        if end > goal and is_early:  # the whole penalty begins sooner
+            slots[0, 0], slots[5, 0], data_loss = 0, BayesianRegularization.first_steps, loss_of(p)
+            continue
+        if end:
+            ended[0] = end
+            return s
         p -= step
         factor = 0.1
         if method.adapt == "gain":
@@ -539,7 +541,8 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
         slots[:2, 0] = max(damping * factor, method.least_damping), 2
         steps.loss[s] = tried
         state.t += 1
-    return len(steps.loss)
+        s += 1
+    return s
 
 
 METHODS: dict[str, Callable[[Task, StepState, Steps], int]] = dict.fromkeys(

@@ -21,7 +21,7 @@ from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
 from fastnn.state import Data
 from fastnn.training.plan import NOT_GIVEN
-from fastnn.training.results import TrainingResult, by_heart, warn_by_heart
+from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
 
 METHODS: dict[str, LevenbergMarquardt] = {"lm": LevenbergMarquardt(), "br": BayesianRegularization()}
@@ -195,7 +195,7 @@ def _warn(mlp: Any, best: TrainingResult) -> None:
         warn(f"br finds its penalty by itself and does not use alpha={shown(mlp.alpha)}: leave it out")
     if best.stop_reason == "epochs":
         warn(f"{mlp.solver} reached max_iter={mlp.max_iter} iterations and has not converged yet.", ConvergenceWarning)
-    elif best.stop_reason == "collapsed":
+    elif is_constant(best):
         warn(
             "br found nothing in y that X tells, and predicts a constant: if that is wrong, take a greater n_restarts "
             "or another random_state",

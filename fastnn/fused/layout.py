@@ -166,6 +166,8 @@ class LeastSquares(NamedTuple):
     min_grad: float = 0.0
     goal: float = 0.0
     bayesian: int = 0
+    first_steps: int = 0
+    first_part: float = 0.0
     least_gain: float = 0.0
     least_gamma: float = 0.0
     least_strength: float = 0.0
@@ -401,7 +403,7 @@ def least_squares_spec(buffers: LeastSquares, task: Task, stride: int) -> LeastS
     method: Any = task.optimizer
     names = ("damping", "most_damping", "least_damping", "min_grad", "goal")
     bayesian = isinstance(method, BayesianRegularization)
-    names += ("least_gain", "least_gamma", "least_strength") if bayesian else ()
+    names += ("first_steps", "first_part", "least_gain", "least_gamma", "least_strength") if bayesian else ()
     return buffers._replace(
         stride=stride,
         tenfold=int(method.adapt == "tenfold"),

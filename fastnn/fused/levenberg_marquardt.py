@@ -190,12 +190,14 @@ def add_penalty(spec, n_params, params, strength):
 
 @inlined
 def weigh(scratch, model, spec, vectors, squares, n_errors):
-    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and alpha / beta.
+    """Write alpha, beta and gamma anew; return why that ends the training, or 0, and the penalty's strength.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
     n, L = model.n_params, lanes_of(spec.products)
-    at_alpha, at_beta, at_gamma = 3 * spec.stride, 4 * spec.stride, 5 * spec.stride
+    at_alpha, at_beta, at_gamma, at_count = 3 * spec.stride, 4 * spec.stride, 5 * spec.stride, 6 * spec.stride
+    count = get(vectors, at_count)
+    is_first = count <= spec.first_steps
     size, last_alpha, last_beta = inner(vectors, vectors, n), get(vectors, at_alpha), get(vectors, at_beta)
     if size == 0:
         return COLLAPSED, 0.0
@@ -204,7 +206,7 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
         largest = max(largest, get(spec.products, place(spec.n, k, L)))
         put(spec.slopes, k, get(spec.gradient, k))
     gamma, gain, strength = float(n), math.inf, 0.0
-    if last_alpha > 0:
+    if not is_first:
         strength = last_alpha / last_beta
         add_penalty(spec, n, vectors, strength)
         if not factorize(scratch, model, spec, strength):
@@ -223,16 +225,18 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
     beta = (n_errors - gamma if n_errors > gamma else n_errors) / (2 * squares)
     if alpha < spec.least_strength * largest * beta:
         beta = alpha / (spec.least_strength * largest)
-    if last_alpha > 0:
+    if not is_first:
         change = alpha / beta / strength - 1
         gain += gamma * (change * change)
     put(vectors, at_alpha, alpha)
     put(vectors, at_beta, beta)
     put(vectors, at_gamma, gamma)
-    add_penalty(spec, n, vectors, alpha / beta)
+    put(vectors, at_count, count + 1)
+    strength = alpha / beta * (spec.first_part if count < spec.first_steps else 1.0)
+    add_penalty(spec, n, vectors, strength)
     if gamma < spec.least_gamma:
-        return COLLAPSED, alpha / beta
-    return NO_GRADIENT if gain <= spec.least_gain else 0, alpha / beta
+        return COLLAPSED, strength
+    return NO_GRADIENT if gain <= spec.least_gain else 0, strength
 
 
 @inlined
@@ -293,13 +297,13 @@ def levenberg_marquardt(
     steps: Steps,
     ends: EpochEnds,
 ) -> int:
-    """Train: change `vectors` (4 or 7, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
+    """Train: change `vectors` (4 or 8, spec.stride) and `steps.loss`; return the good steps. See `train_steps`.
 
     All steps are on the rows of the first one. Where the method ends, its number goes to the last vector.
     """
     vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
     data, steps, ends = unpack(data), unpack(steps), unpack(ends)
-    n, ended = model.n_params, (6 if spec.bayesian else 3) * spec.stride
+    n, ended, counted = model.n_params, (7 if spec.bayesian else 3) * spec.stride, 6 * spec.stride
     put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
@@ -310,7 +314,9 @@ def levenberg_marquardt(
     if n_rows <= model.block:
         gather_panels(scratch, model, data, rows, n_rows)
     data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
-    for s in range(n_steps):
+    s = 0
+    while s < n_steps:
+        is_early = spec.bayesian > 0 and get(vectors, counted) < spec.first_steps
         damping, growth = get(vectors, spec.stride), get(vectors, 2 * spec.stride)
         if damping == 0:
             damping, growth = spec.damping, 2.0
@@ -328,13 +334,19 @@ def levenberg_marquardt(
             batch = data, rows, n_rows, total, divisor
             tried, data_loss, damping = lower(scratch, model, spec, batch, vectors, loss, damping, growth, strength)
             end = 0 if damping <= spec.most_damping else NO_STEP
+        if end > GOAL and is_early:  # the whole penalty begins sooner
+            put(vectors, spec.stride, 0.0)
+            put(vectors, counted, float(spec.first_steps))
+            data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
+            continue
         if end > 0:
             put(vectors, ended, end)
             return s
         take_step(vectors, spec, n, damping, total, (loss - tried) * divisor)
         put(steps.loss, s, tried)
+        s += 1
         if ends.per_epoch > 0:
             call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
             if get(ends.arguments, 0) == 1:
-                return s + 1
+                return s
     return n_steps

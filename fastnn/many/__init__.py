@@ -14,7 +14,7 @@ from fastnn.many.results import ManyHistory, ManyResult
 from fastnn.optimizers import BayesianRegularization
 from fastnn.training import Stop
 from fastnn.training.plan import NOT_GIVEN
-from fastnn.training.results import warn_by_heart
+from fastnn.training.results import warn_of_fit
 
 __all__ = ["ManyHistory", "ManyProgress", "ManyResult", "train_many"]
 
@@ -182,4 +182,4 @@ def _warn(plans: Any, result: ManyResult, interrupted: bool) -> None:
     if interrupted:
         tell_interrupted(plans, result, result, "what train_many returns")
     if any(isinstance(plan.optimizer, BayesianRegularization) for plan in plans):
-        warn_by_heart(result)
+        warn_of_fit(result)

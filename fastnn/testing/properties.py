@@ -417,9 +417,9 @@ for _name, _kind in OPTIMIZERS.items():
 
 
 def _method(method: LevenbergMarquardt, backend: Backend) -> float:
-    """Compare two steps, one after another, with the reference's, the losses after them and what the state has besides.
+    """Compare steps, one after another, with the reference's, the losses after them and what the state has besides.
 
-    Both begin where the reference is.
+    Each begins where the reference is; the last of Bayesian regularization is by a gamma.
     """
     case = supported(backend, method, pair=("squared_error", "identity"), bias_gradient="exact")
     params, X, Y, weight = draw_training(case.network, 30)
@@ -428,7 +428,7 @@ def _method(method: LevenbergMarquardt, backend: Backend) -> float:
     if isinstance(method, BayesianRegularization):
         del options["alpha"]
     worst = 0.0
-    for _ in range(2):
+    for _ in range(2 + getattr(method, "first_steps", 0)):
         step, right = (train(case.network, X, Y, **options, **begin, backend=each) for each in (backend, _NUMPY))
         allowed, numbers = step_bound(right.params - params, method.damping), right.state.vectors[1:, 0]
         worst = max(

@@ -30,7 +30,7 @@ from fastnn.training.initial import begin
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
-from fastnn.training.results import TrainingResult, warn_by_heart
+from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
 
@@ -288,7 +288,7 @@ def end(group: Group, interrupt: Interrupt) -> TrainingResult:
         again = f"Ctrl-C again within {AGAIN:g} seconds raises KeyboardInterrupt"
         warn(InterruptWarning(f"{_how_far(result)}, which is what train returns; {again}", result))
     if isinstance(group.plan.optimizer, BayesianRegularization):
-        warn_by_heart([result])
+        warn_of_fit([result])
     return result
 
 

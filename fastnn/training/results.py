@@ -525,6 +525,25 @@ def by_heart(result: TrainingResult) -> bool:
     return gamma is not None and rows is not None and gamma > BY_HEART * len(rows) * result.network.n_outputs
 
 
+def is_constant(result: TrainingResult) -> bool:
+    """Return whether Bayesian regularization ended with less than a parameter for each output: a constant, nearly."""
+    gamma = result.gamma
+    return gamma is not None and (result.stop_reason == "collapsed" or 0 < gamma < result.network.n_outputs)
+
+
+def warn_of_fit(results: Sequence[TrainingResult]) -> None:
+    """Warn where some of the results of Bayesian regularization know their rows by heart, or are constants."""
+    warn_by_heart(results)
+    if n := sum(map(is_constant, results)):
+        who = "the network is a constant" if len(results) == 1 else f"{n} of {len(results)} networks are constants"
+        warn(
+            FitWarning(
+                f"{who}, nearly: Bayesian regularization found nothing in Y that X tells (gamma is less than one for "
+                "each output); take another start, by seed=, and leave such a network out of a mean of several"
+            )
+        )
+
+
 def warn_by_heart(results: Sequence[TrainingResult]) -> None:
     """Warn where some of the results know their rows by heart."""
     if n := sum(map(by_heart, results)):

@@ -28,10 +28,11 @@ def advance(network, params, data, name, n_steps, **options):
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("network", [pytest.param(v, id=k) for k, v in NETWORKS.items()])
-def test_each_of_two_steps_is_that_of_the_reference(network):
-    """The second one is by a gamma: the factor's inverse."""
+@pytest.mark.parametrize("n_before", [1, 4])
+def test_each_step_is_that_of_the_reference(network, n_before):
+    """The second one has a small penalty, the fifth one by a gamma: the factor's inverse."""
     params, data = drawn(network, 23)
-    first, _, _ = advance(network, params, data, "numpy", 1, damping=1e-2)
+    first, _, _ = advance(network, params, data, "numpy", n_before, damping=1e-2)
     right, found = (StepState(first.storage.copy(), network.n_params, first.t) for _ in range(2))
     method = BayesianRegularization(min_grad=0, damping=1e-2)
     for state, name in ((right, "numpy"), (found, "numba")):
@@ -55,8 +56,8 @@ def test_gamma_is_that_of_the_eigenvalues(backend):
     """``sum beta l / (beta l + alpha)``, with weights and two outputs, by the alpha and beta of the step before."""
     network = Network((3, 6, 2), "tanh")
     params, data = drawn(network, 90)
-    before, _, _ = advance(network, params, data, backend, 6)
-    after, _, _ = advance(network, params, data, backend, 7)
+    before, _, _ = advance(network, params, data, backend, 8)
+    after, _, _ = advance(network, params, data, backend, 9)
     alpha, beta = before.vectors[3:5, 0]
     J = np.tile(np.sqrt(data.sample_weight), 2)[:, None] * jacobian_of(network, before.params, data.X)
     eigenvalues = beta * np.linalg.eigvalsh(J.T @ J)
@@ -64,7 +65,7 @@ def test_gamma_is_that_of_the_eigenvalues(backend):
 
 
 def by_hand(params, Y, n_epochs):
-    """A plain loop by the formulas, without outcome: (alpha, beta, gamma) before each step, MATLAB's damping."""
+    """A plain loop by the formulas, MATLAB's damping: (alpha, beta, gamma) before each step; 3 have a small penalty."""
     network, n, mu, seen = TRIANGLE, TRIANGLE.n_params, 1e-3, []
     N = E = len(X)
 
@@ -74,14 +75,15 @@ def by_hand(params, Y, n_epochs):
     gamma = n
     for epoch in range(n_epochs):
         J, r = jacobian_of(network, params, X), residuals(params)
-        if epoch:
+        if epoch > 3:
             gamma = n - alpha * np.trace(np.linalg.inv(beta * J.T @ J + alpha * np.eye(n)))  # noqa: F821
         alpha, beta = gamma / (2 * params @ params), (N - gamma) / (2 * r @ r)
         seen.append((alpha, beta, gamma))
+        strength = alpha if epoch >= 3 else 0.01 * alpha
         while True:
-            A = beta * (J.T @ J + mu * E * np.eye(n)) + alpha * np.eye(n)
-            tried = params - np.linalg.solve(A, beta * J.T @ r + alpha * params)
-            F = [beta * residuals(p) @ residuals(p) + alpha * p @ p for p in (tried, params)]
+            A = beta * (J.T @ J + mu * E * np.eye(n)) + strength * np.eye(n)
+            tried = params - np.linalg.solve(A, beta * J.T @ r + strength * params)
+            F = [beta * residuals(p) @ residuals(p) + strength * p @ p for p in (tried, params)]
             if F[0] < F[1]:
                 break
             mu *= 10
@@ -91,12 +93,13 @@ def by_hand(params, Y, n_epochs):
 
 def test_alpha_beta_and_gamma_are_those_of_a_plain_loop(backend):
     Y, params = noisy(), train(TRIANGLE, X, noisy(), optimizer=BayesianRegularization(), epochs=0, seed=3).params
-    right, seen = by_hand(params, Y, 10)
+    right, seen = by_hand(params, Y, 15)
     data = drawn(TRIANGLE, 100, zero_weights=False)[1]._replace(X=X, Y=Y, sample_weight=np.ones(100))
-    for n_epochs in (1, 2, 6, 10):
+    for n_epochs in (1, 2, 4, 5, 15):
         state, losses, _ = advance(TRIANGLE, params, data, backend, n_epochs, adapt="tenfold")
         assert state.vectors[3:6, 0] == pytest.approx(seen[n_epochs - 1], rel=1e-7)
         alpha, beta = seen[n_epochs - 1, :2]
+        alpha *= 1 if n_epochs > 3 else 0.01
         error = get_backend("numpy").predict(TRIANGLE, state.params, X) - Y
         assert losses[-1] == pytest.approx(((error**2).sum() + alpha / beta * (state.params**2).sum()) / 200, rel=1e-9)
     assert state.params == pytest.approx(right, rel=1e-6)
@@ -113,6 +116,36 @@ def test_none_of_40_starts_on_the_triangle_ends_collapsed(backend):
     noise = [2 * result.history.loss[-1] for result in many]  # its variance was 0.01, and the corners are round
     assert 0.007 < min(noise) <= max(noise) < 0.016
     assert many.predict(X) == pytest.approx(np.broadcast_to(WAVE, (40, 100, 1)), abs=0.25)  # corners are round
+
+
+def products_of(n_rows, n_columns, seed):
+    """X, and sin(3 x0) times the other columns, with noise: no column tells anything of it without the others."""
+    rs = np.random.RandomState(seed)
+    rows = rs.uniform(-1, 1, (n_rows, 5 if n_columns == 3 else 2))
+    return rows, np.sin(3 * rows[:, 0]) * rows[:, 1:n_columns].prod(axis=1) + 0.05 * rs.standard_normal(n_rows)
+
+
+@pytest.mark.parametrize(("n_rows", "n_columns", "width", "seed"), [(150, 3, 8, 3), (60, 2, 6, 0)])
+def test_no_start_on_pure_products_ends_as_a_constant(n_rows, n_columns, width, seed):
+    """By a whole penalty from the first step, 94 of 100 and 58 of 100 do."""
+    rows, Y = products_of(n_rows, n_columns, seed)
+    network = Network((rows.shape[1], width, 1), "tanh")
+    many = train_many(network, rows, Y, optimizer=BayesianRegularization(), epochs=1_000, seed=range(20))
+    assert set(many.stop_reason) == {"converged"}
+    assert (((many.predict(rows)[..., 0] - Y) ** 2).mean(axis=1) / Y.var()).max() < 0.1
+
+
+@pytest.mark.filterwarnings("ignore::fastnn.ScaleWarning")
+def test_what_ends_the_first_steps_lets_the_whole_penalty_begin(backend):
+    """A linear network is done after one step, at these targets to the last bit; its gamma is still that of its end."""
+    Y, options = 1e-6 * (X + noisy()), {"optimizer": BayesianRegularization(), "epochs": 100, "backend": backend}
+    result = train(Network((1, 1)), X, Y, seed=0, **options)
+    alpha, beta = result.state.vectors[3:5, 0]
+    eigenvalues = beta * np.linalg.eigvalsh([[(X * X).sum(), X.sum()], [X.sum(), 100]])
+    assert result.stop_reason == "converged"
+    assert result.n_epochs < 20
+    assert result.gamma == pytest.approx((eigenvalues / (eigenvalues + alpha)).sum(), rel=1e-3)
+    assert result.gamma < 2
 
 
 def test_more_weight_is_more_rows(backend):
@@ -137,12 +170,12 @@ GUARDS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::fastnn.ScaleWarning")
+@pytest.mark.filterwarnings("ignore::fastnn.ScaleWarning", "ignore::fastnn.FitWarning")
 @pytest.mark.parametrize("case", GUARDS)
 def test_what_has_no_evidence_ends_well(case, backend):
     Y, ends = GUARDS[case]
     many = train_many(
-        Network((1, 4, 1), "tanh"), X, Y, optimizer=BayesianRegularization(), epochs=300, seed=range(5), backend=backend
+        Network((1, 4, 1), "tanh"), X, Y, optimizer=BayesianRegularization(), epochs=400, seed=range(5), backend=backend
     )
     assert set(many.stop_reason) <= ends
     assert np.isfinite(many.params).all()
@@ -155,7 +188,8 @@ def test_what_has_no_evidence_ends_well(case, backend):
 
 def test_parameters_that_are_all_0_are_collapsed(backend):
     options = {"optimizer": BayesianRegularization(), "epochs": 5, "backend": backend}
-    result = train(TRIANGLE, X, noisy(), params=np.zeros(TRIANGLE.n_params), **options)
+    with pytest.warns(FitWarning, match="the network is a constant"):
+        result = train(TRIANGLE, X, noisy(), params=np.zeros(TRIANGLE.n_params), **options)
     assert (result.stop_reason, result.n_epochs) == ("collapsed", 0)
 
 
@@ -167,6 +201,18 @@ def test_rows_known_by_heart_are_warned_of(backend):
     assert [warning.filename for warning in caught] == [__file__]
     with pytest.warns(FitWarning, match="2 of 2 networks know their rows by heart"):
         train_many(network, X[:96:8], Y, epochs=300, seed=[1, 2], **options)
+
+
+def test_collapsed_networks_are_warned_of(backend):
+    """With what to do: another start, and no mean with them."""
+    options = {"optimizer": BayesianRegularization(), "epochs": 5, "backend": backend}
+    text = ", nearly: .* take another start, by seed=, and leave such a network out of a mean"
+    with pytest.warns(FitWarning, match="the network is a constant" + text) as caught:
+        train(TRIANGLE, X, noisy(), params=np.zeros(TRIANGLE.n_params), **options)
+    assert [warning.filename for warning in caught] == [__file__]
+    start = train(TRIANGLE, X, noisy(), **options, seed=0).params
+    with pytest.warns(FitWarning, match="1 of 2 networks are constants" + text):
+        train_many(TRIANGLE, X, noisy(), params=[np.zeros(TRIANGLE.n_params), start], **options)
 
 
 def test_a_penalty_besides_is_an_error():
