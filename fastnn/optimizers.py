@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 from fastnn.checking.arguments import (
+    COUNT_FROM_ZERO,
     FLAG,
     NOT_NEGATIVE,
     PART,
@@ -488,10 +489,9 @@ class BayesianRegularization(LevenbergMarquardt):
     that of all parameters, biases too. Before each step, alpha and beta become the most probable ones [1]_, [2]_:
     ``gamma = P - alpha tr (beta J'J + alpha I)^-1``, of P parameters, is how many of them the data determine; then
     ``alpha = gamma / (2 E_W)`` and ``beta = (N - gamma) / (2 E_D)``, N the sum of the rows' weights, times the outputs.
-    At first gamma is P, and N stands for N - gamma where that is not positive. The first 3 steps have 0.01 of the
-    penalty, or all that a start does not fit yet would be taken for noise. It needs no settings and no validation rows,
-    and is for tables of some 100 to 1,000 rows. Inputs and targets should be scaled to about -1 to 1. State: mu, nu,
-    alpha, beta, gamma, how often these were found, and why it ended, each at the head of a vector.
+    At first gamma is P, and N stands for N - gamma where that is not positive. It needs no settings and no validation
+    rows, and is for tables of some 100 to 1,000 rows. Inputs and targets should be scaled to about -1 to 1. State: mu,
+    nu, alpha, beta, gamma, how often these were found, and why it ended, each at the head of a vector.
 
     The history has the loss with the penalty of each step, of strength alpha / beta: at the end half the variance of
     the noise, as estimated. It ends by "converged" where a step would raise the logarithm of the probability by less
@@ -510,6 +510,10 @@ class BayesianRegularization(LevenbergMarquardt):
         The length of the objective's gradient, divided by the variance of the targets, that ends the training too.
     goal : float
         The loss without penalty that ends the training ("goal").
+    first_steps : int
+        Steps at the beginning that have a hundredth of the penalty: what a start does not fit yet is taken for noise
+        else, and targets that columns explain only together end as a constant. 0, MATLAB's, fits less noise where a
+        network is wide.
 
     Raises
     ------
@@ -535,13 +539,14 @@ class BayesianRegularization(LevenbergMarquardt):
 
     n_slots: ClassVar[int] = 7
     ends: ClassVar[tuple[str, ...]] = ("goal", "converged", "converged", "collapsed")
-    first_steps: ClassVar[int] = 3
     first_part: ClassVar[float] = 0.01
     """So much of the penalty have the first steps, with gamma = P: more ends as a constant, less fits noise."""
     least_gain: ClassVar[float] = 1e-5
     least_gamma: ClassVar[float] = 1e-3
     least_strength: ClassVar[float] = 1e-13
     """The least alpha / beta, as a part of the greatest number of the diagonal of J'J."""
+
+    first_steps: int = field(default=3, kw_only=True, metadata=COUNT_FROM_ZERO)
 
 
 def with_rate(optimizer: Optimizer, rate: LearningRate) -> Optimizer:

@@ -502,8 +502,9 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     total = float(batch.weight.sum())
     spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
     least, data_loss = method.min_grad * float(spread.sum()), loss_of(p)
+    first_steps = method.first_steps if isinstance(method, BayesianRegularization) else 0
     while s < len(steps.loss):
-        is_early = isinstance(method, BayesianRegularization) and slots[5, 0] < method.first_steps
+        is_early = first_steps > 0 and slots[5, 0] < first_steps
         damping, growth = slots[:2, 0] if slots[0, 0] else (method.damping, 2.0)
         if not math.isfinite(data_loss):
             return s
@@ -527,7 +528,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
                 break
             damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
         if end > goal and is_early:  # the whole penalty begins sooner
-            slots[0, 0], slots[5, 0], data_loss = 0, BayesianRegularization.first_steps, loss_of(p)
+            slots[0, 0], slots[5, 0], data_loss = 0, first_steps, loss_of(p)
             continue
         if end:
             ended[0] = end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,7 +130,7 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         X=x.to(X),
         Y=y.to(Y),
         sample_weight=weight,
-        optimizer=METHODS[mlp.solver],
+        optimizer=_methods(mlp.solver, n, is_begun),
         epochs=int(mlp.max_iter),
         seed=seeds,
         params=unfold(network, inputs.params, x, y) if is_begun else None,
@@ -150,6 +151,14 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         inputs.on_epoch(params)
     _warn(mlp, best)
     return params, _attributes(mlp, inputs, best)
+
+
+def _methods(solver: str, n: int, is_begun: bool) -> Any:
+    """Return the method of each of n starts: every other one of "br" has the whole penalty from its first step."""
+    if solver == "lm":
+        return METHODS[solver]
+    methods = [replace(BayesianRegularization(), first_steps=0 if k % 2 or is_begun else 3) for k in range(n)]
+    return methods if n > 1 else methods[0]
 
 
 def _train(*, n_jobs: int | None, network: Network, seed: Any, **options: Any) -> list[TrainingResult]:
