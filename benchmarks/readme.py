@@ -1,7 +1,7 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
 python benchmarks/readme.py [demo] [bench] [estimators] [engines] [hotspots] [real_work] [exports]
-    [searches] [threads] [second_order]
+    [searches] [threads] [second_order] [choice] [seconds] [scores]
 """
 
 import datetime
@@ -30,6 +30,10 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
         *("--plot", f"{IMAGES}/second-order.png"),
     ),
     "threads": ("benchmarks/README.md", "python -m benchmarks.threads"),
+    **{
+        name: ("docs/howto/choose-optimizer.md", "python -m benchmarks.regularization", name)
+        for name in ("choice", "seconds", "scores")
+    },
 }
 
 

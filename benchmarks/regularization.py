@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -33,6 +33,7 @@ from fastnn import (
     train,
     train_many,
 )
+from fastnn.measuring.tables import markdown
 
 SPLITS = 10
 ALPHAS = (0.1, 1, 3, 10, 30, 100)
@@ -46,9 +47,13 @@ def diabetes(k: int) -> Split:
     return X, y, Xt, yt
 
 
-def friedman(k: int) -> Split:
-    """200 rows of 10 columns with noise of variance 1; 2,000 rows without noise test."""
-    return *make_friedman1(200, noise=1.0, random_state=k), *make_friedman1(2_000, noise=0.0, random_state=500 + k)
+def friedman_of(n: int, noise: float) -> Callable[[int], Split]:
+    """Rows of 10 columns with noise of this standard deviation, where that of the truth is 5; 2,000 without to test."""
+
+    def get(k: int) -> Split:
+        return *make_friedman1(n, noise=noise, random_state=k), *make_friedman1(2_000, noise=0.0, random_state=500 + k)
+
+    return get
 
 
 def scaled(split: Split) -> Iterator[np.ndarray]:
@@ -59,38 +64,51 @@ def scaled(split: Split) -> Iterator[np.ndarray]:
         yield 2 * (A - low) / (high - low) - 1
 
 
-def tenfold(k: int, split: Split, width: int) -> dict[str, float]:
-    """R2 by one start and by the mean of several: of Bayesian regularization, and stopped early."""
+def starts(split: Split, k: int, width: int) -> tuple[float, ...]:
+    """R2 by one start of each method, by means of several, and gamma: the columns of `scores`."""
     X, Y, Xt, Yt = scaled(split)
     network = Network((X.shape[1], width, 1), "tanh")
     seeds, stop = range(10 * k, 10 * k + 10), Stop(validation=0.15, patience=6, restore_best=True)
-    many = train_many(network, X, Y, optimizer=BayesianRegularization(), epochs=1_000, seed=seeds[:5], n_jobs=1)
+    of_method: dict[str, Any] = {"epochs": 1_000, "n_jobs": 1}
+    many = train_many(network, X, Y, optimizer=BayesianRegularization(), seed=seeds[:5], **of_method)
+    whole = train_many(network, X, Y, optimizer=BayesianRegularization(first_steps=0), seed=seeds[:1], **of_method)
     start = train(network, X, Y, optimizer=BayesianRegularization(), epochs=0, seed=seeds[0]).params
     method = LevenbergMarquardt()
     early = train(network, X, Y, optimizer=method, epochs=1_000, seed=seeds[0], params=start, stop=stop)
-    several = train_many(network, X, Y, optimizer=method, epochs=1_000, seed=seeds, stop=stop, n_jobs=1)
-
-    def score(outputs: np.ndarray) -> float:
-        return float(r2_score(Yt, outputs))
-
-    return {
-        "BR": score(many[0].predict(Xt)),
-        "LM": score(early.predict(Xt)),
-        "mean of 5 BR": score(many.predict(Xt).mean(axis=0)),
-        "mean of 10 LM": score(several.predict(Xt).mean(axis=0)),
-        "gamma": float(many[0].gamma),
-        "epochs": float(many[0].n_epochs),
-    }
+    several = train_many(network, X, Y, optimizer=method, seed=seeds, stop=stop, **of_method)
+    means = (many.predict(Xt).mean(axis=0), several.predict(Xt).mean(axis=0))
+    outputs = (many[0].predict(Xt), whole[0].predict(Xt), early.predict(Xt), *means)
+    return *(float(r2_score(Yt, output)) for output in outputs), float(many[0].gamma)
 
 
-def scores() -> None:
+def scores() -> str:
     """R2 beside one training that was stopped early, from the same start."""
-    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman, (5, 10, 20))):
+    rows = []
+    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman_of(200, 1.0), (5, 10, 20))):
         for width in widths:
-            rows = [tenfold(k, get(k), width) for k in range(SPLITS)]
-            found = {key: np.mean([row[key] for row in rows]) for key in rows[0]}
-            texts = ", ".join(f"{key} {value:.3f}" for key, value in found.items())
-            print(f"scores: {name}, width {width}: {texts}; BR less LM {found['BR'] - found['LM']:.3f}", flush=True)
+            *found, gamma = np.mean([starts(get(k), k, width) for k in range(SPLITS)], axis=0)
+            n_params = Network((10, width, 1)).n_params
+            rows.append([f"{name}, width {width}", *marked(found), f"{gamma:.1f} of {n_params}"])
+    heads = ["", "br, one start", "the same, `first_steps=0`", "lm, stopped early", "br, mean of 5", "lm, mean of 10"]
+    return markdown([*heads, "gamma, of parameters"], rows)
+
+
+def marked(scores: Sequence[float], seconds: Sequence[float] | None = None) -> list[str]:
+    """Cells of R2, of which the best is bold, with seconds where there are some."""
+    texts = [f"**{score:.3f}**" if score == max(scores) else f"{score:.3f}" for score in scores]
+    return texts if seconds is None else [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
+
+
+def fits(makes: Sequence[Callable[[int], Any]], get: Callable[[int], Split], n: int) -> list[str]:
+    """Cells of mean R2 and median processor time of fits, in turn, to n splits."""
+    found = np.empty((n, len(makes), 2))
+    for k in range(n):
+        X, y, Xt, yt = get(k)
+        for i, make in enumerate(makes):
+            begin = time.process_time()
+            model = make(k).fit(X, y)
+            found[k, i] = r2_score(yt, model.predict(Xt)), time.process_time() - begin
+    return marked(found[:, :, 0].mean(axis=0), np.median(found[:, :, 1], axis=0))
 
 
 def standardized(mlp: Any) -> Any:
@@ -98,87 +116,53 @@ def standardized(mlp: Any) -> Any:
     return TransformedTargetRegressor(make_pipeline(StandardScaler(), mlp), transformer=StandardScaler())
 
 
-def searched(k: int, width: int) -> Any:
-    """L-BFGS, with an alpha of six by five folds."""
-    options: dict[str, Any] = {"activation": "tanh", "solver": "lbfgs", "max_iter": 500, "n_threads": 1}
-    mlp = MLPRegressor(hidden_layer_sizes=(width,), random_state=k, **options)
-    return standardized(GridSearchCV(mlp, {"alpha": list(ALPHAS)}, cv=5))
+def small(k: int, solver: str, width: int = 10, **options: Any) -> Any:
+    """A network with a hidden layer of tanh neurons."""
+    options = {"activation": "tanh", "max_iter": 1_000, "n_threads": 1} | options
+    return MLPRegressor(hidden_layer_sizes=(width,), solver=solver, random_state=k, **options)
 
 
-def bayesian(k: int, width: int, n_restarts: int = 5) -> Any:
-    """`MLPRegressor(solver="br")`."""
-    options: dict[str, Any] = {"activation": "tanh", "solver": "br", "max_iter": 1_000, "n_threads": 1}
-    return MLPRegressor(hidden_layer_sizes=(width,), random_state=k, n_restarts=n_restarts, **options)
-
-
-def seconds() -> None:
-    """R2 and processor time beside L-BFGS with a cross-validated alpha."""
-    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman, (5, 10))):
-        ways: dict[str, Callable[[int], Any]] = {"ridge": lambda k: standardized(RidgeCV(np.logspace(-3, 3, 13)))}
+def seconds() -> str:
+    """R2 and processor time beside L-BFGS with an alpha of six by five folds."""
+    rows = []
+    for name, get, widths in (("diabetes", diabetes, (3, 10)), ("friedman1", friedman_of(200, 1.0), (5, 10))):
         for width in widths:
-            ways[f"br, width {width}"] = lambda k, w=width: bayesian(k, w)
-            ways[f"br, width {width}, one start"] = lambda k, w=width: bayesian(k, w, 1)
-            ways[f"L-BFGS by cross-validation, width {width}"] = lambda k, w=width: searched(k, w)
-        for way, make in ways.items():
-            taken, found = [], []
-            for k in range(SPLITS):
-                X, y, Xt, yt = get(k)
-                begin = time.process_time()
-                model = make(k).fit(X, y)
-                taken.append(time.process_time() - begin)
-                found.append(r2_score(yt, model.predict(Xt)))
-            print(f"seconds: {name}: {way}: R2 {np.mean(found):.3f}, {np.median(taken):.3f} s", flush=True)
+            makes: list[Callable[[int], Any]] = [
+                lambda k, w=width: small(k, "br", w),
+                lambda k, w=width: standardized(
+                    GridSearchCV(small(k, "lbfgs", w, max_iter=500), {"alpha": list(ALPHAS)}, cv=5)
+                ),
+                lambda k: standardized(RidgeCV(np.logspace(-3, 3, 13))),
+            ]
+            rows.append([f"{name}, width {width}", *fits(makes, get, SPLITS)])
+    return markdown(["", "br", "L-BFGS, cross-validated", "ridge"], rows)
 
 
-def friedman_of(n: int, noise: float) -> Callable[[int], Split]:
-    """So many rows with noise of this standard deviation; the targets' own is 5."""
-
-    def get(k: int) -> Split:
-        return *make_friedman1(n, noise=noise, random_state=k), *make_friedman1(2_000, noise=0.0, random_state=500 + k)
-
-    return get
-
-
-def choice() -> None:
+def choice() -> str:
     """Which way for so many rows and so much noise: R2 of rows without noise, and processor time; five splits."""
-
-    def small(k: int, solver: str, **options: Any) -> Any:
-        options = {"hidden_layer_sizes": (10,), "activation": "tanh", "max_iter": 1_000, "n_threads": 1} | options
-        return MLPRegressor(solver=solver, random_state=k, **options)
-
     ways: dict[str, Callable[[int], Any]] = {
         "lm": lambda k: small(k, "lm", early_stopping=True, validation_fraction=0.15),
         "br": lambda k: small(k, "br"),
         "lbfgs": lambda k: standardized(small(k, "lbfgs", alpha=1.0)),
-        "adam": lambda k: standardized(
-            small(k, "adam", hidden_layer_sizes=(100,), early_stopping=True, learning_rate_init=0.003)
-        ),
+        "adam": lambda k: standardized(small(k, "adam", 100, early_stopping=True, learning_rate_init=0.003)),
         "TabularRegressor": lambda k: TabularRegressor(random_state=k, n_jobs=1),
     }
-    for n in (100, 400, 1_600):
-        for noise in (0.0, 1.0, 3.0):
-            cells = []
-            for way, make in ways.items():
-                taken, found = [], []
-                for k in range(5):
-                    X, y, Xt, yt = friedman_of(n, noise)(k)
-                    begin = time.process_time()
-                    model = make(k).fit(X, y)
-                    taken.append(time.process_time() - begin)
-                    found.append(r2_score(yt, model.predict(Xt)))
-                cells.append(f"{way} {np.mean(found):.3f} ({np.median(taken):.2f} s)")
-            print(f"choice: {n} rows, noise {noise:g}: {', '.join(cells)}", flush=True)
+    rows = [
+        [f"{n:,}", f"{noise:g}", *fits([*ways.values()], friedman_of(n, noise), 5)]
+        for n in (100, 400, 1_600)
+        for noise in (0.0, 1.0, 3.0)
+    ]
+    return markdown(["rows", "noise", *ways], rows)
 
 
 def main() -> None:
-    """Measure what is asked for, or all."""
-    parts = {"scores": scores, "seconds": seconds, "choice": choice}
+    """Print the tables that are asked for, or all."""
+    parts = {"choice": choice, "seconds": seconds, "scores": scores}
     if unknown := set(sys.argv[1:]) - parts.keys():
         sys.exit(f"there is no {', '.join(sorted(unknown))}: {', '.join(parts)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in sys.argv[1:] or parts:
-            parts[name]()
+        print("\n\n".join(parts[name]() for name in sys.argv[1:] or parts))
 
 
 if __name__ == "__main__":

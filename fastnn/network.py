@@ -458,12 +458,6 @@ class Network(Layered):
         return line
 
     @functools.cached_property
-    def functions(self) -> dict[str, Any]:
-        """The hidden activations, the output and the loss in JSON's types."""
-        parts = {"activation": self.activations[:-1], "output": self.output, "loss": self.loss}
-        return {name: plain(part) for name, part in parts.items()}
-
-    @functools.cached_property
     def loss_numbers(self) -> tuple[Array, ...]:
         """The parameters of the loss: (n_outputs,) each."""
         value = value_of(self.loss, LOSSES)

@@ -13,7 +13,6 @@ from fastnn.checking.arguments import (
     PART,
     PART_BELOW_ONE,
     POSITIVE,
-    POSITIVE_OR_NONE,
     RATE,
     CheckedFields,
     LearningRate,
@@ -22,6 +21,7 @@ from fastnn.checking.arguments import (
     choice,
     describe,
     described,
+    optional,
     shown,
 )
 from fastnn.checking.hints import explains_keywords
@@ -67,13 +67,15 @@ class Optimizer(CheckedFields):
 
     learning_rate: LearningRate = field(metadata=RATE)
     sequential: bool = field(default=False, kw_only=True, metadata=FLAG)
-    clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=POSITIVE_OR_NONE)
+    clip_norm: float | None = field(default=None, kw_only=True, repr=False, metadata=optional(POSITIVE))
     rates: tuple[tuple[float, float], ...] | None = field(
         default=None, kw_only=True, repr=False, metadata={"check": check_rates}
     )
 
     def __init_subclass__(cls) -> None:
-        cls.__repr__ = Optimizer.__repr__  # type: ignore[method-assign]  # dataclass would make one of its own
+        super().__init_subclass__()
+        if "__repr__" not in vars(cls):  # dataclass would make one of its own
+            cls.__repr__ = Optimizer.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         shown_fields = (f.name for f in fields(self) if f.repr or (getattr(self, f.name) is not None and f.init))

@@ -492,7 +492,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     strength, ended = 0.0, slots[-1]
     p, ended[0] = state.params, 0
 
-    def loss_of(p: Array) -> float:
+    def loss_at(p: Array) -> float:
         params = views(network, p)
         return float(loss_value(network, params, batch, forward(network, params, batch.X)[1][-1], task.penalty))
 
@@ -501,7 +501,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     batch, s = take(network, task.data, steps.rows[steps.start[0] : steps.stop[0]]), 0
     total = float(batch.weight.sum())
     spread = batch.weight * (batch.Y - np.average(batch.Y, axis=0, weights=batch.weight[:, 0])) ** 2
-    least, data_loss = method.min_grad * float(spread.sum()), loss_of(p)
+    least, data_loss = method.min_grad * float(spread.sum()), loss_at(p)
     first_steps = method.first_steps if isinstance(method, BayesianRegularization) else 0
     while s < len(steps.loss):
         is_early = first_steps > 0 and slots[5, 0] < first_steps
@@ -522,13 +522,13 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
                 end = no_step
                 break
             step = solve(products, damping * total, gradient)
-            data_loss = loss_of(p - step)
+            data_loss = loss_at(p - step)
             tried = data_loss + strength / 2 * ((p - step) @ (p - step)) / batch.divisor
             if tried < loss:
                 break
             damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
         if end > goal and is_early:  # the whole penalty begins sooner
-            slots[0, 0], slots[5, 0], data_loss = 0, first_steps, loss_of(p)
+            slots[0, 0], slots[5, 0], data_loss = 0, first_steps, loss_at(p)
             continue
         if end:
             ended[0] = end

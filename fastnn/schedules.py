@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.checking.arguments import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields
+from fastnn.checking.arguments import COUNT, NOT_NEGATIVE, PART_WITHIN, POSITIVE, CheckedFields, optional
 
 NEVER = 2**62
 """A number of steps that no training reaches and an int64 can hold."""
@@ -186,7 +186,7 @@ class cosine(Schedule):
     [0.4, 0.341, 0.2, 0.059, 0.0, 0.0]
     """
 
-    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
+    steps: int | None = field(default=None, metadata=optional(COUNT))
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -223,7 +223,7 @@ class warm_up(Schedule):
     [0.0, 0.125, 0.25, 0.375, 0.5, 0.5]
     """
 
-    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
+    steps: int | None = field(default=None, metadata=optional(COUNT))
     start: float = field(default=0.0, metadata=NOT_NEGATIVE)
 
     def rates(self, steps: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -260,7 +260,7 @@ class one_cycle(Schedule):
     [0.0, 0.25, 0.5, 0.25, 0.0]
     """
 
-    steps: int | None = field(default=None, metadata=COUNT_OR_NONE)
+    steps: int | None = field(default=None, metadata=optional(COUNT))
     start: float = field(default=0.0, metadata=NOT_NEGATIVE)
     final: float = field(default=0.0, metadata=NOT_NEGATIVE)
     rise: float = field(default=0.3, metadata=PART_WITHIN)
@@ -279,9 +279,14 @@ def steps_of(schedule: Any) -> int:
     return min(schedule.steps, NEVER)
 
 
+def lacks_steps(rate: Any) -> bool:
+    """Return whether a learning rate is a schedule that ends with its training."""
+    return isinstance(rate, Schedule) and getattr(rate, "steps", 0) is None
+
+
 def ending_after(rate: Any, steps: int) -> Any:
-    """Return a learning rate, a schedule without steps as one of so many of them."""
-    return dataclasses.replace(rate, steps=steps) if getattr(rate, "steps", 0) is None and steps else rate
+    """Return a learning rate; a schedule without steps as one of so many of them."""
+    return dataclasses.replace(rate, steps=steps) if lacks_steps(rate) and steps else rate
 
 
 def _half_cosine(part: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -90,7 +90,7 @@ class StepState:
     beta_products: NDArray[np.float64] = dataclasses.field(default_factory=np.array([1.0, 1.0]).copy)
     """(2,): ``beta_1 ** k`` and ``beta_2 ** k`` as running products over the k steps that were not skipped."""
     threads: int = dataclasses.field(default=1, init=False, repr=False)
-    """The most threads that have shared a step, if the back end has threads."""
+    """The most threads that were there to share a step, if the back end has threads."""
 
     @classmethod
     def create(cls, params: Array, n_slots: int) -> Self:

@@ -1,5 +1,5 @@
 /* The tutorial's network, 3-5-1 on six rows, written as a C programmer would: sizes known, loops plain, the compiler
-   free to reorder (-O3 -march=native -ffast-math). The rules are those of fastnn/tutorial.py: one bias a layer, its
+   free to reorder (-O3 -march=native -ffast-math). The rules are those of fastnn/measuring/tutorial.py: one bias a layer, its
    gradient multiplied by the bias itself, layer 1 trained through the updated layer 2, learning rate 1. */
 
 #include <math.h>

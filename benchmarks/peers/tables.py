@@ -90,9 +90,7 @@ def by_threads(found: dict) -> str:
 
 BY_THREADS_NOTES = (
     'The columns "1 core" are fastnn on one thread beside a peer that is bound to one core, the others fastnn beside a '
-    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits. "
-    "Threads wait for one another in each step: where another process takes a core away, as it did here at times, "
-    "short steps such as those of `tab` suffer most."
+    "peer with all cores each. fastnn takes a thread for each core where that is faster than one, with the same bits."
 )
 
 
@@ -105,7 +103,7 @@ def own(found: dict) -> str:
         ours, compiled = aims.of(found, "own kernels", name)[US], lanes[OWN]["first_call"]
         saved = median(lanes[US]["seconds"]) - median(lanes[OWN]["seconds"])
         repaid = f"after {rounded(compiled / saved / 1e6)} million iterations" if saved > 0 else "never"
-        theirs = [str(ratio(lanes[t]["seconds"], ours)) if t in lanes else "" for t in OWN_PEERS]
+        theirs = [_beside(lanes, title, ours) for title in OWN_PEERS]
         rows.append([describe(name), rounded(1 / median(ours)), *theirs, f"{compiled:.1f} s", repaid])
     heads = ["workload", "iterations a second", *(f"× {title}" for title in OWN_PEERS), "compiled in", "repaid"]
     return f"{markdown(heads, rows)}\n\n{OWN_NOTES}"

@@ -201,12 +201,8 @@ Check = Callable[[str, Any], Any]
 FLAG = {"check": check_flag}
 COUNT = {"check": partial(check_integer, low=1)}
 COUNT_FROM_ZERO = {"check": partial(check_integer, low=0)}
-COUNT_OR_NONE = {"check": lambda name, value: None if value is None else check_integer(name, value, low=1)}
 NOT_NEGATIVE = {"check": partial(check_number, low=0)}
 POSITIVE = {"check": partial(check_number, low=0, low_open=True)}
-POSITIVE_OR_NONE = {
-    "check": lambda name, value: None if value is None else check_number(name, value, low=0, low_open=True)
-}
 PART = {"check": partial(check_number, low=0, high=1)}
 PART_BELOW_ONE = {"check": partial(check_number, low=0, high=1, high_open=True)}
 PART_WITHIN = {"check": partial(check_number, low=0, high=1, low_open=True, high_open=True)}
@@ -260,7 +256,7 @@ def check_learning_rate(name: str, value: object) -> LearningRate:
 
 
 RATE = {"check": check_learning_rate}
-"""What `dataclasses.field(metadata=...)` takes, as those of `fastnn.checking.arguments`."""
+"""What `dataclasses.field(metadata=...)` takes, as those above."""
 
 
 def describe(rate: LearningRate) -> object:

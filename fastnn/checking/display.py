@@ -31,8 +31,6 @@ def card(thing: object, facts: Mapping[str, object], picture: str = "") -> str:
 
     It has the colors of the page that it is shown in, light or dark.
     """
-    from html import escape
-
     rows = "".join(
         f'<tr style="background:none"><th style="text-align:left;padding:1px 12px 1px 0;font-weight:normal;'
         f'opacity:0.7">{escape(name)}</th><td style="text-align:left;padding:1px 0">{escape(str(fact))}</td></tr>'

@@ -97,9 +97,10 @@ ALIASES = {
 }
 """{another name: the one here}. Capitals, "_", "-", blanks and a "loss" at the end do not count."""
 
+_CPU_ONLY = "fastnn computes on the CPU only"
 ANSWERS = {
     **dict.fromkeys(("softmax", "exp"), "for the last layer only, by output="),
-    **dict.fromkeys(("cuda", "gpu", "mps"), "fastnn computes on the CPU only"),
+    **dict.fromkeys(("cuda", "gpu", "mps"), _CPU_ONLY),
 }
 """{a name without a counterpart in fastnn: the hint for it}, used where the name is not legal."""
 
@@ -111,7 +112,6 @@ _BY_NORM = "clip_norm=..., the most that the length of the whole gradient may be
 _NO_DROPOUT = (
     "there is no dropout: train(..., alpha=0.001) is an L2 penalty, Stop(validation=0.1, patience=10) stops early"
 )
-_CPU_ONLY = "fastnn computes on the CPU only"
 
 REMEDIES = {
     **dict.fromkeys(("epoch", "n_epochs", "num_epochs", "nb_epoch", "max_iter", "max_epochs", "n_iter"), "epochs=..."),

@@ -321,7 +321,7 @@ def each_lane(a, width, *kept):
     That is a loop over a lane's columns of a panel, ``for b in columns(width, kept)``, with `kept` as in `each`. All
     lanes of vectors of a's dtype go at once, and the body is traced once; what is kept then is a vector of them for
     `horizontal_sum`. Of numbers of many networks one lane goes after the other, and the body is traced for each; what
-    is kept then is the sum of those that have columns, by the same tree: `with_padding` adds what panels here lack.
+    is kept then is the sum of those that have columns, by the same tree: `add_padding` adds what panels here lack.
     """
     if not has_many(a):
         L = lanes_of(a)

@@ -52,10 +52,8 @@ ENTRIES = {
 
 def entry_point(name: str):
     """Import the kernels, and with them Numba; return the entry point of this name."""
-    kernels = importlib.import_module(
-        "fastnn.fused.kernels"
-    )  # an import statement would tie the compiler to the network
-    return getattr(kernels, name)
+    # An import statement would tie the compiler to the network.
+    return getattr(importlib.import_module("fastnn.fused.kernels"), name)
 
 
 def sources() -> list[pathlib.Path]:

@@ -32,6 +32,7 @@ from fastnn.estimators.validation import (
     checked_sparse,
     draw_params,
     network_of,
+    refuse_unused,
     short_errors,
     validated,
 )
@@ -129,6 +130,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
                 sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         self._random_state = self._generator()
         stochastic = self.solver in STOCHASTIC_SOLVERS
+        if not stochastic:
+            refuse_unused(self)
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
 
@@ -221,7 +224,8 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         for name, views in (("coefs_init", network.weights(params)), ("intercepts_init", network.biases(params))):
             if getattr(self, name) is not None:
                 fill_layers(name, views, getattr(self, name))
-        self.__dict__.pop("validation_loss_curve_", None)
+        for name in ("validation_loss_curve_", "gamma_"):
+            self.__dict__.pop(name, None)
         # SciPy calls the objective with the dtype of its first point, and returns float64
         return params.astype(np.float64 if self.fix_defects and self.solver == "lbfgs" else dtype), network
 

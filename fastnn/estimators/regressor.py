@@ -48,8 +48,8 @@ class MLPRegressor(Conversion, Saving, RegressorMixin, BaseMLP):
     %(fix_defects)s
     n_restarts : int, default=5
         For "lm" and "br": so many starts. "lm" keeps that with the lowest loss, or the best score of validation rows,
-        "br" the most probable one, by MacKay's evidence; every other one of its has the whole penalty from its first
-        step. Weights that are given are the only start.
+        "br" the most probable one, by MacKay's evidence; half of its starts skip the first steps of a small penalty.
+        Weights that are given are the only start. They share `max_time`.
     quantile : float or None, default=None
         Between 0 and 1, for ``loss="quantile"``: which part of y is below what is predicted.
 

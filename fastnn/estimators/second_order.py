@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastnn.checking.arguments import shown
 from fastnn.estimators.adapter import contiguous
-from fastnn.estimators.epochs import FitInputs
+from fastnn.estimators.epochs import FitInputs, FitRecord
 from fastnn.estimators.scoring import LOSS
 from fastnn.estimators.sklearn_callbacks import INTERRUPTED, warn
 from fastnn.estimators.validation import threads_of
@@ -80,12 +79,6 @@ def check_solver(mlp: Any, network: Network) -> None:
     solver, method = f"solver={mlp.solver!r}", METHODS[mlp.solver]
     if mlp.loss != "squared_error":
         raise ValueError(f"{solver} minimizes the squared error, not loss={mlp.loss!r}: take 'lbfgs', 'adam' or 'sgd'")
-    defaults: dict[str, Any] = {"clip_norm": None, "batch_size": "auto"}
-    if callable(mlp.learning_rate):
-        defaults["learning_rate"] = "constant"
-    for name, default in defaults.items():
-        if (given := getattr(mlp, name)) != default:
-            raise ValueError(f"{solver} does not use {name}={shown(given)}: leave it out, or take 'adam' or 'sgd'")
     if network.n_params > method.most_params:
         raise ValueError(
             f"{solver} takes up to {method.most_params:,} parameters, this network has {network.n_params:,}: make "
@@ -122,13 +115,14 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         stop["validation"] = x.to(rows[0]), y.to(rows[1]), rows[2]
     if mlp.early_stopping and held_out is not None:
         held_out.check_weights()
-        patience = len(X) * mlp.max_iter if np.isinf(mlp.n_iter_no_change) else int(mlp.n_iter_no_change)
+        patience = int(mlp.max_iter if np.isinf(mlp.n_iter_no_change) else mlp.n_iter_no_change)
         stop |= {"patience": patience, "restore_best": True, "monitor": "r2" if mlp.scoring is None else "loss"}
+    data = Data(x.to(X), y.to(Y), weight)
     seeds = None if is_begun else mlp._random_state.randint(2**31 - 1, size=n).tolist()
     members = _train(
-        network=Network(network.sizes, _activations(network), "identity"),
-        X=x.to(X),
-        Y=y.to(Y),
+        network=Network(network.sizes, network.activations[:-1], "identity"),
+        X=data.X,
+        Y=data.Y,
         sample_weight=weight,
         optimizer=_methods(mlp.solver, n, is_begun),
         epochs=int(mlp.max_iter),
@@ -139,7 +133,6 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
         backend=inputs.backend.backend,
         n_jobs=threads_of(mlp),
     )
-    data = Data(x.to(X), y.to(Y), weight)
     values = [_objective(one, data) for one in members]
     best = members[min(range(len(members)), key=values.__getitem__)]
     if mlp.verbose:
@@ -154,10 +147,11 @@ def fit_second_order(mlp: Any, inputs: FitInputs) -> tuple[Array, dict[str, Any]
 
 
 def _methods(solver: str, n: int, is_begun: bool) -> Any:
-    """Return the method of each of n starts: every other one of "br" has the whole penalty from its first step."""
+    """Return the method of each of n starts: half of those of "br" skip the first steps of a small penalty."""
     if solver == "lm":
         return METHODS[solver]
-    methods = [replace(BayesianRegularization(), first_steps=0 if k % 2 or is_begun else 3) for k in range(n)]
+    whole = BayesianRegularization(first_steps=0)
+    methods = [whole if k % 2 or is_begun else METHODS[solver] for k in range(n)]
     return methods if n > 1 else methods[0]
 
 
@@ -213,32 +207,20 @@ def _warn(mlp: Any, best: TrainingResult) -> None:
 
 
 def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, Any]:
-    history, curve = best.history, best.history.loss.tolist()
-    before = [] if inputs.first_pass else list(getattr(mlp, "loss_curve_", ()))
-    values: dict[str, Any] = {
-        "n_iter_": best.n_epochs,
-        "t_": int(mlp.t_) + best.n_epochs * len(inputs.rows),
-        "loss_curve_": before + curve,
-        "loss_": (before + curve or [np.nan])[-1],
-        "stop_reason_": best.stop_reason,
-        "validation_scores_": None,
-        "best_validation_score_": None,
-        "best_loss_": min(before + curve, default=None),
-        "_no_improvement_count": 0,
-    }
-    if mlp.solver == "br":
-        values["gamma_"] = best.gamma
-    if mlp.early_stopping:
+    history, record = best.history, FitRecord.begin(mlp, inputs.first_pass, inputs.validation is not None)
+    record.n_iter, record.stop_reason, record.no_improvement_count = best.n_epochs, best.stop_reason, 0
+    record.t += best.n_epochs * len(inputs.rows)
+    record.loss_curve += history.loss.tolist()
+    record.loss = (record.loss_curve or [np.nan])[-1]
+    if record.validation_scores is None:
+        record.best_loss = min(record.loss_curve, default=record.best_loss)
+    else:
         scores = history.measured if len(history.measured) else -history.validation_loss
-        values |= {"validation_scores_": scores.tolist(), "best_loss_": None, "_scored_by": mlp.scoring}
-        values["best_validation_score_"] = float(scores.max(initial=-np.inf))
-    if inputs.validation is not None:
-        values["validation_loss_curve_"] = history.validation_loss.tolist()
-    return values
-
-
-def _activations(network: Network) -> tuple[str, ...]:
-    return tuple(layer.activation for layer in network.layers[:-1])
+        record.validation_scores += scores.tolist()
+        record.best_validation_score = max(record.validation_scores, default=record.best_validation_score)
+    if inputs.validation is not None and record.validation_loss_curve is not None:
+        record.validation_loss_curve += history.validation_loss.tolist()
+    return record.attributes() | ({"gamma_": best.gamma} if mlp.solver == "br" else {})
 
 
 def _dense(A: Any, dtype: np.dtype[Any]) -> Any:

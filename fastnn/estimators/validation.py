@@ -240,6 +240,20 @@ def _check_indices(X: Any) -> None:
     X.check_format(full_check=True)
 
 
+def refuse_unused(mlp: Any) -> None:
+    """Raise ValueError for an option that "lbfgs", "lm" or "br" would pass over, but those that scikit-learn's do."""
+    defaults: dict[str, Any] = {"clip_norm": None}
+    if callable(mlp.learning_rate):
+        defaults["learning_rate"] = "constant"
+    if mlp.solver != "lbfgs":
+        defaults["batch_size"] = "auto"
+    for name, default in defaults.items():
+        if (given := getattr(mlp, name)) != default:
+            raise ValueError(
+                f"solver={mlp.solver!r} does not use {name}={shown(given)}: leave it out, or take 'adam' or 'sgd'"
+            )
+
+
 @contextlib.contextmanager
 def short_errors() -> Iterator[None]:
     """Shorten the texts of errors, in which scikit-learn, NumPy and scipy may write all of a value."""

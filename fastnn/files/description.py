@@ -222,7 +222,7 @@ def planes(order: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def unpack_order(packed: Array, n: int) -> NDArray[np.int64]:
-    """Return the order (n,) that `pack` made bytes of; ModelFileError for other bytes."""
+    """Return the order (n,) that `pack_order` made bytes of; ModelFileError for other bytes."""
     shape, size = (_n_bytes(n), n), _n_bytes(n) * n
     if packed.dtype != np.uint8 or (packed.ndim == 1 and size > MOST_DEFLATED):
         raise ModelFileError("damaged: its row order is not stored as fastnn stores it")

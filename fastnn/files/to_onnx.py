@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import __version__
 from fastnn.checking.hints import missing_package
 from fastnn.files.export import Model, formula, label_list, layers_of
-from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, SELU_ALPHA, SELU_SCALE
+from fastnn.losses import GELU_CUBIC, GELU_SCALE, SELU_ALPHA, SELU_SCALE
 
 try:
     import onnx
@@ -68,11 +68,11 @@ def _gated(g: Graph, z: str, u: str) -> str:
     return g.add("Mul", z, g.add("Sigmoid", u))
 
 
-def _leaky_relu(g: Graph, z: str, slope: float = LEAKY_SLOPE) -> str:
+def _leaky_relu(g: Graph, z: str, slope: float) -> str:
     return g.add("Max", z, g.add("Mul", z, slope))  # slope is at most 1
 
 
-def _elu(g: Graph, z: str, alpha: float = 1.0) -> str:
+def _elu(g: Graph, z: str, alpha: float) -> str:
     """``max(z, 0) + alpha (exp(m) - 1)``, m = min(z, 0), where no digits get lost: it is ``tanh(m/2) (exp(m) + 1)``."""
     m = g.add("Min", z, 0.0)
     grown = g.add("Mul", g.add("Tanh", g.add("Mul", m, 0.5)), g.add("Add", g.add("Exp", m), 1.0))

@@ -18,7 +18,7 @@ from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAST_DELTA, SELU_ALPHA, SELU_
 from fastnn.memory import ceil_div
 
 GATE_BEGINS = {"float32": -69.5, "float64": -666.0}
-"""Where sigmoid is below LEAST_DELTA, and not yet subnormal."""
+"""Where sigmoid and softplus are below LEAST_DELTA, and not yet subnormal."""
 
 IDENTITY, SOFTMAX = ACTIVATION_CODES["identity"], ACTIVATION_CODES["softmax"]
 
@@ -97,7 +97,7 @@ def elu(z, alpha):
 
 
 def gate(x, function=sigmoid):
-    """Return sigmoid(x), but 0 where that is below LEAST_DELTA: no activation, and no slope, is subnormal."""
+    """Return the function of x, but 0 where that is below LEAST_DELTA: no activation, and no slope, is subnormal."""
     dtype, nothing = "float64" if is_double(x) else "float32", like(x, 0.0)
     s = function(maximum(like(x, GATE_BEGINS[dtype]), x))
     return where_gt(like(x, LEAST_DELTA[dtype]), s, nothing, s)

@@ -43,6 +43,10 @@ from fastnn.state import Task
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "cache_state", "kernels_are_kept", "most_numbers"]
 
 
+UNUSED = SGD()
+"""The optimizer of a task of which only the loss and its gradient are wanted."""
+
+
 class NumbaBackend:
     """The fused kernel as a back end.
 
@@ -111,7 +115,7 @@ class NumbaBackend:
     def loss_and_gradient(self, network, params, data, alpha, threads=None):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as many as pay."""
         batch = PreparedBatch(network, data, alpha, True)
-        batch.divide(Task(network, SGD(), data, alpha, threads=threads))
+        batch.divide(Task(network, UNUSED, data, alpha, threads=threads))
         return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):

@@ -93,9 +93,8 @@ def train_steps(
                     )
                 propagation.forward(scratch, model, vectors, vectors, width, n)
                 propagation.output_delta(scratch, model, width, n)
-                sum_of_losses += float(
-                    get(scratch.sum_of_l, 0)
-                )  # in Python, a float32 would make the sum of blocks one
+                # In Python, a float32 would make the sum of blocks one.
+                sum_of_losses += float(get(scratch.sum_of_l, 0))
                 # Then a single row's gradient is used as it is made; a product with 1 would cost time, though no bit.
                 is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
                 propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)

@@ -364,9 +364,8 @@ def _with_options(spec: UpdateSpec, task: Task) -> UpdateSpec:
     network, dtype, optimizer = task.network, task.data.X.dtype, task.optimizer
     factors, is_weight = (aligned_zeros(padded_size(network.n_params, dtype), dtype) for _ in range(2))
     is_weight[: network.n_params] = network.is_weight()
-    for layer, (of_weights, of_biases) in zip(
-        network.layers, optimizer.rates or [(1.0, 1.0)] * network.n_layers, strict=True
-    ):
+    rates = optimizer.rates or [(1.0, 1.0)] * network.n_layers
+    for layer, (of_weights, of_biases) in zip(network.layers, rates, strict=True):
         factors[layer.weight], factors[layer.bias] = of_weights, of_biases
     most = optimizer.clip_norm or math.inf
     return spec._replace(clip_norm=most, factors=factors, is_weight=is_weight)

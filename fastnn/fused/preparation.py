@@ -352,9 +352,8 @@ class PreparedBatch(Prepared):
     def divide(self, task):
         """Let the threads of the task share the loss and its gradient: those of a step that updates nothing."""
         n = len(task.data.X)
-        self._threads = Threads.of(task, self._params[-1], n) if has_work(task.threads, task.network, n) else None
-        if self._threads is not None and not self._data[2].any():  # no row weighs anything: a step would be skipped
-            self._threads = None
+        if has_work(task.threads, task.network, n) and self._data[2].any():  # without weight a step would be skipped
+            self._threads = Threads.of(task, self._params[-1], n)
         if self._threads is not None:
             params, self.n_rows, self.kernel = self.workspace.buffers.params, n, self._step_alone
             self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)

@@ -44,9 +44,8 @@ class Share(NamedTuple):
 
     n: int  # threads
     t: int  # this thread; the first, 0, is the caller's
-    numbers: NDArray[
-        np.int64
-    ]  # (any,): the units claimed of each thread's; done; the bad step + 1; who sleep; how long
+    # (any,): how many units of each thread are claimed; units done; the bad step + 1; sleepers; the length of a sleep
+    numbers: NDArray[np.int64]
     parts: NDArray[np.int64]  # (any,): the records of the parts of layers that are units' parameters
     first_part: NDArray[np.int64]  # (n PARTS + 1,): the first part of each unit, and the number of all parts
     first_column: NDArray[np.int64]  # (n + 1,), written: the first column of a block for each unit, and their number

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, _fit_context
+from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
@@ -169,14 +170,14 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, validation: Validation, groups: Any, began: float) -> None:
         random_state = check_random_state(self.random_state)
-        X, y, sample_weight, groups, place = _without_weightless(X, y, sample_weight, groups)
+        X, y, sample_weight, groups, cv, place = _weighted_rows(X, y, sample_weight, groups, self.cv)
         preparation = TablePreparation(self.max_categories)
         matrices = preparation.fit_with_gaps(X, random_state)
         targets = self._learn_targets(y)
         check_consistent_length(matrices[0], targets)
         weight = self._weight(X, y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
-        left_out, settings = self._left_out(targets, used, len(matrices), validation, groups, random_state)
+        left_out, settings = self._left_out(targets, used, len(matrices), validation, cv, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
         own_rows = None if validation.X is None else self._validation(preparation, validation)
         sample = Sample(np.vstack(matrices), targets, weight, own_rows)
@@ -208,6 +209,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         used: Rows,
         n_copies: int,
         validation: Validation,
+        cv: Any,
         groups: Any,
         random_state: np.random.RandomState,
     ) -> tuple[list[Rows], Settings]:
@@ -218,7 +220,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
             )
         labels = self._labels(targets)
         fraction = self.validation_fraction or PRESETS[self.preset].validation_fraction
-        left_out = splits(self.cv, targets, labels, groups, fraction, random_state)
+        left_out = splits(cv, targets, labels, groups, fraction, random_state)
         n_splits = len(left_out)
         settings = settings_of(self, len(used), classes=labels is not None, n_splits=n_splits, n_copies=n_copies)
         if validation.X is not None:
@@ -285,23 +287,26 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         return tags
 
 
-def _without_weightless(X: Any, y: Any, sample_weight: Any, groups: Any) -> tuple[Any, ...]:
-    """Return these without the rows of weight 0, and a function that puts what is of the others in its place.
+def _weighted_rows(X: Any, y: Any, sample_weight: Any, groups: Any, cv: Any) -> tuple[Any, ...]:
+    """Return these without the rows of weight 0, and a function that puts values of the other rows in their places.
 
-    That is among NaN for numbers, and among zeros for labels.
+    The places between hold NaN, of labels 0. A splitter or splits for `cv` are those of all rows.
     """
     if sample_weight is None:
-        return X, y, None, groups, lambda values: values
+        return X, y, None, groups, cv, lambda values: values
     sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
     rows, n_rows = np.flatnonzero(sample_weight), len(sample_weight)
     if len(rows) in (0, n_rows):
-        return X, y, sample_weight, groups, lambda values: values
+        return X, y, sample_weight, groups, cv, lambda values: values
     check_consistent_length(X, y, groups)
+    if cv is not None and not isinstance(cv, Integral):
+        folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
+        cv = [tuple(np.flatnonzero(np.isin(rows, part)) for part in fold) for fold in folds]
 
     def place(values: Array) -> Array:
         placed = np.full((n_rows, *values.shape[1:]), np.nan if values.dtype.kind == "f" else 0, values.dtype)
         placed[rows] = values
         return placed
 
-    parts = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
-    return *parts, place
+    own = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
+    return *own, cv, place

@@ -65,8 +65,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     -----
     Members are networks of gelu layers of one width, which Adam trains in float32, with beta_2 = 0.99. Inputs are
     multiplied by the root of width / columns: Adam at one rate is then Adam at the rates of the neural tangent kernel's
-    parametrization (Jacot et al., NeurIPS 2018), which suit tables (Holzmüller et al., RealMLP, NeurIPS 2024). Columns
-    that explain hardly more of a target's variance than noise would, by themselves and by their squares, are smaller.
+    parametrization (Jacot et al., NeurIPS 2018), which suit tables (Holzmüller et al., RealMLP, NeurIPS 2024). The
+    inputs of columns that explain hardly more of a target's variance than noise would, by themselves and by their
+    squares, are multiplied by less.
     Of more than 10,000 rows, epochs become fewer and batches larger. The same seed gives the same bits on every
     machine, for any `n_jobs`.
 

@@ -47,7 +47,7 @@ verbose : bool, default=False
 
 _ATTRIBUTES = """\
 estimators_ : list of TrainingResult
-    The members: networks of the columns that `preparation_` makes, times ``sqrt(width / n_columns)``.
+    The members: networks of the columns that `preparation_` makes.
 preparation_ : TablePreparation
     The transformer from tables to numbers.
 history_ : ManyHistory

@@ -60,10 +60,11 @@ def splits(
     """
     if cv is None and groups is None:
         return []
-    if groups is not None and len(np.unique(groups)) < 2:
-        raise ValueError("groups are all the same, and each member leaves out a whole group: give two groups or more")
     if groups is not None and (cv is None or isinstance(cv, Integral)):
-        n_splits = min(round(1 / fraction), len(np.unique(groups))) if cv is None else int(cv)
+        n_groups = len(np.unique(groups))
+        if n_groups < 2:
+            raise ValueError("groups are all the same, and a member leaves out whole groups: give two groups or more")
+        n_splits = min(round(1 / fraction), n_groups) if cv is None else int(cv)
         kind = GroupKFold if labels is None else StratifiedGroupKFold
         cv = kind(n_splits, shuffle=True, random_state=random_state)
     y = targets if labels is None else labels

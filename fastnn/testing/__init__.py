@@ -14,7 +14,7 @@ Every check that passes returns how near it came to its bound: the worst differe
 
 import sys
 
-from fastnn.testing import cases, properties, tolerances, trainings
+from fastnn.testing import cases, conformance, properties, tolerances, trainings
 from fastnn.testing.cases import Check, Declined
 from fastnn.testing.conformance import Outcome, Report, check_backend, check_functions, conformance_checks, find_backend
 from fastnn.testing.gradients import assert_gradients_match, check_gradient
@@ -44,7 +44,13 @@ from fastnn.testing.trainings import (
 )
 
 # Pickles of earlier versions name these modules.
-_EARLIER = {"check": cases, "differences": tolerances, "matching": trainings, "state_properties": properties}
+_EARLIER = {
+    "check": cases,
+    "differences": tolerances,
+    "matching": trainings,
+    "report": conformance,
+    "state_properties": properties,
+}
 sys.modules.update({f"{__name__}.{name}": module for name, module in _EARLIER.items()})
 
 __all__ = [

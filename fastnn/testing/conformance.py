@@ -60,9 +60,10 @@ class Outcome(NamedTuple):
     Examples
     --------
     >>> from fastnn import Network, get_backend, testing
+    >>> from fastnn.backends import Data
     >>> network, backend = Network((1, 1)), get_backend("numba")
     >>> def loss_and_gradient(params, X, Y):
-    ...     return backend.loss_and_gradient(network, params, testing.cases.Data(X, Y, X[:, 0] * 0 + 1), 0.0)
+    ...     return backend.loss_and_gradient(network, params, Data(X, Y, X[:, 0] * 0 + 1), 0.0)
     >>> report = testing.check_functions(network, loss_and_gradient=loss_and_gradient)
     >>> report.outcomes[0].verdict, report.outcomes[0].deviation <= 1
     ('passed', True)

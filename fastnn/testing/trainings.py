@@ -399,10 +399,6 @@ def assert_trainings_match(
 # ----------------------------------------------------------------------------- each step by itself, from the same state
 
 
-# So differences do not add up. The bound is the reference's update of the gradient's bound, plus `UPDATE_ULPS`; a row
-# near a kink is left out of that step.
-
-
 def assert_steps_match(course: Course, first: Backend, other: Backend) -> tuple[float, Array]:
     """Assert that each step of a training, from the state that `first` has come to, is the same on another back end.
 

@@ -138,12 +138,11 @@ def train(
         The `state` of an earlier result, to resume; it is copied. It has its own generator, row order and parameters,
         so do not give `seed` and `params`. It also has optimizer, batch size, shuffle, alpha and dtype, which you may
         replace: the batch size between epochs only, the optimizer by one of the same class only; `clip_norm` and
-        `rates` stay unless the new one has its own, or you give them. Give a learning rate
-        that is a function of your own again; a reduced rate stays reduced. The rows to train on (the state knows their
-        number, and whether `rows` are the same) and the network (sizes, activations, loss, reduction, biases) must be
-        the same. Stop rules and callbacks are not kept; without them, training runs to the last epoch. Rows that were
-        split off for validation stay untrained. `TrainingResult.resume` needs the data only, and `rows` or
-        `validation_rows` if they were given.
+        `rates` stay unless the new one has its own, or you give them. Give a learning rate that is a function of your
+        own again; a reduced rate stays reduced. The rows to train on (the state knows their number, and whether `rows`
+        are the same) and the network (sizes, activations, loss, reduction, biases) must be the same. Stop rules and
+        callbacks are not kept; without them, training runs to the last epoch. Rows that were split off for validation
+        stay untrained. `TrainingResult.resume` needs the data only, and `rows` or `validation_rows` if they were given.
     new_rows : bool
         Whether X and Y, of any length, are other rows than those of `resume`, such as the next chunk of a stream.
         Parameters, the state of the optimizer, steps and generator continue. A new epoch begins, with X in its order

@@ -200,7 +200,7 @@ def _check_targets(network: Network, Y: Any, n: int, dtype: DTypeLike, assume_fi
         return _one_hot(targets, n, n_outputs, dtype)
     if are_classes and targets.shape[1:] == (1,):
         raise ValueError(f"Y has 1 column, the network has {n_outputs} outputs: integer labels go in as Y.ravel()")
-    shares = getattr(network.loss, "quantiles", 0.5) != 0.5 and n_outputs > 1  # one column is the target of all outputs
+    shares = isinstance(getattr(network.loss, "quantiles", None), tuple)  # one column is the target of all outputs
     if targets.ndim == 1 and (n_outputs == 1 or shares):
         targets = targets[:, None]
     if shares and targets.shape[1:] == (1,):

@@ -21,7 +21,7 @@ from fastnn.checking.values import Names, column_names
 from fastnn.memory import ROW_BLOCK, Array, ceil_div
 from fastnn.network import Network
 from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer, with_options, with_rate
-from fastnn.schedules import ending_after
+from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
 from fastnn.training.generator import Seed
 from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, warn_of_scale
@@ -142,7 +142,7 @@ def make_plan(
 def with_last_step(plan: Plan) -> Plan:
     """Return a plan whose schedule, if it was made without steps, ends with the last step of the training."""
     rate: Any = plan.optimizer.learning_rate
-    if getattr(rate, "steps", 0) is not None:
+    if not lacks_steps(rate):
         return plan
     part, n, done = plan.stop.validation, plan.n_rows, 0
     n -= math.ceil(part * n) if isinstance(part, (int, float)) else 0

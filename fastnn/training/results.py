@@ -212,7 +212,7 @@ class TrainingResult(Saving):
     backend : str or Backend
         The back end of the training, and the default of `predict`.
     threads : int
-        The most threads that have shared a step.
+        The most threads that were there to share a step.
 
     Examples
     --------
@@ -533,6 +533,7 @@ def is_constant(result: TrainingResult) -> bool:
 
 def warn_of_fit(results: Sequence[TrainingResult]) -> None:
     """Warn where some of the results of Bayesian regularization know their rows by heart, or are constants."""
+    results = [*results]  # of a ManyResult each is made once
     warn_by_heart(results)
     if n := sum(map(is_constant, results)):
         who = "the network is a constant" if len(results) == 1 else f"{n} of {len(results)} networks are constants"

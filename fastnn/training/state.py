@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fastnn.checking import display
 from fastnn.checking.arguments import shown
 from fastnn.checking.values import Names
+from fastnn.losses import plain
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.state import StepState
@@ -242,7 +243,7 @@ COUNTERS: dict[str, Callable[[Any], bool]] = {
     "sizes": lambda value: isinstance(value, list) and all(is_count(n, 1) for n in value),
     "activation": lambda value: isinstance(value, list) and all(map(_is_function, value)),
     **dict.fromkeys(("bias", "bias_gradient", "reduction"), is_text),
-    **dict.fromkeys(("output", "loss"), lambda value: _is_function(value)),
+    **dict.fromkeys(("output", "loss"), _is_function),
     "optimizer": _is_optimizer,
     "batch_size": lambda value: value is None or is_count(value, 1),
     "shuffle": lambda value: isinstance(value, bool),
@@ -306,7 +307,9 @@ def network_counters(network: Network) -> Counters:
     """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
     return {
         "sizes": list(network.sizes),
-        **network.functions,  # type: ignore[typeddict-item]
+        "activation": plain(network.activations[:-1]),
+        "output": plain(network.output),
+        "loss": plain(network.loss),
         "bias": network.bias,
         "bias_gradient": network.bias_gradient,
         "reduction": network.reduction,

@@ -368,8 +368,8 @@ class Patience:
         The rule fires after this number of failed epochs in a row.
     strict : bool
         True, for `train`: a loss fails unless it is finite and lower by more than `tol`. False, the rule of
-        scikit-learn: it fails if it is greater than the lowest one minus `tol`; so lower by exactly
-        `tol` is enough, and NaN never fails.
+        scikit-learn: it fails if it is greater than the lowest one minus `tol`; so lower by exactly `tol` is enough,
+        and NaN never fails.
     also_each : int
         The rule also fires after each such number of failed epochs in a row; 0 for never.
     """

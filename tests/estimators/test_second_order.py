@@ -75,7 +75,7 @@ def minus_evidence(result, y):
 
 @pytest.mark.parametrize("solver", ["lm", "br"])
 def test_the_best_start_is_kept_and_is_a_training_of_scaled_rows(solver):
-    """Each start is `train` of these; its objective is the loss in the end."""
+    """Each start is `train` of these; the best has the lowest loss, for "br" the greatest evidence."""
     every_other = [BayesianRegularization(first_steps=n) for n in (3, 0, 3, 0, 3)]
     methods = {"lm": [LevenbergMarquardt()] * 5, "br": every_other}[solver]
     y = RAW_Y + 500 * np.random.RandomState(2).standard_normal(120)
@@ -199,7 +199,7 @@ REFUSED = {
     "br with early stopping": ({"solver": "br", "early_stopping": True}, "solver='br' needs no rows to validate"),
     "another score": (
         {"early_stopping": True, "scoring": "neg_mean_absolute_error"},
-        "stops early by scoring=None, which is R^2",
+        r"stops early by scoring=None, which is R\^2",
     ),
     "clipping": ({"clip_norm": 1.0}, "solver='lm' does not use clip_norm=1.0: leave it out, or take 'adam' or 'sgd'"),
     "batches": ({"batch_size": 10}, "solver='lm' does not use batch_size=10: leave it out"),
@@ -211,13 +211,42 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_it_does_not_do_is_refused(case):
     options, text = REFUSED[case]
-    with pytest.raises(ValueError, match=text.replace("^", r"\^")):
+    with pytest.raises(ValueError, match=text):
         regressor(**{"solver": "lm", **options}).fit(RAW_X, RAW_Y)
 
 
 def test_a_penalty_that_is_not_used_is_warned_of():
     with pytest.warns(UserWarning, match="br finds its penalty by itself and does not use alpha=0.1: leave it out"):
         regressor("br", alpha=0.1, max_iter=300, n_restarts=1).fit(RAW_X, RAW_Y)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_warm_start_goes_on_with_the_record(early_stopping):
+    """As that of the other solvers: each curve has the epochs of both fits."""
+    mlp = regressor("lm", max_iter=3, warm_start=True, early_stopping=early_stopping, n_iter_no_change=9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp.fit(RAW_X, RAW_Y, validation_data=(RAW_X, RAW_Y))
+        best = mlp.best_validation_score_
+        mlp.fit(RAW_X, RAW_Y, validation_data=(RAW_X, RAW_Y))
+    assert len(mlp.loss_curve_) == len(mlp.validation_loss_curve_) == 6
+    if early_stopping:
+        assert len(mlp.validation_scores_) == 6
+        assert mlp.best_validation_score_ == max(mlp.validation_scores_) >= best
+    else:
+        assert mlp.best_loss_ == min(mlp.loss_curve_)
+
+
+def test_gamma_is_of_br_alone():
+    mlp = regressor("br", max_iter=300).fit(RAW_X, RAW_Y)
+    assert mlp.gamma_ > 1
+    assert not hasattr(mlp.set_params(solver="lbfgs").fit(RAW_X, RAW_Y), "gamma_")
+
+
+@pytest.mark.parametrize("own", [{"clip_norm": 1.0}, {"learning_rate": cosine(0.01)}], ids=str)
+def test_lbfgs_refuses_what_it_would_pass_over(own):
+    with pytest.raises(ValueError, match=f"solver='lbfgs' does not use {next(iter(own))}=.*: leave it out"):
+        regressor("lbfgs", **own).fit(RAW_X, RAW_Y)
 
 
 def test_a_classifier_has_neither():

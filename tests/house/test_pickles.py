@@ -38,6 +38,7 @@ MOVED = {
     "fastnn.testing.check": [testing.Check],
     "fastnn.testing.differences": [testing.Difference],
     "fastnn.testing.matching": [testing.Match],
+    "fastnn.testing.report": [testing.Outcome, testing.Report],
 }
 """Classes in pickles of public objects, by the modules in which earlier versions had them: these pickles name them."""
 

@@ -140,6 +140,16 @@ def test_errors_speak_of_tables(message, arguments):
         fit_classifier(**arguments)
 
 
+@pytest.mark.parametrize("cv", [KFold(3), [(range(0), range(20)), (range(0), range(20, 40))]], ids=["KFold", "rows"])
+def test_splits_are_those_of_all_rows(cv):
+    """A row of weight 0 moves no other row into another split."""
+    weight = np.ones(60)
+    weight[:10] = 0
+    model = both(cv=cv)["regressor"][0].fit(FRAME, NUMBERS, sample_weight=weight)
+    left_out = np.concatenate([np.asarray(test) for _, test in (cv.split(FRAME) if hasattr(cv, "split") else cv)])
+    assert np.flatnonzero(~np.isnan(model.oob_prediction_)).tolist() == [row for row in left_out if weight[row]]
+
+
 def test_a_few_columns_are_seen_among_many():
     """Of 60 columns of four levels two decide: 0.9675 of the rows are right, 0.92 where all columns count alike."""
     r = np.random.default_rng(0)
