@@ -94,8 +94,9 @@ def scores() -> str:
 
 
 def marked(scores: Sequence[float], seconds: Sequence[float] | None = None) -> list[str]:
-    """Cells of R2, of which the best is bold, with seconds where there are some."""
-    texts = [f"**{score:.3f}**" if score == max(scores) else f"{score:.3f}" for score in scores]
+    """Cells of R2, of which the best are bold, with seconds where there are some."""
+    texts = [f"{score:.3f}" for score in scores]
+    texts = [f"**{text}**" if text == f"{max(scores):.3f}" else text for text in texts]
     return texts if seconds is None else [f"{text} ({s:.2g} s)" for text, s in zip(texts, seconds, strict=True)]
 
 

@@ -44,7 +44,7 @@ def test_small_outputs_keep_their_digits(tmp_path, name):
 def _one_activation(name):
     g = to_onnx.Graph(np.dtype(np.float64))
     make, numbers = to_onnx.formula(to_onnx.FORMULAS, name, "onnx")
-    g.add("Identity", make(g, "z", *numbers), output="a")
+    g.add("Identity", make(g, "z", **numbers), output="a")
     values = [onnx.helper.make_tensor_value_info(v, onnx.TensorProto.DOUBLE, ["n", 1]) for v in "za"]
     graph = onnx.helper.make_graph(g.nodes, "one", values[:1], values[1:], g.constants)
     opset = [onnx.helper.make_opsetid("", to_onnx.OPSET)]
