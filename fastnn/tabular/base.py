@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,40 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
+from fastnn import plotting
+from fastnn.checking import display
+from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
+from fastnn.files.figures import empty_figure
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.tabular.export import Exporting
-from fastnn.tabular.members import Rows, Sample, input_scales, parts, splits, train_members, unscaled
+from fastnn.tabular.members import (
+    PRESETS,
+    Rows,
+    Sample,
+    Settings,
+    input_scales,
+    parts,
+    settings_of,
+    splits,
+    train_members,
+    unscaled,
+)
 from fastnn.tabular.preparation import TablePreparation
-from fastnn.tabular.presets import PRESETS, Settings, settings_of
 from fastnn.tabular.saving import Saving
-from fastnn.tabular.shown import Shown
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_COLUMNS = 20
+"""Columns in a card."""
+
+_Estimator = TypeVar("_Estimator", bound=type)
 
 
 class Validation(NamedTuple):
@@ -51,7 +72,7 @@ class Validation(NamedTuple):
                 raise ValueError(f"X_val and {name} are two ways to choose the rows to validate on: give one of them")
 
 
-class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
+class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
     """The base of both estimators."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -101,9 +122,9 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         """Return the labels (n,) that are dealt out evenly, if there are any."""
         return None
 
-    def _weight(self, X: Any, y: Any, sample_weight: Any) -> Array | None:
-        """Return the weights (n,) of rows, None where all are 1."""
-        return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    def _weight(self, y: Any, sample_weight: Array | None) -> Array | None:
+        """Return the weights (n,) of rows of these targets and weights, None where all are 1."""
+        return sample_weight
 
     # ------------------------------------------------------------------------------------------------------------ fit
 
@@ -175,7 +196,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         matrices = preparation.fit_with_gaps(X, random_state)
         targets = self._learn_targets(y)
         check_consistent_length(matrices[0], targets)
-        weight = self._weight(X, y, sample_weight)
+        weight = self._weight(y, sample_weight)
         used = np.arange(len(targets)) if weight is None else np.flatnonzero(weight)
         left_out, settings = self._left_out(targets, used, len(matrices), validation, cv, groups, random_state)
         network = self._network(matrices[0].shape[1], settings.hidden_layer_sizes, targets.shape[1])
@@ -239,7 +260,7 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
             raise ValueError(f"X_val, the validation rows: {error}") from None
         targets = self._targets(validation.y)
         check_consistent_length(inputs, targets)
-        weight = self._weight(inputs, validation.y, validation.sample_weight)
+        weight = self._weight(validation.y, _checked_weight(validation.sample_weight, inputs))
         return (inputs, targets) if weight is None else (inputs, targets, weight)
 
     def _trained(self, many: ManyResult) -> list[int]:
@@ -273,12 +294,70 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
             count[rows] += 1
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
-    # -------------------------------------------------------------------------------------------------------- predict
-
     def _inputs(self, X: Any) -> NDArray[np.float32]:
         """Return the members' inputs (n, n_inputs)."""
         check_is_fitted(self)
         return self.preparation_.transform(X)
+
+    # ---------------------------------------------------------------------------------------------------------- shown
+
+    def plot(self) -> Figure:
+        """Draw the members' losses and, where rows were left out, how right predictions of them are, by matplotlib.
+
+        Of numbers these are the true ones against the predicted ones; of classes, how often the predicted class was
+        right against its probability.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            16 by 7 inches; `fastnn.plotting.save` writes it.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        ImportError
+            Where matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from fastnn import TabularClassifier
+        >>> model = TabularClassifier("fast", random_state=0).fit([["red"], ["blue"]] * 20, [1, 0] * 20)
+        >>> [axes.get_title() for axes in model.plot().axes]
+        ['Losses of the members', 'Rows left out, accuracy 1.000']
+        """
+        check_is_fitted(self)
+        figure, axes = empty_figure("", "", "")
+        has_rows = not np.isnan(self._out_of_bag[:, 0]).all()
+        figure.set_size_inches(16 if has_rows else 8, 7)
+        axes.remove()
+        panels = figure.subplots(1, 1 + has_rows, squeeze=False)[0]
+        plotting.member_curves(self.history_, axes=panels[0])
+        if has_rows:
+            self._draw_left_out(panels[1])
+        return figure
+
+    def _html_repr(self) -> str:
+        """Return what a notebook shows: scikit-learn's diagram and, of a fitted estimator, a card."""
+        diagram: str = super()._html_repr()
+        if not hasattr(self, "history_"):
+            return diagram
+        return diagram + display.card(self, self._facts(), self.history_._chart())
+
+    def _facts(self) -> dict[str, object]:
+        network, preparation = self.estimators_[0].network, self.preparation_
+        names = getattr(preparation, "feature_names_in_", [f"column {j}" for j in range(preparation.n_features_in_)])
+        facts: dict[str, object] = {
+            "networks": f"{len(self.estimators_)} of {display.sizes_text(network.sizes)}",
+            "rows": f"{len(self._truth):,}, {int((~np.isnan(self._out_of_bag[:, 0])).sum()):,} of them left out",
+            "score, rows left out": f"{self.oob_score_:.4g}",
+            "seconds": f"{self.fit_seconds_:.3g}",
+        }
+        for j, name in enumerate(names[:MOST_COLUMNS]):
+            facts[f"{name}"] = how_read(preparation, j)
+        if len(names) > MOST_COLUMNS:
+            facts["..."] = f"and {len(names) - MOST_COLUMNS} other columns"
+        return facts
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -287,17 +366,19 @@ class BaseTabular(Saving, Exporting, Shown, BaseEstimator, ABC):
         return tags
 
 
+def _checked_weight(sample_weight: Any, X: Any) -> Array | None:
+    return None if sample_weight is None else _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+
+
 def _weighted_rows(X: Any, y: Any, sample_weight: Any, groups: Any, cv: Any) -> tuple[Any, ...]:
     """Return these without the rows of weight 0, and a function that puts values of the other rows in their places.
 
     The places between hold NaN, of labels 0. A splitter or splits for `cv` are those of all rows.
     """
-    if sample_weight is None:
-        return X, y, None, groups, cv, lambda values: values
-    sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-    rows, n_rows = np.flatnonzero(sample_weight), len(sample_weight)
-    if len(rows) in (0, n_rows):
+    sample_weight = _checked_weight(sample_weight, X)
+    if sample_weight is None or sample_weight.all() or not sample_weight.any():
         return X, y, sample_weight, groups, cv, lambda values: values
+    rows, n_rows = np.flatnonzero(sample_weight), len(sample_weight)
     check_consistent_length(X, y, groups)
     if cv is not None and not isinstance(cv, Integral):
         folds = check_cv(cv).split(np.zeros((n_rows, 1)), y, groups)
@@ -310,3 +391,75 @@ def _weighted_rows(X: Any, y: Any, sample_weight: Any, groups: Any, cv: Any) -> 
 
     own = (None if part is None else _safe_indexing(part, rows) for part in (X, y, sample_weight, groups))
     return *own, cv, place
+
+
+def how_read(preparation: TablePreparation, j: int) -> str:
+    """Return in words how the column j of a table was read."""
+    if j in preparation.number_columns_:
+        gaps = ", with gaps" if preparation.has_gaps_[preparation.number_columns_.index(j)] else ""
+        return f"number{gaps}"
+    for levels in preparation.levels_:
+        if levels.column == j:
+            return f"{len(levels.levels)} levels{', the rest is one' if levels.has_rest else ''}"
+    return "always the same, left out"
+
+
+# ----------------------------------------------------------------------------------------------------------- docstrings
+
+_TEXTS = {
+    "parameters": """\
+preset : {"fast", "good", "best"}, default="good"
+    The defaults of the parameters below: "fast" takes about the time of gradient boosting, "good" five times, "best"
+    fifteen times as long for less error. See docs/howto/tables-presets.md.
+hidden_layer_sizes : int or array-like of int of shape (n_layers,), default=None
+    Widths of the hidden layers, all equal.
+n_members : int, default=None
+    The number of networks, whose outputs are averaged.
+epochs : int, default=None
+    Epochs of each member, over which the learning rate falls to 0 along half a cosine.
+batch_size : int, default=None
+    Rows of a step.
+learning_rate : float, default=None
+    Adam's first rate; None is that of the preset divided by the square root of the width.""",
+    "more_parameters": """\
+validation_fraction : float, default=None
+    The fraction of the rows that each member leaves out, to choose its best epoch. Members leave out different rows.
+cv : int, splitter or None, default=None
+    Splits of the rows, as in `sklearn.model_selection.cross_val_score`: each member leaves out the test rows of one,
+    instead of `validation_fraction`. For series use ``TimeSeriesSplit()``.""",
+    "last_parameters": """\
+max_categories : int, default=200
+    The most levels of a column of words; the rarest of more levels become one.
+max_time : float, default=None
+    Seconds after which no other member begins; a member that could not end by then is dropped, unless it is the only
+    one.
+n_jobs : int, default=None
+    Members to train at once. None or -1 is all cores, or all workers of the engine that ``joblib.parallel_config``
+    names. It does not change a bit of the result.
+random_state : int, RandomState or None, default=None
+    Draws the rows that members leave out, initial weights and the orders of rows.
+verbose : bool, default=False
+    Whether to show a progress bar (needs the package rich).""",
+    "attributes": """\
+estimators_ : list of TrainingResult
+    The members: networks of the columns that `preparation_` makes.
+preparation_ : TablePreparation
+    The transformer from tables to numbers.
+history_ : ManyHistory
+    The members' losses, ``history_.validation_loss`` (n_members, n_epochs) and so on.
+best_validation_score_ : float
+    Minus the mean of the members' least validation losses: greater is better.
+fit_seconds_ : float
+    The seconds of `fit`.""",
+    "last_attributes": """\
+n_features_in_ : int
+    Columns of X.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the columns, if X had any, all of them texts.""",
+}
+
+
+def documented(estimator: _Estimator) -> _Estimator:
+    """Fill the shared texts into the docstring of an estimator, and let it explain keywords that it does not have."""
+    estimator.__doc__ = display.fill(estimator.__doc__, _TEXTS)
+    return explains_keywords(estimator)

@@ -19,11 +19,10 @@ from fastnn.estimators.base import store_parameters
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.base import BaseTabular, documented
 from fastnn.tabular.columns import is_gap
-from fastnn.tabular.documentation import documented
+from fastnn.tabular.left_out import learn_unsmoothing
 from fastnn.tabular.members import Rows, Sample, mean_outputs
-from fastnn.tabular.probabilities import learn_unsmoothing
 
 LABEL_SMOOTHING = 0.1
 
@@ -183,12 +182,11 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     def _labels(self, targets: Array) -> Rows:
         return targets.argmax(axis=1)
 
-    def _weight(self, X: Any, y: Any, sample_weight: Any) -> Array | None:
-        weight = super()._weight(X, y, sample_weight)
+    def _weight(self, y: Any, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None:
-            return weight
+            return sample_weight
         of_class = compute_sample_weight(self.class_weight, y)
-        return of_class if weight is None else of_class * weight
+        return of_class if sample_weight is None else of_class * sample_weight
 
     def _score(self, targets: Array, outputs: Array) -> float:
         return float((outputs.argmax(axis=1) == targets.argmax(axis=1)).mean())

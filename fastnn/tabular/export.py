@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.files.export import Format, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.tabular.left_out import Unsmoothing
 from fastnn.tabular.preparation import Levels, TablePreparation
-from fastnn.tabular.probabilities import Unsmoothing
 
 FORMATS: dict[str, Format] = {
     "numpy": Format(".py", "fastnn.tabular.to_numpy"),

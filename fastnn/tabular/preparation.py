@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn.errors import warn
 from fastnn.memory import Array
-from fastnn.tabular import imputation
 from fastnn.tabular.columns import Column, Table, check_words, is_gap, kinds_of
 
 LIMIT = 3.0
@@ -23,6 +22,18 @@ LIMIT = 3.0
 
 N_COPIES, FEWEST_GAPS = 3, 0.01
 """Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
+
+
+Matrix = NDArray[np.float64]
+
+ROWS_TO_IMPUTE_BY = 10_000
+"""Rows of which the matrix of imputation is made; of more rows they are evenly spaced ones."""
+
+RIDGE = 0.01
+"""What is added to each column's variance, as a part of the mean variance."""
+
+ROUNDS = 3
+"""How often the matrix is made of the rows as the last one fills them, and how often it is applied to gaps."""
 
 
 class Levels(NamedTuple):
@@ -213,7 +224,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         for i, column in enumerate(scaled.T):
             self.means_[i] = column[~np.isnan(column)].mean()
         if self.has_gaps_.any():
-            self.imputation_ = imputation.fit_matrix(scaled - self.means_)
+            self.imputation_ = imputation_of(scaled - self.means_)
 
     def _levels(self, j: int, column: Column) -> Levels | None:
         """Return the levels of a column of words; None of a constant one."""
@@ -315,7 +326,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         scaled = self._scaled(numbers)
         gaps = np.isnan(scaled)
         if gaps.any():
-            scaled = np.where(gaps, imputation.fill(scaled - self.means_, self.imputation_) + self.means_, scaled)
+            scaled = np.where(gaps, fill_gaps(scaled - self.means_, self.imputation_) + self.means_, scaled)
         parts = [scaled, gaps[:, self.has_gaps_]]
         parts += [levels.numbers(code) for levels, code in zip(self.levels_, codes, strict=True)]
         width = sum(part.shape[1] for part in parts)
@@ -342,3 +353,65 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 def _listed(names: list[Any]) -> str:
     """Return names for a message, of many the first ones."""
     return ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# ----------------------------------------------------------------------------------------------------------- imputation
+
+
+def imputation_of(Z: Matrix) -> Matrix:
+    """Return the matrix (k, k) that guesses missing numbers from the others, of centered columns (n, k), NaN for gaps.
+
+    For jointly normal columns with the precision matrix P, the mean of column j at the others' values x is
+    ``-sum_{i != j} P_ji x_i / P_jj`` (Rue and Held, Gaussian Markov random fields, 2005, section 2.1). The matrix of
+    these coefficients is made of all rows once. Applied again and again to the rows that have several gaps (Jacobi's
+    iteration) it leads to their mean given the values that are known.
+
+    Sums are taken column by column, in one order on all machines: no product of matrices by a BLAS, nothing of LAPACK.
+    """
+    Z = Z[:: -(-len(Z) // ROWS_TO_IMPUTE_BY)]
+    matrix = np.zeros((Z.shape[1], Z.shape[1]))
+    for _ in range(ROUNDS):
+        filled = fill_gaps(Z, matrix)
+        covariance = _gram(filled) / len(filled)
+        covariance += np.diag(np.full(len(covariance), RIDGE * (np.diag(covariance).sum() / len(covariance)) + 1e-12))
+        precision = _inverse(covariance)
+        matrix = -precision / np.diag(precision)
+        np.fill_diagonal(matrix, 0.0)
+    return matrix
+
+
+def fill_gaps(Z: Matrix, matrix: Matrix) -> Matrix:
+    """Return centered columns (n, k) with their gaps filled; 0 is a column's mean."""
+    gaps = np.isnan(Z)
+    filled = np.where(gaps, 0.0, Z)
+    rows = np.flatnonzero(gaps.any(axis=1))
+    some, places = filled[rows], gaps[rows]
+    for _ in range(ROUNDS if matrix.any() else 0):
+        means = np.zeros_like(some)
+        for i, coefficients in enumerate(matrix):
+            means += some[:, i, None] * coefficients
+        some = np.where(places, means, some)
+    filled[rows] = some
+    return filled
+
+
+def _gram(Z: Matrix) -> Matrix:
+    """Return the sums of products (k, k) of the columns."""
+    gram = np.empty((Z.shape[1], Z.shape[1]))
+    for i in range(len(gram)):
+        gram[i] = (Z[:, i, None] * Z).sum(axis=0)
+    return gram
+
+
+def _inverse(A: Matrix) -> Matrix:
+    """Return the inverse of a positive definite matrix (k, k), by the method of Gauss and Jordan in place."""
+    A = A.copy()
+    for i in range(len(A)):
+        pivot = A[i, i]
+        column = A[:, i].copy()
+        column[i] = 0.0
+        A[:, i] = 0.0
+        A[i, i] = 1.0
+        A[i] /= pivot
+        A -= column[:, None] * A[i]
+    return A

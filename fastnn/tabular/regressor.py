@@ -16,11 +16,10 @@ from fastnn.estimators.base import store_parameters
 from fastnn.estimators.validation import refuse_text
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.base import BaseTabular
+from fastnn.tabular.base import BaseTabular, documented
 from fastnn.tabular.columns import LARGEST
-from fastnn.tabular.documentation import documented
+from fastnn.tabular.left_out import learn_residuals
 from fastnn.tabular.members import Sample, mean_outputs
-from fastnn.tabular.residuals import learn_residuals
 
 
 @documented

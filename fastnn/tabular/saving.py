@@ -36,9 +36,8 @@ from fastnn.files.model import TABLE
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.tabular.left_out import LARGEST_OFFSET, N_NETWORKS, Residuals, Unsmoothing, network_of_sizes
 from fastnn.tabular.preparation import Levels, TablePreparation
-from fastnn.tabular.probabilities import LARGEST_OFFSET, Unsmoothing
-from fastnn.tabular.residuals import N_NETWORKS, Residuals, network_of_sizes
 from fastnn.training.history import History
 
 _NOT_KEPT = ("random_state", "cv")

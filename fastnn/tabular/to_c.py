@@ -10,8 +10,7 @@ from fastnn.checking.arguments import decimal
 from fastnn.files.to_c import array_text, comment, labels_of, layer_calls, sources
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.imputation import ROUNDS
-from fastnn.tabular.preparation import LIMIT, Levels
+from fastnn.tabular.preparation import LIMIT, ROUNDS, Levels
 
 PREPARATION = """\
 /* Write what the networks take of a row. */

@@ -9,8 +9,7 @@ from fastnn.files.export import label_list
 from fastnn.files.to_numpy import literal, text_of
 from fastnn.memory import Array
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.imputation import ROUNDS
-from fastnn.tabular.preparation import LIMIT
+from fastnn.tabular.preparation import LIMIT, ROUNDS
 
 MODULE = '''\
 """{summary}, written by fastnn {version}. It needs NumPy alone."""

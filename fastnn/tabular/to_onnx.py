@@ -14,8 +14,7 @@ import numpy as np
 from fastnn.files.export import Model
 from fastnn.files.to_onnx import Graph, add_network, add_results, graph_bytes, value_info
 from fastnn.tabular.export import TableModel
-from fastnn.tabular.imputation import ROUNDS
-from fastnn.tabular.preparation import LIMIT, Levels
+from fastnn.tabular.preparation import LIMIT, ROUNDS, Levels
 
 DOUBLE, FLOAT = np.dtype(np.float64), np.dtype(np.float32)
 TO_FLOAT, TO_DOUBLE = 1, 11

@@ -16,8 +16,7 @@ from fastnn import InterruptWarning, Network, TablePreparation, TabularClassifie
 from fastnn.files.description import without_state
 from fastnn.many import block
 from fastnn.tabular import members
-from fastnn.tabular.members import Sample, initial_params, input_scales, unscaled
-from fastnn.tabular.presets import PRESETS, settings_of
+from fastnn.tabular.members import PRESETS, Sample, initial_params, input_scales, settings_of, unscaled
 
 FRAME, LABELS, NUMBERS = mixed()
 CHECKED = [

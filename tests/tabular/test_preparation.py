@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from small_tables import mixed
 
 from fastnn import TablePreparation
-from fastnn.tabular import imputation
+from fastnn.tabular.preparation import RIDGE, fill_gaps, imputation_of
 
 
 def test_numbers_are_scaled_by_their_quartiles_and_squashed():
@@ -137,10 +137,10 @@ def test_the_matrix_of_imputation_is_the_conditional_mean():
     Z = rs.randn(300, 4) @ rs.randn(4, 4)
     Z -= Z.mean(axis=0)
     Z[0, 2] = np.nan
-    matrix = imputation.fit_matrix(Z)
-    filled = imputation.fill(Z, matrix)
+    matrix = imputation_of(Z)
+    filled = fill_gaps(Z, matrix)
     covariance = filled.T @ filled / len(filled)
-    covariance += np.eye(4) * imputation.RIDGE * np.trace(covariance) / 4
+    covariance += np.eye(4) * RIDGE * np.trace(covariance) / 4
     others = [0, 1, 3]
     expected = covariance[2, others] @ np.linalg.solve(covariance[np.ix_(others, others)], Z[0, others])
     assert_allclose(filled[0, 2], expected, rtol=1e-6)

@@ -6,8 +6,8 @@ from sklearn.metrics import log_loss
 from small_tables import both, mixed
 
 from fastnn import TabularClassifier
+from fastnn.tabular.left_out import LEAST, Unsmoothing, learn_unsmoothing
 from fastnn.tabular.members import mean_outputs
-from fastnn.tabular.probabilities import LEAST, Unsmoothing, learn_unsmoothing
 
 FRAME, LABELS, _ = mixed()
 

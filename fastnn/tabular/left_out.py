@@ -1,12 +1,19 @@
-"""How far off the predictions of numbers are: networks of the sizes of the residuals of rows that members left out.
+"""What the rows that members left out tell: how sure the classes are, and how far off the numbers.
 
-A residual over the size that the networks expect for its row is a score, which rows have in common. Its quantile times
-the size for a new row is half the row's interval: split conformal prediction with normalized scores (Lei et al.,
-JASA 2018). The networks have the loss of Poisson's distribution and the output exp, so their sizes are positive.
+Probabilities. Trained on targets of which the part s is spread over K classes, a network puts out about
+``(1 - s) p + s / K``. So an offset is taken off each output, and the rest divided by its sum. It is not s / K itself,
+for networks do not reach their targets, but the multiple of it that has the least log loss on rows that members left
+out. The order of classes stays.
+
+Residuals. Networks learn the sizes that they have. A residual over the size that is expected for its row is a score,
+which rows have in common. Its quantile times the size for a new row is half the row's interval: split conformal
+prediction with normalized scores (Lei et al., JASA 2018). The networks have the loss of Poisson's distribution and the
+output exp, so their sizes are positive.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -15,19 +22,78 @@ import numpy as np
 from fastnn.errors import warn
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.tabular.members import Sample, input_scales, mean_outputs, parts, train_members, unscaled
-from fastnn.tabular.presets import BATCH_SIZE, Settings
+from fastnn.tabular.members import (
+    BATCH_SIZE,
+    Rows,
+    Sample,
+    Settings,
+    input_scales,
+    mean_outputs,
+    parts,
+    train_members,
+    unscaled,
+)
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted
 from fastnn.training.results import TrainingResult
 
-N_NETWORKS, EPOCHS, RATE = 2, 24, 0.05
-"""Each network leaves out a part of the residuals, to choose its best epoch by; the rate is as of `Preset`."""
+MOST_ROWS = 10_000
+"""Rows left out that are looked at; of more they are evenly spaced ones."""
 
-LEAST = 0.02
+MULTIPLES = np.linspace(0, 3, 61)
+"""The multiples of s / K that are tried."""
+
+LARGEST_OFFSET = 0.9
+"""Times 1 / K: the largest output of a row stays above the offset."""
+
+LEAST, SURPRISES = 1e-3, 10
+"""What the K classes have at least, together; of many rows as if so many of them were of another class."""
+
+N_NETWORKS, EPOCHS, RATE = 2, 24, 0.05
+"""Each network leaves out a part of the residuals, to choose its best epoch by; the rate is as of `members.Preset`."""
+
+LEAST_SIZE = 0.02
 """What is added to the sizes, as a part of the mean size: no row is known exactly."""
 
-MOST_ROWS = 10_000
-"""Residuals that are learned from; of more they are evenly spaced ones."""
+
+def _known(values: Array) -> tuple[Rows, int]:
+    """Return the rows of values (n, k) that are known, of many evenly spaced ones; and how many are known."""
+    known = np.flatnonzero(~np.isnan(values[:, 0]))
+    return known[:: max(1, -(-len(known) // MOST_ROWS))], len(known)
+
+
+# -------------------------------------------------------------------------------------------------------- probabilities
+
+
+class Unsmoothing(NamedTuple):
+    """What makes probabilities of outputs."""
+
+    offset: float
+    least: float  # what an output less the offset counts at least
+
+    def probabilities(self, outputs: Array) -> Array:
+        """Return probabilities (n, K) of outputs (n, K)."""
+        rest = np.maximum(outputs - self.offset, self.least)
+        return np.asarray(rest / functools.reduce(np.add, rest.T)[:, None])  # a sum in one order on all machines
+
+
+def learn_unsmoothing(outputs: Array, labels: Rows, weight: Array | None, smoothing: float) -> Unsmoothing:
+    """Choose by the outputs (n, K) of rows left out, NaN where there are none, for their labels and weights (n,)."""
+    n_classes = outputs.shape[1]
+    known, n_known = _known(outputs)
+    least = min(LEAST, SURPRISES / max(1, n_known)) / n_classes
+    offsets = np.minimum(MULTIPLES * smoothing, LARGEST_OFFSET) / n_classes
+    if not len(known):
+        return Unsmoothing(min(smoothing, LARGEST_OFFSET) / n_classes, least)
+    tried = [Unsmoothing(float(offset), least) for offset in offsets]
+
+    def log_loss(one: Unsmoothing) -> float:
+        right = one.probabilities(outputs[known])[np.arange(len(known)), labels[known]]
+        return -float(np.average(np.log(right), weights=None if weight is None else weight[known]))
+
+    return min(tried, key=log_loss)
+
+
+# ------------------------------------------------------------------------------------------------------------ residuals
 
 
 class Residuals(NamedTuple):
@@ -39,7 +105,7 @@ class Residuals(NamedTuple):
 
     def sizes(self, inputs: Array) -> Array:
         """Return the sizes (n, n_outputs) of residuals that are expected for rows."""
-        return (mean_outputs(self.members, inputs) + LEAST) * self.mean
+        return (mean_outputs(self.members, inputs) + LEAST_SIZE) * self.mean
 
     def quantile(self, coverage: float) -> Array:
         """Return the score (n_outputs,) that a new row's does not exceed with this probability.
@@ -75,8 +141,7 @@ def learn_residuals(
     network: Network, sample: Sample, sizes: Array, random_state: np.random.RandomState, n_jobs: int | None
 ) -> Residuals:
     """Learn from the sizes (n, n_outputs) of the rows' residuals, NaN where there is none."""
-    known = np.flatnonzero(~np.isnan(sizes[:, 0]))
-    known = known[:: max(1, -(-len(known) // MOST_ROWS))]
+    known, _ = _known(sizes)
     sizes = sizes[known]
     if len(known) < N_NETWORKS:
         return Residuals([], np.zeros(network.n_outputs), sizes[:0])
