@@ -129,7 +129,7 @@ def sources(name: str, model: Model, row: str, **parts: Any) -> dict[str, bytes]
 
     `row` is the type of inputs and outputs.
     """
-    from fastnn.fused.c_functions import c_functions  # imports Numba
+    from fastnn.fused.dense import c_functions  # imports Numba
 
     check_name(name)
     functions = c_functions(model.network, model.params.dtype)

@@ -1,11 +1,17 @@
-"""A dense layer, forward and back, on a panel and on a single row: products, activations and the gradients of biases.
+"""A dense layer: its record, and its way forward and back, on a panel and on a single row.
 
 The functions of a whole layer are outlined: LLVM optimizes each by itself before it puts it into the loop over the
 layers. `forward` and `backward` in `fastnn/reference.py` are their twins.
 """
 
+import inspect
 from functools import partial
+from typing import Any, NamedTuple
 
+import numpy as np
+from numba import from_dtype, types
+
+from fastnn.compiler.c_code import BITS, CFunction, c_type
 from fastnn.compiler.control import choose, each, pick, sweep, when
 from fastnn.compiler.memory_ops import (
     add_padding,
@@ -24,12 +30,39 @@ from fastnn.compiler.memory_ops import (
 )
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
-from fastnn.fused.activations import activate, activation_delta, row_activate, row_activation_delta
-from fastnn.fused.matmul import Strided, backward_product, forward_product
-from fastnn.fused.single_row import row_delta, row_product
+from fastnn.fused.formulas import activate, activation_delta, numbers_of_row, row_activate, row_activation_delta
+from fastnn.fused.layout import LAYER_FIELDS
+from fastnn.fused.matmul import Strided, backward_product, forward_product, row_delta, row_product
+from fastnn.losses import ACTIVATIONS, value_of
 from fastnn.memory import ceil_div
+from fastnn.network import Network
 
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
+
+
+class LayerRecord(NamedTuple):
+    """A pointer to a record; ``layer.fan_in`` reads the field `fan_in` of it, see `layout.describe`."""
+
+    pointer: Any
+
+    def __getattr__(self, field):
+        # a load where it is written; in a specialized kernel the records are constants, and so is the field
+        return get(self.pointer, LAYER_FIELDS[field])
+
+    def at(self, field):
+        """Return a pointer to the field, for those who may not need it."""
+        return offset(self.pointer, LAYER_FIELDS[field])
+
+
+def layer_at(model, l):
+    """Return the record of layer `l`."""
+    return LayerRecord(offset(model.layers, l * len(LAYER_FIELDS)))
+
+
+def each_layer(model):
+    """Iterate over the layers from the input to the output: (number, record)."""
+    for l in each(model.n_layers):
+        yield l, layer_at(model, l)
 
 
 def _operands(layer, scratch, params, width):
@@ -146,3 +179,32 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
     for _ in each(ceil_div(n_bias, L) - whole):
         i = whole * L
         store(db, i, blend_prefix(n_bias - i, gradient(i), load(db, i)))
+
+
+C_TILES = (4, 1)  # sums kept at a time in C code
+
+
+def c_functions(network: Network, dtype: np.dtype) -> str:
+    """Return the C code of the functions ``dense(z, W, a, bias, fan_in, fan_out)`` and ``apply_NAME(z, n)``.
+
+    It is traced from the kernel's own. The latter are those of the network's activations but for identity; they
+    overwrite z (n,).
+    """
+    number, step = from_dtype(dtype), int(network.bias == "vector")
+    pointer, count = types.CPointer(number), types.intp
+
+    def dense(z, W, a, bias, fan_in, fan_out):
+        inspect.unwrap(row_product)(z, W, a, Strided(bias, step), fan_in, fan_out, C_TILES)
+
+    parameters = {**dict.fromkeys(("z", "W", "a", "bias"), pointer), "fan_in": count, "fan_out": count}
+    says = f"z[o] = bias[{'o' if step else '0'}] + sum of a[k] * W[k, o]: for each o one chain of fma, k ascending."
+    functions = [CFunction("dense", parameters, dense, says)]
+    for name in dict.fromkeys(layer.activation for layer in network.layers if layer.activation != "identity"):
+        value, says = value_of(name, ACTIVATIONS), f"The activation {name} of z (n,)."
+        parameters = {"z": pointer, "n": count} | dict.fromkeys(vars(value) if value else (), number)
+        functions.append(CFunction(f"apply_{name}", parameters, numbers_of_row(name), says))
+    word = {"double": "uint64_t", "float": "uint32_t"}[c_type(number)]
+    texts = [*map(str, functions)]
+    if any("bits(" in text for text in texts):
+        texts.insert(0, BITS.format(number=c_type(number), word=word))
+    return "\n\n".join(texts)

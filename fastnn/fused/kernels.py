@@ -25,7 +25,7 @@ from fastnn.fused.blocks import (
 )
 from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.epochs import end_epoch as end_epoch
-from fastnn.fused.evaluate import evaluate_objects
+from fastnn.fused.epochs import shuffle_rows as shuffle_rows
 from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers as most_numbers
 from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
@@ -43,7 +43,7 @@ from fastnn.fused.layout import (
     Weights,
 )
 from fastnn.fused.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
-from fastnn.fused.row_orders import shuffle_rows as shuffle_rows
+from fastnn.fused.propagation import evaluate_objects
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients
 from fastnn.state import Data, Steps

@@ -12,7 +12,7 @@ rounded up to whole vectors; the columns beyond the rows are padding, with row w
 
 Where the row weight is 0, in padding or by the user's wish, inputs, hidden activations and deltas are set to 0 by
 selection, never by multiplication: 0 times infinity must not become NaN, and what such a row holds must not show in any
-bit. A block of one row is no panel: its features lie side by side, in the same buffers (see `single_row.py`).
+bit. A block of one row is no panel: its features lie side by side, in the same buffers (see `matmul.py`).
 
 This module is imported without Numba, by processes that find their kernels in the disk cache.
 """

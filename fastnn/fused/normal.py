@@ -15,9 +15,8 @@ from fastnn.compiler.memory_ops import get, horizontal_sums, lanes_of, load, off
 from fastnn.compiler.tracing import cpu_has, outlined, traced
 from fastnn.compiler.vectors import fma, like, sqrt, where_gt
 from fastnn.fused import dense
-from fastnn.fused.activations import activation_delta
-from fastnn.fused.layer_records import each_layer, layer_at
-from fastnn.fused.losses import squared_error
+from fastnn.fused.dense import each_layer, layer_at
+from fastnn.fused.formulas import activation_delta, squared_error
 from fastnn.fused.matmul import Matrix, Strided, product_tile
 from fastnn.memory import ceil_div
 

@@ -42,7 +42,7 @@ from fastnn.compiler.vectors import (
     sqrt,
     where_gt,
 )
-from fastnn.fused.layer_records import each_layer, layer_at
+from fastnn.fused.dense import each_layer, layer_at
 from fastnn.fused.layout import ALPHA, DECAY, HYPER, MOMENTUM, N_CONSTANTS, RATE, SCALE, UPDATE_CODES
 from fastnn.memory import ceil_div
 
