@@ -2,22 +2,16 @@
 
 RANGE is git's, by default ``HEAD^!``, the last commit alone; ``HEAD..HEAD`` publishes what there is. What has been
 measured on such a machine is not measured again. The results are kept in ``.asv/results``, the page in ``.asv/html``,
-which opens through any web server. It fails where a benchmark of a commit has no figure.
+which opens through any web server.
 """
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
-import math
 import os
-import pathlib
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 
 from benchmarks.readme import ROOT
 from fastnn.measuring.machine import cpu_model
@@ -36,54 +30,22 @@ def machine() -> dict[str, str]:
     return {"machine": name, **facts, "ram": "any"}
 
 
-def asv(*arguments: str) -> int:
-    """Run asv on this project's configuration; its exit code."""
-    return subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=ROOT / "benchmarks").returncode
-
-
-def measure(revisions: str) -> int:
-    """Run the benchmarks on each commit that has no results yet; 0, or 2 where one of them failed."""
+def main(revisions: str = "HEAD^!") -> int:
+    """Run asv on each commit that has no results yet, and publish; asv's exit code, 2 where a benchmark failed."""
     here = machine()
-    asv("machine", "--yes", *(f"--{name}={value}" for name, value in here.items()))
     chosen = [argument for pattern in BENCHMARKS for argument in ("--bench", pattern)]
     quick = [argument for setting in QUICK for argument in ("--attribute", setting)]
     options = ["--skip-existing-successful", "--show-stderr", f"--machine={here['machine']}"]
-    return asv("run", revisions, *options, *chosen, *quick)
-
-
-def missing(page: pathlib.Path, commits: Iterable[str]) -> list[str]:
-    """What asv's page has no figure of, a line each: every followed benchmark, with every value of its parameters."""
-    index = json.loads((page / "index.json").read_text("utf-8"))
-    number = {commit: int(n) for n, commit in index["revision_to_hash"].items()}
-    chosen = {n: b for n, b in index["benchmarks"].items() if any(re.search(p, n) for p in BENCHMARKS)}
-    lines = [] if chosen else [f"any benchmark: none is called {' or '.join(BENCHMARKS)}"]
-    for name, benchmark in chosen.items():
-        there: set[tuple[int, int]] = set()  # number of the commit, case
-        for file in (page / "graphs").rglob(f"*/machine-*/**/{name}.json"):
-            for n, values in json.loads(file.read_text("utf-8")):
-                values = values if isinstance(values, list) else [values]
-                there |= {(n, i) for i, value in enumerate(values) if value is not None and math.isfinite(value)}
-        cases = list(enumerate(itertools.product(*benchmark["params"])))
-        for commit in commits:
-            lacking = [case for i, case in cases if (number.get(commit, -1), i) not in there]
-            lines += [f"{name}({', '.join(case)}) at {commit[:8]}" for case in lacking]
-    return lines
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.history", description=__doc__)
-    parser.add_argument("revisions", nargs="?", default="HEAD^!", help="a range of commits (the last one alone)")
-    revisions = parser.parse_args(arguments).revisions
+    run = [["run", revisions, *options, *chosen, *quick]]
     command = ["git", "rev-list", "--first-parent", revisions]
-    commits = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    failed = measure(revisions) if commits else 0
-    if failed or asv("publish"):
-        return failed or 1
-    page = ROOT / ".asv" / "html"
-    lines = missing(page, commits)
-    print(*(f"no figure: {what}" for what in lines), f"{page}: {'in' * bool(lines)}complete", sep="\n")
-    return int(bool(lines))
+    commits = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    named = ["machine", "--yes", *(f"--{name}={value}" for name, value in here.items())]
+    for arguments in (named, *(run if commits else []), ["publish"]):
+        done = subprocess.run([sys.executable, "-m", "asv", *arguments], cwd=ROOT / "benchmarks")
+        if done.returncode:
+            return done.returncode
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Put what the demo and the benchmarks print and draw into the pages: no number is typed by hand.
 
-python benchmarks/readme.py [demo] [bench] [estimators] [engines] [hotspots] [real_work] [exports]
+python benchmarks/readme.py [demo] [bench] [estimators] [engines] [real_work] [exports]
     [searches] [threads] [second_order] [choice] [seconds] [scores]
 """
 
@@ -24,7 +24,6 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "exports": ("docs/howto/export.md", "python -m benchmarks.exports"),
     "engines": ("docs/howto/engines.md", "python -m benchmarks.engines"),
     "searches": ("docs/howto/many.md", "python -m benchmarks.searches"),
-    "hotspots": ("benchmarks/README.md", "python -m benchmarks.hotspots"),
     "second_order": (
         *("docs/howto/levenberg-marquardt.md", "python -m benchmarks.second_order"),
         *("--plot", f"{IMAGES}/second-order.png"),

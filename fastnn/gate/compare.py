@@ -27,7 +27,7 @@ FEWEST = 6
 PAIRS = 20
 """Pairs at most, in a round; what is undecided then has not been shown to be slower."""
 THRESHOLD = 1.05
-"""A ratio above it is slower. Chosen by `benchmarks/gate_trial.py`."""
+"""A ratio above it is slower. `tests/gate/test_statistics.py` simulates what it finds, and how often it is wrong."""
 COARSE = 1.2
 """The same for starts: a process has one sample, or the system's work with memory and files is a part of it."""
 CONFIDENCE = 0.95

@@ -3,12 +3,9 @@
 import importlib.util
 import io
 import re
-import runpy
-import sys
 
 import numpy as np
 import pytest
-from survival import python
 
 from benchmarks import engines, exports, one_row, readme, searches, threads
 from benchmarks.engines import FEW, MANY, MOST, SOME, Model, Times
@@ -163,31 +160,7 @@ def test_another_answer_by_threads_is_no_figure(monkeypatch):
         threads.speed_ups("iris", 0.1)
 
 
-# -------------------------------------------------------------------------------------------------- hotspots and pages
-
-PARTS_OF_THE_KERNEL = """
-import re, sys
-
-import numpy as np
-
-sys.path.insert(0, sys.argv[1])
-from benchmarks.hotspots import PARTS, functions
-from fastnn.compiler import codegen
-from fastnn.compiler import tracing
-
-tracing.OUTLINED_ATTRIBUTES.append("noinline")
-code = codegen.compile_entry("train_steps", np.dtype(np.float32)).partition(b"\\n")[2]
-found = functions(code)
-assert all(0 <= place < place + size <= len(code) for place, size in found.values()), found
-parts = [next((part for part, pattern in PARTS.items() if re.search(pattern, name)), name) for name in found]
-print(*sorted(set(parts)), sep="\\n")
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="perf and its object files are Linux'")
-def test_the_profile_knows_every_part_of_the_kernel():
-    parts = runpy.run_path(str(ROOT / "benchmarks" / "hotspots.py"), run_name="hotspots")["PARTS"]
-    assert python(PARTS_OF_THE_KERNEL, ROOT, NUMBA_OPT=1) == sorted(parts)  # inlines the same functions
+# --------------------------------------------------------------------------------------------------------------- pages
 
 
 def test_a_page_without_its_place_is_an_error():

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -12,7 +11,6 @@ from gate_samples import MEMORY, START, python
 from fastnn.gate import measure, samples
 from fastnn.gate.samples import Quantity
 from fastnn.measuring import work
-from fastnn.measuring.timing import in_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "my_kernel_bench.py"
@@ -83,43 +81,6 @@ def test_gate_notices_without_timing_that_the_example_is_not_compiled(gate, exam
 
 
 # ------------------------------------------------------------------------------------------------------- fastnn itself
-
-
-def test_trial_breaks_what_it_says(tmp_path, monkeypatch):
-    """Each change of `gate_trial.py` still finds its place in the package, and leaves Python behind."""
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import gate_trial
-
-    for i, change in enumerate((gate_trial.SLOWER, *gate_trial.LOSSES.values())):
-        package = tmp_path / str(i)
-        (package / change.file).parent.mkdir(parents=True)
-        shutil.copy(ROOT / "fastnn" / change.file, package / change.file)
-        change.apply(package)
-        compile((package / change.file).read_text("utf-8"), change.file, "exec")
-
-
-SLOWED = """
-import numpy as np
-from fastnn import Network, train
-from fastnn.fused import backend
-assert backend.NumbaBackend.train_steps is backend._slower
-steps, original = [], backend._train_steps
-backend._train_steps = lambda self, task, state, some: steps.append(some) or original(self, task, state, some)
-X = np.ones((2, 2))
-slowed = train(Network((2, 1)), X, X[:, :1], epochs=20, seed=0).params
-assert np.allclose(slowed, train(Network((2, 1)), X, X[:, :1], epochs=20, seed=0, backend="numpy").params)
-assert sum(len(some.loss) for some in steps) == 23, steps
-"""
-
-
-def test_the_slowed_copy_trains_to_the_same_with_more_steps(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import gate_trial
-
-    shutil.copytree(ROOT / "fastnn", tmp_path / "fastnn", ignore=shutil.ignore_patterns("__pycache__"))
-    gate_trial.SLOWER.apply(tmp_path / "fastnn")
-    monkeypatch.chdir(tmp_path)
-    in_process(SLOWED, {"PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"})
 
 
 SHORT = f"""
