@@ -2,21 +2,16 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import scipy.sparse
 import sklearn.neural_network as theirs
 from sklearn.datasets import load_digits
-from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
+from small_estimators import SMALL, UNCONVERGED, X_IRIS, Y_IRIS, assert_same
 
 import fastnn
 import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])

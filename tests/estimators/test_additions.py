@@ -1,52 +1,26 @@
 """What fastnn's estimators have and scikit-learn's have not."""
 
 import copy
-import sys
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
+from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, weights_of
+from small_training import Recorder
 
-import fastnn
-import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor, cores
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 
 def test_a_back_end_of_ones_own_learns_several_outputs():
-    class Own:
-        """A back end with nothing but what the interface asks for."""
-
-        name = "own"
-
-        def __init__(self):
-            self.inner = fastnn.get_backend("numpy")
-
-        def supports(self, network, optimizer):
-            return self.inner.supports(network, optimizer)
-
-        def predict(self, network, params, X):
-            return self.inner.predict(network, params, X)
-
-        def loss_and_gradient(self, network, params, data, alpha):
-            return self.inner.loss_and_gradient(network, params, data, alpha)
-
-        def train_steps(self, task, state, steps):
-            return self.inner.train_steps(task, state, steps)
-
+    """One with nothing but what the interface asks for."""
     Y = np.column_stack([Y_DIABETES, -Y_DIABETES, Y_DIABETES**2])
     reference = theirs.MLPRegressor(**SMALL, alpha=0.1).fit(X_DIABETES, Y)
-    mine = MLPRegressor(**SMALL, alpha=0.1, backend=Own()).fit(X_DIABETES, Y)
+    mine = MLPRegressor(**SMALL, alpha=0.1, backend=Recorder()).fit(X_DIABETES, Y)
     assert_same(mine, reference)
     np.testing.assert_allclose(mine.loss_curve_, reference.loss_curve_, rtol=1e-12)
 
@@ -182,20 +156,6 @@ def test_fix_defects_stratifies_many_classes(monkeypatch):
         MLPClassifier(**SMALL, fix_defects=fix, early_stopping=True).fit(X_IRIS, Y_IRIS)
     assert held_out[0].tolist() != [5, 5, 5]
     assert held_out[1].tolist() == [5, 5, 5]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to itself")
-def test_ctrl_c():
-    import os
-    import signal
-    import threading
-
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
-    mlp = MLPClassifier((5,), random_state=0, max_iter=10**7, tol=0, n_iter_no_change=np.inf)
-    with pytest.warns(UserWarning, match="Training interrupted by user"):
-        mlp.fit(X_IRIS, Y_IRIS)
-    assert mlp.stop_reason_ == "interrupted"
-    assert mlp.predict(X_IRIS).shape == (150,)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])

@@ -1,11 +1,8 @@
 """The same seed gives the same result as scikit-learn: random settings, both libraries held against each other."""
 
+import hypothesis
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
-import hypothesis
 from estimator_cases import TOLERANCE, cases, compare
 
 

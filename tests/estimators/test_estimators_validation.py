@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import sklearn
 from estimator_cases import deviation
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from small_estimators import weights_of
 
 from fastnn import MLPClassifier, MLPRegressor
 
@@ -28,10 +26,6 @@ def rows(n, seed):
 X, Y, _ = rows(120, 0)
 X_VAL, Y_VAL, WEIGHT_VAL = rows(60, 1)
 SCALER = StandardScaler().fit(X)
-
-
-def weights_of(mlp):
-    return mlp.coefs_ + mlp.intercepts_
 
 
 # -------------------------------------------------------------------------------------------------- rows to validate on

@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import sklearn.neural_network as theirs
 from sklearn.preprocessing import LabelBinarizer
 from small_estimators import SMALL, X_IRIS, Y_IRIS, assert_same
 
 import fastnn
-from fastnn.estimators.labels import are_all, binarizer_of, check_classes, numbers_of, ones_at, targets_of
+from fastnn.estimators.labels import binarizer_of, numbers_of, ones_at, targets_of
 
 FLOWERS = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
 VECTORS = {
@@ -38,38 +35,6 @@ def test_binarizer_is_scikit_learns(name):
         np.testing.assert_array_equal(ones_at(number, mine.classes_, mine.y_type_), reference.transform(y))
     for known in (number, None):
         np.testing.assert_array_equal(targets_of(y, mine, known), reference.transform(y))
-
-
-@pytest.mark.parametrize(
-    "y", [[0, 1], [0, 3], [-1], [0.5], ["0", "1"], [[0, 1]], [True], np.array([0, 1], object)], ids=str
-)
-def test_labels_are_looked_up(y):
-    """A number for each known label; None where scikit-learn has to look: for another label, kind or shape."""
-    found = numbers_of(np.asarray(y), np.array([0, 1, 2]))
-    if np.asarray(y).dtype.kind in "bi" and np.ndim(y) == 1 and set(y) <= {0, 1, 2}:
-        np.testing.assert_array_equal(found, y)
-    else:
-        assert found is None
-    assert numbers_of([0, 1], np.array([0, 1, 2])) is None
-
-
-def test_classes_are_the_known_ones_only_in_order_and_of_one_kind():
-    numbers, text = np.array([0, 1, 2]), np.array(["1", "a"])
-    assert are_all([0, 1, 2], numbers)
-    assert are_all(text, text)
-    for given in ([0, 2, 1], [0, 1], [0, 1, 2, 2], ["0", "1", "2"], [[0, 1, 2]], [0, [1]]):
-        assert not are_all(given, numbers)
-    assert not are_all([1, "a"], text)
-
-
-def test_classes_of_a_later_y_are_known_and_all_there_where_they_must_be():
-    known = np.array([0, 1, 2])
-    check_classes(known, known, all_again=True)
-    check_classes(known[:2], known, all_again=False)
-    with pytest.raises(ValueError, match=r"Previously got \[0 1 2\], `y` has \[0 1\]"):
-        check_classes(known[:2], known, all_again=True)
-    with pytest.raises(ValueError, match=r"`y` has classes not in `self.classes_`.*'y' has \[1 2 3\]"):
-        check_classes(known + 1, known, all_again=False)
 
 
 LATER = {

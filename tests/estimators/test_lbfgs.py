@@ -2,22 +2,16 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.exceptions import ConvergenceWarning
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
+from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
 
 import fastnn
-import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
 from fastnn.estimators.labels import targets_of
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import scipy.sparse
 
 from fastnn import MLPClassifier, MLPRegressor

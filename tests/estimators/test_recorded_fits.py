@@ -3,9 +3,6 @@
 import json
 
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 from recorded_fits import FITS, RECORDS, record
 
 RECORDED = json.loads(RECORDS.read_text())

@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 from fastnn import MLPClassifier, MLPRegressor
 
 X = np.random.RandomState(0).standard_normal((30, 4))

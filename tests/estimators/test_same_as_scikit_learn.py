@@ -6,21 +6,15 @@ import warnings
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
+from sklearn.exceptions import NotFittedError
+from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS, assert_same, both, weights_of
 
 import fastnn
-import fastnn.estimators.adapter
 from fastnn import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 
 @pytest.mark.parametrize(
@@ -103,13 +97,6 @@ def test_float32_stays(dtype):
     mine, reference = both("MLPClassifier", X_IRIS.astype(dtype), Y_IRIS)
     assert mine.coefs_[0].dtype == mine.predict_proba(X_IRIS.astype(dtype)).dtype == dtype
     assert_same(mine, reference, 1e-4 if dtype == np.float32 else 1e-10)
-
-
-@pytest.mark.filterwarnings("error")
-def test_filters_for_scikit_learns_module_work():
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn")
-        MLPClassifier(**SMALL).fit(X_IRIS, Y_IRIS)
 
 
 @pytest.mark.parametrize(

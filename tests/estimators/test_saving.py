@@ -4,14 +4,13 @@ import copy
 import json
 import os
 import pathlib
-import runpy
 
 import hypothesis
 import numpy as np
 import pytest
 import sklearn.base
 from bits import bits
-from exported import assert_same, rows
+from exported import assert_same, module_of, rows
 from hypothesis import strategies as st
 from memory_of_files import little_memory
 from model_files import parts_of, write
@@ -28,17 +27,6 @@ def path(tmp_path):
     return tmp_path / "model.npz"
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A function that exports an estimator and returns the names of the module."""
-
-    def run(model):
-        model.export(tmp_path / "net.py")
-        return runpy.run_path(tmp_path / "net.py")
-
-    return run
-
-
 LABELS = {
     "text": np.array(["no", 'ye"s', "per\nhaps"]),
     "two": np.array([-1, 7]),
@@ -49,28 +37,28 @@ LABELS = {
 
 
 @pytest.mark.parametrize("case", LABELS)
-def test_a_classifier_predicts_labels(run, case, dtype):
+def test_a_classifier_predicts_labels(tmp_path, case, dtype):
     X, labels = rows(dtype), LABELS[case]
     y = labels[np.arange(len(X)) % len(labels)]
     mlp = MLPClassifier((8,), max_iter=3, random_state=0, tol=0).fit(X, y)
-    module = run(mlp)
+    module = module_of(mlp, tmp_path)
     assert_same(module["predict_proba"](X), mlp.predict_proba(X), case)
     assert module["predict"](X).tolist() == mlp.predict(X).tolist()
 
 
-def test_a_classifier_of_several_labels_predicts_zeros_and_ones(run):
+def test_a_classifier_of_several_labels_predicts_zeros_and_ones(tmp_path):
     X = rows()
     mlp = MLPClassifier((8,), max_iter=3, random_state=0).fit(X, X[:, :3] > 0)
-    module = run(mlp)
+    module = module_of(mlp, tmp_path)
     assert_same(module["predict_proba"](X), mlp.predict_proba(X), "probabilities")
     assert np.array_equal(module["predict"](X), mlp.predict(X))
 
 
 @pytest.mark.parametrize("n_outputs", [1, 2])
-def test_a_regressor_predicts_numbers(run, n_outputs):
+def test_a_regressor_predicts_numbers(tmp_path, n_outputs):
     X = rows()
     mlp = MLPRegressor(hidden_layer_sizes=(8,), max_iter=3, random_state=0).fit(X, X[:, :n_outputs].squeeze())
-    assert_same(run(mlp)["predict"](X), mlp.predict(X), "outputs")
+    assert_same(module_of(mlp, tmp_path)["predict"](X), mlp.predict(X), "outputs")
 
 
 def test_unfitted_and_damaged_estimators_are_refused(tmp_path):

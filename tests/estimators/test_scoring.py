@@ -6,19 +6,14 @@ import warnings
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.metrics import f1_score, get_scorer, make_scorer, max_error, roc_auc_score
-from small_estimators import SMALL, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS
+from small_estimators import SMALL, UNCONVERGED, X_DIABETES, X_IRIS, Y_DIABETES, Y_IRIS
 
 from fastnn import MLPClassifier, MLPRegressor
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 TARGETS = {
     "two classes": (MLPClassifier, X_IRIS, Y_IRIS == 1),

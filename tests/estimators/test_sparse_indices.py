@@ -4,9 +4,6 @@ import warnings
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
 import scipy.sparse
 
 from fastnn import MLPClassifier, MLPRegressor

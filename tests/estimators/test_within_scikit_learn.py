@@ -1,11 +1,8 @@
 """Inside scikit-learn's other parts: pipelines, searches, joblib, metadata, callbacks."""
 
+import joblib
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn", reason="needs scikit-learn")
-
-import joblib
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.base import clone
@@ -15,15 +12,12 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from small_estimators import SMALL, X_IRIS, Y_IRIS, weights_of
+from small_estimators import SMALL, UNCONVERGED, X_IRIS, Y_IRIS, weights_of
 
 import fastnn
-import fastnn.estimators.adapter
 from fastnn import MLPClassifier
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
-)
+pytestmark = UNCONVERGED
 
 
 def test_in_other_estimators():

@@ -5,25 +5,14 @@ import runpy
 import numpy as np
 import pytest
 from bits import bits
-from exported import NETWORKS, assert_same, rows, trained
+from exported import NETWORKS, assert_same, module_of, rows, trained
 from survival import python
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A function that exports a model and returns the names of the module."""
-
-    def run(model):
-        model.export(tmp_path / "net.py")
-        return runpy.run_path(tmp_path / "net.py")
-
-    return run
-
-
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_predicts_what_we_do(run, name, dtype):
+def test_it_predicts_what_we_do(tmp_path, name, dtype):
     result = trained(NETWORKS[name], dtype)
-    predict = run(result)["predict"]
+    predict = module_of(result, tmp_path)["predict"]
     assert_same(predict(rows(dtype)), result.predict(rows(dtype)), name)
     assert bits(predict(rows(dtype)[:1].tolist())) == bits(predict(rows(dtype)[:1]))
 
@@ -37,8 +26,8 @@ def test_it_needs_numpy_alone(tmp_path):
     assert told == [expected.tobytes().hex()]
 
 
-def test_other_shapes_are_refused(run):
-    predict = run(trained(NETWORKS["relu"], np.float64))["predict"]
+def test_other_shapes_are_refused(tmp_path):
+    predict = module_of(trained(NETWORKS["relu"], np.float64), tmp_path)["predict"]
     for shape in ((5,), (2, 4), (1, 2, 5)):
         with pytest.raises(ValueError, match=r"X must have the shape \(n, 5\), not \("):
             predict(np.ones(shape))

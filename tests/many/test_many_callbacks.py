@@ -6,8 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
+from bits import assert_same_result
 from ended_early import NETWORK, After, M, X, Y, assert_resumes
-from same_results import assert_same_result
 
 from fastnn import SGD, MonitorError, Stop, every, train, train_many
 from fastnn.many.driver import _StopFlag

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from bits import assert_same_result, assert_same_results
 from model_files import parts_of, write
-from same_results import assert_same_result
 
 import fastnn
 from fastnn import SGD, Adam, ManyResult, ModelFileError, Network, ReduceRate, Stop, train_many
 from fastnn.files import archive
+from fastnn.files import many as many_files
 from fastnn.files.model import kind_of
 from fastnn.schedules import Schedule
 
@@ -42,6 +43,7 @@ CASES = {
         "seed": 3,
         "X": [X, X.astype(np.float32), X, X],
     },
+    "two dtypes": {"seed": range(4), "epochs": 2, "X": [X, X.astype(np.float32)] * 2},
     "reduced": {"seed": range(3), "epochs": 9, "stop": Stop(patience=9, tol=1.0, reduce=ReduceRate(0.5, patience=1))},
 }
 
@@ -70,10 +72,8 @@ def test_what_is_saved_comes_back(path, case, backend):
     again = fastnn.load(path)
     assert isinstance(again, ManyResult)
     assert len(again) == len(many)
-    for one, other in zip(again, many, strict=True):
-        assert_same_result(one, other)
-        assert one.backend == other.backend.name
-        assert one.params.dtype == other.params.dtype
+    assert_same_results(again, many)
+    assert [one.backend for one in again] == [one.backend.name for one in many]
     assert again.history.seconds.tolist() == many.history.seconds.tolist()
     again.save(path)
     assert_same_result(fastnn.load(path)[-1], many[-1])
@@ -107,8 +107,7 @@ def test_networks_alone_predict(path, case):
 def test_those_that_have_not_begun_are_saved_too(path):
     many = train_many(NETWORK, X, Y, n=9, epochs=9, stop=Stop(patience=3), callbacks=[lambda progress: True], n_jobs=1)
     many.save(path)
-    for one, other in zip(fastnn.load(path), many, strict=True):
-        assert_same_result(one, other)
+    assert_same_results(fastnn.load(path), many)
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,7 @@ def test_settings_of_the_users_own_come_back(path):
     rates = [Stairs(0.1, {"1": 0.5, "2": 0.2}), 0.1, fastnn.step_decay(0.1, every=2)]
     many = train_many(NETWORK, X, Y, seed=0, learning_rate=rates, epochs=3, optimizer=SGD())
     many.save(path)
-    for one, other in zip(fastnn.load(path), many, strict=True):
-        assert_same_result(one, other)
+    assert_same_results(fastnn.load(path), many)
 
 
 def test_what_could_not_be_read_again_is_not_written(path, monkeypatch):
@@ -179,6 +177,24 @@ def test_ten_thousand_are_saved_and_loaded_in_little_time_and_space(path):
     assert path.stat().st_size < 1.05 * many.params.nbytes
 
 
+@pytest.mark.parametrize("case", ["a block", "mini-batches", "reduced", "two dtypes"])
+def test_results_are_made_when_they_are_asked_for(path, case, monkeypatch):
+    """Loading makes none, nor does what all members have in arrays."""
+    many = go(case)
+    many.save(path)
+    made = []
+    right = many_files.result_of
+    monkeypatch.setattr(many_files, "result_of", lambda *parts: made.append(parts) or right(*parts))
+    again = fastnn.load(path)
+    assert [params.tobytes() for params in again.params] == [params.tobytes() for params in many.params]
+    assert again.history.loss.tobytes() == many.history.loss.tobytes()
+    assert again.predict(X).tobytes() == many.predict(X).tobytes()
+    assert (again.stop_reason, again.n_epochs.tolist()) == (many.stop_reason, many.n_epochs.tolist())
+    assert not made
+    assert_same_result(again[-1], many[-1])
+    assert len(made) == 1
+
+
 # ------------------------------------------------------------------------------------------------------- damaged files
 
 
@@ -206,8 +222,7 @@ def test_a_flipped_bit_is_found_or_meant_nothing(path, content):
             found += 1
         else:
             harmless += 1
-            for one, other in zip(many, good, strict=True):
-                assert_same_result(one, other)
+            assert_same_results(many, good)
     assert found > 5 * harmless
 
 
@@ -288,6 +303,18 @@ def test_facts_that_do_not_fit_are_refused(path, content, name, value):
     if name in ("network", "t", "dtype"):
         write(path, header, arrays | {"values": np.frombuffer(json.dumps(table).encode(), np.uint8)})
         refused(path, "damaged|member")
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_a_member_with_a_damaged_order_is_refused_whichever_it_is(path, k):
+    many = go("mini-batches")
+    many.save(path)
+    header, arrays = parts_of(path.read_bytes())
+    order = arrays["order"].reshape(len(many), -1)
+    order[k % len(many), 0] = order[k % len(many), 1]
+    write(path, header, arrays)
+    with pytest.raises(ModelFileError, match=f"member {k % len(many)}: damaged: its row order is not a permutation"):
+        fastnn.load(path)
 
 
 def test_sizes_that_do_not_fit_are_refused(path, content):

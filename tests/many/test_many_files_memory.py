@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from bits import assert_same_result, state_bits
 from memory_of_files import little_memory
 from model_files import parts_of, write
-from same_results import assert_same_result, assert_same_state
 
 import fastnn
 from fastnn import Adam, ModelFileError, Network, Stop, train_many
@@ -147,7 +147,7 @@ def test_members_that_share_nothing_have_arrays_of_their_own(path):
     first, second = (result.state for result in fastnn.load(path)[:2])
     before = second.copy()
     first.vectors[:] = first.index[:] = 0
-    assert_same_state(second, before)
+    assert state_bits(second) == state_bits(before)
 
 
 def test_ten_thousand_members_that_share_an_order_of_rows(path):

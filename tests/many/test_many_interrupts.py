@@ -9,8 +9,9 @@ import threading
 import time
 
 import pytest
+from bits import assert_same_result
 from ended_early import NETWORK, After, M, X, Y, assert_resumes, ctrl_c
-from same_results import assert_same_result
+from waiting import handled_by
 
 from fastnn import SGD, InterruptWarning, Stop, TrainingInterrupted, train, train_many
 from fastnn.many.driver import _StopFlag
@@ -68,17 +69,8 @@ def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend
     with pytest.warns(InterruptWarning):
         many = go(callbacks=[After(1, ctrl_c)], stop=Stop(validation=0.2), dtype="float32")
     last = many[-1]
-    alone = train(
-        NETWORK,
-        X,
-        Y,
-        epochs=0,
-        seed=M - 1,
-        optimizer=SGD(),
-        stop=Stop(validation=0.2),
-        backend=backend,
-        dtype="float32",
-    )
+    options = {"stop": Stop(validation=0.2), "backend": backend, "dtype": "float32"}
+    alone = train(NETWORK, X, Y, epochs=0, seed=M - 1, optimizer=SGD(), **options)
     assert last.params.tobytes() == alone.params.tobytes()
     assert last.state.validation_rows.tobytes() == alone.state.validation_rows.tobytes()
     assert last is many[-1]
@@ -122,16 +114,6 @@ def test_one_that_raises_carries_the_result_through_pickle(go):
     assert set(found.stop_reason) == {"epochs", "interrupted"}
 
 
-@contextlib.contextmanager
-def handled_by(handler):
-    old = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-        assert signal.getsignal(signal.SIGINT) is handler
-    finally:
-        signal.signal(signal.SIGINT, old)
-
-
 def test_a_handler_of_the_users_own_is_called_and_is_back(go):
     calls = []
     with handled_by(lambda signum, frame: calls.append(signum)), pytest.warns(InterruptWarning):
@@ -149,15 +131,9 @@ def test_what_the_users_handler_raises_ends_all(go):
 
 def test_thousands_that_have_not_begun_are_there_at_once():
     """Their results are made when they are asked for."""
-    began = []
+    began, stop = [], lambda progress: began.append(time.process_time()) or ctrl_c()
     with pytest.warns(InterruptWarning):
-        many = train_many(
-            *(NETWORK, X, Y),
-            n=20_000,
-            epochs=300,
-            n_jobs=1,
-            callbacks=[lambda progress: ctrl_c() if began else began.append(time.process_time()) or ctrl_c()],
-        )
+        many = train_many(NETWORK, X, Y, n=20_000, epochs=300, n_jobs=1, callbacks=[stop])
     assert time.process_time() - began[0] < 1.5
     assert len(many) == 20_000
     assert many.n_epochs.sum() < 300 * 5_000

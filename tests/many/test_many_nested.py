@@ -8,8 +8,8 @@ import warnings
 
 import numpy as np
 import pytest
+from bits import assert_same_result, assert_same_results
 from ended_early import NETWORK, After, X, Y, ctrl_c
-from same_results import assert_same_result
 from survival import Child
 
 from fastnn import InterruptWarning, cores, train, train_many
@@ -25,8 +25,7 @@ def test_many_in_a_callback_of_one_and_one_in_a_callback_of_many(go, backend):
     many = go(callbacks=[lambda p: inner.append(train(NETWORK, X, Y, epochs=3, seed=1, backend=backend)) or None])
     assert len(inner) >= 3 + 1
     for found, right in [(inner[0], wanted), (inner[2], wanted), (many, wanted)]:
-        for one, other in zip(found, right, strict=True):
-            assert_same_result(one, other)
+        assert_same_results(found, right)
     assert_same_result(inner[-1], alone)
 
 
@@ -51,8 +50,7 @@ def test_two_at_once_in_two_threads(go):
     for thread in threads:
         thread.join()
     for k in range(2):
-        for one, other in zip(found[k], wanted, strict=True):
-            assert_same_result(one, other)
+        assert_same_results(found[k], wanted)
 
 
 ENDS = """
@@ -68,18 +66,13 @@ def go(epochs):
 go(2)
 """
 
-DAEMON = (
-    ENDS
-    + """
+DAEMON = f"""{ENDS}
 threading.Thread(target=go, args=(10**7,), daemon=True).start()
 time.sleep(0.2)
 print("ready", flush=True)
 """
-)
 
-FORK = (
-    ENDS
-    + """
+FORK = f"""{ENDS}
 import multiprocessing
 wanted = go(5).params.tobytes()
 thread = threading.Thread(target=go, args=(100_000,), daemon=True)
@@ -89,7 +82,6 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 assert go(5).params.tobytes() == wanted
 print("ready", flush=True)
 """
-)
 
 
 @pytest.mark.parametrize("script", [DAEMON, FORK], ids=["daemon", "fork"])
@@ -99,9 +91,7 @@ def test_a_process_ends_whatever_its_threads_are_at(script, backend):
         assert child.end() == 0
 
 
-AGAIN = (
-    ENDS
-    + """
+AGAIN = f"""{ENDS}
 import fastnn
 from fastnn import cores
 
@@ -118,7 +108,6 @@ except KeyboardInterrupt:
     assert not cores.helpers_at_work()
     print("stopped", flush=True)
 """
-)
 
 
 def test_the_second_one_ends_a_call_that_is_busy_and_its_threads(backend):

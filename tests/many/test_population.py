@@ -6,8 +6,8 @@ import functools
 import hypothesis
 import numpy as np
 import pytest
+from bits import assert_same_result
 from hypothesis import strategies as st
-from same_results import assert_same_result
 
 from fastnn import SGD, Adam, AdamW, Network, Population, ReduceRate, Stop, cosine, get_backend, train
 

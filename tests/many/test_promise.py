@@ -5,8 +5,8 @@ import dataclasses
 import hypothesis
 import numpy as np
 import pytest
+from bits import assert_same_result, assert_same_results
 from hypothesis import strategies as st
-from same_results import assert_same_result
 
 from fastnn import SGD, Adam, AdamW, Network, ReduceRate, RMSprop, Stop, cosine, train, train_many
 from fastnn.many import block
@@ -43,6 +43,7 @@ FIELDS = {
     "stop": st.sampled_from(RULES[:1] + RULES),
     "params": st.booleans(),  # whether they are given
     "X": st.sampled_from([X, X[::-1].copy()]),
+    "Y": st.sampled_from([Y, Y[::-1].copy()]),
 }
 
 
@@ -69,13 +70,13 @@ def alone(member, **shared):
     """What `train` gives a member."""
     options = member | {"optimizer": optimizer_of(member)}
     del options["learning_rate"]
-    return train(options.pop("networks"), options.pop("X"), Y, **options, **shared)
+    return train(options.pop("networks"), options.pop("X"), options.pop("Y"), **options, **shared)
 
 
 def together(members, varying, **options):
     """What `train_many` gives them."""
     columns = {k: [member[k] for member in members] if k in varying else members[0][k] for k in members[0]}
-    return train_many(**columns, Y=Y, n=len(members), **options)
+    return train_many(**columns, n=len(members), **options)
 
 
 @hypothesis.settings(max_examples=50)
@@ -91,9 +92,8 @@ def test_members_have_the_bits_that_train_gives_them(backend, data):
         patch.setattr(block, "MOST_WORK", data.draw(st.sampled_from([10**4, 10**6, block.MOST_WORK])))
         found = together(members, varying, backend=backend, dtype=dtype, n_jobs=n_jobs)
         wanted = [alone(member, backend=backend, dtype=dtype) for member in members]
-        for one, other in zip(found, wanted, strict=True):
-            assert_same_result(one, other)
-        kept = ("networks", "X", "epochs", "rows", "sample_weight", "stop", "learning_rate", "optimizer")
+        assert_same_results(found, wanted)
+        kept = ("networks", "X", "Y", "epochs", "rows", "sample_weight", "stop", "learning_rate", "optimizer")
         more = [
             {name: member[name] for name in kept} | {"resume": result.state}
             for member, result in zip(members, wanted, strict=True)

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from same_results import assert_same_result
+from bits import assert_same_result
 
 from fastnn import SGD, Network, Population, train
 

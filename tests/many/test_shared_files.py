@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from same_results import assert_same_result
+from bits import assert_same_result
 from waiting import no_endless_wait
 
 from fastnn import Network, train_many

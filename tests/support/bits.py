@@ -24,6 +24,8 @@ def state_bits(state):
         "index": bits(state.index),
         "validation_rows": bits(state.validation_rows),
         "batch": state.batch,
+        "optimizer": state.optimizer,
+        "feature_names": state.feature_names,
         "best_params": bits(state.best_params),
         "counters": state.counters,
     }
@@ -32,6 +34,7 @@ def state_bits(state):
 def result_bits(result):
     """All that a training gives, but for the time that it took."""
     return state_bits(result.state) | {
+        "network": result.network,
         "params": bits(result.params),
         "loss": bits(result.history.loss),
         "validation_loss": bits(result.history.validation_loss),
@@ -40,6 +43,17 @@ def result_bits(result):
         "monitor": result.history.monitor,
         "stop_reason": result.stop_reason,
     }
+
+
+def assert_same_result(result, other):
+    """Assert that two results are the same in everything but their times."""
+    assert result_bits(result) == result_bits(other)
+
+
+def assert_same_results(results, others):
+    """Assert that of two lists of results each is the same as the other."""
+    for one, other in zip(results, others, strict=True):
+        assert_same_result(one, other)
 
 
 def history_bits(*results):

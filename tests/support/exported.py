@@ -1,5 +1,7 @@
 """Trained networks to export, one for each activation and kind of bias, and rows to compare predictions on."""
 
+import runpy
+
 import numpy as np
 
 from fastnn import ACTIVATIONS, SGD, Elu, LeakyRelu, Network, train
@@ -34,6 +36,12 @@ def trained(network, dtype, backend="numba"):
     Y = random_state.uniform(0.1, 0.9, (20, network.n_outputs))
     Y /= Y.sum(axis=1, keepdims=True)
     return train(network, X, Y, epochs=1, batch_size=None, optimizer=SGD(0.01), seed=0, backend=backend)
+
+
+def module_of(model, folder):
+    """The names of the Python module that a model is exported to."""
+    model.export(folder / "net.py")
+    return runpy.run_path(folder / "net.py")
 
 
 def assert_same(actual, expected, what):

@@ -1,5 +1,6 @@
 """Estimators of both libraries, fitted to small data, and whether they are the same."""
 
+import pytest
 import sklearn.neural_network as theirs
 from estimator_cases import deviation
 from sklearn.datasets import load_diabetes, load_iris
@@ -11,6 +12,12 @@ X_IRIS = (X_IRIS - X_IRIS.mean(axis=0)) / X_IRIS.std(axis=0)
 X_DIABETES, Y_DIABETES = load_diabetes(return_X_y=True)
 Y_DIABETES = (Y_DIABETES - Y_DIABETES.mean()) / Y_DIABETES.std()
 SMALL = {"hidden_layer_sizes": (6,), "random_state": 0, "max_iter": 20}
+
+
+UNCONVERGED = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:overflow:RuntimeWarning"
+)
+"""A mark of tests whose fits are short, or diverge."""
 
 
 def both(kind, X, y, *, sample_weight=None, **parameters):

@@ -1,7 +1,18 @@
-"""A limit for what might wait for ever, such as for the other end of a pipe: it fails then."""
+"""Handlers of signals for a time: a caller's own of Ctrl-C, and a limit for what might wait for ever."""
 
 import contextlib
 import signal
+
+
+@contextlib.contextmanager
+def handled_by(handler):
+    """Have Ctrl-C handled by this in the body, at the end of which it must be the handler still."""
+    old = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 @contextlib.contextmanager

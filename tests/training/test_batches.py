@@ -1,13 +1,11 @@
 """What is drawn from the seed, and in which order the rows go into batches."""
 
-import math
-
 import numpy as np
 import pytest
 from bits import bits, result_bits
 from small_training import NETWORK, N, Recorder
 
-from fastnn import SGD, Network, Stop, exponential, kit, train
+from fastnn import SGD, Network, exponential, kit, train
 from fastnn.training.rows import RowOrder
 
 
@@ -23,50 +21,6 @@ def test_a_random_state_is_used_as_it_is(go):
     assert result_bits(result) == result_bits(go())
     assert random_state.get_state()[2] == result.state.random_state["state"]["pos"]
     assert bits(go(seed=random_state).params) != bits(result.params)  # it has gone on
-
-
-def test_both_back_ends_see_the_same_weights_order_and_split(data):
-    runs = [
-        train(NETWORK, *data, epochs=3, batch_size=5, seed=3, backend=name, stop=Stop(validation=0.3))
-        for name in ("numpy", "numba")
-    ]
-    for name in ("index", "validation_rows"):
-        assert np.array_equal(*(getattr(run.state, name) for run in runs))
-    np.testing.assert_allclose(runs[0].params, runs[1].params, rtol=1e-9)
-    np.testing.assert_allclose(runs[0].history.loss, runs[1].history.loss, rtol=1e-9)
-
-
-@pytest.mark.parametrize("validation", [None, 0.3])
-@pytest.mark.parametrize("given", [False, True])
-def test_order_of_draws(data, validation, given):
-    """Weights (unless given), then the split, then one shuffle an epoch, composed."""
-    recorder = Recorder()
-    random_state = np.random.RandomState(8)
-    initial = np.arange(NETWORK.n_params) / 10 if given else NETWORK.init_params(random_state, np.float64)
-    index = np.arange(N)
-    if validation:
-        order = random_state.permutation(N)
-        index = order[math.ceil(0.3 * N) :]
-    expected = []
-    for _ in range(3):
-        p = np.arange(len(index))
-        random_state.shuffle(p)
-        index = index[p]
-        expected += [index[i : i + 5].tolist() for i in range(0, len(index), 5)]
-    result = train(
-        NETWORK,
-        *data,
-        optimizer=SGD(0.0),
-        epochs=3,
-        batch_size=5,
-        seed=8,
-        params=initial if given else None,
-        stop=Stop(validation=validation),
-        backend=recorder,
-    )
-    assert [rows.tolist() for rows in recorder.rows] == expected
-    assert bits(result.params) == bits(initial)
-    assert result.state.random_state["state"]["pos"] == random_state.get_state()[2]
 
 
 @pytest.mark.parametrize("batch_size", [None, N, N + 1, 10**9])

@@ -9,14 +9,6 @@ from small_training import NETWORK, Recorder
 from fastnn import SGD, DivergenceError, Stop, every, train
 
 
-def test_every_counts_epochs_in_all(go):
-    seen = []
-    look = every(4, lambda progress: seen.append((progress.epoch_in_all, progress.epoch)))
-    first = go(epochs=6, callbacks=[look])
-    go(epochs=7, resume=first.state, callbacks=[look])
-    assert seen == [(4, 4), (8, 2), (12, 6)]
-
-
 def test_every_may_stop(go):
     assert go(epochs=20, callbacks=[every(3, lambda progress: progress.epoch > 4)]).n_epochs == 6
     assert go(epochs=20, callbacks=[every(3, every(2, lambda progress: True))]).n_epochs == 6

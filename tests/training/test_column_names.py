@@ -12,10 +12,10 @@ pytest.importorskip("pandas", reason="needs pandas")
 pytest.importorskip("sklearn", reason="needs scikit-learn")
 
 import pandas
+from bits import assert_same_result
 from good_input import refusal
 from memory_of_files import little_memory
 from model_files import parts_of, write
-from same_results import assert_same_result
 
 import fastnn
 from fastnn import MLPClassifier, MLPRegressor, Network, Population, Stop, loss_and_gradient, predict, train, train_many

@@ -32,20 +32,6 @@ def test_predict_and_loss_and_gradient(data, backend, dtype):
     )
 
 
-@pytest.mark.parametrize("function", [public_predict, functools.partial(public_loss, Y=np.zeros((N, 2)))])
-def test_predict_and_loss_check_their_input(function, data, backend):
-    X, _ = data
-    params = np.zeros(NETWORK.n_params)
-    with pytest.raises(ValueError, match="X has 2 columns, the network has 3 inputs"):
-        function(NETWORK, params, X=X[:, :2], backend=backend)
-    with pytest.raises(ValueError, match="params has 25 numbers"):
-        function(NETWORK, params[1:], X=X, backend=backend)
-    with pytest.raises(ValueError, match=r"X\[0, 0\] is inf"):
-        function(NETWORK, params, X=X * math.inf, backend=backend)
-    with pytest.raises(ValueError, match="unknown backend"):
-        function(NETWORK, params, X=X, backend="nunba")
-
-
 @pytest.mark.parametrize("n", [1024, 1025, 10_000])
 def test_predictions_that_threads_share_have_the_same_bits(monkeypatch, n, dtype):
     """Those of one thread, and of each row by itself."""

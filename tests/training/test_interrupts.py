@@ -1,6 +1,5 @@
 """Ctrl-C: the first one, the next one, in which call of fastnn, and whose handler is called and is back afterwards."""
 
-import contextlib
 import copy
 import gc
 import inspect
@@ -14,6 +13,7 @@ import warnings
 
 import numpy as np
 import pytest
+from waiting import handled_by
 
 from fastnn import SGD, DivergenceError, InterruptWarning, Network, Stop, TrainingInterrupted, get_backend, train
 from fastnn.training import interrupts
@@ -206,16 +206,6 @@ def test_the_second_one_raises_in_whatever_call_of_fastnn(calls, fit, go):
 
 
 # ------------------------------------------------------------------------------------------------------------- handlers
-
-
-@contextlib.contextmanager
-def handled_by(handler):
-    old = signal.signal(signal.SIGINT, handler)
-    try:
-        yield
-        assert signal.getsignal(signal.SIGINT) is handler
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 def test_a_handler_of_the_users_own_is_called_each_time(go):

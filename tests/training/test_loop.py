@@ -80,30 +80,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(go, monkeypatch, case, n_s
     assert history_bits(a, b) == history_bits(whole)
 
 
-def test_a_second_signal_raises_and_the_handler_is_restored(go):
-    def twice(progress):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    old = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        go(callbacks=[twice])
-    assert signal.getsignal(signal.SIGINT) is old
-
-
 def test_interrupt_in_the_last_epoch_is_not_swallowed(go):
     with pytest.warns(InterruptWarning):
         result = go(callbacks=[lambda p: p.epoch == 6 and signal.raise_signal(signal.SIGINT)])
     assert (result.stop_reason, result.n_epochs) == ("interrupted", 6)
-
-
-def test_ignored_signals_stay_ignored(go):
-    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        assert go(callbacks=[lambda p: signal.raise_signal(signal.SIGINT)]).stop_reason == "epochs"
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, old)
 
 
 def test_other_threads_train_without_a_handler(go):

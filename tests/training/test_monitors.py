@@ -89,20 +89,6 @@ def test_a_history_has_scores_rates_and_the_best_epoch(go, data, backend):
     assert go(stop=Stop(monitor="r2")).history.score[-1] == r2(Y, None)(outputs)
 
 
-def test_both_back_ends_decide_alike():
-    r = np.random.RandomState(0)
-    X = r.randn(60, 3)
-    labels = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
-    stop = Stop(monitor="accuracy", patience=4, restore_best=True, validation=0.3)
-    a, b = (
-        train(CLASSES, X, labels, optimizer=Adam(0.05), epochs=99, seed=0, stop=stop, backend=name)
-        for name in ("numpy", "numba")
-    )
-    assert (a.n_epochs, a.stop_reason, a.history.best_epoch) == (b.n_epochs, b.stop_reason, b.history.best_epoch)
-    assert 5 < a.n_epochs < 99
-    assert a.history.score.tolist() == b.history.score.tolist()
-
-
 def test_another_monitor_begins_anew(go):
     """The best score and the count of epochs; the same one goes on."""
     first = go(stop=Stop(patience=50, monitor="r2", restore_best=True))

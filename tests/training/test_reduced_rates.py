@@ -30,25 +30,6 @@ def test_reduce_rate_refuses(options, match):
 STILL = {"optimizer": SGD(0.0), "batch_size": None}  # but for the first epoch none improves
 
 
-@pytest.mark.parametrize("validation", [None, 0.3])
-@pytest.mark.parametrize("monitor", ["loss", "r2"])
-def test_both_patiences_count_the_same_epochs(go, validation, monitor):
-    rate = 1e-200  # changes no weight
-    stop = Stop(
-        patience=6, validation=validation, monitor=monitor, reduce=ReduceRate(0.5, patience=2, least=0.3 * rate)
-    )
-    result = go(**STILL | {"optimizer": SGD(rate)}, epochs=20, stop=stop)
-    assert result.n_epochs == 7
-    assert (result.history.learning_rate / rate).tolist() == [1, 1, 1, 0.5, 0.5, 0.3, 0.3]
-    assert result.state.counters["rate_factor"] == 0.25
-
-
-def test_a_reduction_without_patience_does_not_stop(go):
-    for tol in (None, 0.0):
-        result = go(**STILL, epochs=40, stop=Stop(tol=tol, reduce=ReduceRate(0.5, 3)))
-        assert (result.stop_reason, result.state.counters["rate_factor"]) == ("epochs", 0.5**13)
-
-
 def test_a_reduced_rate_goes_on_whatever_the_rules(go):
     """Resuming keeps the least rate, which new rules may change; a schedule below it is left as it is."""
     options = {"optimizer": SGD(1e-200), "batch_size": None, "epochs": 9}

@@ -61,20 +61,6 @@ def test_nothing_but_the_data_and_the_epochs_is_given_again(go, case, tmp_path):
     assert state_bits(again.state) == state_bits(whole.state)
 
 
-def test_within_an_epoch_too(go, monkeypatch):
-    seen = []
-
-    def look(progress):
-        if progress.step == 7:
-            seen.append(progress.result())
-
-    look.per_chunk = True
-    monkeypatch.setattr("fastnn.training.epochs.FIRST_CHUNK_STEPS", 7)
-    whole = go(batch_size=5, seed=3, callbacks=[look])
-    assert seen[0].state.batch == 2
-    assert state_bits(seen[0].resume(X, Y, epochs=2).state) == state_bits(whole.state)
-
-
 def test_what_is_given_counts(go):
     first = go(batch_size=5, alpha=0.1, seed=3)
     given = {"batch_size": 4, "shuffle": False, "alpha": 1.0, "optimizer": Adam(0.5)}

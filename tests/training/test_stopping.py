@@ -9,32 +9,9 @@ from bits import bits
 from chunks import chunks_of
 from small_training import NETWORK, N, plain_patience
 
-from fastnn import SGD, Adam, ReduceRate, Stop
+from fastnn import SGD, Stop
 from fastnn import loss_and_gradient as public_loss
 from fastnn.training.stopping import Patience
-
-
-def sklearn_patience(losses, tol, n_iter_no_change):
-    """The same by `BaseMultilayerPerceptron._update_no_improvement_count` and its caller."""
-    best, stale = math.inf, 0
-    for epoch, loss in enumerate(losses):
-        stale = stale + 1 if loss > best - tol else 0
-        best = loss if loss < best else best
-        if stale > n_iter_no_change:
-            return epoch + 1
-    return None
-
-
-def plain_reductions(losses, tol, patience):
-    """The epochs until the rate is reduced for the third time."""
-    best, stale, reduced = math.inf, 0, 0
-    for epoch, loss in enumerate(losses):
-        stale = 0 if math.isfinite(loss) and loss < best - tol else stale + 1
-        best = min(best, loss) if math.isfinite(loss) else best
-        reduced += stale > 0 and stale % max(patience, 1) == 0
-        if reduced == 3:
-            return epoch + 1
-    return None
 
 
 def count(rule, losses):
@@ -42,40 +19,15 @@ def count(rule, losses):
     return next((i for i, loss in enumerate(losses, 1) if rule.fires(float(loss))), None)
 
 
-class Third:
-    """The rule that fires for the third time."""
-
-    def __init__(self, tol, patience):
-        self.rule, self.left = Stop(tol, reduce=ReduceRate(0.5, patience)).rule(), 3
-
-    def fires(self, loss):
-        self.left -= self.rule.fires(loss)
-        return self.left == 0
-
-    @property
-    def best(self):
-        return self.rule.best
-
-
-RULES = {
-    "train": (plain_patience, lambda tol, patience: Stop(tol, patience).rule()),
-    "reduce": (plain_reductions, Third),
-    "scikit-learn": (sklearn_patience, lambda tol, patience: Patience(tol, patience + 1, strict=False)),
-}
-
-
-@pytest.mark.parametrize("kind", RULES)
 @pytest.mark.parametrize("spoiled", [0.0, 0.2])
-def test_patience_agrees_with_a_plain_loop(kind, spoiled):
-    plain, make = RULES[kind]
+def test_patience_agrees_with_a_plain_loop(spoiled):
     random_state = np.random.RandomState(0)
     fired = 0
     for _ in range(300):
         losses = np.round(np.cumsum(random_state.randn(40)) - np.arange(40) * 0.7, 1)  # rounded: some are equal
         losses[random_state.rand(40) < spoiled] = random_state.choice([math.nan, math.inf])
         tol, patience = random_state.choice([0, 0.1, 1]), random_state.randint(0, 5)
-        expected = plain(losses, tol, patience)
-        rule = make(tol, patience)
+        expected, rule = plain_patience(losses, tol, patience), Stop(tol, patience).rule()
         assert count(rule, losses) == expected
         seen = losses[: expected or 40]
         assert rule.best == min(seen[np.isfinite(seen)], default=math.inf)
@@ -113,17 +65,6 @@ def test_patience_and_tol_each_ask_for_the_rule(go):
             assert (result.n_epochs, result.stop_reason) == (n_epochs, reason if given else "epochs")
 
 
-def test_tolerance_stops_at_exactly_the_epoch(go):
-    options = {"optimizer": Adam(0.1), "batch_size": None}
-    long = go(**options, epochs=120)
-    wanted = plain_patience(long.history.loss, 1e-3, 2)
-    assert 5 < wanted < 110
-    result = go(**options, epochs=120, stop=Stop(tol=1e-3, patience=2))
-    assert (result.stop_reason, result.n_epochs) == ("tolerance", wanted)
-    assert bits(result.params) == bits(go(**options, epochs=wanted).params)
-    assert bits(result.history.loss) == bits(long.history.loss[:wanted])
-
-
 def test_tolerance_comes_before_a_later_divergence(go, monkeypatch):
     """One chunk holds both."""
     chunks_of(monkeypatch, 10**6)
@@ -132,18 +73,6 @@ def test_tolerance_comes_before_a_later_divergence(go, monkeypatch):
     wanted = plain_patience(diverged.history.loss, 0.0, 0)
     assert wanted < diverged.n_epochs
     assert go(**options, stop=Stop(tol=0.0, patience=0)).n_epochs == wanted
-
-
-def test_validation_split(go, data, backend):
-    X, Y = data
-    result = go(epochs=3, stop=Stop(validation=0.3))
-    rows, trained = result.state.validation_rows, result.state.index
-    assert len(rows) == math.ceil(0.3 * N)
-    assert sorted([*rows, *trained]) == list(range(N))
-    loss = public_loss(NETWORK, result.params, X[rows], Y[rows], backend=backend)[0]
-    assert result.history.validation_loss.shape == (3,)
-    assert result.history.validation_loss[-1] == loss
-    assert go(epochs=3).history.validation_loss.shape == (0,)
 
 
 def test_validation_data_are_not_trained_on_and_not_penalized(go, data, backend):
@@ -156,33 +85,6 @@ def test_validation_data_are_not_trained_on_and_not_penalized(go, data, backend)
     assert result.history.validation_loss[-1] == loss
     single = go(X.astype(np.float32), stop=Stop(validation=(X[:7], Y[:7])))  # takes the dtype of the training
     assert single.params.dtype == np.float32
-
-
-def test_validation_rule_and_restore_best(go):
-    options = {"epochs": 60, "optimizer": Adam(0.3), "batch_size": None}
-    long = go(**options, stop=Stop(validation=0.4))
-    losses = long.history.validation_loss
-    wanted = plain_patience(losses, 0.0, 4)
-    best = int(losses[:wanted].argmin())
-    assert best + 1 < wanted < 60
-    result = go(**options, stop=Stop(validation=0.4, patience=4, restore_best=True))
-    assert (result.stop_reason, result.n_epochs) == ("validation", wanted)
-    assert bits(result.params) == bits(go(**options | {"epochs": best + 1}, stop=Stop(validation=0.4)).params)
-    assert bits(result.state.params) == bits(go(**options | {"epochs": wanted}, stop=Stop(validation=0.4)).params)
-    # The best parameters of the first run outlive a worse second one.
-    again = go(**options | {"epochs": 1}, stop=Stop(validation=0.4, restore_best=True), resume=result.state)
-    assert bits(again.params) == bits(result.params)
-
-
-def test_restore_best_without_validation_takes_the_training_loss_after_each_epoch(go, data, backend):
-    options = {"optimizer": SGD(1.6), "alpha": 0.1, "batch_size": None, "epochs": 12}
-    runs = [go(**options | {"epochs": e}) for e in range(1, 13)]
-    losses = [public_loss(NETWORK, run.params, *data, alpha=0.1, backend=backend)[0] for run in runs]
-    assert 0 < int(np.argmin(losses)) < 11
-    result = go(**options, stop=Stop(restore_best=True))
-    assert bits(result.params) == bits(runs[int(np.argmin(losses))].params)
-    assert bits(result.state.params) == bits(runs[-1].params)
-    assert result.history.validation_loss.shape == (0,)
 
 
 def test_max_seconds(go):

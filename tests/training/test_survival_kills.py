@@ -11,16 +11,13 @@ from fastnn import load, train
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
 
-CHECKPOINTS = (
-    TRAINING
-    + """
+CHECKPOINTS = f"""{TRAINING}
 def checkpoint(progress):
     progress.result().save(sys.argv[2])
     print("saved", progress.epoch, flush=True)
 
 train(network, X, Y, epochs=10**9, seed=1, callbacks=[checkpoint], **options)
 """
-)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])

@@ -17,9 +17,7 @@ PROMPT = 0.5
 """Seconds within which a signal is answered."""
 
 
-INTERRUPTED = (
-    TRAINING
-    + """
+INTERRUPTED = f"""{TRAINING}
 result = train(network, X, Y, epochs=10**9, seed=1, callbacks=[Ready()], **options)
 print("returned", result.stop_reason, flush=True)
 assert np.isfinite(result.state.vectors).all() and np.isfinite(result.params).all()
@@ -29,7 +27,6 @@ assert more.state.t == whole.state.t == 7 * (result.n_epochs + 2)
 assert more.state.vectors.tobytes() == whole.state.vectors.tobytes()
 print("resumed")
 """
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,9 +49,7 @@ def test_ctrl_c_returns_within_half_a_second_and_training_goes_on_to_the_same_bi
     assert waits[-1] <= PROMPT
 
 
-SECOND = (
-    TRAINING
-    + """
+SECOND = f"""{TRAINING}
 def busy(progress):  # what keeps the first signal waiting: a callback, as well as a long step
     if progress.epoch == 3:
         print("ready", flush=True)
@@ -76,7 +71,6 @@ a, b = (train(network, X, Y, epochs=5, seed=1, **options) for _ in range(2))
 assert a.stop_reason == "epochs" and a.params.tobytes() == b.params.tobytes()
 print("trained")
 """
-)
 
 
 def test_a_second_ctrl_c_stops_at_once_and_leaves_a_working_process(backend):
