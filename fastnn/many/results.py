@@ -31,7 +31,7 @@ from fastnn.network import Network
 from fastnn.training.history import History
 from fastnn.training.inputs import check_inputs
 from fastnn.training.results import TrainingResult
-from fastnn.training.stopping import StopReason
+from fastnn.training.stopping import Monitor, StopReason
 
 
 def picture(histories: Sequence[History], best: History | None, name_of_best: str) -> str:
@@ -410,6 +410,37 @@ class ManyResult(Saving, Sequence[TrainingResult]):
         return stacked(
             outputs, len(self), np.result_type(*{member_result.params.dtype for member_result in self._member_results})
         )
+
+    def score(
+        self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None
+    ) -> NDArray[np.float64]:
+        """Score the outputs of each member: the accuracy of labels, else R2, as `TrainingResult.score` does.
+
+        Parameters
+        ----------
+        X, Y, sample_weight : array-like (n, n_inputs), (n, n_outputs) or (n,), and (n,)
+            The rows, for all members.
+        monitor : str or callable, optional
+            Another score of ``Stop(monitor=...)``; not "loss".
+
+        Returns
+        -------
+        ndarray (m,)
+            A score for each member.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `TrainingResult.score`.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], seed=range(3), epochs=4)
+        >>> many.score([[0.0], [1.0]], [0.0, 1.0]).shape
+        (3,)
+        """
+        return np.array([result.score(X, Y, sample_weight, monitor=monitor) for result in self])
 
     def plot(self, title: str = "Losses of the members", *, axes: Any = None) -> Any:
         """Draw the losses of the members with matplotlib.

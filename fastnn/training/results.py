@@ -17,9 +17,9 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import BayesianRegularization
 from fastnn.training.history import History
-from fastnn.training.inputs import check_inputs, check_network, check_params
+from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
-from fastnn.training.stopping import StopReason
+from fastnn.training.stopping import LABELED, Monitor, StopReason, check_monitor, scorer
 
 
 class Saving:
@@ -428,6 +428,45 @@ class TrainingResult(Saving):
             threads = check_integer("threads", threads, low=1)
             return cast(Array, complete(own).predict(self.network, params, X, threads))
         return own.predict(self.network, params, X)
+
+    def score(self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None) -> float:
+        """Score the outputs: the accuracy of labels, else R2, as scikit-learn's estimators do.
+
+        Parameters
+        ----------
+        X : array-like or data frame (n, n_inputs)
+            The inputs, as for `predict`.
+        Y : array-like (n, n_outputs), (n,) for one output, or labels (n,)
+            The targets, as for `fastnn.train`.
+        sample_weight : array-like (n,), optional
+            The weights of the rows.
+        monitor : str or callable, optional
+            Another score of ``Stop(monitor=...)``, such as "roc_auc"; not "loss".
+
+        Returns
+        -------
+        float
+            Greater is better. Labels are those of the losses cross_entropy and log_loss.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that does not fit, and for a score that does not suit the network or the rows.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> X, y, network = [[0.0], [1.0], [2.0]], [0, 1, 1], Network((1, 2), output="softmax")
+        >>> train(network, X, y, params=[0, 1, 0.5, 0], epochs=0).score(X, y)
+        1.0
+        """
+        data = check_data(self.network, X, Y, sample_weight, dtype=self._checked_params().dtype)
+        used = data.sample_weight > 0
+        usual = "accuracy" if self.network.loss_name in LABELED else "r2"
+        by = check_monitor("monitor", usual if monitor is None else monitor)
+        if by == "loss":
+            raise ValueError("score gives no loss: loss_and_gradient(network, params, X, Y) does")
+        return scorer(by, self.network, data.Y[used], data.sample_weight[used])(self.predict(X)[used])
 
     # Network, parameters and back end that were found to fit, recognized by their identity: to look at them again
     # takes a tenth of the time of one row's prediction.

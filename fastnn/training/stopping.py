@@ -20,10 +20,10 @@ from fastnn.checking.arguments import (
     PART_WITHIN,
     POSITIVE,
     CheckedFields,
-    check_choice,
     check_number,
     choice,
     cut,
+    did_you_mean,
     optional,
     shown,
 )
@@ -32,18 +32,30 @@ from fastnn.memory import Array
 from fastnn.network import Network
 
 Monitor = str | Callable[[Array, Array], float]
-"""The name of a score, one of `MONITORS`, or a function of targets and outputs (n, n_outputs) that returns a number."""
+"""The name of a score, or a function of targets and outputs (n, n_outputs) that returns a number."""
 
 Score = Callable[[Array], float]
 """A function of outputs (n, n_outputs), with the targets built in."""
 
 MONITORS = ("loss", "accuracy", "r2")
+"""The names that need no scikit-learn."""
+
+LABELED = ("cross_entropy", "log_loss")
+"""The losses whose targets are labels."""
 
 
 def check_monitor(name: str, monitor: Any) -> Monitor:
-    """Return `monitor` if it is a name of `MONITORS` or can be called with two arguments."""
+    """Return `monitor` if it is the name of a score, with "roc_auc" for "auc", or can be called with two arguments."""
+    if monitor == "auc":
+        monitor = "roc_auc"
     if isinstance(monitor, str):
-        return check_choice(name, monitor, MONITORS)
+        if monitor in MONITORS or monitor in (names := _scorer_names()):
+            return monitor
+        further = (
+            "of sklearn.metrics.get_scorer_names()" if names else "of scikit-learn's scorers, once it is installed"
+        )
+        hint = did_you_mean(monitor, MONITORS) or did_you_mean(monitor, names)
+        raise ValueError(f"unknown {name} {shown(monitor)}{hint}; one of {', '.join(MONITORS)}, or {further}")
     if not callable(monitor):
         raise TypeError(
             f"{name} must be one of {', '.join(MONITORS)}, or a function of (Y, outputs), not {shown(monitor)}"
@@ -55,6 +67,15 @@ def check_monitor(name: str, monitor: Any) -> Monitor:
     except ValueError:  # a function of an extension module need not have a signature
         pass
     return monitor
+
+
+def _scorer_names() -> tuple[str, ...]:
+    """Return the names of scikit-learn's scorers, where it is installed."""
+    try:
+        from sklearn.metrics import get_scorer_names
+    except ImportError:
+        return ()
+    return tuple(get_scorer_names())
 
 
 def name_of(monitor: Monitor) -> str:
@@ -77,13 +98,18 @@ def scorer(monitor: Monitor, network: Network, Y: Array, weight: Array) -> Score
         return lambda outputs: _number(monitor(Y, outputs))
     if monitor == "r2" and len(Y) < 2:
         raise ValueError("monitor='r2' needs at least 2 rows to score: one has no variance")
-    if monitor == "accuracy" and network.loss_name not in ("cross_entropy", "log_loss"):
+    labels, exclusive = network.loss_name in LABELED, network.loss_name == "cross_entropy"
+    if monitor == "accuracy" and not labels:
         raise ValueError(
             f"monitor='accuracy' needs labels, by the loss cross_entropy or log_loss; this network's is "
             f"{network.loss!r}: take monitor='r2', or a function of (Y, outputs)"
         )
     weights = None if (weight == 1).all() else weight
-    return r2(Y, weights) if monitor == "r2" else accuracy(Y, weights, exclusive=network.loss_name == "cross_entropy")
+    if monitor not in MONITORS:
+        from fastnn.training.scorers import named
+
+        return named(monitor, Y, weights, labels=labels, exclusive=exclusive)
+    return r2(Y, weights) if monitor == "r2" else accuracy(Y, weights, exclusive=exclusive)
 
 
 def _number(value: Any) -> float:
@@ -262,14 +288,15 @@ class Stop(CheckedFields):
     on_interrupt : {"return", "raise"}
         The action after Ctrl-C: return what was trained so far, with an `InterruptWarning`, or raise
         `TrainingInterrupted`, a KeyboardInterrupt with that as its `result`.
-    monitor : {"loss", "accuracy", "r2"} or callable
+    monitor : {"loss", "accuracy", "r2"}, name of a scorer of scikit-learn, or callable
         The score of an epoch. A lower "loss" is better; without validation data it is the training loss,
         `History.loss`. For all others, which are computed from the outputs after each epoch, a greater value is better.
         "accuracy", for labels, is the weighted share of rows whose largest output is that of the label, or for log_loss
         of rows whose outputs are all on the label's side of 1/2. "r2" is the mean over the outputs of
-        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, like scikit-learn's `r2_score`. A function gets the targets and
-        the outputs (n, n_outputs) of the rows of nonzero weight and returns a number; an error in it ends the training
-        with a `MonitorError`.
+        ``1 - sum w (y - a)^2 / sum w (y - mean y)^2``, like scikit-learn's `r2_score`. Where scikit-learn is installed,
+        any name of `sklearn.metrics.get_scorer_names`, such as "roc_auc" (or "auc") or "neg_mean_absolute_error", is
+        that score; of labels, outputs are the probabilities. A function gets the targets and the outputs (n, n_outputs)
+        of the rows of nonzero weight and returns a number; an error in it ends the training with a `MonitorError`.
     reduce : ReduceRate, optional
         Reduce the learning rate if the score stalls. Both patiences count the same epochs without improvement, and a
         reduction does not restart the count: ``Stop(patience=15, reduce=ReduceRate(0.5, patience=5))`` halves the

@@ -1,5 +1,6 @@
 """Monitors: their formulas, what they refuse before training, and what is left where one fails."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from bits import bits, state_bits
 from small_training import N
 
-from fastnn import Adam, MonitorError, Network, Stop, predict, train
+from fastnn import Adam, MonitorError, Network, Stop, predict, train, train_many
 from fastnn.testing.tolerances import assert_within
 from fastnn.training.stopping import accuracy, r2, scorer
 
@@ -109,6 +110,74 @@ def test_another_monitor_begins_anew(go):
         stop=Stop(monitor="r2", restore_best=True, validation=(np.ones((2, 3)), np.eye(2))),
     )
     assert bits(other_data.params) == bits(other_data.state.params)
+
+
+@pytest.mark.parametrize(
+    ("n", "monitor", "match"),
+    [
+        (3, "roc_auc", "'roc_auc' does not suit .*multi_class.*there are roc_auc_ovr"),
+        (3, "neg_max_error", None),
+        (2, "f1_samples", "'f1_samples' does not suit this network and these rows"),
+        (2, "roc_ac", r"\(did you mean 'roc_auc'\?\).*or of sklearn.metrics.get_scorer_names\(\)$"),
+    ],
+)
+def test_scorers_that_do_not_suit_are_refused_before_training(n, monitor, match):
+    pytest.importorskip("sklearn")
+    network = Network((3, n), output="softmax")
+    with pytest.raises(ValueError, match=match) if match else contextlib.nullcontext():
+        train(network, np.eye(3), np.arange(3) % n, epochs=1, backend="numpy", stop=Stop(monitor=monitor))
+
+
+SOFT = Network((3, 4, 2), "tanh", "softmax")
+YES = Network((3, 4, 1), "tanh", "sigmoid", "log_loss")
+NUMBERS = Network((3, 4, 1), "tanh")
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "metric", "takes"),
+    [
+        ("auc", YES, "roc_auc_score", lambda outputs: outputs[:, 0]),
+        ("average_precision", SOFT, "average_precision_score", lambda outputs: outputs[:, 1]),
+        ("roc_auc", BINARY, "roc_auc_score", lambda outputs: outputs),
+        ("f1", YES, "f1_score", lambda outputs: outputs[:, 0] > 0.5),
+        ("balanced_accuracy", CLASSES, "balanced_accuracy_score", lambda outputs: outputs.argmax(axis=1)),
+        ("explained_variance", NUMBERS, "explained_variance_score", lambda outputs: outputs),
+    ],
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scorers_of_scikit_learn(name, network, metric, takes, weighted):
+    """By their names: of the validation rows, and of `score`, with the weights of the rows that count."""
+    metrics = pytest.importorskip("sklearn.metrics")
+    X, noise, weight = drawn(np.float64)
+    weight = weight * (noise[:, 2] > -1.5) if weighted else None
+    y = X[:, 0] + noise[:, 0]
+    if network.loss_name == "cross_entropy":
+        y = np.digitize(y, [0, 1][: network.n_outputs - 1])
+    elif network.loss_name == "log_loss":
+        y = (np.c_[y, noise[:, 1]][:, : network.n_outputs] > 0).astype(int)
+    rows = (X, y) if weight is None else (X, y, weight)
+    result = train(network, X, y, sample_weight=weight, epochs=3, seed=0, stop=Stop(monitor=name, validation=rows))
+    wanted = getattr(metrics, metric)(y, takes(result.predict(X)), sample_weight=weight)
+    found = np.array([result.history.score[-1], result.score(*rows, monitor=name)])
+    assert_within(found, np.full(2, wanted), 40 * np.finfo(float).eps, name, "scikit-learn's")
+    assert result.history.monitor == name.replace("auc", "roc_auc").replace("roc_roc", "roc")
+
+
+@pytest.mark.parametrize("network", [CLASSES, BINARY, NUMBERS])
+def test_the_score_of_a_result(network):
+    """The accuracy of labels, else R2, as scikit-learn's estimators have it; of a ManyResult one for each member."""
+    X, Y, weight = drawn(np.float64)
+    y = {3: Y.argmax(axis=1), 2: (Y[:, :2] > 0).astype(float), 1: Y[:, 0]}[network.n_outputs]
+    many = train_many(network, X, y, seed=range(2), epochs=3)
+    labels = Y.max(axis=1, keepdims=True) == Y if network.n_outputs == 3 else y.reshape(len(y), -1)
+    formula = r2(labels, weight) if network.n_outputs == 1 else accuracy(labels, weight, exclusive=network is CLASSES)
+    assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
+    assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
+    for wrong, match in (({"monitor": "loss"}, "score gives no loss"), ({"monitor": "acc"}, "did you mean 'accuracy'")):
+        with pytest.raises(ValueError, match=match):
+            many[0].score(X, y, **wrong)
+    with pytest.raises(ValueError, match="X has 39 rows"):
+        many[0].score(X[1:], y)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Scores by the names of scikit-learn's scorers, such as "roc_auc", of targets and outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import get_scorer
+from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
+
+from fastnn.checking.arguments import cut
+from fastnn.memory import Array
+
+
+class Regressor:
+    """What a scorer takes for a fitted regressor, whose inputs are the outputs (n, n_outputs) of a network."""
+
+    def __sklearn_tags__(self) -> Tags:
+        return Tags("regressor", TargetTags(required=True), regressor_tags=RegressorTags())
+
+    def predict(self, outputs: Array) -> Array:
+        """Return the outputs, of one output as (n,)."""
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+
+class Classifier:
+    """The same of a classifier, whose outputs are probabilities: of classes, or of yes in each column.
+
+    Parameters
+    ----------
+    n_outputs : int
+    exclusive : bool
+        Whether a row has one label.
+    """
+
+    def __init__(self, n_outputs: int, exclusive: bool) -> None:
+        self.exclusive = exclusive
+        self.classes_ = np.arange(max(n_outputs, 2)) if exclusive or n_outputs == 1 else np.eye(n_outputs)
+
+    def __sklearn_tags__(self) -> Tags:
+        return Tags("classifier", TargetTags(required=True), classifier_tags=ClassifierTags())
+
+    def predict(self, outputs: Array) -> Array:
+        """Return the labels (n,), or (n, n_outputs) where a row may have several."""
+        if self.exclusive:
+            return outputs.argmax(axis=1)
+        labels: Array = (outputs > 0.5).astype(np.int64)
+        return labels[:, 0] if labels.shape[1] == 1 else labels
+
+    def predict_proba(self, outputs: Array) -> Array:
+        """Return the probabilities (n, n_classes), or (n, n_outputs) where a row may have several labels."""
+        return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+
+
+def named(name: str, Y: Array, weight: Array | None, *, labels: bool, exclusive: bool) -> Callable[[Array], float]:
+    """Return the function from outputs to the score of this name, of rows with these targets and weights.
+
+    Parameters
+    ----------
+    name : str
+        One of scikit-learn's scorers.
+    Y : (n, n_outputs)
+        Targets; labels as zeros and ones.
+    weight : (n,), optional
+    labels, exclusive : bool
+        Whether the targets are labels, and whether a row has one.
+
+    Raises
+    ------
+    ValueError
+        If the scorer does not give a number for outputs that are right: it does not suit these targets.
+    """
+    model = Classifier(Y.shape[1], exclusive) if labels else Regressor()
+    scorer, y = get_scorer(name), model.predict(Y)
+    options = {} if weight is None else {"sample_weight": weight}
+
+    def score(outputs: Array) -> float:
+        return float(scorer(model, outputs, y, **options))
+
+    try:
+        value = score(Y if labels else np.broadcast_to(np.average(Y, axis=0, weights=weight), Y.shape))
+    except Exception as error:
+        hint = "; of three classes or more there are roc_auc_ovr and roc_auc_ovo" if name == "roc_auc" else ""
+        raise ValueError(f"monitor={name!r} does not suit this network and these rows: {cut(error)}{hint}") from error
+    if np.isnan(value):
+        raise ValueError(f"monitor={name!r} is not defined for these {len(Y)} rows: they may be of one class")
+    return score
