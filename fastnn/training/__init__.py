@@ -21,7 +21,7 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
-from fastnn.training.callbacks import Callback, Progress, epochs_of, sorted_callbacks
+from fastnn.training.callbacks import Callback, Progress, epochs_of, lines, sorted_callbacks
 from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
@@ -73,6 +73,7 @@ def train(
     dtype: DTypeLike | None = None,
     assume_finite: bool = False,
     progress: bool = False,
+    verbose: bool | int = False,
     threads: int | None = None,
 ) -> TrainingResult:
     """Train a network.
@@ -163,6 +164,9 @@ def train(
         Skip the search of X and Y for NaN and infinity.
     progress : bool
         Whether to show a progress bar (needs the package rich).
+    verbose : bool or int
+        Whether to print lines with losses, learning rate and seconds, about twenty in all, or one each so many epochs;
+        and the result in the end.
     threads : int, optional
         Threads that share each step, and validation rows, on the back end "numba"; they do not change a bit. By
         default, steps longer than about 30 us use as many threads as there is work for, up to the cores that the
@@ -225,7 +229,7 @@ def train(
         assume_finite=assume_finite,
         threads=threads,
     )
-    group, watch = begin(plan, started), Watch(callbacks, progress)
+    group, watch = begin(plan, started), Watch(callbacks, progress, verbose, plan.n_epochs)
     interrupt = Interrupt(swallows=plan.stop.on_interrupt == "return")
     with watch.bar:
         try:
@@ -235,7 +239,10 @@ def train(
         finally:
             interrupt.over = True
             interrupt.end()
-    return end(group, interrupt)
+    result = end(group, interrupt)
+    if verbose:
+        print(result)  # noqa: T201
+    return result
 
 
 class Watch:
@@ -245,8 +252,10 @@ class Watch:
     periods: Collection[int] = ()
     """The periods of callbacks, in epochs."""
 
-    def __init__(self, callbacks: Iterable[Callback], progress: bool) -> None:
+    def __init__(self, callbacks: Iterable[Callback], progress: bool, verbose: bool | int, n_epochs: int) -> None:
         self.observers, self.controllers = sorted_callbacks(callbacks)
+        if verbose is not False:
+            self.controllers += lines(verbose, n_epochs)
         if self.controllers:
             self.periods = epochs_of(self.controllers)
         if progress:

@@ -1,8 +1,9 @@
-"""Callbacks: functions of a Progress that watch a training, `every` k epochs, and progress bars."""
+"""Callbacks: functions of a Progress that watch a training, `every` k epochs; progress bars, lines and logs."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from fastnn.checking.arguments import COUNT, CheckedFields, cut, shown
+from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, shown
 from fastnn.checking.hints import explains_keywords, missing_package
 from fastnn.training.results import TrainingResult
 
@@ -166,12 +167,31 @@ class ProgressBar:
 
     def __call__(self, progress: Progress) -> None:
         """Update the bar."""
-        shown = {"loss": progress.loss, "validation": progress.validation_loss}
-        if progress.score not in shown.values():
-            shown["score"] = progress.score
-        losses = [f"{name} {value:.6g}" for name, value in shown.items() if not math.isnan(value)]
         n_done = f"{progress.epoch:,}/{progress.n_epochs:,}"
-        self._drawing.move(progress.epoch + progress.part, progress.n_epochs, n_done, "  ".join(losses))
+        self._drawing.move(progress.epoch + progress.part, progress.n_epochs, n_done, losses_of(progress))
+
+
+def losses_of(progress: Progress) -> str:
+    """Return the losses of the last epoch as text, and its score if it is none of them."""
+    shown = {"loss": progress.loss, "validation": progress.validation_loss}
+    if progress.score not in shown.values():
+        shown["score"] = progress.score
+    return "  ".join(f"{name} {value:.6g}" for name, value in shown.items() if not math.isnan(value))
+
+
+def line_of(progress: Progress) -> None:
+    """Print a line with the last epoch, its losses and learning rate, and the seconds so far."""
+    done = f"epoch {progress.epoch:,}/{progress.n_epochs:,}  {losses_of(progress)}"
+    print(f"{done}  rate {progress.learning_rate:.4g}  {progress.seconds:.3g} s", flush=True)  # noqa: T201
+
+
+def lines(verbose: Any, n_epochs: int) -> list[Callback]:
+    """Return the callback that prints a line each `verbose` epochs, for True about twenty lines; none for False."""
+    if verbose is True:
+        steps = (digit * 10**power for power in itertools.count() for digit in (1, 2, 5))
+        return [every(next(k for k in steps if 20 * k >= n_epochs), line_of)]
+    k = 0 if verbose is False else check_integer("verbose", verbose, low=0)
+    return [every(k, line_of)] if k else []
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from bits import bits, state_bits
 from chunks import chunks_of
 
 from fastnn import Stop
+from fastnn.training.callbacks import lines
 
 
 def test_callbacks_see_every_epoch(go):
@@ -77,3 +79,30 @@ def test_progress_bar(go, capsys):
     assert not printed.out
     result = go(progress=True, stop=Stop(monitor="r2"))
     assert f"score {result.history.score[-1]:.6g}" in capsys.readouterr().err
+
+
+def test_lines(go, capsys):
+    """Each second epoch of all, with the numbers of the history; then the result. The bits stay."""
+    first = go(epochs=3, stop=Stop(validation=0.3))
+    printed = {}
+    for verbose in (2, True, False, 0):
+        result = go(epochs=4, resume=first.state, stop=Stop(validation=0.3), verbose=verbose)
+        printed[verbose] = capsys.readouterr().out.splitlines()
+        assert bits(result.params) == bits(go(epochs=7, stop=Stop(validation=0.3)).params)
+    assert not printed[False]  # nor of 0, which is the same key
+    assert [line.partition("/")[0] for line in printed[True][:4]] == [f"epoch {i}" for i in range(1, 5)]
+    (one, two, end), history = printed[2], result.history
+    for line, epoch in (one, 1), (two, 3):
+        losses = f"loss {history.loss[epoch - 1]:.6g}  validation {history.validation_loss[epoch - 1]:.6g}"
+        assert re.fullmatch(rf"epoch {epoch}/4  {losses}  rate 0.01  [\d.e-]+ s", line)
+    assert end.startswith("<TrainingResult: network")
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (20, 1), (21, 2), (100, 5), (101, 10), (1000, 50), (10**6, 50_000)])
+def test_about_twenty_lines(n, k):
+    assert lines(True, n)[0].k == k
+
+
+def test_what_is_no_number_of_lines(go):
+    with pytest.raises(TypeError, match="verbose must be an integer, not 'yes'"):
+        go(verbose="yes")
