@@ -49,6 +49,7 @@ from fastnn.tabular import TablePreparation as TablePreparation
 from fastnn.tabular import TabularClassifier as TabularClassifier
 from fastnn.tabular import TabularRegressor as TabularRegressor
 from fastnn.training import train as train
+from fastnn.training.callbacks import CsvLogger as CsvLogger
 from fastnn.training.callbacks import Progress as Progress
 from fastnn.training.callbacks import every as every
 from fastnn.training.exceptions import DivergenceError as DivergenceError

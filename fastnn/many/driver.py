@@ -21,7 +21,7 @@ from fastnn.many.engine import Engine
 from fastnn.many.members import known_seed
 from fastnn.many.results import ManyResult
 from fastnn.many.store import MemberResult, result_of
-from fastnn.training.callbacks import ProgressBar, every, sorted_callbacks
+from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
 from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.plan import Plan
@@ -282,9 +282,10 @@ class Caller:
         self.callbacks: Any = list(callbacks) if isinstance(callbacks, Iterable) else callbacks
         if self.callbacks != []:
             sorted_callbacks(self.callbacks)
-        if any(isinstance(callback, every) for callback in self.callbacks):
+        if any(isinstance(callback, (every, CsvLogger)) for callback in self.callbacks):
             raise TypeError(
-                "every(k, ...) counts a training's epochs; these callbacks are called after each block of members"
+                "every(k, ...) and CsvLogger see a training's epochs; these callbacks are called after each block of "
+                "members, and history.to_dict() of the result has the rows of a log"
             )
         self.progress = check_flag("progress", progress)
 

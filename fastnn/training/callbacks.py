@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
+import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
 from fastnn.checking.arguments import COUNT, CheckedFields, check_integer, cut, shown
 from fastnn.checking.hints import explains_keywords, missing_package
@@ -322,6 +324,76 @@ class every(CheckedFields):
     def __call__(self, progress: Progress) -> object:
         """Call the callback if a multiple of `k` epochs have ended."""
         return self.callback(progress) if progress.epoch_in_all % self.k == 0 else None
+
+
+class CsvLogger:
+    """A log of the epochs in a CSV file: the rows of `History.to_dict`, with epochs counted over all runs.
+
+    A per-chunk callback: it writes about 20 times a second, whole rows only, and costs a training little. A new
+    training replaces the log; a resumed one appends to it, and replaces rows of epochs that it trains once more, such
+    as after a crash.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; it is made at once, if there is none.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    ValueError
+        If there is a file that is no such log, which would be lost.
+
+    Examples
+    --------
+    >>> from fastnn import CsvLogger, Network, train
+    >>> X, y, log = [[0.0], [1.0]], [0.0, 1.0], CsvLogger("log.csv")
+    >>> result = train(Network((1, 1)), X, y, epochs=2, seed=0, callbacks=[log])
+    >>> result = result.resume(X, y, epochs=1, callbacks=[log])
+    >>> [line.split(",")[0] for line in open("log.csv")]
+    ['epoch', '1', '2', '3']
+    """
+
+    per_chunk = True
+    HEADER = b"epoch,loss,validation_loss,learning_rate,score\n"
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._training: Callable[[], Any] = _no_training
+        with open(self.path, "a+b") as file:  # what is wrong here is known before anything is trained
+            file.seek(0)
+            if not self.HEADER.startswith(file.readline()):
+                raise ValueError(
+                    f"{cut(self.path)} is there, and no log of a training: give another path, or remove it"
+                )
+
+    def __call__(self, progress: Progress) -> None:
+        """Write the rows of the epochs that have ended since the last call."""
+        before = progress.epoch_in_all - progress.epoch
+        if self._training() != progress._result:
+            self._training, self._n = weakref.WeakMethod(cast(Any, progress._result)), 0
+            self._begin(before)
+        if progress.epoch > self._n:
+            epoch, *columns = (column[self._n :] for column in progress.result().history.to_dict().values())
+            rows = zip((epoch + before).tolist(), *(column.tolist() for column in columns), strict=True)
+            with open(self.path, "ab", buffering=0) as file:
+                file.write("".join(f"{','.join(map(repr, row))}\n" for row in rows).encode())
+            self._n = progress.epoch
+
+    def _begin(self, before: int) -> None:
+        """Keep the rows of so many epochs, and add the header if it is missing."""
+        with open(self.path, "a+b") as file:
+            file.seek(0)
+            lines = [line for line in file if line.endswith(b"\n")] if before else []
+            kept = [line for line in lines[1:] if int(line.split(b",")[0]) <= before]
+            file.truncate(sum(map(len, [*lines[:1], *kept])))
+            if not lines:
+                file.write(self.HEADER)
+
+
+def _no_training() -> None:
+    """Take the place of the training of a log that has not been used."""
 
 
 def epochs_of(callbacks: Iterable[Callback]) -> set[int]:

@@ -92,7 +92,7 @@ def test_a_learning_rate_that_raises_names_its_member(go):
 
 
 def test_every_is_for_one_training():
-    with pytest.raises(TypeError, match=r"every.* counts a training's epochs"):
+    with pytest.raises(TypeError, match=r"every.* and CsvLogger see a training's epochs"):
         train_many(NETWORK, X, Y, n=2, epochs=1, callbacks=[every(2, print)])
 
 

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 from bits import bits
 from small_training import NETWORK, Recorder
 
-from fastnn import SGD, DivergenceError, Stop, every, train
+from fastnn import SGD, CsvLogger, DivergenceError, History, Stop, every, train
 
 
 def test_every_may_stop(go):
@@ -100,3 +101,42 @@ def test_an_error_that_has_a_result_keeps_it(go):
 def test_every_refuses(k, callback, match):
     with pytest.raises((TypeError, ValueError), match=match):
         every(k, callback)
+
+
+def rows_of(path):
+    """The rows of a log: whole ones, as numbers; the header is that of the history."""
+    header, *rows = path.read_text().split("\n")
+    assert rows.pop() == ""
+    assert header.split(",") == [*History(*[np.zeros(1)] * 2, 0.0).to_dict()]
+    return [[float(value) for value in row.split(",")] for row in rows]
+
+
+def wanted(*results):
+    """The rows of their histories, epochs counted on."""
+    tables = [list(map(list, zip(*result.history.to_dict().values(), strict=True))) for result in results]
+    rows = [row for table in tables for row in table]
+    return [[epoch, *row[1:]] for epoch, row in enumerate(rows, 1)]
+
+
+def test_a_log_has_the_rows_of_the_history(go, tmp_path):
+    """As they come, over all runs; a crash leaves nothing but whole rows, once, and what is begun anew replaces it."""
+    path, seen = tmp_path / "log.csv", []
+    log = CsvLogger(path)
+    look = [log, lambda progress: seen.append(len(rows_of(path)))]
+    first = go(callbacks=look, stop=Stop(monitor="r2", validation=0.3))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    assert rows_of(path) == wanted(first)
+    with path.open("a") as file:
+        file.write("7,0.5,0.5,0.01,0.5\n8,0.")  # of a process that was killed
+    more = go(epochs=3, resume=first.state, callbacks=[CsvLogger(path)], stop=Stop(monitor="r2", validation=0.3))
+    assert rows_of(path) == wanted(first, more)
+    again = go(epochs=9, callbacks=[log])
+    assert np.array_equal(rows_of(path), wanted(again), equal_nan=True)  # no validation loss
+    assert bits(again.params) == bits(go(epochs=9).params)
+    unlike = tmp_path / "data.csv"
+    unlike.write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"data.csv is there, but no log of a training"):
+        CsvLogger(unlike)
+    assert unlike.read_text() == "a,b\n1,2\n"
+    with pytest.raises(OSError, match="nowhere"):
+        CsvLogger(tmp_path / "nowhere" / "log.csv")
