@@ -347,11 +347,12 @@ class CsvLogger:
 
     Examples
     --------
+    >>> import pathlib
     >>> from fastnn import CsvLogger, Network, train
     >>> X, y, log = [[0.0], [1.0]], [0.0, 1.0], CsvLogger("log.csv")
     >>> result = train(Network((1, 1)), X, y, epochs=2, seed=0, callbacks=[log])
     >>> result = result.resume(X, y, epochs=1, callbacks=[log])
-    >>> [line.split(",")[0] for line in open("log.csv")]
+    >>> [line.split(",")[0] for line in pathlib.Path("log.csv").read_text().splitlines()]
     ['epoch', '1', '2', '3']
     """
 
