@@ -22,6 +22,27 @@ class Data(NamedTuple):
     sample_weight: Array  # (n,)
 
 
+class TableRow(NamedTuple):
+    """Numbers that make inputs of a row of a table, before an ensemble, and its outputs of their mean, behind it.
+
+    ``s = clip((x - center) * factor, -bound, bound)`` becomes ``s / sqrt(1 + (s / limit)^2)``. A gap, NaN, becomes what
+    is guessed of the row's other numbers, `rounds` times by `imputation`. The flags are inputs that say where gaps are.
+    A mean of outputs becomes ``clip(mean * scale + shift, low, high)``, divided by the sum of a row's if that is asked.
+    """
+
+    n_columns: int
+    places: NDArray[np.int64]  # (k,): the columns of the inputs
+    flags: NDArray[np.int64]  # those of 0 .. k - 1 that have a flag
+    preparation: NDArray[np.float64]  # (3, k): centers, factors, means
+    imputation: NDArray[np.float64]  # (k, k)
+    rounds: int
+    limit: float
+    bound: float
+    largest: float  # of a row that holds a larger number the outputs are NaN
+    targets: NDArray[np.float64]  # (4, n_outputs): scale, shift, low, high
+    adds_up: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """Network, optimizer, data and penalty of a training; made once."""

@@ -44,6 +44,7 @@ ENTRIES = {
     "predict": ("float64", "float32"),
     "input_jacobian": ("float64", "float32"),
     "evaluate": ("float64", "float32"),
+    "evaluate_table": ("float32",),
     "most_numbers": ("float64",),  # the same for both, as is the next one
     "shuffle_rows": ("float64",),
 }

@@ -170,6 +170,12 @@ class NumbaBackend:
         check("params", params, (network.n_params,), working_dtype(network, params, "params"))
         return Function(as_made(network), params)
 
+    def table_function(self, network, params, row):
+        """Return networks of params (m, n_params), float32, with a `TableRow` as a function of one row. Optional."""
+        from fastnn.fused.function import TableFunction
+
+        return TableFunction(as_made(network), params, row)
+
     def train_group(self, tasks, which, state, steps, n_steps, rules=None):
         """Train several members in calls of compiled code, side by side or one after another; return their good steps.
 

@@ -1,4 +1,4 @@
-"""A trained network as a function of one row, for compiled code: Numba's, C's, or whatever takes an address."""
+"""What was trained as a function of one row, for compiled code: Numba's, C's, or whatever takes an address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastnn.compiler.first_class import FirstClass, bound, of_arrays
 from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
-from fastnn.fused.layout import LAYER_FIELDS, Weights, describe
+from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
 from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, address, aligned_zeros, ceil_div, padded_size
 
 STACK = 2**16
@@ -21,16 +21,21 @@ _called_by_numba: list[Function] = []
 """Functions whose address compiled code has got. It may call them to the end of the process, so they stay as long."""
 
 
-class Function(FirstClass):
-    """A trained network as a function of one row: ``f(x, out)`` writes the outputs for x to `out`.
+class RowFunction(FirstClass):
+    """The base of functions of one row: ``f(x, out)`` writes the outputs for x to `out`.
 
     It has the bits of `predict`, allocates nothing, holds no lock, and may be called by several threads.
 
     Parameters
     ----------
-    network : Network
-    params : (n_params,)
-        Copied: training on does not change the function.
+    weights : Weights or TableWeights
+        Their arrays are its own.
+    kernel : str
+        The entry point that takes them.
+    dtype : dtype
+        Of x and out.
+    precision : dtype, optional
+        The one in which networks compute, where it is another.
 
     Attributes
     ----------
@@ -40,35 +45,19 @@ class Function(FirstClass):
         Of both: float64 or float32.
     """
 
-    def __init__(self, network, params):
-        self.n_inputs, self.n_outputs, self.dtype = network.n_inputs, network.n_outputs, params.dtype
-        self._x, self._out = (network.n_inputs,), (network.n_outputs,)
-        lanes = ALIGNMENT // self.dtype.itemsize
-        # Activations go from one of two places to the other, each as large as the largest layer that it holds.
-        n_vectors = [ceil_div(size, lanes) for size in network.sizes]
-        second = max(n_vectors[::2])
-        n_scratch = (second + max(n_vectors[1::2])) * lanes
-        n_bytes = n_scratch * self.dtype.itemsize + 2 * ALIGNMENT
-        if n_bytes > STACK:
-            raise ValueError(
-                f"layers of {cut(', '.join(map(str, network.sizes)))} neurons would take {n_bytes:,} bytes of the "
-                f"stack, more than {STACK:,}: use predict, whose buffers are elsewhere"
-            )
-        layers = describe(network, self.dtype, 1).layers.copy()
-        places = np.resize([0, second], len(network.sizes))
-        records = layers.reshape(network.n_layers, len(LAYER_FIELDS))
-        records[:, LAYER_FIELDS["input"]], records[:, LAYER_FIELDS["output"]] = places[:-1], places[1:]
-        padded_params = aligned_zeros(padded_size(network.n_params, self.dtype), self.dtype)
-        padded_params[: network.n_params] = params
-        layers.flags.writeable = padded_params.flags.writeable = False
-        sizes = network.n_layers, self.n_inputs, self.n_outputs, int(places[-1]), n_scratch
-        self._weights = Weights(layers, padded_params, *sizes)  # kept: the block has the addresses of its arrays
-        self._block = prepared(self._weights)
-        self._kernel, self._wrapper = load_kernel("evaluate", self.dtype), 0
+    def __init__(self, weights, kernel, dtype, precision=None):
+        self.n_inputs, self.n_outputs, self.dtype = weights.n_inputs, weights.n_outputs, dtype
+        self._x, self._out = (self.n_inputs,), (self.n_outputs,)
+        for array in weights:
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+        self._weights = weights  # kept: the block has the addresses of its arrays
+        self._block = prepared(weights)
+        self._name, self._kernel, self._wrapper = kernel, load_kernel(kernel, precision or dtype), 0
         self._call = self._kernel
         if not IN_PYTHON:  # with three arguments, where an entry point takes two more, a call takes half of the time
             call = ctypes.CFUNCTYPE(None, ctypes.py_object, ctypes.py_object, ctypes.c_char_p)
-            self._call = call(self._address("evaluate_objects"))
+            self._call = call(self._address("objects"))
 
     def __call__(self, x, out):
         """Write the outputs for the inputs x (n_inputs,) to `out` (n_outputs,), an array that may be written.
@@ -105,7 +94,7 @@ class Function(FirstClass):
     def __wrapper_address__(self):
         """Return the address by which Numba's code calls it; it raises nothing: NaN in `out` is a wrong length."""
         if not self._wrapper:
-            self._wrapper = bound(self._address("evaluate_arrays"), self.c_network.value, self.signature())
+            self._wrapper = bound(self._address("arrays"), self.c_network.value, self.signature())
             _called_by_numba.append(self)
         return self._wrapper
 
@@ -114,7 +103,7 @@ class Function(FirstClass):
         """The C function ``void (const T *x, T *out, const void *network)`` as ctypes has it."""
         number = np.ctypeslib.as_ctypes_type(self.dtype)
         pointer = ctypes.POINTER(number)
-        return ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_void_p)(self._address("evaluate_row"))
+        return ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_void_p)(self._address("row"))
 
     @property
     def c_network(self):
@@ -122,10 +111,103 @@ class Function(FirstClass):
         _check_compiled()
         return ctypes.c_void_p(address(np.frombuffer(self._block, np.uint8)))
 
-    def _address(self, name):
-        """Return the address of one of the functions for C in the kernel's machine code."""
+    def _address(self, of_what):
+        """Return the address of one of the functions for C in the kernel's machine code: of a row, arrays, objects."""
         _check_compiled()
-        return self._kernel.address_of(symbol(name, self.dtype.name))
+        return self._kernel.address_of(symbol(f"{self._name}_{of_what}", self.dtype.name))
+
+
+class Function(RowFunction):
+    """A trained network as a function of one row.
+
+    Parameters
+    ----------
+    network : Network
+    params : (n_params,)
+        Copied: training on does not change the function.
+    """
+
+    def __init__(self, network, params):
+        layers, output, n_scratch = _layers(network, params.dtype, 0)
+        sizes = network.n_layers, network.n_inputs, network.n_outputs, output, n_scratch
+        super().__init__(Weights(layers, _padded(params), *sizes), "evaluate", params.dtype)
+
+
+class TableFunction(RowFunction):
+    """An ensemble with the preparation of a table's numbers as a function of one row of float64.
+
+    Parameters
+    ----------
+    network : Network
+    params : (n_members, n_params), float32
+        Copied, as is `row`.
+    row : TableRow
+        What is computed before and behind the networks.
+    """
+
+    def __init__(self, network, params, row):
+        k, n_members = len(row.places), len(params)
+        lanes = ALIGNMENT // 8
+        width, n_targets = (ceil_div(n, lanes) * lanes for n in (k, network.n_outputs))
+        n_bytes = 8 * (4 * width + n_targets) + params.itemsize * (network.n_inputs + 1)
+        layers, output, n_scratch = _layers(network, params.dtype, n_bytes)
+        numbers = [(part, width) for part in (row.preparation, row.imputation)] + [(row.targets, n_targets)]
+        numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
+        weights = TableWeights(
+            layers,
+            np.concatenate([_padded(one) for one in params]),
+            np.concatenate([*numbers, np.zeros(1)]),
+            np.concatenate([row.places, row.flags, [0]]).astype(np.int64),
+            n_layers=network.n_layers,
+            n_inputs=row.n_columns,
+            n_outputs=network.n_outputs,
+            output=output,
+            n_scratch=n_scratch,
+            n_members=n_members,
+            stride=padded_size(network.n_params, params.dtype),
+            n_numbers=k,
+            n_flags=len(row.flags),
+            n_rounds=row.rounds,
+            adds_up=int(row.adds_up),
+            divisor=float(n_members),
+            limit=row.limit,
+            bound=row.bound,
+            largest=row.largest,
+        )
+        super().__init__(weights, "evaluate_table", np.dtype(np.float64), params.dtype)
+
+
+def _layers(network, dtype, n_bytes):
+    """Return the layers' records, whose activations are on the stack beside `n_bytes`; the output's place; their sum.
+
+    Raises
+    ------
+    ValueError
+        For layers that are too large for the stack.
+    """
+    lanes = ALIGNMENT // dtype.itemsize
+    # Activations go from one of two places to the other, each as large as the largest layer that it holds.
+    n_vectors = [ceil_div(size, lanes) for size in network.sizes]
+    second = max(n_vectors[::2])
+    n_scratch = (second + max(n_vectors[1::2])) * lanes
+    n_bytes += n_scratch * dtype.itemsize + 2 * ALIGNMENT
+    if n_bytes > STACK:
+        raise ValueError(
+            f"layers of {cut(', '.join(map(str, network.sizes)))} neurons would take {n_bytes:,} bytes of the "
+            f"stack, more than {STACK:,}: use predict, whose buffers are elsewhere"
+        )
+    layers = describe(network, dtype, 1).layers.copy()
+    places = np.resize([0, second], len(network.sizes))
+    records = layers.reshape(network.n_layers, len(LAYER_FIELDS))
+    records[:, LAYER_FIELDS["input"]], records[:, LAYER_FIELDS["output"]] = places[:-1], places[1:]
+    return layers, int(places[-1]), n_scratch
+
+
+def _padded(params):
+    """Return a copy of parameters with room for whole vectors."""
+    padded = aligned_zeros(padded_size(params.size, params.dtype), params.dtype)
+    padded[: params.size] = params
+    return padded
 
 
 def _check_compiled():

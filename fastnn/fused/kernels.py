@@ -26,6 +26,7 @@ from fastnn.fused.blocks import (
 from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.epochs import end_epoch as end_epoch
 from fastnn.fused.epochs import shuffle_rows as shuffle_rows
+from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers as most_numbers
 from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
@@ -39,11 +40,11 @@ from fastnn.fused.layout import (
     EpochEnds,
     Model,
     Scratch,
+    TableWeights,
     UpdateSpec,
     Weights,
 )
 from fastnn.fused.levenberg_marquardt import levenberg_marquardt as levenberg_marquardt
-from fastnn.fused.propagation import evaluate_objects
 from fastnn.fused.together import train_together as train_together
 from fastnn.fused.updates import finish_gradients
 from fastnn.state import Data, Steps
@@ -269,3 +270,9 @@ def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch,
 def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
     """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its address."""
     evaluate_objects(x, out, network)
+
+
+@entry
+def evaluate_table(x: NDArray[np.float64], out: NDArray[np.float64], table: TableWeights) -> None:
+    """Write the outputs of a table's row x (n_inputs,) to `out` (n_outputs,), as `evaluate` does those of a network."""
+    evaluate_table_objects(x, out, table)

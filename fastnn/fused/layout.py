@@ -274,6 +274,30 @@ class Weights(NamedTuple):
     n_scratch: int  # numbers on the stack
 
 
+class TableWeights(NamedTuple):
+    """The same of an ensemble with a preparation of numbers before it, see `state.TableRow`; k and o are padded."""
+
+    layers: NDArray[np.int64]
+    params: NDArray  # (n_members * stride,)
+    numbers: NDArray[np.float64]  # (3 k,): centers, factors, means; (n_numbers * k,): imputation; (4 o,): targets
+    places: NDArray[np.int64]  # (n_numbers + n_flags,): where numbers are in x, and which of them have flags
+    n_layers: int
+    n_inputs: int  # columns of the table
+    n_outputs: int
+    output: int
+    n_scratch: int
+    n_members: int
+    stride: int
+    n_numbers: int
+    n_flags: int
+    n_rounds: int  # of imputation
+    adds_up: int  # 1: outputs are divided by their sum
+    divisor: float  # n_members
+    limit: float
+    bound: float
+    largest: float
+
+
 def describe(network: Network, dtype: np.dtype, block: int = ROW_BLOCK, many: bool = False) -> Model:
     """Return the `Model` of a network that computes in `dtype`, in blocks of up to `block` rows.
 

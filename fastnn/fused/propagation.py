@@ -6,9 +6,6 @@ that in a specialized kernel the arrays of `Model` and the numbers of `UpdateSpe
 """
 
 from functools import partial
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
 from fastnn.compiler.memory_ops import (
@@ -19,14 +16,11 @@ from fastnn.compiler.memory_ops import (
     narrow_width,
     offset,
     prefetch,
-    put,
     row_lanes_of,
-    stack,
     store,
-    unpack,
     zero,
 )
-from fastnn.compiler.tracing import exported, traced
+from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense
 from fastnn.fused.dense import each_layer, layer_at
@@ -359,53 +353,3 @@ def scatter_outputs(out, scratch, model, width, n):
     n_outputs, layer = model.n_outputs, layer_at(model, model.n_layers - 1)
     A = offset(scratch.activations, layer.output * width)
     choose(n > 1, lambda: scatter_panel(out, A, n, n_outputs, width), lambda: copy(out, A, n_outputs))
-
-
-# A single row's way through the layers for code that calls these functions by their addresses, see `function.py`: as in
-# `forward`, but through buffers on the stack, two in turn, and by the weights of an immutable block, so that any number
-# of threads may call them. `kernels.evaluate` has all three compiled, when one is first used.
-
-
-class _Buffers(NamedTuple):
-    """The buffers of `layout.Scratch` that `dense.row_forward_layer` takes."""
-
-    activations: Any
-    slopes: Any
-    weight: Any
-    zeros: Any
-
-
-@exported
-def evaluate_row(x, out, network):
-    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void *network)``."""
-    network, L = unpack(network), lanes_of(out)
-    # Nothing that outlives the call: any number of threads may be here, and none allocates.
-    activations, zeros, ones = stack(out, network.n_scratch), stack(out, L), stack(out, L)
-    store(zeros, 0, zero(out))
-    store(ones, 0, like(zero(out), 1.0))
-    copy(activations, x, network.n_inputs)  # to where whole vectors may be read
-    # The slopes, of which nothing is used here, may lie where the activations are: these are written after them.
-    buffers = _Buffers(activations, activations, ones, zeros)
-    for _, layer in each_layer(network):
-        dense.row_forward_layer(layer, buffers, network.params)
-    copy(out, offset(activations, network.output * L), network.n_outputs)
-
-
-@exported
-def evaluate_arrays(x, n_inputs, out, n_outputs, network):
-    """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is another."""
-    sizes = unpack(network)
-
-    def refuse():  # Numba's code calls a function by its address without a way to raise: NaN is what can be seen
-        for o in each(n_outputs):
-            put(out, o, np.nan)
-
-    right = (n_inputs == sizes.n_inputs) & (n_outputs == sizes.n_outputs)
-    choose(right, lambda: evaluate_row(x, out, network), refuse)
-
-
-@exported
-def evaluate_objects(x, out, network):
-    """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of the right lengths."""
-    sizes = unpack(network)
-    evaluate_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, network)

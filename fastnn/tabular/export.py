@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from fastnn.backends import get_backend
 from fastnn.files.export import Format, Model, export
 from fastnn.memory import Array
 from fastnn.network import Network
+from fastnn.state import TableRow
+from fastnn.tabular.columns import LARGEST
 from fastnn.tabular.left_out import Unsmoothing
-from fastnn.tabular.preparation import Levels, TablePreparation
+from fastnn.tabular.preparation import LARGEST_SCALED, LIMIT, ROUNDS, Levels, TablePreparation
 
 FORMATS: dict[str, Format] = {
     "numpy": Format(".py", "fastnn.tabular.to_numpy"),
@@ -55,9 +58,39 @@ class TableModel(NamedTuple):
         """The columns of words by their places."""
         return {levels.column: levels for levels in self.preparation.levels_}
 
+    def function(self) -> Any:
+        """Return it as a function of one row; raise ValueError for words."""
+        p, n = self.preparation, self.network.n_outputs
+        if self.levels:
+            j = min(self.levels)
+            name = f"column {j}" if self.names is None else f"column {self.names[j]!r}"
+            raise ValueError(
+                f"{name} holds words, and a row of function() holds numbers: export to C, which takes words as the "
+                "numbers of their levels, or make numbers of them before fit"
+            )
+        if self.scaling is not None:
+            targets = self.scaling[[1, 0, 2, 3]]
+        else:
+            assert self.unsmoothing is not None
+            targets = np.repeat([[1.0], [-self.unsmoothing.offset], [self.unsmoothing.least], [np.inf]], n, axis=1)
+        row = TableRow(
+            n_columns=p.n_features_in_,
+            places=np.array(p.number_columns_, np.int64),
+            flags=np.flatnonzero(p.has_gaps_),
+            preparation=np.array([p.centers_, p.factors_, p.means_]),
+            imputation=p.imputation_,
+            rounds=ROUNDS if p.imputation_.any() else 0,
+            limit=LIMIT,
+            bound=LARGEST_SCALED,
+            largest=LARGEST,
+            targets=targets,
+            adds_up=self.scaling is None,
+        )
+        return cast(Any, get_backend("numba")).table_function(self.network, self.params, row)
+
 
 class Exporting:
-    """The method `export`."""
+    """The methods `export` and `function`."""
 
     def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
         """Write the fitted estimator for programs without fastnn: preparation, members and their mean.
@@ -93,6 +126,42 @@ class Exporting:
         """
         check_is_fitted(self)
         return export(model_of(self), path, format, FORMATS)
+
+    def function(self) -> Any:
+        """Create a function of one row of numbers, ``f(x, out)``, for your own compiled code.
+
+        It takes a row as `fit` took them, and writes what `predict` returns for it, of a classifier `predict_proba`, to
+        the same bits. Numba's code calls it as it is, C and SciPy by `f.c_function` and `f.c_network`. It allocates
+        nothing, holds no lock, may be called by several threads, and keeps a copy of what was fitted.
+
+        Returns
+        -------
+        callable
+            ``f(x, out)`` with x (f.n_inputs,), the columns in the order of `fit`, NaN for gaps, and out (f.n_outputs,),
+            numbers or probabilities: arrays of float64 in C order. For infinity, and for numbers that `predict`
+            refuses as too large, `out` is NaN. Numba's code gets NaN for a wrong length, too; C must keep to the
+            lengths.
+
+        Raises
+        ------
+        NotFittedError
+            For an estimator that is not fitted.
+        ValueError
+            For a table with words, and for networks whose activations would not fit on a thread's stack.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import TabularRegressor
+        >>> X = np.random.RandomState(0).uniform(size=(100, 2))
+        >>> model = TabularRegressor("fast", random_state=0).fit(X, X[:, 0] - X[:, 1])
+        >>> f, out = model.function(), np.empty(1)
+        >>> f(X[0], out)
+        >>> bool(out[0] == model.predict(X[:1])[0])
+        True
+        """
+        check_is_fitted(self)
+        return model_of(self).function()
 
 
 def model_of(estimator: Any) -> TableModel:

@@ -20,6 +20,9 @@ from fastnn.tabular.columns import Column, Table, check_words, is_gap, kinds_of
 LIMIT = 3.0
 """The largest number after scaling, which larger ones come near to."""
 
+LARGEST_SCALED = 1e9
+"""The largest number before that: squashed it is `LIMIT` to the bit."""
+
 N_COPIES, FEWEST_GAPS = 3, 0.01
 """Copies of the rows with more gaps, and the part of all numbers that must be missing for them to be made."""
 
@@ -339,7 +342,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _scaled(self, numbers: Array) -> Array:
         with np.errstate(over="ignore"):
-            scaled = np.clip((numbers - self.centers_) * self.factors_, -1e9, 1e9)  # squashed they are LIMIT to the bit
+            scaled = np.clip((numbers - self.centers_) * self.factors_, -LARGEST_SCALED, LARGEST_SCALED)
         return scaled / np.sqrt(1 + (scaled / LIMIT) ** 2)
 
     def __sklearn_tags__(self) -> Any:

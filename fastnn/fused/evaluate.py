@@ -1,0 +1,191 @@
+"""The outputs of one row, for code that calls these functions by their addresses, see `function.py`.
+
+A single row goes through the layers as in `propagation.forward`, but through buffers on the stack, two in turn, and by
+the weights of an immutable block, so that any number of threads may call it. `kernels.evaluate` has all three compiled,
+when one is first used; `kernels.evaluate_table` has those of an ensemble with the preparation of a table's numbers.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastnn.compiler.control import choose, each, pick
+from fastnn.compiler.memory_ops import (
+    get,
+    horizontal_sum,
+    lanes_of,
+    load,
+    offset,
+    put,
+    splat,
+    stack,
+    store,
+    unpack,
+    zero,
+)
+from fastnn.compiler.tracing import exported
+from fastnn.compiler.vectors import absolute, like, maximum, sqrt, where_gt
+from fastnn.fused.dense import each_layer, layer_at, row_forward_layer
+from fastnn.fused.gather import clear, copy
+from fastnn.memory import ceil_div
+
+
+class _Buffers(NamedTuple):
+    """The buffers of `layout.Scratch` that `row_forward_layer` takes."""
+
+    activations: Any
+    slopes: Any
+    weight: Any
+    zeros: Any
+
+
+@exported
+def evaluate_row(x, out, network):
+    """Write the outputs (n_outputs,) of a row x (n_inputs,): ``void (const T *x, T *out, const void *network)``."""
+    network = unpack(network)
+    copy(out, _outputs(_room(network), x, network, network.params), network.n_outputs)
+
+
+def _room(network):
+    """Return the buffers on the stack."""
+    # Nothing that outlives the call: any number of threads may be here, and none allocates.
+    like_params = network.params
+    L = lanes_of(like_params)
+    activations, zeros, ones = stack(like_params, network.n_scratch), stack(like_params, L), stack(like_params, L)
+    store(zeros, 0, zero(like_params))
+    store(ones, 0, like(zero(like_params), 1.0))
+    # The slopes, of which nothing is used here, may lie where the activations are: these are written after them.
+    return _Buffers(activations, activations, ones, zeros)
+
+
+def _outputs(buffers, x, network, params):
+    """Return a pointer to the outputs (n_outputs,), in these buffers, of a row x by these parameters."""
+    copy(buffers.activations, x, layer_at(network, 0).fan_in)  # to where whole vectors may be read
+    for _, layer in each_layer(network):
+        row_forward_layer(layer, buffers, params)
+    return offset(buffers.activations, network.output * lanes_of(params))
+
+
+@exported
+def evaluate_arrays(x, n_inputs, out, n_outputs, network):
+    """Write the outputs as `evaluate_row` does, or NaN to all of `out` where one of the lengths is another."""
+    _checked(evaluate_row, x, n_inputs, out, n_outputs, network)
+
+
+def _checked(evaluate, x, n_inputs, out, n_outputs, network):
+    sizes = unpack(network)
+
+    def refuse():  # Numba's code calls a function by its address without a way to raise: NaN is what can be seen
+        for o in each(n_outputs):
+            put(out, o, np.nan)
+
+    right = (n_inputs == sizes.n_inputs) & (n_outputs == sizes.n_outputs)
+    choose(right, lambda: evaluate(x, out, network), refuse)
+
+
+@exported
+def evaluate_objects(x, out, network):
+    """Write the outputs as `evaluate_row` does, of arrays as Python hands them over, which are of the right lengths."""
+    sizes = unpack(network)
+    evaluate_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, network)
+
+
+# ------------------------------------------------------------------------------------------------------ rows of a table
+
+
+@exported
+def evaluate_table_row(x, out, table):
+    """Write the outputs of a table's row: ``void (const double *x, double *out, const void *table)``.
+
+    Operations are those of `TablePreparation`, of the members' mean and of what is made of it, in their order.
+    """
+    table, L = unpack(table), lanes_of(out)
+    row, buffers = _prepared(x, out, table), _room(table)
+    n_vectors = ceil_div(table.n_outputs, L)
+    total = stack(out, n_vectors * L)
+    clear(total, n_vectors * L)
+    for m in each(table.n_members):
+        outputs = _outputs(buffers, row.inputs, table, offset(table.params, m * table.stride))
+        for o in each(table.n_outputs):
+            put(total, o, get(total, o) + get(outputs, o))
+    targets = offset(table.numbers, (table.n_numbers + 3) * row.width)
+    for v in each(n_vectors, step=L):
+        scale, shift, low, high = (load(targets, k * (n_vectors * L) + v) for k in range(4))
+        y = maximum(load(total, v) / table.divisor * scale + shift, low)
+        store(total, v, where_gt(high, y, y, high))
+    add_up = [get(total, 0)]
+    for o in each(table.n_outputs - 1, add_up):
+        add_up[0] = add_up[0] + get(total, o + 1)
+    # NaN of a row that predict refuses: code that calls this cannot be told otherwise.
+    divisor = pick(table.adds_up, add_up[0], 1.0) + row.refused
+    for o in each(table.n_outputs):
+        put(out, o, get(total, o) / divisor)
+
+
+class _Row(NamedTuple):
+    """A prepared row."""
+
+    inputs: Any  # of the networks
+    width: Any  # numbers of the columns of numbers, in whole vectors
+    refused: Any  # NaN where a number is too large, else 0
+
+
+def _prepared(x, out, table):
+    """Return what the networks take of a row x."""
+    L, k = lanes_of(out), table.n_numbers
+    width = ceil_div(k, L) * L
+    numbers, gaps, guess = stack(out, width), stack(out, width), stack(out, width)
+    rest = stack(out, width)
+    clear(numbers, width)
+    for i in each(k):
+        put(numbers, i, get(x, get(table.places, i)))
+    centers, factors, means, imputation = (offset(table.numbers, k * width) for k in range(4))
+    largest = [zero(out)]
+    for i in each(width // L, largest, step=L):
+        number = load(numbers, i)
+        largest[0] = maximum(absolute(number), largest[0])
+        s = (number - load(centers, i)) * load(factors, i)
+        s = where_gt(s, like(s, table.bound), like(s, table.bound), s)
+        s = where_gt(like(s, -table.bound), s, like(s, -table.bound), s)
+        part = s / table.limit
+        s = s / sqrt(part * part + 1.0)
+        store(numbers, i, s)
+        store(gaps, i, _where_known(s, zero(out), like(s, 1.0)))
+        store(rest, i, _where_known(s, s - load(means, i), zero(out)))
+    for _ in each(table.n_rounds):
+        clear(guess, width)
+        for i in each(k):
+            known = splat(rest, i)
+            for j in each(width // L, step=L):
+                store(guess, j, load(guess, j) + known * load(imputation, i * width + j))
+        for j in each(width // L, step=L):
+            store(rest, j, _where_known(load(numbers, j), load(rest, j), load(guess, j)))
+    inputs = stack(table.params, k + table.n_flags + 1)
+    put(inputs, 0, 0.0)  # of a table of constants the only one
+    for i in each(width // L, step=L):
+        number = load(numbers, i)
+        store(numbers, i, _where_known(number, number, load(rest, i) + load(means, i)))
+    for i in each(k):
+        put(inputs, i, get(numbers, i))
+    for i in each(table.n_flags):
+        put(inputs, k + i, get(gaps, get(table.places, k + i)))
+    too_large = where_gt(largest[0], like(largest[0], table.largest), like(largest[0], np.nan), zero(out))
+    return _Row(inputs, width, horizontal_sum(too_large))
+
+
+def _where_known(number, yes, no):
+    """Return ``yes`` in the lanes where numbers are not NaN, else `no`."""
+    return where_gt(absolute(number), like(number, -1.0), yes, no)
+
+
+@exported
+def evaluate_table_arrays(x, n_inputs, out, n_outputs, table):
+    """Write the outputs as `evaluate_table_row` does, or NaN to all of `out` where one of the lengths is another."""
+    _checked(evaluate_table_row, x, n_inputs, out, n_outputs, table)
+
+
+@exported
+def evaluate_table_objects(x, out, table):
+    """Write the outputs as `evaluate_table_row` does, of arrays as Python hands them over, of the right lengths."""
+    sizes = unpack(table)
+    evaluate_table_arrays(unpack(x), sizes.n_inputs, unpack(out), sizes.n_outputs, table)
