@@ -84,10 +84,8 @@ class Optimizer(CheckedFields):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "has_options", self.clip_norm is not None or self.rates is not None)
-        if self.sequential and self.has_options:
-            raise ValueError(
-                "sequential=True updates a layer before the gradient is known: it goes without clip_norm, rates"
-            )
+        if self.sequential and self.clip_norm is not None:
+            raise ValueError("sequential=True updates a layer before the gradient is known: it goes without clip_norm")
 
     @property
     def name(self) -> str:
@@ -380,6 +378,11 @@ class RPROP(Optimizer):
     def constants(self) -> tuple[float, ...]:
         """The numbers of its formula."""
         return self.grow, self.shrink, self.smallest, self.largest
+
+
+AT_DAMPING, AT_GROWTH, AT_ALPHA, AT_BETA, AT_GAMMA, AT_COUNT = range(1, 7)
+"""The vectors of a method's state at whose heads mu and nu stand; for Bayesian regularization also alpha, beta, gamma,
+and how often these were found. At the head of the last vector stands why the method has ended."""
 
 
 @dataclass(frozen=True)

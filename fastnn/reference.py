@@ -17,7 +17,20 @@ import numpy as np
 from fastnn.losses import GELU_CUBIC, GELU_SCALE, LEAKY_SLOPE, LEAST_DELTA, SELU_ALPHA, SELU_SCALE
 from fastnn.memory import ROW_BLOCK, Array
 from fastnn.network import Layer, Network
-from fastnn.optimizers import RPROP, SGD, Adam, AdamW, BayesianRegularization, LevenbergMarquardt, Optimizer, RMSprop
+from fastnn.optimizers import (
+    AT_ALPHA,
+    AT_COUNT,
+    AT_DAMPING,
+    AT_GROWTH,
+    RPROP,
+    SGD,
+    Adam,
+    AdamW,
+    BayesianRegularization,
+    LevenbergMarquardt,
+    Optimizer,
+    RMSprop,
+)
 from fastnn.state import Data, Steps, StepState, Task
 
 # -------------------------------------------------------------------------------------------------------- activations
@@ -449,15 +462,16 @@ def solve(products: Array, damping: float, gradient: Array) -> Array:
 
 
 def weigh(
-    evidence: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
+    heads: Array, p: Array, products: Array, gradient: Array, squares: float, n_errors: float
 ) -> tuple[int, float]:
-    """Write alpha, beta, gamma and how often; return why that ends the training, or 0, and the strength.
+    """Write alpha, beta, gamma and how often to `heads`; return why that ends the training, or 0, and the strength.
 
     `squares` is the sum of the squared residuals, `n_errors` how many there are. Nothing changes where the matrix has
     no Cholesky factor.
     """
     rule, n, gain, strength = BayesianRegularization, len(p), math.inf, 0.0
-    (alpha, beta, gamma, count), is_first = evidence, evidence[3] <= rule.first_steps
+    alpha, beta, gamma, count = evidence = heads[AT_ALPHA : AT_COUNT + 1]
+    is_first = count <= rule.first_steps
     if p @ p == 0:
         return rule.ends.index("collapsed") + 1, 0.0
     if is_first:
@@ -486,11 +500,10 @@ def weigh(
 
 def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     """Do steps, and return the number of those that were done; the state says why that is not all of them."""
-    network, method, slots = task.network, task.optimizer, state.vectors[1:]
+    network, method, heads = task.network, task.optimizer, state.vectors[:, 0]
     assert isinstance(method, LevenbergMarquardt)
     goal, no_gradient, no_step = 1, 2, 3  # places in its `ends`, from 1
-    strength, ended = 0.0, slots[-1]
-    p, ended[0] = state.params, 0
+    p, strength, heads[-1] = state.params, 0.0, 0
 
     def loss_at(p: Array) -> float:
         params = views(network, p)
@@ -504,15 +517,15 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
     least, data_loss = method.min_grad * float(spread.sum()), loss_at(p)
     first_steps = method.first_steps if isinstance(method, BayesianRegularization) else 0
     while s < len(steps.loss):
-        is_early = first_steps > 0 and slots[5, 0] < first_steps
-        damping, growth = slots[:2, 0] if slots[0, 0] else (method.damping, 2.0)
+        is_early = first_steps > 0 and heads[AT_COUNT] < first_steps
+        damping, growth = heads[AT_DAMPING : AT_GROWTH + 1] if heads[AT_DAMPING] else (method.damping, 2.0)
         if not math.isfinite(data_loss):
             return s
         end = goal if data_loss <= method.goal else 0
         products, gradient = normal_equations(network, p, batch, task.alpha)
         if isinstance(method, BayesianRegularization) and not end:
             squares, n_errors = 2 * data_loss * batch.divisor, total * network.n_outputs
-            end, strength = weigh(slots[2:6, 0], p, products, gradient, squares, n_errors)
+            end, strength = weigh(heads, p, products, gradient, squares, n_errors)
             products, gradient = products + strength * np.eye(len(p)), gradient + strength * p
         if not end and math.sqrt(gradient @ gradient) <= least:
             end = no_gradient
@@ -528,10 +541,10 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
                 break
             damping, growth = damping * (growth if method.adapt == "gain" else 10), growth * 2
         if end > goal and is_early:  # the whole penalty begins sooner
-            slots[0, 0], slots[5, 0], data_loss = 0, first_steps, loss_at(p)
+            heads[AT_DAMPING], heads[AT_COUNT], data_loss = 0, first_steps, loss_at(p)
             continue
         if end:
-            ended[0] = end
+            heads[-1] = end
             return s
         p -= step
         factor = 0.1
@@ -539,7 +552,7 @@ def levenberg_marquardt(task: Task, state: StepState, steps: Steps) -> int:
             promised = (damping * total * (step @ step) + step @ gradient) / 2
             gain = (loss - tried) * batch.divisor / promised
             factor = max(1 / 3, 1 - (2 * gain - 1) ** 3)
-        slots[:2, 0] = max(damping * factor, method.least_damping), 2
+        heads[AT_DAMPING], heads[AT_GROWTH] = max(damping * factor, method.least_damping), 2
         steps.loss[s] = tried
         state.t += 1
         s += 1
@@ -617,13 +630,13 @@ class NumpyBackend:
             rates = Rates(learning_rate * factor, state.beta_products, is_weight[where])
             update(optimizer, p[where], slots[:, where], gradient[where], rates)
 
-        def apply_by_layer(factors: tuple[tuple[float, float], ...]) -> None:
-            for layer, (of_weights, of_biases) in zip(network.layers, factors, strict=True):
-                for where, factor in ((layer.weight, of_weights), (layer.bias, of_biases)):
-                    if factor:
-                        apply(where, factor)
+        def apply_to_layer(l: int) -> None:
+            layer, factors = network.layers[l], optimizer.rates[l] if optimizer.rates else (1.0, 1.0)
+            for where, factor in zip((layer.weight, layer.bias), factors, strict=True):
+                if factor:
+                    apply(where, factor)
 
-        after_layer = (lambda l: apply(network.layers[l].all)) if optimizer.sequential else None
+        after_layer = apply_to_layer if optimizer.sequential else None
         with np.errstate(all="ignore"):
             for s in range(len(steps.loss)):
                 if seen != (seen := (int(steps.start[s]), int(steps.stop[s]))):
@@ -639,8 +652,9 @@ class NumpyBackend:
                 backward(network, params, d, batch, passed, task.alpha, after_layer)
                 if optimizer.clip_norm:
                     clip_norm(gradient, optimizer.clip_norm)
-                if optimizer.rates:
-                    apply_by_layer(optimizer.rates)
+                if optimizer.rates and not optimizer.sequential:
+                    for l in range(network.n_layers):
+                        apply_to_layer(l)
                 elif not optimizer.sequential:
                     apply(slice(None))
                 # 0 times infinity is NaN, and so is 0 times NaN: one inner product tests all parameters

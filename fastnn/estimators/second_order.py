@@ -17,7 +17,7 @@ from fastnn.many.driver import Caller
 from fastnn.many.members import make_plans
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.optimizers import BayesianRegularization, LevenbergMarquardt
+from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
 from fastnn.state import Data
 from fastnn.training.plan import NOT_GIVEN
@@ -184,7 +184,7 @@ def _objective(result: TrainingResult, data: Data) -> tuple[bool, float]:
 def _minus_evidence(result: TrainingResult, data: Data) -> float:
     """Return minus the logarithm of the targets' probability, by MacKay, but for what all starts have in common."""
     network, p, batch = result.network, result.params, take(result.network, data, slice(None))
-    alpha, beta = result.state.vectors[3:5, 0]
+    alpha, beta = result.state.vectors[[AT_ALPHA, AT_BETA], 0]
     squares = float((batch.weight * (result.predict(batch.X, backend="numpy") - batch.Y) ** 2).sum())
     n, n_errors = network.n_params, batch.weight.sum() * network.n_outputs
     curvature = 2 * beta * normal_equations(network, p, batch, 0.0)[0] + 2 * alpha * np.eye(n)

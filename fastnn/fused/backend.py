@@ -221,7 +221,7 @@ class NumbaBackend:
         Not where threads share steps or these rows, nor in Python, where entry points are called by their names.
         """
         n_scored = 0 if scored is None else len(scored.data.X)
-        n_shared = rows_a_step if kernel_name(task.optimizer) == "train_steps" else 0  # other steps take one thread
+        n_shared = 0 if isinstance(task.optimizer, Method) else rows_a_step  # a method's steps take one thread
         several = (has_work(task.threads, task.network, n) for n in (n_shared, n_scored))
         names = ("train_steps", "loss", "predict")  # which a class of somebody's own may have instead
         is_own = all(getattr(type(self), name) is getattr(NumbaBackend, name) for name in names)

@@ -1,16 +1,16 @@
-"""The parts of the entry points besides the passes: rows are gathered, update constants set, the penalty summed.
+"""The parts of the entry points besides the passes: rows are gathered, update constants set, losses summed.
 
 Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 """
 
 import math
 
-from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
+from fastnn.compiler.memory_ops import get, horizontal_sum, lanes_of, load, offset, put, store, zero
 from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
 from fastnn.fused.gather import clear, copy, gather_panel
-from fastnn.fused.layout import DECAY, LAYER_FIELDS, RATE, SCALE, UPDATE_CODES
+from fastnn.fused.layout import DECAY, LAYER_FIELDS, RATE, SAME_ROWS, SCALE, UPDATE_CODES, WITH_GRADIENT
 from fastnn.fused.updates import square_weights
 
 FAN_IN = LAYER_FIELDS["fan_in"]
@@ -86,15 +86,50 @@ def gathered_block(scratch, data, n):
 
 
 @inlined
-def gather_inputs(scratch, X, begin, n, n_inputs, width):
-    """Gather the inputs of `n` rows from row `begin` on, all of weight 1."""
+def gather_inputs(scratch, X, begin, n, n_inputs, width, as_panel):
+    """Gather the inputs of `n` rows from row `begin` on, all of weight 1; without `as_panel`, those of a single row."""
     for b in range(width):
         put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
-        put(scratch.weight, b, 1 if b < n or n == 1 else 0)
-    if n > 1:
+        put(scratch.weight, b, 1 if b < n or not as_panel else 0)
+    if as_panel:
         gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
     else:
         copy(scratch.activations, offset(X, begin * n_inputs), n_inputs)
+
+
+@inlined
+def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
+    """Return the loss of `n_rows` rows, not divided, the sum of their weights, and the width of the last block.
+
+    Write the gradient, if wanted, to `scratch.gradient`, summed block by block, in order; it is not finished. `mode` is
+    that of `kernels.loss_and_gradient`.
+    """
+    sum_of_weights, sum_of_losses, width = 0.0, penalty(scratch, model, params, spec.penalty), 0
+    for begin in range(0, n_rows, model.block):
+        n = min(model.block, n_rows - begin)
+        if mode & SAME_ROWS and n == n_rows:
+            width, block_weight = gathered_block(scratch, data, n)
+        else:
+            width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
+        sum_of_weights += block_weight
+        propagation.forward(scratch, model, params, params, width, n)
+        propagation.output_delta(scratch, model, width, n)
+        sum_of_losses += float(get(scratch.sum_of_l, 0))
+        if mode & WITH_GRADIENT:
+            propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
+    return sum_of_losses, sum_of_weights, width
+
+
+@inlined
+def note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
+    """Write the loss of step `s`; return whether it and the parameters are finite.
+
+    A batch whose weights sum to 0 is skipped, without `learning`: no division by 0, no update, a loss of 0.
+    """
+    sum_of_losses = sum_of_losses if learning else 0.0
+    put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
+    put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
+    return math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0
 
 
 @inlined

@@ -19,6 +19,13 @@ call_loss, call_predict, call_end_epoch = caller(N_LOSS), caller(N_PREDICT), cal
 
 
 @inlined
+def fires_at_end(code, words):
+    """Call `end_epoch` by its address, with the arguments behind the first word; return whether the rule fires."""
+    call_end_epoch(code, words, offset(words, 1))
+    return get(words, 0) == 1
+
+
+@inlined
 def count_right(outputs, labels, n_rows, n_outputs, exclusive):
     """Count the rows whose outputs are on the labels' side, as scikit-learn's accuracy does.
 

@@ -10,31 +10,30 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import caller, get, horizontal_sum, lanes_of, load, offset, put, store, unpack, zero
+from fastnn.compiler.memory_ops import caller, get, lanes_of, offset, put, store, unpack, zero
 from fastnn.compiler.tracing import entry
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
     FAN_IN,
     clip,
+    do_blocks,
     gather_block,
     gather_inputs,
-    gathered_block,
+    note_loss,
     padded,
     penalty,
     set_step_constants,
 )
-from fastnn.fused.epochs import call_end_epoch
 from fastnn.fused.epochs import end_epoch as end_epoch
+from fastnn.fused.epochs import fires_at_end
 from fastnn.fused.epochs import shuffle_rows as shuffle_rows
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
-from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers as most_numbers
 from fastnn.fused.in_lanes import train_in_lanes as train_in_lanes
 from fastnn.fused.layout import (
     ALPHA,
     N_CONSTANTS,
     N_TRAIN,
-    SAME_ROWS,
     SCALE,
     WITH_GRADIENT,
     EpochEnds,
@@ -100,17 +99,11 @@ def train_steps(
                 is_final = get(scratch.update_constants, ALPHA) == 0 and get(scratch.update_constants, SCALE) == 1
                 propagation.backward(scratch, model, spec, vectors, width, n, begin == first, learning, is_final)
                 begin += n
-            # A batch whose weights sum to 0 is skipped: no division by 0, no update, a loss of 0.
-            sum_of_losses = sum_of_losses if learning else 0.0
-            put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
-            put(scratch.sum_of_l, 0, sum_of_losses)  # in the working dtype it overflows where the reference's does
-            if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
+            if not note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s  # the driver restores the state before this step and says what happened
         done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end:
-            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
-            if get(ends.arguments, 0) == 1:
-                return done
+        if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
+            return done
         end += ends.per_epoch
     return n_steps
 
@@ -129,41 +122,36 @@ def train_with_options(
 ) -> int:
     """Train like `train_steps`, with gradients that are clipped and rates by layer: ``spec.clip_norm``, ``.factors``.
 
-    The gradient is made and finished as `loss_and_gradient` does it, and updates all parameters in one go.
+    The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all parameters in one go; of a
+    sequential optimizer, layer by layer.
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, ends = unpack(spec), unpack(data), unpack(steps), unpack(ends)
     done, end = 0, n_steps if ends.per_epoch == 0 else ends.per_epoch - ends.first
     while done < n_steps:
         for s in range(done, min(end, n_steps)):
-            begin, stop, divisor = get(steps.start, s), get(steps.stop, s), 0.0
-            sum_of_losses, is_first = penalty(scratch, model, vectors, spec.penalty), True
+            first, n_rows = get(steps.start, s), get(steps.stop, s) - get(steps.start, s)
+            mode = 0 if spec.sequential else WITH_GRADIENT
             store(scratch.nan_flag, 0, zero(vectors))
-            while begin < stop:
-                n = min(model.block, stop - begin)
-                width, block_weight = gather_block(scratch, model, data, offset(steps.rows, begin), n)
-                divisor += block_weight
-                propagation.forward(scratch, model, vectors, vectors, width, n)
-                propagation.output_delta(scratch, model, width, n)
-                sum_of_losses += float(get(scratch.sum_of_l, 0))
-                propagation.backward(scratch, model, spec, vectors, width, n, is_first, False, False)
-                begin, is_first = begin + n, False
+            rows = offset(steps.rows, first)
+            sum_of_losses, divisor, width = do_blocks(scratch, model, spec, data, rows, n_rows, vectors, mode)
             learning = divisor > 0
             if learning:
                 divisor = divisor if model.mean else 1.0
                 set_step_constants(scratch.update_constants, spec, beta_products, get(steps.learning_rate, s), divisor)
-                finish_gradients(scratch, model, vectors)
-                clip(scratch, model.n_params, spec.clip_norm)
-                propagation.scaled_step(scratch, spec, vectors, 0, model.n_params)
-            put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
-            put(scratch.sum_of_l, 0, sum_of_losses if learning else 0.0)
-            if not (math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0):
+                if spec.sequential:  # the batch is one block, which is still in the panels
+                    propagation.backward_in_turn(scratch, model, spec, vectors, width, n_rows)
+                else:
+                    is_clipped = spec.clip_norm < math.inf
+                    if is_clipped:
+                        finish_gradients(scratch, model, vectors)
+                        clip(scratch, model.n_params, spec.clip_norm)
+                    propagation.scaled_step(scratch, spec, vectors, 0, model.n_params, is_clipped)
+            if not note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
                 return s
         done = min(end, n_steps)
-        if ends.per_epoch > 0 and done == end:
-            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
-            if get(ends.arguments, 0) == 1:
-                return done
+        if ends.per_epoch > 0 and done == end and fires_at_end(ends.code, ends.arguments):
+            return done
         end += ends.per_epoch
     return n_steps
 
@@ -213,19 +201,7 @@ def loss_and_gradient(
     # The user's array ends with its last number; behind that of the workspace there is room for a whole vector.
     propagation.copy_params(scratch, model, unpack(params), 0)
     params = scratch.params
-    divisor, sum_of_losses = 0.0, penalty(scratch, model, params, spec.penalty)
-    for begin in range(0, n_rows, model.block):  # the gradient is summed block by block, in order
-        n = min(model.block, n_rows - begin)
-        if mode & SAME_ROWS and n == n_rows:
-            width, block_weight = gathered_block(scratch, data, n)
-        else:
-            width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
-        divisor += block_weight
-        propagation.forward(scratch, model, params, params, width, n)
-        propagation.output_delta(scratch, model, width, n)
-        sum_of_losses += float(get(scratch.sum_of_l, 0))
-        if mode & WITH_GRADIENT:
-            propagation.backward(scratch, model, spec, params, width, n, begin == 0, False, False)
+    sum_of_losses, divisor, _ = do_blocks(scratch, model, spec, data, rows, n_rows, params, mode)
     divisor = divisor if model.mean else 1.0
     if mode & WITH_GRADIENT:
         put(scratch.update_constants, SCALE, 1 / divisor)
@@ -242,7 +218,7 @@ def predict(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch, model:
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes_of(out))
-        gather_inputs(scratch, X, begin, n, n_inputs, width)
+        gather_inputs(scratch, X, begin, n, n_inputs, width, n > 1)
         propagation.forward(scratch, model, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
 
@@ -256,11 +232,8 @@ def input_jacobian(out: NDArray, params: NDArray, n_rows: int, scratch: Scratch,
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = padded(n, lanes_of(out))
-        for b in range(width):
-            put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * n_inputs)
-            put(scratch.weight, b, 1 if b < n else 0)
-        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
-        propagation.forward(scratch, model, params, params, width, max(n, 2))  # a single row is a panel here, too
+        gather_inputs(scratch, X, begin, n, n_inputs, width, True)  # a single row is a panel here, too
+        propagation.forward(scratch, model, params, params, width, max(n, 2))
         for o in range(model.n_outputs):
             place = offset(out, (o * n_rows + begin) * n_inputs)
             propagation.input_slopes(place, scratch, model, params, o, n, width)

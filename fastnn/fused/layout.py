@@ -74,7 +74,7 @@ class Model(NamedTuple):
     single_row_path: int  # 1: blocks of one row are no panels; 0 in specialized kernels whose blocks are one vector
 
 
-NO_OPTIONS = {np.dtype(kind): (math.inf, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)}
+NO_OPTIONS = {np.dtype(kind): (0.0, np.zeros(0, kind), np.zeros(0, kind)) for kind in (np.float64, np.float32)}
 """{dtype: the last fields of an `UpdateSpec` without options}."""
 
 
@@ -88,7 +88,7 @@ class UpdateSpec(NamedTuple):
     beta_1: float
     beta_2: float
     weight_decay: float
-    clip_norm: float  # the most that the length of the gradient may be, in `train_with_options`
+    clip_norm: float  # with options, the most that the length of the gradient may be, or infinity; without any, 0
     factors: NDArray  # (padded n_params,): of the learning rate; 0 where a parameter stays
     is_weight: NDArray  # (padded n_params,): 1 for a weight, else 0
 

@@ -8,19 +8,29 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.memory_ops import caller, get, lanes_of, load, offset, put, splat, store, unpack
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, unpack
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal
 from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty
+from fastnn.fused.epochs import fires_at_end
 from fastnn.fused.gather import gather_panel
-from fastnn.fused.layout import N_END, EpochEnds, LeastSquares, Model, Scratch
+from fastnn.fused.layout import EpochEnds, LeastSquares, Model, Scratch
+from fastnn.optimizers import (
+    AT_ALPHA,
+    AT_BETA,
+    AT_COUNT,
+    AT_DAMPING,
+    AT_GAMMA,
+    AT_GROWTH,
+    BayesianRegularization,
+    LevenbergMarquardt,
+)
 from fastnn.state import Data, Steps
 
 GOAL, NO_GRADIENT, NO_STEP, COLLAPSED = 1, 2, 3, 4  # places in `ends`, counted from 1
+LAST, LAST_BAYESIAN = LevenbergMarquardt.n_slots, BayesianRegularization.n_slots  # the vectors that say why it ended
 ROWS = 64  # rows of the factor that one product makes at a time
-
-call_end_epoch = caller(N_END)
 
 
 @inlined
@@ -195,10 +205,10 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
     `squares` is the sum of the squared residuals, `n_errors` how many there are.
     """
     n, L = model.n_params, lanes_of(spec.products)
-    at_alpha, at_beta, at_gamma, at_count = 3 * spec.stride, 4 * spec.stride, 5 * spec.stride, 6 * spec.stride
-    count = get(vectors, at_count)
+    count = get(vectors, AT_COUNT * spec.stride)
     is_first = count <= spec.first_steps
-    size, last_alpha, last_beta = inner(vectors, vectors, n), get(vectors, at_alpha), get(vectors, at_beta)
+    size = inner(vectors, vectors, n)
+    last_alpha, last_beta = get(vectors, AT_ALPHA * spec.stride), get(vectors, AT_BETA * spec.stride)
     if size == 0:
         return COLLAPSED, 0.0
     largest = 0.0
@@ -228,10 +238,10 @@ def weigh(scratch, model, spec, vectors, squares, n_errors):
     if not is_first:
         change = alpha / beta / strength - 1
         gain += gamma * (change * change)
-    put(vectors, at_alpha, alpha)
-    put(vectors, at_beta, beta)
-    put(vectors, at_gamma, gamma)
-    put(vectors, at_count, count + 1)
+    put(vectors, AT_ALPHA * spec.stride, alpha)
+    put(vectors, AT_BETA * spec.stride, beta)
+    put(vectors, AT_GAMMA * spec.stride, gamma)
+    put(vectors, AT_COUNT * spec.stride, count + 1)
     strength = alpha / beta * (spec.first_part if count < spec.first_steps else 1.0)
     add_penalty(spec, n, vectors, strength)
     if gamma < spec.least_gamma:
@@ -281,8 +291,8 @@ def take_step(vectors, spec, n, damping, total, fallen):
     for k in range(n):
         put(vectors, k, get(spec.tried, k))
     factor = factor_of(spec, n, damping * total, fallen)
-    put(vectors, spec.stride, max(damping * factor, spec.least_damping))
-    put(vectors, 2 * spec.stride, 2.0)
+    put(vectors, AT_DAMPING * spec.stride, max(damping * factor, spec.least_damping))
+    put(vectors, AT_GROWTH * spec.stride, 2.0)
 
 
 @entry
@@ -303,7 +313,8 @@ def levenberg_marquardt(
     """
     vectors, scratch, model, spec = unpack(vectors), unpack(scratch), unpack(model), unpack(spec)
     data, steps, ends = unpack(data), unpack(steps), unpack(ends)
-    n, ended, counted = model.n_params, (7 if spec.bayesian else 3) * spec.stride, 6 * spec.stride
+    n, ended = model.n_params, (LAST_BAYESIAN if spec.bayesian else LAST) * spec.stride
+    at_damping, at_count = AT_DAMPING * spec.stride, AT_COUNT * spec.stride
     put(vectors, ended, 0.0)
     if n_steps == 0:
         return 0
@@ -316,8 +327,8 @@ def levenberg_marquardt(
     data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
     s = 0
     while s < n_steps:
-        is_early = spec.bayesian > 0 and get(vectors, counted) < spec.first_steps
-        damping, growth = get(vectors, spec.stride), get(vectors, 2 * spec.stride)
+        is_early = spec.bayesian > 0 and get(vectors, at_count) < spec.first_steps
+        damping, growth = get(vectors, at_damping), get(vectors, AT_GROWTH * spec.stride)
         if damping == 0:
             damping, growth = spec.damping, 2.0
         if not math.isfinite(data_loss):
@@ -335,8 +346,8 @@ def levenberg_marquardt(
             tried, data_loss, damping = lower(scratch, model, spec, batch, vectors, loss, damping, growth, strength)
             end = 0 if damping <= spec.most_damping else NO_STEP
         if end > GOAL and is_early:  # the whole penalty begins sooner
-            put(vectors, spec.stride, 0.0)
-            put(vectors, counted, float(spec.first_steps))
+            put(vectors, at_damping, 0.0)
+            put(vectors, at_count, float(spec.first_steps))
             data_loss = loss_of(scratch, model, spec, data, rows, n_rows, vectors) / divisor
             continue
         if end > 0:
@@ -345,8 +356,6 @@ def levenberg_marquardt(
         take_step(vectors, spec, n, damping, total, (loss - tried) * divisor)
         put(steps.loss, s, tried)
         s += 1
-        if ends.per_epoch > 0:
-            call_end_epoch(ends.code, ends.arguments, offset(ends.arguments, 1))
-            if get(ends.arguments, 0) == 1:
-                return s
+        if ends.per_epoch > 0 and fires_at_end(ends.code, ends.arguments):
+            return s
     return n_steps

@@ -292,7 +292,7 @@ class PreparedTraining(Prepared):
         self._bound = bound = self.workspace.steps_of(task, state.storage.shape[1], special)
         data = prepared(task.data)
         bound.storage.value, bound.beta_products.value, bound.data.value = state.storage, state.beta_products, data
-        shares = has_work(task.threads, network, n_rows) and kernel_name(task.optimizer) == "train_steps"
+        shares = has_work(task.threads, network, n_rows) and not isinstance(task.optimizer, Method)
         self.threads = Threads.of(task, dtype, n_rows) if shares else None
         self.call = bound.call  # does the steps of the last `take`, by one thread
         self.ends = bound.ends  # the place of what is decided in such a call

@@ -34,7 +34,7 @@ from fastnn.fused.formulas import (
     sum_terms,
 )
 from fastnn.fused.gather import copy, gather_panel, scatter_panel
-from fastnn.fused.layout import LOSS_ALONE, NO_UPDATE
+from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
 from fastnn.fused.updates import State, add, finish_gradients, row_update, scaled_update, small_layer_update, update
 
@@ -127,11 +127,31 @@ def backward(scratch, model, spec, vectors, width, n, first_block, updating, is_
     `scratch.gradient`, that of another one is added. `is_final`: the gradient needs no penalty and no division.
     """
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    width = panel_width(model, width, lanes_of(vectors))
+    width, finish_layer = panel_width(model, width, lanes_of(vectors)), partial(_finish_layer, spec, updating)
     choose(
         is_single_row(model, n, vectors),
-        lambda: _row_backward(scratch, model, spec, state, first_block, updating, is_final),
-        lambda: _panel_backward(scratch, model, spec, state, width, first_block, updating),
+        lambda: _row_backward(scratch, model, spec, state, first_block, updating, is_final, finish_layer),
+        lambda: _panel_backward(scratch, model, spec, state, width, first_block, updating, finish_layer),
+    )
+
+
+@traced
+def backward_in_turn(scratch, model, spec, vectors, width, n):
+    """Go from the output to the input by a batch of one block, and step on each layer before delta goes below it.
+
+    The steps are those of `scaled_step`, with the options in `spec`.
+    """
+    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    width = panel_width(model, width, lanes_of(vectors))
+
+    def finish_layer(layer, _, has_layer_below, carry):
+        scaled_step(scratch, spec, vectors, layer.weight, layer.end, 0)
+        when(has_layer_below, carry)
+
+    choose(
+        is_single_row(model, n, vectors),
+        lambda: _row_backward(scratch, model, spec, state, 1, 0, 0, finish_layer),
+        lambda: _panel_backward(scratch, model, spec, state, width, 1, 0, finish_layer),
     )
 
 
@@ -144,20 +164,20 @@ def _from_output(model, scratch):
         deltas[:] = below, delta  # the two buffers change places
 
 
-def _finish_layer(spec, updating, update_layer, has_layer_below, carry):
+def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
     """Update a layer and carry delta below it: in this order if `sequential`, else delta takes the old weights."""
     when(updating & spec.sequential, update_layer)
     when(has_layer_below, carry)
     when(updating & not_(spec.sequential), update_layer)
 
 
-def _panel_backward(scratch, model, spec, state, width, first_block, updating):
+def _panel_backward(scratch, model, spec, state, width, first_block, updating, finish_layer):
     """Do `backward` on panels of `width` columns."""
     make_gradient = _maker_of_gradients(scratch, model, spec, state, width, first_block, updating)
     for layer, delta, below, has_layer_below in _from_output(model, scratch):
         update_layer = make_gradient(layer, delta)
         carry = partial(dense.backward_layer, layer, scratch, state.vectors, delta, below, width)
-        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
+        finish_layer(layer, update_layer, has_layer_below, carry)
 
 
 def _maker_of_gradients(scratch, model, spec, state, width, first_block, updating):
@@ -198,7 +218,7 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
     return of_layer
 
 
-def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
+def _row_backward(scratch, model, spec, state, first_block, updating, is_final, finish_layer):
     """Do `backward` on a single row. The gradient of whole vectors of weights is made within their update."""
     params, gradient = state.vectors, pick(first_block, scratch.gradient, scratch.block_gradient)
     L, only_block = lanes_of(params), updating & first_block
@@ -217,7 +237,7 @@ def _row_backward(scratch, model, spec, state, first_block, updating, is_final):
             update(spec.code, state, scratch.gradient, rest, layer.bias, layer.end)
 
         carry = partial(dense.row_backward_layer, layer, scratch, params, delta, below)
-        _finish_layer(spec, updating, update_layer, has_layer_below, carry)
+        finish_layer(layer, update_layer, has_layer_below, carry)
 
 
 # A step that threads share has two phases, each divided so that every number is made by one thread, in the order above:
@@ -299,8 +319,8 @@ def share_loss(scratch, model, share):
 
 
 @traced
-def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating):
-    """Make the gradient of the parameters of thread `t` from all columns of a block, and update them."""
+def share_parameters(scratch, model, spec, vectors, share, t, width, first_block, updating, finishing):
+    """Make the gradient of the parameters of unit `t` from all columns of a block, and update them or finish it."""
     first, stop, rows = get(share.first_part, t), get(share.first_part, t + 1), _n_rows(model)
     # Parts of layers have records like layers, see `team.divide`, so a thread's part of the network is a network here.
     n_parts = pick(has_gradient(spec), stop - first, 0)
@@ -317,8 +337,16 @@ def share_parameters(scratch, model, spec, vectors, share, t, width, first_block
                 yield A, D, T, columns, begin > 0
 
         when(updating, make_gradient(layer, offset(scratch.delta, layer.output * width), panels))
-    # Where nothing is updated, the gradient itself is wanted: with the penalty, and divided.
-    when(updating & (spec.code == NO_UPDATE), lambda: finish_gradients(scratch, model, vectors))
+    when(finishing, lambda: finish_gradients(scratch, model, vectors))
+
+
+@traced
+def share_scaled_step(scratch, model, spec, vectors, share, t, is_finished):
+    """Step on the parameters of unit `t` by their gradient, which is made, with the options in `spec`."""
+    first = get(share.first_part, t)
+    for k in each(get(share.first_part, t + 1) - first):
+        part = layer_at(model._replace(layers=share.parts), first + k)
+        scaled_step(scratch, spec, vectors, part.weight, part.end, is_finished)
 
 
 @traced
@@ -341,10 +369,10 @@ def input_slopes(out, scratch, model, params, o, n, width):
 
 
 @traced
-def scaled_step(scratch, spec, vectors, start, end):
-    """Step on the parameters from `start` to `end` by the finished gradient, as the options in `spec` say."""
+def scaled_step(scratch, spec, vectors, start, end, is_finished):
+    """Step on the parameters from `start` to `end` by `scratch.gradient`, finished or not: `updates.scaled_update`."""
     state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    scaled_update(spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end)
+    scaled_update(spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end, is_finished)
 
 
 @traced

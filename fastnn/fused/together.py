@@ -1,7 +1,8 @@
 """The entry point train_together: `train_steps` for threads that share each step. It is compiled when first used.
 
-A step on a block has two phases, columns of the batch, forward and back, and parameters, their gradient and update.
-Each phase is cut into units, which threads claim: their own ones first, then those that others have not begun. A thread
+A step on a block has two phases: the columns of the batch, forward and back; the parameters, their gradient and update.
+With options, whose update needs the gradient of all parameters, that is a third phase of the last block. Each phase is
+cut into units, which threads claim: their own ones first, then those that others have not begun. A thread
 that does not run claims none, and nobody waits for it. Every number is computed in one unit, in the order of
 `train_steps`: neither the number of threads nor who does what shows in any bit.
 
@@ -35,7 +36,7 @@ from fastnn.compiler.memory_ops import (
 )
 from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, look_up, padded, penalty, set_step_constants, sum_weights
+from fastnn.fused.blocks import FAN_IN, clip, look_up, padded, penalty, set_step_constants, sum_weights
 from fastnn.fused.layout import Model, Scratch, UpdateSpec
 from fastnn.fused.team import AWAY, BAD, DONE, LINE, PARTS, SLEEPERS, TIME, Share
 from fastnn.state import Data, Steps
@@ -131,8 +132,11 @@ def do_parameters(unit, vectors, scratch, model, spec, steps, share):
     first, stop, width = get(steps.start, s), get(steps.stop, s), padded(end - begin, lanes_of(vectors))
     divisor = get(share.weights, 0)
     learning = end == stop and divisor > 0  # only the last block updates
+    updating = learning and spec.code >= 0 and spec.clip_norm == 0
+    # Where nothing is updated, the gradient itself is wanted, and for its length.
+    finishing = learning and (spec.code < 0 or 0 < spec.clip_norm < math.inf)
     store(scratch.nan_flag, 0, zero(vectors))
-    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, learning)
+    propagation.share_parameters(scratch, model, spec, vectors, share, u, width, begin == first, updating, finishing)
     is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
     if u == 0:
         propagation.share_loss(scratch, model, share)
@@ -145,6 +149,32 @@ def do_parameters(unit, vectors, scratch, model, spec, steps, share):
         put(steps.loss, s, sum_of_losses)
     if not is_good:
         put(share.numbers, share.n * LINE + BAD, s + 1)
+
+
+@inlined
+def do_options(unit, vectors, scratch, model, spec, share, is_first):
+    """Update a unit of parameters with the options in `spec`; tell all threads of a step that is not finite."""
+    u, s, _, _, _ = unit
+    if get(share.weights, 0) > 0:
+        is_clipped = spec.clip_norm < math.inf
+        if is_clipped and is_first:  # each thread finds the length: waiting for the one that does would take as long
+            clip(scratch, model.n_params, spec.clip_norm)
+        store(scratch.nan_flag, 0, zero(vectors))
+        propagation.share_scaled_step(scratch, model, spec, vectors, share, u, is_clipped)
+        if horizontal_sum(load(scratch.nan_flag, 0)) != 0:
+            put(share.numbers, share.n * LINE + BAD, s + 1)
+
+
+@inlined
+def do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, is_first):
+    """Do a unit of a phase, 0 to 2; `is_first`: this thread's first one in it."""
+    data, steps, share = of_steps
+    if phase == 0:
+        do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
+    elif phase == 1:
+        do_parameters(unit, vectors, scratch, model, spec, steps, share)
+    else:
+        do_options(unit, vectors, scratch, model, spec, share, is_first)
 
 
 @entry
@@ -165,6 +195,7 @@ def train_together(
     """
     vectors, beta_products, scratch, model = unpack(vectors), unpack(beta_products), unpack(scratch), unpack(model)
     spec, data, steps, share = unpack(spec), unpack(data), unpack(steps), unpack(share)
+    of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)
     done = wait(share, 0)
@@ -173,28 +204,21 @@ def train_together(
         begin, stop = get(steps.start, s), get(steps.stop, s)
         while begin < stop and done < AWAY:
             end = min(begin + model.block, stop)
-            is_new, n_units, u = begin != gathered or end != gathered_end, 0, 0
+            is_new = begin != gathered or end != gathered_end
             if is_new:
                 divide_columns(share, padded(end - begin, lanes_of(vectors)), lanes_of(vectors))
-            while u >= 0:
-                u = claim(share, before, 1)
-                if u >= 0:
+            for phase in range(3 if spec.clip_norm > 0 and end == stop else 2):
+                n_units, n = 0, PARTS if phase > 0 else 1
+                u = claim(share, before, n)
+                while u >= 0:
                     unit = u, s, begin, end, is_new
-                    do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, share)
+                    do_unit(phase, unit, vectors, beta_products, scratch, model, spec, of_steps, n_units == 0)
                     n_units += 1
-            before += 1
-            finish(share, n_units, share.n * before)
-            wait(share, share.n * before)  # the second phase reads the panels of all units, and updates their weights
-            n_units = u = 0
-            while u >= 0:
-                u = claim(share, before, PARTS)
-                if u >= 0:
-                    unit = u, s, begin, end, is_new
-                    do_parameters(unit, vectors, scratch, model, spec, steps, share)
-                    n_units += 1
-            before += PARTS
-            finish(share, n_units, share.n * before)
-            done = wait(share, share.n * before)  # the next block overwrites panels
+                    u = claim(share, before, n)
+                before += n
+                finish(share, n_units, share.n * before)
+                # A phase reads what all units of the one before have written, and writes what these have read.
+                done = wait(share, share.n * before)
             is_good = observed(share.numbers, share.n * LINE + BAD) != s + 1
             gathered, gathered_end, begin = begin, end, end
         s += is_good

@@ -194,10 +194,10 @@ def row_update(optimizer, state, a, d, start, fan_in, fan_out, is_final):
 
 
 @_of_any
-def scaled_update(optimizer, state, gradient, factors, is_weight, start, end):
-    """Step on the parameters from `start` to `end` by the finished gradient times SCALE, at the rate times `factors`.
+def scaled_update(optimizer, state, gradient, factors, is_weight, start, end, is_finished):
+    """Step on the parameters from `start` to `end`, at the rate times `factors`. Where a factor is 0, nothing changes.
 
-    All arrays are (padded n_params,). Where a factor is 0, nothing changes.
+    `is_finished`: the gradient needs no penalty, and is only multiplied with SCALE. All arrays are (padded n_params,).
     """
     constants, flag, nothing = Constants(state.constants), [load(state.nan_flag, 0)], zero(state.vectors)
     for i, n in _walk(start, end, lanes_of(state.vectors), flag):
@@ -208,9 +208,13 @@ def scaled_update(optimizer, state, gradient, factors, is_weight, start, end):
             new = optimizer.formula(p, g, slots, own, is_weight)
             return [where_gt(factor, nothing, x, old) for x, old in zip(new, [p, *slots], strict=True)]
 
-        scaled = optimizer._replace(formula=formula)
-        g = load(gradient, i) * constants.scale
-        scaled.step(state, own, i, load(is_weight, i), lambda p, g=g: g, flag, n)
+        scaled, g, weights = optimizer._replace(formula=formula), load(gradient, i), load(is_weight, i)
+
+        def gradient_of(p, g=g, weights=weights):
+            finish = partial(constants.finish, g, p, weights)
+            return choose(is_finished, lambda: [g * constants.scale], lambda: [finish()])[0]
+
+        scaled.step(state, own, i, weights, gradient_of, flag, n)
     store(state.nan_flag, 0, flag[0])
 
 

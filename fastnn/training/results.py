@@ -15,7 +15,7 @@ from fastnn.checking.values import Names, check_column_names, column_names
 from fastnn.errors import FitWarning, warn
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.optimizers import BayesianRegularization
+from fastnn.optimizers import AT_GAMMA, BayesianRegularization
 from fastnn.training.history import History
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
 from fastnn.training.state import TrainingState
@@ -362,7 +362,7 @@ class TrainingResult(Saving):
     def gamma(self) -> float | None:
         """How many parameters the data determined before the last step, by `BayesianRegularization`; else None."""
         is_bayesian = self.state.optimizer == BayesianRegularization.__name__
-        return float(self.state.vectors[5, 0]) if is_bayesian else None
+        return float(self.state.vectors[AT_GAMMA, 0]) if is_bayesian else None
 
     @property
     def weights(self) -> list[Array]:

@@ -103,7 +103,27 @@ def test_any_number_of_threads_gives_the_bits_of_one(name, batch_size, dtype):
             assert trained(network, Adam(), problem, steps, threads)[0] == alone
 
 
-OPTIMIZERS = [SGD(), SGD(momentum=0.9), SGD(momentum=0.9, nesterov=True), RMSprop(), RPROP()]
+@pytest.mark.parametrize("name", NETWORKS)
+def test_options_have_the_bits_of_one_thread(name, dtype):
+    """Clipped gradients, whose length is a sum over all parameters, and rates; batches of several blocks, and short."""
+    network = NETWORKS[name]
+    rates = [(0.5, 0), *[(1, 2), (0, 0)][: network.n_layers - 1]] + [(1, 1)] * (network.n_layers - 3)
+    for n, batch_size in ((65, 64), (300, 280)):
+        problem, steps = draw_training(network, n, dtype), steps_of(n, batch_size)
+        for options in ({"clip_norm": 0.1}, {"rates": rates}, {"clip_norm": 0.1, "rates": rates}):
+            alone, _ = trained(network, Adam(**options), problem, steps, 1)
+            for threads in (2, 3):
+                assert trained(network, Adam(**options), problem, steps, threads)[0] == alone
+
+
+OPTIMIZERS = [
+    SGD(clip_norm=0.01, rates=(1, 0, 2)),
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(momentum=0.9, nesterov=True),
+    RMSprop(),
+    RPROP(),
+]
 
 
 @pytest.mark.nojit

@@ -41,6 +41,20 @@ def test_trainings_match_the_reference(kind, dtype):
             assert bits(train(*data, **given | own).params) != bits(train(*data, **given).params)
 
 
+@pytest.mark.parametrize("kind", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_a_sequential_optimizer_takes_rates(kind, dtype):
+    """Each layer steps by its own rate before delta goes below it; in batches of several rows, and of one."""
+    problem = draw_training(NETWORK, 40, dtype)
+    given = {"params": problem.params, "alpha": 0.1, "seed": 1, "epochs": 2, "rates": RATES}
+    for batch_size in [None] if kind.full_batch else [1, 16]:
+        data, given = (NETWORK, problem.X, problem.Y), given | {"batch_size": batch_size}
+        testing.assert_trainings_match(*data, **given, optimizer=kind(0.01, sequential=True))
+        in_turn, at_once = (train(*data, **given, optimizer=kind(0.01, sequential=now)).params for now in (True, False))
+        assert bits(in_turn) != bits(at_once) or kind is RPROP
+        for layer, factors in zip(NETWORK.layers, RATES, strict=True):
+            assert bits(in_turn[layer.all]) != bits(problem.params[layer.all]) or factors == (0, 0)
+
+
 def test_a_long_gradient_is_made_so_short_and_a_short_one_stays(backend):
     problem = draw_training(NETWORK, 20)
     _, g = loss_and_gradient(NETWORK, problem.params, problem.X, problem.Y, alpha=0.3)
@@ -88,9 +102,11 @@ def test_no_bit_shows_how_the_work_is_cut(tmp_path):
     train(*data, **options, **own, epochs=2, seed=3).save(tmp_path / "half.npz")
     half = load(tmp_path / "half.npz")
     assert bits(half.resume(problem.X, problem.Y, epochs=4).params) == bits(whole.params)
-    asked = train(*data, **options, **own, epochs=6, seed=3, threads=2)
-    assert asked.threads == 1  # such steps are not shared
-    assert bits(asked.params) == bits(whole.params)
+    for threads in (2, 3):  # of two for 32 rows
+        shared = train(*data, **options, **own, epochs=6, seed=3, threads=threads)
+        assert (shared.threads, bits(shared.params)) == (2, bits(whole.params))
+    shared = load(tmp_path / "half.npz").resume(problem.X, problem.Y, epochs=4, threads=2)
+    assert bits(shared.params) == bits(whole.params)
     watched = train(*data, **options, **own, epochs=6, seed=3, callbacks=[lambda progress: None])
     assert bits(watched.params) == bits(whole.params)
     many = train_many(*data, **options, **own, epochs=6, seed=range(9))
@@ -157,7 +173,7 @@ REFUSED = [
     ({"rates": 1}, TypeError, "rates must have a number"),
     ({"rates": []}, ValueError, "rates has 0 factors, the network 3 layers"),
     ({"rates": {0: 1, 1: 1, 2: 1}}, TypeError, "rates must have a number, .*, for each layer, in their order, not"),
-    ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm, rates"),
+    ({"clip_norm": 1, "optimizer": SGD(sequential=True)}, ValueError, "goes without clip_norm"),
     ({"clip_norm": 1, "optimizer": LevenbergMarquardt()}, TypeError, "LevenbergMarquardt has no clip_norm"),
     ({"clip_norm": 1, "backend": OfOthers()}, ValueError, "knows no clip_norm and no rates"),
 ]
