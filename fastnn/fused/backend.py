@@ -15,6 +15,7 @@ from fastnn.fused.guard import (
     check_data,
     check_group,
     check_inputs,
+    check_rules,
     check_shuffle,
     check_state,
     check_steps,
@@ -34,7 +35,7 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, train_side_by_side
+from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, share_parts, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
@@ -146,7 +147,9 @@ class NumbaBackend:
         if rules is None:
             good = training.call() if threads is None else threads.train(training, state, steps)
         else:
-            ends = Ends(task.network, rules, state.storage[None], steps.loss[None], np.array([n]))
+            losses = steps.loss[None]
+            check_rules(task.network, state.storage.dtype, losses, np.array([n]), rules)
+            ends = Ends(task.network, rules, state.storage[None], losses, FIRST)
             training.ends.value = ends.of_one
             try:
                 good = training.call()
@@ -176,42 +179,42 @@ class NumbaBackend:
 
         return TableFunction(as_made(network), params, row)
 
-    def train_group(self, tasks, which, state, steps, n_steps, rules=None):
+    def train_group(self, tasks, which, state, steps, n_steps, rules=None, threads=1):
         """Train several members in calls of compiled code, side by side or one after another; return their good steps.
 
         Side by side train whole vectors of members whose networks are small, see `side_by_side`. With `EpochRules` each
-        one ends with the epoch at whose end its rule fires.
+        one ends with the epoch at whose end its rule fires. Up to `threads` threads share the members.
         """
-        dtype, n_rows = check_group(tasks, which, state, steps, n_steps)
+        network, (dtype, n_rows) = tasks[0].network, check_group(tasks, which, state, steps, n_steps)
+        name, threads = kernel_name(tasks[0].optimizer), 1 if IN_PYTHON else threads
         special, n_rows, block = self.blocks(tasks[0], n_rows, dtype)
-        workspace, ends = take_workspace(tasks[0].network, dtype, n_rows, block), None
         held: list[object] = [hold(task.data) for task in tasks], hold((state.storage, state.beta_products))
-        good, chosen, begun = (np.zeros(len(which), np.int64) for _ in range(3))
-        try:
-            if special:
-                kernel = workspace.specialized_kernel(update_spec(tasks[0], state.storage.shape[2]))
-            else:
-                kernel = load_kernel(kernel_name(tasks[0].optimizer), dtype)
+        if rules is not None:
+            check_rules(network, dtype, steps.loss, n_steps, rules)
+        good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
+        in_lanes = name == "train_steps" and not self.specialize and len(which) >= FEWEST
+        if in_lanes and (rules is None or rules.first == 0):
+            group = tasks, which, state, steps, n_steps, n_rows, block
+            members, begun = train_side_by_side(good, *group, rules, threads)
+
+        def one_by_one(members):
+            workspace = take_workspace(network, dtype, n_rows, block)
             workspace.steps = None  # each member has constants of its own
-            if rules is not None:
-                in_turn = len(which) >= FEWEST and self.at_a_time(tasks[0].network, dtype, n_rows) > 1
-                ends = Ends(tasks[0].network, rules, state.storage, steps.loss, n_steps, in_turn)
-            alone = kernel_name(tasks[0].optimizer) != "train_steps"
-            one_by_one = self.specialize or len(which) < FEWEST or alone
-            if one_by_one or (rules is not None and rules.first > 0):
-                chosen = np.arange(len(which))
-            else:
-                chosen, begun = train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, ends)
-            if IN_PYTHON:
-                train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen)
-            elif chosen.size:  # pragma: no cover - compiled
-                of_ends = None if ends is None else ends.each
-                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, of_ends, chosen, begun)
-                members, of_chosen = load_kernel("train_members", dtype), np.zeros(chosen.size, np.int64)
-                members(of_chosen, chosen.size, kernel.code, *arguments[:2], workspace.scratch)
-                good[chosen] = begun[chosen] + of_chosen
-        finally:
-            put_back(workspace)
+            try:
+                spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
+                kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
+                if IN_PYTHON:
+                    return train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, members)
+                ends = rules and Ends(network, rules, state.storage, steps.loss, members)
+                arguments = member_arguments(tasks, which, state, steps, n_steps, workspace, ends, members, begun)
+                found = np.zeros(members.size, np.int64)
+                call = load_kernel("train_members", dtype)
+                call(found, members.size, kernel.code, *arguments[:2], workspace.scratch)
+                good[members] = begun[members] + found
+            finally:
+                put_back(workspace)
+
+        share_parts(one_by_one, members, threads)
         del held
         return good
 
@@ -254,6 +257,9 @@ class NumbaBackend:
         training.take(steps, numbers)
         return training
 
+
+FIRST = np.zeros(1, np.int64)
+"""The number of the member of a training alone."""
 
 NUMBERS = kit.shelf()
 """The `StepNumbers` of the steps that were checked last."""

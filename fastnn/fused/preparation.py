@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastnn import kit
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused import team
-from fastnn.fused.guard import check, check_data, check_rules, hold
+from fastnn.fused.guard import check, check_data, hold
 from fastnn.fused.layout import (
     ALPHA,
     LOSS_ALONE,
@@ -59,12 +59,18 @@ class MemberArguments(NamedTuple):
 
 
 def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun):
-    """Return the arguments of `train_members` for the `chosen` members (any,) of those of `train_group`.
+    """Return the arguments of `train_members` for the `chosen` members (m,) of those of `train_group`.
 
-    `ends` are the members' `EpochEnds` (m, 4), or None; `begun` (m,) are the steps that each has done before.
+    `ends` are their `Ends`, or None; `begun` are the steps that each member of the group has done before.
     """
-    storage, beta_products = state.storage, state.beta_products
-    m, stride = len(which), storage.shape[2]
+    storage, beta_products, (m,), which, begun = (
+        state.storage,
+        state.beta_products,
+        chosen.shape,
+        which[chosen],
+        begun[chosen],
+    )
+    stride = storage.shape[2]
     plain = [workspace.spec_of(task, stride) for task in tasks]
     specs = [prepared(spec) for spec in plain]
     data = [prepared(task.data) for task in tasks]
@@ -75,22 +81,23 @@ def member_arguments(tasks, which, state, steps, n_steps, workspace, ends, chose
     for k, array in enumerate(steps):
         shared = array.ndim == 1 or len(array) == 1
         done = begun * array.itemsize if k > 0 else 0  # k = 0: the rows, of which `start` and `stop` say where
-        blocks[:, k] = address(array) + done + (0 if shared else np.arange(m) * array.strides[0])
-    objects = [*storage], [*beta_products]  # a view for each member
+        blocks[:, k] = address(array) + done + (0 if shared else chosen * array.strides[0])
+    places = chosen.tolist()
+    objects = [storage[k] for k in places], [beta_products[k] for k in places]
     columns = (
         *([id(array) for array in views] for views in objects),
-        n_steps - begun,
+        n_steps[chosen] - begun,
         _address(workspace.scratch),
         _address(workspace.model),
         np.array([_address(spec) for spec in specs])[which],
         np.array([_address(arrays) for arrays in data])[which],
         address(blocks) + np.arange(m) * blocks.strides[0],
-        _address(NOTHING) if ends is None else address(ends) + np.arange(m) * ends.strides[0],
+        _address(NOTHING) if ends is None else address(ends.each) + np.arange(m) * ends.each.strides[0],
     )
     arguments = np.empty((m, len(columns)), np.int64)
     for k, column in enumerate(columns):
         arguments[:, k] = column
-    return MemberArguments(arguments[chosen], constants[which[chosen]], [objects, plain, specs, data, blocks])
+    return MemberArguments(arguments, constants[which], [objects, plain, specs, data, blocks])
 
 
 def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, chosen):
@@ -103,17 +110,18 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def epoch_ends(rules, storage, losses, workspace, in_turn):
-    """Return the `EpochEnds` of each member as argument blocks (m, 4), their arguments, and the objects referred to.
+def epoch_ends(rules, storage, losses, workspace, members, in_turn):
+    """Return the `EpochEnds` of `members` (m,) as argument blocks (m, 4), their arguments, and the objects referred to.
 
-    `storage` (m, any, any) are their states, `losses` (m, n_steps) those of the steps. `workspace` is that of the rows
-    that are scored, which are gathered once in a call of a member; but each time if these are not the same for all and
-    members take turns, `in_turn`.
+    `storage` (any, any, any) are all states, `losses` (any, n_steps) those of the steps. `workspace` is that of the
+    rows that are scored, which are gathered once in a call of a member; but each time if these are not the same for all
+    and members take turns, `in_turn`.
     """
     network, dtype = workspace.network, workspace.buffers.params.dtype
-    m, n = len(losses), len(rules.scored[0].data.X) if rules.scored else 0
+    m, n = len(members), len(rules.scored[0].data.X) if rules.scored else 0
     labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
-    rows, views = np.arange(n), [*storage]
+    places = members.tolist()
+    rows, views = np.arange(n), [storage[k] for k in places]
     outputs = np.empty((n if labels.size else 0, network.n_outputs), dtype)
     of_network = _address(workspace.scratch), _address(workspace.model)
     known = {}
@@ -124,8 +132,9 @@ def epoch_ends(rules, storage, losses, workspace, in_turn):
             known[key] = value, prepared(value)
         return _address(known[key][1])
 
-    loss, predict = np.empty((m, N_LOSS), np.int64), np.empty((m, N_PREDICT), np.int64)
-    for k, (task, view) in enumerate(zip(rules.scored, views, strict=False)):
+    loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (N_LOSS, N_PREDICT))
+    for k, view in zip(places if rules.scored else [], views, strict=False):
+        task = rules.scored[k]
         spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
         of_task = block(("penalty", task.penalty), spec), block(("data", id(task.data)), task.data)
         loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
@@ -151,7 +160,7 @@ def epoch_ends(rules, storage, losses, workspace, in_turn):
     own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
     arrays = EpochArrays(*own, loss, predict, losses, rules.factors, rules.sums)
     words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
-    words[:, 1] = np.arange(m)
+    words[:, 1] = members
     words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)
     ends = np.empty((m, len(EpochEnds._fields)), np.int64)
     ends[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
@@ -265,15 +274,15 @@ class Prepared:
 
 
 class Ends(Prepared):
-    """The preparations for what a call decides at the ends of epochs: checked rules, and a workspace to score by."""
+    """The preparations for what a call decides at the ends of epochs, by checked rules, and a workspace to score by."""
 
-    def __init__(self, network, rules, storage, losses, n_steps, in_turn=False):
-        dtype, n_scored = storage.dtype, len(rules.scored[0].data.X) if rules.scored else 1
-        check_rules(network, dtype, losses, n_steps, rules)
-        self.workspace = take_workspace(network, dtype, n_scored, ROW_BLOCK)
+    def __init__(self, network, rules, storage, losses, members, in_turn=False):
+        self.workspace = take_workspace(
+            network, storage.dtype, len(rules.scored[0].data.X) if rules.scored else 1, ROW_BLOCK
+        )
         self.workspace.steps = None
         self.rules, self._data = rules, [hold(task.data) for task in rules.scored]
-        self.each, self.words, self._held = epoch_ends(rules, storage, losses, self.workspace, in_turn)
+        self.each, self.words, self._held = epoch_ends(rules, storage, losses, self.workspace, members, in_turn)
 
     @property
     def of_one(self):

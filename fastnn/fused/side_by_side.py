@@ -7,8 +7,9 @@ import functools
 import numpy as np
 
 from fastnn.compiler.loader import load_kernel, prepared
+from fastnn.cores import share
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
-from fastnn.fused.preparation import NO_ENDS, put_back, take_workspace
+from fastnn.fused.preparation import NO_ENDS, Ends, put_back, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
 from fastnn.state import LIMIT
 
@@ -93,12 +94,11 @@ GAIN = 4
 """How many times less numbers pay where something is decided: parameters are copied, and lanes may wait for others."""
 
 
-def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, ends=None):
+def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules, threads):
     """Train what can be trained side by side; return the others (any,), and from which step on they train alone (m,).
 
-    Good steps are written to `good` (m,). `ends` are their `Ends`, where something is decided at the ends of epochs.
+    Good steps are written to `good` (m,). Up to `threads` threads share the members.
     """
-    rules = None if ends is None else ends.rules
     first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
     most = most_numbers(ALIGNMENT // state.storage.itemsize) / (1 if rules is None else GAIN)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
@@ -106,9 +106,10 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
         if not orders:
             break
         if first == 0:
-            call = call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends)
+            call = call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules)
         for task, order in orders:
-            call(task, order, first, stop)
+            work = functools.partial(call, task, first, stop)
+            share_parts(work, order, threads if rules is None else 1, ALIGNMENT // state.storage.itemsize)
             begun[order] = stop
         left = left[(begun[left] == stop) & (good[left] == n_steps[left]) & (n_steps[left] > stop)]
         first = stop
@@ -117,25 +118,38 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
     return np.flatnonzero(alone), begun
 
 
-def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends):
-    """Return a function ``(task, order, first, stop)`` that does the steps from `first` to `stop` of an `orders_of`."""
+def share_parts(work, members, threads, size=1):
+    """Call ``work(part)`` for parts of members (any,), each of a multiple of `size`, which up to `threads` share."""
+    if threads == 1 and members.size:
+        work(members)
+    elif members.size:
+        n = ceil_div(members.size, size * threads * PARTS) * size
+        share(work, (members[first : first + n] for first in range(0, members.size, n)), threads)
+
+
+PARTS = 2  # for each thread: who begins late takes fewer
+
+
+def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
+    """Return a function ``(task, first, stop, order)`` that does the steps from `first` to `stop` of an `orders_of`."""
     network, storage, dtype = tasks[0].network, state.storage, state.storage.dtype
     (_, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
     constants = np.zeros((len(tasks), N_CONSTANTS), dtype)
     for task, row in zip(tasks, constants, strict=True):
         set_task_constants(row, task)
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
-    own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
-    own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in range(3)]
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
+    ends = None if rules is None else Ends(network, rules, storage, steps.loss, np.arange(len(which)), True)
     of_ends, words = (NO_ENDS, NO_ENDS.arguments) if ends is None else (ends.each[0], ends.words)
     arrays = n_steps, good, words, storage, state.beta_products, constants[which], penalty
     sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
     kernel = load_kernel("train_in_lanes", dtype)
 
-    def call(task, order, first, stop):
+    def call(task, first, stop, order):
         spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
         members = Members(order, *arrays, *sizes, first, stop, int(of_ends[1]), int(of_ends[2]))
+        own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
+        own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in "123"]
         workspace = take_workspace(network, dtype, n_rows, block, many=True)
         workspace.steps = None
         try:
@@ -144,5 +158,6 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, ends):
             kernel(order.size // lanes, *of_network, *of_task, prepared(members), prepared(LaneNumbers(*own)))
         finally:
             put_back(workspace)
+        return ends  # which has to stay in memory
 
     return call

@@ -1,7 +1,8 @@
 """Units of work: blocks of short trainings for one call of compiled code, and single trainings.
 
-A block is a group of several members. All random draws are done before the first step, and the decisions at the ends of
-epochs within the call. Members that need Python in between are groups of one, with the same bits.
+A block is a group of several members, which threads share. All random draws are done before the first step, and the
+decisions at the ends of epochs within the call. Members that need Python in between are groups of one, with the same
+bits.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ from fastnn.training.stopping import StopReason
 from fastnn.training.store import PLAIN, Row
 
 MOST_WORK = 1 << 24
-"""The work of a block, and of the longest training in one: about 10 ms."""
+"""The work of a block for each thread, and of the longest training in one: about 10 ms."""
 
 STEP_WORK = 300
 """The work of a step besides its rows times parameters."""
 
+LANES_GAIN = 3
+"""How many times less a step takes of members side by side."""
+
 MEMBER_WORK = 20_000
 """The work of a member besides its steps, about 10 us, mostly to seed the generator and to draw."""
 
-LEAST_WORK = 6_000_000
-"""The least work of a block for which it is worth to wake another thread: about 2 ms."""
+LEAST_WORK = 600_000
+"""The least work of steps for which it is worth to wake another thread: about 0.3 ms."""
 
 
 def epoch_work(plan: Plan) -> int:
@@ -109,76 +113,6 @@ def _begins_plainly(plan: Plan) -> bool:
     return not (plan.new_rows or state.batch or scored or "rate_factor" in counters or is_split)
 
 
-class Blocks(NamedTuple):
-    """The division of members into blocks and single ones, and the number of threads."""
-
-    together: list[tuple[list[Plan], int]]
-    """The members of each block, and their work."""
-    alone: list[tuple[Plan, int]]
-    n_threads: int
-
-
-def blocks_of(plans: list[Plan], n_jobs: int) -> Blocks:
-    """Return the division of some members, for as many threads of `n_jobs` as are worth it."""
-    groups: dict[tuple[Hashable, int], list[tuple[Plan, int]]] = {}
-    alone: list[tuple[Plan, int]] = []
-    found: dict[Hashable, tuple[Hashable | None, int, int]] = {}
-    left = 0
-    for plan in plans:
-        parts = plan.network, plan.optimizer, plan.stop, plan.data, plan.rows
-        kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
-        known = found.get(kind)
-        if known is None:
-            known = found[kind] = block_key(plan), epoch_work(plan), at_a_time(plan, len(plans))
-        key, an_epoch, side_by_side = known
-        own = plan.n_epochs * an_epoch + MEMBER_WORK
-        if key is None or not plan.n_epochs or own > MOST_WORK:
-            alone.append((plan, own))
-        else:
-            groups.setdefault((key, side_by_side), []).append((plan, own))
-            left += own
-    # One thread at a time does what MEMBER_WORK stands for: more threads than this would wait for their turn.
-    pay = min(n_jobs, left // (MEMBER_WORK * max(len(plans) - len(alone), 1)))
-    rounds, blocks = _Rounds(pay), list[tuple[list[Plan], int]]()
-    for (_, side_by_side), group in groups.items():
-        group.sort(key=lambda pair: -pair[0].n_epochs)
-        most = -1
-        for k, (plan, own) in enumerate(group):
-            if most < 0 or (blocks[-1][1] + own // 2 > most and k % side_by_side == 0):
-                most = rounds.next_size(left)
-                blocks.append(([], 0))
-            together, amount = blocks[-1]
-            together.append(plan)
-            blocks[-1] = together, amount + own
-            left -= own
-    return Blocks(blocks, alone, min(n_jobs, pay + len(alone)))
-
-
-class _Rounds:
-    """The sizes of blocks: each round has a block for each thread, together half of the remaining work.
-
-    So all threads work to the end (factoring: Hummel, Schonberg and Flynn, CACM 35 (8), 1992). The last round takes all
-    remaining work, because a block below `LEAST_WORK` is not worth it.
-    """
-
-    def __init__(self, n_threads: int) -> None:
-        self.n_threads = n_threads
-        self._n_blocks = 0  # that the round under way still has
-        self._end = 0  # how much work is left at its end
-
-    def next_size(self, left: int) -> int:
-        """Return the work of the next block, given the remaining work."""
-        if self.n_threads <= 1:
-            return MOST_WORK
-        if not self._n_blocks:
-            is_last = left < 2 * self.n_threads * LEAST_WORK
-            self._n_blocks = max(1, min(self.n_threads, left // LEAST_WORK)) if is_last else self.n_threads
-            self._end = 0 if is_last else left // 2
-        size = min(MOST_WORK, ceil_div(left - self._end, self._n_blocks))
-        self._n_blocks -= 1
-        return size
-
-
 class Unit(NamedTuple):
     """The plans of a group: the work of a thread or a worker at a time."""
 
@@ -186,35 +120,55 @@ class Unit(NamedTuple):
     work: int
     """The approximate number of operations."""
 
+    def threads(self, most: int) -> int:
+        """Return how many of `most` threads are worth it: drawing, and what else a member needs, one does alone."""
+        return max(1, min(most, (self.work - MEMBER_WORK * len(self.plans)) // LEAST_WORK))
 
-NOTHING_TO_WAIT_FOR = contextlib.nullcontext()
-"""For a single thread, instead of the lock under which threads draw."""
+
+def units_of(plans: list[Plan], n_threads: int) -> list[Unit]:
+    """Return the units of some members, in the order of their first ones; `n_threads` share each block."""
+    groups: dict[tuple[Hashable, int], list[tuple[Plan, int]]] = {}
+    units: list[Unit] = []
+    found: dict[Hashable, tuple[Hashable | None, int, int]] = {}
+    for plan in plans:
+        parts = plan.network, plan.optimizer, plan.stop, plan.data, plan.rows
+        kind = *map(id, parts), plan.batch_size, plan.shuffle, _begins_plainly(plan), plan.state is None
+        known = found.get(kind)
+        if known is None:
+            known = found[kind] = block_key(plan), epoch_work(plan), at_a_time(plan, len(plans))
+        key, an_epoch, side_by_side = known
+        own = plan.n_epochs * an_epoch // (LANES_GAIN if side_by_side > 1 else 1)
+        if key is None or not plan.n_epochs or own > MOST_WORK:
+            units.append(Unit([plan], own + MEMBER_WORK))
+        else:
+            groups.setdefault((key, side_by_side), []).append((plan, own))
+    for (_, side_by_side), group in groups.items():
+        group.sort(key=lambda pair: -pair[0].n_epochs)
+        block, work = list[Plan](), 0
+        for k, (plan, own) in enumerate(group):
+            if block and k % side_by_side == 0 and work + own // 2 > MOST_WORK * n_threads:
+                units.append(Unit(block, work))
+                block, work = [], 0
+            block.append(plan)
+            work += own + MEMBER_WORK
+        units.append(Unit(block, work))
+    units.sort(key=lambda unit: unit.plans[0].number)
+    return units
 
 
-def units_of(plans: list[Plan], n_jobs: int) -> tuple[list[Unit], int]:
-    """Return the units of some members, and the number of threads, at most `n_jobs`, that is worth it.
+def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, MemberResult]:
+    """Train the members of a unit; return {number: result}. After the flag is raised, none of them begins.
 
-    For one thread, units are in the order of their first members. For several threads the longest come first, so that
-    all threads end at about the same time.
+    Up to `n_threads` threads share a block.
     """
-    blocks, alone, n_threads = blocks_of(plans, n_jobs)
-    units = [Unit(block, work) for block, work in blocks] + [Unit([plan], work) for plan, work in alone]
-    n_threads = min(n_threads, len(units))
-    units.sort(key=lambda unit: (-unit.work if n_threads > 1 else 0, unit.plans[0].number))
-    return units, n_threads
-
-
-def train_unit(
-    unit: Unit, flag: StopRequest, drawing: contextlib.AbstractContextManager[Any] = NOTHING_TO_WAIT_FOR
-) -> dict[int, MemberResult]:
-    """Train the members of a unit; return {number: result}. After the flag is raised, none of them begins."""
     if flag.requested:
         return {plan.number: _unbegun(plan, flag.reason) for plan in unit.plans}
     if len(unit.plans) == 1:
         return {plan.number: train_alone(plan, flag) for plan in unit.plans}
-    group = begin_group(unit.plans, time.perf_counter(), drawing)
+    group = begin_group(unit.plans, time.perf_counter())
     if group is None:
         return {plan.number: train_alone(plan, flag) for plan in unit.plans}
+    group.threads = unit.threads(n_threads)
     group.chunk()
     results, lost = group.results("epochs"), {*group.lost}
     # What diverged is trained anew, alone, so that its last good step is found.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import queue
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.checking.arguments import check_flag, check_integer
-from fastnn.cores import available_cores, borrow
+from fastnn.cores import Helpers, available_cores, borrow
 from fastnn.errors import warn
 from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine
@@ -140,7 +139,8 @@ class Driver:
             n_jobs = self.engine.n_workers
         elif n_jobs is None:
             n_jobs = available_cores().number if len(plans) > 1 else 1
-        self.units, self.n_threads = units_of(plans, n_jobs)
+        self.n_threads = n_jobs if self.engine is None else 1
+        self.units = units_of(plans, self.n_threads)
         self.callbacks = callbacks
         self.numbers = [plan.number for plan in plans]
         self.seeds = {plan.number: known_seed(plan) for plan in plans}
@@ -181,13 +181,15 @@ class Driver:
             self.take(member_results, flag)
 
     def _on_threads(self, flag: _StopFlag) -> None:
-        """Let threads take the units in turn; this thread handles results, callbacks and Ctrl-C."""
+        """Let threads take single members in turn; this one trains blocks, handles results, callbacks and Ctrl-C."""
         waiting: queue.SimpleQueue[Unit] = queue.SimpleQueue()
         through: queue.SimpleQueue[dict[int, MemberResult] | BaseException] = queue.SimpleQueue()
         ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-        drawing = threading.Lock()
-        for unit in self.units:
+        blocks = [unit for unit in self.units if len(unit.plans) > 1]
+        singles = [unit for unit in self.units if len(unit.plans) == 1]
+        for unit in sorted(singles, key=lambda unit: -unit.work):  # so that all threads end at about the same time
             waiting.put(unit)
+        left, n_at_work, lent = len(singles), 0, list[Helpers]()
 
         def work() -> None:
             while True:
@@ -196,27 +198,38 @@ class Driver:
                 except queue.Empty:
                     return ended.put(None)
                 try:
-                    through.put(train_unit(unit, flag, drawing))
+                    through.put(train_unit(unit, flag))
                 except BaseException as error:
                     through.put(error)
 
-        left, n_at_work = len(self.units), 0
-        helpers = borrow(self.n_threads)
-        try:
-            if not helpers:  # the system starts no more threads
-                return
-            for helper in helpers:
+        def begin(most: int) -> None:
+            """Let up to `most` threads begin: the system may start no more."""
+            nonlocal n_at_work
+            lent.append(borrow(min(most, waiting.qsize())))
+            for helper in lent[-1]:
                 helper.put(work)
                 n_at_work += 1
-            while left:
-                try:
-                    found = through.get(timeout=POLL_SECONDS)
-                except queue.Empty:
-                    continue
-                left -= 1
-                if isinstance(found, BaseException):
-                    raise found
-                self.take(found, flag)
+
+        def receive(seconds: float) -> int:
+            """Take the results of a single member, if some come in time; return their number."""
+            try:
+                found = through.get(timeout=seconds)
+            except queue.Empty:
+                return 0
+            if isinstance(found, BaseException):
+                raise found
+            self.take(found, flag)
+            return 1
+
+        try:
+            begin(self.n_threads - bool(blocks))
+            for unit in blocks:
+                self.take(train_unit(unit, flag, self.n_threads - n_at_work + ended.qsize()), flag)
+                while received := receive(0):
+                    left -= received
+            begin(self.n_threads - n_at_work)
+            while left and n_at_work:
+                left -= receive(POLL_SECONDS)
         except BaseException:
             flag.end("interrupted")
             while True:  # whoever is at work ends at its next chunk; nobody begins another unit
@@ -230,7 +243,7 @@ class Driver:
                 for _ in range(n_at_work):
                     ended.get()
             finally:
-                helpers.clear()
+                lent.clear()
             while not through.empty():  # after an error: what the others were at
                 if isinstance(found := through.get(), dict):
                     self.member_results.update(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -265,7 +264,7 @@ def begin(plan: Plan, started: float) -> Group:
     return group
 
 
-def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.AbstractContextManager[Any]) -> Group | None:
+def begin_group(plans: Sequence[Plan], started: float) -> Group | None:
     """Return several trainings that are ready to begin, with all random draws done.
 
     Parameters
@@ -274,9 +273,6 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
         Plans of one shape, between epochs; all or none of them with validation.
     started : float
         The time.
-    drawing : context manager
-        Entered to draw, by one thread at a time. NumPy releases its lock within each draw, so two drawing threads would
-        alternate at every draw, which takes three times as long.
 
     Returns
     -------
@@ -287,8 +283,7 @@ def begin_group(plans: Sequence[Plan], started: float, drawing: contextlib.Abstr
     network, m, dtype = first.network, len(plans), first.data.X.dtype
     storage = aligned_zeros((m, 1 + first.optimizer.n_slots, padded_size(network.n_params, dtype)), dtype)
     state = GroupState(storage, network.n_params, np.zeros(m, np.int64), np.ones((m, 2)))
-    with drawing:
-        drawn = Draws(plans, state)
+    drawn = Draws(plans, state)
     group = Group(plans, state, drawn.order(), before=drawn.before, started=started, feature_names=first.feature_names)
     group.seeds = drawn.seeds
     if first.stop.decides or first.validation_rows is not None:

@@ -62,6 +62,8 @@ class Group:
     """Whether the back end decides at the ends of epochs, within a call."""
     fired = False
     """Whether a rule has fired there during the last call."""
+    threads = 1
+    """Threads that share the members of a call."""
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class Group:
             steps = order.draw(n_steps, self._rates_of_several(n_steps))
             each = [own.rules(steps, 0, order.steps_per_epoch, self.epoch_loss) for own in self.member_decisions]
             rules = together(each)
-            good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules)
+            good = self.backend.train_group(tasks, self.which, state, steps, wanted, rules, self.threads)
             losses, _ = self.epoch_loss.add(steps, n_steps, 0)
             if rules is not None or isinstance(self.plan.optimizer, Method):
                 self._end_members(rules, good, wanted)

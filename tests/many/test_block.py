@@ -1,63 +1,70 @@
-"""Blocks: how many threads they keep busy."""
+"""Blocks: which members are in one, and the threads that share it."""
 
 import numpy as np
 import pytest
 
-from fastnn import Network, train_many
+from fastnn import Network, Stop, train_many
+from fastnn.compiler.loader import IN_PYTHON
+from fastnn.fused import side_by_side
 from fastnn.many import block
-from fastnn.many import block as units
+from fastnn.many.driver import Driver
 
 REAL = {name: getattr(block, name) for name in ("LEAST_WORK", "MEMBER_WORK")}
+X = np.random.RandomState(0).rand(20, 3)
+
+
+@pytest.fixture
+def units(monkeypatch):
+    """The units of each call."""
+    found = []
+
+    class Watched(Driver):
+        def __init__(self, *given):
+            super().__init__(*given)
+            found.append(self.units)
+
+    monkeypatch.setattr("fastnn.many.driver.Driver", Watched)
+    return found
 
 
 @pytest.mark.parametrize(("epochs", "n_threads"), [(1, 1), (1000, 4)])
-def test_only_threads_that_pay_are_started(epochs, n_threads, monkeypatch):
-    """One thread draws at a time, so others would wait where drawing is the most of the work."""
+def test_only_threads_that_pay_share_a_block(epochs, n_threads, units, monkeypatch):
+    """One thread draws, so others would have nothing to do where drawing is the most of the work."""
     for name, value in REAL.items():
         monkeypatch.setattr(block, name, value)
-    found, right = [], units.units_of
-    monkeypatch.setattr("fastnn.many.driver.units_of", lambda *given: found.append(right(*given)) or found[-1])
-    X = np.random.RandomState(0).rand(20, 3)
     train_many(Network((3, 2, 1)), X, X[:, :1], seed=range(200), epochs=epochs, n_jobs=4)
-    assert found[0][1] == n_threads
-    assert len(found[0][0]) >= n_threads
+    assert [unit.threads(4) for unit in units[0]] == [n_threads]
 
 
-def test_several_threads_take_the_longest_units_first_and_end_with_small_ones(monkeypatch):
-    """So they end at about one time: the last unit is a small part of all, and results are in the members' order."""
-    for name, value in REAL.items():
-        monkeypatch.setattr(block, name, value)
-    found, right = [], units.units_of
-    monkeypatch.setattr("fastnn.many.driver.units_of", lambda *given: found.append(right(*given)) or found[-1])
-    X = np.random.RandomState(0).rand(20, 3)
+def test_blocks_end_with_whole_vectors_and_long_trainings_are_in_none(units):
     epochs = [*range(1000, 1200), 0, *range(600, 100, -1), 100_000]
     for n_jobs in 1, 2:
         many = train_many(Network((3, 2, 1)), X, X[:, :1], seed=0, epochs=epochs, n_jobs=n_jobs)
         assert many.n_epochs.tolist() == epochs
-    (in_order, _), (by_work, n_threads) = found
-    assert n_threads == 2
-    firsts = [unit.plans[0].number for unit in in_order]
-    assert firsts == sorted(firsts)
-    works = [unit.work for unit in by_work]
-    assert works == sorted(works, reverse=True)
-    assert by_work[0].plans[0].n_epochs == 100_000
-    assert works[-2] < sum(works[1:]) / 6
-    assert sorted(plan.number for unit in by_work for plan in unit.plans) == list(range(len(epochs)))
+    for of_call, n_jobs in zip(units, (1, 2), strict=True):
+        firsts = [unit.plans[0].number for unit in of_call]
+        assert firsts == sorted(firsts)
+        assert sorted(plan.number for unit in of_call for plan in unit.plans) == list(range(len(epochs)))
+        blocks = [len(unit.plans) for unit in of_call if len(unit.plans) > 1]
+        assert {unit.plans[0].number for unit in of_call if len(unit.plans) == 1} == {200, 701}
+        assert max(unit.work for unit in of_call if len(unit.plans) > 1) < 1.2 * block.MOST_WORK * n_jobs
+        assert all(n % side_by_side.n_at_a_time(Network((3, 2, 1)), X.dtype, 20) == 0 for n in blocks[:-1])
 
 
-@pytest.mark.parametrize("total", [8e6, 14e6, 30e6, 60e6, 1e9])
-@pytest.mark.parametrize("n_threads", [2, 3])
-def test_rounds_leave_no_thread_without_work(total, n_threads, monkeypatch):
-    """In each round every thread has a block of the same size; blocks that would not pay are not made."""
-    monkeypatch.setattr(block, "LEAST_WORK", REAL["LEAST_WORK"])
-    rounds, sizes, left = block._Rounds(n_threads), [], int(total)
-    while left > 0:
-        sizes.append(rounds.next_size(left))
-        left -= sizes[-1]
-    assert left == 0
-    assert min(sizes) >= min(REAL["LEAST_WORK"], total)
-    assert len(sizes) % n_threads == 0 or len(sizes) == total // REAL["LEAST_WORK"] < n_threads
-    load = [0] * n_threads
-    for size in sorted(sizes, reverse=True):
-        load[load.index(min(load))] += size
-    assert max(load) - min(load) <= 0.01 * total or len(sizes) < n_threads
+@pytest.mark.skipif(IN_PYTHON, reason="one thread calls what is Python")
+@pytest.mark.parametrize("stop", [None, Stop(patience=3, restore_best=True, validation=0.2)])
+@pytest.mark.parametrize("hidden", [2, 40])
+def test_threads_share_a_block(hidden, stop, monkeypatch):
+    """Side by side and one by one; it does not show in any bit."""
+    shared, share = [], side_by_side.share
+    monkeypatch.setattr(
+        side_by_side, "share", lambda work, parts, n: share(work, shared.append([*parts]) or shared[-1], n)
+    )
+    options = {"seed": range(51), "epochs": [*range(3, 54)], "batch_size": 7, "stop": stop}
+    one, several = (train_many(Network((3, hidden, 1)), X, X[:, :1], **options, n_jobs=n) for n in (1, 3))
+    assert shared
+    assert max(map(len, shared)) > 3
+    assert len(np.unique(np.concatenate([*map(np.concatenate, shared)]))) > 40
+    for name in "params", "n_epochs":
+        np.testing.assert_array_equal(getattr(one, name), getattr(several, name))
+    np.testing.assert_array_equal(one.history.loss, several.history.loss)

@@ -108,9 +108,9 @@ def test_nothing_is_trained_twice(monkeypatch):
     kind = type(backend)
     train_group, train_steps = kind.train_group, kind.train_steps
 
-    def of_a_group(self, tasks, which, state, steps, n_steps, rules):
+    def of_a_group(self, tasks, which, state, steps, n_steps, *rest):
         counted.extend(n_steps.tolist())
-        return train_group(self, tasks, which, state, steps, n_steps, rules)
+        return train_group(self, tasks, which, state, steps, n_steps, *rest)
 
     def of_one(self, task, state, steps):
         counted.append(len(steps.loss))
