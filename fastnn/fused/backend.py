@@ -35,7 +35,7 @@ from fastnn.fused.preparation import (
     take_workspace,
     train_each,
 )
-from fastnn.fused.side_by_side import FEWEST, most_numbers, n_at_a_time, share_parts, train_side_by_side
+from fastnn.fused.side_by_side import FEWEST, can_score, most_numbers, n_at_a_time, share_parts, train_side_by_side
 from fastnn.memory import ALIGNMENT, ROW_BLOCK
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
@@ -193,7 +193,7 @@ class NumbaBackend:
             check_rules(network, dtype, steps.loss, n_steps, rules)
         good, members, begun = np.zeros(len(which), np.int64), np.arange(len(which)), np.zeros(len(which), np.int64)
         in_lanes = name == "train_steps" and not self.specialize and len(which) >= FEWEST
-        if in_lanes and (rules is None or rules.first == 0):
+        if in_lanes and (rules is None or can_score(tasks, which, rules)):
             group = tasks, which, state, steps, n_steps, n_rows, block
             members, begun = train_side_by_side(good, *group, rules, threads)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastnn.compiler.memory_ops import caller, get, offset, put, unpack
 from fastnn.compiler.tracing import entry, inlined
-from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, EpochArrays, EpochCodes, EpochNumbers
+from fastnn.fused.layout import MODE, N_END, N_LOSS, N_PREDICT, SAME_ROWS, EpochArrays, EpochCodes, EpochNumbers
 from fastnn.state import BEST, EACH, LIMIT, N_RULE, RULE_BEST, STALE, STRICT, TOL
 
 call_loss, call_predict, call_end_epoch = caller(N_LOSS), caller(N_PREDICT), caller(N_END)
@@ -26,8 +26,10 @@ def fires_at_end(code, words):
 
 
 @inlined
-def count_right(outputs, labels, n_rows, n_outputs, exclusive):
+def count_right(outputs, labels, n_rows, n_outputs, exclusive, of_row, of_output):
     """Count the rows whose outputs are on the labels' side, as scikit-learn's accuracy does.
+
+    From a row's outputs to the next one's are `of_row` numbers, from an output to the next one `of_output`.
 
     Where labels are exclusive, `labels` (n_rows,) are their numbers, and the first of the largest outputs counts; a
     NaN is larger than all. Else `labels` (n_rows, n_outputs) are 1 where an output should be above 1/2, and all of a
@@ -35,17 +37,17 @@ def count_right(outputs, labels, n_rows, n_outputs, exclusive):
     """
     n_right = 0
     for i in range(n_rows):
-        row, is_right = offset(outputs, i * n_outputs), True
+        row, is_right = offset(outputs, i * of_row), True
         if exclusive == 1:
             largest = 0
             for o in range(1, n_outputs):
-                a, b = get(row, o), get(row, largest)
+                a, b = get(row, o * of_output), get(row, largest * of_output)
                 if b == b and (a > b or a != a):
                     largest = o
             is_right = largest == get(labels, i)
         else:
             for o in range(n_outputs):
-                is_right = is_right and (get(row, o) > 0.5) == (get(labels, i * n_outputs + o) == 1)
+                is_right = is_right and (get(row, o * of_output) > 0.5) == (get(labels, i * n_outputs + o) == 1)
         n_right += 1 if is_right else 0
     return n_right
 
@@ -79,6 +81,24 @@ def loss_of_epoch(arrays, numbers, m, epoch):
     return total / divisor if numbers.mean == 1 else total
 
 
+@inlined
+def decide(arrays, numbers, m, score, params, step):
+    """End an epoch of member `m` by its score: keep the parameters if they are the best; return 1 if its rule fires.
+
+    From each of its `params` to the next one are `step` numbers.
+    """
+    epoch, rule = get(arrays.ended, 2 * m), offset(arrays.rules, m * N_RULE)
+    if numbers.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
+        put(rule, BEST, score)
+        best = offset(arrays.best_params, m * numbers.n_kept)
+        for k in range(numbers.n_kept):
+            put(best, k, get(params, k * step))
+    fired = fires(rule, loss_of_epoch(arrays, numbers, m, epoch) if numbers.n_factors > 0 else score)
+    put(arrays.ended, 2 * m, epoch + 1)
+    put(arrays.ended, 2 * m + 1, fired)
+    return fired
+
+
 @entry
 def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumbers) -> int:
     """Score the epoch that member `m` has ended, keep the parameters if they are the best; return 1 if its rule fires.
@@ -86,27 +106,18 @@ def end_epoch(m: int, arrays: EpochArrays, codes: EpochCodes, numbers: EpochNumb
     The calls that score write their results to `losses` and `outputs`.
     """
     arrays, codes, numbers = unpack(arrays), unpack(codes), unpack(numbers)
-    epoch, rule = get(arrays.ended, 2 * m), offset(arrays.rules, m * N_RULE)
-    at, score = m * numbers.n_epochs + epoch, 0.0
+    at, score = m * numbers.n_epochs + get(arrays.ended, 2 * m), 0.0
     if numbers.n_rows > 0:
         call_loss(codes.loss, offset(arrays.losses, at), offset(arrays.loss, m * N_LOSS))
-        put(arrays.loss, m * N_LOSS + MODE, numbers.mode)  # from now on they may be gathered already
+        put(arrays.loss, m * N_LOSS + MODE, SAME_ROWS)  # from now on they may be gathered already
         score = get(arrays.losses, at)
     if numbers.scored > 0:
         call_predict(codes.predict, offset(arrays.ended, 2 * m + 1), offset(arrays.predict, m * N_PREDICT))
-        own = offset(arrays.labels, m * numbers.n_labels)
-        right = count_right(arrays.outputs, own, numbers.n_rows, numbers.n_outputs, numbers.exclusive)
+        own, n = offset(arrays.labels, m * numbers.n_labels), numbers.n_outputs
+        right = count_right(arrays.outputs, own, numbers.n_rows, n, numbers.exclusive, n, 1)
         put(arrays.measured, at, right / numbers.n_rows)
         score = -get(arrays.measured, at)
-    if numbers.n_kept > 0 and math.isfinite(score) and score < get(rule, BEST):
-        put(rule, BEST, score)
-        params, best = offset(arrays.storage, m * numbers.size), offset(arrays.best_params, m * numbers.n_kept)
-        for k in range(numbers.n_kept):
-            put(best, k, get(params, k))
-    fired = fires(rule, loss_of_epoch(arrays, numbers, m, epoch) if numbers.n_factors > 0 else score)
-    put(arrays.ended, 2 * m, epoch + 1)
-    put(arrays.ended, 2 * m + 1, fired)
-    return fired
+    return decide(arrays, numbers, m, score, offset(arrays.storage, m * numbers.size), 1)
 
 
 @inlined

@@ -26,12 +26,23 @@ from fastnn.compiler.tracing import cpu_has, entry, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import FAN_IN, set_step_constants
-from fastnn.fused.epochs import call_end_epoch
+from fastnn.fused.epochs import count_right, decide
 from fastnn.fused.gather import gather_each
-from fastnn.fused.layout import N_CONSTANTS, N_END, LaneNumbers, Members, Model, Scratch, UpdateSpec
+from fastnn.fused.layout import (
+    LAYER_FIELDS,
+    N_CONSTANTS,
+    EpochArrays,
+    EpochNumbers,
+    LaneNumbers,
+    Members,
+    Model,
+    Scratch,
+    UpdateSpec,
+)
 from fastnn.fused.updates import square_weights
 from fastnn.state import Data, Steps
 
+N_FIELDS, OUTPUT = len(LAYER_FIELDS), LAYER_FIELDS["output"]
 HAS_WIDE = cpu_has("avx2") or cpu_has("neon")
 MOST_DOUBLE, MOST_SINGLE = (500, 600) if cpu_has("avx512f") else (300, 500) if HAS_WIDE else (0, -1)
 """The most numbers of a network for which lanes pay, in float64 and in float32; more do not fit the first cache.
@@ -39,13 +50,13 @@ Measured with AVX-512 and with AVX2; Arm's vectors take the numbers of AVX2, unm
 
 
 @inlined
-def gather_blocks(scratch, numbers, lanes, model, data, rows, n):
-    """Gather a block of `n` rows of each network, the next ones in its order of `rows`."""
+def gather_blocks(scratch, numbers, firsts, model, data, rows, n):
+    """Gather a block of `n` rows of each network, the next ones of `rows` from its own of `firsts` (N,) on."""
     n_inputs, n_outputs, N = get(model.layers, FAN_IN), model.n_outputs, lanes_of(data.X)
     for b in range(n):
         put(numbers.weight, b, 1.0)
         for j in range(N):
-            row = get(rows, b + get(lanes.first_row, j))
+            row = get(rows, b + get(firsts, j))
             put(scratch.rows_of_X, b * N + j, row * n_inputs)
             put(scratch.rows_of_Y, b * N + j, row * n_outputs)
     if n <= N:  # a small layer's gradient may be made within its update, which reads these
@@ -63,6 +74,7 @@ def take_in(scratch, lanes, members, own, n_params, N):
         put(lanes.first_row, j, m * members.row_step)
         put(lanes.first_rate, j, m * members.rate_step)
         put(lanes.first_loss, j, m * members.most)
+        put(lanes.first_scored, j, m * members.scored_step)
         for k in range(N_CONSTANTS):
             put(scratch.update_constants, k * N + j, get(members.constants, m * N_CONSTANTS + k))
         for k in range(2):
@@ -80,36 +92,21 @@ def runs(members, m, s):
 
 
 @inlined
-def give_back(lanes, members, own, s, n_params, N):
-    """Copy the states of those lanes to their members for whom step `s`, which was the last one, was good."""
-    for j in range(N):
-        m = get(own, j)
-        if runs(members, m, s):
-            for k in range(2):
-                put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
-            for v in range(members.n_vectors):
-                state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
-                for i in range(n_params):
-                    put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
+def give_back(lanes, members, m, j, n_params, N):
+    """Copy the state of lane `j` to its member `m`, after a step that was good."""
+    for k in range(2):
+        put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
+    for v in range(members.n_vectors):
+        state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+        for i in range(n_params):
+            put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
 
 
 @inlined
-def end_epochs(members, own, s, N):
-    """Score and decide for each member that has ended an epoch with step `s`; its state has been given back."""
-    for j in range(N):
-        m = get(own, j)
-        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
-            words = offset(members.end_words, m * (1 + N_END))
-            call_end_epoch(members.code, words, offset(words, 1))
-            if get(words, 0) == 1:
-                put(members.good, m, s + 1)
-
-
-@inlined
-def penalties(numbers, own_numbers, model, spec):
-    """Return each network's penalty, in float64, as `blocks.penalty` does one."""
+def penalties(numbers, own_numbers, model, largest):
+    """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest` strength may be 0."""
     nothing = zero(own_numbers.penalty)
-    if spec.penalty == 0:  # of all of them
+    if largest == 0:
         return nothing
     square_weights(numbers, model, own_numbers.vectors)
     strength = get(own_numbers.penalty, 0)
@@ -130,6 +127,56 @@ def note_losses(scratch, lanes, steps, members, own, s, N):
                 put(members.good, get(own, j), s)
 
 
+@inlined
+def score(scored_by, lanes, own_numbers, own, arrays, ends, penalty, N):
+    """Write the loss of each network's scored rows to `lanes.loss`, as `loss_and_gradient` returns it.
+
+    Where labels are scored, write how many are right to `lanes.right`.
+    """
+    scratch, numbers, model, data, is_gathered = scored_by
+    n_rows, n_outputs = ends.n_rows, ends.n_outputs
+    output = get(model.layers, (model.n_layers - 1) * N_FIELDS + OUTPUT)
+    sums_of_losses = penalties(numbers, own_numbers, model, penalty)
+    for begin in range(0, n_rows, model.block):
+        n = min(model.block, n_rows - begin)
+        if not (is_gathered and n == n_rows):
+            gather_blocks(scratch, numbers, lanes.first_scored, model, data, offset(lanes.scored_rows, begin), n)
+        propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
+        for j in range(N if ends.scored > 0 else 0):
+            of_outputs = offset(scratch.activations, output * n * N + j)
+            labels = offset(arrays.labels, get(own, j) * ends.n_labels + begin * (ends.n_labels // n_rows))
+            right = count_right(of_outputs, labels, n, n_outputs, ends.exclusive, N, n * N)
+            put(lanes.right, j, right + (get(lanes.right, j) if begin > 0 else 0))
+        propagation.output_delta(numbers, model, n, n)
+        sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
+    put(own_numbers.loss, 0, sums_of_losses / (float(n_rows) if model.mean else 1.0))
+
+
+@inlined
+def end_epochs(lanes, members, own, arrays, ends, s, n_params, N):
+    """Decide for each member that has ended an epoch with step `s`; return how many go on.
+
+    Those whose rules fire are given their states.
+    """
+    n_left = 0
+    for j in range(N):
+        m = get(own, j)
+        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):  # the last one may be there several times
+            at, found = m * ends.n_epochs + get(arrays.ended, 2 * m), 0.0
+            if ends.n_rows > 0:
+                found = get(lanes.loss, j)
+                put(arrays.losses, at, found)
+            if ends.scored > 0:
+                found = get(lanes.right, j) / ends.n_rows
+                put(arrays.measured, at, found)
+                found = -found
+            if decide(arrays, ends, m, found, offset(lanes.vectors, j), N) == 1:
+                give_back(lanes, members, m, j, n_params, N)
+                put(members.good, m, s + 1)
+        n_left += runs(members, m, s + 1)
+    return n_left
+
+
 @entry
 def most_numbers(n_lanes: int) -> int:
     """Return the most numbers of a network for which lanes pay by this code, see `side_by_side.numbers_of`."""
@@ -146,32 +193,40 @@ def train_in_lanes(
     steps: Steps,
     members: Members,
     lanes: LaneNumbers,
+    scoring: Scratch,
+    scoring_model: Model,
+    scored: Data,
+    arrays: EpochArrays,
+    ends: EpochNumbers,
 ) -> None:
     """Train members of a group, N at a time: change their states and losses, and write `members.good`.
 
     `spec.penalty` is not 0 if one of theirs is not; all row weights are 1, and no batch is empty. A member whose loss
     or parameters are not finite keeps a state that it had, and the others go on; so they do when a member's rule fires.
+    At the ends of epochs the `scored` rows of all networks are scored at once, in a workspace of their own, `scoring`.
     """
-    numbers, own_numbers = unpack_many(scratch), unpack_many(lanes)
+    numbers, own_numbers, scoring_numbers = unpack_many(scratch), unpack_many(lanes), unpack_many(scoring)
     scratch, model, spec, data = unpack(scratch), unpack(model), unpack(spec), unpack(data)
     steps, members, lanes = unpack(steps), unpack(members), unpack(lanes)
+    scoring, scoring_model, scored = unpack(scoring), unpack(scoring_model), unpack(scored)
+    arrays, ends = unpack(arrays), unpack(ends)
     N, n_params = lanes_of(data.X), spec.stride
     for g in range(n_groups):
         own, running, gathered = offset(members.order, g * N), N, -1
-        next_end = members.first + members.per_epoch
+        next_end, is_scored = members.first + ends.per_epoch, False
         take_in(scratch, lanes, members, own, n_params, N)
         for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):  # the first has the most
             first, stop = get(steps.start, s), get(steps.stop, s)
             divisor = float(stop - first) if model.mean else 1.0
             gather_each(lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate))
-            sums_of_losses = penalties(numbers, own_numbers, model, spec)
+            sums_of_losses = penalties(numbers, own_numbers, model, spec.penalty)
             store(numbers.nan_flag, 0, zero(numbers.nan_flag))
             begin = first
             while begin < stop:
                 n = min(model.block, stop - begin)
                 if gathered < 0 or first != get(steps.start, gathered) or stop != get(steps.stop, gathered):
                     rows = offset(steps.rows, begin)
-                    gather_blocks(scratch, numbers, lanes, model, data, rows, n)
+                    gather_blocks(scratch, numbers, lanes.first_row, model, data, rows, n)
                     gathered = s if n == stop - first else -1
                 learning = begin + n == stop
                 if learning:
@@ -188,8 +243,15 @@ def train_in_lanes(
             is_last = s + 1 == members.stop
             while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
                 running, is_last = running - 1, True
-            if is_last or s + 1 == next_end:
-                give_back(lanes, members, own, s, n_params, N)
+            if is_last:
+                for j in range(N):
+                    if runs(members, get(own, j), s):
+                        give_back(lanes, members, get(own, j), j, n_params, N)
             if s + 1 == next_end:
-                end_epochs(members, own, s, N)
-                next_end += members.per_epoch
+                if ends.n_rows > 0:
+                    penalty = spec.penalty if members.penalizes else 0.0
+                    scored_by = scoring, scoring_numbers, scoring_model, scored, is_scored
+                    score(scored_by, lanes, own_numbers, own, arrays, ends, penalty, N)
+                next_end, is_scored = next_end + ends.per_epoch, True
+                if end_epochs(lanes, members, own, arrays, ends, s, n_params, N) == 0:
+                    break

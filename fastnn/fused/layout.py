@@ -183,7 +183,10 @@ class EpochEnds(NamedTuple):
 
 
 class EpochArrays(NamedTuple):
-    """The arrays of `end_epoch`: those of `state.EpochRules`, with a row for each member, and what its calls take."""
+    """The arrays of `end_epoch`: those of `state.EpochRules`, with a row for each member, and what its calls take.
+
+    `train_in_lanes` decides by the same ones, without these calls.
+    """
 
     ended: NDArray[np.int64]  # (m * 2,)
     rules: NDArray[np.float64]  # (m * N_RULE,)
@@ -216,7 +219,6 @@ class EpochNumbers(NamedTuple):
     n_rows: int  # of those that are scored; 0: none are
     n_outputs: int
     n_labels: int  # of a member
-    mode: int  # of `loss_and_gradient` but for its first call: SAME_ROWS, or 0 where members with other rows take turns
     scored: int  # 1: by the rows that are right, 0: by their loss
     exclusive: int  # 1: labels are numbers of classes
     first: int  # steps of the current epoch that were done before
@@ -233,7 +235,6 @@ class Members(NamedTuple):
     order: NDArray[np.int64]  # (n_groups * N,): the member in each lane, those with most steps first
     n_steps: NDArray[np.int64]  # (m,)
     good: NDArray[np.int64]  # (m,): n_steps; written where there are less good ones, or a rule fires before
-    end_words: NDArray[np.int64]  # (m * (1 + N_END),), or none: `EpochEnds.arguments` of each
     storage: NDArray  # (m * n_vectors * stride,): the states
     beta_products: NDArray[np.float64]  # (m * 2,)
     constants: NDArray  # (m * N_CONSTANTS,): those of the task
@@ -243,10 +244,10 @@ class Members(NamedTuple):
     row_step: int  # from a member's `Steps.rows` to the next one's, 0 if they share them
     rate_step: int  # the same for learning rates
     most: int  # the steps that `Steps.loss` has room for
+    scored_step: int  # from a member's to the next one's, 0 if they share them
+    penalizes: int  # 1: the penalty is a part of the score
     first: int  # the steps that all have done before
     stop: int  # the step before which the call ends
-    per_epoch: int  # steps of an epoch, at whose end `end_epoch` is called; 0: nothing is called
-    code: int  # the address of its machine code
 
 
 class LaneNumbers(NamedTuple):
@@ -259,7 +260,10 @@ class LaneNumbers(NamedTuple):
     loss: NDArray[np.float64]  # (N,)
     first_row: NDArray[np.int64]  # (N,): the offset in `Steps.rows` at which the rows of each one begin
     first_rate: NDArray[np.int64]  # (N,): the same for learning rates
-    first_loss: NDArray[np.int64]  # (N,): and for losses
+    first_loss: NDArray[np.int64]  # (N,): for losses
+    first_scored: NDArray[np.int64]  # (N,): and for the rows that are scored
+    scored_rows: NDArray[np.int64]  # (any,): their numbers
+    right: NDArray[np.int64]  # (N,): how many of these are right
 
 
 class Weights(NamedTuple):

@@ -20,7 +20,6 @@ from fastnn.fused.layout import (
     N_PREDICT,
     NO_OPTIONS,
     NO_UPDATE,
-    SAME_ROWS,
     EpochArrays,
     EpochCodes,
     EpochEnds,
@@ -110,36 +109,14 @@ def train_each(good, kernel, tasks, which, state, steps, n_steps, workspace, cho
         good[k] = kernel(state.storage[k], state.beta_products[k], int(n_steps[k]), *blocks)
 
 
-def epoch_ends(rules, storage, losses, workspace, members, in_turn):
-    """Return the `EpochEnds` of `members` (m,) as argument blocks (m, 4), their arguments, and the objects referred to.
+def of_epochs(network, rules, storage, losses, calls):
+    """Return what `end_epoch` reads and writes: its `EpochArrays`, with the words of its `calls`, and `EpochNumbers`.
 
-    `storage` (any, any, any) are all states, `losses` (any, n_steps) those of the steps. `workspace` is that of the
-    rows that are scored, which are gathered once in a call of a member; but each time if these are not the same for all
-    and members take turns, `in_turn`.
+    `storage` (m, any, any) are the states of all members, `losses` (m, n_steps) those of the steps.
     """
-    network, dtype = workspace.network, workspace.buffers.params.dtype
-    m, n = len(members), len(rules.scored[0].data.X) if rules.scored else 0
-    labels = np.zeros(0, np.int64) if rules.labels is None else rules.labels
-    places = members.tolist()
-    rows, views = np.arange(n), [storage[k] for k in places]
-    outputs = np.empty((n if labels.size else 0, network.n_outputs), dtype)
-    of_network = _address(workspace.scratch), _address(workspace.model)
-    known = {}
-
-    def block(key, value):
-        """Return the address of an argument block, made once for each key."""
-        if key not in known:
-            known[key] = value, prepared(value)
-        return _address(known[key][1])
-
-    loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (N_LOSS, N_PREDICT))
-    for k, view in zip(places if rules.scored else [], views, strict=False):
-        task = rules.scored[k]
-        spec = UpdateSpec(LOSS_ALONE, workspace.buffers.params.size, 0, task.penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
-        of_task = block(("penalty", task.penalty), spec), block(("data", id(task.data)), task.data)
-        loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
-        predict[k] = id(outputs), id(view), n, *of_network, id(task.data.X)
-    codes = EpochCodes(*(load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict")))
+    n, labels = len(rules.scored[0].data.X) if rules.scored else 0, rules.labels
+    labels = np.zeros(0, np.int64) if labels is None else labels
+    outputs = np.empty((n if labels.size else 0, network.n_outputs), storage.dtype)
     numbers = EpochNumbers(
         n_epochs=rules.losses.shape[1],
         n_kept=rules.best_params.shape[1],
@@ -149,7 +126,6 @@ def epoch_ends(rules, storage, losses, workspace, members, in_turn):
         n_labels=labels[0].size if labels.size else 0,
         scored=int(rules.labels is not None),
         exclusive=int(labels.ndim == 2),
-        mode=0 if in_turn and len({id(task.data) for task in rules.scored}) > 1 else SAME_ROWS,
         first=rules.first,
         per_epoch=rules.per_epoch,
         n_steps=losses.shape[1],
@@ -158,14 +134,7 @@ def epoch_ends(rules, storage, losses, workspace, members, in_turn):
         divisor=rules.divisor,
     )
     own = rules.ended, rules.rules, rules.losses, rules.measured, labels, outputs, rules.best_params, storage
-    arrays = EpochArrays(*own, loss, predict, losses, rules.factors, rules.sums)
-    words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
-    words[:, 1] = members
-    words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)
-    ends = np.empty((m, len(EpochEnds._fields)), np.int64)
-    ends[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
-    ends[:, 3] = address(words) + np.arange(m) * words.strides[0]
-    return ends, words, [rows, views, known]
+    return EpochArrays(*own, *calls, losses, rules.factors, rules.sums), numbers
 
 
 class Workspace:
@@ -274,15 +243,40 @@ class Prepared:
 
 
 class Ends(Prepared):
-    """The preparations for what a call decides at the ends of epochs, by checked rules, and a workspace to score by."""
+    """The preparations for what a call decides at the ends of epochs, by checked rules, for some of the members (m,).
 
-    def __init__(self, network, rules, storage, losses, members, in_turn=False):
-        self.workspace = take_workspace(
-            network, storage.dtype, len(rules.scored[0].data.X) if rules.scored else 1, ROW_BLOCK
-        )
-        self.workspace.steps = None
-        self.rules, self._data = rules, [hold(task.data) for task in rules.scored]
-        self.each, self.words, self._held = epoch_ends(rules, storage, losses, self.workspace, members, in_turn)
+    In its workspace are the rows that are scored, which are gathered once in a call of a member.
+    """
+
+    def __init__(self, network, rules, storage, losses, members):
+        dtype, m, n = storage.dtype, len(members), len(rules.scored[0].data.X) if rules.scored else 0
+        self.workspace = workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK)
+        workspace.steps, known = None, {}
+        loss, predict = (np.empty((len(storage), n_words), np.int64) for n_words in (N_LOSS, N_PREDICT))
+        arrays, numbers = of_epochs(network, rules, storage, losses, (loss, predict))
+        rows, views = np.arange(n), [storage[k] for k in members.tolist()]
+        of_network, size = (_address(workspace.scratch), _address(workspace.model)), workspace.buffers.params.size
+
+        def block(key, value):
+            """Return the address of an argument block, made once for each key."""
+            if key not in known:
+                known[key] = value, prepared(value)
+            return _address(known[key][1])
+
+        for k, view in zip(members.tolist() if rules.scored else [], views, strict=False):
+            data, penalty = rules.scored[k].data, rules.scored[k].penalty
+            spec = UpdateSpec(LOSS_ALONE, size, 0, penalty, 1.0, 1.0, 0.0, *NO_OPTIONS[dtype])
+            of_task = block(("penalty", penalty), spec), block(("data", id(data)), data)
+            loss[k] = id(view), n, 0, *of_network, *of_task, id(rows)
+            predict[k] = id(arrays.outputs), id(view), n, *of_network, id(data.X)
+        codes = EpochCodes(*(load_kernel(name, dtype).code for name in ("loss_and_gradient", "predict")))
+        words = np.empty((m, 1 + N_END), np.int64)  # of each member: what `end_epoch` returns, and its arguments
+        words[:, 1] = members
+        words[:, 2:] = block("arrays", arrays), block("codes", codes), block("numbers", numbers)
+        self.each = np.empty((m, len(EpochEnds._fields)), np.int64)  # the `EpochEnds` of each, as argument blocks
+        self.each[:, :3] = rules.first, rules.per_epoch, load_kernel("end_epoch", dtype).code
+        self.each[:, 3] = address(words) + np.arange(m) * words.strides[0]
+        self._held = rules, [hold(task.data) for task in rules.scored], words, rows, views, known
 
     @property
     def of_one(self):

@@ -9,9 +9,9 @@ import numpy as np
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.cores import share
 from fastnn.fused.layout import N_CONSTANTS, LaneNumbers, Members, padded, set_task_constants, update_spec
-from fastnn.fused.preparation import NO_ENDS, Ends, put_back, take_workspace
+from fastnn.fused.preparation import of_epochs, put_back, take_workspace
 from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
-from fastnn.state import LIMIT
+from fastnn.state import LIMIT, N_RULE, Data, EpochRules
 
 FEWEST = 4
 """Members of a group from which on some may train side by side: half of the smallest vector."""
@@ -77,12 +77,17 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
     return orders
 
 
+def may_stop(rules):
+    """Return whether members have stop rules."""
+    return rules is not None and bool(rules.rules[:, LIMIT].any())
+
+
 def stops_of(most, rules):
     """Return the steps, of `most`, before which calls end, for members whose rules have fired to leave their lanes.
 
     They are at ends of epochs.
     """
-    if rules is None or not rules.rules[:, LIMIT].any():
+    if not may_stop(rules):
         return [most]
     size = ceil_div(most, CALLS * rules.per_epoch) * rules.per_epoch
     return [min(first + size, most) for first in range(0, most, size)]
@@ -90,8 +95,8 @@ def stops_of(most, rules):
 
 CALLS = 4
 """Calls for members with stop rules."""
-GAIN = 4
-"""How many times less numbers pay where something is decided: parameters are copied, and lanes may wait for others."""
+GAIN = 2
+"""How many times less numbers pay for them: lanes whose members have ended wait for the others."""
 
 
 def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block, rules, threads):
@@ -99,17 +104,18 @@ def train_side_by_side(good, tasks, which, state, steps, n_steps, n_rows, block,
 
     Good steps are written to `good` (m,). Up to `threads` threads share the members.
     """
+    n_scored = len(rules.scored[0].data.X) if rules is not None and rules.scored else 0
     first, good[:], left, begun = 0, n_steps, np.flatnonzero(n_steps), np.zeros(len(which), np.int64)
-    most = most_numbers(ALIGNMENT // state.storage.itemsize) / (1 if rules is None else GAIN)
+    most = most_numbers(ALIGNMENT // state.storage.itemsize) / (GAIN if may_stop(rules) else 1)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
-        orders = orders_of(left, tasks, which, steps, n_steps - first, n_rows, most)
+        orders = orders_of(left, tasks, which, steps, n_steps - first, max(n_rows, n_scored), most)
         if not orders:
             break
         if first == 0:
             call = call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules)
         for task, order in orders:
             work = functools.partial(call, task, first, stop)
-            share_parts(work, order, threads if rules is None else 1, ALIGNMENT // state.storage.itemsize)
+            share_parts(work, order, threads, ALIGNMENT // state.storage.itemsize)
             begun[order] = stop
         left = left[(begun[left] == stop) & (good[left] == n_steps[left]) & (n_steps[left] > stop)]
         first = stop
@@ -133,31 +139,66 @@ PARTS = 2  # for each thread: who begins late takes fewer
 def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
     """Return a function ``(task, first, stop, order)`` that does the steps from `first` to `stop` of an `orders_of`."""
     network, storage, dtype = tasks[0].network, state.storage, state.storage.dtype
-    (_, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
+    (m, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
     constants = np.zeros((len(tasks), N_CONSTANTS), dtype)
     for task, row in zip(tasks, constants, strict=True):
         set_task_constants(row, task)
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
     row_step, rate_step = (0 if len(a) == 1 else a.shape[1] for a in (steps.rows, steps.learning_rate))
-    ends = None if rules is None else Ends(network, rules, storage, steps.loss, np.arange(len(which)), True)
-    of_ends, words = (NO_ENDS, NO_ENDS.arguments) if ends is None else (ends.each[0], ends.words)
-    arrays = n_steps, good, words, storage, state.beta_products, constants[which], penalty
+    rules = no_rules(m, dtype) if rules is None else rules
+    scored = scored_rows(rules.scored) if rules.scored else tasks[0].data
+    ends = of_epochs(network, rules, storage, steps.loss, [np.zeros((0, 1), np.int64)] * 2)
+    n_scored, n_all = ends[1].n_rows, len(scored.X)
+    arrays = n_steps, good, storage, state.beta_products, constants[which], penalty
     sizes = n_vectors, stride, row_step, rate_step, steps.loss.shape[1]
+    of_scored = n_scored if n_all > n_scored else 0, int(any(task.penalty for task in rules.scored))
     kernel = load_kernel("train_in_lanes", dtype)
 
     def call(task, first, stop, order):
         spec = update_spec(task, network.n_params)._replace(penalty=float(penalty[order].any()))
-        members = Members(order, *arrays, *sizes, first, stop, int(of_ends[1]), int(of_ends[2]))
+        members = Members(order, *arrays, *sizes, *of_scored, first, stop)
         own = [aligned_zeros(n_vectors * network.n_params * lanes, dtype)]
-        own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)] + [np.zeros(lanes, np.int64) for _ in "123"]
-        workspace = take_workspace(network, dtype, n_rows, block, many=True)
-        workspace.steps = None
+        own += [aligned_zeros(n * lanes, np.float64) for n in (2, 1, 1, 1)]
+        own += [np.zeros(lanes, np.int64) for _ in range(4)] + [np.arange(n_all), np.zeros(lanes, np.int64)]
+        training, scoring = (
+            take_workspace(network, dtype, n, of_block, many=True)
+            for n, of_block in ((n_rows, block), (max(n_scored, 1), ROW_BLOCK))
+        )
         try:
-            of_network = workspace.scratch, workspace.model
-            of_task = prepared(spec), prepared(task.data), prepared(steps)
-            kernel(order.size // lanes, *of_network, *of_task, prepared(members), prepared(LaneNumbers(*own)))
+            of_task = (
+                prepared(spec),
+                prepared(task.data),
+                prepared(steps),
+                prepared(members),
+                prepared(LaneNumbers(*own)),
+            )
+            of_ends = scoring.scratch, scoring.model, prepared(scored), *map(prepared, ends)
+            kernel(order.size // lanes, training.scratch, training.model, *of_task, *of_ends)
         finally:
-            put_back(workspace)
-        return ends  # which has to stay in memory
+            put_back(training)
+            put_back(scoring)
 
     return call
+
+
+def no_rules(m, dtype):
+    """Return the rules of members for which nothing is decided at the ends of epochs."""
+    kinds = ((N_RULE, np.float64), *[(0, np.float64)] * 2, (0, dtype), (2, np.float64), (2, np.int64))
+    return EpochRules(0, 0, [], None, np.zeros(0), False, 1, *(np.zeros((m, n), kind) for n, kind in kinds))
+
+
+def scored_rows(scored):
+    """Return the rows that are scored, of all members one after another, or once if they are the same for all."""
+    if len({id(task.data) for task in scored}) == 1:
+        return scored[0].data
+    return Data(*(np.concatenate([task.data[k] for task in scored]) for k in range(3)))
+
+
+def can_score(tasks, which, rules):
+    """Return whether all rows that are scored can be so side by side: their weights are 1, the penalties the members'.
+
+    Or there are no penalties.
+    """
+    weights = {id(task.data): task.data.sample_weight for task in rules.scored}.values()
+    found, own = [task.penalty for task in rules.scored], [tasks[k].penalty for k in which.tolist()]
+    return rules.first == 0 and all((weight == 1).all() for weight in weights) and (not any(found) or found == own)

@@ -153,8 +153,9 @@ def test_members_of_train_many_are_those_of_train(dtype, calls):
         Stop(patience=4, tol=1e-3, validation=0.3, restore_best=True),
         Stop(patience=12, validation=SCORED, restore_best=True, monitor="accuracy"),
         Stop(validation=SCORED, restore_best=True),
+        Stop(patience=3, tol=1e-2, restore_best=True),
     ],
-    ids=["patience", "own rows", "accuracy", "best"],
+    ids=["patience", "own rows", "accuracy", "best", "with the penalty"],
 )
 def test_what_is_decided_at_the_ends_of_epochs(stop, dtype, calls):
     """Members stop at different epochs, and leave their lanes to others, which go on with the same bits."""
@@ -162,6 +163,7 @@ def test_what_is_decided_at_the_ends_of_epochs(stop, dtype, calls):
     X = random.rand(23, 2).astype(dtype)
     network = Network((2, 3, 1), "tanh", "sigmoid", "log_loss")
     columns = {"seed": range(m), "optimizer": [SGD(0.05 * (k + 1), momentum=0.5) for k in range(m)]}
+    columns["alpha"] = [0.01 * (k % 3) for k in range(m)]
     common = {"batch_size": 8, "epochs": 40, "stop": stop}
     many = train_many(network, X, (X[:, :1] > X[:, 1:]).astype(dtype), n_jobs=1, **common, **columns)
     assert len(calls) > (stop.patience is not None) or not side_by_side.most_numbers(ALIGNMENT // X.itemsize)
