@@ -11,16 +11,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from fastnn.checking.arguments import amount, check_integer, counted, shown
-from fastnn.checking.values import column_names
 from fastnn.memory import padded_size
-from fastnn.optimizers import Method, with_rate
+from fastnn.optimizers import Optimizer, with_rate
 from fastnn.state import Data
 from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
-from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_data, check_network, check_params, memory, warn_of_scale
+from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
 from fastnn.training.loop import Group
-from fastnn.training.plan import Plan, check_resume, check_settings, with_last_step, working_dtype
-from fastnn.training.rows import choose_rows
+from fastnn.training.plan import Plan, make_plan, with_last_step
 from fastnn.training.store import Row
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
@@ -31,10 +29,6 @@ FOR_ALL = ("new_rows", "backend", "dtype", "assume_finite")
 
 NOT_SPREAD = (*FOR_ALL, "rates")
 """These, and what is a sequence by itself."""
-
-
-OPTIONS = ("optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates")
-"""Those of `choose_options`, in its order."""
 
 
 class Spread(NamedTuple):
@@ -213,8 +207,9 @@ class _Checks:
     """The checks of members, each done once for all members that share its arguments."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
-        self._shared, self._names = shared, names
+        self._shared, self._names = {**shared, "threads": 1}, names
         self._done: dict[Hashable, Any] = {}
+        self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
 
     def plan(self, number: int, seed: Any, n_epochs: Any, values: list[Any]) -> Plan:
@@ -224,7 +219,7 @@ class _Checks:
         if known is None:
             own = dict(zip(self._names, values, strict=True))
             try:
-                known = self._done[key] = self._checked({**self._shared, **own, "seed": seed})
+                known = self._done[key] = self._checked({**self._shared, **own, "seed": seed, "epochs": 0})
             except (TypeError, ValueError, MemoryError) as error:
                 if not own:  # what is wrong is so for all
                     raise
@@ -236,83 +231,39 @@ class _Checks:
             n_epochs = self._epochs(number, n_epochs)
         plan: Plan = known._replace(number=number, seed=seed, n_epochs=n_epochs)
         if callable(plan.optimizer.learning_rate):
-            own_rate = self._once(("rate", id(known), n_epochs), lambda: with_last_step(plan).optimizer)
-            plan = plan._replace(optimizer=own_rate)
-        if plan.stop.validation is not None and self._once(("split", id(known)), lambda: _by_seed(known)):
+            plan = plan._replace(optimizer=self._once(_optimizer_until, known, n_epochs))
+        if plan.stop.validation is not None and self._once(_by_seed, known):
             self._check_split(plan)
         return plan
 
     def _checked(self, given: dict[str, Any]) -> Plan:
         """Check the arguments of a member; return its plan, with any number and seed."""
-        network, resume, dtype, stop = given["networks"], given["resume"], given["dtype"], given["stop"]
-        self._once(
-            ("resume", id(resume), given["seed"] is None),
-            lambda: check_resume(resume, given["new_rows"], given["seed"], given["params"]),
-        )
-        shared = (id(network), id(resume), id(stop), *(id(given[name]) for name in (*OPTIONS, "learning_rate")))
-        plan = self._once(("settings", shared, given["sample_weight"] is None), lambda: self._settings(given))
-        arrays = given["X"], given["Y"], given["sample_weight"]
-        key = id(network), *map(id, arrays), id(resume) if dtype is None else 0
-        data = self._once(
-            ("data", key), lambda: self._data(network, arrays, plan.assume_finite, working_dtype(dtype, resume))
-        )
-        if isinstance(plan.optimizer, Method):
-            self._once(("scale", id(data.X), id(data.Y)), lambda: warn_of_scale(plan.optimizer, data))
-        chosen = given["rows"], given["validation_rows"]
-        rows = self._once(
-            ("rows", *map(id, chosen), len(data.X), id(stop)), lambda: choose_rows(*chosen, len(data.X), plan.stop)
-        )
-        params = given["params"]
-        if params is not None:
-            params = self._once(
-                ("params", id(network), id(params), data.X.dtype), lambda: check_params(network, params, data.X.dtype)
-            )
-        names = column_names(given["X"])
-        if names is None and resume is not None:
-            names = resume.feature_names
-        train_on, validate_on = rows
-        plan = plan._replace(
-            data=data, rows=train_on, validation_rows=validate_on, feature_names=names, params=params, state=resume
-        )
-        kind = type(plan.optimizer), plan.batch_size, plan.shuffle
-        size = len(data.X), data.X.dtype, id(given["sample_weight"])
-        whole = plan
-        if _by_seed(plan):  # what depends on the seed is checked for each member
-            whole = plan._replace(data=data._replace(sample_weight=np.ones_like(data.sample_weight)))
-        self._once(
-            ("start", id(network), size, id(rows), id(stop), id(resume), kind, names), lambda: check_start(whole)
-        )
+        network = given["networks"]
+        plan = make_plan(self._once, network=network, **given)
+        if (rate := given["learning_rate"]) is not None:
+            plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, rate))
+        data = self._once(self._shared_data, plan.data, network, given["X"], given["Y"], given["sample_weight"])
+        plan, weight = plan._replace(data=data), data.sample_weight
+        # What depends on the seed is checked for each member.
+        whole = plan._replace(data=data._replace(sample_weight=np.ones_like(weight))) if _by_seed(plan) else plan
+        objects = map(id, (network, given["sample_weight"], plan.rows, plan.validation_rows, plan.stop, plan.state))
+        kind = len(data.X), data.X.dtype, type(plan.optimizer), plan.batch_size, plan.shuffle, plan.feature_names
+        if (start := (*objects, *kind)) not in self._begun:
+            self._begun.add(start)
+            check_start(whole)
         return plan
 
-    def _once(self, key: Hashable, check: Callable[[], Any]) -> Any:
+    def _once(self, check: Callable[..., Any], *given: Any) -> Any:
+        """Call a function, once for the same objects."""
+        key = check, *(value if type(value) is int else id(value) for value in given)
         if key not in self._done:
-            self._done[key] = check()
-        return self._done[key]
+            self._done[key] = check(*given), given  # which stay, so that no other objects get their ids
+        return self._done[key][0]
 
-    def _data(self, network: Any, arrays: tuple[Any, ...], *options: Any) -> Data:
-        """Return checked data; members that share an array get one object, which is sent once."""
-        data = check_data(network, *arrays, *options)
+    def _shared_data(self, data: Data, network: Any, *arrays: Any) -> Data:
+        """Return data in which an array that members share is one object, which is sent once."""
         kind = id(network), len(data.X), data.X.dtype
-        known = [self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)]
-        return Data(*known)
-
-    def _settings(self, given: dict[str, Any]) -> Plan:
-        plan = check_settings(
-            network=given["networks"],
-            backend=given["backend"],
-            options=[given[name] for name in OPTIONS],
-            epochs=0,  # each member has its own
-            stop=given["stop"],
-            resume=given["resume"],
-            new_rows=given["new_rows"],
-            assume_finite=given["assume_finite"],
-            weighted=given["sample_weight"] is not None,
-            threads=1,
-        )
-        rate = given["learning_rate"]
-        if rate is None:
-            return plan
-        return plan._replace(optimizer=with_rate(plan.optimizer, rate))
+        return Data(*(self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)))
 
     def _check_split(self, plan: Plan) -> None:
         """Check that both sides of a member's split have rows with weight, unless its seed is yet to be drawn."""
@@ -360,6 +311,11 @@ def begin_alone(plan: Plan) -> Group:
 def check_start(plan: Plan) -> None:
     """Begin a training and discard it, to find what does not fit, such as the rows of a state."""
     begin_alone(plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))).give_back()
+
+
+def _optimizer_until(plan: Plan, n_epochs: int) -> Optimizer:
+    """Return the optimizer of a plan with so many epochs, at the last of which a schedule without steps ends."""
+    return with_last_step(plan._replace(n_epochs=n_epochs)).optimizer
 
 
 def _by_seed(plan: Plan) -> bool:

@@ -35,7 +35,7 @@ from fastnn.testing.tolerances import (
 from fastnn.training import train
 from fastnn.training.epochs import learning_rates
 from fastnn.training.initial import fresh, row_order
-from fastnn.training.inputs import check_data, check_network
+from fastnn.training.inputs import check_data, check_network, check_params
 from fastnn.training.plan import NO_RULES, Plan, choose_options
 
 _PARTS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # of a bound
@@ -169,7 +169,7 @@ def _plan(
         threads=1,
         data=data,
         seed=seed,
-        params=params,
+        params=None if params is None else check_params(network, params, data.X.dtype),
     )
     state, random_state, _ = fresh(plan, len(data.X))
     order = row_order(plan, state, random_state)

@@ -29,7 +29,7 @@ from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import begin
 from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Group
-from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
+from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan, with_last_step
 from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
@@ -217,9 +217,14 @@ def train(
         sample_weight=sample_weight,
         rows=rows,
         validation_rows=validation_rows,
-        options=(optimizer, batch_size, shuffle, alpha, clip_norm, rates),
+        optimizer=optimizer,
         epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
         seed=seed,
+        alpha=alpha,
+        clip_norm=clip_norm,
+        rates=rates,
         params=params,
         resume=resume,
         new_rows=new_rows,

@@ -28,7 +28,7 @@ from fastnn.training.generator import (
     shuffle_rows,
     system_words,
 )
-from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_method, check_params
+from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
 from fastnn.training.rows import RowOrder, RowOrders, Rows, check_full_batch, digest, rows_a_step, rows_at, rows_of
@@ -57,7 +57,7 @@ def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, See
         else:
             params_of(network, numbers, params)
     else:
-        params[...] = check_params(network, plan.params, dtype)
+        params[...] = plan.params
     state.index, state.validation_rows = _split(n, random_state, plan.stop)
     if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
         return state, random_state, Seeded(int(seed), plan.params is None, n)

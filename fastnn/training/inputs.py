@@ -80,15 +80,15 @@ def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None
         raise ValueError(f"{name} computes in float64 only, not in {dtype}: say dtype='float64'")
 
 
-def warn_of_scale(method: Method, data: Data) -> None:
-    """Warn of inputs or targets far from the size of 1, with which a method hardly learns."""
+def warn_of_scale(method: str, data: Data) -> None:
+    """Warn of inputs or targets far from the size of 1, with which a method of this name hardly learns."""
     used = data.sample_weight > 0
     sizes = {name: float(abs(array[used]).max()) for name, array in (("inputs", data.X), ("targets", data.Y))}
     far = [f"{name} reach {size:.3g}" for name, size in sizes.items() if size > LARGE or 0 < size < SMALL]
     if far:
         warn(
             ScaleWarning(
-                f"{' and '.join(far)}: {method.name} hardly learns from such numbers; scale them to about -1 to 1, "
+                f"{' and '.join(far)}: {method} hardly learns from such numbers; scale them to about -1 to 1, "
                 "such as by sklearn.preprocessing.MinMaxScaler((-1, 1)), and scale predictions back"
             )
         )

@@ -9,7 +9,7 @@ import enum
 import math
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from fastnn.optimizers import Adam, BayesianRegularization, Method, Optimizer, w
 from fastnn.schedules import ending_after, lacks_steps
 from fastnn.state import Data
 from fastnn.training.generator import Seed
-from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, warn_of_scale
+from fastnn.training.inputs import check_data, check_dtype, check_network, check_optimizer, check_params, warn_of_scale
 from fastnn.training.rows import Rows, choose_rows, rows_a_step
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
@@ -32,8 +32,13 @@ from fastnn.training.stopping import Stop
 NO_RULES = Stop()
 """The stop rules of a training that runs to its last epoch."""
 
-OF_SETTINGS = 11
-"""The number of fields that `check_settings` fills."""
+OPTIONS = "optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates"
+"""The arguments that `choose_options` takes, in its order."""
+
+SETTINGS = "network", "backend", "epochs", "stop", "new_rows", "assume_finite", "threads", *OPTIONS
+"""The arguments that `check_settings` takes, in its order."""
+
+_settings_of = operator.itemgetter(*SETTINGS)
 
 NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
 
@@ -89,54 +94,36 @@ class Plan(NamedTuple):
         return vectors
 
 
-def make_plan(
-    *,
-    network: Any,
-    X: Any,
-    Y: Any,
-    sample_weight: Any,
-    rows: Any,
-    validation_rows: Any,
-    options: Any,
-    epochs: Any,
-    seed: Any,
-    params: Any,
-    resume: Any,
-    new_rows: Any,
-    stop: Any,
-    backend: Any,
-    dtype: Any,
-    assume_finite: Any,
-    threads: Any,
-) -> Plan:
-    """Check the arguments of `train`; seed and parameters are checked at their first use.
+def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
+    """Check the arguments of `train`, given by their names; the seed is checked at its first use.
+
+    `once` calls a function with arguments. It may return what an earlier call with the same ones returned.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit.
     """
-    check_resume(resume, new_rows, seed, params)
-    plan = check_settings(
-        network=network,
-        backend=backend,
-        options=options,
-        epochs=epochs,
-        stop=stop,
-        resume=resume,
-        new_rows=new_rows,
-        assume_finite=assume_finite,
-        weighted=sample_weight is not None,
-        threads=threads,
-    )
-    working = None if dtype is resume is None else working_dtype(dtype, resume)
-    data = check_data(network, X, Y, sample_weight, assume_finite, working)
+    network, X, weight, params, resume = operator.itemgetter("network", "X", "sample_weight", "params", "resume")(given)
+    once(check_resume, resume, given["new_rows"], given["seed"], params)
+    plan: Plan = once(check_settings, resume, weight is not None, *_settings_of(given))
+    dtype = check_dtype(given["dtype"]) if resume is None or given["dtype"] is not None else resume.storage.dtype
+    data = once(check_data, network, X, given["Y"], weight, plan.assume_finite, dtype)
     if isinstance(plan.optimizer, Method):
-        warn_of_scale(plan.optimizer, data)
-    train_on, validate_on = choose_rows(rows, validation_rows, len(data.X), plan.stop)
-    own: Any = data, train_on, validate_on, column_names(X), seed, params, resume
-    plan = Plan._make((*plan[:OF_SETTINGS], *own, None, 0))  # `_replace` takes three times as long
-    return with_last_step(plan) if callable(plan.optimizer.learning_rate) else plan
+        once(warn_of_scale, plan.optimizer.name, data)
+    rows, validation_rows = once(choose_rows, given["rows"], given["validation_rows"], data, plan.stop)
+    feature_names = column_names(X)
+    if resume is not None and feature_names is None:
+        feature_names = resume.feature_names
+    return plan._replace(
+        data=data,
+        rows=rows,
+        validation_rows=validation_rows,
+        feature_names=feature_names,
+        seed=given["seed"],
+        params=params if params is None else once(check_params, network, params, data.X.dtype),
+        state=resume,
+    )
 
 
 def with_last_step(plan: Plan) -> Plan:
@@ -153,20 +140,8 @@ def with_last_step(plan: Plan) -> Plan:
     return plan._replace(optimizer=with_rate(plan.optimizer, ending_after(rate, steps)))
 
 
-def check_settings(
-    *,
-    network: Any,
-    backend: Any,
-    options: Any,
-    epochs: Any,
-    stop: Any,
-    resume: TrainingState | None,
-    new_rows: bool,
-    assume_finite: Any,
-    weighted: bool,
-    threads: Any,
-) -> Plan:
-    """Check the arguments except rows and initial state; return a plan without these.
+def check_settings(resume: TrainingState | None, weighted: bool, *values: Any) -> Plan:
+    """Check the values of `SETTINGS`, all arguments except rows and initial state; return a plan without these.
 
     The kit holds the last arguments and their plan, because a loop of small trainings passes the same immutable objects
     repeatedly. It holds nothing that may refer to the caller's data: functions, validation data, states.
@@ -176,15 +151,16 @@ def check_settings(
     TypeError, ValueError
         For invalid settings, and for a training that the back end does not support.
     """
-    is_named, backend = isinstance(backend, str), get_backend(backend)
-    given = (network, backend, *options, epochs, stop, new_rows, assume_finite, weighted, threads)
-    if resume is None and SETTINGS and all(map(operator.is_, given, (last := SETTINGS[-1])[0])):
+    network, named, epochs, stop, new_rows, assume_finite, threads, *options = values
+    backend = get_backend(named)
+    now = (backend, weighted, *values)
+    if resume is None and LAST and all(map(operator.is_, now, (last := LAST[-1])[0])):
         return last[1]
     stop = NO_RULES if stop is None else stop
     check_network(network)
     if not isinstance(stop, Stop):
         raise TypeError(f"stop must be a fastnn Stop, not {shown(stop)}")
-    chosen = choose_options(*(*options, resume))
+    chosen = choose_options(**dict(zip(OPTIONS, options, strict=True)), resume=resume)
     n_epochs, assume_finite = check_integer("epochs", epochs, low=0), check_flag("assume_finite", assume_finite)
     weighted = weighted or stop.has_weights
     check_supported(backend, network, chosen.optimizer, alpha=chosen.alpha, sample_weight=weighted)
@@ -198,18 +174,14 @@ def check_settings(
         assume_finite=assume_finite,
         threads=None if threads is None else check_integer("threads", threads, low=1),
     )
-    if is_named and stop is NO_RULES and resume is None and not callable(chosen.optimizer.learning_rate):
-        SETTINGS[:] = [(given, plan)]
+    is_fixed = resume is None and stop is NO_RULES and not callable(chosen.optimizer.learning_rate)
+    if is_fixed and isinstance(named, str):
+        LAST[:] = [(now, plan)]
     return plan
 
 
-SETTINGS = kit.shelf()
+LAST = kit.shelf()
 """The last arguments of `check_settings` and their plan: repeated calls skip the checks."""
-
-
-def working_dtype(dtype: Any, resume: TrainingState | None) -> np.dtype[Any] | None:
-    """Return the dtype to compute in: the requested one, else that of the resumed state, else None for that of X."""
-    return resume.storage.dtype if resume is not None and dtype is None else check_dtype(dtype)
 
 
 class NotGiven(enum.Enum):

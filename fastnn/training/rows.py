@@ -19,21 +19,20 @@ from fastnn.training.stopping import Stop
 Rows = NDArray[np.int64]
 
 
-def choose_rows(rows: Any, validation_rows: Any, n: int, stop: Stop) -> tuple[Rows | None, Rows | None]:
+def choose_rows(rows: Any, validation_rows: Any, data: Data, stop: Stop) -> tuple[Rows | None, Rows | None]:
     """Return the rows to train on (None: all of them, in order) and those to validate on (None: the stop rules' data).
 
     Parameters
     ----------
     rows, validation_rows : array-like of int, optional
-        Numbers of rows, from 0 to n - 1. If only `validation_rows` are given, all other rows are trained on.
-    n : int
-        The rows of X.
+        Numbers of rows of the data, from 0. If only `validation_rows` are given, all other rows are trained on.
 
     Raises
     ------
     TypeError, ValueError
         For values that are not numbers of rows, for rows on both sides, and for two kinds of validation data.
     """
+    n = len(data.X)
     train_on = None if rows is None else _checked("rows", rows, n)
     if validation_rows is None:
         return train_on, None
