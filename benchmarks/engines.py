@@ -22,7 +22,6 @@ import numpy as np
 
 from fastnn import SGD, ManyResult, train_many, workloads
 from fastnn.many import engine as engines
-from fastnn.many import shared_files
 from fastnn.measuring.tables import markdown
 
 SEED = workloads.load("seed")
@@ -30,7 +29,7 @@ ITERATIONS = 3000
 FEW, SOME, MANY, MOST = 400, 1000, 2000, 3000
 """Members of the trainings that the model is fitted to, FEW and MANY, and of those that it is tested by."""
 REPEATS = 5
-MEMORY = shared_files.MEMORY
+MEMORY = engines.MEMORY
 CORES = 2
 """Of this machine: the calling process and the workers share them."""
 WORKERS = (10, 100, 1000)
@@ -132,7 +131,7 @@ def sent() -> tuple[float, float, float]:
         trained(n)
     engines.packed = pack
     there = sum(len(pickle.dumps(plan)) for plan, _ in plans)
-    with shared_files.folder_for_workers() as folder:
+    with engines.folder_for_workers() as folder:
         tasks = [[(plan._replace(folder=place), *arrays) for plan, arrays in plans] for place in (None, folder)]
         back = [sum(len(pickle.dumps(engines.train_packed([0], *task))) for task in same) for same in tasks]
     return there / n, back[0] / n, back[1] / n
@@ -177,7 +176,7 @@ def fitted(found: dict[tuple[int, int], Times]) -> Model:
 def measured(label: str) -> dict[tuple[int, int], Times]:
     """Return the times of {(members, workers)} of an engine."""
     name, _, messages = label.partition(", ")
-    shared_files.MEMORY = MEMORY / "missing" if messages else MEMORY
+    engines.MEMORY = MEMORY / "missing" if messages else MEMORY
     found: dict[tuple[int, int], Times] = {}
     plan = {2: (FEW, SOME, MANY, MOST), 1: (FEW, SOME, MANY)}
     if name == "ray":  # it has as many workers as joblib asks for, and starts them for each call, in seconds
@@ -185,7 +184,7 @@ def measured(label: str) -> dict[tuple[int, int], Times]:
     for n_workers, sizes in plan.items():
         with workers(name, n_workers):
             found |= {(n, n_workers): seconds(n, repeats=2 if name == "ray" else REPEATS) for n in sizes}
-    shared_files.MEMORY = MEMORY
+    engines.MEMORY = MEMORY
     return found
 
 

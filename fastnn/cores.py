@@ -121,21 +121,20 @@ def _quotas() -> Iterator[float]:
         for folder in (group, *group.parents):
             if not folder.is_relative_to(MOUNTED):
                 break
-            quota, period = _v1(folder) if controllers else _v2(folder)
+            quota, period = _quota(folder, V1 if controllers else V2)
             if quota > 0 and period > 0:
                 yield quota / period
 
 
-def _v2(folder: Path) -> tuple[int, int]:
-    """Return quota and period of a cgroup of version 2, in microseconds; 0 where there is none."""
-    quota, period, *_ = (*_words(folder / "cpu.max"), "", "")
-    return _whole_number(quota), _whole_number(period)  # a quota of "max" is none
+V1 = "cpu.cfs_quota_us", "cpu.cfs_period_us"
+V2 = ("cpu.max",)
+"""The files of both versions that hold quota and period, in microseconds; a quota of "max" or -1 is none."""
 
 
-def _v1(folder: Path) -> tuple[int, int]:
-    """Return quota and period of a cgroup of version 1, in microseconds; 0 where there is none."""
-    quota, period, *_ = (*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us"), "", "")
-    return _whole_number(quota), _whole_number(period)  # a quota of -1 is none
+def _quota(folder: Path, files: Iterable[str]) -> tuple[int, int]:
+    """Return quota and period of a cgroup; 0 where there is none."""
+    quota, period, *_ = (*(word for file in files for word in _words(folder / file)), "", "")
+    return _whole_number(quota), _whole_number(period)
 
 
 def _words(file: Path) -> list[str]:

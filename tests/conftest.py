@@ -13,7 +13,7 @@ import pytest
 
 from fastnn import cores
 from fastnn.backends import BACKENDS
-from fastnn.training import interrupts
+from fastnn.training import exceptions
 
 DTYPES = (np.float32, np.float64)
 
@@ -45,7 +45,7 @@ def pytest_collection_finish():
 
 def pytest_runtest_setup():
     """No test sends its Ctrl-C soon after another one's, which would make it the second."""
-    interrupts._last_swallowed = -math.inf
+    exceptions._last_swallowed = -math.inf
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from fastnn.optimizers import RPROP, SGD, Adam, AdamW, Optimizer, RMSprop
 from fastnn.schedules import Schedule, ending_after
 from fastnn.state import Data, StepState
 from fastnn.training.epochs import Decisions, Pace
-from fastnn.training.interrupts import Interrupt
+from fastnn.training.exceptions import Interrupt
 from fastnn.training.loop import Group
 from fastnn.training.plan import NO_RULES, Plan
 from fastnn.training.rows import RowOrder, check_full_batch

@@ -15,7 +15,7 @@ from fastnn.estimators.validation import threads_of
 from fastnn.memory import Array
 from fastnn.optimizers import SGD
 from fastnn.state import Task
-from fastnn.training.interrupts import Interrupt
+from fastnn.training.exceptions import Interrupt
 
 _REASONS = {0: "converged", 1: "limit", 2: "abnormal", 99: "time"}
 

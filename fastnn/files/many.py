@@ -48,8 +48,7 @@ from fastnn.files.description import (
 )
 from fastnn.files.export import check_not_exported
 from fastnn.files.model import MANY, checked_model, checked_result, content_of, parts_of_rows, result_of, rows_of
-from fastnn.many.results import ManyResult
-from fastnn.many.store import AllStored
+from fastnn.many.results import AllStored, ManyResult
 from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.training.history import History

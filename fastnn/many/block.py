@@ -17,15 +17,14 @@ import numpy as np
 
 from fastnn.backends import Completed, original
 from fastnn.many.members import begin_alone
-from fastnn.many.store import MemberResult, Unbegun
+from fastnn.many.results import MemberResult, Unbegun
 from fastnn.memory import ceil_div
 from fastnn.schedules import SCHEDULES
-from fastnn.training.exceptions import MonitorError
-from fastnn.training.initial import begin_group, n_split
-from fastnn.training.interrupts import StopRequest
+from fastnn.training.exceptions import MonitorError, StopRequest
+from fastnn.training.initial import begin_group
 from fastnn.training.plan import Plan
+from fastnn.training.results import PLAIN, Row
 from fastnn.training.stopping import StopReason
-from fastnn.training.store import PLAIN, Row
 
 MOST_WORK = 1 << 24
 """The work of a block for each thread, and of the longest training in one: about 10 ms."""
@@ -54,7 +53,7 @@ def epoch_work(plan: Plan) -> int:
     elif isinstance(plan.stop.validation, (tuple, list)):
         n_scored = len(plan.stop.validation[0])
     elif plan.stop.validation is not None:
-        n_scored = n_split(plan)
+        n_scored = plan.n_split
     return ceil_div(plan.n_rows, rows) * (rows * n_params + STEP_WORK) + n_scored * n_params + STEP_WORK
 
 

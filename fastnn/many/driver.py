@@ -18,11 +18,9 @@ from fastnn.errors import warn
 from fastnn.many.block import Unit, train_unit, units_of
 from fastnn.many.engine import Engine
 from fastnn.many.members import known_seed
-from fastnn.many.results import ManyResult
-from fastnn.many.store import MemberResult, result_of
+from fastnn.many.results import ManyResult, MemberResult, result_of
 from fastnn.training.callbacks import CsvLogger, ProgressBar, every, sorted_callbacks
-from fastnn.training.exceptions import InterruptWarning, TrainingInterrupted, attach_result
-from fastnn.training.interrupts import AGAIN, Interrupt
+from fastnn.training.exceptions import AGAIN, Interrupt, InterruptWarning, TrainingInterrupted, attach_result
 from fastnn.training.plan import Plan
 from fastnn.training.results import TrainingResult
 from fastnn.training.stopping import StopReason

@@ -18,8 +18,8 @@ from fastnn.training.generator import Seed, make_random_state
 from fastnn.training.initial import begin
 from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
 from fastnn.training.loop import Group
-from fastnn.training.plan import Plan, make_plan, with_last_step
-from fastnn.training.store import Row
+from fastnn.training.plan import OPTIONS, Plan, make_plan, with_last_step
+from fastnn.training.results import Row
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
 """The dimensions of each array argument that is for all members."""
@@ -239,7 +239,7 @@ class _Checks:
     def _checked(self, given: dict[str, Any]) -> Plan:
         """Check the arguments of a member; return its plan, with any number and seed."""
         network = given["networks"]
-        plan = make_plan(self._once, network=network, **given)
+        plan = make_plan(self._once, network=network, options=[given[name] for name in OPTIONS], **given)
         if (rate := given["learning_rate"]) is not None:
             plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, rate))
         data = self._once(self._shared_data, plan.data, network, given["X"], given["Y"], given["sample_weight"])

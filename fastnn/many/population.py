@@ -19,15 +19,13 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.many.block import Ended, train_alone
 from fastnn.many.driver import Callbacks, Caller, tell_interrupted
 from fastnn.many.members import check_start, known_seed, make_plans
-from fastnn.many.results import ManyResult, picture
-from fastnn.many.store import MemberResult, Scored, Unbegun, losses_of, place_of_best, score_of
+from fastnn.many.results import ManyResult, MemberResult, Scored, Unbegun, losses_of, picture, place_of_best, score_of
 from fastnn.optimizers import with_rate
 from fastnn.training import Stop
 from fastnn.training.history import History
 from fastnn.training.plan import NOT_GIVEN, Plan, choose_options
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import Row, TrainingResult
 from fastnn.training.stopping import StopReason, name_of
-from fastnn.training.store import Row
 
 COLUMNS = ("loss", "validation_loss", "learning_rate", "measured")
 """The arrays of a `History`, with a number for each epoch, or empty."""
@@ -143,10 +141,141 @@ def free(trainings: Collection[Continued]) -> None:
             training.last = Row(results, place)
 
 
-class Standings(Mapping[int, TrainingResult]):
-    """The methods of a `Population` that show the state of its members, and change nothing."""
+@explains_keywords
+class Population(Mapping[int, TrainingResult]):
+    """Many networks that are trained in parts, and compared, dropped or replaced between two of them.
 
-    def __init__(self, plans: Iterable[Plan]) -> None:
+    A mapping from the numbers of the members that are left, which never change, to their `TrainingResult`: each has the
+    same bits as `fastnn.train` alone gives it with as many epochs, in whatever parts they were trained.
+
+    Parameters
+    ----------
+    networks : Network, or a sequence of them
+        The network of all members, or one for each.
+    X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
+        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
+        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
+        Nested lists of numbers are data for all members.
+    Y : array-like (n, n_outputs), or (m, n, n_outputs)
+        The targets; one array of two dimensions is that of all members.
+    n : int, optional
+        The number of members, where there is no list: ``Population(network, X, Y, n=100)`` draws 100 seeds.
+    sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
+        The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
+    optimizer : Optimizer, or one for each, optional
+        ``Adam()`` where it is not given.
+    learning_rate : float, schedule, or one for each, optional
+        In place of the optimizer's.
+    batch_size, shuffle : int or None, and bool, or one for each, optional
+        Rows a step, and whether they are put in a new order each epoch, as for `fastnn.train`.
+    seed : int, RandomState, None, or a sequence with one for each
+        None: other numbers at each call. A RandomState may be that of one member.
+    alpha : float, or one for each, optional
+        Strength of the L2 penalty.
+    clip_norm : float, or one for each, optional
+        The most that the length of a step's gradient may be.
+    rates : sequence of float or (float, float), optional
+        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all members.
+    params : array-like (n_params,), or (m, n_params), optional
+        Initial parameters.
+    resume : TrainingState, or one for each, optional
+        The states to go on from, such as ``[result.state for result in many]``.
+    new_rows : bool
+        Whether X and Y are other rows than those of `resume`; one for all.
+    stop : Stop, or one for each, optional
+        A member whose rule has fired, or that has diverged, does not advance with the others;
+        ``Stop(max_seconds=...)`` counts the seconds of all its parts.
+    callbacks : iterable of callables
+        Each is called with a `ManyProgress` between blocks of members, as for `fastnn.train_many`.
+    backend : {"numba", "numpy"}, name or Backend
+        What computes; one for all.
+    dtype : {"float32", "float64"}, optional
+        What to compute in; one for all.
+    assume_finite : bool
+        Skip the search of X and Y for NaN and infinity; one for all.
+    n_jobs : int, optional
+        Members that are trained at once. None or -1: all cores that the process may use, or all workers of an engine.
+    progress : bool
+        Whether to show a progress bar for each call of `advance` (needs the package rich).
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError
+        For what `fastnn.train_many` refuses.
+
+    Examples
+    --------
+    Successive halving: the better third goes on three times as long.
+
+    >>> import numpy as np
+    >>> from fastnn import Adam, Network, Population
+    >>> X = np.linspace(-1, 1, 20)[:, None]
+    >>> rates = np.logspace(-4, 0, 27)
+    >>> population = Population(Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(), learning_rate=rates, seed=0)
+    >>> for epochs in 10, 30, 90:
+    ...     population.advance(epochs)
+    ...     population.drop(population.ranking()[len(population) // 3 :])
+    >>> len(population), population.epochs_trained
+    (1, 810)
+    >>> bool(population[population.best()].history.loss[-1] < 1e-3)
+    True
+    """
+
+    def __init__(
+        self,
+        networks: Any,
+        X: Any,
+        Y: Any,
+        *,
+        n: int | None = None,
+        sample_weight: Any = None,
+        rows: Any = None,
+        validation_rows: Any = None,
+        optimizer: Any = None,
+        learning_rate: Any = None,
+        batch_size: Any = NOT_GIVEN,
+        shuffle: Any = NOT_GIVEN,
+        seed: Any = None,
+        alpha: Any = NOT_GIVEN,
+        clip_norm: Any = NOT_GIVEN,
+        rates: Any = NOT_GIVEN,
+        params: Any = None,
+        resume: Any = None,
+        new_rows: bool = False,
+        stop: Stop | list[Stop] | None = None,
+        callbacks: Callbacks = (),
+        backend: str | Backend = "numba",
+        dtype: DTypeLike | None = None,
+        assume_finite: bool = False,
+        n_jobs: int | None = None,
+        progress: bool = False,
+    ) -> None:
+        self._caller = Caller(n_jobs, callbacks, progress)
+        plans = make_plans(
+            n=n,
+            networks=networks,
+            X=X,
+            Y=Y,
+            sample_weight=sample_weight,
+            rows=rows,
+            validation_rows=validation_rows,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            epochs=0,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            alpha=alpha,
+            clip_norm=clip_norm,
+            rates=rates,
+            params=params,
+            resume=resume,
+            new_rows=new_rows,
+            stop=stop,
+            backend=backend,
+            dtype=dtype,
+            assume_finite=assume_finite,
+        )
         self._trainings = {plan.number: Continued(plan) for plan in plans}
         self._seeds = {number: known_seed(training.plan) for number, training in self._trainings.items()}
         self._n = len(self._trainings)
@@ -302,145 +431,6 @@ class Standings(Mapping[int, TrainingResult]):
         if 0 <= number < self._n:
             raise KeyError(f"member {number} was dropped")
         raise KeyError(f"there is no member {shown(number)}: they are 0 to {self._n - 1}")
-
-
-@explains_keywords
-class Population(Standings):
-    """Many networks that are trained in parts, and compared, dropped or replaced between two of them.
-
-    A mapping from the numbers of the members that are left, which never change, to their `TrainingResult`: each has the
-    same bits as `fastnn.train` alone gives it with as many epochs, in whatever parts they were trained.
-
-    Parameters
-    ----------
-    networks : Network, or a sequence of them
-        The network of all members, or one for each.
-    X : array-like or data frame (n, n_inputs), or (m, n, n_inputs)
-        The inputs. As for each argument below down to `stop`: one value for all members, or a list, tuple, range or
-        array of numbers with one for each. Arrays for each are a list of arrays, or an array with one dimension more.
-        Nested lists of numbers are data for all members.
-    Y : array-like (n, n_outputs), or (m, n, n_outputs)
-        The targets; one array of two dimensions is that of all members.
-    n : int, optional
-        The number of members, where there is no list: ``Population(network, X, Y, n=100)`` draws 100 seeds.
-    sample_weight, rows, validation_rows : array-like (n,), (n_rows,) and (n_validation,), or one for each, optional
-        The weights of the rows, and the numbers of those to train and to validate on, as for `fastnn.train`.
-    optimizer : Optimizer, or one for each, optional
-        ``Adam()`` where it is not given.
-    learning_rate : float, schedule, or one for each, optional
-        In place of the optimizer's.
-    batch_size, shuffle : int or None, and bool, or one for each, optional
-        Rows a step, and whether they are put in a new order each epoch, as for `fastnn.train`.
-    seed : int, RandomState, None, or a sequence with one for each
-        None: other numbers at each call. A RandomState may be that of one member.
-    alpha : float, or one for each, optional
-        Strength of the L2 penalty.
-    clip_norm : float, or one for each, optional
-        The most that the length of a step's gradient may be.
-    rates : sequence of float or (float, float), optional
-        Factors of the learning rate for each layer, as for `fastnn.train`; the same for all members.
-    params : array-like (n_params,), or (m, n_params), optional
-        Initial parameters.
-    resume : TrainingState, or one for each, optional
-        The states to go on from, such as ``[result.state for result in many]``.
-    new_rows : bool
-        Whether X and Y are other rows than those of `resume`; one for all.
-    stop : Stop, or one for each, optional
-        A member whose rule has fired, or that has diverged, does not advance with the others;
-        ``Stop(max_seconds=...)`` counts the seconds of all its parts.
-    callbacks : iterable of callables
-        Each is called with a `ManyProgress` between blocks of members, as for `fastnn.train_many`.
-    backend : {"numba", "numpy"}, name or Backend
-        What computes; one for all.
-    dtype : {"float32", "float64"}, optional
-        What to compute in; one for all.
-    assume_finite : bool
-        Skip the search of X and Y for NaN and infinity; one for all.
-    n_jobs : int, optional
-        Members that are trained at once. None or -1: all cores that the process may use, or all workers of an engine.
-    progress : bool
-        Whether to show a progress bar for each call of `advance` (needs the package rich).
-
-    Raises
-    ------
-    ValueError, TypeError, MemoryError
-        For what `fastnn.train_many` refuses.
-
-    Examples
-    --------
-    Successive halving: the better third goes on three times as long.
-
-    >>> import numpy as np
-    >>> from fastnn import Adam, Network, Population
-    >>> X = np.linspace(-1, 1, 20)[:, None]
-    >>> rates = np.logspace(-4, 0, 27)
-    >>> population = Population(Network((1, 8, 1), "tanh"), X, X**2, optimizer=Adam(), learning_rate=rates, seed=0)
-    >>> for epochs in 10, 30, 90:
-    ...     population.advance(epochs)
-    ...     population.drop(population.ranking()[len(population) // 3 :])
-    >>> len(population), population.epochs_trained
-    (1, 810)
-    >>> bool(population[population.best()].history.loss[-1] < 1e-3)
-    True
-    """
-
-    def __init__(
-        self,
-        networks: Any,
-        X: Any,
-        Y: Any,
-        *,
-        n: int | None = None,
-        sample_weight: Any = None,
-        rows: Any = None,
-        validation_rows: Any = None,
-        optimizer: Any = None,
-        learning_rate: Any = None,
-        batch_size: Any = NOT_GIVEN,
-        shuffle: Any = NOT_GIVEN,
-        seed: Any = None,
-        alpha: Any = NOT_GIVEN,
-        clip_norm: Any = NOT_GIVEN,
-        rates: Any = NOT_GIVEN,
-        params: Any = None,
-        resume: Any = None,
-        new_rows: bool = False,
-        stop: Stop | list[Stop] | None = None,
-        callbacks: Callbacks = (),
-        backend: str | Backend = "numba",
-        dtype: DTypeLike | None = None,
-        assume_finite: bool = False,
-        n_jobs: int | None = None,
-        progress: bool = False,
-    ) -> None:
-        self._caller = Caller(n_jobs, callbacks, progress)
-        super().__init__(
-            make_plans(
-                n=n,
-                networks=networks,
-                X=X,
-                Y=Y,
-                sample_weight=sample_weight,
-                rows=rows,
-                validation_rows=validation_rows,
-                optimizer=optimizer,
-                learning_rate=learning_rate,
-                epochs=0,
-                batch_size=batch_size,
-                shuffle=shuffle,
-                seed=seed,
-                alpha=alpha,
-                clip_norm=clip_norm,
-                rates=rates,
-                params=params,
-                resume=resume,
-                new_rows=new_rows,
-                stop=stop,
-                backend=backend,
-                dtype=dtype,
-                assume_finite=assume_finite,
-            )
-        )
 
     def advance(self, epochs: int | Mapping[int, int]) -> None:
         """Train the members on.

@@ -171,7 +171,7 @@ def _plan(
         seed=seed,
         params=None if params is None else check_params(network, params, data.X.dtype),
     )
-    state, random_state, _ = fresh(plan, len(data.X))
+    state, random_state, _ = fresh(plan)
     order = row_order(plan, state, random_state)
     steps = order.draw(n_steps, learning_rates(optimizer.learning_rate, 0, n_steps))
     return Course(network, optimizer, data, state.params.copy(), steps, chosen.alpha)

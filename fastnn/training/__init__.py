@@ -22,14 +22,20 @@ from fastnn.errors import warn
 from fastnn.network import Network
 from fastnn.optimizers import BUILT_IN, BayesianRegularization, Optimizer
 from fastnn.training.callbacks import Callback, Progress, epochs_of, lines, sorted_callbacks
-from fastnn.training.exceptions import DivergenceError, InterruptWarning, TrainingInterrupted, attach_result
+from fastnn.training.exceptions import (
+    AGAIN,
+    DivergenceError,
+    Interrupt,
+    InterruptWarning,
+    TrainingInterrupted,
+    attach_result,
+)
 from fastnn.training.generator import Seed
 from fastnn.training.history import History
 from fastnn.training.inference import loss_and_gradient, predict
 from fastnn.training.initial import begin
-from fastnn.training.interrupts import AGAIN, Interrupt
 from fastnn.training.loop import Group
-from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan, with_last_step
+from fastnn.training.plan import NOT_GIVEN, NotGiven, make_plan
 from fastnn.training.results import TrainingResult, warn_of_fit
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Stop
@@ -217,14 +223,9 @@ def train(
         sample_weight=sample_weight,
         rows=rows,
         validation_rows=validation_rows,
-        optimizer=optimizer,
+        options=(optimizer, batch_size, shuffle, alpha, clip_norm, rates),
         epochs=epochs,
-        batch_size=batch_size,
-        shuffle=shuffle,
         seed=seed,
-        alpha=alpha,
-        clip_norm=clip_norm,
-        rates=rates,
         params=params,
         resume=resume,
         new_rows=new_rows,

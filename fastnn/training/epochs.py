@@ -18,11 +18,10 @@ from fastnn.schedules import SCHEDULES, Schedule
 from fastnn.state import BEST, N_RULE, RULE_BEST, STALE, Data, EpochRules, Steps, Task
 from fastnn.training.exceptions import MonitorError
 from fastnn.training.plan import Plan
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import Decided, TrainingResult
 from fastnn.training.rows import Rows, rows_of
 from fastnn.training.state import Counters, TrainingState
 from fastnn.training.stopping import Stop, StopReason, name_of, scorer
-from fastnn.training.store import Decided
 
 CHUNK_SECONDS = 0.05
 """Seconds that a chunk should take: Ctrl-C, progress and time limits wait for its end."""

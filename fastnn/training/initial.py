@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -31,17 +30,16 @@ from fastnn.training.generator import (
 from fastnn.training.inputs import FEW_ROWS, check_data, check_inputs, check_memory, check_method
 from fastnn.training.loop import Group
 from fastnn.training.plan import Plan
+from fastnn.training.results import take_over
 from fastnn.training.rows import RowOrder, RowOrders, Rows, check_full_batch, digest, rows_a_step, rows_at, rows_of
 from fastnn.training.state import WRONG_ROW_ORDER, Counters, TrainingState, holds_each_row_once, network_counters
-from fastnn.training.stopping import Stop
-from fastnn.training.store import take_over
 
 FEW_DRAWS = 1024
 """Parameters so few that to draw them again takes no longer than to copy a generator."""
 
 
-def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
-    """Draw the weights and the validation split of `n` rows; return the first state, the generator, and its `Seeded`.
+def fresh(plan: Plan) -> tuple[TrainingState, np.random.RandomState, Seeded | None]:
+    """Draw the weights and the validation split; return the first state, the generator, and its `Seeded`.
 
     The last is None if the draws cannot be repeated, or if repeating takes longer than copying the generator.
     """
@@ -58,9 +56,9 @@ def fresh(plan: Plan, n: int) -> tuple[TrainingState, np.random.RandomState, See
             params_of(network, numbers, params)
     else:
         params[...] = plan.params
-    state.index, state.validation_rows = _split(n, random_state, plan.stop)
+    state.index, state.validation_rows = _split(plan, random_state)
     if isinstance(seed, (int, np.integer)) and state.validation_rows is None and network.n_params <= FEW_DRAWS:
-        return state, random_state, Seeded(int(seed), plan.params is None, n)
+        return state, random_state, Seeded(int(seed), plan.params is None, len(state.index))
     return state, random_state, None
 
 
@@ -77,15 +75,14 @@ def ranges_of(plan: Plan) -> tuple[Array, Array]:
     return X.min(axis=0), X.max(axis=0)
 
 
-def _split(n: int, random_state: np.random.RandomState, stop: Stop) -> tuple[Array, Array | None]:
+def _split(plan: Plan, random_state: np.random.RandomState) -> tuple[Array, Array | None]:
     """Return the training rows, in order, and the drawn validation rows, if the stop rules split off a part."""
-    if not isinstance(stop.validation, (int, float)):
+    n, part = plan.n_rows, plan.stop.validation
+    if not isinstance(part, (int, float)):
         return (all_rows_again if n <= FEW_ROWS else all_rows)(n), None
-    n_validation = math.ceil(stop.validation * n)
+    n_validation = plan.n_split
     if n_validation >= n:
-        raise ValueError(
-            f"validation={stop.validation:g} of {n} rows is {n_validation} rows for validation and none to train on"
-        )
+        raise ValueError(f"validation={part:g} of {n} rows is {n_validation} rows for validation and none to train on")
     order = np.asarray(random_state.permutation(n))
     check_orders(random_state, order[None], np.arange(n))
     return order[n_validation:].copy(), order[:n_validation]
@@ -107,14 +104,14 @@ def resumed(plan: Plan) -> tuple[TrainingState, np.random.RandomState, None]:
     With `new_rows`, drop what belongs to the old rows: their order, the begun epoch, and scores, except those of
     separate validation data.
     """
-    resume, stop, n = plan.state, plan.stop, plan.n_rows
+    resume, stop = plan.state, plan.stop
     _check_fits(plan, resume)
     if not plan.new_rows:
-        _check_rows(resume, resume.index, plan.rows, n, stop)
+        _check_rows(plan, resume, resume.index)
     random_state, state = new_random_state(), resume.copy()
     random_state.set_state(resume.random_state)
     if plan.new_rows:
-        state.index, state.validation_rows = _split(n, random_state, stop)
+        state.index, state.validation_rows = _split(plan, random_state)
         state.batch = 0
         gone = {"loss_sum", "row_sum"}
         if not isinstance(stop.validation, (tuple, list)):
@@ -192,26 +189,27 @@ def _listed(value: Any) -> str:
     return cut(f"({', '.join(map(str, value))})" if several else value[0] if isinstance(value, list) else value)
 
 
-def _check_rows(resume: TrainingState, index: Rows, rows: Rows | None, n: int, stop: Stop) -> None:
+def _check_rows(plan: Plan, resume: TrainingState, index: Rows) -> None:
     """Raise ValueError if the state was trained on other rows, as far as it records them."""
-    if resume.counters.get("rows") != (None if rows is None else digest(rows)):
+    if resume.counters.get("rows") != (None if plan.rows is None else digest(plan.rows)):
         raise ValueError(
             "resume does not fit: its state was trained on other rows of X; give the same rows= or validation_rows= as "
             "then, or say new_rows=True"
         )
-    validation_rows = resume.validation_rows
-    n_split = 0 if validation_rows is None else len(validation_rows)
+    n, split = plan.n_rows, resume.validation_rows
+    n_split = 0 if split is None else len(split)
     if len(index) + n_split != n:
         raise ValueError(
             f"resume does not fit: its state was trained on {len(index) + n_split} rows, X has {n}; for other rows "
             "say new_rows=True"
         )
-    if not holds_each_row_once(index, validation_rows):
+    if not holds_each_row_once(index, split):
         raise ValueError(f"resume is damaged: {WRONG_ROW_ORDER}")
-    if isinstance(stop.validation, (int, float)) and math.ceil(stop.validation * n) != n_split:
+    if plan.n_split not in (0, n_split):
         raise ValueError(
-            f"resume does not fit: its state keeps {n_split} rows for validation, validation={stop.validation:g} "
-            f"of {n} rows is {math.ceil(stop.validation * n)}; the split is made once, when training begins"
+            f"resume does not fit: its state keeps {n_split} rows for validation, "
+            f"validation={plan.stop.validation:g} of {n} rows is {plan.n_split}; the split is made once, when training "
+            "begins"
         )
 
 
@@ -231,7 +229,7 @@ def begin(plan: Plan, started: float) -> Group:
     rows_at_once = n if plan.batch_size is None else min(plan.batch_size, n)
     block = rows_at_once if plan.optimizer.sequential else ROW_BLOCK
     check_memory(plan.network, plan.n_vectors, rows_at_once, dtype, plan.backend, block, plan.threads)
-    state, random_state, seeded = fresh(plan, n) if plan.state is None else resumed(plan)
+    state, random_state, seeded = fresh(plan) if plan.state is None else resumed(plan)
     if plan.feature_names is not None:
         check_column_names(plan.feature_names, state.feature_names)
         state.feature_names = state.feature_names or plan.feature_names
@@ -301,7 +299,7 @@ class Draws:
     """The random draws of several trainings: first states, validation splits, and all row orders."""
 
     def __init__(self, plans: Sequence[Plan], state: GroupState) -> None:
-        self.plans, self.n = plans, plans[0].n_rows - n_split(plans[0])
+        self.plans, self.n = plans, plans[0].n_rows - plans[0].n_split
         self.batch_size = rows_a_step(plans[0].batch_size, self.n)
         self.shuffles = plans[0].shuffle and self.batch_size < self.n
         self.before, self.seeds = [0] * len(plans), list[Any]()
@@ -341,8 +339,8 @@ class Draws:
                 numbers[k] = draw(plan.network, generator)
             else:
                 state.storage[k, 0, : state.n_params] = plan.params
-            if isinstance(plan.stop.validation, (int, float)):
-                index, split = _split(plan.n_rows, generator, plan.stop)
+            if plan.n_split:
+                index, split = _split(plan, generator)
                 place = generator.get_state(legacy=False), index
         if self.shuffles:
             place = self._shuffle(generator, self.orders[k, : plan.n_epochs], index)
@@ -360,7 +358,7 @@ class Draws:
         """Return the generator's position of member k after this number of epochs, before its last one."""
         generator, plan = new_random_state(), self.plans[k]
         put(generator, Seeded(self.seeds[k], plan.params is None, self.n), plan.network)
-        index, _ = _split(plan.n_rows, generator, plan.stop)
+        index, _ = _split(plan, generator)
         place = self._shuffle(generator, np.empty((n_epochs, self.n), np.int64), index)
         give_back(generator, None)
         return place
@@ -372,12 +370,6 @@ class Draws:
             chosen.append(plan.rows if index is None or self.shuffles else rows_at(plan.rows, index))
         n_epochs, place_at = [plan.n_epochs for plan in self.plans], self.place_at if self.shuffles else None
         return RowOrders(chosen, n_epochs, self.batch_size, self.orders, self.places, place_at)
-
-
-def n_split(plan: Plan) -> int:
-    """Return the number of rows split off for validation."""
-    part = plan.stop.validation
-    return math.ceil(part * plan.n_rows) if isinstance(part, (int, float)) else 0
 
 
 def decisions_of(group: Group, splits: list[tuple[Any, Any]]) -> list[Decisions]:

@@ -25,10 +25,9 @@ from fastnn.training.callbacks import Progress
 from fastnn.training.epochs import CHUNK_SECONDS, Decisions, EpochLog, EpochLoss, Pace, learning_rates, together
 from fastnn.training.exceptions import attach_result
 from fastnn.training.plan import Plan
-from fastnn.training.results import TrainingResult
+from fastnn.training.results import PLAIN, Decided, Results, TrainingResult
 from fastnn.training.rows import RowOrder, RowOrders, Rows, digest, first_steps
 from fastnn.training.stopping import StopReason, name_of
-from fastnn.training.store import PLAIN, Decided, Results
 
 
 class Group:

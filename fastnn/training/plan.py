@@ -35,10 +35,8 @@ NO_RULES = Stop()
 OPTIONS = "optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates"
 """The arguments that `choose_options` takes, in its order."""
 
-SETTINGS = "network", "backend", "epochs", "stop", "new_rows", "assume_finite", "threads", *OPTIONS
-"""The arguments that `check_settings` takes, in its order."""
-
-_settings_of = operator.itemgetter(*SETTINGS)
+SETTINGS = operator.itemgetter("network", "backend", "epochs", "stop", "new_rows", "assume_finite", "threads")
+"""The other arguments that `check_settings` takes, before these."""
 
 NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
 
@@ -81,6 +79,12 @@ class Plan(NamedTuple):
         return len(self.data.X if self.rows is None else self.rows)
 
     @property
+    def n_split(self) -> int:
+        """The number of rows that the stop rules split off for validation."""
+        part = self.stop.validation
+        return math.ceil(part * self.n_rows) if isinstance(part, (int, float)) else 0
+
+    @property
     def rows_a_step(self) -> int:
         """The rows of each batch except the last of an epoch."""
         return rows_a_step(self.batch_size, self.n_rows)
@@ -97,17 +101,20 @@ class Plan(NamedTuple):
 def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
     """Check the arguments of `train`, given by their names; the seed is checked at its first use.
 
-    `once` calls a function with arguments. It may return what an earlier call with the same ones returned.
+    Those of `OPTIONS` are one argument, `options`. `once` calls a function with arguments; it may return what an
+    earlier call with the same ones returned.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit.
     """
-    network, X, weight, params, resume = operator.itemgetter("network", "X", "sample_weight", "params", "resume")(given)
+    network, X, weight = given["network"], given["X"], given["sample_weight"]
+    params, resume = given["params"], given["resume"]
     once(check_resume, resume, given["new_rows"], given["seed"], params)
-    plan: Plan = once(check_settings, resume, weight is not None, *_settings_of(given))
-    dtype = check_dtype(given["dtype"]) if resume is None or given["dtype"] is not None else resume.storage.dtype
+    plan: Plan = once(check_settings, resume, weight is not None, *SETTINGS(given), *given["options"])
+    dtype = resume.storage.dtype if given["dtype"] is None and resume is not None else given["dtype"]
+    dtype = None if dtype is None else check_dtype(dtype)
     data = once(check_data, network, X, given["Y"], weight, plan.assume_finite, dtype)
     if isinstance(plan.optimizer, Method):
         once(warn_of_scale, plan.optimizer.name, data)
@@ -115,7 +122,7 @@ def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
     feature_names = column_names(X)
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
-    return plan._replace(
+    plan = plan._replace(
         data=data,
         rows=rows,
         validation_rows=validation_rows,
@@ -124,6 +131,7 @@ def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
         params=params if params is None else once(check_params, network, params, data.X.dtype),
         state=resume,
     )
+    return with_last_step(plan) if callable(plan.optimizer.learning_rate) else plan
 
 
 def with_last_step(plan: Plan) -> Plan:
@@ -131,8 +139,7 @@ def with_last_step(plan: Plan) -> Plan:
     rate: Any = plan.optimizer.learning_rate
     if not lacks_steps(rate):
         return plan
-    part, n, done = plan.stop.validation, plan.n_rows, 0
-    n -= math.ceil(part * n) if isinstance(part, (int, float)) else 0
+    n, done = plan.n_rows - plan.n_split, 0
     if isinstance(plan.state, TrainingState):
         n = n if plan.new_rows or plan.state.index is None else len(plan.state.index)
         done = plan.state.t - (0 if plan.new_rows else plan.state.batch)
@@ -141,7 +148,7 @@ def with_last_step(plan: Plan) -> Plan:
 
 
 def check_settings(resume: TrainingState | None, weighted: bool, *values: Any) -> Plan:
-    """Check the values of `SETTINGS`, all arguments except rows and initial state; return a plan without these.
+    """Check the values of `SETTINGS` and `OPTIONS`; return a plan without rows and an initial state.
 
     The kit holds the last arguments and their plan, because a loop of small trainings passes the same immutable objects
     repeatedly. It holds nothing that may refer to the caller's data: functions, validation data, states.

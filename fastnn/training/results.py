@@ -1,197 +1,35 @@
-"""TrainingResult, the result of a training: a network to predict with, save, export and train further."""
+"""The results of trainings: TrainingResult, and the arrays of many, of which one is made on request."""
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fastnn.backends import Backend, complete, get_backend
 from fastnn.checking import display
 from fastnn.checking.arguments import check_flag, check_integer
 from fastnn.checking.values import Names, check_column_names, column_names
 from fastnn.errors import FitWarning, warn
-from fastnn.memory import Array
+from fastnn.memory import Array, aligned_zeros
 from fastnn.network import Network
-from fastnn.optimizers import AT_GAMMA, BayesianRegularization
+from fastnn.optimizers import AT_GAMMA, BayesianRegularization, Optimizer
+from fastnn.state import GroupState
+from fastnn.training.generator import Place, Seeded
 from fastnn.training.history import History
 from fastnn.training.inputs import check_data, check_inputs, check_network, check_params
-from fastnn.training.state import TrainingState
+from fastnn.training.state import Counters, TrainingState, network_counters
 from fastnn.training.stopping import LABELED, Monitor, StopReason, check_monitor, scorer
 
 
-class Saving:
-    """The methods `save`, `export`, `to_torch`, `to_keras` and `function` of a result."""
-
-    network: Network
-    params: Array
-
-    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
-        """Write the result to one .npz file for `fastnn.load`, or the network alone with ``state=False``.
-
-        The file is written completely or not at all. It does not contain data, callbacks, stop rules, or a learning
-        rate that is a function of your own.
-
-        Parameters
-        ----------
-        path : str or path
-            Used as given, without adding ".npz". An existing file is replaced.
-        state : bool
-            Whether to write the history and what resuming needs. False writes the network alone, about 1 kB more than
-            its weights.
-
-        Raises
-        ------
-        OSError
-            When the file cannot be written.
-        ValueError
-            If the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
-
-        Examples
-        --------
-        >>> import fastnn
-        >>> result = fastnn.train(fastnn.Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> result.save("model.npz")
-        >>> fastnn.load("model.npz").n_epochs
-        3
-        """
-        from fastnn.files import model
-
-        model.save(path, cast(Any, self), state=state)
-
-    def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
-        """Write the network for programs without fastnn, in the format that the suffix of the path or `format` names.
-
-        See docs/howto/export.md on the formats.
-
-        Parameters
-        ----------
-        path : str or path
-            An existing file is replaced.
-        format : {"numpy", "c", "onnx", "safetensors"}, optional
-            Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a header; it replaces a
-            header that fastnn wrote, but no other file.
-
-        Returns
-        -------
-        list of pathlib.Path
-            The files that were written, all of them or none.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For an unknown format, and for networks that the format cannot represent.
-        ImportError
-            For "onnx" if the package onnx is not installed.
-        OSError
-            When a file cannot be written.
-
-        Examples
-        --------
-        >>> from fastnn import Network, train
-        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> [path.name for path in result.export("model.c")]
-        ['model.c', 'model.h']
-        """
-        from fastnn.files import export
-
-        check_network(self.network)
-        return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
-
-    def to_torch(self) -> Any:
-        """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with copies of the weights.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            In the dtype of the training.
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed.
-        ValueError
-            For the output exp, for which PyTorch has no module.
-
-        Examples
-        --------
-        >>> import importlib.util
-        >>> from fastnn import Network, train
-        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> len(result.to_torch()) if importlib.util.find_spec("torch") else 3  # Linear, ReLU, Linear
-        3
-        """
-        from fastnn.files import pytorch
-
-        return pytorch.to_torch(cast(Any, self))
-
-    def to_keras(self) -> Any:
-        """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies of the weights.
-
-        Returns
-        -------
-        keras.Sequential
-            In the dtype of the training.
-
-        Raises
-        ------
-        ImportError
-            If Keras or its backend library is not installed.
-        ValueError
-            For the activation gelu, which has another formula in Keras.
-
-        Examples
-        --------
-        >>> import importlib.util, os
-        >>> from fastnn import Network, train
-        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
-        >>> if all(map(importlib.util.find_spec, ("keras", "torch"))):
-        ...     os.environ["KERAS_BACKEND"] = "torch"
-        ...     print(len(result.to_keras().layers))
-        ... else:
-        ...     print(2)
-        2
-        """
-        from fastnn.files import keras
-
-        return keras.to_keras(cast(Any, self))
-
-    def function(self) -> Any:
-        """Create a function of one row, ``f(x, out)``, for your own compiled code.
-
-        See docs/howto/export.md. Numba code calls it by its address, without compiling anything of fastnn, and C code
-        by `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and
-        has the bits of `predict` of the back end "numba". Later changes of the parameters do not change it.
-
-        Returns
-        -------
-        callable
-            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are
-            contiguous and of the training's dtype. It cannot be pickled.
-
-        Raises
-        ------
-        ValueError
-            If the layers are so wide that a call would take more than 64 kB of the stack.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import Network, train
-        >>> result = train(Network((2, 3, 1)), np.zeros((4, 2)), np.zeros(4), epochs=1, seed=0)
-        >>> f, out = result.function(), np.empty(1)
-        >>> f(np.ones(2), out)
-        >>> bool(out == result.predict(np.ones((1, 2))))
-        True
-        """
-        check_network(self.network)
-        return cast(Any, get_backend("numba")).function(self.network, check_params(self.network, self.params))
-
-
 @dataclass(frozen=True, eq=False)
-class TrainingResult(Saving):
+class TrainingResult:
     """A trained network, and everything that resuming its training needs.
 
     Attributes
@@ -234,26 +72,10 @@ class TrainingResult(Saving):
     backend: str | Backend = "numba"
     threads: int = 1
 
-    @classmethod
-    def _in_parts(
-        cls,
-        parts: dict[str, Callable[[], Any]],
-        network: Network,
-        params: Array,
-        stop_reason: StopReason,
-        backend: str | Backend,
-        threads: int,
-    ) -> TrainingResult:
-        """Create a result with fields that are made on request; `parts` has a function for each."""
-        result = cls.__new__(cls)
-        given = {"network": network, "params": params, "stop_reason": stop_reason, "backend": backend}
-        result.__dict__.update(given, threads=threads, _parts=parts)
-        return result
-
     if not TYPE_CHECKING:  # for type checkers there are the fields only
 
         def __getattr__(self, name):
-            """Make a field of `_in_parts`: Python asks for what it has not found."""
+            """Make a field of a result of `Results`: Python asks for what it has not found."""
             parts = self.__dict__.get("_parts", {})
             if name not in parts:
                 raise AttributeError(
@@ -553,6 +375,167 @@ class TrainingResult(Saving):
 
         return plotting.loss_curves(self, title, axes=axes)
 
+    def save(self, path: str | os.PathLike[str], *, state: bool = True) -> None:
+        """Write the result to one .npz file for `fastnn.load`, or the network alone with ``state=False``.
+
+        The file is written completely or not at all. It does not contain data, callbacks, stop rules, or a learning
+        rate that is a function of your own.
+
+        Parameters
+        ----------
+        path : str or path
+            Used as given, without adding ".npz". An existing file is replaced.
+        state : bool
+            Whether to write the history and what resuming needs. False writes the network alone, about 1 kB more than
+            its weights.
+
+        Raises
+        ------
+        OSError
+            When the file cannot be written.
+        ValueError
+            If the result has no state to write, and for a suffix of a format of `export`, such as ".onnx".
+
+        Examples
+        --------
+        >>> import fastnn
+        >>> result = fastnn.train(fastnn.Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> result.save("model.npz")
+        >>> fastnn.load("model.npz").n_epochs
+        3
+        """
+        from fastnn.files import model
+
+        model.save(path, self, state=state)
+
+    def export(self, path: str | os.PathLike[str], format: str | None = None) -> list[Path]:
+        """Write the network for programs without fastnn, in the format that the suffix of the path or `format` names.
+
+        See docs/howto/export.md on the formats.
+
+        Parameters
+        ----------
+        path : str or path
+            An existing file is replaced.
+        format : {"numpy", "c", "onnx", "safetensors"}, optional
+            Default: by the suffix of the path, .py, .c, .onnx or .safetensors. "c" also writes a header; it replaces a
+            header that fastnn wrote, but no other file.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files that were written, all of them or none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For an unknown format, and for networks that the format cannot represent.
+        ImportError
+            For "onnx" if the package onnx is not installed.
+        OSError
+            When a file cannot be written.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> [path.name for path in result.export("model.c")]
+        ['model.c', 'model.h']
+        """
+        from fastnn.files import export
+
+        check_network(self.network)
+        return export.export(export.Model(self.network, check_params(self.network, self.params)), path, format)
+
+    def to_torch(self) -> Any:
+        """Convert the network to a `torch.nn.Sequential` of Linear layers and activations, with copies of the weights.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            In the dtype of the training.
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        ValueError
+            For the output exp, for which PyTorch has no module.
+
+        Examples
+        --------
+        >>> import importlib.util
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> len(result.to_torch()) if importlib.util.find_spec("torch") else 3  # Linear, ReLU, Linear
+        3
+        """
+        from fastnn.files import pytorch
+
+        return pytorch.to_torch(self)
+
+    def to_keras(self) -> Any:
+        """Convert the network to a `keras.Sequential` of Dense layers with activations, with copies of the weights.
+
+        Returns
+        -------
+        keras.Sequential
+            In the dtype of the training.
+
+        Raises
+        ------
+        ImportError
+            If Keras or its backend library is not installed.
+        ValueError
+            For the activation gelu, which has another formula in Keras.
+
+        Examples
+        --------
+        >>> import importlib.util, os
+        >>> from fastnn import Network, train
+        >>> result = train(Network((1, 3, 1)), [[0.0], [1.0]], [0.0, 1.0], epochs=3, seed=0)
+        >>> if all(map(importlib.util.find_spec, ("keras", "torch"))):
+        ...     os.environ["KERAS_BACKEND"] = "torch"
+        ...     print(len(result.to_keras().layers))
+        ... else:
+        ...     print(2)
+        2
+        """
+        from fastnn.files import keras
+
+        return keras.to_keras(self)
+
+    def function(self) -> Any:
+        """Create a function of one row, ``f(x, out)``, for your own compiled code.
+
+        See docs/howto/export.md. Numba code calls it by its address, without compiling anything of fastnn, and C code
+        by `f.c_function` and `f.c_network`. It allocates nothing, holds no lock, may be called by several threads, and
+        has the bits of `predict` of the back end "numba". Later changes of the parameters do not change it.
+
+        Returns
+        -------
+        callable
+            ``f(x, out)``, which returns None. It writes the outputs (n_outputs,) for x (n_inputs,) to `out`; both are
+            contiguous and of the training's dtype. It cannot be pickled.
+
+        Raises
+        ------
+        ValueError
+            If the layers are so wide that a call would take more than 64 kB of the stack.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import Network, train
+        >>> result = train(Network((2, 3, 1)), np.zeros((4, 2)), np.zeros(4), epochs=1, seed=0)
+        >>> f, out = result.function(), np.empty(1)
+        >>> f(np.ones(2), out)
+        >>> bool(out == result.predict(np.ones((1, 2))))
+        True
+        """
+        check_network(self.network)
+        return cast(Any, get_backend("numba")).function(self.network, check_params(self.network, self.params))
+
 
 BY_HEART = 0.9
 """The part of the number of targets above which a gamma says that they are known by heart."""
@@ -594,3 +577,219 @@ def warn_by_heart(results: Sequence[TrainingResult]) -> None:
                 "learned that holds for other rows; make layers narrower, or take another start, by seed="
             )
         )
+
+
+NO_NUMBERS = np.zeros(0)
+
+
+class Decided(NamedTuple):
+    """The additional part of a result, for trainings with stop rules, scores or a begun epoch."""
+
+    stop_reason: StopReason = "epochs"
+    params: Array | None = None
+    """The parameters (n_params,) of the best epoch, if the result has these."""
+    validation_loss: NDArray[np.float64] = NO_NUMBERS
+    measured: NDArray[np.float64] = NO_NUMBERS
+    monitor: str = "loss"
+    counters: Counters = {"best_score": None}  # noqa: RUF012
+    best_params: Array | None = None
+    validation_rows: NDArray[np.int64] | None = None
+    batch: int = 0
+    partial: tuple[float, float] = (0.0, 0.0)
+    threads: int = 1
+
+
+PLAIN = Decided()
+
+
+@dataclass(eq=False, repr=False)
+class Results:
+    """The results of m trainings of one shape, without their data."""
+
+    network: Network
+    backend: Backend
+    batch_size: int | None  # as it was asked for
+    shuffle: bool
+    feature_names: Names | None
+    optimizers: list[tuple[Optimizer | dict[str, Any], float]]
+    """The different optimizers, or their `Optimizer.to_dict`, each with the strength of the penalty."""
+    which: NDArray[np.int64]
+    """The index (m,) of each member in `optimizers`."""
+    storage: Array  # (m, 1 + n_slots, padded), the parameters and the optimizer's vectors
+    beta_products: NDArray[np.float64]  # (m, 2)
+    n_epochs: Sequence[int]  # of this call
+    epochs: Sequence[int]  # in all, those of earlier calls included
+    steps: Sequence[int]  # in all
+    losses: NDArray[np.float64]  # (m, most epochs)
+    rates: NDArray[np.float64]  # (m, most epochs), or (1, most epochs) where they are the same for all
+    seconds: float
+    """The seconds of a member."""
+    digests: Sequence[int | None]
+    """The hash of the training rows of each member; None for all rows."""
+    places: Sequence[Place]
+    decided: dict[int, Decided] = field(default_factory=dict)
+    """{member: its additional part}."""
+
+    def result(self, k: int) -> TrainingResult:
+        """Return member k's result, with state and history made on request."""
+        own = self.decided.get(k, PLAIN)
+        result = TrainingResult.__new__(TrainingResult)
+        vars(result).update(
+            network=self.network,
+            params=self.params(k),
+            stop_reason=own.stop_reason,
+            backend=self.backend,
+            threads=own.threads,
+            _parts={"state": functools.partial(self.state, k), "history": functools.partial(self.history, k)},
+        )
+        return result
+
+    def state(self, k: int) -> TrainingState:
+        """Return member k's state, a copy."""
+        own, optimizer = self.decided.get(k, PLAIN), self.optimizer(k)
+        counters: Counters = {
+            "epoch": self.epochs[k],
+            "loss_sum": own.partial[0],
+            "row_sum": own.partial[1],
+            "optimizer": optimizer,
+            "alpha": self.optimizers[self.which[k]][1],
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            **network_counters(self.network),
+            **own.counters,
+        }
+        if (digest := self.digests[k]) is not None:
+            counters["rows"] = digest
+        place = self.places[k]
+        if isinstance(place, Seeded):
+            random_state, index = place.state(self.network), np.arange(place.n_rows)
+        else:
+            random_state, index = place
+            inner = random_state["state"]
+            random_state = {**random_state, "state": {**inner, "key": inner["key"].copy()}}
+        storage = aligned_zeros(self.storage[k].shape, self.storage.dtype)
+        storage[...] = self.storage[k]
+        return TrainingState(
+            storage,
+            self.network.n_params,
+            self.steps[k],
+            self.beta_products[k].copy(),
+            optimizer=optimizer["name"],
+            random_state=random_state,
+            index=index.copy(),
+            validation_rows=own.validation_rows,
+            batch=own.batch,
+            counters=counters,
+            best_params=own.best_params,
+            feature_names=self.feature_names,
+        )
+
+    def optimizer(self, k: int) -> dict[str, Any]:
+        """Describe member k's optimizer in types of JSON."""
+        optimizer, _ = self.optimizers[self.which[k]]
+        return optimizer.to_dict() if isinstance(optimizer, Optimizer) else optimizer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "optimizers": [(_without_function(o), alpha) for o, alpha in self.optimizers]}
+
+    def params(self, k: int) -> Array:
+        """Return member k's parameters (n_params,), read-only."""
+        own = self.decided.get(k, PLAIN).params
+        params = self.storage[k, 0, : self.network.n_params] if own is None else own.view()
+        params.flags.writeable = False
+        return params
+
+    def history(self, k: int) -> History:
+        """Return member k's history."""
+        n, own = self.n_epochs[k], self.decided.get(k, PLAIN)
+        rates = self.rates[k if len(self.rates) > 1 else 0, :n]
+        return History(self.losses[k, :n], own.validation_loss, self.seconds, rates, own.measured, own.monitor)
+
+    def rows(self, places: list[int]) -> Results:
+        """Return copies of some members' results, without their histories."""
+        arrays = {name: getattr(self, name)[places] for name in ("which", "storage", "beta_products")}
+        lists = ("epochs", "steps", "digests", "places")
+        rows: Any = {name: [getattr(self, name)[k] for k in places] for name in lists}
+        decided = {new: self.decided[k] for new, k in enumerate(places) if k in self.decided}
+        return replace(self, **arrays, **rows, decided=decided).without_histories()
+
+    def without_histories(self) -> Results:
+        """Return the same results without their histories."""
+        m = len(self.steps)
+        nothing, none = np.zeros((m, 0)), NO_NUMBERS
+        decided = {k: own._replace(validation_loss=none, measured=none) for k, own in self.decided.items()}
+        return replace(self, n_epochs=[0] * m, losses=nothing, rates=nothing, decided=decided)
+
+
+ARRAYS = "which", "storage", "beta_products", "losses", "rates"
+"""The arrays of results, by their names."""
+
+
+class Row(NamedTuple):
+    """A row of results: the result of one member."""
+
+    results: Results
+    place: int
+
+    @property
+    def network(self) -> Network:
+        """The network."""
+        return self.results.network
+
+    @property
+    def backend(self) -> Backend:
+        """The back end that it was trained with."""
+        return self.results.backend
+
+    @property
+    def params(self) -> Array:
+        """The parameters (n_params,), read-only."""
+        return self.results.params(self.place)
+
+    @property
+    def history(self) -> History:
+        """The losses and learning rates."""
+        return self.results.history(self.place)
+
+    @property
+    def feature_names(self) -> Names | None:
+        """The names of the columns of X."""
+        return self.results.feature_names
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs that ended."""
+        return self.results.n_epochs[self.place]
+
+    @property
+    def stop_reason(self) -> StopReason:
+        """The reason why the training ended."""
+        return self.results.decided.get(self.place, PLAIN).stop_reason
+
+    def result(self) -> TrainingResult:
+        """The whole result."""
+        return self.results.result(self.place)
+
+    def state(self) -> TrainingState:
+        """The state, a copy."""
+        return self.results.state(self.place)
+
+
+def _without_function(optimizer: Optimizer | dict[str, Any]) -> Optimizer | dict[str, Any]:
+    """Describe an optimizer without its learning rate, a function that may be the caller's."""
+    if isinstance(optimizer, Optimizer) and callable(optimizer.learning_rate):
+        return optimizer.to_dict()
+    return optimizer
+
+
+def take_over(state: TrainingState | Row, into: GroupState, k: int) -> tuple[int, Place]:
+    """Copy the state that member k resumes, between two epochs; return the epochs before, and its generator."""
+    if isinstance(state, Row):
+        results, row = state
+        into.storage[k], into.beta_products[k] = results.storage[row], results.beta_products[row]
+        into.t[k] = results.steps[row]
+        return results.epochs[row], results.places[row]
+    into.storage[k, :, : into.n_params], into.beta_products[k], into.t[k] = state.vectors, state.beta_products, state.t
+    assert state.random_state is not None
+    assert state.index is not None
+    return state.counters.get("epoch", 0), (state.random_state, state.index)

@@ -280,29 +280,6 @@ _FIELDS: dict[str, Callable[[TrainingState, Any], bool]] = {
 """The check of each field; a later one may rely on those before it."""
 
 
-def training_counters(
-    network: Network,
-    optimizer: dict[str, Any],
-    alpha: float,
-    asked: Counters,
-    epoch: int,
-    partial: tuple[float, float] = (0.0, 0.0),
-) -> Counters:
-    """Return the counters of a training in types of JSON: its epochs, and its options, some as `asked` for.
-
-    `epoch` is the number of epochs that ended, `partial` the sums of losses and rows of one that has begun.
-    """
-    return {
-        "epoch": epoch,
-        "loss_sum": partial[0],
-        "row_sum": partial[1],
-        "optimizer": optimizer,
-        "alpha": alpha,
-        **asked,
-        **network_counters(network),
-    }
-
-
 def network_counters(network: Network) -> Counters:
     """Describe a network in types of JSON, as states store it: everything except how its weights were drawn."""
     return {

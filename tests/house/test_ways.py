@@ -33,13 +33,12 @@ WHY = {
     "network.py": "weights are drawn",
     "training/loop.py": "a chunk of steps",
     "training/epochs.py": "the losses of epochs",
-    "training/interrupts.py": "Ctrl-C",
     "fused/backend.py": "one call of a kernel",
     "fused/guard.py": "arrays, checked before their addresses go to a kernel",
     "fused/preparation.py": "buffers and packed arguments",
     "compiler/program.py": "how arguments are packed",
     "compiler/loader.py": "how a kernel is called",
-    "training/store.py": "the results",
+    "training/exceptions.py": "Ctrl-C",
     "training/results.py": "the result that is returned",
 }
 """{file that `train` enters: why}."""

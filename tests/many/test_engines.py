@@ -15,7 +15,7 @@ import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.many import driver, engine
 from fastnn.many.driver import Driver
-from fastnn.many.shared_files import Laid
+from fastnn.many.engine import Laid
 
 joblib = pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
 from clusters import KilledOnce  # noqa: E402

@@ -12,7 +12,7 @@ from ended_early import NETWORK, After, M, X, Y, assert_resumes
 from fastnn import SGD, MonitorError, Stop, every, train, train_many
 from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
-from fastnn.training.interrupts import Interrupt
+from fastnn.training.exceptions import Interrupt
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
 

@@ -16,7 +16,7 @@ from waiting import handled_by
 from fastnn import SGD, InterruptWarning, Stop, TrainingInterrupted, train, train_many
 from fastnn.many.driver import _StopFlag
 from fastnn.many.engine import Engine
-from fastnn.training.interrupts import Interrupt
+from fastnn.training.exceptions import Interrupt
 
 pytestmark = [pytest.mark.skipif(os.name == "nt", reason="POSIX signals"), pytest.mark.usefixtures("nothing_left")]
 

@@ -12,7 +12,6 @@ from waiting import no_endless_wait
 
 from fastnn import Network, train_many
 from fastnn.many import engine as tasks
-from fastnn.many import shared_files
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no file system in memory for all users")
 for_root = pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root gives folders to other users")
@@ -28,7 +27,7 @@ ARRAYS = [
 @pytest.fixture
 def memory(tmp_path, monkeypatch):
     """A folder in the place of the file system in memory."""
-    monkeypatch.setattr(shared_files, "MEMORY", tmp_path)
+    monkeypatch.setattr(tasks, "MEMORY", tmp_path)
     return tmp_path
 
 
@@ -40,10 +39,10 @@ def assert_same(arrays, others):
 
 def test_a_file_holds_the_arrays(tmp_path):
     """It is gone when they are taken up, where arrays of the kernel may begin; they are the caller's own to write."""
-    laid = shared_files.lay_down(ARRAYS, str(tmp_path))
+    laid = tasks.lay_down(ARRAYS, str(tmp_path))
     assert laid.path is not None
     assert not laid.arrays
-    taken = shared_files.take_up(laid)
+    taken = tasks.take_up(laid)
     assert_same(taken, ARRAYS)
     assert os.listdir(tmp_path) == []
     assert all(array.flags.writeable and array.ctypes.data % 64 == 0 for array in taken)
@@ -53,13 +52,13 @@ def test_a_file_holds_the_arrays(tmp_path):
 def test_else_they_are_in_the_message(why, tmp_path, monkeypatch):
     """And no part of a file is left."""
     if why == "few bytes":
-        monkeypatch.setattr(shared_files, "LEAST_BYTES", 1 << 30)
+        monkeypatch.setattr(tasks, "LEAST_BYTES", 1 << 30)
     if why == "full":
         monkeypatch.setattr(np, "ascontiguousarray", lambda array: (_ for _ in ()).throw(OSError(28, "full")))
     folder = {"no folder": None, "another machine": str(tmp_path / "elsewhere")}.get(why, str(tmp_path))
-    laid = shared_files.lay_down(ARRAYS, folder)
+    laid = tasks.lay_down(ARRAYS, folder)
     assert laid.path is None
-    assert_same(shared_files.take_up(laid), ARRAYS)
+    assert_same(tasks.take_up(laid), ARRAYS)
     assert os.listdir(tmp_path) == []
 
 
@@ -68,7 +67,7 @@ def test_the_folder_is_there_for_the_time_of_a_call(memory):
     """Those of processes that were killed are removed, those in use are not."""
     (memory / "fastnn-many-left").mkdir()
     (memory / "fastnn-many-left" / "results").touch()
-    with shared_files.folder_for_workers() as one, shared_files.folder_for_workers() as other:
+    with tasks.folder_for_workers() as one, tasks.folder_for_workers() as other:
         assert sorted(memory.iterdir()) == sorted(map(type(memory), (one, other)))
         (memory / os.path.basename(one) / "results").touch()  # of a worker that was killed
     assert os.listdir(memory) == []
@@ -104,7 +103,7 @@ def test_what_other_users_put_there_stops_and_loses_nothing(memory, put):
     """Any user can put anything under our names into the file system in memory."""
     put(memory / "fastnn-many-x")
     before = tree(memory)
-    with no_endless_wait(), shared_files.folder_for_workers() as folder:
+    with no_endless_wait(), tasks.folder_for_workers() as folder:
         assert folder is not None
     assert tree(memory) == before
 
@@ -114,7 +113,7 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
     _folder(memory / "fastnn-many-x")
     another = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: another)
-    with shared_files.folder_for_workers() as folder:
+    with tasks.folder_for_workers() as folder:
         assert folder is None
     assert tree(memory) == ["fastnn-many-x", "fastnn-many-x/precious"]
 
@@ -122,8 +121,8 @@ def test_only_this_users_folders_are_removed_and_used(memory, monkeypatch):
 @linux
 def test_there_may_be_none(memory, monkeypatch):
     """Such as in a container."""
-    monkeypatch.setattr(shared_files, "MEMORY", memory / "missing")
-    with shared_files.folder_for_workers() as folder:
+    monkeypatch.setattr(tasks, "MEMORY", memory / "missing")
+    with tasks.folder_for_workers() as folder:
         assert folder is None
 
 
@@ -135,11 +134,11 @@ def test_both_ways_give_the_same_results(memory, monkeypatch):
     random = np.random.RandomState(0)
     X, Y = random.rand(30, 3), random.rand(30, 2)
     taken = []
-    take_up = shared_files.take_up
+    take_up = tasks.take_up
     monkeypatch.setattr(tasks, "take_up", lambda laid: taken.append(laid) or take_up(laid))
     found = []
     for memory_ in (memory, memory / "missing"):
-        monkeypatch.setattr(shared_files, "MEMORY", memory_)
+        monkeypatch.setattr(tasks, "MEMORY", memory_)
         taken.clear()
         with no_endless_wait(), joblib.parallel_config("loky", n_jobs=2):
             options = {"seed": range(200), "batch_size": None, "epochs": [1900, 2000] * 100}
@@ -157,18 +156,18 @@ def test_a_file_for_workers_stays_and_is_read_only(tmp_path):
     mapped = np.memmap(tmp_path / "mapped", mode="w+", shape=big.shape)
     words = np.array(["word"] * 5000)
     things = [np.zeros(3), big, words, mapped, np.asarray(mapped)[1:], None, Network((3, 1))]
-    assert [array is big for array in shared_files.worth_a_file(things)] == [True]
+    assert [array is big for array in tasks.worth_a_file(things)] == [True]
     (tmp_path / "mapped").unlink()
-    (laid,) = shared_files.files_of([big], str(tmp_path)).values()
+    (laid,) = tasks.files_of([big], str(tmp_path)).values()
     for _ in range(2):
-        array = shared_files.received(laid)
+        array = tasks.received(laid)
         assert_same([array], [big])
         assert not array.flags.writeable
         assert array.ctypes.data % 64 == 0
     assert len(os.listdir(tmp_path)) == 1
-    assert shared_files.received(big) is big
+    assert tasks.received(big) is big
 
 
 def test_what_does_not_fit_into_memory_has_no_file(tmp_path):
     """It goes in messages."""
-    assert shared_files.files_of([np.zeros(5000)], str(tmp_path / "full")) == {}
+    assert tasks.files_of([np.zeros(5000)], str(tmp_path / "full")) == {}

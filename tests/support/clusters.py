@@ -19,7 +19,7 @@ import fastnn
 from fastnn import SGD, Adam, Network, Stop, train_many
 from fastnn.compiler import loader
 from fastnn.cores import available_cores
-from fastnn.many import driver, shared_files
+from fastnn.many import driver
 from fastnn.many import engine as engines
 
 RANDOM = np.random.RandomState(1)
@@ -118,14 +118,14 @@ def counted_bytes(name):
 
 def how_often_sent(name):
     """What goes from this process by the bytes of the data, with files in memory and without, for tasks of a member."""
-    X, found, memory = np.random.RandomState(2).rand(20_000, 16), {}, shared_files.MEMORY
+    X, found, memory = np.random.RandomState(2).rand(20_000, 16), {}, engines.MEMORY
     options = FEW | {"stop": Stop(monitor="r2")}  # small results; each member is a unit
     for way, place in ("files", memory), ("messages", memory / "missing"):
-        shared_files.MEMORY = place
+        engines.MEMORY = place
         with counted_bytes(name) as counts:
             train_many(Network((16, 3, 1)), X, X[:, 0], seed=range(N_TASKS), epochs=1, **options)
         found[way] = round(counts["written"] / (X.nbytes + X[:, 0].nbytes), 4)
-    shared_files.MEMORY = memory
+    engines.MEMORY = memory
     return found
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnn import SGD, Network, kit, loss_and_gradient, predict, train
 from fastnn.compiler import loader
-from fastnn.training import interrupts
+from fastnn.training import exceptions
 
 NETWORK = Network((3, 4, 2), "tanh")
 PARAMS = np.linspace(-1, 1, NETWORK.n_params)
@@ -62,7 +62,7 @@ def forget():
     for name in CALLS:
         getattr(kernels, {"train": "train_steps"}.get(name, name)).overloads.clear()
     os.environ["FASTNN_CACHE_DIR"] = tempfile.mkdtemp(dir=FOLDER)
-    interrupts._last_swallowed = -np.inf
+    exceptions._last_swallowed = -np.inf
 
 
 def send(signals, delay, sent):

@@ -16,7 +16,7 @@ import pytest
 from waiting import handled_by
 
 from fastnn import SGD, DivergenceError, InterruptWarning, Network, Stop, TrainingInterrupted, get_backend, train
-from fastnn.training import interrupts
+from fastnn.training import exceptions
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -112,7 +112,7 @@ def test_the_second_one_raises_in_a_later_call_within_two_seconds(go, monkeypatc
     with pytest.raises(KeyboardInterrupt) as raised:
         go(1)
     assert type(raised.value) is KeyboardInterrupt
-    monkeypatch.setattr(interrupts, "_last_swallowed", time.monotonic() - interrupts.AGAIN)
+    monkeypatch.setattr(exceptions, "_last_swallowed", time.monotonic() - exceptions.AGAIN)
     with pytest.warns(InterruptWarning):
         assert go(1).stop_reason == "interrupted"
 
@@ -170,7 +170,7 @@ def test_a_divergence_in_the_same_chunk_hides_no_ctrl_c(monkeypatch):
         go()
     with pytest.raises(TrainingInterrupted):
         go(on_interrupt="raise")
-    monkeypatch.setattr(interrupts, "_last_swallowed", -np.inf)
+    monkeypatch.setattr(exceptions, "_last_swallowed", -np.inf)
     with pytest.warns(InterruptWarning):
         assert go(on_divergence="stop").stop_reason == "diverged"
 

@@ -15,7 +15,7 @@ from plain_rules import cases, matches, plain
 from small_training import SignalAt
 
 from fastnn import every, load
-from fastnn.training import interrupts
+from fastnn.training import exceptions
 
 
 class Stumble(Exception):
@@ -56,7 +56,7 @@ def test_rules_give_what_a_plain_loop_gives(backend, tmp_path_factory, case, how
     look = every(case.k, lambda progress: called.append(progress.epoch_in_all))
     with pytest.MonkeyPatch.context() as patch:
         chunks_of(patch, n_steps)
-        patch.setattr(interrupts, "_last_swallowed", -math.inf)
+        patch.setattr(exceptions, "_last_swallowed", -math.inf)
         whole = case.train(backend)
         matches(whole, expected)
         first = cut_off(case, backend, how, at, look)

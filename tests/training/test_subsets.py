@@ -13,7 +13,7 @@ from good_input import WEIGHT, X, Y, assert_refused, assert_said_in_a_few_lines
 from small_training import NETWORK, Recorder, SignalAt
 
 from fastnn import SGD, Adam, InterruptWarning, Network, ReduceRate, Stop, load, train
-from fastnn.training import interrupts
+from fastnn.training import exceptions
 from fastnn.training import rows as subsets
 
 N = 23
@@ -101,7 +101,7 @@ def test_wherever_it_is_cut(backend, tmp_path_factory, case, first, n_chunks, in
     whole = case.on_rows(**options, epochs=6)
     path = tmp_path_factory.mktemp("rows") / "half.npz"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interrupts, "_last_swallowed", -math.inf)
+        patch.setattr(exceptions, "_last_swallowed", -math.inf)
         if in_chunks:  # the first one is cut within an epoch
             chunks_of(patch, n_chunks)
             with pytest.warns(InterruptWarning):

@@ -60,7 +60,7 @@ def busy(progress):  # what keeps the first signal waiting: a callback, as well 
 
 def interrupted():
     import gc
-    from fastnn.training.interrupts import Interrupt
+    from fastnn.training.exceptions import Interrupt
     return any(isinstance(thing, Interrupt) and thing.requested for thing in gc.get_objects())
 
 try:
