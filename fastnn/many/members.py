@@ -238,11 +238,12 @@ class _Checks:
 
     def _checked(self, given: dict[str, Any]) -> Plan:
         """Check the arguments of a member; return its plan, with any number and seed."""
-        network = given["networks"]
-        plan = make_plan(self._once, network=network, options=[given[name] for name in OPTIONS], **given)
+        network, arrays = given["networks"], [given[name] for name in ("X", "Y", "sample_weight")]
+        options = [given[name] for name in OPTIONS]
+        plan = make_plan(self._once, network=network, data=arrays, options=options, **given)
         if (rate := given["learning_rate"]) is not None:
             plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, rate))
-        data = self._once(self._shared_data, plan.data, network, given["X"], given["Y"], given["sample_weight"])
+        data = self._once(self._shared_data, plan.data, network, *arrays)
         plan, weight = plan._replace(data=data), data.sample_weight
         # What depends on the seed is checked for each member.
         whole = plan._replace(data=data._replace(sample_weight=np.ones_like(weight))) if _by_seed(plan) else plan

@@ -218,9 +218,7 @@ def train(
     started = time.perf_counter()
     plan = make_plan(
         network=network,
-        X=X,
-        Y=Y,
-        sample_weight=sample_weight,
+        data=(X, Y, sample_weight),
         rows=rows,
         validation_rows=validation_rows,
         options=(optimizer, batch_size, shuffle, alpha, clip_norm, rates),

@@ -101,21 +101,20 @@ class Plan(NamedTuple):
 def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
     """Check the arguments of `train`, given by their names; the seed is checked at its first use.
 
-    Those of `OPTIONS` are one argument, `options`. `once` calls a function with arguments; it may return what an
-    earlier call with the same ones returned.
+    Those of `OPTIONS` are one argument, `options`, and X, Y and sample_weight are `data`. `once` calls a function with
+    arguments; it may return what an earlier call with the same ones returned.
 
     Raises
     ------
     TypeError, ValueError
         For arguments that do not fit.
     """
-    network, X, weight = given["network"], given["X"], given["sample_weight"]
-    params, resume = given["params"], given["resume"]
+    network, params, resume, (X, Y, weight) = given["network"], given["params"], given["resume"], given["data"]
     once(check_resume, resume, given["new_rows"], given["seed"], params)
     plan: Plan = once(check_settings, resume, weight is not None, *SETTINGS(given), *given["options"])
     dtype = resume.storage.dtype if given["dtype"] is None and resume is not None else given["dtype"]
     dtype = None if dtype is None else check_dtype(dtype)
-    data = once(check_data, network, X, given["Y"], weight, plan.assume_finite, dtype)
+    data = once(check_data, network, X, Y, weight, plan.assume_finite, dtype)
     if isinstance(plan.optimizer, Method):
         once(warn_of_scale, plan.optimizer.name, data)
     rows, validation_rows = once(choose_rows, given["rows"], given["validation_rows"], data, plan.stop)
