@@ -37,7 +37,9 @@ many = train_many(
     epochs=10,
     seed=0,
 )
-print(f"{len(many):,} networks in {time.perf_counter() - begin:.1f} s; {many.stop_reason.count('diverged')} diverged")
+print(
+    f"{len(many):,} networks in {time.perf_counter() - begin:.1f} s; {(many.stop_reason == 'diverged').sum()} diverged"
+)
 
 # %%
 # The landscape

@@ -181,8 +181,9 @@ class ManyResult(Sequence[TrainingResult]):
         ``history.loss`` (m, most epochs), NaN after a member's end, and so on.
     n_epochs : ndarray (m,)
         Epochs that ended.
-    stop_reason : list of str
-        Why each training ended: "epochs", "diverged", "interrupted" ..., see `TrainingResult`.
+    stop_reason : ndarray (m,) of str
+        Why each training ended: "epochs", "diverged", "interrupted" ..., see `TrainingResult`;
+        ``many[many.stop_reason == "epochs"]`` are the members that ended so.
     networks : list of Network
         The members' networks.
 
@@ -246,8 +247,7 @@ class ManyResult(Sequence[TrainingResult]):
     def _facts(self) -> dict[str, object]:
         if self._has_no_states:
             return {"members": len(self), "state": "none"}
-        reasons = self.stop_reason
-        ended = ", ".join(f"{reasons.count(reason)} {reason!r}" for reason in dict.fromkeys(reasons))
+        ended = ", ".join(f"{n} {reason!r}" for reason, n in Counter(self.stop_reason).items())
         return {"members": len(self), "ended by": ended}
 
     @property
@@ -281,9 +281,9 @@ class ManyResult(Sequence[TrainingResult]):
         return np.array([member_result.n_epochs for member_result in self._member_results], np.int64)
 
     @property
-    def stop_reason(self) -> list[StopReason]:
-        """The reason why each training ended."""
-        return [member_result.stop_reason for member_result in self._member_results]
+    def stop_reason(self) -> NDArray[Any]:
+        """The reason (m,) why each training ended, a str."""
+        return np.array([member_result.stop_reason for member_result in self._member_results], object)
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -355,18 +355,50 @@ class ManyResult(Sequence[TrainingResult]):
         >>> mean.shape
         (2, 1)
         """
-        if not self._member_results:
-            raise ValueError("there is no member to predict with")
-        if len({network.n_outputs for network in self.networks}) > 1:
-            raise ValueError(
-                "the members' networks have different numbers of outputs: predict with each, many[i].predict(X)"
-            )
+        self._check_outputs("predict")
         outputs = outputs_of(self._member_results, X, assume_finite)
         if check_flag("spread", spread):
             return mean_and_deviation(outputs)
         return stacked(
             outputs, len(self), np.result_type(*{member_result.params.dtype for member_result in self._member_results})
         )
+
+    def _check_outputs(self, method: str) -> None:
+        """Raise ValueError unless there are members, all with the same number of outputs."""
+        if not self._member_results:
+            raise ValueError("there is no member to predict with")
+        if len({network.n_outputs for network in self.networks}) > 1:
+            raise ValueError(
+                f"the members' networks have different numbers of outputs: say many[i].{method}(X) for each"
+            )
+
+    def jacobian(self, X: Any) -> Array:
+        """Compute the derivatives of the members' outputs by the inputs, as `TrainingResult.jacobian` does.
+
+        Parameters
+        ----------
+        X : array-like or data frame (n, n_inputs)
+            The inputs, for all members.
+
+        Returns
+        -------
+        ndarray (m, n, n_outputs, n_inputs)
+            The derivatives of each member.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For networks with different numbers of outputs, for no members, and for an X that does not fit.
+
+        Examples
+        --------
+        >>> from fastnn import Network, train_many
+        >>> many = train_many(Network((2, 1)), [[0.0, 1.0]], [0.0], seed=range(3), epochs=4)
+        >>> many.jacobian([[0.5, 0.5]]).shape
+        (3, 1, 1, 2)
+        """
+        self._check_outputs("jacobian")
+        return np.array([result.jacobian(X) for result in self])
 
     def score(
         self, X: Any, Y: Any, sample_weight: Any = None, *, monitor: Monitor | None = None

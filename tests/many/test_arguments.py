@@ -191,7 +191,7 @@ def test_too_many_members_are_refused_before_they_are_made(options, said, monkey
 def test_epochs_that_stop_rules_may_leave_out_take_no_memory():
     stop = Stop(patience=1)
     many = train_many(NETWORK, X, Y, n=3, epochs=10**12, optimizer=SGD(0.0), stop=stop, backend="numpy")
-    assert many.stop_reason == ["tolerance"] * 3
+    assert many.stop_reason.tolist() == ["tolerance"] * 3
 
 
 def test_what_numpy_cannot_allocate_is_the_members():

@@ -44,7 +44,7 @@ def test_a_member_that_has_not_ended_has_no_result():
 def test_a_callback_that_returns_true_ends_all_without_a_warning(go, true):
     many = go(callbacks=[After(3, lambda: true)])
     assert set(many.stop_reason) == {"epochs", "callback"}
-    assert 3 <= many.stop_reason.count("epochs") <= 5
+    assert 3 <= (many.stop_reason == "epochs").sum() <= 5
 
 
 def test_a_callback_that_raises_ends_all_and_its_error_carries_the_result(go, backend):
@@ -55,7 +55,7 @@ def test_a_callback_that_raises_ends_all_and_its_error_carries_the_result(go, ba
         go(callbacks=[After(3, fail)])
     many = raised.value.result
     assert len(many) == M
-    assert 3 <= many.stop_reason.count("epochs") <= 5
+    assert 3 <= (many.stop_reason == "epochs").sum() <= 5
     assert_resumes(many, go(), backend)
 
 
@@ -77,7 +77,7 @@ def test_a_monitor_that_raises_ends_all_and_its_member_is_named(go):
     assert raised.value.member == bad
     many = raised.value.result
     assert (many.stop_reason[bad], many.n_epochs[bad]) == ("running", 1)
-    assert many.stop_reason[:bad].count("epochs") >= bad - 1
+    assert (many.stop_reason[:bad] == "epochs").sum() >= bad - 1
     assert len(many) == M
 
 
@@ -101,7 +101,7 @@ def test_members_that_diverge_end_and_go_on_exactly(backend, n_jobs):
     options = {"seed": range(5), "epochs": 200, "learning_rate": rates, "optimizer": SGD(), "batch_size": 7}
     many = train_many(NETWORK, X, Y, **options, backend=backend, n_jobs=n_jobs)
     assert many.stop_reason[0] == many.stop_reason[2] == "epochs"
-    assert many.stop_reason[3:] == ["diverged"] * 2
+    assert many.stop_reason[3:].tolist() == ["diverged"] * 2
     assert np.isfinite(many.params).all()
     more = train_many(NETWORK, X, Y, resume=[r.state for r in many], epochs=3, learning_rate=0.01, backend=backend)
     for result, state in zip(more, [r.state for r in many], strict=True):

@@ -59,7 +59,7 @@ def test_members_under_way_end_at_once_and_resume(go, backend, n_jobs):
     options = {"optimizer": SGD(), "batch_size": 7}
     with pytest.warns(InterruptWarning, match=f"when 0 of {M} members"):
         many = go(epochs=10**7, learning_rate=[first] + [other] * (M - 1), **options)
-    assert many.stop_reason == ["interrupted"] * M
+    assert many.stop_reason.tolist() == ["interrupted"] * M
     assert [result.state.t > 0 for result in many] == [True] * n_jobs + [False] * (M - n_jobs)
     n, options = int(many.n_epochs.max()) + 1, {**options, "learning_rate": 0.01, "backend": backend}
     assert_resumes(many[:3], train_many(NETWORK, X, Y, seed=range(3), epochs=n, **options), **options)
@@ -76,7 +76,7 @@ def test_those_that_have_not_begun_are_what_train_gives_for_no_epoch(go, backend
     assert last is many[-1]
     copy = pickle.loads(pickle.dumps(many))
     assert_same_result(copy[-1], last)
-    assert copy.stop_reason == many.stop_reason
+    assert copy.stop_reason.tolist() == many.stop_reason.tolist()
 
 
 def test_without_a_seed_one_that_has_not_begun_is_the_same_each_time():

@@ -37,7 +37,7 @@ def test_arrays_are_stacked(many):
     assert many.params.shape == (5, NETWORK.n_params)
     assert not many.params.flags.writeable
     assert many.n_epochs.tolist() == EPOCHS
-    assert many.stop_reason == ["epochs"] * 5
+    assert many.stop_reason.tolist() == ["epochs"] * 5
     assert many.networks == [NETWORK] * 5
     for name in ("loss", "learning_rate", "score"):
         stacked = getattr(many.history, name)
@@ -118,7 +118,8 @@ def test_no_member_that_diverged_is_the_best(backend):
     network, options = Network((3, 4, 1), "relu"), {"optimizer": SGD(), "epochs": 3, "backend": backend}
     options |= {"params": np.full((3, network.n_params), 0.1), "batch_size": None}
     many = train_many(network, X, 0.1 * Y[:, :1], learning_rate=[1e200, 0.0, 1e-9], **options)
-    assert many.stop_reason == ["diverged", "epochs", "epochs"]
+    assert many.stop_reason.tolist() == ["diverged", "epochs", "epochs"]
+    assert many[many.stop_reason == "epochs"].n_epochs.tolist() == many.n_epochs[1:].tolist()
     assert many.scores[0] == many.scores[1] > many.scores[2]
     assert many.best() == 2
     assert many[:2].best() == 1
@@ -233,5 +234,5 @@ def test_a_member_without_a_seed_that_diverges_has_the_weights_that_it_drew(monk
     many = train_many(NETWORK, 1e3 * X, Y, n=3, **options)
     stop = Stop(on_divergence="stop")
     alone = train(NETWORK, 1e3 * X, Y, seed=np.random.RandomState(np.arange(4)), stop=stop, **options)
-    assert many.stop_reason == ["diverged"] * 3 == [alone.stop_reason] * 3
+    assert many.stop_reason.tolist() == ["diverged"] * 3 == [alone.stop_reason] * 3
     assert [one.params.tobytes() for one in many] == [alone.params.tobytes()] * 3

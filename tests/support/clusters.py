@@ -66,7 +66,7 @@ class KilledOnce:
 def bits(many):
     """A hash of all parameters, losses and stop reasons."""
     parts = [part for result in many for part in (result.params, result.history.loss, result.state.vectors)]
-    whole = b"".join(part.tobytes() for part in parts) + repr(many.stop_reason).encode()
+    whole = b"".join(part.tobytes() for part in parts) + repr(many.stop_reason.tolist()).encode()
     return hashlib.sha256(whole).hexdigest()
 
 

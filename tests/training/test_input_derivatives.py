@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bits import bits
 
-from fastnn import ACTIVATIONS, Elu, LeakyRelu, Network, get_backend, train
+from fastnn import ACTIVATIONS, Elu, LeakyRelu, Network, get_backend, train, train_many
 from fastnn.losses import HIDDEN
 
 NETWORKS = {
@@ -52,3 +52,11 @@ def test_a_gradient_is_that_of_the_only_output():
         result_of(NETWORKS["parameters"])[0].input_gradient(X[:, :3])
     with pytest.raises(ValueError, match="X has 3 columns, the network has 40 inputs"):
         result.jacobian(X[:, :3])
+
+
+def test_many_results_have_those_of_their_members():
+    X, networks = np.random.RandomState(0).rand(20, 3), [Network((3, 4, 2)), Network((3, 2), "tanh")]
+    many = train_many(networks, X, X[:, :2], seed=range(2), epochs=1)
+    assert bits(many.jacobian(X)) == bits(np.stack([result.jacobian(X) for result in many]))
+    with pytest.raises(ValueError, match="different numbers of outputs: say many"):
+        train_many([networks[0], Network((3, 1))], X, [X[:, :2], X[:, 0]], seed=0, epochs=1).jacobian(X)
