@@ -6,7 +6,7 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from fastnn.training.inputs import MEMORY_LIMIT_FRACTION, check_network, memory
 from fastnn.training.loop import Group
 from fastnn.training.plan import OPTIONS, Plan, make_plan, with_last_step
 from fastnn.training.results import Row
+
+T = TypeVar("T")
 
 DIMENSIONS = {"X": 2, "Y": 2, "sample_weight": 1, "rows": 1, "validation_rows": 1, "params": 1}
 """The dimensions of each array argument that is for all members."""
@@ -164,6 +166,10 @@ ALIKE = frozenset({"seed", "learning_rate", "alpha", "clip_norm", "params", "sam
 """Arguments that do not change the size of a result."""
 
 
+EASY = "seed", "epochs", "learning_rate"
+"""Arguments that are checked by themselves, for each member."""
+
+
 def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
     """Check the arguments of `train_many`; return a plan for each member.
 
@@ -183,15 +189,13 @@ def make_plans(n: Any = None, **arguments: Any) -> list[Plan]:
     """
     given = spread(arguments, n)
     # In lists, for a sequence such as a range makes its items anew, and what was checked is known again by their ids.
-    own = {name: list(values) for name, values in given.own.items() if name not in ("seed", "epochs")}
-    seeds, epochs = (
-        given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in ("seed", "epochs")
-    )
+    own = {name: list(values) for name, values in given.own.items() if name not in EASY}
+    easy = (given.own.get(name) or itertools.repeat(given.shared[name], given.n_members) for name in EASY)
     check = _Checks(given.shared, list(own))
     plans: list[Plan] = []
     needed, alike = 0, given.own.keys() <= ALIKE
-    for number, (seed, n_epochs, *values) in enumerate(zip(seeds, epochs, *own.values(), strict=True)):
-        plans.append(check.plan(number, seed, n_epochs, values))
+    for number, (seed, n_epochs, rate, *values) in enumerate(zip(*easy, *own.values(), strict=True)):
+        plans.append(check.plan(number, seed, n_epochs, rate, values))
         if number and alike:
             continue
         needed += result_bytes(plans[-1]) * (given.n_members if alike else 1)
@@ -207,33 +211,31 @@ class _Checks:
     """The checks of members, each done once for all members that share its arguments."""
 
     def __init__(self, shared: dict[str, Any], names: list[str]) -> None:
-        self._shared, self._names = {**shared, "threads": 1}, names
+        self._shared, self._names, self._rate = {**shared, "threads": 1}, names, shared.get("learning_rate")
         self._done: dict[Hashable, Any] = {}
         self._begun = set[Hashable]()
         self._generators: dict[int, int] = {}
 
-    def plan(self, number: int, seed: Any, n_epochs: Any, values: list[Any]) -> Plan:
+    def plan(self, number: int, seed: Any, n_epochs: Any, rate: Any, values: list[Any]) -> Plan:
         """Return the plan of a member, or raise the error of `train`; `values` are its other arguments, by `names`."""
         key = seed is None, *map(id, values)  # of objects that live as long as the call
         known = self._done.get(key)
         if known is None:
             own = dict(zip(self._names, values, strict=True))
-            try:
-                known = self._done[key] = self._checked({**self._shared, **own, "seed": seed, "epochs": 0})
-            except (TypeError, ValueError, MemoryError) as error:
-                if not own:  # what is wrong is so for all
-                    raise
-                (kind,) = (kind for kind in (TypeError, ValueError, MemoryError) if isinstance(error, kind))
-                raise kind(f"member {number}: {error}") from None
+            given = {**self._shared, **own, "seed": seed, "epochs": 0}
+            known = self._done[key] = _of_member(number if own else None, self._checked, given)
         if not ((type(seed) is int and 0 <= seed < 2**32) or seed is None):
             seed = self._seed(number, seed)
         if type(n_epochs) is not int or n_epochs < 0:
-            n_epochs = self._epochs(number, n_epochs)
+            who = None if "epochs" in self._shared else number
+            n_epochs = _of_member(who, check_integer, "epochs", n_epochs, 0)
         plan: Plan = known._replace(number=number, seed=seed, n_epochs=n_epochs)
+        if rate is not self._rate:
+            plan = plan._replace(optimizer=_of_member(number, self._once, with_rate, plan.optimizer, rate))
         if callable(plan.optimizer.learning_rate):
-            plan = plan._replace(optimizer=self._once(_optimizer_until, known, n_epochs))
-        if plan.stop.validation is not None and self._once(_by_seed, known):
-            self._check_split(plan)
+            plan = plan._replace(optimizer=self._once(_optimizer_until, known, plan.optimizer, n_epochs))
+        if plan.stop.validation is not None and seed is not None and self._once(_by_seed, known):
+            _of_member(number, check_start, plan)  # both sides of its split must have rows with weight
         return plan
 
     def _checked(self, given: dict[str, Any]) -> Plan:
@@ -241,8 +243,8 @@ class _Checks:
         network, arrays = given["networks"], [given[name] for name in ("X", "Y", "sample_weight")]
         options = [given[name] for name in OPTIONS]
         plan = make_plan(self._once, network=network, data=arrays, options=options, **given)
-        if (rate := given["learning_rate"]) is not None:
-            plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, rate))
+        if self._rate is not None:
+            plan = plan._replace(optimizer=self._once(with_rate, plan.optimizer, self._rate))
         data = self._once(self._shared_data, plan.data, network, *arrays)
         plan, weight = plan._replace(data=data), data.sample_weight
         # What depends on the seed is checked for each member.
@@ -256,7 +258,7 @@ class _Checks:
 
     def _once(self, check: Callable[..., Any], *given: Any) -> Any:
         """Call a function, once for the same objects."""
-        key = check, *(value if type(value) is int else id(value) for value in given)
+        key = check, *map(id, given)
         if key not in self._done:
             self._done[key] = check(*given), given  # which stay, so that no other objects get their ids
         return self._done[key][0]
@@ -266,30 +268,9 @@ class _Checks:
         kind = id(network), len(data.X), data.X.dtype
         return Data(*(self._done.setdefault((k, *kind, id(given)), data[k]) for k, given in enumerate(arrays)))
 
-    def _check_split(self, plan: Plan) -> None:
-        """Check that both sides of a member's split have rows with weight, unless its seed is yet to be drawn."""
-        if plan.seed is None:
-            return
-        try:
-            check_start(plan)
-        except ValueError as error:
-            raise ValueError(f"member {plan.number}: {error}") from None
-
-    def _epochs(self, number: int, n_epochs: Any) -> int:
-        """Check a number of epochs that is not a Python int."""
-        try:
-            return check_integer("epochs", n_epochs, low=0)
-        except (TypeError, ValueError) as error:
-            if "epochs" in self._shared:
-                raise
-            raise type(error)(f"member {number}: {error}") from None
-
     def _seed(self, number: int, seed: Any) -> Seed:
         """Check a seed that is not a Python int; no two members may share a RandomState."""
-        try:
-            make_random_state(seed)
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"member {number}: {error}") from None
+        _of_member(number, make_random_state, seed)
         if not isinstance(seed, np.random.RandomState):
             return int(seed)
         other = self._generators.setdefault(id(seed), number)
@@ -314,9 +295,20 @@ def check_start(plan: Plan) -> None:
     begin_alone(plan._replace(seed=0 if plan.seed is None else copy.deepcopy(plan.seed))).give_back()
 
 
-def _optimizer_until(plan: Plan, n_epochs: int) -> Optimizer:
-    """Return the optimizer of a plan with so many epochs, at the last of which a schedule without steps ends."""
-    return with_last_step(plan._replace(n_epochs=n_epochs)).optimizer
+def _of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
+    """Call a check; an error in it begins with the number of the member, if there is one."""
+    try:
+        return check(*given)
+    except (TypeError, ValueError, MemoryError) as error:
+        if number is None:
+            raise
+        (kind,) = (kind for kind in (TypeError, ValueError, MemoryError) if isinstance(error, kind))
+        raise kind(f"member {number}: {error}") from None
+
+
+def _optimizer_until(plan: Plan, optimizer: Optimizer, n_epochs: int) -> Optimizer:
+    """Return the optimizer of a training of so many epochs, at the last of which a schedule without steps ends."""
+    return with_last_step(plan._replace(optimizer=optimizer, n_epochs=n_epochs)).optimizer
 
 
 def _by_seed(plan: Plan) -> bool:

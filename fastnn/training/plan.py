@@ -38,6 +38,9 @@ OPTIONS = "optimizer", "batch_size", "shuffle", "alpha", "clip_norm", "rates"
 SETTINGS = operator.itemgetter("network", "backend", "epochs", "stop", "new_rows", "assume_finite", "threads")
 """The other arguments that `check_settings` takes, before these."""
 
+OF_SETTINGS = 11
+"""The number of fields of a plan that these determine, its first ones."""
+
 NO_ROWS = Data(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0))
 
 
@@ -121,7 +124,8 @@ def make_plan(once: Callable[..., Any] = operator.call, **given: Any) -> Plan:
     feature_names = column_names(X)
     if resume is not None and feature_names is None:
         feature_names = resume.feature_names
-    plan = plan._replace(
+    plan = Plan(
+        *plan[:OF_SETTINGS],
         data=data,
         rows=rows,
         validation_rows=validation_rows,
