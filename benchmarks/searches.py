@@ -3,8 +3,8 @@
 All look for the learning rate and the penalty of a 64-32-10 network, in batches of 32, by its accuracy on the same
 fifth of the rows. `HalvingGridSearchCV` searches the 27 settings that successive halving does, with as many epochs a
 candidate in each round, which it trains anew. One thread serves each. Searches take turns; seconds are medians of the
-rounds. Before anything is timed, the winners are compared: those of a Population with `train` alone, to the bit (where
-it was replaced, its score is taken again), and those of scikit-learn's search with a fit of their own.
+rounds. Before anything is timed, the winners are compared: those of `fastnn.search` with `train` alone, to the bit, the
+score of a Population that replaces members is taken again, and those of scikit-learn's search with a fit of their own.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "examples"))
 
 import sklearn.neural_network as theirs
-from hyperband import hyperband
-from population_based_training import population_based_training
+from population_based_training import digits, population_based_training
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import HalvingGridSearchCV
-from successive_halving import digits, successive_halving
 from threadpoolctl import threadpool_limits
 
 import fastnn
@@ -49,21 +47,32 @@ class Found(NamedTuple):
     winner: Any  # a TrainingResult, or the settings of an estimator
 
 
+def search(space: dict[str, Any], **options: Any) -> Found:
+    """A search of fastnn's own, on the rows of `digits`."""
+    found = fastnn.search(
+        space,
+        DATA.X,
+        DATA.Y,
+        network=fastnn.Network((64, 32, 10), "relu", output="softmax"),
+        validation_rows=HELD_OUT,
+        stop=fastnn.Stop(monitor="accuracy"),
+        batch_size=32,
+        seed=0,
+        n_jobs=1,
+        **options,
+    )
+    return Found(found.epochs_trained, found.score, found.best)
+
+
 def by_halving() -> Found:
     """Successive halving of the grid."""
-    rates, alphas = (grid.ravel() for grid in np.meshgrid(RATES, ALPHAS))
-    population = digits(rates, alphas, n_jobs=1)
-    best = successive_halving(population, LEAST, RUNGS, FACTOR)
-    return Found(population.epochs_trained, population.scores()[best], population[best])
+    return search({"learning_rate": RATES, "alpha": ALPHAS}, budget=162, epochs=LEAST * FACTOR ** (RUNGS - 1))
 
 
 def by_hyperband() -> Found:
     """Hyperband on settings that are drawn."""
-    r = np.random.RandomState(0)
-    found, epochs_trained = hyperband(
-        lambda n: digits(10 ** r.uniform(-4, -1, n), 10 ** r.uniform(-5, -1, n), n_jobs=1), most_epochs=27
-    )
-    return Found(epochs_trained, *max(found, key=lambda pair: pair[0]))
+    space = {"learning_rate": lambda r: 10 ** r.uniform(-4, -1), "alpha": lambda r: 10 ** r.uniform(-5, -1)}
+    return search(space, budget=357, epochs=27, method="hyperband")
 
 
 def by_population() -> Found:
@@ -99,8 +108,8 @@ def by_grid(module: Any) -> Found:
 SEARCHES: dict[str, Callable[[], Found]] = {
     "`HalvingGridSearchCV`, scikit-learn's `MLPClassifier`": lambda: by_grid(theirs),
     "`HalvingGridSearchCV`, fastnn's `MLPClassifier`": lambda: by_grid(fastnn),
-    "successive halving of a `Population`": by_halving,
-    "Hyperband": by_hyperband,
+    "`fastnn.search`, successive halving": by_halving,
+    "`fastnn.search`, Hyperband": by_hyperband,
     "population-based training": by_population,
 }
 

@@ -4,7 +4,7 @@ Needs Optuna: ``pip install optuna``.
 """
 
 import optuna
-from successive_halving import digits
+from population_based_training import digits
 
 
 def search(study, batches, trials, rungs, epochs):

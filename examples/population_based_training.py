@@ -4,7 +4,8 @@ Jaderberg et al., Population based training of neural networks, 2017: exploit by
 """
 
 import numpy as np
-from successive_halving import digits
+
+from fastnn import Adam, Network, Population, Stop, workloads
 
 
 def population_based_training(population, rates, rounds, epochs, random_state, part=0.25, factor=1.5):
@@ -19,6 +20,26 @@ def population_based_training(population, rates, rounds, epochs, random_state, p
             population.replace(worse, by=better, learning_rate=rates[worse])
     population.advance(epochs)
     return population.ranking()[0]
+
+
+def digits(rates, alphas, **options):
+    """A population of digit classifiers with these learning rates and penalties, scored on rows of their own."""
+    data = workloads.load("digits")
+    held_out = np.arange(0, len(data.X), 5)
+    network = Network((64, 32, 10), "relu", output="softmax")
+    return Population(
+        network,
+        data.X,
+        data.Y,
+        validation_rows=held_out,
+        optimizer=Adam(),
+        learning_rate=rates,
+        alpha=alphas,
+        batch_size=32,
+        seed=0,
+        stop=Stop(monitor="accuracy"),
+        **options,
+    )
 
 
 def main():

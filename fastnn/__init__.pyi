@@ -29,6 +29,8 @@ from fastnn.many.driver import ManyProgress as ManyProgress
 from fastnn.many.population import Population as Population
 from fastnn.many.results import ManyHistory as ManyHistory
 from fastnn.many.results import ManyResult as ManyResult
+from fastnn.many.search import SearchResult as SearchResult
+from fastnn.many.search import search as search
 from fastnn.measuring import workloads as workloads
 from fastnn.network import Network as Network
 from fastnn.optimizers import OPTIMIZERS as OPTIMIZERS

@@ -192,12 +192,12 @@ def explains_keywords(function: F) -> F:
             if began or not unknown:
                 raise
         name = function.__qualname__.removesuffix(".__init__")
-        raise TypeError(f"{name} has no argument {unknown[0]!r:.200}{_remedy(unknown[0], legal)}")
+        raise TypeError(f"{name} has no argument {unknown[0]!r:.200}{instead_of(unknown[0], legal)}")
 
     return cast(F, explained)
 
 
-def _remedy(unknown: str, legal: Collection[str]) -> str:
+def instead_of(unknown: str, legal: Collection[str]) -> str:
     """Return the remedy of `REMEDIES`; its inner part where that is an argument here, as in ``stop=Stop(tol=...)``."""
     if unknown.lower() in OF_AT_ONCE and (own := [name for name in AT_ONCE if name in legal]):
         return f": say {AT_ONCE[own[0]]}"

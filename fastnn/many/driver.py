@@ -301,6 +301,8 @@ class Caller:
         self.progress = check_flag("progress", progress)
 
     _is_training = False
+    was_ended = False
+    """Whether Ctrl-C or a callback ended the last call, even if all members were through."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_is_training": False}  # a callback may copy what is trained
@@ -341,6 +343,7 @@ class Caller:
                     interrupt.end()
         finally:
             self._is_training = False
+        self.was_ended = flag.requested
         return result, interrupt.requested
 
 

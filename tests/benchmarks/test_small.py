@@ -105,12 +105,13 @@ def test_winners_are_compared_with_what_they_are_alone():
     found = {name: search() for name, search in list(searches.SEARCHES.items())[1:]}
     found = {"not run": found["`HalvingGridSearchCV`, fastnn's `MLPClassifier`"], **found}
     assert set(searches.wrong(found)) <= {"not run"}  # the settings of ours, fitted by scikit-learn's
-    halved = found["successive halving of a `Population`"]
+    halved = found["`fastnn.search`, successive halving"]
     wrong = halved.winner.params.copy()
     wrong[3] = np.nextafter(wrong[3], 1)
     object.__setattr__(halved.winner, "params", wrong)
-    found["Hyperband"] = found["Hyperband"]._replace(score=0.5)
-    assert {"successive halving of a `Population`", "Hyperband"} <= set(searches.wrong(found))
+    name = "`fastnn.search`, Hyperband"
+    found[name] = found[name]._replace(score=0.5)
+    assert {"`fastnn.search`, successive halving", name} <= set(searches.wrong(found))
 
 
 # ------------------------------------------------------------------------------------------------------------- threads

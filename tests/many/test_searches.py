@@ -1,14 +1,13 @@
-"""The examples of searches: each trains what its definition says, exactly, and finds what is good."""
+"""Searches: each trains what its definition says, exactly, and finds what is good."""
 
 import importlib
-import inspect
 import pathlib
 
 import numpy as np
 import pytest
 from bits import assert_same_result
 
-from fastnn import SGD, Network, Population, train
+from fastnn import SGD, Adam, Network, Population, Stop, search, train
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 RANDOM = np.random.RandomState(3)
@@ -16,6 +15,139 @@ X = RANDOM.rand(20, 3)
 Y = X[:, :1] ** 2
 NETWORK = Network((3, 5, 1), "tanh")
 RATES = np.logspace(-3, 0, 9)
+HELD_OUT = np.arange(0, 20, 4)
+FIXED = {"network": NETWORK, "optimizer": SGD(), "batch_size": None, "validation_rows": HELD_OUT, "seed": 0}
+
+
+def alone(rate, epochs, network=NETWORK, **options):
+    return train(network, X, Y, optimizer=SGD(rate), seed=0, batch_size=None, epochs=epochs, **options)
+
+
+def test_successive_halving():
+    """9, 3 and 1 networks with 2, 6 and 18 epochs each, of which 2, 4 and 12 are new; the winner is `train` alone."""
+    found = search({"learning_rate": RATES}, X, Y, budget=9 * 2 + 3 * 4 + 1 * 12, epochs=18, **FIXED)
+    assert found.epochs_trained == 42
+    columns = found.to_dict()
+    assert columns["learning_rate"].tolist() == RATES.tolist()
+    losses = {e: [alone(r, e, validation_rows=HELD_OUT).history.validation_loss[-1] for r in RATES] for e in (2, 6, 18)}
+    better = np.argsort(losses[2])[:3]
+    best = min(better, key=lambda i: losses[6][i])
+    epochs = np.where(np.isin(range(9), better), 6, 2)
+    epochs[best] = 18
+    assert columns["n_epochs"].tolist() == epochs.tolist()
+    assert columns["score"].tolist() == [losses[e][i] for i, e in enumerate(epochs)]
+    assert (found.settings, found.score) == ({"learning_rate": RATES[best]}, losses[18][best])
+    assert_same_result(found.best, alone(RATES[best], 18, validation_rows=HELD_OUT))
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_hyperband(more):
+    """Brackets of 9, 5 and 3 networks with at first 1, 3 and 9 epochs: table 1 of its authors, for R = 9."""
+    budget = (9 * 1 + 3 * 2 + 1 * 6) + (5 * 3 + 1 * 6) + 3 * 9
+    space = {"learning_rate": lambda random: 10 ** random.uniform(-3, 0)}
+    found = search(space, X, Y, budget=budget + more, epochs=9, method="hyperband", **FIXED)
+    assert found.epochs_trained == budget
+    columns = found.to_dict()
+    assert np.bincount(columns["bracket"]).tolist() == [9, 5, 3]
+    assert [sorted(columns["n_epochs"][columns["bracket"] == b])[-3:] for b in range(3)] == [
+        [3, 3, 9],
+        [3, 3, 9],
+        [9] * 3,
+    ]
+    random = np.random.RandomState(0)
+    assert columns["learning_rate"].tolist() == [10 ** random.uniform(-3, 0) for _ in range(17)]
+    best = columns["score"].argmin()
+    assert_same_result(found.best, alone(columns["learning_rate"][best], 9, validation_rows=HELD_OUT))
+
+
+def test_the_same_seed_finds_the_same(backend):
+    """With any number of threads: networks, optimizers and batches; scored on rows that the seed draws, a fifth."""
+    space = {
+        "hidden_layer_sizes": [3, (4, 2), ()],
+        "activation": ("relu", "tanh"),
+        "optimizer": [Adam(), SGD(momentum=0.9)],
+        "batch_size": range(5, 9),
+        "alpha": lambda random: random.choice([0.0, 0.1]),
+    }
+    options = {"network": Network((3, 5, 1)), "budget": 60, "epochs": 9, "seed": 4, "stop": Stop(monitor="r2")}
+    one, two = (search(space, X, Y, backend=backend, n_jobs=n, **options) for n in (1, 2))
+    for trial in one.trials + two.trials:
+        assert trial.pop("seconds") >= 0
+    assert one.trials == two.trials
+    held_out = np.sort(np.random.RandomState(4).permutation(20)[:4])
+    own = one.settings
+    hidden = own["hidden_layer_sizes"]
+    wanted = train(
+        Network((3, *(hidden if isinstance(hidden, tuple) else (hidden,)), 1), own["activation"]),
+        *(X, Y),
+        optimizer=own["optimizer"],
+        batch_size=own["batch_size"],
+        alpha=own["alpha"],
+        seed=4,
+        epochs=9,
+        validation_rows=held_out,
+        stop=Stop(monitor="r2"),
+        backend=backend,
+    )
+    assert_same_result(one.best, wanted)
+    assert_same_result(two.best, wanted)
+    assert one.score == max(trial["score"] for trial in one.trials if trial["n_epochs"] == 9)
+    assert repr(one).startswith(f"<SearchResult: trials {len(one.trials)}, epochs {one.epochs_trained}, best score")
+
+
+def test_a_grid_is_tried_once():
+    """All of it if the budget allows, else a part without repetition; distributions of scipy.stats are drawn from."""
+    stats = pytest.importorskip("scipy.stats")
+    grid = {"learning_rate": RATES[:3], "alpha": [0.0, 0.1], "network": [NETWORK, Network((3, 1))]}
+    options = {"optimizer": SGD(), "seed": 0, "epochs": 1}
+    for n in 5, 12, 99:
+        found = search(grid, X, Y, budget=n, **options)
+        tried = {(trial["learning_rate"], trial["alpha"], trial["network"]) for trial in found.trials}
+        assert len(tried) == len(found.trials) == found.epochs_trained == min(n, 12)
+    found = search({"alpha": stats.uniform(1, 2)}, X, Y, network=NETWORK, budget=7, **options)
+    assert all(1 <= trial["alpha"] <= 3 for trial in found.trials)
+    assert len({trial["alpha"] for trial in found.trials}) == 7
+
+
+def test_a_callback_ends_a_search():
+    """And Ctrl-C: what was found so far is returned."""
+    options = {"budget": 69, "epochs": 9, "method": "hyperband", "callbacks": [lambda progress: True]}
+    found = search({"learning_rate": RATES}, X, Y, **options, **FIXED)
+    assert (found.epochs_trained, found.best.n_epochs, len(found.trials)) == (9, 1, 9)
+
+
+WRONG = [
+    ({"space": {"lr": [1.0]}}, "space has no 'lr': say learning_rate=..."),
+    ({"space": {"alpa": [1.0]}}, "space has no 'alpa': did you mean 'alpha'?"),
+    ({"space": {3: [1.0]}}, "space has no 3; it has network, hidden_layer_sizes"),
+    ({"space": {}}, "space must be a dict"),
+    ({"space": {"alpha": []}}, "space['alpha'] is empty"),
+    ({"space": {"seed": range(0)}}, "space['seed'] is empty"),
+    ({"space": {"alpha": 0.1}}, "space['alpha'] must be a list of values, a range"),
+    ({"space": {"alpha": [0.0, -1.0]}}, "member 1: alpha must be at least 0, not -1"),
+    ({"space": {"activation": ["rellu"]}}, "unknown activation 'rellu' (did you mean 'relu'?)"),
+    ({"space": {"hidden_layer_sizes": ["8"]}}, "sizes[1] must be an integer, not '8'"),
+    ({"alpha": 0.1}, "alpha is in the space and an argument"),
+    ({"network": None}, "search needs a network"),
+    ({"budget": 0}, "budget must be at least 1, not 0"),
+    ({"budget": 26}, "budget is 26 epochs, less than the 27 of a single network in each halving"),
+    ({"budget": 107, "method": "hyperband"}, "budget is 107 epochs, less than the 108 of a single network"),
+    ({"budget": 10**30}, "for more than a million networks"),
+    ({"method": "grid"}, "unknown method 'grid'; one of halving, hyperband"),
+    ({"factor": 1}, "factor must be at least 2, not 1"),
+    ({"rows": range(9), "stop": Stop(monitor="r2")}, "give validation_rows= too"),
+    ({"n_job": 2}, "Population has no argument 'n_job': did you mean 'n_jobs'?"),
+    ({"X": 3}, "X must have 2 dimensions"),
+]
+
+
+@pytest.mark.parametrize(("options", "text"), WRONG, ids=[text for _, text in WRONG])
+def test_refused_before_any_training(options, text, monkeypatch):
+    monkeypatch.setattr(Population, "advance", lambda self, epochs: pytest.fail("it trains"))
+    given = {"space": {"alpha": [0.0, 0.1]}, "X": X, "Y": Y, "network": NETWORK, "budget": 200, "epochs": 27} | options
+    with pytest.raises((ValueError, TypeError)) as caught:
+        search(given.pop("space"), given.pop("X"), given.pop("Y"), **given)
+    assert text in str(caught.value)
 
 
 @pytest.fixture
@@ -28,38 +160,6 @@ def example(monkeypatch):
 def sample(n):
     """A population of small networks."""
     return Population(NETWORK, X, Y, optimizer=SGD(), learning_rate=np.resize(RATES, n), seed=0, batch_size=None)
-
-
-def alone(rate, epochs):
-    return train(NETWORK, X, Y, optimizer=SGD(rate), seed=0, batch_size=None, epochs=epochs)
-
-
-def test_successive_halving(example):
-    """9, 3 and 1 members with 2, 6 and 18 epochs each, of which 2, 4 and 12 are new; the winner is `train` alone."""
-    population = sample(9)
-    best = example("successive_halving").successive_halving(population, epochs=2, rungs=3)
-    assert population.members == [best]
-    assert population.epochs_trained == 9 * 2 + 3 * 4 + 1 * 12
-    assert_same_result(population[best], alone(RATES[best], 18))
-    first = {i: alone(rate, 2).history.loss[-1] for i, rate in enumerate(RATES)}
-    second = {i: alone(RATES[i], 6).history.loss[-1] for i in sorted(first, key=first.get)[:3]}
-    assert best == min(second, key=second.get)
-
-
-def test_the_page_quotes_the_example(example):
-    """To the letter."""
-    source = inspect.getsource(example("successive_halving").successive_halving)
-    assert source in (EXAMPLES.parent / "docs" / "howto" / "many.md").read_text("utf-8")
-
-
-def test_hyperband(example):
-    """Brackets of 9, 5 and 3 members with at first 1, 3 and 9 epochs: table 1 of its authors, for R = 9."""
-    found, epochs_trained = example("hyperband").hyperband(sample, most_epochs=9)
-    assert epochs_trained == (9 * 1 + 3 * 2 + 1 * 6) + (5 * 3 + 1 * 6) + 3 * 9
-    assert [result.n_epochs for _, result in found] == [9, 9, 9]
-    scores = [score for score, _ in found]
-    assert scores == [result.history.loss[-1] for _, result in found]
-    assert len(set(scores)) > 1
 
 
 def test_population_based_training(example):
@@ -76,7 +176,7 @@ def test_population_based_training(example):
     assert max(losses.values()) < alone(RATES[0], 12).history.loss[-1]
 
 
-@pytest.mark.parametrize("name", ["successive_halving", "hyperband", "population_based_training", "optuna_search"])
+@pytest.mark.parametrize("name", ["population_based_training", "optuna_search"])
 def test_they_find_good_settings(name, example, capsys):
     """On the handwritten digits, as the scripts do."""
     pytest.importorskip("sklearn")

@@ -1,0 +1,345 @@
+"""search(): settings of a network by successive halving or Hyperband, in populations that train on with the better."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import itertools
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.checking import display
+from fastnn.checking.arguments import amount, check_choice, check_integer, shown
+from fastnn.checking.hints import instead_of
+from fastnn.many.population import Population
+from fastnn.many.results import ManyResult
+from fastnn.network import Network
+from fastnn.schedules import Schedule
+from fastnn.training.generator import Seed, make_random_state
+from fastnn.training.inputs import check_network
+from fastnn.training.results import TrainingResult
+
+OF_NETWORK = ("hidden_layer_sizes", "activation", "init", "bias", "bias_init")
+OF_TRAINING = ("optimizer", "learning_rate", "batch_size", "shuffle", "alpha", "clip_norm", "seed")
+SETTINGS = ("network", *OF_NETWORK, *OF_TRAINING)
+"""The names that a space may have."""
+
+METHODS = ("halving", "hyperband")
+OF_TRIAL = ("score", "loss", "n_epochs", "best_epoch", "stop_reason", "seconds")
+"""The columns of `ManyResult.to_dict` that a search keeps of each trial."""
+
+MOST_MEMBERS = 10**6
+"""The limit of the networks of a halving."""
+
+HELD_OUT = 0.2
+"""The part of the rows by which trials are compared, where the caller says nothing."""
+
+Draw = Callable[[np.random.RandomState], Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """What a search found, and all that it tried.
+
+    Attributes
+    ----------
+    best : TrainingResult
+        The network with the best score, to predict with, save, export and train further.
+    settings : dict
+        Its settings, by the names of the space.
+    score : float
+        Its score, by which it was chosen: that of new rows is not as good.
+    epochs_trained : int
+        The epochs of all networks together.
+    trials : list of dict
+        The settings and the results of each network that was tried, in the order of the draws.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, search
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> found = search({"alpha": [0.0, 99.0]}, X, X**2, network=Network((1, 8, 1)), budget=99, epochs=81, seed=0)
+    >>> found.settings, found.epochs_trained, found.best.n_epochs
+    ({'alpha': 0.0}, 82, 81)
+    """
+
+    best: TrainingResult
+    settings: dict[str, Any]
+    score: float
+    epochs_trained: int
+    trials: list[dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return display.line(self, self._facts())
+
+    def _repr_html_(self) -> str:
+        return display.card(self, self._facts(), self.best.history._chart())
+
+    def _facts(self) -> dict[str, object]:
+        tried = {"trials": len(self.trials), "epochs": self.epochs_trained, "best score": f"{self.score:.4g}"}
+        best = {name: f"{v:.4g}" if isinstance(v, float) else shown(v) for name, v in self.settings.items()}
+        return {**tried, **best}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return columns with a row for each trial, for ``pandas.DataFrame(found.to_dict())``.
+
+        Returns
+        -------
+        dict
+            The names of the space; "bracket" (the halving that the trial was part of, from 0); and "score", "loss",
+            "n_epochs", "best_epoch", "stop_reason" and "seconds", as in `ManyResult.to_dict`, when it was left behind.
+            Numbers are arrays (n_trials,), all else lists.
+
+        Examples
+        --------
+        >>> from fastnn import Network, search
+        >>> found = search({"alpha": [0.0, 0.1]}, [[0.0], [1.0]], [0, 1], network=Network((1, 1)), budget=9, epochs=2)
+        >>> found.to_dict()["alpha"], found.to_dict()["n_epochs"]
+        (array([0. , 0.1]), array([2, 2]))
+        """
+        columns = {name: [trial[name] for trial in self.trials] for name in self.trials[0]}
+        return {
+            name: np.array(values) if all(isinstance(value, numbers.Real) for value in values) else values
+            for name, values in columns.items()
+        }
+
+
+def search(
+    space: Mapping[str, Any],
+    X: Any,
+    Y: Any,
+    *,
+    network: Network | None = None,
+    budget: int,
+    epochs: int = 81,
+    method: str = "halving",
+    factor: int = 3,
+    seed: Seed = None,
+    **options: Any,
+) -> SearchResult:
+    """Search for good settings: many networks are trained a little, and the better part trains on, until one is left.
+
+    No epoch is trained twice, and each network has the bits that `fastnn.train` gives it alone, whatever the threads.
+
+    Parameters
+    ----------
+    space : dict
+        {name: list, range or array of values, frozen distribution of scipy.stats, or function of a RandomState that
+        draws a value}. Names are hidden_layer_sizes (a width or a tuple of widths), activation, init, bias and
+        bias_init, of the network; optimizer, learning_rate, batch_size, shuffle, alpha, clip_norm and seed, of the
+        training; or network. Of lists alone, no combination is tried twice in a halving.
+    X, Y : array-like or data frame (n, n_inputs), and array-like (n, n_outputs) or (n,)
+        Inputs and targets, as for `fastnn.train`.
+    network : Network, optional
+        The network, with what the space does not vary. Not needed where the space has networks.
+    budget : int
+        The most epochs that all networks together are trained. It decides how many are tried.
+    epochs : int
+        The epochs of a network that trains to the end.
+    method : {"halving", "hyperband"}
+        "halving" [1]_ begins with as many networks and as few epochs as it can. "hyperband" [2]_ shares the budget
+        among halvings of several kinds, from many networks with few epochs each to few networks with many, in case
+        that the first epochs say little about the last.
+    factor : int
+        Of the networks, 1/factor train on, each to `factor` times the epochs.
+    seed : int, RandomState, optional
+        Draws the validation rows and the settings; an int is also the seed of each network. None: other numbers at
+        each call.
+    **options
+        Further arguments of `fastnn.Population`, for all networks: ``optimizer=``, ``batch_size=``, ``stop=``,
+        ``validation_rows=``, ``n_jobs=`` and others. Networks are compared by the score of ``Stop(monitor=...)`` on
+        validation rows; unless you give some, by `validation_rows` or ``Stop(validation=...)``, a fifth of the rows is
+        drawn, the same for all networks.
+
+    Returns
+    -------
+    SearchResult
+        The best network, its settings and score, and a table of all trials. After Ctrl-C, what was found so far.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For unknown names, empty lists, a budget that one network would exceed, and what `Population` refuses; before
+        any training.
+
+    See Also
+    --------
+    fastnn.Population : Trainings in parts, for other searches.
+
+    References
+    ----------
+    .. [1] Jamieson and Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, AISTATS 2016.
+    .. [2] Li et al., Hyperband: a novel bandit-based approach to hyperparameter optimization, JMLR 18, 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import Network, search
+    >>> X = np.linspace(-1, 1, 100)[:, None]
+    >>> space = {"learning_rate": lambda random: 10 ** random.uniform(-4, 0), "hidden_layer_sizes": [4, 8, (8, 8)]}
+    >>> found = search(space, X, X**2, network=Network((1, 8, 1), "tanh"), budget=600, epochs=81, seed=0)
+    >>> len(found.trials), found.epochs_trained, found.best.n_epochs
+    (166, 600, 81)
+    >>> bool(found.best.score(X, X**2) > 0.9)
+    True
+    """
+    check_choice("method", method, METHODS)
+    ranges = _ranges(space, network, options)
+    epochs, factor = check_integer("epochs", epochs, low=1), check_integer("factor", factor, low=2)
+    halvings = _halvings(check_integer("budget", budget, low=1), epochs, method, factor)
+    random = make_random_state(seed)
+    if "validation_rows" not in options and getattr(options.get("stop"), "validation", None) is None:
+        if "rows" in options:
+            raise ValueError("rows say what to train on: give validation_rows= too, by which networks are compared")
+        n_rows = len(X) if isinstance(X, (list, tuple)) else (*getattr(X, "shape", ()), 0)[0]
+        options["validation_rows"] = np.sort(random.permutation(n_rows)[: math.ceil(HELD_OUT * n_rows)])
+    if "seed" not in ranges:
+        options["seed"] = random.randint(2**32) if seed is None or seed is random else seed
+    drawn = [_drawn(ranges, n_members, random) for n_members, _ in halvings]
+    populations = [_population(settings, network, X, Y, options) for settings in drawn]  # all of them are checked now
+    trials, left, epochs_trained = list[dict[str, Any]](), list[tuple[TrainingResult, dict[str, Any]]](), 0
+    for bracket, (settings, (_, rungs)) in enumerate(zip(drawn, halvings, strict=True)):
+        population = populations.pop(0)
+        ended, results = _halve(population, epochs, rungs, factor)
+        tried = [{**own, "bracket": bracket, **ended[member]} for member, own in enumerate(settings)]
+        left += [(result, tried[member]) for member, result in zip(population, results, strict=True)]
+        trials, epochs_trained = trials + tried, epochs_trained + population.epochs_trained
+        if population._caller.was_ended:
+            break
+    best, trial = left[ManyResult([result for result, _ in left], [None] * len(left)).best()]
+    return SearchResult(best, {name: trial[name] for name in ranges}, trial["score"], epochs_trained, trials)
+
+
+def _ranges(space: Any, network: Any, options: Mapping[str, Any]) -> dict[str, list[Any] | Draw]:
+    """Return the checked space: for each name a list of values, or a function that draws one."""
+    if not isinstance(space, Mapping) or not space:
+        raise TypeError(f"space must be a dict, such as {{'alpha': [0.0, 1e-3]}}, not {shown(space)}")
+    fixed = {**options, **({} if network is None else {"network": network})}
+    if "network" not in {*space, *fixed}:
+        raise TypeError("search needs a network: say network=Network(...), or give networks in the space")
+    for name in space:
+        if name not in SETTINGS:
+            raise ValueError(f"space has no {shown(name)}{instead_of(str(name), SETTINGS)}")
+        if name in fixed:
+            raise ValueError(f"{name} is in the space and an argument: give one of them")
+    return {name: _range(name, given) for name, given in space.items()}
+
+
+def _range(name: str, given: Any) -> list[Any] | Draw:
+    if hasattr(given, "rvs"):
+        return lambda random: _plain(given.rvs(random_state=random))
+    if callable(given) and not isinstance(given, Schedule):
+        return lambda random: _plain(given(random))
+    values = given.tolist() if isinstance(given, np.ndarray) else given
+    if not isinstance(values, (list, tuple, range)):
+        raise TypeError(
+            f"space[{name!r}] must be a list of values, a range, a frozen distribution of scipy.stats or a function of "
+            f"a RandomState, not {shown(given)}; one value for all networks is an argument, {name}=..."
+        )
+    if not values:
+        raise ValueError(f"space[{name!r}] is empty: give a list of values")
+    return list(values)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _halvings(budget: int, epochs: int, method: str, factor: int) -> list[tuple[int, int]]:
+    """Return (members, rungs) of each halving, with as many members as the budget allows.
+
+    With n members in the first of r halvings, that of k rungs has ``n r / k factor^(k - r)``, as Hyperband does.
+    """
+    most = 1
+    while factor**most <= epochs:
+        most += 1
+    rungs = range(most, 0 if method == "hyperband" else most - 1, -1)
+
+    def halvings(n: int) -> list[tuple[int, int]]:
+        return [(-(-n * most * factor**k // (k * factor**most)), k) for k in rungs]
+
+    def cost(n: int) -> int:
+        return sum(_cost(n_members, k, epochs, factor) for n_members, k in halvings(n))
+
+    if budget < cost(1):
+        raise ValueError(
+            f"budget is {amount(budget)} epochs, less than the {amount(cost(1))} of a single network in each halving: "
+            f"raise it, or say epochs=..., less than {amount(epochs)}"
+        )
+    if budget >= cost(MOST_MEMBERS):
+        raise ValueError(f"budget is {amount(budget)} epochs, for more than a million networks: raise epochs=...")
+    return halvings(bisect.bisect(range(1, MOST_MEMBERS), budget, key=cost))
+
+
+def _cost(n_members: int, rungs: int, epochs: int, factor: int) -> int:
+    """Return the epochs that a halving trains."""
+    total = trained = 0
+    for rung in reversed(range(rungs)):
+        total, trained = total + n_members * (epochs // factor**rung - trained), epochs // factor**rung
+        n_members = max(n_members // factor, 1)
+    return total
+
+
+def _drawn(ranges: Mapping[str, list[Any] | Draw], n: int, random: np.random.RandomState) -> list[dict[str, Any]]:
+    """Return the settings of n networks; of lists alone, each combination once, which may be fewer."""
+    lists = [values for values in ranges.values() if isinstance(values, list)]
+    rows: Any
+    if len(lists) < len(ranges):
+        draws = [given if callable(given) else _choice(given) for given in ranges.values()]
+        rows = zip(*[[draw(random) for _ in range(n)] for draw in draws], strict=True)
+    elif math.prod(map(len, lists)) <= n:
+        rows = itertools.product(*lists)
+    else:
+        places = dict[tuple[int, ...], None]()
+        while len(places) < n:
+            places[tuple(random.randint(len(values)) for values in lists)] = None
+        rows = ([values[i] for values, i in zip(lists, place, strict=True)] for place in places)
+    return [dict(zip(ranges, row, strict=True)) for row in rows]
+
+
+def _choice(values: list[Any]) -> Draw:
+    return lambda random: values[random.randint(len(values))]
+
+
+def _population(
+    settings: list[dict[str, Any]], network: Network | None, X: Any, Y: Any, options: Mapping[str, Any]
+) -> Population:
+    known = dict[Network, Network]()  # networks that are equal are one, which is checked once
+    networks = [_network(own.get("network", network), own) for own in settings]
+    networks = [known.setdefault(one, one) for one in networks]
+    of_training: dict[str, Any] = {n: [own[n] for own in settings] for n in OF_TRAINING if n in settings[0]}
+    return Population(networks, X, Y, **of_training, **options)
+
+
+def _network(network: Any, settings: Mapping[str, Any]) -> Network:
+    """Return a network with these settings."""
+    check_network(network)
+    own = {name: settings[name] for name in OF_NETWORK if name in settings}
+    if "hidden_layer_sizes" in own:
+        hidden = own.pop("hidden_layer_sizes")
+        widths = hidden if isinstance(hidden, (list, tuple)) else (hidden,)
+        own["sizes"] = network.sizes[0], *widths, network.sizes[-1]
+    return dataclasses.replace(network, **own)
+
+
+def _halve(
+    population: Population, epochs: int, rungs: int, factor: int
+) -> tuple[dict[int, dict[str, Any]], ManyResult]:
+    """Train a population, from rung to rung the better part of it; return {member: its end}, and the last results."""
+    ended, trained = dict[int, dict[str, Any]](), 0
+    for rung in reversed(range(rungs)):
+        if ended:
+            population.drop(population.ranking()[max(len(population) // factor, 1) :])
+        population.advance(epochs // factor**rung - trained)
+        trained, results = epochs // factor**rung, population.results()
+        columns = results.to_dict()
+        ended |= {member: {name: _plain(columns[name][k]) for name in OF_TRIAL} for k, member in enumerate(population)}
+        if population._caller.was_ended:
+            break
+    return ended, results
